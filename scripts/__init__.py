@@ -1,0 +1,1 @@
+"""What ops types: one thin command a file, collected as `quorum`."""

@@ -1,0 +1,62 @@
+"""The `quorum` command: a table of sub-commands, each imported only when it is called.
+
+Importing the SDK, torch or Label Studio takes seconds; `quorum decide` needs none of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+import typer
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "up": ("scripts.up", "Start Label Studio, the ML backend and a campaign; stop all on Ctrl-C."),
+    "demo": ("scripts.demo", "Let a simulated team work the running campaign to the end."),
+    "setup": ("scripts.setup", "Create or update a campaign's three projects on a Label Studio server."),
+    "check": ("scripts.check", "Check a file of rows and say every fault at once."),
+    "import": ("scripts.import_", "Import rows into a campaign's Pass project."),
+    "team": ("scripts.team", "Check or apply a team file: accounts, roles, expertise."),
+    "policy": ("scripts.policy", "Check a policy file; print the JSON schemas of policy and team."),
+    "sync": ("scripts.sync", "Bring the QA and Expert queues in line with the rules."),
+    "status": ("scripts.status", "Show where every row of a campaign stands."),
+    "report": ("scripts.report", "Write a quality and productivity report."),
+    "export": ("scripts.export", "Export gold, with the history that proves it."),
+    "verify": ("scripts.verify", "Prove an export: decide every row again from its own history."),
+    "decide": ("scripts.decide", "Decide row histories, one JSON line each."),
+    "agreement": ("scripts.agreement", "Inter-annotator agreement of a file of votes, with intervals."),
+    "prelabel": ("scripts.prelabel", "Pre-label a file or a project with the ML backend's models."),
+    "models": ("scripts.models", "List, check, compare, train, activate and roll back models."),
+    "audit": ("scripts.audit", "Prove from the server's record that passes were blind."),
+    "doctor": ("scripts.doctor", "Check an installation and say what to mend."),
+}
+
+
+class LazyGroup(click.Group):
+    """A click group that imports a sub-command's module on first use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(COMMANDS[cmd_name][0])
+        command = typer.main.get_command(module.app)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="label-studio-quorum")
+def main() -> None:
+    """Label data that people can trust, on Label Studio Community Edition."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
