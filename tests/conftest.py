@@ -1,0 +1,31 @@
+"""Fixtures that every test may use: real servers, started when first asked for and ended with the test run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers import LabelStudioServer, MlServer, label_studio_server, ml_backend_server
+from workflow.running.label_studio import WITH_PLUGIN
+
+
+@pytest.fixture(scope="session")
+def ls_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudioServer]:
+    """A stock Label Studio server that all tests of the run share; make your own project and people in it."""
+    with label_studio_server(tmp_path_factory.mktemp("ls-stock")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ls_server_plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudioServer]:
+    """A Label Studio server with the plugin that all tests of the run share."""
+    with label_studio_server(tmp_path_factory.mktemp("ls-plugin"), WITH_PLUGIN) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ml_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlServer]:
+    """The ML backend with its default models, shared by all tests of the run."""
+    with ml_backend_server(tmp_path_factory.mktemp("ml")) as server:
+        yield server

@@ -1,0 +1,154 @@
+"""Real servers for tests: each on a free port, with its own data, ended by the process that started it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.metadata
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from workflow.running import label_studio, ml_server
+from workflow.running.label_studio import Owner
+from workflow.running.people import Visitor, invite_link
+from workflow.running.processes import Child, StartError, free_port
+
+ROOT = Path(__file__).resolve().parent.parent
+OWNER = Owner("owner@quorum.test", "owner-password-of-tests", "7e57" * 10)
+PEOPLE_PASSWORD = "password-of-tests"
+
+
+@dataclass
+class LabelStudioServer:
+    """A running Label Studio on SQLite.
+
+    Attributes:
+        url: Its address, without a slash at the end.
+        token: The owner's legacy API token (`Authorization: Token …`).
+        owner: The owner's email and password.
+        data_dir: Its data folder; the database is `label_studio.sqlite3` in it.
+    """
+
+    data_dir: Path
+    port: int
+    settings: str
+    child: Child
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def token(self) -> str:
+        return OWNER.token
+
+    @property
+    def owner(self) -> tuple[str, str]:
+        return OWNER.email, OWNER.password
+
+    def new_people(self, count: int) -> list[Visitor]:
+        """So many new accounts, made by the invite link and the sign-up form, each logged in."""
+        return [self.new_person(f"p{uuid.uuid4().hex[:10]}@quorum.test") for _ in range(count)]
+
+    def new_person(self, email: str) -> Visitor:
+        """One new account with this email, logged in."""
+        return Visitor(self.url, email, PEOPLE_PASSWORD).sign_up(invite_link(self.url, self.token))
+
+    def log_in(self, email: str, password: str = PEOPLE_PASSWORD) -> Visitor:
+        """A new session of somebody who has an account."""
+        return Visitor(self.url, email, password).log_in()
+
+    def log_in_owner(self) -> Visitor:
+        """A new session of the owner."""
+        return self.log_in(*self.owner)
+
+    def restart(self) -> None:
+        """Start again on the same port with the same data, after `child.kill()` or `child.stop()`."""
+        self.child.stop()
+        label_studio.start(self.child, self.port)
+
+    @property
+    def log(self) -> str:
+        """The end of the server's output, for failure messages."""
+        return self.child.tail(60)
+
+
+@dataclass
+class MlServer:
+    """A running ML backend with the default models.
+
+    Attributes:
+        url: Its address, without a slash at the end.
+        user: User name of its basic authentication.
+        password: Password of its basic authentication.
+    """
+
+    url: str
+    user: str
+    password: str
+    child: Child
+
+    @property
+    def log(self) -> str:
+        """The end of the server's output, for failure messages."""
+        return self.child.tail(60)
+
+
+@contextlib.contextmanager
+def label_studio_server(folder: Path, settings: str = label_studio.STOCK, **extra: str) -> Iterator[LabelStudioServer]:
+    """Run a Label Studio with a fresh database in `folder`; `extra` are further environment variables."""
+    data_dir = folder / "label-studio"
+    shutil.copytree(_migrated(settings), data_dir)
+    port = free_port()
+    child = label_studio.server(data_dir, port, folder / "label-studio.log", settings=settings, extra=extra)
+    try:
+        label_studio.start(child, port)
+        yield LabelStudioServer(data_dir, port, settings, child)
+    except StartError as error:
+        raise StartError(f"{error}\n{child.tail(60)}") from error
+    finally:
+        child.stop()
+
+
+@contextlib.contextmanager
+def ml_backend_server(folder: Path, **extra: str) -> Iterator[MlServer]:
+    """Run the ML backend with its data in `folder`; `extra` are further environment variables."""
+    port, user, password = free_port(), "quorum", "ml-password-of-tests"
+    child = ml_server.server(folder / "ml", port, folder / "ml.log", user=user, password=password, extra=extra)
+    try:
+        ml_server.start(child, port)
+        yield MlServer(f"http://127.0.0.1:{port}", user, password, child)
+    except StartError as error:
+        raise StartError(f"{error}\n{child.tail(60)}") from error
+    finally:
+        child.stop()
+
+
+def _migrated(settings: str) -> Path:
+    """A data folder with a migrated database and its owner, made once and kept for the next test runs."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "quorum" / "databases"
+    cache.mkdir(parents=True, exist_ok=True)
+    made = cache / _key(settings)
+    with (cache / f"{made.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            fresh = Path(tempfile.mkdtemp(dir=cache))
+            label_studio.create_database(fresh / "data", settings, OWNER, cache / f"{made.name}.log")
+            (fresh / "data").rename(made)
+            fresh.rmdir()
+    return made
+
+
+def _key(settings: str) -> str:
+    """Names what a migrated database depends on: Label Studio's version and our own migrations and settings."""
+    digest = hashlib.sha256(f"2 {settings} {OWNER}".encode())
+    if settings == label_studio.WITH_PLUGIN:
+        for path in sorted((ROOT / "ls_plugin").rglob("migrations/*.py")):
+            digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
+    return f"{importlib.metadata.version('label-studio')}-{digest.hexdigest()[:16]}"

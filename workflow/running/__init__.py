@@ -1,0 +1,1 @@
+"""Running Label Studio, the ML backend and a team on this machine: processes, secrets, people and a simulated team."""

@@ -1,0 +1,156 @@
+"""How Quorum starts Label Studio: its environment, the commands that create its database and serve it.
+
+Served by gunicorn: Label Studio's own `start` is Django's development server. One worker with threads, because SQLite
+has one writer at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+from workflow.running.processes import LOOPBACK, Child, StartError, require_port, wait_until
+
+STOCK = "label_studio.core.settings.label_studio"
+WITH_PLUGIN = "ls_plugin.settings"
+DATABASE = "label_studio.sqlite3"
+THREADS = 8
+_KEEP = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "VIRTUAL_ENV", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The account that owns the server: people call it the manager's."""
+
+    email: str
+    password: str
+    token: str
+
+
+def environment(data_dir: Path, settings: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The whole environment of a Label Studio process.
+
+    Only a few variables of the caller are kept: Label Studio reads names as common as HOST, PASSWORD and TOKEN.
+    Telemetry is off. Local addresses are allowed, since the ML backend is on this machine.
+
+    Args:
+        data_dir: Label Studio's own data folder.
+        settings: Django settings module, `STOCK` or `WITH_PLUGIN`.
+        extra: Further variables; they win.
+    """
+    kept = {name: os.environ[name] for name in _KEEP if name in os.environ}
+    return kept | {
+        "PYTHONUNBUFFERED": "1",
+        "DJANGO_SETTINGS_MODULE": settings,
+        "DJANGO_DB": "sqlite",
+        "LABEL_STUDIO_BASE_DATA_DIR": str(data_dir),
+        "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "false",
+        "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
+        "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
+        "ML_BLOCK_LOCAL_IP": "False",
+        "SSRF_PROTECTION_ENABLED": "false",
+        "COLLECT_ANALYTICS": "False",
+        "LATEST_VERSION_CHECK": "False",
+        "SENTRY_DSN": "",
+        "FRONTEND_SENTRY_DSN": "",
+        "LOG_LEVEL": "WARNING",
+        **(extra or {}),
+    }
+
+
+def package_dir() -> Path:
+    """The folder of the installed Label Studio, which its settings need on the path.
+
+    Raises:
+        StartError: It is not installed.
+    """
+    spec = importlib.util.find_spec("label_studio")
+    if spec is None or spec.origin is None:
+        raise StartError(
+            "Label Studio: the package label-studio is not installed; run: pip install 'label-studio-quorum[server]'"
+        )
+    return Path(spec.origin).parent
+
+
+def create_database(data_dir: Path, settings: str, owner: Owner, log: Path) -> None:
+    """Create or migrate the SQLite database and its owner; on an existing database this only migrates.
+
+    Raises:
+        StartError: Label Studio refused; its output is in `log`.
+    """
+    package_dir()
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    env = environment(data_dir, settings) | {
+        "LABEL_STUDIO_USERNAME": owner.email,
+        "LABEL_STUDIO_PASSWORD": owner.password,
+        "LABEL_STUDIO_USER_TOKEN": owner.token,
+    }
+    code = "from label_studio.server import main; main()"
+    with log.open("ab") as output:
+        done = subprocess.run(  # noqa: S603 - a fixed command
+            [sys.executable, "-c", code, "--enable-legacy-api-token", "init"],
+            env=env,
+            cwd=data_dir,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if done.returncode != 0:
+        raise StartError(f"Label Studio: its database could not be made (status {done.returncode}); output: {log}")
+    _let_readers_read_while_one_writes(data_dir / DATABASE)
+
+
+def _let_readers_read_while_one_writes(database: Path) -> None:
+    """Switch the file to write-ahead logging, which stays with the file."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA journal_mode=wal")
+
+
+def server(
+    data_dir: Path,
+    port: int,
+    log: Path,
+    *,
+    settings: str = STOCK,
+    host: str = LOOPBACK,
+    extra: Mapping[str, str] | None = None,
+) -> Child:
+    """Label Studio as a child process, not yet started; its database must exist."""
+    command = [
+        *(sys.executable, "-m", "gunicorn"),
+        *("--worker-class", "gthread", "--workers", "1", "--threads", str(THREADS)),
+        *("--bind", f"{host}:{port}", "--timeout", "120", "--graceful-timeout", "5"),
+        *("--no-control-socket", "--log-level", "warning"),
+        *("--pythonpath", str(package_dir()), "label_studio.core.wsgi:application"),
+    ]
+    return Child("Label Studio", command, environment(data_dir, settings, extra), log, data_dir)
+
+
+def start(child: Child, port: int, host: str = LOOPBACK, seconds: float = 120) -> None:
+    """Start the server and wait until it answers.
+
+    Raises:
+        StartError: The port is taken, or the server does not come up.
+    """
+    require_port(child.name, port, host)
+    child.start()
+    wait_until(lambda: is_up(f"http://{LOOPBACK}:{port}"), child, seconds)
+
+
+def is_up(url: str) -> bool:
+    """Whether Label Studio answers at this address."""
+    try:
+        return requests.get(f"{url}/health/", timeout=5).status_code == 200
+    except requests.RequestException:
+        return False

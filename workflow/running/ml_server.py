@@ -1,0 +1,69 @@
+"""How Quorum starts the ML backend: as a process of its own, met over HTTP only."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import requests
+
+from workflow.running.processes import LOOPBACK, Child, StartError, require_port, wait_until
+
+_KEEP = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "VIRTUAL_ENV", "SSL_CERT_FILE", "OMP_NUM_THREADS")
+
+
+def server(
+    data_dir: Path,
+    port: int,
+    log: Path,
+    *,
+    user: str,
+    password: str,
+    host: str = LOOPBACK,
+    extra: Mapping[str, str] | None = None,
+) -> Child:
+    """The ML backend as a child process, not yet started.
+
+    Raises:
+        StartError: What it needs is not installed.
+    """
+    for package in ("flask", "torch", "transformers", "gunicorn"):
+        if importlib.util.find_spec(package) is None:
+            raise StartError(
+                f"ML backend: the package {package} is not installed; run: pip install 'label-studio-quorum[ml]'"
+            )
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    kept = {name: os.environ[name] for name in _KEEP if name in os.environ}
+    env = kept | {
+        "PYTHONUNBUFFERED": "1",
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "QUORUM_ML_DATA_DIR": str(data_dir),
+        "QUORUM_ML_USER": user,
+        "QUORUM_ML_PASSWORD": password,
+        **(extra or {}),
+    }
+    command = [sys.executable, "-m", "ml_backend", "serve", "--host", host, "--port", str(port)]
+    return Child("ML backend", command, env, log, data_dir)
+
+
+def start(child: Child, port: int, host: str = LOOPBACK, seconds: float = 180) -> None:
+    """Start the server and wait until its models are loaded.
+
+    Raises:
+        StartError: The port is taken, or the server does not come up.
+    """
+    require_port(child.name, port, host)
+    child.start()
+    wait_until(lambda: is_up(f"http://{LOOPBACK}:{port}"), child, seconds)
+
+
+def is_up(url: str) -> bool:
+    """Whether the ML backend answers at this address and says that it can predict."""
+    try:
+        return requests.get(f"{url}/health", timeout=5).status_code == 200
+    except requests.RequestException:
+        return False

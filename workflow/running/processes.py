@@ -1,0 +1,136 @@
+"""Child processes that can't outlive their starter, and the ports that they listen on."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from workflow.running import guard
+
+LOOPBACK = "127.0.0.1"
+
+
+class StartError(Exception):
+    """A part that could not be started; the message says what, where and what to do."""
+
+
+@dataclass
+class Child:
+    """A command in its own process group, with its output in a file.
+
+    Args:
+        name: What people call it in messages.
+        command: Program and arguments; nothing secret, since every user of a machine can read them.
+        env: Its whole environment.
+        log: File that takes its output, appended.
+        cwd: Its working folder.
+    """
+
+    name: str
+    command: Sequence[str]
+    env: Mapping[str, str]
+    log: Path
+    cwd: Path
+    _process: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
+
+    def start(self) -> None:
+        """Start it under a guard that ends the whole group when this process ends."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(  # noqa: S603 - the command is built by Quorum
+                [sys.executable, "-I", guard.__file__, *self.command],
+                env=dict(self.env),
+                cwd=self.cwd,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def exit_code(self) -> int | None:
+        """Its exit status, or None while it runs."""
+        return None if self._process is None else self._process.poll()
+
+    def stop(self) -> None:
+        """End the group and wait for its end; calling it twice does nothing more."""
+        if self._process is None:
+            return
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+        try:
+            self._process.wait(2 * guard.GRACE + 5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def kill(self) -> None:
+        """End it without warning, as a crash would; for tests of what survives one."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGUSR1)
+            self._process.wait()
+
+    def tail(self, lines: int = 30) -> str:
+        """The last lines of its output, for messages."""
+        if not self.log.exists():
+            return ""
+        with self.log.open(encoding="utf-8", errors="replace") as text:
+            return "".join(deque(text, maxlen=lines))
+
+
+def wait_until(ready: Callable[[], bool], child: Child, seconds: float, pause: float = 0.2) -> None:
+    """Wait until `ready()` holds.
+
+    Raises:
+        StartError: The child ended first, or the time is over.
+    """
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if not child.running:
+            raise StartError(f"{child.name}: ended with status {child.exit_code} while starting; output: {child.log}")
+        if time.monotonic() > deadline:
+            raise StartError(f"{child.name}: not ready after {seconds:.0f} s; output: {child.log}")
+        time.sleep(pause)
+
+
+def require_port(name: str, port: int, host: str) -> None:
+    """Check that a part called `name` can listen there.
+
+    Raises:
+        StartError: Something else listens there.
+    """
+    if not port_is_free(port, host):
+        raise StartError(f"{name}: port {port} on {host} is in use; stop what listens there or choose another port")
+
+
+def free_port(host: str = LOOPBACK) -> int:
+    """A port that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def port_is_free(port: int, host: str = LOOPBACK) -> bool:
+    """Whether a server could listen on the port now (a port in TIME_WAIT counts as free)."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
