@@ -1,0 +1,136 @@
+"""Build the example campaign: `python -m examples.build` writes rows.jsonl and truth.jsonl from the hand-written sources.
+
+The sources mark entities inside the response as ``[[text|LABEL]]``, so that offsets are counted by a program and never by hand.
+Planted faults of the auto-label are stated beside each row; truth.jsonl says what a careful person would answer.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+HERE = Path(__file__).parent
+DOMAINS = ("general", "technical", "financial")
+VERDICTS = {"ok": "Correct", "part": "Partly correct", "bad": "Incorrect", "cant": "Cannot judge"}
+ISSUES = {
+    "fact": "Factual error",
+    "contra": "Contradicts context",
+    "unsupported": "Unsupported claim",
+    "incomplete": "Missing information",
+    "calc": "Calculation or logic error",
+    "code": "Code error",
+    "unsafe": "Unsafe or non-compliant",
+}
+TYPES = {
+    "answer": "Direct answer",
+    "explanation": "Explanation",
+    "howto": "Instructions",
+    "code": "Code",
+    "calc": "Calculation",
+    "summary": "Summary",
+    "refusal": "Refusal",
+    "writing": "Other",
+}
+RATINGS = ("correctness", "completeness", "helpfulness", "tone")
+MARK = re.compile(r"\[\[([^\[\]|]+)\|([A-Z]+)\]\]")
+
+
+def unmark(marked: str) -> tuple[str, list[dict[str, Any]]]:
+    """Return the plain text and its spans, half-open in code points.
+
+    >>> unmark("[[Ana|PERSON]] left")
+    ('Ana left', [{'start': 0, 'end': 3, 'label': 'PERSON', 'text': 'Ana'}])
+    """
+    text, spans, at = "", [], 0
+    for found in MARK.finditer(marked):
+        text += marked[at : found.start()]
+        spans.append({"start": len(text), "end": len(text) + len(found[1]), "label": found[2], "text": found[1]})
+        text += found[1]
+        at = found.end()
+    return text + marked[at:], spans
+
+
+def truth_of(source: dict[str, Any], spans: list[dict[str, Any]]) -> dict[str, Any]:
+    """The values a careful person gives."""
+    verdict, issues, kind, *ratings = source["t"]
+    return {
+        "verdict": VERDICTS[verdict],
+        "issues": sorted(ISSUES[issue] for issue in issues),
+        "response_type": TYPES[kind],
+        **dict(zip(RATINGS, ratings, strict=True)),
+        "entities": spans,
+    }
+
+
+def auto_of(truth: dict[str, Any], wrong: dict[str, Any]) -> dict[str, Any]:
+    """The auto-label: the truth with the planted faults."""
+    auto = dict(truth)
+    for key, value in wrong.items():
+        match key:
+            case "drop":
+                auto["entities"] = [s for s in auto["entities"] if s["text"] not in value]
+            case "relabel":
+                auto["entities"] = [{**s, "label": value.get(s["text"], s["label"])} for s in auto["entities"]]
+            case "verdict":
+                auto[key] = VERDICTS[value]
+            case "issues":
+                auto[key] = sorted(ISSUES[issue] for issue in value)
+            case "correctness" | "completeness" | "helpfulness" | "tone":
+                auto[key] = value
+            case _:
+                raise ValueError(f"{key}: no such planted fault")
+    return auto
+
+
+def changed_fields(truth: dict[str, Any], auto: dict[str, Any]) -> list[str]:
+    """The fields in which the auto-label is wrong."""
+    return sorted(field for field in truth if auto[field] != truth[field])
+
+
+def build_row(source: dict[str, Any], domain: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """One source entry as a row for import and a line of truth."""
+    response, spans = unmark(source["r"])
+    truth = truth_of(source, spans)
+    context = source["c"]
+    if context.startswith("LONG-CONTEXT-"):
+        context = (HERE / "source" / f"long-{context[-1]}.txt").read_text(encoding="utf-8").rstrip("\n")
+    row = {"id": source["id"], "context": context, "query": source["q"], "response": response, "domain": domain}
+    planted: list[str] = []
+    if source.get("auto") != "none":
+        auto = auto_of(truth, source.get("w", {}))
+        planted = changed_fields(truth, auto)
+        if source.get("w") and not planted:
+            raise ValueError(f"{source['id']}: the planted fault changes nothing")
+        row["auto_label"] = auto
+    line = {"row_id": source["id"], "values": truth, "auto_label_wrong_in": planted, "hard": source.get("hard")}
+    return row, line
+
+
+def build() -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Every row of the example campaign with its truth, domains interleaved as in real life."""
+    yaml = YAML(typ="safe")
+    per_domain = [[build_row(s, d) for s in yaml.load(HERE / "source" / f"{d}.yaml")] for d in DOMAINS]
+    for position in range(max(map(len, per_domain))):
+        for rows in per_domain:
+            if position < len(rows):
+                yield rows[position]
+
+
+def main() -> None:
+    """Write rows.jsonl and truth.jsonl beside this file."""
+    pairs = list(build())
+    for name, part in (("rows.jsonl", 0), ("truth.jsonl", 1)):
+        lines = (json.dumps(pair[part], ensure_ascii=False) for pair in pairs)
+        (HERE / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with_auto = [line for row, line in pairs if "auto_label" in row]
+    wrong = sum(bool(line["auto_label_wrong_in"]) for line in with_auto)
+    print(f"{len(pairs)} rows, {len(with_auto)} with an auto-label, {wrong} of them wrong ({wrong / len(with_auto):.0%})")
+
+
+if __name__ == "__main__":
+    main()
