@@ -1,0 +1,423 @@
+"""Translates between Quorum's values and Label Studio's result JSON. Nothing else in Quorum knows that JSON.
+
+Values: choice `"A"`, choices `["A", "B"]`, spans `[{"start", "end", "label", "text"}]` (half-open, in code points: what
+Label Studio 1.23's <Text> stores), rating and number `4`, text `"…"`, boxes `[{"x", "y", "width", "height", "label"}]`
+in percent, segments `[{"start", "end", "label"}]` in seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ls_config.loader import Control
+
+__all__ = ["ParsedResult", "ResultError", "from_result", "to_result"]
+
+Item = dict[str, Any]
+# Written by Label Studio for what people add around an answer; never an answer itself.
+_NOT_ANSWERS: Final = {"relation": "a relation between regions"}
+
+
+class ResultError(ValueError):
+    """A value that cannot be written as a result, with the field's name and the reason."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ParsedResult:
+    """What one person (or model) filled in.
+
+    Attributes:
+        values: Field name → value; a control without an answer is absent.
+        flags: Stored values of the flags block, in the order of the screen.
+        reason: What was typed as the decision's reason and the flags' reason; None if nothing was.
+        decision: accept, correct, escalate or discard; None outside of reviews.
+        problems: One line for each part that could not be read, and why; that part is left out of `values`.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+    reason: str | None = None
+    decision: str | None = None
+    problems: tuple[str, ...] = ()
+
+    def as_review(self, controls: Iterable[Control], shown: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The values of a QA or expert form, in which an emptied field is an answer.
+
+        A review form opens filled in with the proposal. Label Studio leaves a control that was emptied out of its
+        result, and a rule-keeper would then take the proposal's value as confirmed. So every set that is not there
+        is `[]`, and a text that was shown and is not there is `""`.
+
+        Args:
+            controls: The interface's fields.
+            shown: The proposal's values that the form was filled in with.
+        """
+        emptied: dict[str, Any] = {}
+        for control in controls:
+            if control.name in self.values:
+                continue
+            if control.is_set:
+                emptied[control.name] = []
+            elif control.kind == "text" and (shown or {}).get(control.name):
+                emptied[control.name] = ""
+        return {**self.values, **emptied}
+
+
+def to_result(
+    values: Mapping[str, Any],
+    controls: Iterable[Control],
+    data: Mapping[str, Any],
+    *,
+    scores: Mapping[str, Any] | None = None,
+) -> list[Item]:
+    """Values as the `result` list of a prediction or annotation.
+
+    Args:
+        values: Field name → value; None and missing keys make nothing. May hold the reserved controls too
+            (`flags`: list, `flag_reason`: text, `decision`: choice, `decision_reason`: text).
+        controls: `Interface.controls`, or `Interface.all_controls` where `values` has reserved ones.
+        data: The task data, for the text of spans.
+        scores: Field name → score of the answer in 0..1, or for sets of regions one score a region.
+
+    Returns:
+        Result items in the order of the controls; the same input always has the same region ids.
+
+    Raises:
+        ResultError: A value that the interface cannot hold.
+    """
+    known = {control.name: control for control in controls}
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ResultError(f"{unknown[0]}: the interface has no such control (it has {', '.join(known) or 'none'})")
+    items: list[Item] = []
+    for control in known.values():
+        value = values.get(control.name)
+        if value is not None:
+            items.extend(_items(control, value, data, (scores or {}).get(control.name)))
+    return items
+
+
+def _items(control: Control, value: Any, data: Mapping[str, Any], score: Any) -> list[Item]:
+    found: list[Item] = []
+    seen: Counter[str] = Counter()
+    for index, body in enumerate(_WRITERS[control.kind](control, value, data)):
+        item: Item = {
+            "id": _region_id(control, body, seen),
+            "from_name": control.name,
+            "to_name": control.to_name,
+            "type": control.result_type,
+            "origin": "manual",
+            "value": body,
+        }
+        one = score[index] if isinstance(score, Sequence) and index < len(score) else score
+        if isinstance(one, int | float):
+            item["score"] = one
+        found.append(item)
+    return found
+
+
+def _region_id(control: Control, body: Item, seen: Counter[str]) -> str:
+    """Ten hex digits that depend on the content only, so that writing the same answer again changes nothing."""
+    content = json.dumps([control.name, body], sort_keys=True, ensure_ascii=True)
+    seen[content] += 1
+    return hashlib.sha256(f"{content}#{seen[content]}".encode()).hexdigest()[:10]
+
+
+def _write_choice(control: Control, value: Any, data: Mapping[str, Any]) -> Iterator[Item]:
+    yield {"choices": [_label(control, value)]}
+
+
+def _write_choices(control: Control, value: Any, data: Mapping[str, Any]) -> Iterator[Item]:
+    picked = [_label(control, one) for one in _list(control, value)]
+    if picked:
+        yield {"choices": picked}
+
+
+def _write_spans(control: Control, value: Any, data: Mapping[str, Any]) -> Iterator[Item]:
+    text = data.get(control.value_key)
+    if not isinstance(text, str):
+        raise ResultError(f"{control.name}: the task has no text {control.value_key!r} to put spans on")
+    for span in _list(control, value):
+        start, end, label = _parts(control, span, "start", "end", "label")
+        if not (_whole(start) and _whole(end) and 0 <= start < end <= len(text)):
+            raise ResultError(f"{control.name}: span {start!r}–{end!r} is outside of the text (0–{len(text)})")
+        if span.get("text") not in (None, text[start:end]):
+            raise ResultError(f"{control.name}: span {start}–{end} carries another text than the task has there")
+        yield {"start": start, "end": end, "text": text[start:end], "labels": [_label(control, label)]}
+
+
+def _write_rating(control: Control, value: Any, data: Mapping[str, Any]) -> Iterator[Item]:
+    if not _whole(value) or not _within(control, value):
+        raise ResultError(f"{control.name}: {value!r} is not a whole number from {control.min} to {control.max}")
+    yield {"rating": value}
+
+
+def _write_number(control: Control, value: Any, data: Mapping[str, Any]) -> Iterator[Item]:
+    if not _real(value) or not _within(control, value):
+        raise ResultError(f"{control.name}: {value!r} is not a number from {control.min} to {control.max}")
+    yield {"number": value}
+
+
+def _write_text(control: Control, value: Any, data: Mapping[str, Any]) -> Iterator[Item]:
+    if not isinstance(value, str):
+        raise ResultError(f"{control.name}: {value!r} is not text")
+    if value:
+        yield {"text": [value]}
+
+
+def _write_boxes(control: Control, value: Any, data: Mapping[str, Any]) -> Iterator[Item]:
+    for box in _list(control, value):
+        *sides, label = _parts(control, box, "x", "y", "width", "height", "label")
+        if not all(_real(side) and 0 <= side <= 100 for side in sides):
+            raise ResultError(f"{control.name}: a box's x, y, width and height are percent, 0 to 100")
+        x, y, width, height = sides
+        labels = [_label(control, label)]
+        yield {"x": x, "y": y, "width": width, "height": height, "rotation": 0, "rectanglelabels": labels}
+
+
+def _write_segments(control: Control, value: Any, data: Mapping[str, Any]) -> Iterator[Item]:
+    for segment in _list(control, value):
+        start, end, label = _parts(control, segment, "start", "end", "label")
+        if not (_real(start) and _real(end) and start <= end):
+            raise ResultError(f"{control.name}: a segment needs numbers start ≤ end")
+        if control.result_type == "timeserieslabels":
+            labels = [_label(control, label)]
+            yield {"start": start, "end": end, "instant": start == end, "timeserieslabels": labels}
+        else:
+            yield {"start": start, "end": end, "channel": 0, "labels": [_label(control, label)]}
+
+
+_Writer = Callable[[Control, Any, Mapping[str, Any]], Iterator[Item]]
+_WRITERS: Final[Mapping[str, _Writer]] = {
+    "choice": _write_choice,
+    "choices": _write_choices,
+    "spans": _write_spans,
+    "rating": _write_rating,
+    "number": _write_number,
+    "text": _write_text,
+    "boxes": _write_boxes,
+    "segments": _write_segments,
+}
+
+
+def _label(control: Control, value: Any) -> str:
+    if not isinstance(value, str) or value not in control.labels:
+        raise ResultError(f"{control.name}: {value!r} is not one of {', '.join(control.labels)}")
+    return value
+
+
+def _list(control: Control, value: Any) -> Sequence[Any]:
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        raise ResultError(f"{control.name}: {value!r} is not a list")
+    return value
+
+
+def _parts(control: Control, value: Any, *keys: str) -> list[Any]:
+    if not isinstance(value, Mapping) or any(key not in value for key in keys):
+        raise ResultError(f"{control.name}: {value!r} is not an object with {', '.join(keys)}")
+    return [value[key] for key in keys]
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _real(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _within(control: Control, value: float) -> bool:
+    return (control.min is None or value >= control.min) and (control.max is None or value <= control.max)
+
+
+def from_result(result: Any, controls: Iterable[Control], data: Mapping[str, Any]) -> ParsedResult:
+    """Read the `result` list of an annotation or prediction; never raises on what people or models wrote.
+
+    Args:
+        result: Label Studio's list of result items.
+        controls: The interface's controls; reserved ones are read also when they are not among them.
+        data: The task data, to check that spans lie inside of the text and carry the text that is there.
+
+    Returns:
+        The values; what could not be read is named in `problems` and left out.
+    """
+    if not isinstance(result, list):
+        return ParsedResult(problems=("the result is not a list",))
+    reader = _Reader({control.name: control for control in controls}, data)
+    for index, item in enumerate(result):
+        reader.add(f"result[{index}]", item)
+    return reader.parsed()
+
+
+class _Reader:
+    """Collects the items of one result."""
+
+    def __init__(self, controls: Mapping[str, Control], data: Mapping[str, Any]) -> None:
+        self._controls = {**_RESERVED_CONTROLS, **controls}
+        self._data = data
+        self._found: dict[str, Any] = {}
+        self._problems: list[str] = []
+
+    def add(self, where: str, item: Any) -> None:
+        if not isinstance(item, Mapping):
+            self._problems.append(f"{where}: not an object")
+            return
+        if isinstance(item.get("type"), str) and item["type"] in _NOT_ANSWERS:
+            self._problems.append(f"{where}: {_NOT_ANSWERS[item['type']]} is not kept")
+            return
+        control = self._controls.get(str(item.get("from_name")))
+        body = item.get("value")
+        if control is None:
+            self._problems.append(f"{where}: the interface has no control {item.get('from_name')!r}")
+        elif not isinstance(body, Mapping):
+            self._problems.append(f"{where}: {control.name} has no value")
+        else:
+            try:
+                self._put(where, control, _READERS[control.kind](control, body, self._data))
+            except ResultError as error:
+                self._problems.append(f"{where}: {error}")
+
+    def _put(self, where: str, control: Control, value: Any) -> None:
+        if value is None:
+            return
+        if control.is_set:
+            held = self._found.setdefault(control.name, [])
+            held.extend(one for one in value if one not in held)
+            return
+        if control.name in self._found and self._found[control.name] != value:
+            self._problems.append(f"{where}: {control.name} is answered twice; the later answer counts")
+        self._found[control.name] = value
+
+    def parsed(self) -> ParsedResult:
+        found = dict(self._found)
+        flags = tuple(found.pop("flags", ()))
+        reasons = [found.pop(name, None) for name in ("decision_reason", "flag_reason")]
+        decision = found.pop("decision", None)
+        ordered = {name: found[name] for name in self._controls if name in found}
+        typed = [reason for reason in reasons if reason]
+        return ParsedResult(
+            values=ordered,
+            flags=flags,
+            reason="\n".join(dict.fromkeys(typed)) if typed else None,
+            decision=decision,
+            problems=tuple(self._problems),
+        )
+
+
+def _read_choice(control: Control, body: Mapping[str, Any], data: Mapping[str, Any]) -> str | None:
+    picked = _read_labels(control, body.get("choices"))
+    if len(picked) > 1:
+        raise ResultError(f"{control.name}: {len(picked)} choices where one is allowed")
+    return picked[0] if picked else None
+
+
+def _read_choices(control: Control, body: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
+    return _read_labels(control, body.get("choices"))
+
+
+def _read_spans(control: Control, body: Mapping[str, Any], data: Mapping[str, Any]) -> list[Item]:
+    start, end = (_offset(control, body.get(key)) for key in ("start", "end"))
+    text = data.get(control.value_key)
+    if isinstance(text, str) and not 0 <= start < end <= len(text):
+        raise ResultError(f"{control.name}: span {start}–{end} is outside of the text (0–{len(text)})")
+    carried = {"text": body["text"]} if isinstance(body.get("text"), str) else {}
+    return [
+        {"start": start, "end": end, "label": label, **carried} for label in _region_labels(control, body, "labels")
+    ]
+
+
+def _read_rating(control: Control, body: Mapping[str, Any], data: Mapping[str, Any]) -> int | None:
+    value = body.get("rating")
+    if value == 0:
+        return None  # Label Studio's stars: none is set.
+    if not _whole(value) or not _within(control, value):  # type: ignore[arg-type]
+        raise ResultError(f"{control.name}: {value!r} is not a whole number from {control.min} to {control.max}")
+    return int(value)  # type: ignore[arg-type]
+
+
+def _read_number(control: Control, body: Mapping[str, Any], data: Mapping[str, Any]) -> float | int | None:
+    value = body.get("number")
+    if value is None:
+        return None
+    if not _real(value) or not _within(control, value):
+        raise ResultError(f"{control.name}: {value!r} is not a number from {control.min} to {control.max}")
+    number: float | int = value
+    return number
+
+
+def _read_text(control: Control, body: Mapping[str, Any], data: Mapping[str, Any]) -> str | None:
+    text = body.get("text")
+    lines = [text] if isinstance(text, str) else text
+    if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
+        raise ResultError(f"{control.name}: {text!r} is not text")
+    return "\n".join(lines) if any(lines) else None
+
+
+def _read_boxes(control: Control, body: Mapping[str, Any], data: Mapping[str, Any]) -> list[Item]:
+    sides = {key: body.get(key) for key in ("x", "y", "width", "height")}
+    if not all(_real(side) for side in sides.values()):
+        raise ResultError(f"{control.name}: a box without x, y, width and height")
+    if body.get("rotation"):
+        raise ResultError(f"{control.name}: a rotated box cannot be compared; draw it upright")
+    return [{**sides, "label": label} for label in _region_labels(control, body, control.result_type)]
+
+
+def _read_segments(control: Control, body: Mapping[str, Any], data: Mapping[str, Any]) -> list[Item]:
+    start, end = body.get("start"), body.get("end")
+    if not (_real(start) and _real(end)):
+        raise ResultError(f"{control.name}: a segment without start and end")
+    return [{"start": start, "end": end, "label": one} for one in _region_labels(control, body, control.result_type)]
+
+
+_READERS: Final[Mapping[str, Callable[[Control, Mapping[str, Any], Mapping[str, Any]], Any]]] = {
+    "choice": _read_choice,
+    "choices": _read_choices,
+    "spans": _read_spans,
+    "rating": _read_rating,
+    "number": _read_number,
+    "text": _read_text,
+    "boxes": _read_boxes,
+    "segments": _read_segments,
+}
+
+
+def _read_labels(control: Control, value: Any) -> list[str]:
+    picked = [value] if isinstance(value, str) else value
+    if not isinstance(picked, list):
+        raise ResultError(f"{control.name}: {value!r} is not a list of choices")
+    for one in picked:
+        if not isinstance(one, str) or (control.labels and one not in control.labels):
+            raise ResultError(f"{control.name}: {one!r} is not one of {', '.join(control.labels)}")
+    return list(dict.fromkeys(picked))
+
+
+def _region_labels(control: Control, body: Mapping[str, Any], key: str) -> list[str]:
+    labels = _read_labels(control, body.get(key) or [])
+    if not labels:
+        raise ResultError(f"{control.name}: a region without a label")
+    return labels
+
+
+def _offset(control: Control, value: Any) -> int:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not _whole(value):
+        raise ResultError(f"{control.name}: {value!r} is not an offset")
+    return int(value)
+
+
+# What the reserved controls hold, for callers that pass the fields only. No labels: any stored value is read.
+_RESERVED_CONTROLS: Final = {
+    name: Control(name=name, kind=kind, to_name="", value_key="", result_type="")
+    for name, kind in (
+        ("flags", "choices"),
+        ("flag_reason", "text"),
+        ("decision", "choice"),
+        ("decision_reason", "text"),
+    )
+}
