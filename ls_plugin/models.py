@@ -1,0 +1,138 @@
+"""The plugin's own tables, beside Label Studio's.
+
+Label Studio's tables stay the only store of what people said. These hold who may do what (derived from the team file),
+a small index of what is open to whom, what was handed to whom, and the record. No foreign key points into Label
+Studio's tables, so that a server without the plugin can still delete what it likes.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class Campaign(models.Model):
+    """A review line: three projects, a policy and a team."""
+
+    name = models.CharField(max_length=200, unique=True)
+    task = models.CharField(max_length=100, blank=True, default="")
+    policy_text = models.TextField()
+    policy_hash = models.CharField(max_length=80)
+    team_text = models.TextField(blank=True, default="")
+    # The bar that people pass on rows with a known answer before they get others: {"rows": {row_id: {field: value}}, "share": 0.8}.
+    qualification = models.JSONField(default=dict, blank=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Stage(models.IntegerChoices):
+    """The three projects of a campaign, in the order in which a row passes them."""
+
+    PASS = 0, "pass"
+    QA = 1, "qa"
+    EXPERT = 2, "expert"
+
+
+class CampaignProject(models.Model):
+    """A Label Studio project that belongs to a campaign; the database's own rules look here."""
+
+    project_id = models.IntegerField(primary_key=True)
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="projects")
+    stage = models.SmallIntegerField(choices=Stage.choices)
+    capacity = models.SmallIntegerField(help_text="how many people's submissions a task of this project takes")
+    expert_domains = models.CharField(max_length=1000, default=",", help_text=",technical,financial,")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["campaign", "stage"], name="quorum_one_project_a_stage")]
+
+
+class Member(models.Model):
+    """A person of a campaign's team as the team file says; never edited by itself."""
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="members")
+    person_id = models.CharField(max_length=200)
+    user_id = models.IntegerField(db_index=True, null=True)
+    email = models.CharField(max_length=254)
+    roles = models.CharField(max_length=100, help_text=",annotator,qa,")
+    expertise = models.CharField(max_length=1000, help_text=",technical,financial,")
+    left = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["campaign", "person_id"], name="quorum_person_once"),
+            models.UniqueConstraint(fields=["campaign", "user_id"], name="quorum_account_once"),
+        ]
+
+
+class Slot(models.Model):
+    """What is open about one task: the index that handing out reads and the database's own rules check."""
+
+    task_id = models.IntegerField(primary_key=True)
+    project_id = models.IntegerField()
+    stage = models.SmallIntegerField(choices=Stage.choices)
+    row_id = models.CharField(max_length=500)
+    domain = models.CharField(max_length=200, blank=True, default="")
+    wants_expert = models.BooleanField(default=False, help_text="its domain is one of the policy's expert domains")
+    requires = models.CharField(max_length=500, blank=True, default="", help_text="technical,financial or * for any expert")
+    capacity = models.SmallIntegerField(default=1)
+    taken = models.SmallIntegerField(default=0, help_text="submissions that are not skips")
+    open = models.BooleanField(default=True, help_text="a new submission may come")
+    sealed = models.BooleanField(default=False, help_text="the next stage began: what was said stays said")
+    dirty = models.BooleanField(default=False, help_text="something was said since the last reconcile of the row")
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["project_id", "open", "requires", "taken", "task_id"], name="quorum_slot_queue"),
+            models.Index(fields=["project_id", "row_id"], name="quorum_slot_row"),
+            models.Index(fields=["project_id"], condition=models.Q(dirty=True), name="quorum_slot_dirty"),
+        ]
+
+
+class Excluded(models.Model):
+    """Somebody who may not take a task, because of a part that they had in the row or of what they saw of it."""
+
+    task_id = models.IntegerField()
+    user_id = models.IntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["task_id", "user_id"], name="quorum_excluded_once")]
+
+
+class Grant(models.Model):
+    """A task handed to a person: the only licence to submit on it, and while it is live a held seat."""
+
+    task_id = models.IntegerField()
+    user_id = models.IntegerField()
+    project_id = models.IntegerField()
+    given_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    live = models.BooleanField(default=True, help_text="neither submitted, skipped nor given up")
+    skipped = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["task_id", "user_id"], name="quorum_grant_once")]
+        indexes = [models.Index(fields=["user_id", "project_id", "live"], name="quorum_grant_person")]
+
+
+class Record(models.Model):
+    """One line of the append-only record: who was shown what, who submitted what, when, chained by hash."""
+
+    seq = models.BigIntegerField(primary_key=True)
+    at = models.DateTimeField()
+    kind = models.CharField(max_length=20)
+    campaign_id = models.IntegerField(null=True)
+    user_id = models.IntegerField(null=True)
+    task_id = models.IntegerField(null=True, db_index=True)
+    row_id = models.CharField(max_length=500, blank=True, default="")
+    body = models.TextField(help_text="JSON: ids, counts and digests, never task text")
+    previous = models.CharField(max_length=64)
+    hash = models.CharField(max_length=64)
+
+
+class RecordHead(models.Model):
+    """Where the record ends; its row is the lock that keeps the chain a chain."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    seq = models.BigIntegerField(default=0)
+    hash = models.CharField(max_length=64, default="0" * 64)

@@ -1,0 +1,60 @@
+"""Label Studio's settings with Quorum's plugin added: the one setting that installs it.
+
+Start any Label Studio process (server, RQ worker, ``manage.py``) with ``DJANGO_SETTINGS_MODULE=ls_plugin.settings``.
+Unset it and the same database serves a plain Label Studio again.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.util import find_spec
+
+# Label Studio's apps are top-level modules of its own folder; its own entry points put that folder in front, but
+# gunicorn, the RQ worker and a plain ``manage.py`` elsewhere do not.
+_HOME = os.path.dirname(str(find_spec("label_studio").origin))  # type: ignore[union-attr]
+if _HOME not in sys.path:
+    sys.path.insert(0, _HOME)
+
+from core.settings.base import *  # noqa: F403
+from core.settings.base import DATABASES_ALL, DJANGO_DB_POSTGRESQL, DJANGO_DB_SQLITE, INSTALLED_APPS, MIDDLEWARE
+from label_studio.core.utils.params import get_env
+
+from ls_plugin.version import refuse_untested
+
+refuse_untested(os.environ)
+
+# Empty before the next import: its Sentry set-up reads the half-built settings module and fails otherwise.
+SENTRY_DSN = FRONTEND_SENTRY_DSN = ""
+# SQLite takes its write lock when a transaction begins, not in its middle: two people who submit at once wait for each
+# other instead of failing with "database is locked". Readers do not wait for writers in WAL mode.
+DATABASES_ALL[DJANGO_DB_SQLITE]["OPTIONS"] = {
+    "timeout": 30,
+    "transaction_mode": "IMMEDIATE",
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+}
+# What tells the triggers in PostgreSQL that this connection belongs to a server with the plugin.
+DATABASES_ALL[DJANGO_DB_POSTGRESQL]["OPTIONS"] = {"options": "-c quorum.on=on"}
+
+from core.settings.label_studio import *  # noqa: E402, F403
+
+SENTRY_DSN = FRONTEND_SENTRY_DSN = ""
+COLLECT_ANALYTICS = False
+LATEST_VERSION_CHECK = False
+
+if get_env("REDIS_HOST"):
+    # Label Studio's own job queue, on the Redis that is named; without one the jobs run inline.
+    REDIS_ENABLED = True
+    RQ_QUEUES = {
+        name: {
+            "HOST": get_env("REDIS_HOST"),
+            "PORT": int(get_env("REDIS_PORT", "6379")),
+            "DB": int(get_env("REDIS_DB", "0")),
+            "DEFAULT_TIMEOUT": 180,
+        }
+        for name in ("critical", "high", "default", "low")
+    }
+
+INSTALLED_APPS = [*INSTALLED_APPS, "ls_plugin"]
+MIDDLEWARE = [*MIDDLEWARE, "ls_plugin.gate.GateMiddleware"]
+ROOT_URLCONF = "ls_plugin.urls"
