@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.servers import LabelStudioServer, MlServer, label_studio_server, ml_backend_server
 from workflow.running.label_studio import WITH_PLUGIN
+
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +41,17 @@ def ml_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlServer]:
     """The ML backend with its default models, shared by all tests of the run."""
     with ml_backend_server(tmp_path_factory.mktemp("ml")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A real chromium without a window; each test opens its own context: `chromium.new_context(base_url=…)`."""
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("no chromium on this machine; on Debian: apt install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM_FLAGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
