@@ -1,0 +1,389 @@
+"""The port over HTTP: any Label Studio from 1.20 on, by URL and key, through label-studio-sdk's client.
+
+This is the only module that knows the SDK. The SDK gives sign-in (legacy token or personal access token, refreshed by
+itself) and its HTTP client; paths and bodies are written here, because the SDK's typed models cost more time than the
+server takes to answer, and refuse answers of servers one release older or newer.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from workflow.port import (
+    Annotation,
+    Json,
+    MLBackend,
+    NewPrediction,
+    NewTask,
+    Prediction,
+    Project,
+    ServerError,
+    Task,
+    User,
+    View,
+    Webhook,
+)
+
+if TYPE_CHECKING:
+    import httpx
+
+TIMEOUT_S: Final = 300.0
+PAGE: Final = 500
+_ROWS_A_QUERY: Final = 25
+_READ_RETRIES: Final = 3
+# What a project list needs to find campaigns; the server counts every task of a project unless told what to send.
+_BRIEF: Final = "id,title,description"
+_DETAIL: Final = (
+    "id,title,description,label_config,expert_instruction,show_instruction,maximum_annotations,model_version,"
+    "show_collab_predictions,skip_queue,sampling,show_skip_button,enable_empty_annotation,show_annotation_history,"
+    "evaluate_predictions_automatically,overlap_cohort_percentage,reveal_preannotations_interactively,"
+    "created_by,control_weights"
+)
+_MARKER: Final = "quorum:{"
+
+
+class HttpLabelStudio:
+    """A `workflow.port.LabelStudio` over HTTP.
+
+    Args:
+        url: The server's address, such as `http://127.0.0.1:8080`.
+        key: A legacy token or a personal access token. It is sent as a header only, and never shown.
+
+    Raises:
+        ServerError: The key is a personal access token that has expired.
+    """
+
+    def __init__(self, url: str, key: str) -> None:
+        from label_studio_sdk import LabelStudio
+        from label_studio_sdk.core.api_error import ApiError
+
+        self.url = url.rstrip("/")
+        try:
+            client = LabelStudio(base_url=self.url, api_key=key, timeout=TIMEOUT_S)
+        except ApiError as error:
+            hint = "make a new one under Account & Settings"
+            raise ServerError("the API key has expired", hint=hint, status=401) from error
+        self._http = client._client_wrapper.httpx_client
+
+    def __repr__(self) -> str:
+        return f"HttpLabelStudio({self.url!r})"
+
+    # --- requests -----------------------------------------------------------------------------------------------
+
+    def _ask(self, method: str, path: str, *, params: Mapping[str, Any] | None = None, body: Any = None) -> Any:
+        """One request; reads are tried again, writes never are (the first may have happened)."""
+        response = self._send(method, path, params, body)
+        if response.status_code >= 400:
+            raise _refusal(method, path, response)
+        if not response.content:
+            return None
+        try:
+            return response.json()
+        except ValueError as error:
+            hint = "is this the address of a Label Studio server?"
+            raise ServerError(f"{self.url}/{path} did not answer with JSON", hint=hint) from error
+
+    def _send(self, method: str, path: str, params: Mapping[str, Any] | None, body: Any) -> httpx.Response:
+        import httpx
+        from label_studio_sdk.core.api_error import ApiError
+
+        content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
+        options = {"max_retries": _READ_RETRIES if method == "GET" else 0}
+        try:
+            return self._http.request(  # type: ignore[no-any-return]
+                path,
+                method=method,
+                params=dict(params or {}),
+                content=content,
+                headers={"Content-Type": "application/json"} if content is not None else None,
+                request_options=options,
+            )
+        except httpx.HTTPError as error:
+            hint = "is it running, and is the address right?"
+            raise ServerError(f"no answer from {self.url} ({type(error).__name__})", hint=hint) from error
+        except ApiError as error:
+            hint = "make a new key under Account & Settings"
+            raise ServerError("the server refused the API key", hint=hint, status=error.status_code) from error
+
+    # --- rows ---------------------------------------------------------------------------------------------------
+
+    def users(self) -> list[User]:
+        return [User(id=user["id"], email=user["email"]) for user in self._ask("GET", "api/users/")]
+
+    def tasks(
+        self, project: int, *, since: datetime | None = None, row_ids: Sequence[str] | None = None
+    ) -> Iterator[Task]:
+        if row_ids is None:
+            filters = [] if since is None else [_filter("updated_at", "greater_or_equal", "Datetime", _stamp(since))]
+            yield from self._pages(project, filters)
+            return
+        wanted = sorted(set(row_ids))
+        for start in range(0, len(wanted), _ROWS_A_QUERY):
+            some = wanted[start : start + _ROWS_A_QUERY]
+            filters = [_filter("data.row_id", "equal", "String", row_id) for row_id in some]
+            yield from (task for task in self._pages(project, filters, any_of=True) if task.row_id in some)
+
+    def _pages(self, project: int, filters: list[Json], *, any_of: bool = False) -> Iterator[Task]:
+        """Walk the tasks by id: unlike page numbers, it loses none when others delete tasks meanwhile."""
+        last = 0
+        while True:
+            after = [] if any_of else [_filter("id", "greater", "Number", last)]
+            query = {
+                "filters": {"conjunction": "or" if any_of else "and", "items": filters + after},
+                "ordering": ["tasks:id"],
+            }
+            params = {
+                "project": project,
+                "fields": "all",
+                "resolve_uri": "false",
+                "page_size": PAGE,
+                "query": json.dumps(query),
+            }
+            found = self._ask("GET", "api/tasks", params=params)["tasks"]
+            yield from (_task(one) for one in found)
+            if any_of or len(found) < PAGE:
+                return
+            last = found[-1]["id"]
+
+    def add_tasks(self, project: int, tasks: Sequence[NewTask]) -> None:
+        body = [
+            {"data": task.data, "meta": task.meta, "predictions": [_prediction_body(one) for one in task.predictions]}
+            for task in tasks
+        ]
+        answer = self._ask("POST", f"api/projects/{project}/import", body=body)
+        if "import" in answer:  # Enterprise and Cloud import in the background.
+            self._await_import(project, answer["import"])
+
+    def _await_import(self, project: int, number: int) -> None:
+        import stamina
+
+        @stamina.retry(on=_NotYet, attempts=None, timeout=TIMEOUT_S, wait_initial=0.2, wait_max=3.0)
+        def done() -> str:
+            status = str(self._ask("GET", f"api/projects/{project}/imports/{number}")["status"])
+            if status not in ("completed", "failed"):
+                raise _NotYet(status)
+            return status
+
+        if done() == "failed":
+            raise ServerError(f"the server's import {number} failed", hint="see its log, then import again")
+
+    def add_predictions(self, project: int, predictions: Sequence[tuple[int, NewPrediction]]) -> None:
+        body = [{"task": task, **_prediction_body(one)} for task, one in predictions]
+        self._ask("POST", f"api/projects/{project}/import/predictions", body=body)
+
+    def set_queue(self, task: int, *, overlap: int, is_labeled: bool) -> None:
+        self._ask("PATCH", f"api/tasks/{task}/", body={"overlap": overlap, "is_labeled": is_labeled})
+
+    def withdraw(self, project: int, tasks: Sequence[int]) -> int:
+        gone = 0
+        for task in tasks:
+            try:
+                if self._ask("GET", f"api/tasks/{task}/annotations/"):
+                    continue
+                self._ask("DELETE", f"api/tasks/{task}/")
+            except ServerError as error:
+                if error.status != 404:  # Somebody else withdrew it.
+                    raise
+            else:
+                gone += 1
+        return gone
+
+    # --- campaigns ----------------------------------------------------------------------------------------------
+
+    def version(self) -> str:
+        answer = self._ask("GET", "api/version")
+        package = answer.get("label-studio-os-package") or {}
+        return str(answer.get("release") or package.get("version") or "unknown")
+
+    def projects(self) -> list[Project]:
+        found, page = [], 1
+        while True:
+            params = {"page": page, "page_size": 100, "include": _BRIEF}
+            answer = self._ask("GET", "api/projects/", params=params)
+            found.extend(answer["results"])
+            if not answer.get("next"):
+                break
+            page += 1
+        return [
+            self._project(one["id"]) if _MARKER in (one.get("description") or "") else _project(one) for one in found
+        ]
+
+    def _project(self, project: int) -> Project:
+        return _project(self._ask("GET", f"api/projects/{project}/", params={"include": _DETAIL}))
+
+    def create_project(self, settings: Mapping[str, Any]) -> Project:
+        made = self._ask("POST", "api/projects/", body=dict(settings))
+        return self._project(made["id"])
+
+    def change_project(self, project: int, settings: Mapping[str, Any]) -> Project:
+        self._ask("PATCH", f"api/projects/{project}/", body=dict(settings))
+        return self._project(project)
+
+    def views(self, project: int) -> list[View]:
+        found = self._ask("GET", "api/dm/views/", params={"project": project})
+        return [View(id=one["id"], title=str(one["data"].get("title", "")), data=one["data"]) for one in found]
+
+    def save_view(self, project: int, data: Json, *, view: int | None = None) -> None:
+        if view is None:
+            self._ask("POST", "api/dm/views/", body={"project": project, "data": data})
+        else:
+            self._ask("PATCH", f"api/dm/views/{view}/", body={"project": project, "data": data})
+
+    def webhooks(self, project: int) -> list[Webhook]:
+        found = self._ask("GET", "api/webhooks/", params={"project": project})
+        return [
+            Webhook(
+                id=one["id"],
+                url=one["url"],
+                actions=frozenset(one.get("actions") or ()),
+                active=bool(one["is_active"]),
+                headers=one.get("headers") or {},
+            )
+            for one in found
+            if one.get("project") == project
+        ]
+
+    def save_webhook(self, project: int, settings: Mapping[str, Any], *, webhook: int | None = None) -> None:
+        body = {"project": project, **settings}
+        if webhook is None:
+            self._ask("POST", "api/webhooks/", body=body)
+        else:
+            self._ask("PATCH", f"api/webhooks/{webhook}/", body=body)
+
+    def ml_backends(self, project: int) -> list[MLBackend]:
+        found = self._ask("GET", "api/ml/", params={"project": project})
+        return [
+            MLBackend(id=one["id"], url=one["url"], title=one.get("title") or "", state=one.get("readable_state") or "")
+            for one in found
+        ]
+
+    def save_ml_backend(self, project: int, settings: Mapping[str, Any], *, backend: int | None = None) -> None:
+        body = {"project": project, **settings}
+        if backend is None:
+            self._ask("POST", "api/ml/", body=body)
+        else:
+            self._ask("PATCH", f"api/ml/{backend}", body=body)
+
+    def invite_link(self) -> str:
+        return self.url + str(self._ask("GET", "api/invite")["invite_url"])
+
+
+class _NotYet(Exception):
+    """A background import that is still running."""
+
+
+def _filter(column: str, operator: str, kind: str, value: Any) -> Json:
+    return {"filter": f"filter:tasks:{column}", "operator": operator, "type": kind, "value": value}
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _person(value: Any) -> int | None:
+    """A user id, whether the server sends the id alone or the expanded account."""
+    if isinstance(value, Mapping):
+        value = value.get("id")
+    return value if isinstance(value, int) else None
+
+
+def _task(one: Json) -> Task:
+    return Task(
+        id=one["id"],
+        project=one["project"],
+        data=one["data"],
+        meta=one.get("meta") or {},
+        overlap=one["overlap"],
+        is_labeled=bool(one["is_labeled"]),
+        created_at=_moment(one["created_at"]),
+        updated_at=_moment(one["updated_at"]),
+        annotations=tuple(sorted((_annotation(a) for a in one.get("annotations") or ()), key=lambda a: a.id)),
+        predictions=tuple(sorted((_prediction(p) for p in one.get("predictions") or ()), key=lambda p: p.id)),
+    )
+
+
+def _annotation(one: Json) -> Annotation:
+    return Annotation(
+        id=one["id"],
+        by=_person(one.get("completed_by")),
+        edited_by=_person(one.get("updated_by")),
+        created_at=_moment(one["created_at"]),
+        updated_at=_moment(one["updated_at"]),
+        lead_time=one.get("lead_time"),
+        cancelled=bool(one.get("was_cancelled")),
+        result=one.get("result") or [],
+    )
+
+
+def _prediction(one: Json) -> Prediction:
+    return Prediction(
+        id=one["id"],
+        model_version=one.get("model_version") or "",
+        result=one.get("result") or [],
+        score=one.get("score"),
+    )
+
+
+def _prediction_body(one: NewPrediction) -> Json:
+    return {"model_version": one.model_version, "result": one.result, "score": one.score}
+
+
+def _project(one: Json) -> Project:
+    return Project(
+        id=one["id"],
+        title=one.get("title") or "",
+        description=one.get("description") or "",
+        label_config=one.get("label_config") or "",
+        settings=one,
+    )
+
+
+_HINTS: Final = {
+    401: "the API key is wrong, expired, or of a kind that this server has switched off",
+    403: "this account may not do that; use a manager's key",
+    404: "it is not there, or this account may not see it",
+    413: "the request is too large for the server or its proxy",
+}
+# Label Studio quotes the offending task after " :: ", and its value after "]=": never repeat either.
+_QUOTES: Final = re.compile(r" :: .*|(?<=\])=.*?(?= is of type )", re.DOTALL)
+_MOST: Final = 300
+
+
+def _refusal(method: str, path: str, response: httpx.Response) -> ServerError:
+    where = f"{method} {path.split('?')[0]} → {response.status_code}"
+    said = _said(response)
+    return ServerError(
+        f"{where}: {said}" if said else where,
+        hint=_HINTS.get(response.status_code, ""),
+        status=response.status_code,
+    )
+
+
+def _said(response: httpx.Response) -> str:
+    """What the server gave as the reason, without what it quotes of tasks."""
+    try:
+        body = response.json()
+    except ValueError:
+        return ""
+    parts: list[str] = []
+    _collect(body.get("validation_errors") or body.get("detail") or "" if isinstance(body, dict) else body, parts)
+    return " ".join(_QUOTES.sub("", part) for part in parts)[:_MOST].replace("\n", " ")
+
+
+def _collect(value: Any, parts: list[str]) -> None:
+    if isinstance(value, str):
+        parts.append(value)
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            _collect(one, parts)
+    elif isinstance(value, Sequence):
+        for one in value:
+            _collect(one, parts)
