@@ -10,7 +10,6 @@ import contextlib
 import importlib.util
 import os
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -81,34 +80,37 @@ def package_dir() -> Path:
     return Path(spec.origin).parent
 
 
-def create_database(data_dir: Path, settings: str, owner: Owner, log: Path) -> None:
+def create_database(data_dir: Path, settings: str, owner: Owner, log: Path, seconds: float = 900) -> None:
     """Create or migrate the SQLite database and its owner; on an existing database this only migrates.
 
     Raises:
-        StartError: Label Studio refused; its output is in `log`.
+        StartError: Label Studio refused, or it took longer than `seconds`; its output is in `log`.
     """
     package_dir()
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    log.parent.mkdir(parents=True, exist_ok=True)
-    env = environment(data_dir, settings) | {
+    child = Child(
+        "Label Studio's database",
+        [sys.executable, "-c", "from label_studio.server import main; main()", "--enable-legacy-api-token", "init"],
+        environment(data_dir, settings, _first_account(owner)),
+        log,
+        data_dir,
+    )
+    try:
+        child.start()
+        if child.wait(seconds) != 0:
+            raise StartError(f"{child.name}: could not be made (status {child.exit_code}); output: {log}")
+    finally:
+        child.stop()
+    _let_readers_read_while_one_writes(data_dir / DATABASE)
+
+
+def _first_account(owner: Owner) -> dict[str, str]:
+    """By environment, since everyone on a machine can read a command's arguments."""
+    return {
         "LABEL_STUDIO_USERNAME": owner.email,
         "LABEL_STUDIO_PASSWORD": owner.password,
         "LABEL_STUDIO_USER_TOKEN": owner.token,
     }
-    code = "from label_studio.server import main; main()"
-    with log.open("ab") as output:
-        done = subprocess.run(  # noqa: S603 - a fixed command
-            [sys.executable, "-c", code, "--enable-legacy-api-token", "init"],
-            env=env,
-            cwd=data_dir,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-    if done.returncode != 0:
-        raise StartError(f"Label Studio: its database could not be made (status {done.returncode}); output: {log}")
-    _let_readers_read_while_one_writes(data_dir / DATABASE)
 
 
 def _let_readers_read_while_one_writes(database: Path) -> None:

@@ -65,6 +65,19 @@ class Child:
         """Its exit status, or None while it runs."""
         return None if self._process is None else self._process.poll()
 
+    def wait(self, seconds: float) -> int:
+        """Wait for its end; its exit status.
+
+        Raises:
+            StartError: It still runs after so many seconds.
+        """
+        if self._process is None:
+            raise StartError(f"{self.name}: was not started")
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise StartError(f"{self.name}: not done after {seconds:.0f} s; output: {self.log}") from None
+
     def stop(self) -> None:
         """End the group and wait for its end; calling it twice does nothing more."""
         if self._process is None:
