@@ -1,0 +1,1 @@
+"""Gold out: writers for every format that the full records of a campaign leave in."""
