@@ -6,10 +6,12 @@ Importing the SDK, torch or Label Studio takes seconds; `quorum decide` needs no
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import sys
+from typing import Annotated, Any
 
-import click
 import typer
+from typer.core import TyperGroup
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("scripts.up", "Start Label Studio, the ML backend and a campaign; stop all on Ctrl-C."),
@@ -33,13 +35,17 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
-class LazyGroup(click.Group):
-    """A click group that imports a sub-command's module on first use."""
+class LazyGroup(TyperGroup):
+    """A group that imports a sub-command's module on first use.
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    It is Typer's own group and not click's: Typer carries its own copy of click, and click would let that copy's
+    exits and usage errors through as tracebacks.
+    """
+
+    def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(COMMANDS[cmd_name][0])
@@ -47,15 +53,36 @@ class LazyGroup(click.Group):
         command.name = cmd_name
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="label-studio-quorum")
-def main() -> None:
+app = typer.Typer(
+    cls=LazyGroup,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"quorum {importlib.metadata.version('label-studio-quorum')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _quorum(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
     """Label data that people can trust, on Label Studio Community Edition."""
+
+
+main = typer.main.get_command(app)
 
 
 if __name__ == "__main__":
