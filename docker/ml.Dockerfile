@@ -1,0 +1,31 @@
+# The ML backend with its default models inside; nothing is downloaded when it starts.
+FROM python:3.11-slim-bookworm
+
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN groupadd --gid 1001 quorum \
+ && useradd --uid 1001 --gid quorum --create-home quorum \
+ && install -d -o quorum -g quorum -m 0700 /data
+
+# Where pip looks besides PyPI; the default has builds of torch without the gigabytes that only a GPU needs.
+ARG PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
+WORKDIR /opt/quorum
+COPY pyproject.toml constraints.txt ./
+# The dependencies in a layer of their own: they change less often than the code.
+RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+print(*p['dependencies'], *(d for e in ('ml',) for d in p['optional-dependencies'][e]), sep='\n')" >requirements.txt \
+ && python -m pip install -c constraints.txt -r requirements.txt
+COPY README.md ./
+COPY review_rules review_rules
+COPY ls_config ls_config
+COPY workflow workflow
+COPY ls_plugin ls_plugin
+COPY ml_backend ml_backend
+COPY scripts scripts
+COPY examples examples
+RUN python -m pip install --no-deps .
+
+WORKDIR /data
+USER quorum
+VOLUME /data
+EXPOSE 9090
+CMD ["python", "-m", "ml_backend", "serve", "--host", "0.0.0.0", "--port", "9090"]
