@@ -196,6 +196,10 @@ class LabelStudio(RowPort, Protocol):
         """Label Studio's release, such as `1.23.2`."""
         ...
 
+    def notes(self, project: int) -> Iterator[tuple[str, Json]]:
+        """Row id and meta of every task, without its annotations and predictions."""
+        ...
+
     def projects(self) -> list[Project]:
         """Every project of the account's organisation; ones without a Quorum marker may lack `label_config`."""
         ...

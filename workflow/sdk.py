@@ -35,6 +35,7 @@ TIMEOUT_S: Final = 300.0
 PAGE: Final = 500
 _ROWS_A_QUERY: Final = 25
 _READ_RETRIES: Final = 3
+_MANY: Final = 50
 # What a project list needs to find campaigns; the server counts every task of a project unless told what to send.
 _BRIEF: Final = "id,title,description"
 _DETAIL: Final = (
@@ -128,6 +129,11 @@ class HttpLabelStudio:
             yield from (task for task in self._pages(project, filters, any_of=True) if task.row_id in some)
 
     def _pages(self, project: int, filters: list[Json], *, any_of: bool = False) -> Iterator[Task]:
+        return (_task(one) for one in self._raw_pages(project, filters, any_of=any_of))
+
+    def _raw_pages(
+        self, project: int, filters: list[Json], *, any_of: bool = False, fields: str = "all"
+    ) -> Iterator[Json]:
         """Walk the tasks by id: unlike page numbers, it loses none when others delete tasks meanwhile."""
         last = 0
         while True:
@@ -138,13 +144,13 @@ class HttpLabelStudio:
             }
             params = {
                 "project": project,
-                "fields": "all",
+                "fields": fields,
                 "resolve_uri": "false",
                 "page_size": PAGE,
                 "query": json.dumps(query),
             }
             found = self._ask("GET", "api/tasks", params=params)["tasks"]
-            yield from (_task(one) for one in found)
+            yield from found
             if any_of or len(found) < PAGE:
                 return
             last = found[-1]["id"]
@@ -179,6 +185,8 @@ class HttpLabelStudio:
         self._ask("PATCH", f"api/tasks/{task}/", body={"overlap": overlap, "is_labeled": is_labeled})
 
     def withdraw(self, project: int, tasks: Sequence[int]) -> int:
+        if len(tasks) > _MANY:
+            return self._withdraw_many(project, set(tasks))
         gone = 0
         for task in tasks:
             try:
@@ -192,12 +200,25 @@ class HttpLabelStudio:
                 gone += 1
         return gone
 
+    def _withdraw_many(self, project: int, tasks: set[int]) -> int:
+        untouched = [task.id for task in self.tasks(project) if task.id in tasks and not task.submitted]
+        for start in range(0, len(untouched), PAGE):
+            some = {"all": False, "included": untouched[start : start + PAGE]}
+            self._ask(
+                "POST", "api/dm/actions", params={"id": "delete_tasks", "project": project}, body={"selectedItems": some}
+            )
+        return len(untouched)
+
     # --- campaigns ----------------------------------------------------------------------------------------------
 
     def version(self) -> str:
         answer = self._ask("GET", "api/version")
         package = answer.get("label-studio-os-package") or {}
         return str(answer.get("release") or package.get("version") or "unknown")
+
+    def notes(self, project: int) -> Iterator[tuple[str, Json]]:
+        for one in self._raw_pages(project, [], fields="task_only"):
+            yield str(one["data"].get("row_id", "")), one.get("meta") or {}
 
     def projects(self) -> list[Project]:
         found, page = [], 1

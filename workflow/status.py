@@ -1,0 +1,66 @@
+"""Where a campaign stands."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from review_rules import Stage, State
+from workflow.campaign import AUTO_LABEL, STAGES, Campaign
+from workflow.port import Json, RowPort
+from workflow.reconcile import decide_rows
+from workflow.snapshot import Snapshot
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StageStatus:
+    """`open`: tasks in the queue that somebody can take; `submitted`: submissions, whether they count or not."""
+
+    open: int
+    submitted: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Status:
+    """What `quorum status` shows of one campaign."""
+
+    name: str
+    rows: int
+    prelabelled: int
+    states: dict[State, int]
+    stages: dict[Stage, StageStatus]
+
+    def to_json(self) -> Json:
+        """The object of the contract; every state is named, also with 0."""
+        return {
+            "name": self.name,
+            "rows": self.rows,
+            "prelabelled": self.prelabelled,
+            "states": {state.value: count for state, count in self.states.items()},
+            "stages": {
+                stage.value: {"open": one.open, "submitted": one.submitted} for stage, one in self.stages.items()
+            },
+        }
+
+
+def campaign_status(port: RowPort, campaign: Campaign, *, snapshot: Snapshot | None = None) -> Status:
+    """Count rows by state and work by stage; decides every row, changes nothing."""
+    held = snapshot if snapshot is not None else Snapshot.read(port, campaign)
+    states, prelabelled = Counter[State](), 0
+    for row in decide_rows(campaign, held, held.row_ids):
+        states[row.decision.state] += 1
+        versions = {one.model_version for task in row.tasks[Stage.PASS] for one in task.predictions}
+        prelabelled += AUTO_LABEL in versions
+    return Status(
+        name=campaign.name,
+        rows=states.total(),
+        prelabelled=prelabelled,
+        states={state: states[state] for state in State},
+        stages={
+            stage: StageStatus(
+                open=sum(not task.is_labeled for task in held.stage(stage)),
+                submitted=sum(len(task.submitted) for task in held.stage(stage)),
+            )
+            for stage in STAGES
+        },
+    )
