@@ -28,4 +28,4 @@ WORKDIR /data
 USER quorum
 VOLUME /data
 EXPOSE 9090
-CMD ["python", "-m", "ml_backend", "serve", "--host", "0.0.0.0", "--port", "9090"]
+CMD ["python", "-m", "ml_backend", "--host", "0.0.0.0", "--port", "9090"]

@@ -138,10 +138,9 @@ def _migrated(settings: str) -> Path:
     with (cache / f"{made.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made.exists():
-            fresh = Path(tempfile.mkdtemp(dir=cache))
-            label_studio.create_database(fresh / "data", settings, OWNER, cache / f"{made.name}.log")
-            (fresh / "data").rename(made)
-            fresh.rmdir()
+            with tempfile.TemporaryDirectory(dir=cache) as fresh:
+                label_studio.create_database(Path(fresh) / "data", settings, OWNER, cache / f"{made.name}.log")
+                (Path(fresh) / "data").rename(made)
     return made
 
 

@@ -98,7 +98,7 @@ def create_database(data_dir: Path, settings: str, owner: Owner, log: Path, seco
     try:
         child.start()
         if child.wait(seconds) != 0:
-            raise StartError(f"{child.name}: could not be made (status {child.exit_code}); output: {log}")
+            raise child.ended("before it was ready")
     finally:
         child.stop()
     _let_readers_read_while_one_writes(data_dir / DATABASE)

@@ -25,29 +25,31 @@ def server(
     host: str = LOOPBACK,
     extra: Mapping[str, str] | None = None,
 ) -> Child:
-    """The ML backend as a child process, not yet started.
-
-    Raises:
-        StartError: What it needs is not installed.
-    """
-    for package in ("flask", "torch", "transformers", "gunicorn"):
-        if importlib.util.find_spec(package) is None:
-            raise StartError(
-                f"ML backend: the package {package} is not installed; run: pip install 'label-studio-quorum[ml]'"
-            )
+    """The ML backend as a child process, not yet started."""
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     kept = {name: os.environ[name] for name in _KEEP if name in os.environ}
     env = kept | {
         "PYTHONUNBUFFERED": "1",
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
-        "QUORUM_ML_DATA_DIR": str(data_dir),
-        "QUORUM_ML_USER": user,
-        "QUORUM_ML_PASSWORD": password,
+        "QUORUM_DATA_DIR": str(data_dir),
+        "QUORUM_ML_BASIC": f"{user}:{password}",
         **(extra or {}),
     }
-    command = [sys.executable, "-m", "ml_backend", "serve", "--host", host, "--port", str(port)]
+    command = [sys.executable, "-m", "ml_backend", "--host", host, "--port", str(port)]
     return Child("ML backend", command, env, log, data_dir)
+
+
+def require_packages() -> None:
+    """Check that what the ML backend needs is installed.
+
+    Raises:
+        StartError: A package is missing.
+    """
+    for package in ("flask", "torch", "transformers", "gunicorn"):
+        if importlib.util.find_spec(package) is None:
+            hint = "run: pip install 'label-studio-quorum[ml]'"
+            raise StartError(f"ML backend: the package {package} is not installed; {hint}")
 
 
 def start(child: Child, port: int, host: str = LOOPBACK, seconds: float = 180) -> None:
@@ -62,8 +64,9 @@ def start(child: Child, port: int, host: str = LOOPBACK, seconds: float = 180) -
 
 
 def is_up(url: str) -> bool:
-    """Whether the ML backend answers at this address and says that it can predict."""
+    """Whether the ML backend answers at this address and its models are loaded."""
     try:
-        return requests.get(f"{url}/health", timeout=5).status_code == 200
+        answer = requests.get(f"{url}/health", timeout=5)
+        return answer.status_code == 200 and answer.json().get("ready") is True
     except requests.RequestException:
         return False

@@ -97,6 +97,12 @@ class Child:
             self._process.send_signal(signal.SIGUSR1)
             self._process.wait()
 
+    def ended(self, when: str) -> StartError:
+        """What to say about its unwanted end: one line with the last line of its output."""
+        said = next((line.strip() for line in reversed(self.tail().splitlines()) if line.strip()), "nothing")
+        said = said if len(said) < 300 else f"{said[:300]}…"
+        return StartError(f"{self.name}: ended with status {self.exit_code} {when}; it said: {said} (all: {self.log})")
+
     def tail(self, lines: int = 30) -> str:
         """The last lines of its output, for messages."""
         if not self.log.exists():
@@ -114,7 +120,7 @@ def wait_until(ready: Callable[[], bool], child: Child, seconds: float, pause: f
     deadline = time.monotonic() + seconds
     while not ready():
         if not child.running:
-            raise StartError(f"{child.name}: ended with status {child.exit_code} while starting; output: {child.log}")
+            raise child.ended("while starting")
         if time.monotonic() > deadline:
             raise StartError(f"{child.name}: not ready after {seconds:.0f} s; output: {child.log}")
         time.sleep(pause)

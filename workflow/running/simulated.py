@@ -273,9 +273,7 @@ def _flags(chance: random.Random) -> Values:
     return {}
 
 
-def _decision(
-    stage: str, values: Values, shown: Values, fields: Sequence[Control], chance: random.Random
-) -> Values:
+def _decision(stage: str, values: Values, shown: Values, fields: Sequence[Control], chance: random.Random) -> Values:
     if stage == "qa" and chance.random() < _ESCALATE:
         return {"decision": "escalate", "decision_reason": "Depends on a convention that an expert should settle."}
     same = all(_same(values.get(control.name), shown.get(control.name)) for control in fields)

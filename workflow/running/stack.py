@@ -52,7 +52,8 @@ class Stack:
 
     def __init__(self, folder: DataFolder, settings: Settings, secrets: Secrets) -> None:
         self.folder, self.settings, self.secrets = folder, settings, secrets
-        self.url = f"http://{LOOPBACK}:{settings.ls_port}"
+        reached = LOOPBACK if settings.host in ("0.0.0.0", "localhost") else settings.host  # noqa: S104
+        self.url = f"http://{reached}:{settings.ls_port}"
         self.ml_url = f"http://{LOOPBACK}:{settings.ml_port}"
         self.children: list[Child] = []
 
@@ -62,8 +63,6 @@ class Stack:
         Raises:
             StartError: A port is taken, a package is missing, or a part does not come up.
         """
-        require_port(LABEL_STUDIO, self.settings.ls_port, self.settings.host)
-        require_port(ML, self.settings.ml_port, LOOPBACK)
         models = self._ml_server()
         self.add(models)
         board.say(ML, "loading the models")
@@ -102,7 +101,7 @@ class Stack:
         while True:
             for child in self.children:
                 if not child.running:
-                    raise StartError(f"{child.name}: ended with status {child.exit_code}; its output: {child.log}")
+                    raise child.ended("by itself")
             each()
             time.sleep(pause)
 
@@ -130,19 +129,29 @@ class Stack:
 
 
 @contextmanager
-def running(folder: DataFolder, settings: Settings, secrets: Secrets, board: Board) -> Iterator[Stack]:
-    """Start the parts, and stop them on the way out, whatever happened."""
+def running(folder: DataFolder, settings: Settings, secrets: Secrets) -> Iterator[Stack]:
+    """Parts that are stopped on the way out, whatever happened."""
     stack = Stack(folder, settings, secrets)
     try:
-        stack.start(board)
         yield stack
     finally:
         stack.stop()
 
 
-def plugin_installed() -> bool:
-    """Whether the plugin's settings module is there."""
-    return bool(importlib.util.find_spec("ls_plugin") and importlib.util.find_spec("ls_plugin.settings"))
+def preflight(settings: Settings) -> None:
+    """Check what can be checked before anything starts.
+
+    Raises:
+        StartError: A package is missing or a port is taken.
+    """
+    label_studio.package_dir()
+    ml_server.require_packages()
+    if settings.plugin:
+        _migrations_hash()
+    if settings.ls_port == settings.ml_port:
+        raise StartError(f"port {settings.ls_port}: asked for by both parts; set QUORUM_LS_PORT or QUORUM_ML_PORT")
+    require_port(LABEL_STUDIO, settings.ls_port, settings.host)
+    require_port(ML, settings.ml_port, LOOPBACK)
 
 
 def _migrations_hash() -> str:

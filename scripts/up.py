@@ -1,0 +1,149 @@
+"""`quorum up`: Label Studio, the ML backend and a campaign on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from workflow.campaign import CampaignError
+from workflow.port import LabelStudio, ServerError
+from workflow.prelabels import PrelabelError
+from workflow.running.board import Board
+from workflow.running.bring_up import Files, PlanError, Ready, access, example, fill, read_plan
+from workflow.running.folder import DataFolder, write_private
+from workflow.running.people import VisitError
+from workflow.running.processes import LOOPBACK, StartError
+from workflow.running.stack import Settings, Stack, preflight, running
+from workflow.sdk import HttpLabelStudio
+
+app = typer.Typer(add_completion=False)
+
+EXAMPLE = "Example"
+REFUSALS = (PlanError, StartError, CampaignError, ServerError, PrelabelError, VisitError)
+
+
+@app.command()
+def command(
+    rows: Annotated[Path | None, typer.Option(help="Rows of a campaign of your own (default: the example).")] = None,
+    team: Annotated[Path | None, typer.Option(help="Its team file.")] = None,
+    policy: Annotated[Path | None, typer.Option(help="Its policy file.")] = None,
+    task: Annotated[str, typer.Option(help="Label type, or a folder with a label.xml.")] = "response_review",
+    name: Annotated[str | None, typer.Option(help="Its name (default: the rows file's name).")] = None,
+    stock: Annotated[bool, typer.Option("--stock", help="Label Studio without Quorum's plugin.")] = False,
+    host: Annotated[str, typer.Option(help="Address that Label Studio listens on.")] = LOOPBACK,
+    data_dir: Annotated[Path, typer.Option(envvar="QUORUM_DATA_DIR", help="Where everything is kept.")] = Path(
+        ".quorum"
+    ),
+    ls_port: Annotated[int, typer.Option(envvar="QUORUM_LS_PORT", min=1, max=65535)] = 8080,
+    ml_port: Annotated[int, typer.Option(envvar="QUORUM_ML_PORT", min=1, max=65535)] = 9090,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check files, packages and ports; start nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="When ready, print one JSON object.")] = False,
+) -> None:
+    """Start Label Studio, the ML backend and a campaign; keep running; stop all on Ctrl-C.
+
+    Run it again with the same data folder and it goes on where it stopped.
+    """
+    settings = Settings(host=host, ls_port=ls_port, ml_port=ml_port, plugin=not stock)
+    try:
+        files = Files(
+            rows=rows or example("rows.jsonl"),
+            team=team or example("team.yaml"),
+            policy=policy or example("policy.yaml"),
+            task=task,
+            name=name or (rows.stem if rows else EXAMPLE),
+        )
+        with _stop_on_signals():
+            _run(files, settings, data_dir, dry_run=dry_run, as_json=as_json)
+    except REFUSALS as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        _say("stopped")
+
+
+def _run(files: Files, settings: Settings, data_dir: Path, *, dry_run: bool, as_json: bool) -> None:
+    with read_plan(files) as plan, DataFolder(data_dir) as folder:
+        preflight(settings)
+        if dry_run:
+            _say(f"files, packages and ports are good: {plan.rows.rows} rows, {len(plan.team.people)} people")
+            return
+        secrets = folder.secrets(plan.owner_email)
+        board = Board()
+        with running(folder, settings, secrets) as stack:
+            with board:
+                stack.start(board)
+                port = HttpLabelStudio(stack.url, secrets.owner.token)
+                ready = fill(stack, port, plan, board)
+            _announce(stack, port, ready, as_json=as_json)
+            stack.watch()
+
+
+def _announce(stack: Stack, port: LabelStudio, ready: Ready, *, as_json: bool) -> None:
+    """Write the access file, and say where everything is."""
+    content = access(stack, port, ready)
+    write_private(stack.folder.access, content)
+    if as_json:
+        shown = {"ready": True, "access": str(stack.folder.access), "url": stack.url, "ml_url": stack.ml_url}
+        print(json.dumps(shown | {"campaigns": content["campaigns"], "status": ready.status.to_json()}), flush=True)
+        return
+    out = Console(highlight=False)
+    if not out.is_terminal:
+        out = Console(highlight=False, width=140)
+    _page(out, stack, content, ready)
+
+
+def _page(out: Console, stack: Stack, content: dict[str, Any], ready: Ready) -> None:
+    out.print(Text.assemble("\n", ("Quorum is ready: ", "bold"), (stack.url, "bold underline"), "\n"))
+    people = Table("person", "email", "password", "roles", "expertise", box=None, pad_edge=False)
+    for one in content["people"]:
+        password = one["password"] or "(their own)"
+        cells = (one["id"], one["email"], password, ", ".join(one["roles"]), ", ".join(one["expertise"]))
+        people.add_row(*map(Text, cells))
+    manager = content["manager"]
+    if manager["email"] not in {one["email"] for one in content["people"]}:
+        people.add_row(*map(Text, ("owner", manager["email"], manager["password"], "manager", "")))
+    out.print(people)
+    out.print(Text(f"\n{_queues(ready)}"))
+    out.print(Text(f"data and logs: {stack.folder.path}   ML backend: {stack.ml_url}"))
+    for note in ready.notes:
+        out.print(Text(f"note: {note}"))
+    out.print(Text("Ctrl-C stops everything; the data stays. A simulated team: quorum demo\n"))
+
+
+def _queues(ready: Ready) -> str:
+    waiting = ", ".join(f"{count} {state.value}" for state, count in ready.status.states.items() if count)
+    return f"campaign {ready.campaign.name}: {ready.status.rows} rows ({waiting})"
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the run as Ctrl-C does."""
+
+    def stop(_signum: int, _frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = {signum: signal.signal(signum, stop) for signum in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _fail(text: str) -> NoReturn:
+    _say("\n".join(f"quorum up: {line}" for line in text.splitlines()))
+    raise typer.Exit(1)
