@@ -16,7 +16,7 @@ PANEL_KEYS: Final = ("panel",)
 
 
 def compose_review(xml: str, stage: str) -> str:
-    """The interface of the QA or Expert project: `label.xml` with the review panel in front.
+    """The interface of the QA or Expert project: `label.xml` between the review panel and the decision.
 
     Args:
         xml: A label interface that `parse` accepts.
@@ -38,6 +38,7 @@ def compose_review(xml: str, stage: str) -> str:
     taken.discard(None)
     if taken:
         raise InterfaceError([f"line 1: the review panel needs the names {', '.join(sorted(map(str, taken)))}; rename"])
-    composed = etree.Element("View", className=f"q-stage q-stage-{stage}")
-    composed.extend([panel, root])
-    return etree.tostring(composed, encoding="unicode")
+    slot = next(element for element in elements(panel) if element.get("className") == "q-slot")
+    slot.append(root)
+    panel.set("className", f"q-stage q-{stage}")
+    return etree.tostring(panel, encoding="unicode")

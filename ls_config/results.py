@@ -296,7 +296,7 @@ class _Reader:
     def parsed(self) -> ParsedResult:
         found = dict(self._found)
         flags = tuple(found.pop("flags", ()))
-        reasons = [found.pop(name, None) for name in ("decision_reason", "flag_reason")]
+        reasons = [found.pop(name, None) for name in ("decision_reason", "decision_note", "flag_reason")]
         decision = found.pop("decision", None)
         ordered = {name: found[name] for name in self._controls if name in found}
         typed = [reason for reason in reasons if reason]
@@ -419,5 +419,6 @@ _RESERVED_CONTROLS: Final = {
         ("flag_reason", "text"),
         ("decision", "choice"),
         ("decision_reason", "text"),
+        ("decision_note", "text"),
     )
 }
