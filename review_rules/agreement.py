@@ -20,7 +20,11 @@ import numpy as np
 import numpy.typing as npt
 
 from review_rules.bootstrap import DRAWS, Floats, Interval, Ints, group_sums, percentile_interval, resamples
-from review_rules.votes import Id, Kind, Mark, Votes
+from review_rules.compare import set_score
+from review_rules.forms import Key
+from review_rules.policy import Agree, Match, Measure
+from review_rules.values import Kind
+from review_rules.votes import Id, Mark, VoteKind, Votes
 
 Figures = dict[str, Floats]
 """A figure's name, and its value in each draw (draws,); NaN where it is undefined."""
@@ -33,11 +37,14 @@ NO_SHARED = "no item was rated by both"
 NO_LENGTHS = "the length of the texts is not known: give each line its text, or the texts in a file"
 BEYOND_TEXT = "a span ends after its text: are these the texts that were labelled?"
 
-FIGURES: Mapping[Kind, tuple[str, ...]] = {
-    Kind.CHOICE: ("percent", "alpha.nominal", "ac1"),
-    Kind.CHOICES: ("percent", "alpha.nominal", "alpha.masi"),
-    Kind.RATING: ("percent", "alpha.nominal", "alpha.ordinal", "alpha.interval", "ac1", "ac2"),
-    Kind.SPANS: ("percent", "span_f1.strict", "span_f1.overlap", "alpha.characters"),
+STRICT = Measure(Agree.SPAN_F1, match=Match.STRICT)
+OVERLAP = Measure(Agree.SPAN_F1, match=Match.OVERLAP)
+
+FIGURES: Mapping[VoteKind, tuple[str, ...]] = {
+    VoteKind.CHOICE: ("percent", "alpha.nominal", "ac1"),
+    VoteKind.CHOICES: ("percent", "alpha.nominal", "alpha.masi"),
+    VoteKind.RATING: ("percent", "alpha.nominal", "alpha.ordinal", "alpha.interval", "ac1", "ac2"),
+    VoteKind.SPANS: ("percent", "span_f1.strict", "span_f1.overlap", "alpha.characters"),
 }
 """The figures that suit each kind of votes, in the order in which they are shown."""
 
@@ -131,15 +138,19 @@ class Patterns:
 def agreement(votes: Votes, *, seed: int = 0, draws: int = DRAWS) -> Agreement:
     """Measure agreement over a whole file.
 
-    Args:
-        votes: from `read_votes` or `collect_votes`.
-        seed: of the bootstrap.
-        draws: number of resamples.
+            Args:
+                votes: from `read_votes` or `collect_votes`.
+                seed: of the bootstrap.
+                draws: number of resamples.
 
-    >>> from review_rules.votes import collect_votes
-    >>> twice = [(item, who, value) for item, value in enumerate("AABBA") for who in ("ana", "ben")]
-    >>> agreement(collect_votes(twice, Kind.CHOICE)).figures["alpha.nominal"].value
-    1.0
+            >>> from review_rules.compare import set_score
+        from review_rules.forms import Key
+    from review_rules.policy import Agree, Match, Measure
+        from review_rules.values import Kind
+        from review_rules.votes import collect_votes
+            >>> twice = [(item, who, value) for item, value in enumerate("AABBA") for who in ("ana", "ben")]
+            >>> agreement(collect_votes(twice, VoteKind.CHOICE)).figures["alpha.nominal"].value
+            1.0
     """
     patterns = patterns_of(votes)
     return Agreement(
@@ -147,7 +158,7 @@ def agreement(votes: Votes, *, seed: int = 0, draws: int = DRAWS) -> Agreement:
         annotators=len(votes.annotators),
         ratings=len(votes.code),
         figures=estimate(patterns, seed=seed, draws=draws),
-        kappa=None if votes.kind is Kind.SPANS else tuple(_kappas(votes, seed=seed, draws=draws)),
+        kappa=None if votes.kind is VoteKind.SPANS else tuple(_kappas(votes, seed=seed, draws=draws)),
     )
 
 
@@ -155,7 +166,7 @@ def patterns_of(votes: Votes) -> Patterns:
     """Group the items of a file by how they look, with the figures that suit its kind."""
     if not len(votes.code):
         return _nothing(FIGURES[votes.kind], NO_VOTES)
-    return _span_patterns(votes) if votes.kind is Kind.SPANS else _coded_patterns(votes)
+    return _span_patterns(votes) if votes.kind is VoteKind.SPANS else _coded_patterns(votes)
 
 
 def estimate(patterns: Patterns, *, seed: int = 0, draws: int = DRAWS) -> dict[str, Figure]:
@@ -227,12 +238,14 @@ def _table(votes: Votes) -> _Table:
     raw = codes.tobytes()
     alike = Counter(raw[start:end] for start, end in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True))
     looks = sorted(alike)  # in the order of the looks and not of the lines, so that the draws do not hang on it
-    held = [np.unique(np.frombuffer(look, dtype=np.int64), return_counts=True) for look in looks]
+    codes = np.frombuffer(b"".join(looks), dtype=np.int64)
+    pattern = np.repeat(np.arange(len(looks)), [len(look) // codes.itemsize for look in looks])
+    starts = np.flatnonzero(np.diff(pattern, prepend=-1) | np.diff(codes, prepend=-1))
     return _Table(
         counts=np.array([alike[look] for look in looks], dtype=np.int64),
-        pattern=np.repeat(np.arange(len(held)), [len(codes) for codes, _ in held]),
-        code=np.concatenate([codes for codes, _ in held]),
-        count=np.concatenate([count for _, count in held]).astype(np.float64),
+        pattern=pattern[starts],
+        code=codes[starts],
+        count=np.diff(starts, append=len(codes)).astype(np.float64),
     )
 
 
@@ -257,10 +270,10 @@ def _coded_patterns(votes: Votes) -> Patterns:
         out = {"percent": percent}
         for name, alpha in alphas.items():
             out |= alpha(drawn, margins, name)
-        if votes.kind is not Kind.CHOICES:
+        if votes.kind is not VoteKind.CHOICES:
             spread = 1 - ((group_sums(entries * share, code, number) / drawn.sum(axis=0)) ** 2).sum(axis=0)
             out["ac1"] = _gwet(percent, spread, number, total_weight=number)
-        if votes.kind is Kind.RATING:
+        if votes.kind is VoteKind.RATING:
             out["ac2"] = _gwet(1 - _ratio(far @ drawn, pairs), spread, number, total_weight=_total_weight(number))
         return out
 
@@ -269,7 +282,7 @@ def _coded_patterns(votes: Votes) -> Patterns:
         paired=paired,
         width=len(code),
         figures=figures,
-        finish=_finish_masi(votes.values) if votes.kind is Kind.CHOICES else _finished,
+        finish=_finish_masi(votes.values) if votes.kind is VoteKind.CHOICES else _finished,
     )
 
 
@@ -322,10 +335,10 @@ _Alpha = Callable[[Floats, Floats, str], Figures]
 
 def _alphas(table: _Table, votes: Votes) -> dict[str, _Alpha]:
     alphas: dict[str, _Alpha] = {"alpha.nominal": _nominal(table)}
-    if votes.kind is Kind.RATING:
+    if votes.kind is VoteKind.RATING:
         alphas["alpha.ordinal"] = _ordinal(table)
         alphas["alpha.interval"] = _interval(table, np.array(votes.values))
-    if votes.kind is Kind.CHOICES:
+    if votes.kind is VoteKind.CHOICES:
         alphas["alpha.masi"] = _masi_observed(table, votes.values)
     return alphas
 
@@ -503,7 +516,7 @@ def _cells(votes: Votes, ranked: Sequence[int]) -> dict[tuple[int, int], dict[tu
     return cells
 
 
-def _kappa_patterns(cells: Mapping[tuple[int, int], int], kind: Kind) -> Patterns:
+def _kappa_patterns(cells: Mapping[tuple[int, int], int], kind: VoteKind) -> Patterns:
     """Cohen's kappa; for ratings with quadratic weights by rank of the pair's own distinct values."""
     if not cells:
         return _nothing(["kappa"], NO_SHARED)
@@ -529,7 +542,7 @@ def _kappa_patterns(cells: Mapping[tuple[int, int], int], kind: Kind) -> Pattern
         counts=counts,
         paired=np.ones(len(counts), dtype=bool),
         width=len(counts),
-        figures=weighted if kind is Kind.RATING else nominal,
+        figures=weighted if kind is VoteKind.RATING else nominal,
     )
 
 
@@ -579,11 +592,17 @@ def _span_scores(held: Sequence[Sequence[int]], values: Sequence[frozenset[Mark]
         pairs = list(combinations(codes, 2))
         for one, other in pairs:
             if (one, other) not in known:
-                first, second = values[one], values[other]
-                known[one, other] = float(one == other), span_f1(first, second), span_f1_overlap(first, second)
+                first, second = _form(values[one]), _form(values[other])
+                strict, overlap = (set_score(first, second, Kind.SPANS, measure) for measure in (STRICT, OVERLAP))
+                known[one, other] = float(one == other), strict, overlap
         if pairs:
             scores[row] = [math.fsum(part) / len(pairs) for part in zip(*(known[pair] for pair in pairs), strict=True)]
     return dict(zip(("percent", "span_f1.strict", "span_f1.overlap"), scores.T, strict=True))
+
+
+def _form(marks: frozenset[Mark]) -> dict[Key, object]:
+    """The form in which `compare` takes spans."""
+    return dict.fromkeys(sorted(marks))
 
 
 def _why_no_characters(looks: Sequence[_Look], values: Sequence[frozenset[Mark]]) -> str | None:
@@ -626,30 +645,3 @@ def _stretches(ratings: Sequence[frozenset[Mark]], length: int) -> Iterator[tupl
             right - left,
             [frozenset(label for start, end, label in marks if start <= left and right <= end) for marks in ratings],
         )
-
-
-def span_f1(first: frozenset[Mark], second: frozenset[Mark]) -> float:
-    """2·TP/(|A|+|B|) over spans with the same start, end and label; 1 for two empties."""
-    both = len(first) + len(second)
-    return 2 * len(first & second) / both if both else 1.0
-
-
-def span_f1_overlap(first: frozenset[Mark], second: frozenset[Mark]) -> float:
-    """2·TP/(|A|+|B|), TP the sum of intersection/union of greedily paired spans of one label; 1 for two empties."""
-    both = len(first) + len(second)
-    if not both:
-        return 1.0
-    same_label = ((one, other) for one in first for other in second if one[2] == other[2])
-    candidates = sorted((-ratio, one, other) for one, other in same_label if (ratio := _overlap(one, other)))
-    used: set[tuple[int, Mark]] = set()
-    total = 0.0
-    for ratio, one, other in candidates:
-        if (0, one) not in used and (1, other) not in used:
-            used |= {(0, one), (1, other)}
-            total -= ratio
-    return 2 * total / both
-
-
-def _overlap(one: Mark, other: Mark) -> float:
-    shared = min(one[1], other[1]) - max(one[0], other[0])
-    return max(0, shared) / (one[1] - one[0] + other[1] - other[0] - shared)

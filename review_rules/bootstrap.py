@@ -63,12 +63,12 @@ def resamples(
     for start in range(0, draws, block):
         wanted = min(block, draws - start)
         if pattern_of is None:
-            yield rng.multinomial(size, counts / items, size=wanted).T.astype(np.float64)
+            yield rng.multinomial(size, counts / items, size=wanted).T.astype(np.float64, order="C")
         else:
             columns = [
                 np.bincount(pattern_of[rng.integers(items, size=size)], minlength=len(counts)) for _ in range(wanted)
             ]
-            yield np.array(columns, dtype=np.float64).T
+            yield np.array(columns).T.astype(np.float64, order="C")
 
 
 def percentile_interval(values: Floats, *, level: float = LEVEL) -> Interval:

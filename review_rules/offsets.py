@@ -225,7 +225,9 @@ def _plain_places(text: str, span: SpanIn) -> Iterator[tuple[Reading, Place]]:
                 yield Reading(unit, inclusive), place
 
 
-def _changed_places(text: str, span: SpanIn, changes: Sequence[tuple[str, _Changed]]) -> Iterator[tuple[Reading, Place]]:
+def _changed_places(
+    text: str, span: SpanIn, changes: Sequence[tuple[str, _Changed]]
+) -> Iterator[tuple[Reading, Place]]:
     for name, changed in changes:
         for unit in (Unit.CODE_POINT, Unit.UTF16, Unit.UTF8):
             for inclusive in (False, True):

@@ -28,7 +28,7 @@ _SPAN = '{"start": 0, "end": 9, "label": "ORG"}'
 _NO_VOTE = "leave the line out if there is no vote"
 
 
-class Kind(StrEnum):
+class VoteKind(StrEnum):
     """What a vote is: one class, a set of classes, a number, or a set of spans."""
 
     CHOICE = "choice"
@@ -68,7 +68,7 @@ class Votes:
         lengths: length of an item's text in code points, by index into `items`, where it is known.
     """
 
-    kind: Kind
+    kind: VoteKind
     items: tuple[Id, ...]
     annotators: tuple[Id, ...]
     values: tuple[Any, ...]
@@ -78,13 +78,13 @@ class Votes:
     lengths: Mapping[int, int] = field(default_factory=dict)
 
 
-def parse_value(value: object, kind: Kind) -> Value:
+def parse_value(value: object, kind: VoteKind) -> Value:
     """Check one value and make it comparable.
 
     Raises:
         ValueError: not a value of this kind; the two arguments are message and hint.
 
-    >>> parse_value(4, Kind.RATING), sorted(parse_value(["b", "a", "a"], Kind.CHOICES))
+    >>> parse_value(4, VoteKind.RATING), sorted(parse_value(["b", "a", "a"], VoteKind.CHOICES))
     (4.0, ['a', 'b'])
     """
     return _PARSERS[kind](value)
@@ -92,7 +92,7 @@ def parse_value(value: object, kind: Kind) -> Value:
 
 def read_votes(
     lines: Iterable[str | bytes],
-    kind: Kind,
+    kind: VoteKind,
     *,
     value_key: str = "value",
     where: Mapping[str, str] | None = None,
@@ -107,7 +107,7 @@ def read_votes(
         where: read only lines that have these values (as text) at these keys.
         lengths: length of each item's text in code points, by item id as text; a line's own `text` counts too.
 
-    >>> votes, faults = read_votes(['{"item_id": 1, "annotator": "ana", "value": "A"}', "oops"], Kind.CHOICE)
+    >>> votes, faults = read_votes(['{"item_id": 1, "annotator": "ana", "value": "A"}', "oops"], VoteKind.CHOICE)
     >>> votes.values, [fault.line for fault in faults]
     (('A',), [2])
     """
@@ -151,13 +151,13 @@ def read_lengths(lines: Iterable[str | bytes]) -> tuple[dict[str, int], tuple[Vo
     return lengths, tuple(faults)
 
 
-def collect_votes(votes: Iterable[tuple[Id, Id, object]], kind: Kind) -> Votes:
+def collect_votes(votes: Iterable[tuple[Id, Id, object]], kind: VoteKind) -> Votes:
     """Collect votes that are at hand as (item, annotator, value); a later one of one person on one item counts.
 
     Raises:
         ValueError: an id or a value is not what it has to be.
 
-    >>> collect_votes([("r1", "ana", 4), ("r1", "ben", 5)], Kind.RATING).values
+    >>> collect_votes([("r1", "ana", 4), ("r1", "ben", 5)], VoteKind.RATING).values
     (4.0, 5.0)
     """
     builder = _Builder(kind)
@@ -169,7 +169,7 @@ def collect_votes(votes: Iterable[tuple[Id, Id, object]], kind: Kind) -> Votes:
 class _Builder:
     """Collects votes; numbers items, annotators and values as they come."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: VoteKind) -> None:
         self._parse = _PARSERS[kind]
         self._kind = kind
         self._items: dict[str, tuple[int, Id]] = {}
@@ -300,9 +300,9 @@ def _order(value: Hashable) -> Any:
     return tuple(sorted(value)) if isinstance(value, frozenset) else value
 
 
-_PARSERS: Mapping[Kind, Callable[[object], Value]] = {
-    Kind.CHOICE: _choice,
-    Kind.CHOICES: _choices,
-    Kind.RATING: _rating,
-    Kind.SPANS: _spans,
+_PARSERS: Mapping[VoteKind, Callable[[object], Value]] = {
+    VoteKind.CHOICE: _choice,
+    VoteKind.CHOICES: _choices,
+    VoteKind.RATING: _rating,
+    VoteKind.SPANS: _spans,
 }

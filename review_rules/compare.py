@@ -1,0 +1,187 @@
+"""How the answers of the passes compare, field by field, and the measures behind it.
+
+A score is in 0..1. Absent (None) on both sides agrees with score 1, on one side is a conflict with score 0; the form
+of a set kind is never absent, but the empty dict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from itertools import combinations
+from math import fsum
+
+from review_rules.forms import Key, same
+from review_rules.policy import Agree, Measure
+from review_rules.values import Field, FieldComparison, Form, Kind, to_value
+
+_ROUNDING = 1e-12
+"""What the rounding of sums and products may take from a score before it is held against it."""
+
+_NEAR = 1e-9
+"""Within this distance of a tolerance, numbers are compared again as the decimals people wrote."""
+
+
+def compare(forms: Sequence[Form], field: Field, measure: Measure) -> FieldComparison:
+    """Compare one field of all passes.
+
+    Args:
+        forms: one form a pass, in line order; None is absent (never for a set kind).
+        field: the field; `low` and `high` scale the score of `tolerance`.
+        measure: a measure that suits the field's kind.
+
+    >>> compare(["A", "B"], Field("verdict", Kind.CHOICE), Measure()).agreed
+    False
+    """
+    agreed, score = _all_pairs(forms, field, measure)
+    values = tuple(map(to_value, forms))
+    if not field.kind.is_set:
+        return FieldComparison(agreed, score, values)
+    first = forms[0]
+    second = forms[1] if len(forms) > 1 else {}
+    both = tuple([element for key, element in first.items() if all([key in form for form in forms])])
+    return FieldComparison(agreed, score, values, both, _only(first, forms), _only(second, forms))
+
+
+def _only(own: Form, forms: Sequence[Form]) -> tuple[object, ...]:
+    """The elements that nobody else has."""
+    others = [form for form in forms if form is not own]
+    return tuple([element for key, element in own.items() if not any([key in form for form in others])])
+
+
+def _all_pairs(forms: Sequence[Form], field: Field, measure: Measure) -> tuple[bool, float]:
+    """Agreed only if every pair agrees; the mean score over pairs."""
+    if len(forms) == 1:
+        return True, 1.0
+    if len(forms) == 2:
+        return compare_pair(forms[0], forms[1], field, measure)
+    pairs = [compare_pair(one, other, field, measure) for one, other in combinations(forms, 2)]
+    return all(agreed for agreed, _ in pairs), fsum(score for _, score in pairs) / len(pairs)
+
+
+def compare_pair(one: Form, other: Form, field: Field, measure: Measure) -> tuple[bool, float]:
+    """Whether two forms agree, and their score.
+
+    >>> compare_pair(4, 5, Field("helpfulness", Kind.RATING, low=1, high=5), Measure(Agree.TOLERANCE, tolerance=1))
+    (True, 0.75)
+    """
+    if one is None or other is None:
+        return (True, 1.0) if one is None and other is None else (False, 0.0)
+    if measure.agree is Agree.EXACT:
+        return (True, 1.0) if same(field.kind, one, other) else (False, 0.0)
+    if measure.agree is Agree.TOLERANCE:
+        return within(one, other, measure.tolerance), closeness(one, other, field.low, field.high)
+    score = set_score(one, other, field.kind, measure)
+    return at_least(score, measure.threshold), score
+
+
+def set_score(one: dict[Key, object], other: dict[Key, object], kind: Kind, measure: Measure) -> float:
+    """How much two sets share: jaccard |A∩B|/|A∪B|, else F1 = 2·TP/(|A|+|B|); two empty sets share all (1).
+
+    >>> set_score({"a": "a"}, {"a": "a", "b": "b"}, Kind.CHOICES, Measure(Agree.JACCARD))
+    0.5
+    """
+    if one.keys() == other.keys():
+        return 1.0
+    if measure.agree is Agree.JACCARD:
+        shared = len(one.keys() & other.keys())
+        return shared / (len(one) + len(other) - shared)
+    if not measure.pairs_elements:
+        return 2 * len(one.keys() & other.keys()) / (len(one) + len(other))
+    ratios = [ratio for _, _, ratio in pairs(one, other, kind, measure)]
+    hits = fsum(ratios) if measure.agree is Agree.SPAN_F1 else len(ratios)
+    return min(1.0, 2 * hits / (len(one) + len(other)))
+
+
+def pairs(
+    one: dict[Key, object], other: dict[Key, object], kind: Kind, measure: Measure
+) -> Iterator[tuple[Key, Key, float]]:
+    """Elements of one label paired greedily, the best intersection/union first, each used once.
+
+    Ties go by start, then end (boxes: left, top, then size), and do not depend on which set comes first.
+    With `iou_f1` only pairs whose ratio is at least `iou` are given.
+    """
+    overlap = _box_overlap if kind is Kind.BOXES else _span_overlap
+    by_label: dict[object, list[Key]] = {}
+    for b in other:
+        by_label.setdefault(b[-1], []).append(b)
+    candidates = [(ratio, a, b) for a in one for b in by_label.get(a[-1], ()) if (ratio := overlap(a, b)) > 0]
+    candidates.sort(key=lambda pair: (-round(pair[0], 12), _tie(pair[1], pair[2])))
+    used_a: set[Key] = set()
+    used_b: set[Key] = set()
+    for ratio, a, b in candidates:
+        if a in used_a or b in used_b:
+            continue
+        used_a.add(a)
+        used_b.add(b)
+        if measure.agree is Agree.SPAN_F1 or at_least(ratio, measure.iou):
+            yield a, b, ratio
+
+
+def _tie(a: Key, b: Key) -> tuple[object, ...]:
+    """Smaller coordinates first, the same for (a, b) and (b, a) as long as that says enough."""
+    lows: list[object] = []
+    for left, right in zip(a[:-1], b[:-1], strict=True):
+        lows += sorted((left, right))  # type: ignore[type-var]  # coordinates are numbers
+    return (*lows, a[:-1], b[:-1])
+
+
+def _span_overlap(a: Key, b: Key) -> float:
+    (start_a, end_a, _), (start_b, end_b, _) = a, b
+    shared = min(end_a, end_b) - max(start_a, start_b)  # type: ignore[type-var]
+    if shared <= 0:
+        return 0.0
+    return _ratio(shared, (end_a - start_a) + (end_b - start_b) - shared)  # type: ignore[operator]
+
+
+def _box_overlap(a: Key, b: Key) -> float:
+    ax, ay, aw, ah, _ = a
+    bx, by, bw, bh, _ = b
+    wide = min(ax + aw, bx + bw) - max(ax, bx)  # type: ignore[operator]
+    high = min(ay + ah, by + bh) - max(ay, by)  # type: ignore[operator]
+    if wide <= 0 or high <= 0:
+        return 0.0
+    return _ratio(wide * high, aw * ah + bw * bh - wide * high)  # type: ignore[operator]
+
+
+def _ratio(shared: float, union: float) -> float:
+    """Shared over union, at most 1; 0 where rounding or overflow leaves nothing to divide."""
+    return min(1.0, shared / union) if 0 < shared <= union * 2 and union < float("inf") else 0.0
+
+
+def at_least(score: float, limit: float) -> bool:
+    """Whether a score reaches a limit; the rounding of sums does not count against it.
+
+    >>> at_least(0.1 + 0.2 + 0.3, 0.6), at_least(0.59, 0.6)
+    (True, False)
+    """
+    return score >= limit - _ROUNDING
+
+
+def within(one: float, other: float, tolerance: float) -> bool:
+    """Whether |a − b| ≤ tolerance, for the decimal numbers as people write them.
+
+    >>> within(1.1, 1.0, 0.1), within(4, 6, 1)
+    (True, False)
+    """
+    distance = abs(float(one) - float(other))
+    slack = _NEAR * max(1.0, abs(float(one)), abs(float(other)))
+    if distance < tolerance - slack:
+        return True
+    if distance > tolerance + slack:
+        return False
+    return abs(Fraction(str(one)) - Fraction(str(other))) <= Fraction(str(tolerance))
+
+
+def closeness(one: float, other: float, low: float | None, high: float | None) -> float:
+    """1 − |a − b| / (max − min), clamped to 0..1; without a range 1 if equal, else 0.
+
+    >>> closeness(2, 3, 1, 5), closeness(2, 3, None, None)
+    (0.75, 0.0)
+    """
+    if one == other:
+        return 1.0
+    if low is None or high is None or high <= low:
+        return 0.0
+    distance, width = abs(float(one) - float(other)), float(high) - float(low)
+    return 1.0 - distance / width if distance < width else 0.0

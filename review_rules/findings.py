@@ -1,0 +1,224 @@
+"""Every finding the rules can make: stable id, message, hint. Documented in docs/findings.md.
+
+`QR.W…` are warnings of a decision, `QR.E0…` errors of a decision, `QR.E1…` what `quorum verify` finds in an export.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it should be: what (`message`), where (`path`), what to do (`hint`)."""
+
+    id: str
+    message: str
+    hint: str
+    path: str
+
+    @property
+    def severity(self) -> str:
+        """`error` or `warning`.
+
+        >>> finding("QR.W026", "passes[0]", person="ana").severity
+        'warning'
+        """
+        return "error" if self.id[3] == "E" else "warning"
+
+    def to_json(self) -> dict[str, Any]:
+        """The finding as in the contract's JSON."""
+        return {
+            "id": self.id,
+            "severity": self.severity,
+            "message": self.message,
+            "hint": self.hint,
+            "path": self.path,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a finding id means: a title for the documentation, and the templates of message and hint."""
+
+    title: str
+    message: str
+    hint: str
+
+
+RULES: dict[str, Rule] = {
+    # The row itself.
+    "QR.W001": Rule(
+        "Field without a measure",
+        "the policy has no measure for the field {field}; it is compared exactly",
+        "Add {field} under `fields` in the policy, for example `{field}: {{agree: exact}}`.",
+    ),
+    "QR.W002": Rule(
+        "Measure that does not suit the field",
+        "the measure {measure} does not suit the field {field} of kind {kind}; it is compared exactly",
+        "Choose a measure that suits {kind}: {suitable}.",
+    ),
+    "QR.W003": Rule(
+        "Span outside the text",
+        "the span {start}..{end} of {field} lies outside the text of {length} characters and is left out",
+        "Check how its offsets were counted: half-open, in Unicode code points, from 0.",
+    ),
+    "QR.W004": Rule(
+        "Empty or reversed span",
+        "the element {start}..{end} of {field} does not end after it starts and is left out",
+        "An end lies behind the last character; mark the element again.",
+    ),
+    "QR.W005": Rule(
+        "Span whose text differs",
+        "the span {start}..{end} of {field} carries another text than its offsets point at and is left out",
+        "The text was changed or the offsets were counted in other units; mark the span again.",
+    ),
+    "QR.W006": Rule(
+        "Field of unknown kind",
+        "the field {field} has no kind that is known here and is ignored",
+        "Use one of choice, choices, spans, rating, number, text, boxes, segments.",
+    ),
+    "QR.W007": Rule(
+        "Unknown domain",
+        "the domain {domain} is neither general nor one of the policy's expert_domains and is ignored",
+        "Correct the spelling, or add it to `expert_domains` in the policy.",
+    ),
+    "QR.W008": Rule(
+        "Part of the row with a wrong type",
+        "{part} should be {expected} and is ignored",
+        "Correct it where the history is written.",
+    ),
+    "QR.W009": Rule(
+        "Auto-label with a wrong type",
+        "the auto-label of {field} is not a value of kind {kind} and is ignored",
+        "Correct the column `auto_label` of the row: {expected}.",
+    ),
+    "QR.W010": Rule(
+        "Box without an area",
+        "a box of {field} has no width or no height and is left out",
+        "Draw the box again.",
+    ),
+    "QR.W011": Rule(
+        "Value out of range",
+        "the value of {field} lies outside {low}..{high}; it counts as it is",
+        "Ask whoever submitted it to correct it; check min and max of the field.",
+    ),
+    # Submissions that do not count.
+    "QR.W020": Rule(
+        "Submission with a part of the wrong type",
+        "this submission does not count: {part} should be {expected}",
+        "Have it submitted again; if it came from a file, correct the file.",
+    ),
+    "QR.W021": Rule(
+        "Submission without a person",
+        "this submission does not count: it does not say who made it",
+        "Give `by` the person's id in the team file.",
+    ),
+    "QR.W022": Rule(
+        "Submission without a time",
+        "this submission does not count: it has no time with an offset",
+        "Give `at` an ISO 8601 time with an offset, such as 2026-01-05T10:00:00Z.",
+    ),
+    "QR.W023": Rule(
+        "Submission by somebody unknown",
+        "this submission does not count: {person} is not in the team",
+        "Add {person} to the team file, or have somebody of the team take the step.",
+    ),
+    "QR.W024": Rule(
+        "Submission without the role",
+        "this submission does not count: {person} lacks the role {roles}",
+        "Give {person} the role in the team file, or have somebody who has it take the step.",
+    ),
+    "QR.W025": Rule(
+        "Submission after leaving",
+        "this submission does not count: {person} had left the team",
+        "If {person} is back, correct `left` in the team file.",
+    ),
+    "QR.W026": Rule(
+        "Superseded submission",
+        "this submission does not count: {person} submitted a later version",
+        "Nothing to do; the later version stands in its place.",
+    ),
+    "QR.W027": Rule(
+        "Surplus pass",
+        "this submission does not count: the row already has its {passes} passes and {person} is further down the line",
+        "Nothing to do; hand out no more passes of a row than the policy asks for.",
+    ),
+    "QR.W028": Rule(
+        "Review before the passes were complete",
+        "this submission does not count: the passes of the row are not complete",
+        "It is asked for again when they are.",
+    ),
+    "QR.W029": Rule(
+        "Review of a stale input",
+        "this submission does not count: it is not later than {what}, so {person} has not reviewed what stands now",
+        "The row goes round again; have it reviewed as it stands now.",
+    ),
+    "QR.W030": Rule(
+        "Self-review",
+        "this submission does not count: {person} made {part} of this row",
+        "Have somebody review it who took no earlier part in the row.",
+    ),
+    "QR.W031": Rule(
+        "Decision without a word",
+        "this submission does not count: its decision is not one of accept, correct, escalate, discard",
+        "Have it submitted again with a decision.",
+    ),
+    "QR.W032": Rule(
+        "Decision without a reason",
+        "this submission does not count: {word} needs a reason",
+        "Ask {person} to submit it again with a reason.",
+    ),
+    "QR.W033": Rule(
+        "Conflict left open",
+        "this submission does not count: {word} would leave {fields} in conflict without a value",
+        "Ask {person} to give {fields} a value, or to escalate with a reason.",
+    ),
+    "QR.W034": Rule(
+        "QA overtaken by somebody's later QA",
+        "this submission does not count: another person did QA later than {person}",
+        "Nothing to do; ask one person only for QA of a row.",
+    ),
+    "QR.W035": Rule(
+        "Expert review that was not due",
+        "this submission does not count: no expert review was due when {person} submitted it",
+        "Nothing to do; the row had what it needed.",
+    ),
+    "QR.W036": Rule(
+        "Expert of another domain",
+        "this submission does not count: {person} holds none of the domains that lack an expert: {domains}",
+        "Have an expert of {domains} review the row.",
+    ),
+    "QR.W037": Rule(
+        "Expert review without QA",
+        "this submission does not count: the row has no counted QA that it could follow",
+        "It is asked for again after QA, if it is due then.",
+    ),
+    # What decisions rest on.
+    "QR.W040": Rule(
+        "Escalation rule that failed",
+        "the expression {expression} failed and counts as true: {error}",
+        "Correct it in `escalate_when` of the policy; test for a key with `has(...)` before you use it.",
+    ),
+    "QR.E001": Rule(
+        "Nobody may take the next step",
+        "nobody in the team may take the next step: {step}",
+        "{cure}",
+    ),
+    "QR.E002": Rule(
+        "An expert could not decide",
+        "{person} escalated as an expert: {reason}",
+        "Settle the question with {person}, mend the guidelines, and have {person} submit the review again.",
+    ),
+}
+
+
+def finding(rule_id: str, path: str, **details: object) -> Finding:
+    """The finding `rule_id` at `path`, its templates filled with `details`.
+
+    >>> finding("QR.W006", "fields.mood", field="mood").message
+    'the field mood has no kind that is known here and is ignored'
+    """
+    rule = RULES[rule_id]
+    return Finding(rule_id, rule.message.format(**details), rule.hint.format(**details), path)

@@ -1,0 +1,227 @@
+"""From one history as it stands in JSON to a checked `RowHistory`: what is wrong becomes a finding, never an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from review_rules.findings import Finding, finding
+from review_rules.forms import EXPECTED, WrongType, is_number, to_form
+from review_rules.instants import parse_instant
+from review_rules.values import (
+    Field,
+    Form,
+    Instant,
+    Json,
+    Kind,
+    PersonId,
+    RowHistory,
+    RowId,
+    Stage,
+    Submission,
+    Word,
+)
+
+_KINDS = {kind.value: kind for kind in Kind}
+_WORDS = {word.value: word for word in Word}
+_NEVER = Instant(0)
+
+
+class HistoryError(ValueError):
+    """A history is not an object with a `row_id` and `fields`: there is no row that it could be about."""
+
+
+def parse_history(obj: Any) -> RowHistory:
+    """Read one history.
+
+    Args:
+        obj: a history as `json.loads` returns it; shapes in docs/rules.md.
+
+    Raises:
+        HistoryError: it is not an object with `row_id` (text) and `fields` (an object).
+
+    >>> row = parse_history({"row_id": "r1", "fields": {"verdict": {"kind": "choice"}}, "passes": [{"by": "ana"}]})
+    >>> row.passes[0].fault.message
+    'this submission does not count: it has no time with an offset'
+    """
+    if not isinstance(obj, Mapping):
+        raise HistoryError("a history is a JSON object")
+    row_id, raw_fields = obj.get("row_id"), obj.get("fields")
+    if not isinstance(row_id, str):
+        raise HistoryError("the history has no `row_id` that is text")
+    if not isinstance(raw_fields, Mapping):
+        raise HistoryError("the history has no `fields` that are an object")
+    findings: list[Finding] = []
+    fields = _fields(raw_fields, findings)
+    return RowHistory(
+        RowId(row_id),
+        _domain(obj, "domain", findings),
+        _domain(obj, "predicted_domain", findings),
+        fields,
+        _auto(obj.get("auto_label"), fields, findings),
+        _submissions(obj, Stage.PASS, fields, findings),
+        _submissions(obj, Stage.QA, fields, findings),
+        _submissions(obj, Stage.EXPERT, fields, findings),
+        tuple(findings),
+    )
+
+
+def _domain(obj: Mapping[str, Json], key: str, findings: list[Finding]) -> str | None:
+    domain = obj.get(key)
+    if domain is None or domain == "":
+        return None
+    if isinstance(domain, str):
+        return domain
+    findings.append(finding("QR.W008", key, part=key, expected="text"))
+    return None
+
+
+def _fields(raw: Mapping[str, Json], findings: list[Finding]) -> dict[str, Field]:
+    fields: dict[str, Field] = {}
+    for name, spec in raw.items():
+        kind = spec.get("kind") if isinstance(spec, dict) else None
+        known = _KINDS.get(kind) if isinstance(kind, str) else None
+        if known is None:
+            findings.append(finding("QR.W006", f"fields.{name}", field=name))
+        else:
+            fields[name] = _field(name, known, spec, findings)
+    return fields
+
+
+def _field(name: str, kind: Kind, spec: Mapping[str, Json], findings: list[Finding]) -> Field:
+    if kind is Kind.SPANS:
+        text = spec.get("text")
+        if text is not None and not isinstance(text, str):
+            findings.append(finding("QR.W008", f"fields.{name}.text", part=f"the text of {name}", expected="text"))
+            text = None
+        return Field(name, kind, text)
+    if kind is Kind.RATING or kind is Kind.NUMBER:
+        return Field(name, kind, None, *(_bound(name, side, spec, findings) for side in ("min", "max")))
+    return Field(name, kind)
+
+
+def _bound(name: str, side: str, spec: Mapping[str, Json], findings: list[Finding]) -> float | None:
+    bound = spec.get(side)
+    if bound is None:
+        return None
+    if is_number(bound):
+        return bound  # type: ignore[no-any-return]  # is_number has just said so
+    findings.append(finding("QR.W008", f"fields.{name}.{side}", part=f"{side} of {name}", expected="a number"))
+    return None
+
+
+def _auto(raw: Json, fields: Mapping[str, Field], findings: list[Finding]) -> dict[str, Form]:
+    """The auto-label's present values; a wrong one is as good as none."""
+    if raw is None:
+        return {}
+    if not isinstance(raw, dict):
+        findings.append(finding("QR.W008", "auto_label", part="auto_label", expected="an object"))
+        return {}
+    forms: dict[str, Form] = {}
+    for name, value in raw.items():
+        field = fields.get(name)
+        if field is None or value is None:
+            continue
+        path = f"auto_label.{name}"
+        try:
+            forms[name] = to_form(value, field, path, findings)
+        except WrongType:
+            expected = EXPECTED[field.kind]
+            findings.append(finding("QR.W009", path, field=name, kind=field.kind.value, expected=expected))
+    return forms
+
+
+def _submissions(
+    obj: Mapping[str, Json], stage: Stage, fields: Mapping[str, Field], findings: list[Finding]
+) -> tuple[Submission, ...]:
+    raw = obj.get(stage.key)
+    if raw is None:
+        return ()
+    if not isinstance(raw, Sequence) or isinstance(raw, str):
+        findings.append(finding("QR.W008", stage.key, part=stage.key, expected="a list"))
+        return ()
+    return tuple([_submission(item, index, stage, fields) for index, item in enumerate(raw)])
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A part of a submission that is not of its type."""
+
+    name: str
+    expected: str
+
+
+def _submission(raw: Json, index: int, stage: Stage, fields: Mapping[str, Field]) -> Submission:
+    path = f"{stage.key}[{index}]"
+    if not isinstance(raw, dict):
+        fault = finding("QR.W020", path, part="it", expected="an object")
+        return Submission(index, PersonId(""), _NEVER, "", {}, (), "", None, None, raw, fault)
+    notes: list[Finding] = []
+    by, at, reason, flags = raw.get("by"), raw.get("at"), raw.get("reason"), raw.get("flags")
+    word, lead_time = raw.get("decision") if stage is not Stage.PASS else None, raw.get("lead_time")
+    wrong = _wrong_part(by, at, reason, flags, word, lead_time)
+    forms: dict[str, Form] = {}
+    if wrong is None:
+        wrong = _read_values(raw.get("values"), fields, path, forms, notes)
+    fault = None
+    instant: Instant | None = None
+    if wrong is not None:
+        fault = finding("QR.W020", path, part=wrong.name, expected=wrong.expected)
+    elif not by:
+        fault = finding("QR.W021", path)
+    else:
+        instant = parse_instant(at) if at else None
+        if instant is None:
+            fault = finding("QR.W022", path)
+        elif stage is not Stage.PASS and word not in _WORDS:
+            fault = finding("QR.W031", path)
+    if fault is not None:
+        return Submission(index, PersonId(""), _NEVER, "", {}, (), "", None, None, raw, fault)
+    return Submission(
+        index,
+        by,
+        instant if instant is not None else _NEVER,
+        at,
+        forms,
+        tuple(flags) if flags else (),
+        reason or "",
+        _WORDS.get(word) if word else None,
+        lead_time,
+        raw,
+        None,
+        tuple(notes),
+    )
+
+
+def _wrong_part(by: Json, at: Json, reason: Json, flags: Json, word: Json, lead_time: Json) -> _Part | None:
+    """The first part beside the values whose type is wrong; null is absent."""
+    for name, value in (("by", by), ("at", at), ("reason", reason), ("decision", word)):
+        if value is not None and not isinstance(value, str):
+            return _Part(f"`{name}`", "text")
+    if lead_time is not None and not is_number(lead_time):
+        return _Part("`lead_time`", "a number of seconds")
+    if flags is None:
+        return None
+    if not isinstance(flags, list) or not all([isinstance(flag, str) for flag in flags]):
+        return _Part("`flags`", "a list of words")
+    return None
+
+
+def _read_values(
+    raw: Json, fields: Mapping[str, Field], path: str, forms: dict[str, Form], notes: list[Finding]
+) -> _Part | None:
+    """Fill `forms` with the present values of known fields; the first of a wrong type is returned."""
+    if raw is None:
+        return None
+    if not isinstance(raw, dict):
+        return _Part("`values`", "an object")
+    for name, value in raw.items():
+        field = fields.get(name)
+        if field is None or value is None:
+            continue
+        try:
+            forms[name] = to_form(value, field, f"{path}.values.{name}", notes)
+        except WrongType:
+            return _Part(f"the value of {name}", EXPECTED[field.kind])
+    return None

@@ -1,0 +1,348 @@
+"""The words of the rules as frozen values: who, which stage, which state, what was decided.
+
+Everything here is plain data. Mappings inside are never changed after construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NewType
+
+from review_rules.findings import Finding
+
+Json = Any
+"""A value as it stands in JSON: str, int, float, bool, None, list or dict."""
+
+RowId = NewType("RowId", str)
+PersonId = NewType("PersonId", str)
+Instant = NewType("Instant", int)
+"""Nanoseconds since 1970-01-01T00:00:00Z."""
+
+ANY_EXPERT = "*"
+"""Stands in `requires` for "role expert, whatever the domain"."""
+
+GENERAL = "general"
+"""The one domain that is known without being an expert domain."""
+
+UNSURE = "unsure"
+NEEDS_EXPERT = "needs_expert"
+DOMAIN_FLAG = "domain:"
+
+
+class Role(StrEnum):
+    """What a person may do."""
+
+    ANNOTATOR = "annotator"
+    QA = "qa"
+    EXPERT = "expert"
+    MANAGER = "manager"
+
+
+class Stage(StrEnum):
+    """The three queues a row goes through."""
+
+    PASS = "pass"
+    QA = "qa"
+    EXPERT = "expert"
+
+    @property
+    def key(self) -> str:
+        """The name of the stage's list in a history.
+
+        >>> Stage.PASS.key, Stage.QA.key
+        ('passes', 'qa')
+        """
+        return "passes" if self is Stage.PASS else self.value
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        """The roles of which one is needed to take a step of this stage.
+
+        >>> sorted(Stage.QA.roles)
+        [<Role.EXPERT: 'expert'>, <Role.QA: 'qa'>]
+        """
+        return _STAGE_ROLES[self]
+
+
+_STAGE_ROLES = {
+    Stage.PASS: frozenset({Role.ANNOTATOR}),
+    Stage.QA: frozenset({Role.QA, Role.EXPERT}),
+    Stage.EXPERT: frozenset({Role.EXPERT}),
+}
+
+
+class State(StrEnum):
+    """Where a row stands."""
+
+    AWAITING_PASSES = "AWAITING_PASSES"
+    AWAITING_QA = "AWAITING_QA"
+    AWAITING_EXPERT = "AWAITING_EXPERT"
+    FINAL = "FINAL"
+    DISCARDED = "DISCARDED"
+    BLOCKED = "BLOCKED"
+
+
+class Word(StrEnum):
+    """What a QA or expert review says about the row."""
+
+    ACCEPT = "accept"
+    CORRECT = "correct"
+    ESCALATE = "escalate"
+    DISCARD = "discard"
+
+
+class Kind(StrEnum):
+    """What a field's value is."""
+
+    CHOICE = "choice"
+    CHOICES = "choices"
+    SPANS = "spans"
+    RATING = "rating"
+    NUMBER = "number"
+    TEXT = "text"
+    BOXES = "boxes"
+    SEGMENTS = "segments"
+
+    @property
+    def is_set(self) -> bool:
+        """Whether a value is a set of elements, so that absent means the empty set.
+
+        >>> [kind.value for kind in Kind if kind.is_set]
+        ['choices', 'spans', 'boxes', 'segments']
+        """
+        return self in _SETS
+
+
+_SETS = frozenset({Kind.CHOICES, Kind.SPANS, Kind.BOXES, Kind.SEGMENTS})
+
+
+class Origin(StrEnum):
+    """The stage that last changed a value."""
+
+    PASSES = "passes"
+    MAJORITY = "majority"
+    QA = "qa"
+    EXPERT = "expert"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of the label interface, as a row sees it.
+
+    `text` is the text that spans point into (None: unknown, so offsets cannot be checked against it);
+    `low` and `high` bound a rating or number (None: no bound).
+    """
+
+    name: str
+    kind: Kind
+    text: str | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+Form = Any
+"""A value ready to compare: a set kind is a dict {element's key: element in JSON}, any other kind the JSON value.
+
+The key of a choice is itself, of a span or segment (start, end, label), of a box (x, y, width, height, label)."""
+
+
+def to_value(form: Form) -> Json:
+    """The JSON value of a form.
+
+    >>> to_value({(0, 2, "ORG"): {"start": 0, "end": 2, "label": "ORG"}})
+    [{'start': 0, 'end': 2, 'label': 'ORG'}]
+    >>> to_value("Supported")
+    'Supported'
+    """
+    return list(form.values()) if isinstance(form, dict) else form
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Submission:
+    """One pass, QA or expert review as it was handed in, each part checked for its type.
+
+    `forms` holds the present values of known fields only; `fault` is the finding that says why the submission
+    cannot count by itself (None: it can); `notes` are findings that hold only if it counts.
+    """
+
+    index: int
+    by: PersonId
+    at: Instant
+    at_text: str
+    forms: Mapping[str, Form]
+    flags: tuple[str, ...]
+    reason: str
+    word: Word | None
+    lead_time: float | None
+    raw: Json
+    fault: Finding | None = None
+    notes: tuple[Finding, ...] = ()
+
+    @property
+    def values(self) -> dict[str, Json]:
+        """The present values by field, as JSON."""
+        return {name: to_value(form) for name, form in self.forms.items()}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowHistory:
+    """All that is known of one row: its fields, its domain, its auto-label and every submission in given order."""
+
+    row_id: RowId
+    domain: str | None
+    predicted_domain: str | None
+    fields: Mapping[str, Field]
+    auto: Mapping[str, Form]
+    passes: tuple[Submission, ...]
+    qa: tuple[Submission, ...]
+    expert: tuple[Submission, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def auto_label(self) -> dict[str, Json]:
+        """The auto-label by field, as JSON."""
+        return {name: to_value(form) for name, form in self.auto.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """The step a row waits for: its stage, the expertise it asks for, and who may not take it."""
+
+    stage: Stage
+    requires: tuple[str, ...] = ()
+    excluded: tuple[PersonId, ...] = ()
+
+    def to_json(self) -> dict[str, Json]:
+        """The step as in the contract's JSON."""
+        return {"stage": self.stage.value, "requires": list(self.requires), "excluded": list(self.excluded)}
+
+
+@dataclass(frozen=True, slots=True)
+class FieldComparison:
+    """How the counted passes compare on one field.
+
+    `score` is in 0..1; `values` are the passes' values in line order (absent: None, for a set kind the empty list);
+    `both` holds the elements of every pass, `only_first` and `only_second` those that no pass but the first or the
+    second in line has (None unless the field is a set).
+    """
+
+    agreed: bool
+    score: float
+    values: tuple[Json, ...]
+    both: tuple[Json, ...] | None = None
+    only_first: tuple[Json, ...] | None = None
+    only_second: tuple[Json, ...] | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        """The comparison as in the contract's JSON."""
+        out: dict[str, Json] = {"agreed": self.agreed, "score": self.score, "values": list(self.values)}
+        if self.both is not None:
+            out["both"] = list(self.both)
+            out["only_first"] = list(self.only_first or ())
+            out["only_second"] = list(self.only_second or ())
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """A value that pre-fills the next screen, and the stage it comes from."""
+
+    value: Json
+    origin: Origin
+
+    def to_json(self) -> dict[str, Json]:
+        """The proposed value as in the contract's JSON."""
+        return {"value": self.value, "origin": self.origin.value}
+
+
+@dataclass(frozen=True, slots=True)
+class FinalValue:
+    """A field's final value, who last changed it, and whether it differs from the auto-label (None: there was none).
+
+    `element_origins` has one origin an element of a set, in the order of `value`; None for other kinds.
+    """
+
+    value: Json
+    origin: Origin
+    changed_from_auto: bool | None
+    element_origins: tuple[Origin, ...] | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        """The final value as in the contract's JSON."""
+        return {"value": self.value, "origin": self.origin.value, "changed_from_auto": self.changed_from_auto}
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Who stands behind a final label, under which policy, and when each of them submitted."""
+
+    passes: tuple[PersonId, ...]
+    qa: PersonId | None
+    expert: tuple[PersonId, ...]
+    domains: Mapping[str, tuple[PersonId, ...]]
+    policy: str
+    pass_times: tuple[str, ...]
+    qa_time: str | None
+    expert_times: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Json]:
+        """The certificate as in the contract's JSON."""
+        return {
+            "passes": list(self.passes),
+            "qa": self.qa,
+            "expert": list(self.expert),
+            "domains": {domain: list(people) for domain, people in self.domains.items()},
+            "policy": self.policy,
+            "times": {
+                "passes": list(self.pass_times),
+                "qa": self.qa_time,
+                "expert": list(self.expert_times),
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What happens to a row, and why.
+
+    `counted` gives, by stage, the indices of the counted submissions in the given history: passes in line order,
+    expert reviews in order of time.
+    """
+
+    row_id: RowId
+    state: State
+    next: NextStep | None
+    comparison: Mapping[str, FieldComparison]
+    proposal: Mapping[str, Proposed]
+    findings: tuple[Finding, ...]
+    final: Mapping[str, FinalValue] | None
+    certificate: Certificate | None
+    counted: Mapping[Stage, tuple[int, ...]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Json]:
+        """The decision as in the contract's JSON."""
+        return {
+            "row_id": self.row_id,
+            "state": self.state.value,
+            "next": None if self.next is None else self.next.to_json(),
+            "comparison": {name: compared.to_json() for name, compared in self.comparison.items()},
+            "proposal": {name: proposed.to_json() for name, proposed in self.proposal.items()},
+            "findings": [found.to_json() for found in self.findings],
+            "final": None if self.final is None else _final_json(self.final),
+            "certificate": None if self.certificate is None else self.certificate.to_json(),
+        }
+
+
+def _final_json(final: Mapping[str, FinalValue]) -> dict[str, Json]:
+    """Values by field and, for sets, who decided each element."""
+    out: dict[str, Json] = {"values": {name: value.to_json() for name, value in final.items()}}
+    elements = {
+        name: [origin.value for origin in value.element_origins]
+        for name, value in final.items()
+        if value.element_origins is not None
+    }
+    if elements:
+        out["elements"] = elements
+    return out
