@@ -49,7 +49,11 @@ def read_parquet(path: Path) -> Iterator[Record | RowFault]:
     try:
         file = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
-        raise UnreadableError(fault("QD.E003", Place(str(path)), f"The file is no Parquet file ({type(error).__name__}).", "Write it again.")) from error
+        raise UnreadableError(
+            fault(
+                "QD.E003", Place(str(path)), f"The file is no Parquet file ({type(error).__name__}).", "Write it again."
+            )
+        ) from error
     with file:
         yield from _records(file.iter_batches(batch_size=_BATCH), path)
 
@@ -67,7 +71,14 @@ def read_arrow(path: Path) -> Iterator[Record | RowFault]:
                 opened = pa.ipc.open_file(source)
                 batches = (opened.get_batch(at) for at in range(opened.num_record_batches))
         except pa.ArrowException as error:
-            raise UnreadableError(fault("QD.E003", Place(str(path)), f"The file is no Arrow file ({type(error).__name__}).", "Write it again.")) from error
+            raise UnreadableError(
+                fault(
+                    "QD.E003",
+                    Place(str(path)),
+                    f"The file is no Arrow file ({type(error).__name__}).",
+                    "Write it again.",
+                )
+            ) from error
         small = (batch.slice(at, _BATCH) for batch in batches for at in range(0, batch.num_rows, _BATCH))
         yield from _records(small, path)
 
@@ -87,5 +98,10 @@ def folder_parts(folder: Path) -> list[Path]:
         if parts := sorted(path for path in folder.rglob(f"*{suffix}") if not path.name.startswith(".")):
             return parts
     raise UnreadableError(
-        fault("QD.E001", Place(str(folder)), "The folder holds no data set.", "Expected state.json and .arrow files, or .parquet, .jsonl or .csv files.")
+        fault(
+            "QD.E001",
+            Place(str(folder)),
+            "The folder holds no data set.",
+            "Expected state.json and .arrow files, or .parquet, .jsonl or .csv files.",
+        )
     )

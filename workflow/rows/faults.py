@@ -54,7 +54,9 @@ _KINDS = (
     # The row
     Kind("QD.E020", "The row has no id.", "row"),
     Kind("QD.E021", "The id is used twice.", "row"),
-    Kind("QD.E022", "The id is no short plain string (type, length, white space at the ends, control characters).", "row"),
+    Kind(
+        "QD.E022", "The id is no short plain string (type, length, white space at the ends, control characters).", "row"
+    ),
     Kind("QD.E023", "A required field is missing or null.", "row"),
     Kind("QD.E024", "A field has the wrong type.", "row"),
     Kind("QD.E025", "The row is too large.", "row"),
@@ -84,16 +86,28 @@ _KINDS = (
     Kind("QD.E050", "A span counts UTF-8 bytes, not characters.", "auto-label"),
     Kind("QD.E051", "A span's end is inclusive.", "auto-label"),
     Kind("QD.E052", "A span counts tokens, not characters.", "auto-label"),
-    Kind("QD.E053", "A span was counted on a text that was normalised on the way (line ends, Unicode form, white space, HTML).", "auto-label"),
+    Kind(
+        "QD.E053",
+        "A span was counted on a text that was normalised on the way (line ends, Unicode form, white space, HTML).",
+        "auto-label",
+    ),
     Kind("QD.E054", "A span's text stands elsewhere in the field, at one place.", "auto-label"),
     Kind("QD.E055", "A span's text stands at several places, and the offsets fit none or more than one.", "auto-label"),
     Kind("QD.E056", "A span's text is not in the field.", "auto-label"),
     Kind("QD.E057", "A span is given twice.", "auto-label"),
     Kind("QD.E058", "A box or segment lacks a part, or reaches outside its range.", "auto-label"),
     Kind("QD.W040", "The auto-label is not for this interface; it is kept as a column and not shown.", "auto-label"),
-    Kind("QD.W041", "A span carries no text, so its offsets cannot be checked, and the field has characters that tools count differently.", "auto-label"),
+    Kind(
+        "QD.W041",
+        "A span carries no text, so its offsets cannot be checked, and the field has characters that tools count differently.",
+        "auto-label",
+    ),
     Kind("QD.W042", "A span begins or ends with white space.", "auto-label"),
-    Kind("QD.W043", "A span cuts a character that people see as one (emoji sequence, letter with its accent).", "auto-label"),
+    Kind(
+        "QD.W043",
+        "A span cuts a character that people see as one (emoji sequence, letter with its accent).",
+        "auto-label",
+    ),
     Kind("QD.W044", "Offsets were converted on the way in, as asked.", "auto-label"),
     Kind("QD.W045", "The auto-label lacks a control that the interface requires.", "auto-label"),
     # The table
@@ -145,7 +159,9 @@ class RowFault:
 
     def __str__(self) -> str:
         """One line: id, place, row and field, what is wrong, what to do."""
-        where = self.file + (f":{self.line}" if self.line is not None else "") + (f" ({self.cell})" if self.cell else "")
+        where = (
+            self.file + (f":{self.line}" if self.line is not None else "") + (f" ({self.cell})" if self.cell else "")
+        )
         about = ", ".join(f"{name} {value}" for name, value in (("row", self.row_id), ("field", self.field)) if value)
         text = f"{self.severity} {self.id} {where}{f' [{about}]' if about else ''}: {self.message} {self.hint}".rstrip()
         return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
@@ -156,9 +172,25 @@ class RowFault:
 
 
 def fault(
-    kind: str, place: Place, message: str, hint: str = "", *, row_id: str | None = None, field: str | None = None, fix: Any = None
+    kind: str,
+    place: Place,
+    message: str,
+    hint: str = "",
+    *,
+    row_id: str | None = None,
+    field: str | None = None,
+    fix: Any = None,
 ) -> RowFault:
     """Make a fault of a registered kind; raises KeyError for an unknown id."""
     return RowFault(
-        KINDS[kind].id, KINDS[kind].severity, place.file, message, hint, place.line, place.cell(field), row_id, field, fix
+        KINDS[kind].id,
+        KINDS[kind].severity,
+        place.file,
+        message,
+        hint,
+        place.line,
+        place.cell(field),
+        row_id,
+        field,
+        fix,
     )

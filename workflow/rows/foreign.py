@@ -5,22 +5,26 @@ Each function turns one record into the columns of the row contract; whatever ha
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ls_config import Control, Interface
 from ls_config.results import from_result
+from workflow.rows.cells import decode
 from workflow.rows.textfile import Record
 
-__all__ = ["OWN_PREFIX", "shape_of", "unwrap"]
-
-OWN_PREFIX = "quorum."
-"""Columns that Quorum's own tables add beside the row's; they are not rows' content."""
+__all__ = ["GT_JOB", "GT_KINDS", "GT_RENAMED", "shape_of", "unwrap"]
 
 _META = "-metadata"
 _GT = "groundtruth/"
-_GT_KINDS = {
+GT_JOB = "quorum/"
+"""Job names of the attributes that Quorum's own manifests add to a line."""
+
+GT_RENAMED = {name: f"row.{name}" for name in ("source", "source-ref")}
+"""Columns of a row whose names a manifest keeps for the text itself."""
+
+GT_KINDS = {
     "groundtruth/text-classification": "choice",
     "groundtruth/text-classification-multilabel": "choices",
     "groundtruth/text-span": "spans",
@@ -48,29 +52,8 @@ def unwrap(record: Record, interface: Interface | None, *, shape: str | None = N
         case "ground-truth":
             values = _ground_truth(record.values, interface)
         case _:
-            values = _own_table(record.values)
+            values = decode(record.values)
     return Record(values, record.place, record.typed)
-
-
-# --- Quorum's own tables -------------------------------------------------------------------------------------------
-
-
-def _own_table(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out the columns that an export added; where it carries the record, give columns back the type that they had."""
-    kept = {name: value for name, value in values.items() if not name.startswith(OWN_PREFIX)}
-    carried = values.get(OWN_PREFIX + "record")
-    if not isinstance(carried, str) or not carried:
-        return kept
-    before = json.loads(carried).get("row", {})
-    restored = {name: before[name] if name in before and spell(before[name]) == value else value for name, value in kept.items()}
-    return {name: value for name, value in restored.items() if name in before or value != ""}
-
-
-def spell(value: Any) -> Any:
-    """A column's value as a table's cell: texts as they are, nothing as an empty cell, all else as JSON."""
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 # --- Label Studio --------------------------------------------------------------------------------------------------
@@ -78,7 +61,11 @@ def spell(value: Any) -> Any:
 
 def _label_studio(task: Mapping[str, Any], interface: Interface | None) -> dict[str, Any]:
     data = dict(task["data"])
-    row_id = data.pop("row_id", None) or data.pop("id", None) or (f"task-{task['id']}" if task.get("id") is not None else None)
+    row_id = (
+        data.pop("row_id", None)
+        or data.pop("id", None)
+        or (f"task-{task['id']}" if task.get("id") is not None else None)
+    )
     row: dict[str, Any] = {"id": row_id, "context": "", "query": "", **data}
     carried = ((task.get("meta") or {}).get("quorum") or {}) if isinstance(task.get("meta"), Mapping) else {}
     if isinstance(carried, Mapping) and isinstance(carried.get("record"), Mapping):
@@ -110,20 +97,33 @@ def _is_label(values: Mapping[str, Any], name: str) -> bool:
 
 
 def _ground_truth(line: Mapping[str, Any], interface: Interface | None) -> dict[str, Any]:
-    row: dict[str, Any] = {"context": "", "query": "", **line}
-    row["response"] = row.pop("response", None) or row.pop("source", None)
-    auto = dict(_auto_label(line, interface)) if interface is not None else {}
+    """A manifest has no ids: without a key `id` a row is known by a hash of its text, so that the same line is the same row again."""
+    kept = {name: value for name, value in line.items() if not _is_own(line, name)}
+    row: dict[str, Any] = {"context": "", "query": "", **kept}
+    row["response"] = row.pop("source", None) if "response" not in row else row["response"]
+    if "id" not in row and isinstance(row["response"], str):
+        row["id"] = "gt-" + hashlib.sha256(row["response"].encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    row |= {name: row.pop(renamed) for name, renamed in GT_RENAMED.items() if renamed in row}
+    auto = dict(_auto_label(kept, interface)) if interface is not None else {}
     if auto and "auto_label" not in row:
         row["auto_label"] = auto
     return row
 
 
+def _is_own(line: Mapping[str, Any], name: str) -> bool:
+    meta = line.get(name if name.endswith(_META) else name + _META)
+    return isinstance(meta, Mapping) and str(meta.get("job-name", "")).startswith(GT_JOB)
+
+
 def _auto_label(line: Mapping[str, Any], interface: Interface) -> Iterator[tuple[str, Any]]:
     """The latest label of the chain for each control: adjustments after what they adjusted; verifications judge, they do not label."""
-    chain = sorted((name for name in line if _is_label(line, name)), key=lambda name: str(line[name + _META].get("creation-date", "")))
+    chain = sorted(
+        (name for name in line if _is_label(line, name)),
+        key=lambda name: str(line[name + _META].get("creation-date", "")),
+    )
     taken: dict[str, Any] = {}
     for name in chain:
-        control = _control_for(name, _GT_KINDS.get(line[name + _META]["type"]), interface.controls)
+        control = _control_for(name, GT_KINDS.get(line[name + _META]["type"]), interface.controls)
         if control is not None:
             taken[control.name] = _gt_value(control, line[name], line[name + _META])
     yield from ((name, value) for name, value in taken.items() if value is not None)
@@ -133,7 +133,11 @@ def _control_for(attribute: str, kind: str | None, controls: Iterable[Control]) 
     """The control that an attribute labels: of its kind, by name if one is alike, else if only one is of the kind."""
     alike = [control for control in controls if control.kind == kind]
     plain = attribute.replace("-", "_").lower()
-    named = [control for control in alike if control.name.lower() in (plain, plain.removeprefix("adjusted_"), plain.removeprefix("auto_"))]
+    named = [
+        control
+        for control in alike
+        if control.name.lower() in (plain, plain.removeprefix("adjusted_"), plain.removeprefix("auto_"))
+    ]
     return named[0] if named else alike[0] if len(alike) == 1 else None
 
 
@@ -146,4 +150,8 @@ def _gt_value(control: Control, value: Any, meta: Mapping[str, Any]) -> Any:
     entities = ((value or {}).get("annotations") or {}).get("entities") if isinstance(value, Mapping) else None
     if not isinstance(entities, list):
         return None
-    return [{"start": one.get("startOffset"), "end": one.get("endOffset"), "label": one.get("label")} for one in entities if isinstance(one, Mapping)]
+    return [
+        {"start": one.get("startOffset"), "end": one.get("endOffset"), "label": one.get("label")}
+        for one in entities
+        if isinstance(one, Mapping)
+    ]

@@ -90,12 +90,15 @@ def load_mapping(given: Iterable[str] | str | Path | None) -> dict[str, str]:
 
 
 def _mapping_file(path: Path) -> dict[str, str]:
-    from ruamel.yaml import YAML, YAMLError
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
     try:
         held = YAML(typ="safe").load(path.read_text("utf-8"))
     except (OSError, YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: cannot be read as a mapping ({type(error).__name__}); write FIELD: COLUMN, one a line") from error
+        raise ValueError(
+            f"{path}: cannot be read as a mapping ({type(error).__name__}); write FIELD: COLUMN, one a line"
+        ) from error
     if not isinstance(held, dict) or not all(isinstance(one, str | None) for one in held.values()):
         raise ValueError(f"{path}: must hold FIELD: COLUMN, one a line")
     return {str(name): column or "" for name, column in held.items()}
@@ -114,20 +117,31 @@ def open_source(path: str | Path, options: Options = DEFAULTS, *, wanted: Iterab
     form = _looked_at(path, form, encoding)
     delimiter = None
     if form in ("csv", "tsv"):
-        delimiter = options.delimiter or ("\t" if form == "tsv" else textfile.delimiter_of(path, encoding, list(wanted)))
+        delimiter = options.delimiter or (
+            "\t" if form == "tsv" else textfile.delimiter_of(path, encoding, list(wanted))
+        )
     return Source(path, form, encoding, delimiter, (doubt,) if doubt else ())
 
 
 def _format(path: Path, wanted: str | None) -> str:
     if wanted is not None and wanted not in FORMATS:
-        raise UnreadableError(fault("QD.E003", Place(str(path)), f"'{wanted}' is no format of rows.", f"Known: {', '.join(FORMATS)}."))
+        raise UnreadableError(
+            fault("QD.E003", Place(str(path)), f"'{wanted}' is no format of rows.", f"Known: {', '.join(FORMATS)}.")
+        )
     if path.is_dir():
         return "folder"
     form = wanted if wanted not in _SHAPES else None
     form = form or _BY_SUFFIX.get(path.suffix.lower())
     if form is None:
         known = ", ".join(sorted(_BY_SUFFIX))
-        raise UnreadableError(fault("QD.E003", Place(str(path)), f"The ending '{path.suffix}' tells no format.", f"Name it with --format, or use one of {known}."))
+        raise UnreadableError(
+            fault(
+                "QD.E003",
+                Place(str(path)),
+                f"The ending '{path.suffix}' tells no format.",
+                f"Name it with --format, or use one of {known}.",
+            )
+        )
     return form
 
 
@@ -137,7 +151,14 @@ def _looked_at(path: Path, form: str, encoding: str) -> str:
         head = file.read(4)
     if head in (b"PK\x03\x04", b"PAR1"):
         what = "spreadsheet" if head[:2] == b"PK" else "Parquet file"
-        raise UnreadableError(fault("QD.E003", Place(str(path)), f"The file is a {what}, not {form}.", "Give it the right ending, or name its --format."))
+        raise UnreadableError(
+            fault(
+                "QD.E003",
+                Place(str(path)),
+                f"The file is a {what}, not {form}.",
+                "Give it the right ending, or name its --format.",
+            )
+        )
     if form not in ("json", "jsonl"):
         return form
     with path.open(encoding=encoding) as text:
@@ -169,7 +190,9 @@ def read_rows(
         wanted = [mapping.get(name, name) for name in REQUIRED]
         source = open_source(path, options, wanted=wanted)
         yield from source.faults
-        yield from _checked(_records(source, options, [name for name in wanted if name]), source, interface, mapping, policy, options)
+        yield from _checked(
+            _records(source, options, [name for name in wanted if name]), source, interface, mapping, policy, options
+        )
     except UnreadableError as error:
         yield error.fault
 
@@ -206,6 +229,8 @@ def _checked(
     domains = None if policy is None else frozenset({"general", *policy.expert_domains})
     validator = Validator(interface, Limits(options.max_chars, domains, options.offsets))
     shape = options.format if options.format in _SHAPES else None
+    if source.path.suffix.lower() == ".manifest":
+        shape = "ground-truth"
     tables: dict[str, bool] = {}
     empty = True
     for record in records:
@@ -222,7 +247,12 @@ def _checked(
         if tables.get(table, True):
             yield from _row(record, validator, interface, mapping, shape, options)
     if empty:
-        yield fault("QD.E002", Place(str(source.path)), "The file holds no row.", "Check that it is the right file, and that its first line names the columns.")
+        yield fault(
+            "QD.E002",
+            Place(str(source.path)),
+            "The file holds no row.",
+            "Check that it is the right file, and that its first line names the columns.",
+        )
 
 
 def _header_faults(record: Record, mapping: Mapping[str, str]) -> list[RowFault]:
@@ -231,7 +261,13 @@ def _header_faults(record: Record, mapping: Mapping[str, str]) -> list[RowFault]
     there = ", ".join(filter(None, names))
     place = Place(record.place.file, 1, record.place.sheet)
     wrong = [
-        fault("QD.E013", place, f"The mapping takes '{name}' from a column '{column}', which is not there.", f"Columns: {there}.", field=name)
+        fault(
+            "QD.E013",
+            place,
+            f"The mapping takes '{name}' from a column '{column}', which is not there.",
+            f"Columns: {there}.",
+            field=name,
+        )
         for name, column in mapping.items()
         if column and column not in names
     ]
@@ -254,7 +290,13 @@ def _row(
     for found in validator.check(record):
         before = options.known.get(found.row_id) if isinstance(found, Row) else None
         if isinstance(found, Row) and before is not None and before != row_hash(found):
-            yield fault("QD.E027", record.place, "The row is known under this id, and its content has changed.", "Give it a new id, or say --update.", row_id=found.row_id)
+            yield fault(
+                "QD.E027",
+                record.place,
+                "The row is known under this id, and its content has changed.",
+                "Give it a new id, or say --update.",
+                row_id=found.row_id,
+            )
         else:
             yield found
 

@@ -12,6 +12,8 @@ from typing import Any
 __all__ = ["FIELDS", "Row", "row_hash"]
 
 FIELDS = ("id", "context", "query", "response", "domain", "auto_label")
+
+
 def _nothing() -> Mapping[str, Any]:
     return MappingProxyType({})
 
@@ -31,7 +33,12 @@ class Row:
 
     def columns(self) -> dict[str, Any]:
         """All columns as they came in, by the names of the row contract; absent domain and auto-label are left out."""
-        row: dict[str, Any] = {"id": self.row_id, "context": self.context, "query": self.query, "response": self.response}
+        row: dict[str, Any] = {
+            "id": self.row_id,
+            "context": self.context,
+            "query": self.query,
+            "response": self.response,
+        }
         if self.domain is not None:
             row["domain"] = self.domain
         if self.auto_label is not None:

@@ -20,7 +20,7 @@ from openpyxl.xml.constants import SHARED_STRINGS
 from workflow.rows.faults import Place, RowFault, fault
 from workflow.rows.textfile import Record, UnreadableError, header_faults
 
-__all__ = ["CELL_LIMIT", "OWN_SHEETS", "read_xlsx", "unescape"]
+__all__ = ["CELL_LIMIT", "OWN_SHEETS", "read_own_sheet", "read_xlsx", "unescape"]
 
 CELL_LIMIT = 32_767
 OWN_SHEETS = frozenset({"quorum people", "quorum agreement", "quorum records"})
@@ -66,7 +66,15 @@ def _open(path: Path) -> Any:
     try:
         reader = _Workbook(str(path), read_only=True, data_only=False, keep_links=False)
         reader.read()
-    except (InvalidFileException, zipfile.BadZipFile, KeyError, ParseError, etree.XMLSyntaxError, OSError, ValueError) as error:
+    except (
+        InvalidFileException,
+        zipfile.BadZipFile,
+        KeyError,
+        ParseError,
+        etree.XMLSyntaxError,
+        OSError,
+        ValueError,
+    ) as error:
         what = f"The file is no XLSX workbook ({type(error).__name__})."
         raise UnreadableError(fault("QD.E003", Place(str(path)), what, "Save it as .xlsx, or as CSV.")) from error
     return reader.wb
@@ -84,7 +92,9 @@ def read_xlsx(path: Path, *, sheet: str | None = None, required: Sequence[str] =
             what = f"The workbook has no sheet '{sheet}'."
             raise UnreadableError(fault("QD.E001", Place(str(path)), what, f"It has: {', '.join(names)}."))
         for name in [sheet] if sheet else names:
-            yield from _read_sheet(book[name], Place(str(path), sheet=name), required, only=bool(sheet) or len(names) == 1)
+            yield from _read_sheet(
+                book[name], Place(str(path), sheet=name), required, only=bool(sheet) or len(names) == 1
+            )
     finally:
         book.close()
 
@@ -105,7 +115,12 @@ def _read_sheet(tab: Any, place: Place, required: Sequence[str], *, only: bool) 
                 return
             if not only and not set(required) <= set(names):
                 lacking = ", ".join(sorted(set(required) - set(names)))
-                yield fault("QD.W005", here, f"Sheet '{place.sheet}' has no column {lacking}; passed over.", "Name the columns in its first row if it holds rows.")
+                yield fault(
+                    "QD.W005",
+                    here,
+                    f"Sheet '{place.sheet}' has no column {lacking}; passed over.",
+                    "Name the columns in its first row if it holds rows.",
+                )
                 return
             continue
         yield from _sheet_row(names, cells, here)
@@ -135,8 +150,14 @@ def _sheet_row(names: list[str], cells: Sequence[Any], place: Place) -> Iterator
 _SAID = {
     "QD.E014": ("The cell holds an error value, not a text.", "Mend the formula, or paste the text."),
     "QD.W002": ("The cell holds a formula; its text is taken as it stands.", "Paste values if the result was meant."),
-    "QD.W003": ("The cell is filled to the limit of a spreadsheet and was probably cut.", "Take the row from CSV or JSONL instead."),
-    "QD.W004": ("The spreadsheet holds a number or date here; it is read back as text.", "Format the column as text before typing, so that 007 stays 007."),
+    "QD.W003": (
+        "The cell is filled to the limit of a spreadsheet and was probably cut.",
+        "Take the row from CSV or JSONL instead.",
+    ),
+    "QD.W004": (
+        "The spreadsheet holds a number or date here; it is read back as text.",
+        "Format the column as text before typing, so that 007 stays 007.",
+    ),
 }
 
 
@@ -164,3 +185,15 @@ def _spelled(value: Any) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
     return value.isoformat() if isinstance(value, datetime.date | datetime.time) else str(value)
+
+
+def read_own_sheet(path: Path, name: str) -> Iterator[Record | RowFault]:
+    """Read one of the sheets that Quorum's own export adds. Raises UnreadableError where the workbook does not have it."""
+    book = _open(path)
+    try:
+        if name not in book.sheetnames:
+            what = f"The workbook has no sheet '{name}'."
+            raise UnreadableError(fault("QD.E001", Place(str(path)), what, "Take the file as it was exported."))
+        yield from _read_sheet(book[name], Place(str(path), sheet=name), (), only=True)
+    finally:
+        book.close()

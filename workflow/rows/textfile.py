@@ -12,7 +12,16 @@ from typing import Any, TextIO
 
 from workflow.rows.faults import Place, RowFault, fault
 
-__all__ = ["Record", "UnreadableError", "decoding", "delimiter_of", "header_faults", "read_csv", "read_json", "read_jsonl"]
+__all__ = [
+    "Record",
+    "UnreadableError",
+    "decoding",
+    "delimiter_of",
+    "header_faults",
+    "read_csv",
+    "read_json",
+    "read_jsonl",
+]
 
 _CHUNK = 1 << 20
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -88,11 +97,21 @@ def _must_decode(path: Path, encoding: str) -> None:
         bad = _first_bad_byte(path, encoding)
     except LookupError as error:
         raise UnreadableError(
-            fault("QD.E004", Place(str(path)), f"'{encoding}' is no known encoding.", "Name one that Python knows, such as utf-8 or cp1252.")
+            fault(
+                "QD.E004",
+                Place(str(path)),
+                f"'{encoding}' is no known encoding.",
+                "Name one that Python knows, such as utf-8 or cp1252.",
+            )
         ) from error
     if bad is not None:
         raise UnreadableError(
-            fault("QD.E004", Place(str(path), _line_of(path, bad)), f"Byte {bad} is not {encoding}.", "Save the file as UTF-8.")
+            fault(
+                "QD.E004",
+                Place(str(path), _line_of(path, bad)),
+                f"Byte {bad} is not {encoding}.",
+                "Save the file as UTF-8.",
+            )
         )
 
 
@@ -111,10 +130,17 @@ def _guess(path: Path, bad: int) -> tuple[str, RowFault]:
     best = None if b"\0" in sample else from_bytes(sample).best()
     if best is None or _first_bad_byte(path, best.encoding) is not None:
         raise UnreadableError(
-            fault("QD.E004", place, f"Byte {bad} is not UTF-8, and no other encoding fits the whole file.", "Save the file as UTF-8, or name its --encoding.")
+            fault(
+                "QD.E004",
+                place,
+                f"Byte {bad} is not UTF-8, and no other encoding fits the whole file.",
+                "Save the file as UTF-8, or name its --encoding.",
+            )
         )
     message = f"Byte {bad} is not UTF-8; the file is read as {best.encoding}."
-    return best.encoding, fault("QD.W001", place, message, "Look at the accents; give --encoding to settle it, or save as UTF-8.")
+    return best.encoding, fault(
+        "QD.W001", place, message, "Look at the accents; give --encoding to settle it, or save as UTF-8."
+    )
 
 
 # --- JSON ----------------------------------------------------------------------------------------------------------
@@ -202,7 +228,12 @@ class _Array:
 
     def elements(self) -> Iterator[Record | RowFault]:
         if self._skip("") != "[":
-            yield fault("QD.E003", Place(self.name, self.line), "The file is no JSON array.", "Write [ {…}, {…} ], or one object a line as .jsonl.")
+            yield fault(
+                "QD.E003",
+                Place(self.name, self.line),
+                "The file is no JSON array.",
+                "Write [ {…}, {…} ], or one object a line as .jsonl.",
+            )
             return
         self.at += 1
         while (following := self._skip(",")) != "]":
@@ -224,7 +255,9 @@ class _Array:
             except json.JSONDecodeError as error:
                 if not self.done and self._more():
                     continue
-                return fault("QD.E005", place, f"Not valid JSON: {error.msg}.", "Mend the element; what follows was not read.")
+                return fault(
+                    "QD.E005", place, f"Not valid JSON: {error.msg}.", "Mend the element; what follows was not read."
+                )
             self.line += self.buffer.count("\n", self.at, end)
             self.at = end
             return value
@@ -257,7 +290,10 @@ def delimiter_of(path: Path, encoding: str, wanted: Sequence[str]) -> str:
 def header_faults(names: Sequence[str], place: Place) -> list[RowFault]:
     """Faults of a header: a name given twice."""
     twice = sorted({name for name in names if name and names.count(name) > 1})
-    return [fault("QD.E011", place, f"Two columns are named '{name}'.", "Rename or remove one.", field=name) for name in twice]
+    return [
+        fault("QD.E011", place, f"Two columns are named '{name}'.", "Rename or remove one.", field=name)
+        for name in twice
+    ]
 
 
 def read_csv(path: Path, encoding: str, delimiter: str) -> Iterator[Record | RowFault]:
@@ -274,7 +310,12 @@ def read_csv(path: Path, encoding: str, delimiter: str) -> Iterator[Record | Row
             except StopIteration:
                 return
             except csv.Error as error:
-                yield fault("QD.E010", place, f"The row that begins here breaks the rules of CSV ({error}).", 'Double each quote inside a quoted cell (""), and close what is opened.')
+                yield fault(
+                    "QD.E010",
+                    place,
+                    f"The row that begins here breaks the rules of CSV ({error}).",
+                    'Double each quote inside a quoted cell (""), and close what is opened.',
+                )
                 return  # after a broken quote there is no telling where the next row begins
             if not cells or (names is None and cells[0].lower().startswith("sep=") and begin == 1):
                 continue

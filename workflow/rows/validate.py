@@ -12,8 +12,8 @@ from typing import Any
 
 from ls_config import Control, Interface
 from review_rules.offsets import Match, Resolution, SpanIn, Unit, convert, resolve_all
+from workflow.rows.cells import OWN_PREFIX
 from workflow.rows.faults import Place, RowFault, fault
-from workflow.rows.foreign import OWN_PREFIX
 from workflow.rows.row import FIELDS, Row
 from workflow.rows.textfile import Record, parse_json
 
@@ -86,7 +86,11 @@ class Validator:
             self._soft(texts, talk)
         yield from talk.faults
         if not talk.broken:
-            extra = {name: value for name, value in values.items() if name not in FIELDS and not name.startswith((_AUTO, OWN_PREFIX))}
+            extra = {
+                name: value
+                for name, value in values.items()
+                if name not in FIELDS and not name.startswith((_AUTO, OWN_PREFIX))
+            }
             yield Row(
                 row_id=row_id, **texts, domain=domain, auto_label=auto, extra=extra | foreign, line=record.place.line
             )
@@ -96,7 +100,9 @@ class Validator:
     def _row_id(self, values: Mapping[str, Any], talk: _Talk) -> str:
         given = values.get("id")
         if given is None or given == "":
-            talk.add("QD.E020", "The row has no id.", "Give each row a short id of its own that never changes.", field="id")
+            talk.add(
+                "QD.E020", "The row has no id.", "Give each row a short id of its own that never changes.", field="id"
+            )
             return ""
         if isinstance(given, int) and not isinstance(given, bool):
             given = str(given)
@@ -105,27 +111,50 @@ class Validator:
             return ""
         talk.row_id = given
         if given != given.strip() or len(given) > _ID_LENGTH or not given.isprintable():
-            why = f"longer than {_ID_LENGTH} characters" if len(given) > _ID_LENGTH else "with white space at an end, or with control characters"
-            talk.add("QD.E022", f"The id is {why}.", "Use a short plain id.", field="id", fix=given.strip()[:_ID_LENGTH])
+            why = (
+                f"longer than {_ID_LENGTH} characters"
+                if len(given) > _ID_LENGTH
+                else "with white space at an end, or with control characters"
+            )
+            talk.add(
+                "QD.E022", f"The id is {why}.", "Use a short plain id.", field="id", fix=given.strip()[:_ID_LENGTH]
+            )
         if given in self.seen:
             first = self.seen[given]
             where = f"first in line {first}" if first is not None else "already"
-            talk.add("QD.E021", f"The id is used twice ({where}).", "Give one of the two another id, or remove it.", field="id")
+            talk.add(
+                "QD.E021",
+                f"The id is used twice ({where}).",
+                "Give one of the two another id, or remove it.",
+                field="id",
+            )
         else:
             self.seen[given] = talk.place.line
         return given
 
     def _text(self, name: str, values: Mapping[str, Any], talk: _Talk) -> str:
         if name not in values:
-            talk.add("QD.E023", f"The field '{name}' is missing.", f"Add it, or map it (--map {name}=COLUMN; --map {name}= for none).", field=name)
+            talk.add(
+                "QD.E023",
+                f"The field '{name}' is missing.",
+                f"Add it, or map it (--map {name}=COLUMN; --map {name}= for none).",
+                field=name,
+            )
             return ""
         value = values[name]
         if value is None:
             if name != "context":
-                talk.add("QD.E023", f"The field '{name}' is null.", 'Write the text; "" if it is really empty.', field=name)
+                talk.add(
+                    "QD.E023", f"The field '{name}' is null.", 'Write the text; "" if it is really empty.', field=name
+                )
             return ""
         if not isinstance(value, str):
-            talk.add("QD.E024", f"The field '{name}' is a {_json_type(value)}, not a text.", "Write it as one string.", field=name)
+            talk.add(
+                "QD.E024",
+                f"The field '{name}' is a {_json_type(value)}, not a text.",
+                "Write it as one string.",
+                field=name,
+            )
             return ""
         if not value.isascii():
             self._encodable(name, value, talk)
@@ -136,19 +165,35 @@ class Validator:
             value.encode("utf-8")
         except UnicodeEncodeError as error:
             what = f"Character {error.start} is half of a surrogate pair."
-            talk.add("QD.E026", what, "Write the whole character; a program cut the text in the middle of an emoji.", field=name)
+            talk.add(
+                "QD.E026",
+                what,
+                "Write the whole character; a program cut the text in the middle of an emoji.",
+                field=name,
+            )
 
     def _domain(self, values: Mapping[str, Any], talk: _Talk) -> str | None:
         domain = values.get("domain")
         if domain is None or domain == "":
             return None
         if not isinstance(domain, str):
-            talk.add("QD.E024", f"The domain is a {_json_type(domain)}, not a text.", "Write one domain's name.", field="domain")
+            talk.add(
+                "QD.E024",
+                f"The domain is a {_json_type(domain)}, not a text.",
+                "Write one domain's name.",
+                field="domain",
+            )
             return None
         if self.limits.domains is not None and domain not in self.limits.domains:
             known = ", ".join(sorted(self.limits.domains))
             near = difflib.get_close_matches(domain, self.limits.domains, 1, 0.7)
-            talk.add("QD.W023", f"The policy knows no domain '{domain}'; it is kept and has no effect.", f"Known: {known}.", field="domain", fix=near[0] if near else None)
+            talk.add(
+                "QD.W023",
+                f"The policy knows no domain '{domain}'; it is kept and has no effect.",
+                f"Known: {known}.",
+                field="domain",
+                fix=near[0] if near else None,
+            )
         return domain
 
     # --- texts that are valid, but look wrong
@@ -156,14 +201,23 @@ class Validator:
     def _soft(self, texts: Mapping[str, str], talk: _Talk) -> None:
         total = sum(map(len, texts.values()))
         if total > self.limits.row_chars:
-            talk.add("QD.E025", f"The row has {total:,} characters; the limit is {self.limits.row_chars:,}.", "Cut the context to what people need, or raise --max-chars.")
+            talk.add(
+                "QD.E025",
+                f"The row has {total:,} characters; the limit is {self.limits.row_chars:,}.",
+                "Cut the context to what people need, or raise --max-chars.",
+            )
         for name, text in texts.items():
             for kind, message, hint in _looks(name, text):
                 talk.add(kind, message, hint, field=name)
         response = texts["response"].strip()
         for other in ("query", "context"):
             if len(response) > 20 and response == texts[other].strip():
-                talk.add("QD.W027", f"The response is the {other}, word for word.", "Look whether columns were mixed up.", field="response")
+                talk.add(
+                    "QD.W027",
+                    f"The response is the {other}, word for word.",
+                    "Look whether columns were mixed up.",
+                    field="response",
+                )
 
     # --- the auto-label
 
@@ -174,7 +228,11 @@ class Validator:
         whole = values.get("auto_label")
         if isinstance(whole, str) and not typed:
             whole = self._cell(whole, talk)
-        parts = {name[len(_AUTO) :]: value for name, value in values.items() if name.startswith(_AUTO) and value not in (None, "")}
+        parts = {
+            name[len(_AUTO) :]: value
+            for name, value in values.items()
+            if name.startswith(_AUTO) and value not in (None, "")
+        }
         if whole is None and not parts:
             return None, {}
         if whole is not None and not isinstance(whole, Mapping):
@@ -183,16 +241,28 @@ class Validator:
         for name, cell in parts.items():
             value = self._part(name, cell, talk)
             if label.setdefault(name, value) != value:
-                talk.add("QD.E040", f"auto_label and {_AUTO}{name} disagree.", "Leave one of the two.", field=_AUTO + name)
+                talk.add(
+                    "QD.E040", f"auto_label and {_AUTO}{name} disagree.", "Leave one of the two.", field=_AUTO + name
+                )
         if self.interface is None or not label:
             return label, {}
         if not any(name in self.controls for name in label) and not any(self._near(name) for name in label):
-            talk.add("QD.W040", f"The auto-label's keys ({', '.join(sorted(label)[:4])}) are no controls of this interface.", "It is kept as a column and not shown to anyone.", field="auto_label")
+            talk.add(
+                "QD.W040",
+                f"The auto-label's keys ({', '.join(sorted(label)[:4])}) are no controls of this interface.",
+                "It is kept as a column and not shown to anyone.",
+                field="auto_label",
+            )
             return None, {"auto_label": label}
         checked = {name: self._value(name, value, values, texts, talk) for name, value in label.items()}
         lacking = [name for name, control in self.controls.items() if control.required and checked.get(name) is None]
         if lacking and not talk.broken:
-            talk.add("QD.W045", f"The auto-label lacks {', '.join(lacking)}, which people must fill in.", "Nothing to do if that is meant.", field="auto_label")
+            talk.add(
+                "QD.W045",
+                f"The auto-label lacks {', '.join(lacking)}, which people must fill in.",
+                "Nothing to do if that is meant.",
+                field="auto_label",
+            )
         return {name: value for name, value in checked.items() if value is not None}, {}
 
     def _cell(self, text: str, talk: _Talk) -> Any:
@@ -202,7 +272,9 @@ class Validator:
             return text
         parsed = parse_json(text, talk.place, field="auto_label", row_id=talk.row_id)
         if isinstance(parsed, RowFault):
-            talk.add("QD.E040", parsed.message, 'Write one JSON object, such as {"verdict":"Correct"}.', field="auto_label")
+            talk.add(
+                "QD.E040", parsed.message, 'Write one JSON object, such as {"verdict":"Correct"}.', field="auto_label"
+            )
             return None
         return parsed
 
@@ -211,12 +283,28 @@ class Validator:
         if isinstance(value, str) and self.interface is not None:
             holders = [name for name, control in self.controls.items() if value in control.labels]
             if not holders:
-                talk.add("QD.W040", "The auto-label is a bare text, and no label of this interface.", "It is kept as a column and not shown to anyone.", field="auto_label")
+                talk.add(
+                    "QD.W040",
+                    "The auto-label is a bare text, and no label of this interface.",
+                    "It is kept as a column and not shown to anyone.",
+                    field="auto_label",
+                )
                 return True
             fix = {holders[0]: value} if len(holders) == 1 else None
-            talk.add("QD.E040", f"The auto-label is a bare text; it is a label of {', '.join(holders)}.", "Write an object keyed by control.", field="auto_label", fix=fix)
+            talk.add(
+                "QD.E040",
+                f"The auto-label is a bare text; it is a label of {', '.join(holders)}.",
+                "Write an object keyed by control.",
+                field="auto_label",
+                fix=fix,
+            )
             return False
-        talk.add("QD.E040", f"The auto-label is a {_json_type(value)}, not an object.", 'Write an object keyed by control, such as {"verdict":"Correct"}.', field="auto_label")
+        talk.add(
+            "QD.E040",
+            f"The auto-label is a {_json_type(value)}, not an object.",
+            'Write an object keyed by control, such as {"verdict":"Correct"}.',
+            field="auto_label",
+        )
         return False
 
     def _part(self, name: str, cell: Any, talk: _Talk) -> Any:
@@ -245,7 +333,9 @@ class Validator:
         if value is None:
             return None
         text = texts.get(control.value_key, values.get(control.value_key))
-        return _CHECKS[control.kind](_Value(control, where, text if isinstance(text, str) else "", talk, self.limits), value)
+        return _CHECKS[control.kind](
+            _Value(control, where, text if isinstance(text, str) else "", talk, self.limits), value
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,10 +355,17 @@ class _Value:
         if isinstance(label, str) and label in self.control.labels:
             return True
         if not isinstance(label, str):
-            self.say("QD.E042", f"A {_json_type(label)} stands where a label should.", "Write the label's stored value as a string.", at=at)
+            self.say(
+                "QD.E042",
+                f"A {_json_type(label)} stands where a label should.",
+                "Write the label's stored value as a string.",
+                at=at,
+            )
             return False
         folded = {known.casefold(): known for known in self.control.labels}
-        near = folded.get(label.casefold().strip()) or next(iter(difflib.get_close_matches(label, self.control.labels, 1, 0.6)), None)
+        near = folded.get(label.casefold().strip()) or next(
+            iter(difflib.get_close_matches(label, self.control.labels, 1, 0.6)), None
+        )
         shown = label if len(label) <= 60 else label[:57] + "…"
         hint = f"Did you mean '{near}'?" if near else f"Known: {', '.join(self.control.labels[:12])}."
         self.say("QD.E043", f"'{shown}' is no label of '{self.control.name}'.", hint, at=at, fix=near)
@@ -278,25 +375,43 @@ class _Value:
 def _check_choice(ask: _Value, value: Any) -> Any:
     if isinstance(value, list):
         fix = value[0] if len(value) == 1 else None
-        ask.say("QD.E042", f"A list stands where '{ask.control.name}' takes one label.", "Write the label itself.", fix=fix)
+        ask.say(
+            "QD.E042", f"A list stands where '{ask.control.name}' takes one label.", "Write the label itself.", fix=fix
+        )
         return None
     return value if ask.known(value) else None
 
 
 def _check_choices(ask: _Value, value: Any) -> Any:
     if not isinstance(value, list):
-        ask.say("QD.E042", f"'{ask.control.name}' takes a list of labels, not a {_json_type(value)}.", "Write a list.", fix=[value] if value in ask.control.labels else None)
+        ask.say(
+            "QD.E042",
+            f"'{ask.control.name}' takes a list of labels, not a {_json_type(value)}.",
+            "Write a list.",
+            fix=[value] if value in ask.control.labels else None,
+        )
         return None
     if len({str(one) for one in value}) != len(value):
         ask.say("QD.E045", "A choice is given twice.", "Name each once.", fix=list(dict.fromkeys(map(str, value))))
-    return value if all([ask.known(one, f"[{at}]") for at, one in enumerate(value)]) else None
+    known = [ask.known(one, f"[{at}]") for at, one in enumerate(value)]
+    return value if all(known) else None
 
 
 def _check_number(ask: _Value, value: Any) -> Any:
     whole = ask.control.kind == "rating"
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or (whole and value != int(value)):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not math.isfinite(value)
+        or (whole and value != int(value))
+    ):
         what = "a whole number" if whole else "a number"
-        ask.say("QD.E042", f"'{ask.control.name}' takes {what}, not {_short(value)}.", "Write the number without quotes.", fix=_number(value) if isinstance(value, str) and isinstance(_number(value), int) else None)
+        ask.say(
+            "QD.E042",
+            f"'{ask.control.name}' takes {what}, not {_short(value)}.",
+            "Write the number without quotes.",
+            fix=_number(value) if isinstance(value, str) and isinstance(_number(value), int) else None,
+        )
         return None
     low, high = ask.control.min, ask.control.max
     if (low is not None and value < low) or (high is not None and value > high):
@@ -320,13 +435,21 @@ def _check_regions(ask: _Value, value: Any) -> Any:
         ask.say("QD.E042", f"'{ask.control.name}' takes a list of {ask.control.kind}.", "Write a list of objects.")
         return None
     for at, one in enumerate(value):
-        parts = [one.get(key) for key in keys] if isinstance(one, Mapping) else [None]
-        numeric = all(isinstance(part, int | float) and not isinstance(part, bool) and part >= 0 for part in parts)
-        if not numeric or not (_box_fits(parts) if boxes else parts[0] < parts[1]):
-            ask.say("QD.E058", f"{', '.join(keys)} are missing or out of range.", "Percent of the image, 0–100." if boxes else "Seconds, start before end.", at=f"[{at}]")
+        parts = [float(one[key]) for key in keys if _measure(one.get(key))] if isinstance(one, Mapping) else []
+        if len(parts) < len(keys) or not (_box_fits(parts) if boxes else parts[0] < parts[1]):
+            ask.say(
+                "QD.E058",
+                f"{', '.join(keys)} are missing or out of range.",
+                "Percent of the image, 0–100." if boxes else "Seconds, start before end.",
+                at=f"[{at}]",
+            )
         elif not ask.known(one.get("label"), f"[{at}].label"):
             continue
     return value
+
+
+def _measure(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
 
 
 def _box_fits(parts: Sequence[float]) -> bool:
@@ -339,7 +462,11 @@ def _box_fits(parts: Sequence[float]) -> bool:
 
 def _check_spans(ask: _Value, value: Any) -> Any:
     if not isinstance(value, list):
-        ask.say("QD.E042", f"'{ask.control.name}' takes a list of spans, not a {_json_type(value)}.", 'Write [{"start":0,"end":4,"label":"…","text":"…"}].')
+        ask.say(
+            "QD.E042",
+            f"'{ask.control.name}' takes a list of spans, not a {_json_type(value)}.",
+            'Write [{"start":0,"end":4,"label":"…","text":"…"}].',
+        )
         return None
     whole = [(at, one) for at, one in enumerate(value) if _whole_span(ask, at, one)]
     given = [SpanIn(one["start"], one["end"], one.get("text")) for _, one in whole]
@@ -371,7 +498,13 @@ def _declared(ask: _Value, spans: Sequence[SpanIn]) -> list[SpanIn]:
     return [one if place is None else SpanIn(*place, one.text) for one, place in zip(spans, places, strict=True)]
 
 
-_KIND_OF_READING = {Unit.UTF16: "QD.E049", Unit.UTF8: "QD.E050", Unit.WORD: "QD.E052", Unit.TOKEN: "QD.E052", Unit.CODE_POINT: "QD.E051"}
+_KIND_OF_READING = {
+    Unit.UTF16: "QD.E049",
+    Unit.UTF8: "QD.E050",
+    Unit.WORD: "QD.E052",
+    Unit.TOKEN: "QD.E052",
+    Unit.CODE_POINT: "QD.E051",
+}
 
 
 def _place_span(ask: _Value, at: int, span: Mapping[str, Any], was: SpanIn, found: Resolution) -> dict[str, Any] | None:
@@ -403,16 +536,46 @@ def _unconverted(ask: _Value, where: str, span: dict[str, Any], found: Resolutio
     if found.match is Match.AMBIGUOUS:
         places = ", ".join(f"{first}–{last}" for first, last in found.places[:5])
         fixes = [{**span, "start": first, "end": last} for first, last in found.places[:5]]
-        ask.say("QD.E055", f"The span's text stands at several places ({places}), and the offsets do not tell which.", "Choose one of the offered spans.", at=where, fix=fixes)
+        ask.say(
+            "QD.E055",
+            f"The span's text stands at several places ({places}), and the offsets do not tell which.",
+            "Choose one of the offered spans.",
+            at=where,
+            fix=fixes,
+        )
     elif start >= end:
-        ask.say("QD.E047", f"The span {start}–{end} is empty.", "Offsets are half-open: the end is the position after the last character.", at=where)
+        ask.say(
+            "QD.E047",
+            f"The span {start}–{end} is empty.",
+            "Offsets are half-open: the end is the position after the last character.",
+            at=where,
+        )
     elif start < 0 or end > len(ask.text):
-        ask.say("QD.E048", f"The span {start}–{end} reaches outside the text (0–{len(ask.text)}).", "Offsets count characters of the field as imported; let spans carry their text, and the right ones can be offered.", at=where)
+        ask.say(
+            "QD.E048",
+            f"The span {start}–{end} reaches outside the text (0–{len(ask.text)}).",
+            "Offsets count characters of the field as imported; let spans carry their text, and the right ones can be offered.",
+            at=where,
+        )
     elif found.match is Match.MISMATCH:
-        ask.say("QD.E056", "The span's text is not in the field.", "The text was changed after labelling; label it again, or import the text that was labelled.", at=where)
+        ask.say(
+            "QD.E056",
+            "The span's text is not in the field.",
+            "The text was changed after labelling; label it again, or import the text that was labelled.",
+            at=where,
+        )
     else:
-        if found.match is Match.UNCHECKED and ask.limits.offsets in ("code-points", "detect") and _uncertain(ask.text[:end]):
-            ask.say("QD.W041", "The span carries no text and stands after characters that other tools count as two.", "Add text to the spans, or say what they count (--offsets).", at=where)
+        if (
+            found.match is Match.UNCHECKED
+            and ask.limits.offsets in ("code-points", "detect")
+            and _uncertain(ask.text[:end])
+        ):
+            ask.say(
+                "QD.W041",
+                "The span carries no text and stands after characters that other tools count as two.",
+                "Add text to the spans, or say what they count (--offsets).",
+                at=where,
+            )
         return _edges(ask, where, span)
     return None
 
@@ -428,9 +591,20 @@ def _edges(ask: _Value, where: str, span: dict[str, Any]) -> dict[str, Any]:
         first = start + len(piece) - len(piece.lstrip())
         last = end - (len(piece) - len(piece.rstrip()))
         fix = {**span, "start": first, "end": last, "text": text[first:last]} if first < last else None
-        ask.say("QD.W042", "The span begins or ends with white space.", "Trim it; people will mark it without.", at=where, fix=fix)
+        ask.say(
+            "QD.W042",
+            "The span begins or ends with white space.",
+            "Trim it; people will mark it without.",
+            at=where,
+            fix=fix,
+        )
     if not text.isascii() and (_joined(text, start) or _joined(text, end)):
-        ask.say("QD.W043", "The span cuts a character that people see as one.", "Extend it to the whole character.", at=where)
+        ask.say(
+            "QD.W043",
+            "The span cuts a character that people see as one.",
+            "Extend it to the whole character.",
+            at=where,
+        )
     return span
 
 
@@ -439,7 +613,12 @@ def _joined(text: str, at: int) -> bool:
     if not 0 < at < len(text):
         return False
     before, after = text[at - 1], text[at]
-    return bool(unicodedata.combining(after)) or "\u200d" in (before, after) or after == "\ufe0f" or "\U0001f3fb" <= after <= "\U0001f3ff"
+    return (
+        bool(unicodedata.combining(after))
+        or "\u200d" in (before, after)
+        or after == "\ufe0f"
+        or "\U0001f3fb" <= after <= "\U0001f3ff"
+    )
 
 
 _CHECKS = {
@@ -464,27 +643,53 @@ _EMPTY_WORDS = frozenset({"nan", "null", "none", "n/a", "#n/a", "undefined"})
 def _looks(name: str, text: str) -> Iterator[tuple[str, str, str]]:
     if not text.strip():
         if name == "response":
-            yield "QD.W020", "The response is empty.", "Keep it if an empty answer is to be judged; else leave the row out."
+            yield (
+                "QD.W020",
+                "The response is empty.",
+                "Keep it if an empty answer is to be judged; else leave the row out.",
+            )
         elif name == "query":
             yield "QD.W021", "The query is empty.", "People will judge the response without a question."
         return
     if len(text) > _LONG:
         yield "QD.W022", f"The {name} has {len(text):,} characters.", "Cut it to what people need to read."
     if text.strip().casefold() in _EMPTY_WORDS:
-        yield "QD.W028", f"The {name} is the word '{text.strip()}'.", "A program wrote it for an empty cell; leave it empty."
+        yield (
+            "QD.W028",
+            f"The {name} is the word '{text.strip()}'.",
+            "A program wrote it for an empty cell; leave it empty.",
+        )
     if found := _CONTROL.search(text):
-        yield "QD.W024", f"Character {found.start()} is U+{ord(found.group()):04X}.", "It is kept; most screens show nothing for it."
+        yield (
+            "QD.W024",
+            f"Character {found.start()} is U+{ord(found.group()):04X}.",
+            "It is kept; most screens show nothing for it.",
+        )
     if not text.isascii():
         if found := _MOJIBAKE.search(text):
-            yield "QD.W025", f"At character {found.start()} the text looks wrongly decoded.", "Export the file again as UTF-8."
+            yield (
+                "QD.W025",
+                f"At character {found.start()} the text looks wrongly decoded.",
+                "Export the file again as UTF-8.",
+            )
         if found := _BIDI.search(text):
-            yield "QD.W026", f"Character {found.start()} is U+{ord(found.group()):04X}, which is invisible and turns the writing around.", "Make sure that people see what a program reads."
+            yield (
+                "QD.W026",
+                f"Character {found.start()} is U+{ord(found.group()):04X}, which is invisible and turns the writing around.",
+                "Make sure that people see what a program reads.",
+            )
     if name == "response" and _cut_off(text):
-        yield "QD.W029", "The response looks cut off.", "Raise the token limit of the model that wrote it, or leave the row out."
+        yield (
+            "QD.W029",
+            "The response looks cut off.",
+            "Raise the token limit of the model that wrote it, or leave the row out.",
+        )
 
 
 def _cut_off(text: str) -> bool:
-    return text.count("```") % 2 == 1 or (len(text) in (256, 500, 512, 1000, 1024, 2000, 2048, 4000, 4096, 8000, 8192) and text[-1].isalnum())
+    return text.count("```") % 2 == 1 or (
+        len(text) in (256, 500, 512, 1000, 1024, 2000, 2048, 4000, 4096, 8000, 8192) and text[-1].isalnum()
+    )
 
 
 def _number(text: Any) -> Any:
