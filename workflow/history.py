@@ -16,10 +16,9 @@ from typing import Any, Final
 from ls_config.loader import Interface
 from ls_config.results import ParsedResult, from_result
 from review_rules import Stage
-from workflow.campaign import AUTO_LABEL, PROPOSAL
+from workflow.campaign import AUTO_LABEL, PROPOSAL, STAGES
 from workflow.port import Annotation, Json, Task
 
-KEYS: Final[Mapping[Stage, str]] = {Stage.PASS: "passes", Stage.QA: "qa", Stage.EXPERT: "expert"}
 QUORUM: Final = "quorum"
 """Key of what Quorum writes into a task's meta."""
 
@@ -73,12 +72,12 @@ class Reader:
                 history[key] = value
         sources: dict[Stage, tuple[Source, ...]] = {}
         versions: dict[int, str] = {}
-        for stage, key in KEYS.items():
+        for stage in STAGES:
             found = [entry for task in tasks.get(stage, ()) for entry in self._entries(stage, task, versions)]
             found.sort(key=lambda entry: (entry[0]["at"], entry[1].annotation))
             if stage is Stage.PASS:
                 found = self._with_first_versions(found, tasks[stage])
-            history[key] = [entry for entry, _ in found]
+            history[stage.key] = [entry for entry, _ in found]
             sources[stage] = tuple(source for _, source in found)
             versions |= {source.annotation: source.version for source in sources[stage]}
         return RowRecord(history=history, sources=sources)

@@ -26,7 +26,7 @@ from workflow.campaign import (
     read_marker,
     write_marker,
 )
-from workflow.port import Json, LabelStudio, Project
+from workflow.port import Json, LabelStudio, Project, Webhook
 from workflow.views import views_for
 
 TITLES: Final = {Stage.PASS: "Pass", Stage.QA: "QA", Stage.EXPERT: "Expert"}
@@ -221,9 +221,8 @@ class _Setup:
             "send_for_all_actions": False,
             "is_active": True,
         }
-        held = [hook for hook in self._port.webhooks(project.id) if hook.url == target.url]
-        ok = held and held[0].active and held[0].actions == set(WEBHOOK_ACTIONS)
-        if ok and held[0].headers.get(SECRET_HEADER) == target.secret:
+        held = [hook for hook in self._port.webhooks(project.id) if SECRET_HEADER in hook.headers]
+        if held and _announces(held[0], target):
             return
         self.changes.append(f"project {project.id} ({stage.value}): webhook to {target.url}")
         if not self._dry:
@@ -254,6 +253,11 @@ class _Setup:
         self.changes.append(f"project {project.id} ({stage.value}): pre-fill from {served!r}, not {held!r}")
         if not self._dry:
             self._port.change_project(project.id, {"model_version": served})
+
+
+def _announces(hook: Webhook, target: WebhookTarget) -> bool:
+    wanted = (target.url, True, frozenset(WEBHOOK_ACTIONS), target.secret)
+    return (hook.url, hook.active, hook.actions, hook.headers.get(SECRET_HEADER)) == wanted
 
 
 def _same(held: Any, wanted: Any) -> bool:

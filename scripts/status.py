@@ -1,0 +1,71 @@
+"""`quorum status`: where every row of a campaign stands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from scripts.campaigns import (
+    JsonOption,
+    KeyFileOption,
+    KeyOption,
+    NameOption,
+    PolicyOption,
+    TeamOption,
+    UrlOption,
+    open_one,
+    print_json,
+    told,
+)
+from workflow.remembered import remembered
+
+if TYPE_CHECKING:
+    from workflow.status import Status
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def command(
+    name: NameOption = None,
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_key_file: KeyFileOption = None,
+    policy: PolicyOption = None,
+    team: TeamOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Count rows by state and work by stage; with --json one object a campaign. Changes nothing."""
+    from workflow.status import campaign_status
+
+    names: list[str | None] = [name]
+    if name is None and policy is None and team is None:
+        names = [one.name for one in remembered() if url is None or one.url == url] or [None]
+    with told():
+        for one in names:
+            opened = open_one(url, api_key, api_key_file, one, policy, team)
+            status = campaign_status(opened.port, opened.campaign)
+            if as_json:
+                print_json(status.to_json())
+            else:
+                _show(status)
+
+
+def _show(status: Status) -> None:
+    from rich.console import Console
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    console = Console()
+    done = sum(count for state, count in status.states.items() if state.value in ("FINAL", "DISCARDED"))
+    share = f"{done / status.rows:.0%} done, " if status.rows else ""
+    console.print(Text(f"{status.name}: {status.rows:,} rows, {share}{status.prelabelled:,} pre-labelled"))
+    states = Table("state", Column("rows", justify="right"))
+    for state, count in status.states.items():
+        states.add_row(state.value, f"{count:,}")
+    stages = Table("stage", Column("open", justify="right"), Column("submitted", justify="right"))
+    for stage, work in status.stages.items():
+        stages.add_row(stage.value, f"{work.open:,}", f"{work.submitted:,}")
+    console.print(states)
+    console.print(stages)

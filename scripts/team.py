@@ -1,0 +1,99 @@
+"""`quorum team`: check a team file against a server, and make the accounts that are missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scripts.campaigns import (
+    DryRunOption,
+    JsonOption,
+    KeyFileOption,
+    KeyOption,
+    UrlOption,
+    connect,
+    print_json,
+    told,
+)
+from workflow.remembered import data_dir
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Check or apply a team file: accounts, roles, expertise.")
+FileArgument = Annotated[Path, typer.Argument(exists=True, dir_okay=False, metavar="TEAM", help="team.yaml")]
+OfflineOption = Annotated[bool, typer.Option("--offline", help="Check the file only; ask no server.")]
+
+
+@app.command()
+def check(
+    file: FileArgument,
+    offline: OfflineOption = False,
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what is wrong with a team file, and who of it has no account. Exit code 1 if anybody lacks one."""
+    from review_rules import load_team
+    from workflow.accounts import check_team, to_json
+
+    with told():
+        team = load_team(file.read_text(encoding="utf-8"), name=str(file))
+        for warning in team.warnings:
+            typer.echo(str(warning), err=True)
+        if offline:
+            typer.echo(f"{file}: {len(team.people)} people, no faults")
+            return
+        found = check_team(team, connect(url, api_key, api_key_file).users())
+    if as_json:
+        print_json(to_json(found))
+    else:
+        typer.echo(f"{len(found.there)} of {len(team.people)} people have an account")
+    for person in found.missing:
+        typer.echo(f"{person.id}: no account for {person.email}; run quorum team apply", err=True)
+    for person in found.without_email:
+        typer.echo(f"{person.id}: no email in {file}, so no account can be theirs; add one", err=True)
+    for person in found.left:
+        typer.echo(f"{person.id}: left, and {person.email} can still log in; remove the account from the organisation", err=True)
+    raise typer.Exit(1 if found.missing or found.without_email else 0)
+
+
+@app.command()
+def apply(
+    file: FileArgument,
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_key_file: KeyFileOption = None,
+    passwords: Annotated[
+        Path | None, typer.Option(help="Where one-time passwords go, readable by you only; the data folder otherwise.")
+    ] = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the accounts that are missing, each with a one-time password that is written to a private file."""
+    from review_rules import Person, load_team
+    from workflow.accounts import PasswordFile, apply_team, check_team, password_file, to_json
+    from workflow.running.people import VisitError
+
+    def say(person: Person) -> None:
+        if not as_json:
+            typer.echo(f"{person.id}: account for {person.email}")
+
+    with told():
+        team = load_team(file.read_text(encoding="utf-8"), name=str(file))
+        port = connect(url, api_key, api_key_file)
+        kept = PasswordFile(passwords) if passwords else password_file(port.url, data_dir())
+        try:
+            before = check_team(team, port.users()) if dry_run else apply_team(port, port.url, team, kept, made=say)
+        except VisitError as error:
+            typer.echo(f"quorum: {error}; mend it and run again, nobody is made twice", err=True)
+            raise typer.Exit(1) from None
+    if as_json:
+        made = [] if dry_run else to_json(before)["missing"]
+        print_json({**to_json(before), "made": made, "passwords": str(kept.path) if made else None, "dry_run": dry_run})
+    elif dry_run:
+        typer.echo(f"would make {len(before.missing)} accounts")
+    elif before.missing:
+        typer.echo(f"passwords: {kept.path} (tell each person theirs, and have them change it)")
+    else:
+        typer.echo("everybody has an account")

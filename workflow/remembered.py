@@ -1,0 +1,63 @@
+"""What a machine remembers of the campaigns it set up, so that later commands need not be told again.
+
+A convenience only: everything in it can be given on the command line instead, and no secret is in it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+DATA_DIR: Final = "QUORUM_DATA_DIR"
+DEFAULT_DATA_DIR: Final = ".quorum"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Remembered:
+    """One campaign: where it runs, and the absolute paths of its files; `task` is a label type or a folder."""
+
+    name: str
+    url: str
+    task: str
+    policy: str
+    team: str
+
+
+def data_dir() -> Path:
+    """The data folder, `.quorum` unless `QUORUM_DATA_DIR` says otherwise."""
+    return Path(os.environ.get(DATA_DIR) or DEFAULT_DATA_DIR)
+
+
+def remember(campaign: Remembered, folder: Path | None = None) -> Path:
+    """Write the campaign down; returns the file."""
+    place = (folder or data_dir()) / "campaigns"
+    place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file = place / f"{_slug(campaign.name)}.json"
+    fresh = file.with_name(f".{file.name}.{os.getpid()}")
+    fresh.write_text(json.dumps(asdict(campaign), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    fresh.replace(file)
+    return file
+
+
+def remembered(folder: Path | None = None) -> list[Remembered]:
+    """Every campaign that was written down, by name; a damaged file counts as not there."""
+    found = []
+    for file in sorted(((folder or data_dir()) / "campaigns").glob("*.json")):
+        try:
+            found.append(Remembered(**json.loads(file.read_text(encoding="utf-8"))))
+        except (ValueError, TypeError, OSError):
+            continue
+    return sorted(found, key=lambda one: one.name)
+
+
+def _slug(name: str) -> str:
+    """A file name for any campaign name; the code of each character that is not plain keeps names apart.
+
+    >>> _slug("May · round 2")
+    'May-20-b7-20round-202'
+    """
+    return re.sub(r"[^A-Za-z0-9_]", lambda found: f"-{ord(found.group()):x}", name)
