@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from markdown_it import MarkdownIt
 
 __all__ = ["to_html"]
+
+# Label Studio's page resets margins, list marks and table borders, and shows line ends of the HTML as line breaks.
+_STYLE: Final = """
+.quorum-guide { white-space: normal; font-size: 15px; line-height: 22px; }
+.quorum-guide h1 { margin: 0 0 8px; font-size: 22px; line-height: 30px; }
+.quorum-guide h2 { margin: 20px 0 6px; font-size: 18px; line-height: 24px; }
+.quorum-guide p { margin: 0 0 8px; }
+.quorum-guide ul { margin: 0 0 8px; padding-left: 22px; list-style: disc; }
+.quorum-guide ol { margin: 0 0 8px; padding-left: 22px; list-style: decimal; }
+.quorum-guide table { margin: 0 0 10px; border-collapse: collapse; width: 100%; }
+.quorum-guide th, .quorum-guide td { padding: 4px 8px; border: 1px solid var(--color-neutral-border, #ccc); text-align: left; vertical-align: top; }
+.quorum-guide code { padding: 0 4px; border: 1px solid var(--color-neutral-border, #ccc); border-radius: 4px; font-size: 13px; white-space: nowrap; }
+"""  # noqa: E501 - one CSS rule a line
 
 
 def to_html(markdown: str) -> str:
     """Safe HTML of a team's guidelines; HTML typed into the Markdown is shown, not run.
 
     Label Studio puts `expert_instruction` into the page with every tag and attribute but scripts, so what must not
-    become markup has to be escaped here. Links keep only harmless schemes (CommonMark's own rule in markdown-it).
+    become markup has to be escaped here. Links keep only harmless schemes (markdown-it's own rule).
 
-    >>> to_html("**Do** not <script>alert(1)</script>")
-    '<p><strong>Do</strong> not &lt;script&gt;alert(1)&lt;/script&gt;</p>\\n'
+    >>> to_html("**Do** not <script>alert(1)</script>").endswith(
+    ...     "<p><strong>Do</strong> not &lt;script&gt;alert(1)&lt;/script&gt;</p>\\n</div>")
+    True
+    >>> to_html("")
+    ''
     """
-    renderer = MarkdownIt("commonmark", {"html": False}).enable("table")
-    html: str = renderer.render(markdown)
-    return html
+    if not markdown.strip():
+        return ""
+    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
+    return f'<div class="quorum-guide"><style>{_STYLE}</style>{body}</div>'

@@ -111,7 +111,6 @@ def _items(control: Control, value: Any, data: Mapping[str, Any], score: Any) ->
             "from_name": control.name,
             "to_name": control.to_name,
             "type": control.result_type,
-            "origin": "manual",
             "value": body,
         }
         one = score[index] if isinstance(score, Sequence) and index < len(score) else score
