@@ -138,19 +138,15 @@ class Patterns:
 def agreement(votes: Votes, *, seed: int = 0, draws: int = DRAWS) -> Agreement:
     """Measure agreement over a whole file.
 
-            Args:
-                votes: from `read_votes` or `collect_votes`.
-                seed: of the bootstrap.
-                draws: number of resamples.
+    Args:
+        votes: from `read_votes` or `collect_votes`.
+        seed: of the bootstrap.
+        draws: number of resamples.
 
-            >>> from review_rules.compare import set_score
-        from review_rules.forms import Key
-    from review_rules.policy import Agree, Match, Measure
-        from review_rules.values import Kind
-        from review_rules.votes import collect_votes
-            >>> twice = [(item, who, value) for item, value in enumerate("AABBA") for who in ("ana", "ben")]
-            >>> agreement(collect_votes(twice, VoteKind.CHOICE)).figures["alpha.nominal"].value
-            1.0
+    >>> from review_rules.votes import collect_votes
+    >>> twice = [(item, who, value) for item, value in enumerate("AABBA") for who in ("ana", "ben")]
+    >>> agreement(collect_votes(twice, VoteKind.CHOICE)).figures["alpha.nominal"].value
+    1.0
     """
     patterns = patterns_of(votes)
     return Agreement(

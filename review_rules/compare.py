@@ -39,14 +39,14 @@ def compare(forms: Sequence[Form], field: Field, measure: Measure) -> FieldCompa
         return FieldComparison(agreed, score, values)
     first = forms[0]
     second = forms[1] if len(forms) > 1 else {}
-    both = tuple([element for key, element in first.items() if all([key in form for form in forms])])
+    both = tuple([element for key, element in first.items() if all(key in form for form in forms)])
     return FieldComparison(agreed, score, values, both, _only(first, forms), _only(second, forms))
 
 
 def _only(own: Form, forms: Sequence[Form]) -> tuple[object, ...]:
     """The elements that nobody else has."""
     others = [form for form in forms if form is not own]
-    return tuple([element for key, element in own.items() if not any([key in form for form in others])])
+    return tuple([element for key, element in own.items() if not any(key in form for form in others)])
 
 
 def _all_pairs(forms: Sequence[Form], field: Field, measure: Measure) -> tuple[bool, float]:
@@ -122,26 +122,26 @@ def _tie(a: Key, b: Key) -> tuple[object, ...]:
     """Smaller coordinates first, the same for (a, b) and (b, a) as long as that says enough."""
     lows: list[object] = []
     for left, right in zip(a[:-1], b[:-1], strict=True):
-        lows += sorted((left, right))  # type: ignore[type-var]  # coordinates are numbers
+        lows += sorted((left, right))
     return (*lows, a[:-1], b[:-1])
 
 
 def _span_overlap(a: Key, b: Key) -> float:
     (start_a, end_a, _), (start_b, end_b, _) = a, b
-    shared = min(end_a, end_b) - max(start_a, start_b)  # type: ignore[type-var]
+    shared = min(end_a, end_b) - max(start_a, start_b)
     if shared <= 0:
         return 0.0
-    return _ratio(shared, (end_a - start_a) + (end_b - start_b) - shared)  # type: ignore[operator]
+    return _ratio(shared, (end_a - start_a) + (end_b - start_b) - shared)
 
 
 def _box_overlap(a: Key, b: Key) -> float:
     ax, ay, aw, ah, _ = a
     bx, by, bw, bh, _ = b
-    wide = min(ax + aw, bx + bw) - max(ax, bx)  # type: ignore[operator]
-    high = min(ay + ah, by + bh) - max(ay, by)  # type: ignore[operator]
+    wide = min(ax + aw, bx + bw) - max(ax, bx)
+    high = min(ay + ah, by + bh) - max(ay, by)
     if wide <= 0 or high <= 0:
         return 0.0
-    return _ratio(wide * high, aw * ah + bw * bh - wide * high)  # type: ignore[operator]
+    return _ratio(wide * high, aw * ah + bw * bh - wide * high)
 
 
 def _ratio(shared: float, union: float) -> float:

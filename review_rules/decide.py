@@ -13,7 +13,7 @@ from review_rules.jsontext import json_text
 from review_rules.policy import EXACT, Measure, Policy, ProposalFrom, QaWhen, suitable_measures
 from review_rules.propose import propose
 from review_rules.sampling import in_share
-from review_rules.team import Person, Team, can_do, may_take
+from review_rules.team import Team, can_do, may_take
 from review_rules.values import (
     ANY_EXPERT,
     DOMAIN_FLAG,
@@ -30,7 +30,6 @@ from review_rules.values import (
     Origin,
     PersonId,
     Proposed,
-    Role,
     RowHistory,
     Stage,
     State,
@@ -82,7 +81,7 @@ class _Case:
         if complete:
             self._compare(self._measures())
             self.escalated = self._escalation()
-            self.qa = self._count_qa(max([s.at for s in self.passes]))
+            self.qa = self._count_qa(max(s.at for s in self.passes))
             self.experts = self._count_experts()
         else:
             self._measures()
@@ -279,7 +278,7 @@ class _Case:
             if NEEDS_EXPERT in submission.flags:
                 others = [self.people[s.by] for s in counted if s is not submission]
                 needed = self._effective() or [ANY_EXPERT]
-                if not all([any([other.holds(domain) for other in others]) for domain in needed]):
+                if not all(any(other.holds(domain) for other in others) for domain in needed):
                     return True
         return False
 
@@ -325,7 +324,7 @@ class _Case:
             compared = compare(forms, field, measures[name])
             self.comparison[name] = compared
             proposed = None
-            if any([name in submission.forms for submission in self.passes]):
+            if any(name in submission.forms for submission in self.passes):
                 auto = self.history.auto.get(name) if may_use_auto else None
                 proposed = propose(forms, field, measures[name], compared.agreed, auto)
             if proposed is not None:
@@ -354,7 +353,7 @@ class _Case:
         for number, (source, (_, error)) in enumerate(zip(self.policy.escalate_when, outcomes, strict=True)):
             if error is not None:
                 self.found.append(finding("QR.W040", f"escalate_when[{number}]", expression=source, error=error))
-        return any([true for true, _ in outcomes])
+        return any(true for true, _ in outcomes)
 
     def _facts(self) -> Facts:
         return Facts(
@@ -410,8 +409,8 @@ class _Case:
         asking = {UNSURE, NEEDS_EXPERT, *[DOMAIN_FLAG + domain for domain in self.policy.expert_domains]}
         return (
             self.escalated
-            or any([not compared.agreed for compared in self.comparison.values()])
-            or any([not asking.isdisjoint(submission.flags) for submission in self.passes])
+            or any(not compared.agreed for compared in self.comparison.values())
+            or any(not asking.isdisjoint(submission.flags) for submission in self.passes)
             or bool(self._missed())
         )
 
@@ -425,9 +424,9 @@ class _Case:
         if self.qa is None:
             return False
         reviews = [self.qa, *self.experts]
-        if any([review.word is Word.DISCARD for review in reviews]):
+        if any(review.word is Word.DISCARD for review in reviews):
             return False
-        if any([review.word is Word.ESCALATE for review in self.experts]):
+        if any(review.word is Word.ESCALATE for review in self.experts):
             return False
         asked = self.escalated or self.qa.word is Word.ESCALATE
         return (asked and not self.experts) or bool(self._missed()) or self._expert_wanted()

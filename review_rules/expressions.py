@@ -1,6 +1,7 @@
 """The policy's `escalate_when`: CEL expressions, checked when the policy is loaded, run on each row.
 
-The only module that knows the CEL library. Source: the Common Expression Language definition, google/cel-spec.
+The only module that knows the CEL library, which is imported on first use: it brings a terminal interface along, and
+most policies have no expression. Source: the Common Expression Language definition, google/cel-spec.
 """
 
 from __future__ import annotations
@@ -10,16 +11,41 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-import cel
+if TYPE_CHECKING:
+    import cel
 
 VARIABLES = ("domain", "flags", "conflicts", "agreement", "auto_label_changed")
 """What an expression may refer to."""
 
 FUNCTIONS = frozenset(
-    """size contains startsWith endsWith matches string int uint double bytes duration timestamp type dyn
-    getFullYear getMonth getDate getDayOfMonth getDayOfWeek getDayOfYear getHours getMinutes getSeconds
-    getMilliseconds""".split()
+    {
+        "size",
+        "contains",
+        "startsWith",
+        "endsWith",
+        "matches",
+        "string",
+        "int",
+        "uint",
+        "double",
+        "bytes",
+        "duration",
+        "timestamp",
+        "type",
+        "dyn",
+        "getFullYear",
+        "getMonth",
+        "getDate",
+        "getDayOfMonth",
+        "getDayOfWeek",
+        "getDayOfYear",
+        "getHours",
+        "getMinutes",
+        "getSeconds",
+        "getMilliseconds",
+    }
 )
 """The functions that the library has; `has` and the macros all, exists, exists_one, map and filter are no functions."""
 
@@ -68,7 +94,7 @@ def mistakes(source: str) -> list[Mistake]:
     'this is a number, not true or false'
     """
     try:
-        program = cel.compile(source)
+        program = _program(source)
     except ValueError as error:
         return [_syntax_mistake(source, str(error))]
     references = program.references()
@@ -114,6 +140,8 @@ def _holds(source: str, facts: Facts) -> tuple[bool, str | None]:
 
 @lru_cache(maxsize=256)
 def _program(source: str) -> cel.Program:
+    import cel
+
     return cel.compile(source)
 
 
@@ -121,7 +149,7 @@ def _wrong_result(source: str) -> list[Mistake]:
     """An expression that comes to something else than true or false on a plain row."""
     facts = {"domain": "general", "flags": [], "conflicts": [], "agreement": {}, "auto_label_changed": False}
     try:
-        result = cel.compile(source).execute(facts)
+        result = _program(source).execute(facts)
     except _FAILURES:  # it may need a field or a flag that this row lacks: not a mistake
         return []
     return [] if isinstance(result, bool) else [Mistake(0, f"this is {_described(result)}, not true or false")]

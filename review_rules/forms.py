@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
+from typing import Any
 
 from review_rules.findings import Finding, finding
 from review_rules.values import Field, Form, Json, Kind
 
-Key = tuple[object, ...]
+Key = Any
+"""What makes an element of a set the same as another: see `Form`."""
 
 
 _NUMBERS = frozenset({int, float})

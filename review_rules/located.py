@@ -45,6 +45,12 @@ class Located:
         return Located(node, path, self.file, self.faults)
 
     @property
+    def inset(self) -> int | None:
+        """How many columns before the text of a scalar starts; None for a block, whose text starts on a later line."""
+        style = getattr(self.node, "style", None)
+        return 1 if style in ("'", '"') else 0 if style is None else None
+
+    @property
     def is_null(self) -> bool:
         """Whether nothing, `~` or `null` stands here."""
         return isinstance(self.node, ScalarNode) and self.node.tag == _TAG + "null"

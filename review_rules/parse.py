@@ -155,8 +155,7 @@ class _Part:
 def _submission(raw: Json, index: int, stage: Stage, fields: Mapping[str, Field]) -> Submission:
     path = f"{stage.key}[{index}]"
     if not isinstance(raw, dict):
-        fault = finding("QR.W020", path, part="it", expected="an object")
-        return Submission(index, PersonId(""), _NEVER, "", {}, (), "", None, None, raw, fault)
+        return _refused(index, raw, finding("QR.W020", path, part="it", expected="an object"))
     notes: list[Finding] = []
     by, at, reason, flags = raw.get("by"), raw.get("at"), raw.get("reason"), raw.get("flags")
     word, lead_time = raw.get("decision") if stage is not Stage.PASS else None, raw.get("lead_time")
@@ -164,7 +163,7 @@ def _submission(raw: Json, index: int, stage: Stage, fields: Mapping[str, Field]
     forms: dict[str, Form] = {}
     if wrong is None:
         wrong = _read_values(raw.get("values"), fields, path, forms, notes)
-    fault = None
+    fault: Finding | None = None
     instant: Instant | None = None
     if wrong is not None:
         fault = finding("QR.W020", path, part=wrong.name, expected=wrong.expected)
@@ -177,7 +176,7 @@ def _submission(raw: Json, index: int, stage: Stage, fields: Mapping[str, Field]
         elif stage is not Stage.PASS and word not in _WORDS:
             fault = finding("QR.W031", path)
     if fault is not None:
-        return Submission(index, PersonId(""), _NEVER, "", {}, (), "", None, None, raw, fault)
+        return _refused(index, raw, fault)
     return Submission(
         index,
         by,
@@ -194,6 +193,11 @@ def _submission(raw: Json, index: int, stage: Stage, fields: Mapping[str, Field]
     )
 
 
+def _refused(index: int, raw: Json, fault: Finding) -> Submission:
+    """A submission of which nothing but its fault is ever looked at."""
+    return Submission(index, PersonId(""), _NEVER, "", {}, (), "", None, None, raw, fault)
+
+
 def _wrong_part(by: Json, at: Json, reason: Json, flags: Json, word: Json, lead_time: Json) -> _Part | None:
     """The first part beside the values whose type is wrong; null is absent."""
     for name, value in (("by", by), ("at", at), ("reason", reason), ("decision", word)):
@@ -203,7 +207,7 @@ def _wrong_part(by: Json, at: Json, reason: Json, flags: Json, word: Json, lead_
         return _Part("`lead_time`", "a number of seconds")
     if flags is None:
         return None
-    if not isinstance(flags, list) or not all([isinstance(flag, str) for flag in flags]):
+    if not isinstance(flags, list) or not all(isinstance(flag, str) for flag in flags):
         return _Part("`flags`", "a list of words")
     return None
 

@@ -253,12 +253,10 @@ def _escalate_when(place: Located) -> tuple[str, ...]:
         source = item.text()
         if source is None:
             continue
-        quoted = 1 if item.node.style in ("'", '"') else 0
-        plain = item.node.style in (None, "'", '"')
         for mistake in mistakes(source):
             allowed = VARIABLES if "name" in mistake.message else ()
             hint = did_you_mean(mistake.name or "", allowed) if allowed else "See escalate_when in docs/rules.md."
-            item.fault(mistake.message, hint, shift=mistake.offset + quoted if plain else 0)
+            item.fault(mistake.message, hint, shift=0 if item.inset is None else item.inset + mistake.offset)
         sources.append(source)
     return tuple(sources)
 

@@ -35,14 +35,14 @@ def propose(
         return None if shared is None else (shared, Origin.MAJORITY)
     if not field.kind.is_set:
         return None
-    everywhere = {key: element for key, element in forms[0].items() if all([key in form for form in forms])}
+    everywhere = {key: element for key, element in forms[0].items() if all(key in form for form in forms)}
     return (everywhere, Origin.PASSES) if everywhere else None
 
 
 def _common(forms: Sequence[Form], field: Field, measure: Measure) -> Form:
     """The value of passes that agree."""
     first = forms[0]
-    if all([same(field.kind, first, form) for form in forms[1:]]):
+    if all(same(field.kind, first, form) for form in forms[1:]):
         return first
     if field.kind.is_set:
         return _paired(forms, field, measure) if measure.pairs_elements else _in_most(forms, field)

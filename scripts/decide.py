@@ -1,0 +1,62 @@
+"""`quorum decide`: row histories in, decisions out, one JSON line each."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import IO, Annotated
+
+import typer
+
+from review_rules import HistoryError, Policy, Team, decide, parse_history
+from scripts.jsonlines import BadLine, dumps, loads, numbered_lines
+from scripts.rulefiles import load_rules
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def command(
+    policy: Annotated[Path, typer.Option(help="The policy file.", exists=True, dir_okay=False)],
+    team: Annotated[Path, typer.Option(help="The team file.", exists=True, dir_okay=False)],
+    file: Annotated[
+        Path,
+        typer.Argument(help="Histories, one JSON object a line; - is standard input.", exists=True, allow_dash=True),
+    ] = Path("-"),
+    json_lines: Annotated[
+        bool, typer.Option("--json", help="Nothing changes: the output is always JSON lines.")
+    ] = False,
+) -> None:
+    """Decide row histories: what happens to each row next, and why.
+
+    Findings inside the decisions leave exit 0. A line that is no history is one line on stderr and makes exit 1; the
+    other lines are decided.
+    """
+    rules = load_rules(policy, team)
+    source = nullcontext(sys.stdin.buffer) if str(file) == "-" else file.open("rb")
+    try:
+        with source as stream:
+            refused = decide_lines(stream, sys.stdout.buffer, str(file), *rules)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads the output has had enough; without this, Python would complain once more when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(1) from None
+    if refused:
+        raise typer.Exit(1)
+
+
+def decide_lines(stream: IO[bytes], out: IO[bytes], name: str, policy: Policy, team: Team) -> int:
+    """Decide each line of a stream; how many were refused."""
+    refused = 0
+    for number, line in numbered_lines(stream):
+        try:
+            history = parse_history(loads(line))
+        except (BadLine, HistoryError) as error:
+            refused += 1
+            typer.echo(f"{name}:{number}: {error}. Write one history a line, as docs/rules.md shows.", err=True)
+            continue
+        out.write(dumps(decide(history, team, policy).to_json()))
+    return refused
