@@ -18,7 +18,7 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from ls_config.loader import Control, Interface
-from review_rules.values import Decision, RowHistory, Stage, Submission
+from review_rules import Decision, RowHistory, Stage, Submission
 
 __all__ = ["panel_data"]
 
