@@ -1,0 +1,232 @@
+"""The Flask app: Label Studio's ML-backend protocol, and `/models` to swap what answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import structlog
+from flask import Flask, Response, g, jsonify, request
+from werkzeug.exceptions import HTTPException
+
+from ls_config.loader import Control, InterfaceError, parse
+from ml_backend.errors import ApiError
+from ml_backend.live import LiveModels
+from ml_backend.metrics import Metrics
+from ml_backend.models import Prediction
+from ml_backend.settings import ServerConfig
+from ml_backend.training.jobs import Jobs
+
+log = structlog.get_logger("ml_backend")
+
+OPEN_PATHS = frozenset({"/health"})
+"""Paths that say nothing but that the process is alive, and ask for no credentials."""
+
+
+def create_app(config: ServerConfig) -> Flask:
+    """The app, with its models being loaded.
+
+    Raises:
+        ConfigError: the models file has faults.
+    """
+    app = Flask("ml_backend", static_folder=None)
+    metrics = Metrics()
+    live = LiveModels(config, metrics)
+    jobs = Jobs(live.models.training, config)
+    app.config["MAX_CONTENT_LENGTH"] = int(live.models.limits.request_mb * 1024 * 1024)
+    app.extensions["quorum_ml"] = live
+    _guard(app, config)
+    _count(app, metrics)
+    _errors(app)
+    _protocol(app, live, metrics, jobs)
+    _management(app, live)
+    live.start()
+    return app
+
+
+def _guard(app: Flask, config: ServerConfig) -> None:
+    @app.before_request
+    def _check_credentials() -> None:
+        if request.path not in OPEN_PATHS and not config.credentials.accept(request.headers.get("Authorization")):
+            raise ApiError(401, "unauthorized", "show the server's token (Authorization: Bearer …) or its basic credentials")
+
+
+def _count(app: Flask, metrics: Metrics) -> None:
+    @app.before_request
+    def _begin() -> None:
+        g.began = time.monotonic()
+
+    @app.after_request
+    def _end(response: Response) -> Response:
+        path = request.url_rule.rule if request.url_rule is not None else "unknown"
+        metrics.requests.labels(path, response.status_code).inc()
+        log.info(
+            "request",
+            method=request.method,
+            path=path,
+            status=response.status_code,
+            seconds=round(time.monotonic() - g.get("began", time.monotonic()), 4),
+            rows=g.get("rows"),
+            model=g.get("model_version"),
+        )
+        return response
+
+
+def _errors(app: Flask) -> None:
+    def answer(status: int, code: str, message: str, retry_after: int | None = None) -> Response:
+        response = jsonify({"error": {"code": code, "message": message}})
+        response.status_code = status
+        if retry_after is not None:
+            response.headers["Retry-After"] = str(retry_after)
+        if status == 401:
+            response.headers["WWW-Authenticate"] = 'Basic realm="quorum"'
+        return response
+
+    @app.errorhandler(ApiError)
+    def _refused(error: ApiError) -> Response:
+        return answer(error.status, error.code, error.message, error.retry_after)
+
+    @app.errorhandler(HTTPException)
+    def _http(error: HTTPException) -> Response:
+        status = error.code or 500
+        too_large = f"the request is larger than {app.config['MAX_CONTENT_LENGTH'] // 1024} KiB; send fewer tasks at once"
+        return answer(status, error.name.lower().replace(" ", "_"), too_large if status == 413 else (error.description or error.name))
+
+    @app.errorhandler(Exception)
+    def _unexpected(error: Exception) -> Response:
+        # The edge of the process: whatever went wrong, the caller gets JSON without a traceback, the log its place.
+        place = error.__traceback__
+        while place is not None and place.tb_next is not None:
+            place = place.tb_next
+        where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place is not None else "?"
+        log.error("unexpected", type=type(error).__name__, where=where)
+        return answer(500, "internal_error", f"the server failed ({type(error).__name__}); its log says where")
+
+
+def _protocol(app: Flask, live: LiveModels, metrics: Metrics, jobs: Jobs) -> None:
+    @app.get("/")
+    @app.get("/health")
+    @app.get("/use/<name>/health")
+    def health(name: str | None = None) -> Response:
+        return jsonify({"status": "UP", "model_class": "Quorum", "ready": live.ready})
+
+    @app.get("/ready")
+    def ready() -> Response:
+        if not live.ready:
+            raise ApiError(503, "not_ready", live.why_not, retry_after=2)
+        return jsonify({"status": "READY", "model_version": live.version()})
+
+    @app.post("/setup")
+    @app.post("/use/<name>/setup")
+    def setup(name: str | None = None) -> Response:
+        body = _body()
+        _interface(body.get("schema") or body.get("label_config"))
+        return jsonify({"model_version": live.version(name)})
+
+    @app.post("/validate")
+    @app.post("/use/<name>/validate")
+    def validate(name: str | None = None) -> Response:
+        _interface(_body().get("config"))
+        return jsonify({"status": "ok"})
+
+    @app.route("/versions", methods=["GET", "POST"])
+    @app.route("/use/<name>/versions", methods=["GET", "POST"])
+    def versions(name: str | None = None) -> Response:
+        return jsonify({"versions": [live.version(name)]})
+
+    @app.post("/predict")
+    @app.post("/use/<name>/predict")
+    def predict(name: str | None = None) -> Response:
+        body = _body()
+        tasks = _tasks(body.get("tasks"), live.models.limits.tasks)
+        controls = _interface(body.get("label_config"))
+        g.rows = len(tasks)
+        with live.use(name) as models:
+            g.model_version = models.version
+            began = time.monotonic()
+            predictions = models.predict(tasks, controls, live.batcher, live.models.limits.seconds)
+            metrics.latency.labels(models.name).observe(time.monotonic() - began)
+            metrics.rows.labels(models.name).inc(len(tasks))
+            metrics.empty.labels(models.name).inc(sum(not one.result for one in predictions))
+            results = [_written(one, models.version) for one in predictions]
+            return jsonify({"results": results, "model_version": models.version})
+
+    @app.post("/webhook")
+    @app.post("/use/<name>/webhook")
+    def webhook(name: str | None = None) -> tuple[Response, int]:
+        return jsonify(jobs.hear(_body())), 202
+
+    @app.route("/job_status", methods=["GET", "POST"])
+    def job_status() -> Response:
+        return jsonify(jobs.describe())
+
+    @app.get("/metrics")
+    def metrics_text() -> Response:
+        return Response(metrics.text(), mimetype="text/plain")
+
+
+def _management(app: Flask, live: LiveModels) -> None:
+    @app.get("/models")
+    def models() -> Response:
+        return jsonify(live.describe())
+
+    @app.post("/models/activate")
+    def activate() -> Response:
+        name = _body().get("name")
+        if not isinstance(name, str):
+            raise ApiError(400, "bad_request", "name the model: {\"name\": …}")
+        return jsonify(live.activate(name))
+
+    @app.post("/models/rollback")
+    def rollback() -> Response:
+        return jsonify(live.rollback())
+
+
+def _body() -> Mapping[str, Any]:
+    body = request.get_json(force=True, silent=True)
+    if not isinstance(body, dict):
+        raise ApiError(400, "not_json", "the body must be one JSON object")
+    return body
+
+
+def _tasks(raw: Any, most: int) -> Sequence[Mapping[str, Any] | str]:
+    """Each task's data, or why it cannot be read; one entry a task, same order."""
+    if not isinstance(raw, list):
+        raise ApiError(400, "bad_tasks", "`tasks` must be a list of tasks")
+    if len(raw) > most:
+        raise ApiError(413, "too_many_tasks", f"{len(raw)} tasks in one request, {most} are allowed; send them in parts")
+    return [_task_data(task) for task in raw]
+
+
+def _task_data(task: Any) -> Mapping[str, Any] | str:
+    if not isinstance(task, dict):
+        return "the task is not an object"
+    data = task.get("data")
+    return data if isinstance(data, dict) else "the task has no `data` object"
+
+
+def _interface(xml: Any) -> tuple[Control, ...]:
+    if not isinstance(xml, str) or not xml.strip():
+        raise ApiError(400, "no_label_config", "`label_config` must be the XML of the labeling interface")
+    try:
+        return _parsed(xml)
+    except InterfaceError as error:
+        raise ApiError(422, "bad_label_config", str(error)) from error
+
+
+@lru_cache(maxsize=64)
+def _parsed(xml: str) -> tuple[Control, ...]:
+    return parse(xml)
+
+
+def _written(prediction: Prediction, version: str) -> dict[str, Any]:
+    return {
+        "result": prediction.result,
+        "score": prediction.score,
+        "model_version": version,
+        "reasons": dict(prediction.reasons),
+        "domain": prediction.domain,
+        "values": dict(prediction.values),
+    }

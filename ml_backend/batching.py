@@ -1,0 +1,187 @@
+"""One thread runs the networks: batches by token budget over all requests, and small requests overtake large ones."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_backend.errors import ApiError
+from ml_backend.metrics import Metrics
+from ml_backend.runtimes import Array, Network, pad
+from ml_backend.tokens import Window
+
+Reducer = Callable[[Array, Window], NDArray[np.float32]]
+"""Turns one window's share of a network's output into what a predictor keeps; runs on the batching thread."""
+
+PATIENCE_TOKENS_PER_S = 2000.0
+"""How fast a waiting job gains on smaller newcomers, so that a bulk job is never starved."""
+
+
+@dataclass(eq=False)
+class Piece:
+    """One window that a network has to read, and what to keep of the output."""
+
+    network: Network
+    window: Window
+    reducers: dict[str, Reducer] = field(default_factory=dict)
+    kept: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class _Job:
+    pieces: list[Piece]  # per network, shortest first: taken from the end
+    tokens: int
+    since: float
+    deadline: float
+    left: int
+    done: threading.Event = field(default_factory=threading.Event)
+    error: Exception | None = None
+
+
+class Batcher:
+    """Collects pieces of concurrent requests and runs them.
+
+    Args:
+        budget: padded tokens a batch may hold; small enough that a single task need not wait long.
+        max_tokens: tokens that may wait before a newcomer is refused with 429.
+        metrics: where batches, padding and waiting times are counted.
+    """
+
+    def __init__(self, budget: int, max_tokens: int, metrics: Metrics) -> None:
+        self._budget = budget
+        self._max_tokens = max_tokens
+        self._metrics = metrics
+        self._jobs: list[_Job] = []
+        self._waiting = 0
+        self._speed = PATIENCE_TOKENS_PER_S
+        self._closed = False
+        self._wake = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def run(self, pieces: Sequence[Piece], timeout: float) -> None:
+        """Run all pieces and return when their `kept` is filled.
+
+        Args:
+            pieces: what to run; may be empty.
+            timeout: seconds until the caller gives up.
+
+        Raises:
+            ApiError: 429 if too much is waiting, 503 if the server stops, 504 after `timeout` seconds.
+        """
+        if not pieces:
+            return
+        job = self._enqueue(pieces, timeout)
+        if not job.done.wait(timeout):
+            self._withdraw(job)
+            raise ApiError(504, "too_slow", f"not done after {timeout:.0f} s; send fewer tasks in one request", retry_after=5)
+        if job.error is not None:
+            raise job.error
+
+    def _enqueue(self, pieces: Sequence[Piece], timeout: float) -> _Job:
+        ordered = sorted(pieces, key=lambda piece: (id(piece.network), len(piece.window)))
+        tokens = sum(len(piece.window) for piece in ordered)
+        now = time.monotonic()
+        job = _Job(ordered, tokens, now, now + timeout, len(ordered))
+        with self._wake:
+            if self._closed:
+                raise ApiError(503, "stopping", "the server is stopping; ask again in a moment", retry_after=5)
+            if self._jobs and self._waiting + tokens > self._max_tokens:
+                seconds = max(1, round(self._waiting / self._speed))
+                raise ApiError(429, "busy", f"too much is waiting already; ask again in {seconds} s", retry_after=seconds)
+            self._jobs.append(job)
+            self._waiting += tokens
+            self._metrics.waiting_tokens.set(self._waiting)
+            self._start()
+            self._wake.notify()
+        return job
+
+    def _start(self) -> None:
+        # On first use, so that a process that forks afterwards does not lose the thread.
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._loop, name="batcher", daemon=True)
+            self._thread.start()
+
+    def _withdraw(self, job: _Job) -> None:
+        with self._wake:
+            if job in self._jobs:
+                self._jobs.remove(job)
+                self._waiting -= sum(len(piece.window) for piece in job.pieces)
+
+    def close(self) -> None:
+        """Refuse newcomers; what is waiting is still run."""
+        with self._wake:
+            self._closed = True
+            self._wake.notify()
+
+    def _loop(self) -> None:
+        while True:
+            with self._wake:
+                while not self._jobs:
+                    if self._closed:
+                        return
+                    self._wake.wait()
+                batch = self._take()
+            self._run(batch)
+
+    def _take(self) -> list[tuple[_Job, Piece]]:
+        """The next batch: of the job with the least left to do, older jobs counting as smaller."""
+        now = time.monotonic()
+        by_rank = sorted(self._jobs, key=lambda job: job.tokens - (now - job.since) * PATIENCE_TOKENS_PER_S)
+        lead = by_rank[0]
+        network = lead.pieces[-1].network
+        longest = len(lead.pieces[-1].window)
+        room = max(1, self._budget // longest)
+        batch = self._from_job(lead, network, longest, room)
+        for job in by_rank[1:]:
+            # Only small jobs ride along: filling up from a bulk job would make the small one wait for it.
+            if len(batch) >= room or job.tokens > self._budget:
+                break
+            batch += self._from_job(job, network, longest, room - len(batch))
+        self._jobs = [job for job in self._jobs if job.pieces]
+        self._metrics.waiting_tokens.set(self._waiting)
+        return batch
+
+    def _from_job(self, job: _Job, network: Network, longest: int, room: int) -> list[tuple[_Job, Piece]]:
+        taken: list[tuple[_Job, Piece]] = []
+        while job.pieces and len(taken) < room:
+            piece = job.pieces[-1]
+            if piece.network is not network or len(piece.window) > longest:
+                break
+            taken.append((job, job.pieces.pop()))
+        used = sum(len(piece.window) for _, piece in taken)
+        job.tokens -= used
+        self._waiting -= used
+        if taken and job.left == len(job.pieces) + len(taken):
+            self._metrics.queue_seconds.observe(time.monotonic() - job.since)
+        return taken
+
+    def _run(self, batch: list[tuple[_Job, Piece]]) -> None:
+        started = time.monotonic()
+        try:
+            self._forward([piece for _, piece in batch])
+            error = None
+        except Exception as caught:  # noqa: BLE001  the batching thread must outlive any network's failure
+            error = ApiError(500, "model_failed", f"the model failed on this batch: {type(caught).__name__}")
+        took = time.monotonic() - started
+        tokens = sum(len(piece.window) for _, piece in batch)
+        self._speed += 0.1 * (tokens / max(took, 1e-6) - self._speed)
+        self._metrics.batch(len(batch), tokens, len(batch) * max(len(piece.window) for _, piece in batch), took)
+        for job, _ in batch:
+            job.left -= 1
+            job.error = job.error or error
+            if job.left == 0:
+                job.done.set()
+
+    def _forward(self, pieces: list[Piece]) -> None:
+        width = max(len(piece.window) for piece in pieces)
+        ids, mask = pad([piece.window.ids for piece in pieces], width)
+        types, _ = pad([piece.window.type_ids for piece in pieces], width)
+        output = pieces[0].network.run(ids, mask, types)
+        for row, piece in zip(output, pieces, strict=True):
+            for key, reduce in piece.reducers.items():
+                piece.kept[key] = reduce(row, piece.window)

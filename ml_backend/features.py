@@ -1,0 +1,187 @@
+"""What the heads see of a row beside the encoder's states: overlap of words and numbers, shapes of tokens, patterns."""
+
+from __future__ import annotations
+
+import re
+import string
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+_WORD = re.compile(r"[^\W_]+")
+_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+_NAME = re.compile(r"\b[A-Z][\w-]+")
+_NEGATION = re.compile(r"\b(?:no|not|never|none|neither|nor|without|cannot|\w+n't)\b", re.I)
+_CODE = re.compile(r"```|\b(?:def|return|import|class|SELECT|FROM|lambda|var|const|function)\b|[{};]|\w\(|==|=>|->|\[\w*\]")
+_STEPS = re.compile(r"(?m)^\s*(?:\d+[.)]|[-*•])\s")
+_REFUSAL = re.compile(r"\b(?:I(?:'m| am) (?:sorry|unable|not able)|I (?:can(?:'|no)t|do(?: not|n't) (?:have|know))|as an AI|no information)\b", re.I)
+_HEDGE = re.compile(r"\b(?:may|might|could|perhaps|possibly|probably|generally|likely|seems?|suggests?)\b", re.I)
+_ARITHMETIC = re.compile(r"\d\s*[-+*/×÷=]\s*\$?\d")
+_WARM = re.compile(r"!|\b(?:great|happy|please|thank|hope|glad|sure|welcome)\b", re.I)
+_RUDE = re.compile(r"\b(?:stupid|obviously|idiot|dumb|whatever|lol|just google|duh|read the)\b", re.I)
+
+LEXICAL = (
+    "log_response", "log_context", "log_query", "has_context", "ratio_context",
+    "words_in_context", "words_in_query", "bigrams_in_context", "numbers", "numbers_missing", "any_number_missing",
+    "names_missing", "negation_gap", "code", "code_in_query", "steps", "refusal", "hedges", "arithmetic", "warm", "rude",
+    "questions", "capital_start", "ends_properly", "digits", "mean_word", "repeats", "lines",
+)  # fmt: skip
+"""Names of the lexical features, in order."""
+
+
+def lexical(context: str, query: str, response: str) -> Floats:
+    """Overlap and shape of a row's three texts, shape (len(LEXICAL),).
+
+    >>> lexical("Revenue was $5 million.", "Revenue?", "It was $7 million.")[LEXICAL.index("any_number_missing")]
+    np.float32(1.0)
+    """
+    words, there, asked = (_words(text) for text in (response, context, query))
+    numbers, known = _numbers(response), _numbers(context) | _numbers(query)
+    names = set(_NAME.findall(response))
+    count = max(1, len(words))
+    missing = numbers - known
+    return np.asarray(
+        [
+            _log(response), _log(context), _log(query), bool(context), min(5.0, len(response) / max(1, len(context))),
+            _share(words, set(there)), _share(words, set(asked)), _share(_pairs(words), set(_pairs(there))),
+            min(5.0, len(numbers) / 4), _ratio(missing, numbers), bool(missing and context),
+            _ratio({name for name in names if name.lower() not in {*there, *asked}}, names) if context else 0.0,
+            bool(context) and abs(_rate(_NEGATION, response, count) - _rate(_NEGATION, context, max(1, len(there)))) * 10,
+            _rate(_CODE, response, count) * 5, _rate(_CODE, query, max(1, len(asked))) * 5,
+            min(3.0, len(_STEPS.findall(response)) / 3), bool(_REFUSAL.search(response)),
+            _rate(_HEDGE, response, count) * 10, min(2, len(_ARITHMETIC.findall(response))),
+            min(3, len(_WARM.findall(response))), bool(_RUDE.search(response)), min(3, response.count("?")),
+            response[:1].isupper(), response.rstrip()[-1:] in {".", "!", ")", "`", "\"", "”", "。"},
+            sum(map(str.isdigit, response)) / max(1, len(response)) * 5, sum(map(len, words)) / count / 5,
+            1 - len(set(words)) / count, min(4.0, response.count("\n") / 5),
+        ],
+        dtype=np.float32,
+    )  # fmt: skip
+
+
+def _words(text: str) -> list[str]:
+    return [word.lower() for word in _WORD.findall(text[:20_000])]
+
+
+def _numbers(text: str) -> set[str]:
+    return {number.replace(",", "").rstrip(".") for number in _NUMBER.findall(text[:20_000])}
+
+
+def _pairs(words: list[str]) -> list[tuple[str, str]]:
+    return list(zip(words, words[1:], strict=False))
+
+
+def _share(parts: list[str] | list[tuple[str, str]], known: set[str] | set[tuple[str, str]]) -> float:
+    return sum(part in known for part in parts) / max(1, len(parts))
+
+
+def _ratio(part: set[str], whole: set[str]) -> float:
+    return len(part) / len(whole) if whole else 0.0
+
+
+def _rate(pattern: re.Pattern[str], text: str, words: int) -> float:
+    return min(1.0, len(pattern.findall(text[:20_000])) / words)
+
+
+def _log(text: str) -> float:
+    return float(np.log1p(len(text)) / 5)
+
+
+_CLASSES = ("upper", "lower", "digit", "space", "punct", "currency", "percent", "underscore", "other")
+
+
+@lru_cache(maxsize=1)
+def _class_table() -> Floats:
+    """Class of every character of the basic plane, shape (65536, len(_CLASSES)); anything above counts as other."""
+    table = np.zeros((65536, len(_CLASSES)), dtype=np.float32)
+    for code in range(65536):
+        table[code, _CLASSES.index(_class_of(chr(code)))] = 1
+    return table
+
+
+def _class_of(char: str) -> str:
+    special = {"$": "currency", "€": "currency", "£": "currency", "¥": "currency", "%": "percent", "_": "underscore"}
+    if char in special:
+        return special[char]
+    if char.isspace():
+        return "space"
+    if char.isupper():
+        return "upper"
+    if char.islower():
+        return "lower"
+    if char.isdigit():
+        return "digit"
+    return "punct" if char in string.punctuation else "other"
+
+
+SHAPES = 2 * len(_CLASSES) + 5
+"""Shape features of a token."""
+
+
+def token_shapes(text: str, offsets: NDArray[np.int64]) -> Floats:
+    """What the token looks like in the text as typed (the encoder may have lowered it), shape (tokens, SHAPES).
+
+    Args:
+        text: the text.
+        offsets: half-open code point offsets of the tokens, shape (tokens, 2).
+    """
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    if len(codes) == 0:
+        return np.zeros((len(offsets), SHAPES), dtype=np.float32)
+    classes = _class_table()[np.minimum(codes, 65535)]
+    sums = np.vstack([np.zeros((1, len(_CLASSES)), dtype=np.float32), np.cumsum(classes, axis=0, dtype=np.float32)])
+    start, end = offsets[:, 0], offsets[:, 1]
+    counts = sums[end] - sums[start]
+    width = np.maximum(1, end - start)[:, None]
+    first = classes[np.minimum(start, len(codes) - 1)]
+    before = classes[np.maximum(start - 1, 0)] * (start > 0)[:, None]
+    glued = (start > 0) & (before[:, _CLASSES.index("space")] == 0)
+    after = classes[np.minimum(end, len(codes) - 1)] * (end < len(codes))[:, None]
+    extra = np.stack(
+        [
+            glued,
+            (end < len(codes)) & (after[:, _CLASSES.index("space")] == 0),
+            np.minimum(width[:, 0], 12) / 12,
+            counts[:, _CLASSES.index("upper")] > 1,
+            start == 0,
+        ],
+        axis=1,
+    ).astype(np.float32)
+    shapes: Floats = np.hstack([counts / width, first, extra]).astype(np.float32)
+    return shapes
+
+
+_MONTH = r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)\.?"
+_NUM = r"\d(?:[\d,]*\d)?(?:\.\d+)?"
+_SCALE = r"(?:\s?(?:thousand|million|billion|trillion|bn|mn|[kKMB](?!\w)))?"
+_UNIT = (
+    r"(?:%|percent|percentage points|basis points|bps|[kKMGT]i?B|bytes|ms|seconds?|minutes?|hours?|days?|weeks?|months?|years?"
+    r"|km|cm|mm|kg|g|mg|lb|lbs|miles?|meters?|metres?|feet|inches|°[CF]|degrees|times|x|shares|people|employees|GHz|MHz|Hz|W|kW|V|points|tokens|rows|requests)"
+)
+PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("MONEY", re.compile(rf"(?:US|C|A|HK)?[$€£¥]\s?{_NUM}{_SCALE}|\b{_NUM}{_SCALE}\s?(?:dollars|euros?|pounds|yen|USD|EUR|GBP|JPY|CHF)\b|\b(?:USD|EUR|GBP|JPY|CHF)\s?{_NUM}{_SCALE}")),
+    ("DATE", re.compile(
+        rf"\b(?:{_MONTH}\s+\d{{1,2}}(?:st|nd|rd|th)?(?:,?\s+\d{{4}})?|\d{{1,2}}(?:st|nd|rd|th)?\s+(?:of\s+)?{_MONTH}(?:,?\s+\d{{4}})?|{_MONTH}\s+(?:of\s+)?\d{{4}}"
+        r"|\d{4}-\d{2}-\d{2}|\d{1,2}/\d{1,2}/\d{2,4}|(?:fiscal(?: year)?|FY)\s?'?\d{2,4}|[QH][1-4](?:\s+(?:of\s+)?(?:FY)?'?\d{2,4})?"
+        r"|(?:first|second|third|fourth)\s+quarter(?:\s+of\s+(?:fiscal\s+)?\d{4})?|(?:1[5-9]|20)\d{2}s?|last (?:year|quarter|month|week)|yesterday|tomorrow)\b")),
+    ("QUANTITY", re.compile(rf"(?<![\w.$€£]){_NUM}{_SCALE}[\s-]?{_UNIT}(?!\w)")),
+)  # fmt: skip
+"""Entities that a pattern finds more surely than a small head: amounts, dates, quantities with a unit."""
+
+
+def pattern_spans(text: str) -> list[tuple[int, int, str]]:
+    """Non-overlapping (start, end, label) of `PATTERNS`, earlier patterns first.
+
+    >>> pattern_spans("Up 12 % to $3.2 million in Q3 2023")
+    [(11, 23, 'MONEY'), (27, 34, 'DATE'), (3, 7, 'QUANTITY')]
+    """
+    found: list[tuple[int, int, str]] = []
+    for label, pattern in PATTERNS:
+        for match in pattern.finditer(text):
+            start, end = match.span()
+            if all(end <= one[0] or start >= one[1] for one in found):
+                found.append((start, end, label))
+    return found

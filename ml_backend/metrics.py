@@ -1,0 +1,47 @@
+"""What Prometheus can read: rows, batches, padding waste, queue time, latency by model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 100)
+
+
+class Metrics:
+    """The counters of one app, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        made = {"registry": self.registry, "namespace": "quorum_ml"}
+        self.rows = Counter("rows", "Tasks answered.", ["model"], **made)
+        self.empty = Counter("empty_predictions", "Tasks answered with an empty result and a reason.", ["model"], **made)
+        self.requests = Counter("requests", "Requests by path and status.", ["path", "status"], **made)
+        self.latency = Histogram("predict_seconds", "Time of a predict request.", ["model"], buckets=_SECONDS, **made)
+        self.batches = Counter("batches", "Batches run.", **made)
+        self.batch_rows = Counter("batch_rows", "Windows run.", **made)
+        self.tokens = Counter("tokens", "Tokens run, without padding.", **made)
+        self.padding = Counter("padding_tokens", "Padding run beside them.", **made)
+        self.batch_seconds = Histogram("batch_seconds", "Time of a batch.", buckets=_SECONDS, **made)
+        self.queue_seconds = Histogram("queue_seconds", "Waiting until a request's first batch.", buckets=_SECONDS, **made)
+        self.waiting_tokens = Gauge("waiting_tokens", "Tokens that wait.", multiprocess_mode="livesum", **made)
+        self.ready = Gauge("ready", "1 if a model is loaded.", multiprocess_mode="livemin", **made)
+
+    def batch(self, rows: int, tokens: int, padded: int, seconds: float) -> None:
+        """Count one batch of `rows` windows with `tokens` tokens, `padded` with padding, run in `seconds`."""
+        self.batches.inc()
+        self.batch_rows.inc(rows)
+        self.tokens.inc(tokens)
+        self.padding.inc(padded - tokens)
+        self.batch_seconds.observe(seconds)
+
+    def text(self, environ: Mapping[str, str] = os.environ) -> bytes:
+        """The exposition text: of all workers where there are several."""
+        if "PROMETHEUS_MULTIPROC_DIR" not in environ:
+            return generate_latest(self.registry)
+        every = CollectorRegistry()
+        multiprocess.MultiProcessCollector(every)
+        return generate_latest(every)
+

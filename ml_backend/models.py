@@ -1,0 +1,279 @@
+"""A loaded set of predictors, and the answers it gives to a list of tasks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ls_config.loader import Control
+from ls_config.results import ResultError, to_result
+from ml_backend.batching import Batcher, Piece
+from ml_backend.config import ModelConfig, ModelsConfig
+from ml_backend.errors import LoadError
+from ml_backend.predictors.base import Answer, Ask, Got, Model, NetworkSettings, Predictor, Row, Settings
+from ml_backend.predictors.registry import predictor_class
+from ml_backend.runtimes import Kind, RuntimeName, open_network
+from ml_backend.sources import resolve, sha256_of
+from ml_backend.tokens import Input, TextTokenizer
+
+DOMAIN = Control(name="domain", kind="choice", to_name="", value_key="query", result_type="choices", labels=())
+"""The router's control: no part of any interface, answered beside it."""
+
+
+class Loader:
+    """Opens what predictors ask for, each network once.
+
+    Args:
+        config: the models file.
+        cache: folder for exported graphs.
+        threads: threads one network run may use.
+    """
+
+    def __init__(self, config: ModelsConfig, cache: Path, threads: int) -> None:
+        self.config = config
+        self.cache = cache
+        self.threads = threads
+        self._open: dict[tuple[str, Kind, RuntimeName], Any] = {}
+        self._models: dict[tuple[Any, ...], tuple[Model, str]] = {}
+        self._lock = threading.Lock()
+
+    def resolve(self, source: str) -> Path:
+        """The local file or folder of a source."""
+        return resolve(source, self.config.path.parent)
+
+    def encoder(self, name: str) -> tuple[Model, str]:
+        """A shared encoder of the models file, and the SHA-256 of its folder."""
+        one = self.config.encoders[name]
+        return self._network(one.source, one.sha256, "encoder", one.runtime, one.max_tokens, one.stride, "window")
+
+    def network(self, settings: NetworkSettings, kind: Kind) -> Model:
+        """The network of a predictor that has its own."""
+        s = settings
+        return self._network(s.source, s.sha256, kind, s.runtime, s.max_tokens, s.stride, s.long)[0]
+
+    def _network(
+        self, source: str, expected: str | None, kind: Kind, runtime: RuntimeName, max_tokens: int, stride: int, long: Any
+    ) -> tuple[Model, str]:
+        key = (source, kind, runtime, max_tokens, stride, long)
+        with self._lock:
+            if key not in self._models:
+                folder = self.resolve(source)
+                _verify(source, folder, expected)
+                sha256 = sha256_of(folder)
+                network = self._open.get((sha256, kind, runtime)) or open_network(folder, sha256, kind, runtime, self.threads, self.cache)
+                self._open[sha256, kind, runtime] = network
+                tokenizer = TextTokenizer(folder / "tokenizer.json", max_tokens, stride)
+                identity = f"{sha256} {runtime} {max_tokens} {stride} {long}"
+                self._models[key] = (Model(network, tokenizer, identity, folder, long), sha256)
+            return self._models[key]
+
+    def identity(self, settings: Settings, *parts: str) -> str:
+        """Hash of a predictor's settings and of the weights that it opened."""
+        content = json.dumps([settings.model_dump(mode="json"), *parts], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _verify(source: str, folder: Path, expected: str | None) -> None:
+    weights = folder / "model.safetensors" if folder.is_dir() else folder
+    if expected is None:
+        return
+    found = sha256_of(weights) if weights.exists() else "nothing"
+    if found != expected:
+        raise LoadError(f"{source}: {weights.name} has SHA-256 {found[:12]}…, the models file expects {expected[:12]}…; get the right weights or correct the hash")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answers for one task.
+
+    Attributes:
+        result: Label Studio's result items; empty if nothing could be predicted.
+        score: mean of the controls' scores, or None.
+        reasons: control (or "" for the whole task) → why it has no value, or what was left out.
+        domain: the router's word: {"value": domain or "unsure", "score": …}, or None without a router.
+    """
+
+    result: list[dict[str, Any]]
+    score: float | None
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    domain: Mapping[str, Any] | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+class ModelSet:
+    """The predictors of one model of the models file, loaded.
+
+    Attributes:
+        version: name@hash of the weights and settings that run.
+    """
+
+    def __init__(self, config: ModelConfig, predictors: Mapping[str, Predictor], domain: Predictor | None) -> None:
+        self.name = config.name
+        self.predictors = dict(predictors)
+        self.domain = domain
+        every = {**self.predictors, **({"domain": domain} if domain else {})}
+        content = json.dumps({name: one.identity for name, one in every.items()}, sort_keys=True)
+        self.version = f"{config.name}@{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+
+    @classmethod
+    def load(cls, config: ModelConfig, loader: Loader) -> ModelSet:
+        """Load every predictor.
+
+        Raises:
+            LoadError: one of them can't be loaded; which one is named.
+        """
+        loaded: dict[str, Predictor] = {}
+        try:
+            for name, settings in config.controls.items():
+                loaded[name] = _load(f"{config.name}.controls.{name}", settings, loader)
+            domain = None if config.domain is None else _load(f"{config.name}.domain", config.domain, loader)
+        except LoadError:
+            for predictor in loaded.values():
+                predictor.close()
+            raise
+        return cls(config, loaded, domain)
+
+    def close(self) -> None:
+        """Let go of what the predictors hold."""
+        for predictor in [*self.predictors.values(), *([self.domain] if self.domain else [])]:
+            predictor.close()
+
+    def predict(self, tasks: Sequence[Mapping[str, Any] | str], controls: Sequence[Control], batcher: Batcher, timeout: float) -> list[Prediction]:
+        """One prediction a task, same order.
+
+        Args:
+            tasks: each task's data, or, for a task that can't be read, the reason.
+            controls: the controls of the interface.
+            batcher: runs the networks.
+            timeout: seconds until ApiError 504.
+        """
+        return _Run(self, tasks, controls, batcher, timeout).predictions()
+
+
+def _load(where: str, settings: Settings, loader: Loader) -> Predictor:
+    try:
+        predictor: Predictor = predictor_class(settings.predictor).load(settings, loader)
+    except LoadError as error:
+        raise LoadError(f"models.{where}: {error}") from error
+    except ImportError as error:
+        raise LoadError(f"models.{where}: the predictor {settings.predictor} needs the package {error.name}; install it") from error
+    return predictor
+
+
+class _Run:
+    """One request's way through the predictors."""
+
+    def __init__(self, models: ModelSet, tasks: Sequence[Mapping[str, Any] | str], controls: Sequence[Control], batcher: Batcher, timeout: float) -> None:
+        self._tasks = tasks
+        self._controls = controls
+        self._batcher = batcher
+        self._timeout = timeout
+        self._rows = [Row(task) if not isinstance(task, str) else None for task in tasks]
+        self._reasons: list[dict[str, str]] = [{"": task} if isinstance(task, str) else {} for task in tasks]
+        self._bound = self._bind(models)
+        self._pieces: dict[tuple[int, Input], tuple[Piece, ...]] = {}
+
+    def _bind(self, models: ModelSet) -> list[tuple[Control, Predictor]]:
+        bound: list[tuple[Control, Predictor]] = []
+        for control in self._controls:
+            predictor = models.predictors.get(control.name)
+            why = f"no predictor is bound to it in {models.name}" if predictor is None else predictor.check(control)
+            if predictor is not None and why is None:
+                bound.append((control, predictor))
+            else:
+                self._note_all(control.name, why or "")
+        if models.domain is not None:
+            bound.append((DOMAIN, models.domain))
+        return bound
+
+    def _note_all(self, name: str, reason: str) -> None:
+        for row, reasons in zip(self._rows, self._reasons, strict=True):
+            if row is not None:
+                reasons[name] = reason
+
+    def predictions(self) -> list[Prediction]:
+        plan = {control.name: self._asks(control, predictor) for control, predictor in self._bound}
+        self._tokenise(ask for asks in plan.values() for one in asks.values() for ask in one)
+        for asks in plan.values():
+            for one in asks.values():
+                for ask in one:
+                    for piece in self._pieces[id(ask.model), ask.text]:
+                        piece.reducers.setdefault(ask.key, ask.reduce)
+        self._batcher.run([piece for pieces in self._pieces.values() for piece in pieces], self._timeout)
+        answers = {control.name: self._answers(control, predictor, plan[control.name]) for control, predictor in self._bound}
+        return [self._prediction(index, answers) for index in range(len(self._tasks))]
+
+    def _asks(self, control: Control, predictor: Predictor) -> dict[int, Sequence[Ask]]:
+        asks: dict[int, Sequence[Ask]] = {}
+        for index, row in enumerate(self._rows):
+            if row is None:
+                continue
+            missing = None if control is DOMAIN else self._missing(row, control, predictor)
+            if missing:
+                self._reasons[index][control.name] = missing
+            else:
+                asks[index] = predictor.asks(row, control)
+        return asks
+
+    def _missing(self, row: Row, control: Control, predictor: Predictor) -> str | None:
+        key = control.value_key
+        if control.kind == "spans" and not isinstance(row.data.get(key), str):
+            return f"the task has no text in {key!r}"
+        wanted = predictor.settings.reads
+        if not any(isinstance(row.data.get(one), str) and row.data[one].strip() for one in wanted):
+            return f"the task has no text in {', '.join(map(repr, wanted))}"
+        return None
+
+    def _tokenise(self, asks: Any) -> None:
+        wanted: dict[int, tuple[Model, dict[Input, None]]] = {}
+        for ask in asks:
+            wanted.setdefault(id(ask.model), (ask.model, {}))[1].setdefault(ask.text)
+        for key, (model, texts) in wanted.items():
+            for text, windows in zip(texts, model.tokenizer.encode(list(texts)), strict=True):
+                read = windows if model.long == "window" else windows[:1]
+                self._pieces[key, text] = tuple(Piece(model.network, window) for window in read)
+
+    def _answers(self, control: Control, predictor: Predictor, asks: Mapping[int, Sequence[Ask]]) -> dict[int, Answer]:
+        indexes = list(asks)
+        rows = [row for index in indexes if (row := self._rows[index]) is not None]
+        got = [[self._got(ask) for ask in asks[index]] for index in indexes]
+        return dict(zip(indexes, predictor.answer_many(rows, control, got), strict=True))
+
+    def _got(self, ask: Ask) -> Got:
+        return Got([(piece.window, piece.kept[ask.key]) for piece in self._pieces[id(ask.model), ask.text]])
+
+    def _prediction(self, index: int, answers: Mapping[str, Mapping[int, Answer]]) -> Prediction:
+        row, reasons = self._rows[index], self._reasons[index]
+        if row is None:
+            return Prediction([], None, reasons)
+        mine = {name: one[index] for name, one in answers.items() if index in one}
+        routed = mine.pop("domain", None) if any(control is DOMAIN for control, _ in self._bound) else None
+        reasons.update({name: answer.reason for name, answer in mine.items() if answer.reason})
+        values = {name: answer.value for name, answer in mine.items() if answer.value is not None}
+        result = self._result(row, values, mine, reasons)
+        scores = [answer.score for name, answer in mine.items() if name in values and answer.score is not None]
+        score = sum(scores) / len(scores) if scores else None
+        domain = None if routed is None else {"value": routed.value or "unsure", "score": routed.score}
+        return Prediction(result, score, reasons, domain, values)
+
+    def _result(self, row: Row, values: dict[str, Any], mine: Mapping[str, Answer], reasons: dict[str, str]) -> list[dict[str, Any]]:
+        """Result items control by control, so that one bad answer costs one control, not the task."""
+        items: list[dict[str, Any]] = []
+        for control in self._controls:
+            if control.name not in values:
+                continue
+            value, score = values[control.name], mine[control.name].score
+            scores = [one.get("score") for one in value] if control.kind == "spans" else score
+            try:
+                items += to_result({control.name: value}, self._controls, row.data, scores={control.name: scores})
+            except ResultError as error:
+                reasons[control.name] = f"the model's answer does not fit the interface: {error}"
+                del values[control.name]
+        return items
+
+

@@ -1,0 +1,1 @@
+"""Predictors: one file a kind, and the registry that names them."""

@@ -1,0 +1,151 @@
+"""What a predictor is: it may ask for network runs, and turns what came back into one answer a row."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ls_config.loader import Control
+from ml_backend.batching import Reducer
+from ml_backend.runtimes import Network, RuntimeName
+from ml_backend.tokens import Input, TextTokenizer, Window
+
+
+class Settings(BaseModel):
+    """What every binding may say in `models.yaml`; a predictor's own settings extend it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    predictor: str
+    reads: tuple[str, ...] = Field(default=("response",), min_length=1)
+    labels: dict[str, str | int | None] = Field(default_factory=dict)
+    threshold: float = Field(default=0.0, ge=0.0, le=1.0)
+    language: str | None = None
+    max_chars: int = Field(default=100_000, ge=1)
+
+
+class NetworkSettings(Settings):
+    """Settings of a predictor that runs a network of its own."""
+
+    source: str
+    sha256: str | None = None
+    runtime: RuntimeName = "onnx-fp32"
+    max_tokens: int = Field(default=256, ge=8)
+    stride: int = Field(default=48, ge=0)
+    long: Literal["cut", "window"] = "window"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A predictor's answer for one row and control.
+
+    Attributes:
+        value: as in a history (`"A"`, `["A"]`, spans, 4); None if the predictor abstains.
+        score: confidence 0..1, or None.
+        reason: why there is no value, or what was left out of it.
+    """
+
+    value: Any = None
+    score: float | None = None
+    reason: str | None = None
+
+
+@dataclass(eq=False)
+class Row:
+    """One task: its data, and a place where predictors share what they worked out about it."""
+
+    data: Mapping[str, Any]
+    memo: dict[str, Any] = field(default_factory=dict)
+
+    def text(self, key: str) -> str:
+        """The field's text; empty if it is absent or null."""
+        value = self.data.get(key)
+        return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network with its tokenizer, opened once and shared by every predictor that names it.
+
+    Attributes:
+        identity: hash of the weights, and the runtime and lengths they run with.
+    """
+
+    network: Network
+    tokenizer: TextTokenizer
+    identity: str
+    folder: Path
+    long: Literal["cut", "window"] = "window"
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A wish: run `model` over `text` and keep `reduce(output, window)` of each window."""
+
+    model: Model
+    text: Input
+    key: str
+    reduce: Reducer
+
+
+@dataclass(frozen=True)
+class Got:
+    """What an ask brought: one (window, kept) pair a window, in the order of the text."""
+
+    windows: Sequence[tuple[Window, Any]]
+
+
+class Predictor:
+    """Base of all predictors.
+
+    A subclass sets `kinds`, the control kinds it can answer, and implements `asks` and `answer`, or, where rows are
+    better answered together, `answer_many`.
+    """
+
+    kinds: ClassVar[frozenset[str]]
+
+    def __init__(self, settings: Any, identity: str) -> None:
+        self.settings = settings
+        self.identity = identity
+
+    def check(self, control: Control) -> str | None:
+        """Why this predictor cannot answer the control, or None if it can."""
+        if control.kind not in self.kinds:
+            return f"the predictor {self.settings.predictor} cannot answer a {control.kind} control"
+        return None
+
+    def asks(self, row: Row, control: Control) -> Sequence[Ask]:
+        """The network runs that one row needs."""
+        return ()
+
+    def answer(self, row: Row, control: Control, got: Sequence[Got]) -> Answer:
+        """The answer for one row, from what its asks brought."""
+        raise NotImplementedError
+
+    def answer_many(self, rows: Sequence[Row], control: Control, got: Sequence[Sequence[Got]]) -> list[Answer]:
+        """One answer a row, same order."""
+        return [self.answer(row, control, one) for row, one in zip(rows, got, strict=True)]
+
+    def close(self) -> None:
+        """Let go of files, connections and threads."""
+
+    def mapped(self, label: str) -> str | int | None:
+        """The interface's label for the model's; None drops it."""
+        return self.settings.labels.get(label, label)  # type: ignore[no-any-return]
+
+
+def cut(text: str, limit: int) -> tuple[str, str | None]:
+    """The text up to `limit` characters, and a note if there was more."""
+    if len(text) <= limit:
+        return text, None
+    return text[:limit], f"only the first {limit} of {len(text)} characters were read (max_chars)"
+
+
+def finite(*numbers: float) -> bool:
+    """True if no number is NaN or infinite."""
+    return all(math.isfinite(number) for number in numbers)

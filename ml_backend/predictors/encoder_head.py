@@ -1,0 +1,274 @@
+"""The default predictor: a small trained head on an encoder that all heads of the interface share.
+
+Every head asks for the same three texts of a row; equal asks are run once, so eight controls cost one pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ls_config.loader import Control
+from ml_backend.errors import LoadError
+from ml_backend.features import SHAPES, Floats, lexical, pattern_spans, token_shapes
+from ml_backend.heads import Head, load_head, softmax
+from ml_backend.predictors import base
+from ml_backend.predictors.base import Answer, Ask, Got, Model, Predictor, Row, cut
+from ml_backend.tokens import Ints, Window
+
+FIELDS = ("context", "query", "response")
+
+
+class EncoderHead(Predictor):
+    """A head file on a shared encoder."""
+
+    kinds: ClassVar[frozenset[str]] = frozenset({"choice", "choices", "rating", "spans"})
+
+    class Settings(base.Settings):
+        """`encoder` names one of the models file's encoders, `head` is the source of the head file."""
+
+        encoder: str
+        head: str
+
+    def __init__(self, settings: Settings, model: Model, head: Head, identity: str) -> None:
+        super().__init__(settings, identity)
+        self.head = head
+        self._model = model
+        self._fields = fields_of(head.meta.blocks)
+
+    @classmethod
+    def load(cls, settings: Settings, loader: Any) -> EncoderHead:
+        """Open the encoder and the head, and refuse a head that was trained on another encoder."""
+        path: Path = loader.resolve(settings.head)
+        head = load_head(path)
+        model, sha256 = loader.encoder(settings.encoder)
+        if head.meta.encoder != sha256:
+            raise LoadError(
+                f"{settings.head}: trained on encoder {head.meta.encoder[:12]}, but {settings.encoder} is {sha256[:12]}; train it again on this one"
+            )
+        return cls(settings, model, head, loader.identity(settings, head.sha256, model.identity))
+
+    def check(self, control: Control) -> str | None:
+        """See `Predictor.check`; also refuses labels that the interface lacks."""
+        if control.kind != self.head.meta.task:
+            return f"the head answers {self.head.meta.task}, the control is {control.kind}"
+        if control.kind == "rating":
+            return None
+        lost = [label for label in self.head.meta.labels if self.mapped(label) not in (None, *control.labels)]
+        return f"the head's label {lost[0]!r} is not in the interface; map it under `labels`" if lost else None
+
+    def asks(self, row: Row, control: Control) -> Sequence[Ask]:
+        """Pooled states of the texts that the head reads; token tags for spans."""
+        if self.head.meta.task == "spans":
+            text, _ = cut(row.text(control.value_key), self.settings.max_chars)
+            return (Ask(self._model, text, self.identity, self._tagger(text)),) if text.strip() else ()
+        return tuple(pooled(self._model, self._text(row, field)) for field in self._fields)
+
+    def _text(self, row: Row, field: str) -> str:
+        return cut(row.text(field), self.settings.max_chars)[0]
+
+    def _tagger(self, text: str) -> Callable[[Floats, Window], Floats]:
+        return lambda states, window: self.head.logits(token_features(states, window, text))
+
+    def answer_many(self, rows: Sequence[Row], control: Control, got: Sequence[Sequence[Got]]) -> list[Answer]:
+        """See `Predictor.answer_many`."""
+        if self.head.meta.task == "spans":
+            return [self._spans(row, control, one) for row, one in zip(rows, got, strict=True)]
+        if not rows:
+            return []
+        features = [self._features(row, one) for row, one in zip(rows, got, strict=True)]
+        chances = self.head.probabilities(np.stack(features))
+        return [self._readable(row, control, chance) for row, chance in zip(rows, chances, strict=True)]
+
+    def _features(self, row: Row, got: Sequence[Got]) -> Floats:
+        vectors = {field: combined(one) for field, one in zip(self._fields, got, strict=True)}
+        return row_features(row, vectors, self.head.meta.blocks)
+
+    def _readable(self, row: Row, control: Control, chance: Floats) -> Answer:
+        if not row.text("response").strip() and control.name != "domain":
+            return Answer(reason="the response is empty")
+        if not np.isfinite(chance).all():
+            return Answer(reason="the model gave a score that is not a number")
+        match self.head.meta.task:
+            case "choices":
+                return self._several(chance)
+            case "rating":
+                return self._rating(control, chance)
+            case _:
+                return self._one(chance)
+
+    def _one(self, chance: Floats) -> Answer:
+        best = int(chance.argmax())
+        score, needed = float(chance[best]), max(self.head.meta.abstain, self.settings.threshold)
+        label = self.mapped(self.head.meta.labels[best])
+        if score < needed or label is None:
+            return Answer(score=score, reason=f"unsure: the best label has score {score:.2f}, {needed:.2f} is needed")
+        return Answer(label, score)
+
+    def _several(self, chance: Floats) -> Answer:
+        needed = self.head.meta.thresholds or (0.5,) * len(chance)
+        picked = [i for i, score in enumerate(chance) if score >= max(needed[i], self.settings.threshold)]
+        labels = [self.mapped(self.head.meta.labels[i]) for i in picked]
+        sure = float(np.where([i in picked for i in range(len(chance))], chance, 1 - chance).min())
+        return Answer([label for label in labels if label is not None], sure)
+
+    def _rating(self, control: Control, chance: Floats) -> Answer:
+        # The median of the distribution minimises the expected absolute error, the measure of a rating.
+        best = int(np.searchsorted(np.cumsum(chance), 0.5))
+        value = int(self.head.meta.labels[min(best, len(chance) - 1)])
+        low, high = int(control.min or 1), int(control.max or value)
+        score = float(chance[min(best, len(chance) - 1)])
+        if score < max(self.head.meta.abstain, self.settings.threshold):
+            return Answer(score=score, reason=f"unsure: the best rating has score {score:.2f}")
+        return Answer(max(low, min(high, value)), score)
+
+    def _spans(self, row: Row, control: Control, got: Sequence[Got]) -> Answer:
+        text, note = cut(row.text(control.value_key), self.settings.max_chars)
+        if not got:
+            return Answer(reason="the text is empty")
+        tags, offsets = merged(got[0])
+        if not np.isfinite(tags).all():
+            return Answer(reason="the model gave a score that is not a number")
+        found = list(decode(softmax(tags), offsets, self.head.meta.labels, text, max(self.head.meta.abstain, self.settings.threshold)))
+        found = with_patterns(found, text, self.head.meta.patterns)
+        spans = [
+            {"start": start, "end": end, "label": self.mapped(label), "text": text[start:end], "score": round(score, 4)}
+            for start, end, label, score in found
+            if self.mapped(label) is not None
+        ]
+        return Answer(spans, float(np.mean([span["score"] for span in spans])) if spans else 1.0, note)
+
+
+def fields_of(blocks: Sequence[str]) -> tuple[str, ...]:
+    """The texts whose states the feature blocks need."""
+    letters = {letter for block in blocks if block != "lexical" for letter in (block if block != "mean" else "cqr")}
+    return tuple(field for field in FIELDS if field[0] in letters)
+
+
+def pooled(model: Model, text: str) -> Ask:
+    """Ask for the mean state of a text's tokens."""
+    return Ask(model, text, "mean", mean_state)
+
+
+def mean_state(states: Floats, window: Window) -> Floats:
+    """Mean over a window's text tokens, and their number as last element, shape (width + 1,)."""
+    keep = window.is_text
+    count = int(keep.sum())
+    mean = states[: len(keep)][keep].mean(axis=0) if count else np.zeros(states.shape[1], dtype=np.float32)
+    return np.append(mean, np.float32(count)).astype(np.float32)
+
+
+def combined(got: Got) -> Floats:
+    """The unit vector of a text from its windows' means, weighted by tokens; zero for an empty text."""
+    parts = np.stack([kept for _, kept in got.windows])
+    total: Floats = (parts[:, :-1] * parts[:, -1:]).sum(axis=0)
+    norm = float(np.linalg.norm(total))
+    return total / np.float32(norm) if norm > 0 else total
+
+
+def row_features(row: Row, vectors: dict[str, Floats], blocks: Sequence[str]) -> Floats:
+    """The feature blocks side by side.
+
+    Blocks: `c`, `q`, `r` the unit vector of context, query, response; `cr`, `qr` product and absolute difference of
+    two; `mean` the unit mean of what is not empty; `lexical` overlaps and shapes, and the cosines.
+    """
+    key = "|".join(blocks)
+    if key not in row.memo:
+        row.memo[key] = np.concatenate(list(_blocks(row, vectors, blocks))).astype(np.float32)
+    found: Floats = row.memo[key]
+    return found
+
+
+def _blocks(row: Row, vectors: dict[str, Floats], blocks: Sequence[str]) -> Iterator[Floats]:
+    by_letter = {field[0]: vector for field, vector in vectors.items()}
+    for block in blocks:
+        if block == "lexical":
+            yield lexical(row.text("context"), row.text("query"), row.text("response"))
+            yield np.asarray([by_letter[a] @ by_letter["r"] for a in "cq" if a in by_letter and "r" in by_letter], dtype=np.float32)
+        elif block == "mean":
+            total = np.sum(list(vectors.values()), axis=0)
+            yield total / max(float(np.linalg.norm(total)), 1e-9)
+        elif len(block) == 2:
+            first, second = by_letter[block[0]], by_letter[block[1]]
+            yield first * second * 20
+            yield np.abs(first - second)
+        else:
+            yield by_letter[block]
+
+
+def token_features(states: Floats, window: Window, text: str) -> Floats:
+    """State and shape of each token with those of its neighbours, shape (tokens, 3 × (width + SHAPES))."""
+    count = len(window)
+    own = np.hstack([states[:count], token_shapes(text, window.offsets)])
+    own[~window.is_text] = 0
+    gap = np.zeros((1, own.shape[1]), dtype=np.float32)
+    return np.hstack([np.vstack([gap, own[:-1]]), own, np.vstack([own[1:], gap])]).astype(np.float32)
+
+
+def token_width(hidden: int) -> int:
+    """Width of `token_features` for an encoder of that width."""
+    return 3 * (hidden + SHAPES)
+
+
+def merged(got: Got) -> tuple[Floats, Ints]:
+    """One row of tags a token over all windows; a token seen twice keeps the window where it is farther from the edge."""
+    best: dict[tuple[int, int], tuple[int, Floats]] = {}
+    for window, tags in got.windows:
+        text_tokens = np.flatnonzero(window.is_text)
+        for index in text_tokens:
+            start, end = (int(x) for x in window.offsets[index])
+            margin = int(min(index, len(window) - 1 - index))
+            if end > start and ((start, end) not in best or best[start, end][0] < margin):
+                best[start, end] = (margin, tags[index])
+    places = sorted(best)
+    if not places:
+        return np.zeros((0, 1), dtype=np.float32), np.zeros((0, 2), dtype=np.int64)
+    return np.stack([best[place][1] for place in places]), np.asarray(places, dtype=np.int64)
+
+
+def decode(
+    chances: Floats, offsets: Ints, labels: Sequence[str], text: str, threshold: float
+) -> Iterator[tuple[int, int, str, float]]:
+    """Spans from tag probabilities in the order O, B-first, I-first, B-second, I-second, …
+
+    A B- tag always begins a new span, so that adjacent entities of one type stay two; an I- tag that continues
+    nothing begins one. A span's score is the mean of its tokens'.
+    """
+    if not len(chances):
+        return
+    best = chances.argmax(axis=1)
+    opened: list[int] = []
+    for index in [*np.flatnonzero(best), -1]:
+        tag = int(best[index]) if index >= 0 else 0
+        continues = bool(opened) and index == opened[-1] + 1 and tag and tag % 2 == 0 and (best[opened[-1]] + 1) // 2 == tag // 2
+        if continues:
+            opened.append(int(index))
+            continue
+        if opened:
+            yield from _span(opened, best, chances, offsets, labels, text, threshold)
+        opened = [int(index)] if index >= 0 else []
+
+
+def _span(
+    tokens: list[int], best: Ints, chances: Floats, offsets: Ints, labels: Sequence[str], text: str, threshold: float
+) -> Iterator[tuple[int, int, str, float]]:
+    score = float(np.mean([chances[i, best[i]] for i in tokens]))
+    start, end = int(offsets[tokens[0], 0]), int(offsets[tokens[-1], 1])
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    if score >= threshold and end > start:
+        yield start, end, labels[(int(best[tokens[0]]) - 1) // 2], score
+
+
+def with_patterns(
+    found: list[tuple[int, int, str, float]], text: str, labels: Sequence[str]
+) -> list[tuple[int, int, str, float]]:
+    """Spans of the patterns for `labels`, and the network's where they do not overlap those."""
+    sure = [(start, end, label, 0.9) for start, end, label in pattern_spans(text) if label in labels] if labels else []
+    rest = [one for one in found if one[2] not in labels and all(one[1] <= s or one[0] >= e for s, e, _, _ in sure)]
+    return sorted([*sure, *rest])

@@ -1,0 +1,81 @@
+"""Any `LabelStudioMLBase` class as a predictor, by `module:Class` (needs the label-studio-ml extra)."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from ls_config.loader import Control
+from ls_config.results import from_result
+from ml_backend.errors import LoadError
+from ml_backend.predictors import base
+from ml_backend.predictors.base import Answer, Got, Predictor, Row
+
+
+class LabelStudioML(Predictor):
+    """Hands tasks to the class's `predict`, one at a time, and reads back the control's part of each result.
+
+    One at a time because such a class may skip a task: the answers that follow would slide onto other tasks.
+    """
+
+    kinds: ClassVar[frozenset[str]] = frozenset({"choice", "choices", "spans", "rating", "number", "text", "boxes", "segments"})
+
+    class Settings(base.Settings):
+        """`source` is `module:Class`; `label_config` the XML it is made with; `arguments` go to its constructor."""
+
+        source: str = Field(pattern=r"^[\w.]+:\w+$")
+        label_config: str | None = None
+        arguments: dict[str, Any] = Field(default_factory=dict)
+
+    def __init__(self, settings: Settings, model: Any, identity: str) -> None:
+        super().__init__(settings, identity)
+        self._model = model
+        self._lock = threading.Lock()
+
+    @classmethod
+    def load(cls, settings: Settings, loader: Any) -> LabelStudioML:
+        """Import the class and make one of it."""
+        module, _, name = settings.source.partition(":")
+        try:
+            found = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            raise LoadError(f"{settings.source}: can't be imported ({error}); is its folder on PYTHONPATH?") from error
+        try:
+            model = found(label_config=settings.label_config, **settings.arguments)
+        except Exception as error:  # noqa: BLE001  foreign code: whatever it raises means that it does not load
+            raise LoadError(f"{settings.source}: its constructor failed: {type(error).__name__}") from error
+        return cls(settings, model, loader.identity(settings, str(getattr(model, "model_version", ""))))
+
+    def answer(self, row: Row, control: Control, got: Sequence[Got]) -> Answer:
+        """See `Predictor`."""
+        try:
+            with self._lock:
+                raw = self._model.predict([{"id": 0, "data": dict(row.data)}])
+        except Exception as error:  # noqa: BLE001  foreign code: its failure costs one answer, not the server
+            return Answer(reason=f"{self.settings.source} failed: {type(error).__name__}")
+        first = first_prediction(raw)
+        if first is None:
+            return Answer(reason=f"{self.settings.source} gave no prediction")
+        items = [one for one in first.get("result") or [] if isinstance(one, dict) and one.get("from_name") == control.name]
+        parsed = from_result(items, [control], row.data)
+        value = parsed.values.get(control.name)
+        score = first.get("score")
+        problems = "; ".join(parsed.problems) or None
+        if value is None:
+            return Answer(reason=problems or f"{self.settings.source} gave nothing for {control.name}")
+        return Answer(value, float(score) if isinstance(score, int | float) else None, problems)
+
+
+def first_prediction(raw: Any) -> Mapping[str, Any] | None:
+    """The first prediction of whatever `predict` returned: a list, a ModelResponse, pydantic values or plain objects."""
+    listed = getattr(raw, "predictions", raw)
+    if not isinstance(listed, Sequence) or not listed:
+        return None
+    first = listed[0]
+    if hasattr(first, "model_dump"):
+        first = first.model_dump()
+    return first if isinstance(first, Mapping) else None

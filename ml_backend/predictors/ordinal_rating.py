@@ -1,0 +1,74 @@
+"""A rating from a checkpoint: a regression output, or one class a step of the scale read as a distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ls_config.loader import Control
+from ml_backend.heads import softmax
+from ml_backend.predictors import base
+from ml_backend.predictors.base import Answer, Ask, Got, Model, Predictor, Row
+from ml_backend.predictors.text_classification import class_names, joined, keep_logits, weighted
+
+
+class OrdinalRating(Predictor):
+    """The median of the network's distribution over the scale, or its regression value, on the control's scale."""
+
+    kinds: ClassVar[frozenset[str]] = frozenset({"rating", "number"})
+
+    class Settings(base.NetworkSettings):
+        """`scale` is the range of the network's own numbers, mapped linearly to the control's; None: they are equal."""
+
+        scale: tuple[float, float] | None = None
+
+    def __init__(self, settings: Settings, model: Model, steps: tuple[float, ...], identity: str) -> None:
+        super().__init__(settings, identity)
+        self._model = model
+        self._steps = steps
+
+    @classmethod
+    def load(cls, settings: Settings, loader: Any) -> OrdinalRating:
+        """Open the checkpoint; classes are numbers (or mapped to numbers under `labels`), or there is one output."""
+        model = loader.network(settings, "sequence")
+        names = class_names(model)
+        steps = tuple(_number(settings.labels.get(name, name), index) for index, name in enumerate(names))
+        return cls(settings, model, steps, loader.identity(settings, model.identity))
+
+    def asks(self, row: Row, control: Control) -> Sequence[Ask]:
+        """One run over the fields that are read."""
+        return (Ask(self._model, joined(row, self.settings), "logits", keep_logits),)
+
+    def answer(self, row: Row, control: Control, got: Sequence[Got]) -> Answer:
+        """See `Predictor`."""
+        logits = weighted(got[0])
+        if not np.isfinite(logits).all():
+            return Answer(reason="the model gave a score that is not a number")
+        if len(logits) == 1:
+            return Answer(self._fit(float(logits[0]), control))
+        order = np.argsort(self._steps)
+        chances = softmax(logits)[order]
+        best = int(min(np.searchsorted(np.cumsum(chances), 0.5), len(order) - 1))
+        score = float(chances[best])
+        if score < self.settings.threshold:
+            return Answer(score=score, reason=f"unsure: the rating has score {score:.2f}")
+        return Answer(self._fit(self._steps[int(order[best])], control), score)
+
+    def _fit(self, value: float, control: Control) -> int | float:
+        low, high = float(control.min if control.min is not None else 1), float(control.max if control.max is not None else 5)
+        if self.settings.scale is not None:
+            first, last = self.settings.scale
+            value = low + (value - first) / (last - first) * (high - low)
+        bounded = max(low, min(high, value))
+        return round(bounded) if control.kind == "rating" else bounded
+
+
+def _number(name: Any, index: int) -> float:
+    """A class name as a number: "4", "4 stars", "LABEL_3" (third class from 0, so 4)."""
+    text = str(name)
+    if text.startswith("LABEL_"):
+        return float(text.removeprefix("LABEL_")) + 1
+    digits = "".join(char if char.isdigit() or char in ".-" else " " for char in text).split()
+    return float(digits[0]) if digits else float(index + 1)

@@ -1,0 +1,111 @@
+"""Any sequence-classification checkpoint of transformers, for choice, choices and rating controls."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from ls_config.loader import Control
+from ml_backend.errors import LoadError
+from ml_backend.features import Floats
+from ml_backend.heads import sigmoid, softmax
+from ml_backend.predictors import base
+from ml_backend.predictors.base import Answer, Ask, Got, Model, Predictor, Row, cut
+from ml_backend.tokens import Window
+
+
+class TextClassification(Predictor):
+    """A network whose logits are one number a class.
+
+    Long texts are read in windows, whose logits are averaged by their tokens.
+    """
+
+    kinds: ClassVar[frozenset[str]] = frozenset({"choice", "choices"})
+
+    class Settings(base.NetworkSettings):
+        """`reads` names one field, two to be read as a pair, or more to be joined by blank lines.
+
+        `activation` is softmax for one label a text, sigmoid for several; auto follows the control.
+        """
+
+        activation: Literal["auto", "softmax", "sigmoid"] = "auto"
+
+    def __init__(self, settings: Settings, model: Model, classes: tuple[str, ...], identity: str) -> None:
+        super().__init__(settings, identity)
+        self._model = model
+        self.classes = classes
+
+    @classmethod
+    def load(cls, settings: Settings, loader: Any) -> TextClassification:
+        """Open the checkpoint and read its class names."""
+        model = loader.network(settings, "sequence")
+        return cls(settings, model, class_names(model), loader.identity(settings, model.identity))
+
+    def check(self, control: Control) -> str | None:
+        """See `Predictor.check`."""
+        lost = [one for one in self.classes if self.mapped(one) not in (None, *control.labels)]
+        if (why := super().check(control)) or not lost:
+            return why
+        return f"the model's class {lost[0]!r} is not in the interface; map it under `labels`"
+
+    def asks(self, row: Row, control: Control) -> Sequence[Ask]:
+        """One run over the fields that are read."""
+        return (Ask(self._model, joined(row, self.settings), "logits", keep_logits),)
+
+    def answer(self, row: Row, control: Control, got: Sequence[Got]) -> Answer:
+        """See `Predictor`."""
+        logits = weighted(got[0])
+        if not np.isfinite(logits).all():
+            return Answer(reason="the model gave a score that is not a number")
+        several = self.settings.activation == "sigmoid" or (self.settings.activation == "auto" and control.kind == "choices")
+        return self._choices(sigmoid(logits)) if several else self._choice(softmax(logits), control)
+
+    def _choice(self, chances: Floats, control: Control) -> Answer:
+        totals: dict[Any, float] = {}
+        for name, chance in zip(self.classes, chances, strict=True):
+            totals[self.mapped(name)] = totals.get(self.mapped(name), 0.0) + float(chance)
+        label = max(totals, key=lambda one: totals[one])
+        if label is None or totals[label] < self.settings.threshold:
+            return Answer(score=totals[label], reason=f"unsure: the best label has score {totals[label]:.2f}")
+        return Answer([label] if control.kind == "choices" else label, totals[label])
+
+    def _choices(self, chances: Floats) -> Answer:
+        needed = self.settings.threshold or 0.5
+        picked = {self.mapped(name) for name, chance in zip(self.classes, chances, strict=True) if chance >= needed} - {None}
+        return Answer(sorted(picked, key=str), float(np.maximum(chances, 1 - chances).min()))
+
+
+def keep_logits(output: Floats, window: Window) -> Floats:
+    """A window's logits, and its tokens as last element."""
+    return np.append(output, np.float32(len(window))).astype(np.float32)
+
+
+def weighted(got: Got) -> Floats:
+    """Mean of the windows' logits, weighted by their tokens."""
+    parts = np.stack([kept for _, kept in got.windows])
+    result: Floats = (parts[:, :-1] * parts[:, -1:]).sum(axis=0) / parts[:, -1].sum()
+    return result
+
+
+def joined(row: Row, settings: base.Settings) -> str | tuple[str, str]:
+    """What the network reads: one text, a pair, or more fields with blank lines between them."""
+    texts = [cut(row.text(key), settings.max_chars)[0] for key in settings.reads]
+    if len(texts) == 2:
+        return texts[0], texts[1]
+    return "\n\n".join(text for text in texts if text)
+
+
+def class_names(model: Model) -> tuple[str, ...]:
+    """The class names of a checkpoint, in the order of its outputs.
+
+    Raises:
+        LoadError: `config.json` has none.
+    """
+    try:
+        names = json.loads((model.folder / "config.json").read_text(encoding="utf-8"))["id2label"]
+    except (OSError, ValueError, KeyError) as error:
+        raise LoadError(f"{model.folder}: config.json names no classes (id2label); save the model with them") from error
+    return tuple(names[key] for key in sorted(names, key=int))

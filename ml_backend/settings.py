@@ -1,0 +1,55 @@
+"""How one server runs; read from arguments and environment by its entry point, never at import."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ml_backend.auth import Credentials, from_environment
+from ml_backend.config import DEFAULT_MODELS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServerConfig:
+    """Settings of one server.
+
+    Attributes:
+        models: the models file.
+        state: folder for what outlives a restart: which model is active.
+        cache: folder for exported graphs, which servers share.
+        credentials: what callers must show.
+        threads: threads one network run may use; None takes this machine's cores, shared among the workers.
+        workers: processes that serve.
+        load: "background" answers /health at once and is ready later; "now" loads before `create_app` returns.
+    """
+
+    models: Path = DEFAULT_MODELS
+    state: Path = field(default_factory=lambda: Path(".quorum") / "ml")
+    cache: Path = field(default_factory=lambda: Path("~/.cache/quorum/graphs").expanduser())
+    credentials: Credentials = Credentials()
+    threads: int | None = None
+    workers: int = 1
+    load: str = "background"
+
+
+def graph_cache(environ: Mapping[str, str]) -> Path:
+    """Folder for exported graphs: `QUORUM_ML_CACHE`, else below the user's cache folder."""
+    if named := environ.get("QUORUM_ML_CACHE"):
+        return Path(named)
+    return Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "quorum" / "graphs"
+
+
+def server_config(environ: Mapping[str, str], *, models: Path | None = None, workers: int = 1, threads: int | None = None) -> ServerConfig:
+    """A server's settings from arguments and environment (`QUORUM_ML_MODELS`, `QUORUM_DATA_DIR`, credentials)."""
+    data = Path(environ.get("QUORUM_DATA_DIR") or ".quorum")
+    named = environ.get("QUORUM_ML_MODELS")
+    return ServerConfig(
+        models=models or (Path(named) if named else DEFAULT_MODELS),
+        state=data / "ml",
+        cache=graph_cache(environ),
+        credentials=from_environment(environ),
+        threads=threads,
+        workers=workers,
+        load="now" if workers > 1 else "background",
+    )

@@ -1,0 +1,81 @@
+"""Text to model input: tokenised once, long texts as overlapping windows, offsets in code points of the text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from ml_backend.errors import LoadError
+
+Ints = NDArray[np.int64]
+Input = str | tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Window:
+    """One stretch of a text as the model reads it, special tokens included."""
+
+    encoding: Any
+
+    @cached_property
+    def ids(self) -> Ints:
+        """Token ids, shape (tokens,)."""
+        return np.asarray(self.encoding.ids, dtype=np.int64)
+
+    @cached_property
+    def type_ids(self) -> Ints:
+        """Segment ids, shape (tokens,)."""
+        return np.asarray(self.encoding.type_ids, dtype=np.int64)
+
+    @cached_property
+    def offsets(self) -> Ints:
+        """Half-open code point offsets in the text, shape (tokens, 2); (0, 0) for special tokens."""
+        return np.asarray(self.encoding.offsets, dtype=np.int64).reshape(-1, 2)
+
+    @cached_property
+    def is_text(self) -> NDArray[np.bool_]:
+        """True where a token is text, not a special token."""
+        return np.asarray(self.encoding.special_tokens_mask) == 0
+
+    @cached_property
+    def words(self) -> Ints:
+        """Index of the word each token belongs to, -1 for special tokens."""
+        return np.asarray([-1 if word is None else word for word in self.encoding.word_ids], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.encoding)
+
+
+class TextTokenizer:
+    """A `tokenizer.json` with a fixed length limit.
+
+    Args:
+        path: the tokenizer file.
+        max_tokens: tokens a window may hold, special tokens included.
+        stride: tokens that neighbouring windows share, so that no entity is cut at an edge.
+    """
+
+    def __init__(self, path: Path, max_tokens: int, stride: int) -> None:
+        if not path.exists():
+            raise LoadError(f"{path}: no fast tokenizer; save it with `AutoTokenizer.from_pretrained(…).save_pretrained(…)`")
+        self._tokenizer = Tokenizer.from_file(str(path))
+        self._tokenizer.no_padding()
+        special = self._tokenizer.num_special_tokens_to_add(is_pair=True)
+        room = max_tokens - special
+        if room < 1 or stride >= room:
+            raise LoadError(f"{path}: max_tokens {max_tokens} leaves no room beside stride {stride}; raise max_tokens or lower stride")
+        self._tokenizer.enable_truncation(max_tokens, stride=stride)
+
+    def encode(self, texts: Sequence[Input]) -> list[tuple[Window, ...]]:
+        """Windows of each text, in order; an empty text has one window of special tokens."""
+        return [
+            (Window(encoding), *(Window(more) for more in encoding.overflowing))
+            for encoding in self._tokenizer.encode_batch(list(texts))
+        ]

@@ -1,0 +1,1 @@
+"""Training: heads from adjudicated gold, measured by grouped cross-validation."""

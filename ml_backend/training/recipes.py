@@ -1,0 +1,304 @@
+"""What each head is trained with: task, feature blocks, strength; and the cross-validation that measures it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_backend.features import Floats, pattern_spans
+from ml_backend.heads import Head, HeadMeta, Task, softmax
+from ml_backend.predictors.encoder_head import decode, with_patterns
+from ml_backend.training import encode, fit, measure
+from ml_backend.training.data import Example, data_hash
+from ml_backend.training.encode import Tokens
+
+ROW_BLOCKS: Final = ("c", "q", "r", "cr", "qr", "lexical")
+FEWEST: Final = 10
+"""A label with fewer examples is not learned: the head abstains from it, and its card says so."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How one control's head is trained.
+
+    Attributes:
+        blocks: feature blocks (`encoder_head.row_features`).
+        strengths: values of C that are tried; the best by cross-validation is taken.
+        scale: for ratings.
+        patterns: labels that patterns find, for spans.
+        abstain: below this score the head gives no answer.
+    """
+
+    control: str
+    task: Task
+    blocks: tuple[str, ...] = ROW_BLOCKS
+    strengths: tuple[float, ...] = (0.0003, 0.001, 0.003, 0.01)
+    scale: tuple[int, ...] = ()
+    patterns: tuple[str, ...] = ()
+    abstain: float = 0.0
+
+
+RECIPES: Final[Mapping[str, Recipe]] = {
+    recipe.control: recipe
+    for recipe in (
+        Recipe(control="verdict", task="choice"),
+        Recipe(control="issues", task="choices"),
+        Recipe(control="response_type", task="choice", blocks=("q", "r", "lexical"), strengths=(0.003, 0.03, 0.3)),
+        *(Recipe(control=name, task="rating", scale=(1, 2, 3, 4, 5)) for name in ("correctness", "completeness", "helpfulness", "tone")),
+        Recipe(control="entities", task="spans", blocks=("tokens",), patterns=("DATE", "MONEY", "QUANTITY")),
+        Recipe(control="domain", task="choice", blocks=("mean",), strengths=(0.003, 0.01, 0.03, 0.1), abstain=0.5),
+    )
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A head and what was measured on the way.
+
+    Attributes:
+        held_out: out-of-fold answer of each example, same order as `examples`.
+        scores: out-of-fold score of each.
+        missing: labels without enough examples.
+    """
+
+    head: Head
+    examples: Sequence[Example]
+    held_out: Sequence[Any]
+    scores: Sequence[float]
+    missing: tuple[str, ...]
+    strength: float
+
+
+def train(recipe: Recipe, examples: Sequence[Example], known: dict[str, Floats], tokens: Mapping[str, Tokens], encoder: str) -> Trained:
+    """Train one head on every example that has a value for its control, after measuring it by grouped folds."""
+    mine = [one for one in examples if one.values.get(recipe.control) is not None]
+    match recipe.task:
+        case "spans":
+            return _train_spans(recipe, mine, tokens, encoder)
+        case "choices":
+            return _train_choices(recipe, mine, known, encoder)
+        case "rating":
+            return _train_rating(recipe, mine, known, encoder)
+        case _:
+            return _train_choice(recipe, mine, known, encoder)
+
+
+def _meta(recipe: Recipe, examples: Sequence[Example], labels: Sequence[str], encoder: str, **more: Any) -> HeadMeta:
+    return HeadMeta(
+        task=recipe.task, labels=tuple(labels), blocks=recipe.blocks, encoder=encoder, abstain=recipe.abstain,
+        patterns=recipe.patterns, trained_on=data_hash(examples), **more,
+    )  # fmt: skip
+
+
+def _held_out(x: Floats, groups: Sequence[str], outputs: int, fit_one: Callable[[NDArray[np.int64]], fit.Arrays]) -> Floats:
+    """Out-of-fold logits."""
+    logits = np.zeros((len(x), outputs), dtype=np.float32)
+    for train_rows, test_rows in fit.folds(groups):
+        arrays = fit.as_mapping(fit_one(train_rows))
+        logits[test_rows] = x[test_rows] @ arrays["w0"] + arrays["b0"]
+    return logits
+
+
+def _best(options: Mapping[float, Floats], loss: Callable[[Floats], float]) -> float:
+    return min(options, key=lambda strength: loss(options[strength]))
+
+
+def _train_choice(recipe: Recipe, examples: list[Example], known: dict[str, Floats], encoder: str) -> Trained:
+    counts = Counter(str(one.values[recipe.control]) for one in examples)
+    labels = sorted(label for label, count in counts.items() if count >= FEWEST)
+    missing = tuple(sorted(set(counts) - set(labels)))
+    use = [one for one in examples if str(one.values[recipe.control]) in labels]
+    x = encode.features(use, known, recipe.blocks)
+    y = np.asarray([str(one.values[recipe.control]) for one in use])
+    codes = np.asarray([labels.index(one) for one in y])
+    groups = [one.group for one in use]
+    with fit.quiet():
+        options = {
+            c: _held_out(x, groups, len(labels), lambda rows, c=c: fit.fit_choice(x[rows], y[rows].tolist(), labels, c))  # type: ignore[misc]
+            for c in recipe.strengths
+        }
+        best = _best(options, lambda logits: -float((logits.argmax(axis=1) == codes).mean()))
+        arrays = fit.fit_choice(x, y.tolist(), labels, best)
+    temperature = fit.fit_temperature(options[best], codes)
+    chances = softmax(options[best] / temperature)
+    head = Head(_meta(recipe, use, labels, encoder, temperature=temperature), arrays)
+    found = [labels[i] for i in chances.argmax(axis=1)]
+    return Trained(head=head, examples=use, held_out=found, scores=chances.max(axis=1).tolist(), missing=missing, strength=best)
+
+
+def _train_choices(recipe: Recipe, examples: list[Example], known: dict[str, Floats], encoder: str) -> Trained:
+    counts = Counter(label for one in examples for label in one.values[recipe.control])
+    labels = sorted(label for label, count in counts.items() if count >= FEWEST)
+    x = encode.features(examples, known, recipe.blocks)
+    y = np.asarray([[_decided(one, recipe.control, label) for label in labels] for one in examples], dtype=np.int8)
+    groups = [one.group for one in examples]
+    with fit.quiet():
+        options = {c: _held_out(x, groups, len(labels), lambda rows, c=c: fit.fit_binaries(x[rows], y[rows], c)) for c in recipe.strengths}  # type: ignore[misc]
+        best = _best(options, lambda logits: float(np.log1p(np.exp(-np.where(y == 1, logits, -logits)))[y >= 0].mean()))
+        arrays = fit.fit_binaries(x, y, best)
+    temperature = fit.fit_binary_temperature(options[best], y)
+    chances = fit.sigmoid(options[best] / temperature)
+    head = Head(_meta(recipe, examples, labels, encoder, temperature=temperature, thresholds=(0.5,) * len(labels)), arrays)
+    found = [[labels[i] for i in np.flatnonzero(row >= 0.5)] for row in chances]
+    scores = np.maximum(chances, 1 - chances).min(axis=1).tolist()
+    return Trained(head=head, examples=examples, held_out=found, scores=scores, missing=tuple(sorted(set(counts) - set(labels))), strength=best)
+
+
+def _decided(example: Example, control: str, label: str) -> int:
+    decided = example.known.get(control)
+    if decided is not None and label not in decided:
+        return -1
+    return int(label in example.values[control])
+
+
+def _train_rating(recipe: Recipe, examples: list[Example], known: dict[str, Floats], encoder: str) -> Trained:
+    values = [int(one.values[recipe.control]) for one in examples]
+    y = fit.steps(values, recipe.scale)
+    x = encode.features(examples, known, recipe.blocks)
+    groups = [one.group for one in examples]
+    with fit.quiet():
+        options = {c: _held_out(x, groups, y.shape[1], lambda rows, c=c: fit.fit_binaries(x[rows], y[rows], c)) for c in recipe.strengths}  # type: ignore[misc]
+        best = _best(options, lambda logits: float(np.abs(1 + (logits > 0).sum(axis=1) - np.asarray(values)).mean()))
+        arrays = fit.fit_binaries(x, y, best)
+    temperature = fit.fit_binary_temperature(options[best], y)
+    head = Head(_meta(recipe, examples, list(map(str, recipe.scale)), encoder, temperature=temperature), arrays)
+    chances = Head(head.meta, {"w0": np.eye(y.shape[1], dtype=np.float32), "b0": np.zeros(y.shape[1], dtype=np.float32)}).probabilities(options[best])
+    found = [recipe.scale[min(int(np.searchsorted(np.cumsum(row), 0.5)), len(recipe.scale) - 1)] for row in chances]
+    return Trained(head=head, examples=examples, held_out=found, scores=chances.max(axis=1).tolist(), missing=(), strength=best)
+
+
+def _train_spans(recipe: Recipe, examples: list[Example], tokens: Mapping[str, Tokens], encoder: str) -> Trained:
+    counts = Counter(label for one in examples for _, _, label in one.values[recipe.control])
+    labels = sorted(label for label, count in counts.items() if count >= FEWEST and label not in recipe.patterns)
+    data = [tokens[one.response] for one in examples]
+    tags = [tags_of(one, tokens[one.response], labels, recipe) for one in examples]
+    allowed = [_allowed(one, recipe.control, labels) for one in examples]
+    outputs = 1 + 2 * len(labels)
+    found: list[list[tuple[int, int, str]]] = [[] for _ in examples]
+    meta = _meta(recipe, examples, labels, encoder)
+    for train_rows, test_rows in fit.folds([one.group for one in examples]):
+        arrays = fit.fit_tagger([data[i] for i in train_rows], [tags[i] for i in train_rows], [allowed[i] for i in train_rows], outputs)
+        head = Head(meta, fit.as_mapping(arrays))
+        for i in test_rows:
+            found[i] = spans_of(head, tokens[examples[i].response], examples[i].response)
+    arrays = fit.fit_tagger(data, tags, allowed, outputs)
+    return Trained(head=Head(meta, arrays), examples=examples, held_out=found, scores=[1.0] * len(examples), missing=tuple(sorted(set(counts) - set(labels) - set(recipe.patterns))), strength=0.0)
+
+
+def spans_of(head: Head, tokens: Tokens, text: str) -> list[tuple[int, int, str]]:
+    """The spans that a head finds."""
+    raw = list(decode(softmax(head.logits(tokens.x)), tokens.offsets, head.meta.labels, text, head.meta.abstain)) if len(tokens.offsets) else []
+    return [(start, end, label) for start, end, label, _ in with_patterns(raw, text, head.meta.patterns)]
+
+
+def tags_of(example: Example, tokens: Tokens, labels: Sequence[str], recipe: Recipe) -> NDArray[np.int64]:
+    """A tag for each token: 0 outside, 1 + 2·label begins, 2 + 2·label continues, -1 unknown."""
+    tags = np.zeros(len(tokens.offsets), dtype=np.int64)
+    start, end = tokens.offsets[:, 0], tokens.offsets[:, 1]
+    for low, high in example.masked:
+        tags[(start < high) & (end > low)] = -1
+    for low, high, label in example.values[recipe.control]:
+        inside = np.flatnonzero((start < high) & (end > low))
+        if label not in labels:
+            tags[inside] = 0 if label in recipe.patterns else -1
+        elif len(inside):
+            tags[inside] = 2 + 2 * labels.index(label)
+            tags[inside[0]] = 1 + 2 * labels.index(label)
+    return tags
+
+
+def _allowed(example: Example, control: str, labels: Sequence[str]) -> NDArray[np.bool_]:
+    annotated = example.known.get(control)
+    mask = np.zeros(1 + 2 * len(labels), dtype=bool)
+    for index, label in enumerate(labels):
+        if annotated is not None and label not in annotated:
+            mask[1 + 2 * index : 3 + 2 * index] = True
+    return mask
+
+
+def pattern_only(text: str, labels: Sequence[str]) -> list[tuple[int, int, str]]:
+    """What the patterns alone find: the baseline of the entities head that no training went into."""
+    return [one for one in pattern_spans(text) if one[2] in labels]
+
+
+def figures(recipe: Recipe, trained: Trained) -> dict[str, Any]:
+    """Cross-validated figures beside the baselines, over all examples and for each source."""
+    sources = sorted({one.source for one in trained.examples})
+    table = {"all": _figures(recipe, trained, list(range(len(trained.examples))))}
+    for source in sources:
+        rows = [i for i, one in enumerate(trained.examples) if one.source == source]
+        table[source] = _figures(recipe, trained, rows)
+    return table
+
+
+def _figures(recipe: Recipe, trained: Trained, rows: list[int]) -> dict[str, Any]:
+    truth = [trained.examples[i].values[recipe.control] for i in rows]
+    found = [trained.held_out[i] for i in rows]
+    match recipe.task:
+        case "spans":
+            return _span_figures(recipe, trained, rows)
+        case "choices":
+            return _choices_figures(recipe, trained, rows)
+        case "rating":
+            usual = int(np.median(truth))
+            return {
+                "rows": len(rows),
+                "mae": float(np.mean([abs(a - b) for a, b in zip(truth, found, strict=True)])),
+                "mae_of_median": float(np.mean([abs(a - usual) for a in truth])),
+                "accuracy": measure.accuracy(truth, found),
+                "accuracy_of_majority": measure.accuracy(truth, [measure.majority(truth)] * len(rows)),
+            }
+        case _:
+            truth = [str(one) for one in truth]
+            right = [a == b for a, b in zip(truth, found, strict=True)]
+            return {
+                "rows": len(rows),
+                "accuracy": measure.accuracy(truth, found),
+                "macro_f1": measure.macro_f1(truth, found),
+                "accuracy_of_majority": measure.accuracy(truth, [measure.majority(truth)] * len(rows)),
+                "macro_f1_of_majority": measure.macro_f1(truth, [measure.majority(truth)] * len(rows)),
+                "ece": measure.ece([trained.scores[i] for i in rows], right),
+            }
+
+
+def _choices_figures(recipe: Recipe, trained: Trained, rows: list[int]) -> dict[str, Any]:
+    per_label = {}
+    for label in trained.head.meta.labels:
+        decided = [i for i in rows if _decided(trained.examples[i], recipe.control, label) >= 0]
+        truth = [label in trained.examples[i].values[recipe.control] for i in decided]
+        found = [label in trained.held_out[i] for i in decided]
+        if decided and any(truth):
+            counts = (sum(a and b for a, b in zip(truth, found, strict=True)), sum(truth), sum(found))
+            per_label[label] = {"rows": len(decided), "f1": measure.micro_f1([counts]), "accuracy": measure.accuracy(truth, found), "accuracy_of_never": 1 - float(np.mean(truth))}
+    return {"rows": len(rows), "labels": per_label}
+
+
+def _span_figures(recipe: Recipe, trained: Trained, rows: list[int]) -> dict[str, Any]:
+    counts, plain = [], []
+    by_label: dict[str, list[tuple[int, int, int]]] = {}
+    every = {*trained.head.meta.labels, *recipe.patterns}
+    for i in rows:
+        example = trained.examples[i]
+        known = (example.known.get(recipe.control) or every) & every
+        truth = [one for one in example.values[recipe.control] if one[2] in known]
+        found = _countable(trained.held_out[i], example, known)
+        counts.append(measure.span_counts(truth, found))
+        plain.append(measure.span_counts(truth, _countable(pattern_only(example.response, recipe.patterns), example, known)))
+        for label in known:
+            by_label.setdefault(label, []).append(measure.span_counts([s for s in truth if s[2] == label], [s for s in found if s[2] == label]))
+    return {
+        "rows": len(rows),
+        "spans": sum(one[1] for one in counts),
+        "f1": measure.micro_f1(counts),
+        "f1_untrained": measure.micro_f1(plain),
+        "labels": {label: measure.micro_f1(one) for label, one in sorted(by_label.items()) if sum(c[1] for c in one)},
+    }
+
+
+def _countable(spans: Sequence[tuple[int, int, str]], example: Example, known: frozenset[str] | set[str]) -> list[tuple[int, int, str]]:
+    return [s for s in spans if s[2] in known and not any(s[0] < high and low < s[1] for low, high in example.masked)]
