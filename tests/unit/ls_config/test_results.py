@@ -56,6 +56,11 @@ TEXTS = st.lists(PIECES, min_size=1, max_size=30).map("".join)
 PERCENT = st.floats(0, 100, allow_nan=False)
 
 
+def content(element: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """What makes an element of a set itself, whatever the order of its keys."""
+    return tuple(sorted(element.items()))
+
+
 @st.composite
 def spans_on(draw: st.DrawFn, text: str) -> list[dict[str, Any]]:
     """Spans on a text, each with the text it covers, no two the same."""
@@ -87,14 +92,14 @@ def answers(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
             ),
             min_size=1,
             max_size=3,
-            unique_by=str,
+            unique_by=content,
         ),
-        "speech": st.lists(segment, min_size=1, max_size=3, unique_by=str),
+        "speech": st.lists(segment, min_size=1, max_size=3, unique_by=content),
         "events": st.lists(
             st.fixed_dictionaries({"start": st.integers(0, 5), "end": st.integers(5, 9), "label": st.just("run")}),
             min_size=1,
             max_size=3,
-            unique_by=str,
+            unique_by=content,
         ),
     }
     return {"response": text}, draw(st.fixed_dictionaries({}, optional=each))
