@@ -372,6 +372,7 @@ def _alpha_nominal(observed: Floats, margins: Floats) -> Floats:
 
 
 def _interval(table: _Table, scale: Floats) -> _Alpha:
+    scale = scale / max(1.0, float(np.abs(scale).max()))  # squares of numbers near 1e308 would overflow
     differ = _squared(table, scale) * _spare(table)
     centred = scale - scale[len(scale) // 2]
 

@@ -7,16 +7,18 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from review_rules.agreement import Agreement, Figure, Kappa, agreement
+from review_rules.aggregate import Method, second_opinion
+from review_rules.agreement import FIGURES, Agreement, Figure, Kappa, agreement
 from review_rules.bootstrap import DRAWS
-from review_rules.votes import Kind, VoteFault, read_lengths, read_votes
+from review_rules.stopping import Checks, RowsNeeded, read_reviewed, remaining_error, rows_needed
+from review_rules.votes import VoteFault, VoteKind, Votes, read_lengths, read_votes
 
 app = typer.Typer(add_completion=False)
 
@@ -40,7 +42,7 @@ def command(
     file: Annotated[
         str, typer.Argument(help="Votes, one JSON object a line: item_id, annotator, value. '-' is stdin.")
     ],
-    kind: Annotated[Kind, typer.Option(help="What a value is.")],
+    kind: Annotated[VoteKind, typer.Option(help="What a value is.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     value_key: Annotated[str, typer.Option(help="The key that holds the vote.")] = "value",
     where: Annotated[
@@ -51,6 +53,27 @@ def command(
         typer.Option(
             exists=True, dir_okay=False, help="Items with their text (item_id, text), for alpha on characters."
         ),
+    ] = None,
+    target_half_width: Annotated[
+        float | None,
+        typer.Option(help="Say how many more doubly labelled rows bring alpha's interval to ± this (0.05)."),
+    ] = None,
+    figure: Annotated[str | None, typer.Option(help="The figure for --target-half-width, if not alpha.")] = None,
+    second: Annotated[
+        Path | None,
+        typer.Option(
+            "--second-opinion",
+            dir_okay=False,
+            help="Write what majority, Dawid-Skene and one-coin make of each item; ties are for QA.",
+        ),
+    ] = None,
+    reviewed: Annotated[
+        Path | None,
+        typer.Option(help="Decisions or an export (JSON lines): estimate the share of final labels still wrong."),
+    ] = None,
+    qa_checks: Annotated[
+        str | None,
+        typer.Option(metavar="MISSED/SEEN", help="Labels known to be wrong that QA was given, and let pass: 3/120."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
     draws: Annotated[int, typer.Option(min=100, help="Resamples of the bootstrap.")] = DRAWS,
@@ -65,11 +88,16 @@ def command(
     _tell(texts, bad_texts)
     _tell(file, faults)
     found = agreement(votes, seed=seed, draws=draws)
+    rows = None if target_half_width is None else _rows_needed(votes, target_half_width, figure, seed=seed, draws=draws)
+    errors, bad_decisions = _remaining_errors(reviewed, qa_checks, seed=seed)
+    opinion = None if second is None else _second_opinion(votes, second)
     if as_json:
-        typer.echo(json.dumps(found.to_json()))
+        more = {"stopping": rows and rows.to_json(), "remaining_error": errors, "second_opinion": opinion}
+        typer.echo(json.dumps(found.to_json() | {key: value for key, value in more.items() if value is not None}))
     else:
         _show(found, seed=seed, draws=draws)
-    raise typer.Exit(1 if faults or bad_texts else 0)
+        _show_more(rows, errors, opinion)
+    raise typer.Exit(1 if faults or bad_texts or bad_decisions else 0)
 
 
 @contextmanager
@@ -105,6 +133,56 @@ def _tell(file: str | Path | None, faults: tuple[VoteFault, ...]) -> None:
         typer.echo(f"{'stdin' if file == '-' else file}: {fault}", err=True)
 
 
+def _rows_needed(votes: Votes, target: float, figure: str | None, *, seed: int, draws: int) -> RowsNeeded:
+    if not target > 0:
+        raise typer.BadParameter("a half width is above 0, such as 0.05", param_hint="--target-half-width")
+    if figure is not None and figure not in FIGURES[votes.kind]:
+        names = ", ".join(FIGURES[votes.kind])
+        raise typer.BadParameter(f"{votes.kind} has {names}", param_hint="--figure")
+    return rows_needed(votes, target, figure=figure, seed=seed, draws=draws)
+
+
+def _remaining_errors(reviewed: Path | None, checks: str | None, *, seed: int) -> tuple[dict[str, Any] | None, bool]:
+    """Estimate the errors left, by field; also say whether a line could not be read."""
+    if reviewed is None:
+        return None, False
+    with _lines(str(reviewed)) as lines:
+        counts, faults = read_reviewed(lines)
+    _tell(reviewed, faults)
+    known = _checks(checks)
+    found = {name: remaining_error(count, known, seed=seed).to_json() for name, count in counts.items()}
+    return found, bool(faults)
+
+
+def _checks(given: str | None) -> Checks | None:
+    if given is None:
+        return None
+    try:
+        missed, seen = map(int, given.split("/"))
+        return Checks(seen=seen, missed=missed)
+    except ValueError:
+        raise typer.BadParameter("write MISSED/SEEN, such as 3/120", param_hint="--qa-checks") from None
+
+
+def _second_opinion(votes: Votes, out: Path) -> dict[str, Any]:
+    """Write one JSON line an item; return the summary."""
+    try:
+        opinion = second_opinion(votes)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--second-opinion") from None
+    except ImportError as error:
+        hint = "pip install 'label-studio-quorum[stats]'"
+        typer.echo(f"--second-opinion needs the package {error.name}, which is not installed: {hint}", err=True)
+        raise typer.Exit(1) from None
+    rows = opinion.rows()
+    try:
+        out.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    except OSError as error:
+        raise typer.BadParameter(f"{out}: {error.strerror}", param_hint="--second-opinion") from None
+    to_qa = sum(row["to_qa"] is not None for row in rows)
+    return {"file": str(out), "items": len(rows), "to_qa": to_qa, "annotators": opinion.annotators()}
+
+
 def _show(found: Agreement, *, seed: int, draws: int) -> None:
     console = Console()
     console.print(f"{found.items:,} items, {found.annotators:,} annotators, {found.ratings:,} ratings")
@@ -131,6 +209,36 @@ def _show_kappa(console: Console, kappa: tuple[Kappa, ...]) -> None:
         console.print(f"{left:,} pairs that agree more are left out (all with --json)", style="dim")
     if apart:
         console.print(f"{apart:,} pairs share no item", style="dim")
+
+
+def _show_more(rows: RowsNeeded | None, errors: dict[str, Any] | None, opinion: dict[str, Any] | None) -> None:
+    console = Console()
+    if rows is not None:
+        console.print(_say_rows(rows))
+    for name, error in (errors or {}).items():
+        if error["value"] is None:
+            text = f"not known: {error['reason']}"
+        else:
+            text = f"{error['value']:.2%} ({error['low']:.2%} to {error['high']:.2%}) of {error['rows']:,} final rows"
+        console.print(Text(f"Still wrong in {name}, by {error['method']}: {text}"))
+    if opinion is not None:
+        console.print(
+            Text(f"Second opinion in {opinion['file']}: {opinion['to_qa']:,} of {opinion['items']:,} items for QA")
+        )
+        table = Table("annotator", Column("votes", justify="right"), *(Column(m, justify="right") for m in Method))
+        for person in opinion["annotators"]:
+            accuracy = (f"{person['accuracy'][method]:.3f}" for method in Method)
+            table.add_row(Text(str(person["annotator"])), f"{person['votes']:,}", *accuracy)
+        console.print(table)
+        console.print("Accuracy: expected share of right votes, if the method is right.", style="dim")
+
+
+def _say_rows(rows: RowsNeeded) -> str:
+    if rows.needed is None:
+        return f"{rows.figure}: cannot say how many rows ± {rows.target:g} needs: {rows.reason}"
+    now = f"{rows.figure} is known to ± {rows.half_width:.3f} from {rows.rows:,} rows with two ratings"
+    more = f"; ± {rows.target:g} needs {rows.more:,} more" if rows.more else f", within ± {rows.target:g}"
+    return now + more + (f" ({rows.reason})" if rows.reason else "")
 
 
 def _cells(figure: Figure) -> tuple[str, str]:
