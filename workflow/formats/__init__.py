@@ -94,7 +94,7 @@ def write(
     Raises ValueError for an unknown format, OSError where the path cannot be written.
     """
     path = Path(path)
-    name = format or format_of(path)
+    name = format or format_of(path) or path.suffix
     if name not in FORMATS:
         raise ValueError(f"'{name}' is no format; known: {', '.join(FORMATS)}")
     lints: Counter[str] = Counter()

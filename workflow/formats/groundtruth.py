@@ -40,7 +40,7 @@ def write_manifest(spool: Spool, path: Path, lints: Counter[str], interface: Int
 
 def _line(record: Mapping[str, Any], interface: Interface, lints: Counter[str]) -> dict[str, Any]:
     row = dict(record["row"])
-    made = {"source": row.pop("response", ""), **{GT_RENAMED.get(name, name): value for name, value in row.items()}}
+    made: dict[str, Any] = {"source": row.pop("response", ""), **{GT_RENAMED.get(str(name), str(name)): value for name, value in row.items()}}
     final = (record.get("final") or {}).get("values") or {}
     for control in interface.controls:
         if control.kind not in _TYPES:

@@ -1,0 +1,279 @@
+"""Checks that need more than one row: duplicates, leakage, language, lengths, and what the auto-labels of a whole file look like."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ls_config import Interface
+from workflow.rows.faults import Place, RowFault, fault
+from workflow.rows.row import Row
+from workflow.rows.similar import NearDuplicates
+
+__all__ = ["Expected", "TableChecks"]
+
+_TELLING = frozenset(
+    {
+        "gold",
+        "label",
+        "labels",
+        "verdict",
+        "target",
+        "ground_truth",
+        "groundtruth",
+        "answer_key",
+        "correct",
+        "is_correct",
+    }
+)
+_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`]*`|https?://\S+", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a file should be like. `language` is an ISO 639-1 code; None takes what nine rows in ten are written in."""
+
+    language: str | None = None
+    near: float | None = 0.85
+    languages: bool = True
+
+
+class TableChecks:
+    """Sees the rows of a file one by one; what can only be told at the end comes from `finish`. Holds hashes and numbers, no texts."""
+
+    def __init__(self, file: str, interface: Interface | None, expected: Expected) -> None:
+        self.file, self.interface, self.expected = file, interface, expected
+        self._whole: dict[bytes, str] = {}
+        self._responses: dict[bytes, list[Any]] = {}
+        self._questions: Counter[bytes] = Counter()
+        self._near = NearDuplicates(expected.near) if expected.near else None
+        self._leak = _leak_pattern(interface)
+        self._tongues: list[tuple[int | None, str, str, float]] = []
+        self._long: list[tuple[int, int | None, str]] = []
+        self._telling: set[str] = set()
+        self.rows = 0
+        self.labelled: Counter[str] = Counter()
+        self.labels: dict[str, Counter[str]] = defaultdict(Counter)
+        self.domains: Counter[str] = Counter()
+        self.languages: Counter[str] = Counter()
+
+    def see(self, row: Row) -> Iterator[RowFault]:
+        """Take a row into account; yield what can be said at once."""
+        self.rows += 1
+        place = Place(self.file, row.line)
+        self.domains[row.domain or ""] += 1
+        for name, value in (row.auto_label or {}).items():
+            self.labelled[name] += 1
+            self.labels[name].update(_label_names(value))
+        yield from self._same(row, place)
+        yield from self._leaks(row, place)
+        yield from self._columns(row, place)
+        self._long.append((len(row.response), row.line, row.row_id))
+        self._language(row)
+
+    def _same(self, row: Row, place: Place) -> Iterator[RowFault]:
+        whole = _digest(row.context, row.query, row.response)
+        first = self._whole.setdefault(whole, row.row_id)
+        question = _digest(row.context, row.query)
+        response = _digest(row.response)
+        seen = self._responses.setdefault(response, [0, row.line, row.row_id])
+        seen[0] += bool(row.response.strip())
+        if first != row.row_id:
+            yield fault(
+                "QD.W060",
+                place,
+                f"The row has the same texts as row {first}.",
+                "Leave one out, or people label it twice.",
+                row_id=row.row_id,
+            )
+            return
+        self._questions[question] += 1
+        if self._near is not None and (found := self._near.add(row.row_id, f"{row.query}\n{row.response}")):
+            other, share = found
+            message = f"Query and response are {share:.0%} the same as those of row {other}."
+            yield fault("QD.W061", place, message, "Look whether both are needed.", row_id=row.row_id)
+
+    def _leaks(self, row: Row, place: Place) -> Iterator[RowFault]:
+        if self._leak is None:
+            return
+        for name in ("context", "query", "response"):
+            if found := self._leak.search(getattr(row, name)):
+                message = f"At character {found.start()} the {name} says '{_short(found.group())}'."
+                yield fault("QD.W062", place, message, "Cut it out, or people copy it.", row_id=row.row_id, field=name)
+
+    def _columns(self, row: Row, place: Place) -> Iterator[RowFault]:
+        controls = {control.name for control in self.interface.controls} if self.interface else set()
+        for name in row.extra:
+            if name not in self._telling and (name.lower() in _TELLING or name in controls):
+                self._telling.add(name)
+                hint = "It is kept and shown to nobody; keep it out of the texts too."
+                yield fault("QD.W069", place, f"The column '{name}' looks like the answer.", hint, field=name)
+
+    def _language(self, row: Row) -> None:
+        text = _CODE.sub(" ", row.response)[:800]
+        if not self.expected.languages or sum(map(str.isalpha, text)) < 40:
+            return
+        tongue, sure = _identify(text)
+        self.languages[tongue] += 1
+        self._tongues.append((row.line, row.row_id, tongue, sure))
+
+    # --- at the end
+
+    def finish(self) -> Iterator[RowFault]:
+        """Yield what can only be told from the whole file."""
+        yield from self._odd_languages()
+        yield from self._odd_lengths()
+        yield from self._whole_table()
+        yield from self._auto_labels()
+
+    def _odd_languages(self) -> Iterator[RowFault]:
+        expected = self.expected.language
+        if expected is None:
+            common = self.languages.most_common(1)
+            if not common or common[0][1] < 0.8 * sum(self.languages.values()):
+                return
+            expected = common[0][0]
+        for line, row_id, tongue, sure in self._tongues:
+            if tongue != expected and sure > 0.95:
+                message = f"The response reads as '{tongue}', not '{expected}'."
+                yield fault(
+                    "QD.W063",
+                    Place(self.file, line),
+                    message,
+                    "Make sure that those who label it can read it.",
+                    row_id=row_id,
+                    field="response",
+                )
+
+    def _odd_lengths(self) -> Iterator[RowFault]:
+        if len(self._long) < 8:
+            return
+        lengths = [length for length, _, _ in self._long]
+        middle = statistics.median(lengths)
+        quarters = statistics.quantiles(lengths, n=4)
+        edge = max(8 * middle, middle + 10 * (quarters[2] - quarters[0]), 1000)
+        for length, line, row_id in self._long:
+            if length > edge:
+                message = f"The response has {length:,} characters; half of the rows have at most {middle:,.0f}."
+                yield fault(
+                    "QD.W065",
+                    Place(self.file, line),
+                    message,
+                    "Look whether several answers ran together.",
+                    row_id=row_id,
+                    field="response",
+                )
+
+    def _whole_table(self) -> Iterator[RowFault]:
+        for times, line, row_id in self._responses.values():
+            if times >= max(5, 0.02 * self.rows):
+                message = f"The same response stands in {times} rows."
+                yield fault(
+                    "QD.W066",
+                    Place(self.file, line),
+                    message,
+                    "A fixed refusal, or a copying mistake? Label it once.",
+                    row_id=row_id,
+                    field="response",
+                )
+        unnamed = self.domains.get("", 0)
+        if 0 < unnamed < self.rows:
+            message = f"{unnamed} of {self.rows} rows name no domain."
+            yield fault(
+                "QD.W070",
+                Place(self.file),
+                message,
+                "Without one, an expert is asked only if a reviewer or the router says so.",
+                field="domain",
+            )
+        shared = sum(1 for times in self._questions.values() if times > 1)
+        if shared:
+            message = f"{shared} questions (same context and query) are answered in several rows."
+            yield fault(
+                "QD.W071",
+                Place(self.file),
+                message,
+                "People may remember the first answer; spread such rows.",
+                field="query",
+            )
+
+    def _auto_labels(self) -> Iterator[RowFault]:
+        place = Place(self.file)
+        for control in self.interface.controls if self.interface else ():
+            labelled, seen = self.labelled[control.name], self.labels[control.name]
+            where = f"auto_label.{control.name}"
+            if labelled >= 20 and len(seen) == 1 and control.kind in ("choice", "rating"):
+                message = f"All {labelled} auto-labels are '{next(iter(seen))}'."
+                yield fault(
+                    "QD.W067", place, message, "A constant tells people nothing, and they will follow it.", field=where
+                )
+            elif labelled >= 50 and (never := [label for label in control.labels if label not in seen]):
+                message = f"No auto-label is {', '.join(never)}."
+                yield fault(
+                    "QD.W068", place, message, "Look whether the model that wrote them knows these labels.", field=where
+                )
+
+
+def _digest(*parts: str) -> bytes:
+    text = "\0".join(" ".join(part.split()) for part in parts)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).digest()
+
+
+def _label_names(value: Any) -> list[str]:
+    if isinstance(value, list):
+        return [str(one.get("label")) if isinstance(one, Mapping) else str(one) for one in value]
+    return [str(value)]
+
+
+def _leak_pattern(interface: Interface | None) -> re.Pattern[str] | None:
+    """`verdict: Correct`, `label = ORG`, … for the controls and labels of the interface."""
+    controls = (
+        [control for control in interface.controls if control.kind in ("choice", "choices", "rating")]
+        if interface
+        else []
+    )
+    if not controls:
+        return None
+    names = {
+        "label",
+        "auto-label",
+        "auto_label",
+        "gold label",
+        "verdict",
+        "annotation",
+        *(control.name for control in controls),
+    }
+    labels = {label for control in controls for label in control.labels}
+    ratings = r"|[1-9]\s*(?:/\s*\d+)?" if any(control.kind == "rating" for control in controls) else ""
+    rated = [control.name for control in controls if control.kind == "rating"]
+    patterns = [_says(names, "|".join(sorted(map(re.escape, labels), key=len, reverse=True)))] if labels else []
+    patterns += [_says(rated, ratings.removeprefix("|"))] if rated else []
+    return re.compile("|".join(patterns), re.IGNORECASE)
+
+
+def _says(names: Any, values: str) -> str:
+    alternatives = "|".join(sorted((re.escape(name).replace("_", "[_ ]") for name in names), key=len, reverse=True))
+    return rf"\b(?:{alternatives})\b\W{{0,3}}[:=]\W{{0,3}}(?:{values})\b"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else text[:37] + "…"
+
+
+_identifier: Any = None
+
+
+def _identify(text: str) -> tuple[str, float]:
+    """Language and how sure (py3langid, whose model comes with it); the identifier is loaded once a process."""
+    global _identifier
+    if _identifier is None:
+        from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+        _identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    tongue, sure = _identifier.classify(text)
+    return str(tongue), float(sure)
