@@ -39,10 +39,11 @@ EXPERTS = ["dag", "eva", "fin"]
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
 TOPICS = ("billing", "security", "setup", "pricing")
 ENTITIES = ("ORG", "MONEY", "DATE")
-WORDS = (
+SENTENCE = (
     "the bank of the north reported 12 million in revenue for the quarter and its margin fell by two points while "
     "customers asked how to reset the router and where the invoice could be found"
-).split()
+)
+WORDS = SENTENCE.split()
 
 
 def team() -> str:
@@ -57,7 +58,7 @@ def team() -> str:
 
 def histories(rows: int, seed: int) -> Iterator[dict[str, Any]]:
     """Seeded histories at every point of their way."""
-    draw = random.Random(seed)  # noqa: S311  (a benchmark needs a repeatable stream, not a secret)
+    draw = random.Random(seed)
     for number in range(rows):
         yield history(number, draw)
 

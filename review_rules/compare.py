@@ -38,15 +38,17 @@ def compare(forms: Sequence[Form], field: Field, measure: Measure) -> FieldCompa
     if not field.kind.is_set:
         return FieldComparison(agreed, score, values)
     first = forms[0]
-    second = forms[1] if len(forms) > 1 else {}
-    both = tuple([element for key, element in first.items() if all(key in form for form in forms)])
-    return FieldComparison(agreed, score, values, both, _only(first, forms), _only(second, forms))
+    shared = set(first).intersection(*forms)
+    both = tuple([element for key, element in first.items() if key in shared])
+    if all(len(form) == len(both) for form in forms):
+        return FieldComparison(agreed, score, values, both, (), ())
+    return FieldComparison(agreed, score, values, both, _only(0, forms), _only(1, forms))
 
 
-def _only(own: Form, forms: Sequence[Form]) -> tuple[object, ...]:
-    """The elements that nobody else has."""
-    others = [form for form in forms if form is not own]
-    return tuple([element for key, element in own.items() if not any(key in form for form in others)])
+def _only(own: int, forms: Sequence[Form]) -> tuple[object, ...]:
+    """The elements that no form has but that at place `own`."""
+    others = set().union(*[form for place, form in enumerate(forms) if place != own])
+    return tuple([element for key, element in forms[own].items() if key not in others])
 
 
 def _all_pairs(forms: Sequence[Form], field: Field, measure: Measure) -> tuple[bool, float]:

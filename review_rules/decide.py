@@ -18,7 +18,6 @@ from review_rules.values import (
     ANY_EXPERT,
     DOMAIN_FLAG,
     NEEDS_EXPERT,
-    UNSURE,
     Certificate,
     Decision,
     Field,
@@ -237,7 +236,7 @@ class _Case:
 
     def _counted(self) -> list[Submission]:
         """Every counted submission, passes first."""
-        return [*self.passes, *([] if self.qa is None else [self.qa]), *self.experts]
+        return self.passes + self.experts if self.qa is None else [*self.passes, self.qa, *self.experts]
 
     # Which domain.
 
@@ -260,16 +259,16 @@ class _Case:
             for flag in submission.flags:
                 if flag.startswith(DOMAIN_FLAG):
                     named.add(flag[len(DOMAIN_FLAG) :])
-        return [domain for domain in sorted(self.policy.expert_domains) if domain in named]
+        return [domain for domain in self.policy.expert_domains if domain in named]
 
     def _missed(self) -> list[str]:
         """The effective domains that have too few experts among the people whose submissions count."""
         effective = self._effective()
         if not effective:
             return effective
-        people = [self.people[s.by] for s in self._counted()]
+        expertise = [self.people[submission.by].expertise for submission in self._counted()]
         quorum = self.policy.expert_quorum
-        return [domain for domain in effective if sum([domain in p.expertise for p in people]) < quorum]
+        return [domain for domain in effective if sum([domain in held for held in expertise]) < quorum]
 
     def _expert_wanted(self) -> bool:
         """Whether a `needs_expert` flag of a counted submission is unmet."""
@@ -304,13 +303,12 @@ class _Case:
         measures: dict[str, Measure] = {}
         for name, field in self.history.fields.items():
             measure = self.policy.fields.get(name)
-            path = f"fields.{name}"
             if measure is None:
-                self.found.append(finding("QR.W001", path, field=name))
+                self.found.append(finding("QR.W001", f"fields.{name}", field=name))
             elif field.kind not in measure.agree.kinds:
                 suitable = ", ".join(suitable_measures(field.kind))
                 details = {"field": name, "kind": field.kind, "measure": measure.agree, "suitable": suitable}
-                self.found.append(finding("QR.W002", path, **details))
+                self.found.append(finding("QR.W002", f"fields.{name}", **details))
                 measure = None
             measures[name] = EXACT if measure is None else measure
         return measures
@@ -406,11 +404,10 @@ class _Case:
 
     def _qa_needed(self) -> bool:
         """Whether something about the row asks for QA, whatever the sample."""
-        asking = {UNSURE, NEEDS_EXPERT, *[DOMAIN_FLAG + domain for domain in self.policy.expert_domains]}
         return (
             self.escalated
             or any(not compared.agreed for compared in self.comparison.values())
-            or any(not asking.isdisjoint(submission.flags) for submission in self.passes)
+            or any(not self.policy.asking_flags.isdisjoint(submission.flags) for submission in self.passes)
             or bool(self._missed())
         )
 
@@ -509,7 +506,7 @@ def in_order(submissions: Sequence[Submission]) -> list[Submission]:
     if len(submissions) < 2:
         return list(submissions)
     ordered = sorted(submissions, key=_moment)
-    if any(_moment(one) == _moment(other) for one, other in pairwise(ordered)):
+    if any(one.at == other.at and one.by == other.by for one, other in pairwise(ordered)):
         ordered.sort(key=lambda submission: (*_moment(submission), json_text(submission.raw)))
     return ordered
 

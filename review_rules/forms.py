@@ -25,17 +25,19 @@ class WrongType(Exception):
     """A value is not of its field's kind."""
 
 
-def to_form(value: Json, field: Field, path: str, notes: list[Finding]) -> Form:
+def to_form(value: Json, field: Field, notes: list[Finding]) -> Form:
     """The form of a present (not null) value; findings about left-out elements are appended to `notes`.
+
+    The path of such a finding starts with the field's name.
 
     Raises:
         WrongType: the value is not of the field's kind.
 
     >>> from review_rules.values import Field, Kind
-    >>> to_form(["b", "a", "b"], Field("topics", Kind.CHOICES), "values.topics", [])
+    >>> to_form(["b", "a", "b"], Field("topics", Kind.CHOICES), [])
     {'b': 'b', 'a': 'a'}
     """
-    return _PARSERS[field.kind](value, field, path, notes)
+    return _PARSERS[field.kind](value, field, notes)
 
 
 def is_number(value: Json) -> bool:
@@ -71,32 +73,32 @@ def normal_text(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-def _choice(value: Json, field: Field, path: str, notes: list[Finding]) -> Form:
+def _choice(value: Json, field: Field, notes: list[Finding]) -> Form:
     if not isinstance(value, str):
         raise WrongType
     return value
 
 
-def _number(value: Json, field: Field, path: str, notes: list[Finding]) -> Form:
+def _number(value: Json, field: Field, notes: list[Finding]) -> Form:
     if not is_number(value):
         raise WrongType
     low, high = field.low, field.high
     if (low is not None and value < low) or (high is not None and value > high):
         shown = ("" if low is None else low, "" if high is None else high)
-        notes.append(finding("QR.W011", path, field=field.name, low=shown[0], high=shown[1]))
+        notes.append(finding("QR.W011", field.name, field=field.name, low=shown[0], high=shown[1]))
     return value
 
 
-def _choices(value: Json, field: Field, path: str, notes: list[Finding]) -> Form:
+def _choices(value: Json, field: Field, notes: list[Finding]) -> Form:
     if not isinstance(value, list):
         raise WrongType
     for label in value:
         if not isinstance(label, str):
             raise WrongType
-    return dict(zip(value, value, strict=True))
+    return {label: label for label in value}
 
 
-def _spans(value: Json, field: Field, path: str, notes: list[Finding]) -> Form:
+def _spans(value: Json, field: Field, notes: list[Finding]) -> Form:
     if not isinstance(value, list):
         raise WrongType
     text = field.text
@@ -109,13 +111,15 @@ def _spans(value: Json, field: Field, path: str, notes: list[Finding]) -> Form:
             start, end = _whole(start), _whole(end)
         if not isinstance(label, str) or not (carried is None or isinstance(carried, str)):
             raise WrongType
-        if start < 0 or start >= end or (text is not None and (end > len(text) or _differs(carried, text[start:end]))):
-            notes.append(_span_note(start, end, field, f"{path}[{number}]"))
+        if not 0 <= start < end or (text is not None and (end > len(text) or _differs(carried, text[start:end]))):
+            notes.append(_span_note(start, end, field, f"{field.name}[{number}]"))
             continue
         element = {"start": start, "end": end, "label": label}
         if carried is not None:
             element["text"] = carried
-        form.setdefault((start, end, label), element)
+        key = (start, end, label)
+        if key not in form:
+            form[key] = element
     return form
 
 
@@ -148,7 +152,7 @@ def _short(number: float) -> str:
     return str(number)
 
 
-def _segments(value: Json, field: Field, path: str, notes: list[Finding]) -> Form:
+def _segments(value: Json, field: Field, notes: list[Finding]) -> Form:
     if not isinstance(value, list):
         raise WrongType
     form: dict[Key, Json] = {}
@@ -158,14 +162,16 @@ def _segments(value: Json, field: Field, path: str, notes: list[Finding]) -> For
         if not is_number(start) or not is_number(end):
             raise WrongType
         if start >= end:
-            found = finding("QR.W004", f"{path}[{number}]", field=field.name, start=_short(start), end=_short(end))
+            found = finding(
+                "QR.W004", f"{field.name}[{number}]", field=field.name, start=_short(start), end=_short(end)
+            )
             notes.append(found)
             continue
         form.setdefault((start, end, label), {"start": start, "end": end, "label": label})
     return form
 
 
-def _boxes(value: Json, field: Field, path: str, notes: list[Finding]) -> Form:
+def _boxes(value: Json, field: Field, notes: list[Finding]) -> Form:
     if not isinstance(value, list):
         raise WrongType
     form: dict[Key, Json] = {}
@@ -175,7 +181,7 @@ def _boxes(value: Json, field: Field, path: str, notes: list[Finding]) -> Form:
         if not all(map(is_number, sides)):
             raise WrongType
         if width <= 0 or height <= 0:
-            notes.append(finding("QR.W010", f"{path}[{number}]", field=field.name))
+            notes.append(finding("QR.W010", f"{field.name}[{number}]", field=field.name))
             continue
         element = {"x": x, "y": y, "width": width, "height": height, "label": label}
         form.setdefault((x, y, width, height, label), element)
@@ -191,7 +197,7 @@ def _label(raw: Json) -> str:
     return label
 
 
-_PARSERS: dict[Kind, Callable[[Json, Field, str, list[Finding]], Form]] = {
+_PARSERS: dict[Kind, Callable[[Json, Field, list[Finding]], Form]] = {
     Kind.CHOICE: _choice,
     Kind.CHOICES: _choices,
     Kind.SPANS: _spans,

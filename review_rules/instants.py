@@ -32,11 +32,12 @@ def parse_instant(text: str) -> Instant | None:
     >>> parse_instant("2026-01-05T10:00:00") is None
     True
     """
-    if _PLAIN.fullmatch(text):
+    if ("." not in text and text[10:11] == "T") or _PLAIN.fullmatch(text):
         try:
-            return _since_epoch(datetime.fromisoformat(text) - _EPOCH)
+            moment = datetime.fromisoformat(text)
         except ValueError:  # an hour 24, a second 60, an offset of a day: the long way knows some of them
-            pass
+            return _parse_any(text)
+        return None if moment.tzinfo is None else _since_epoch(moment - _EPOCH)
     return _parse_any(text)
 
 

@@ -6,13 +6,16 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import TypeVar
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from review_rules.faults import Fault, FaultsError
+from review_rules.values import Name
 
+Word = TypeVar("Word", bound=Name)
 _TAG = "tag:yaml.org,2002:"
 
 
@@ -114,17 +117,16 @@ class Located:
             return None
         return text
 
-    def one_of(self, allowed: Iterable[str], what: str) -> str | None:
+    def one_of(self, words: type[Word], what: str) -> Word | None:
         """One of some words, or None and a fault."""
-        words = tuple(allowed)
+        members = {str(member): member for member in words}
         if not isinstance(self.node, ScalarNode):
-            self.fault(f"this should be a {what}, but is {self._shape()}", f"Use one of {', '.join(words)}.")
+            self.fault(f"this should be a {what}, but is {self._shape()}", f"Use one of {', '.join(members)}.")
             return None
         word = str(self.node.value)
-        if word not in words:
-            self.fault(f"unknown {what} `{word}`", did_you_mean(word, words))
-            return None
-        return word
+        if word not in members:
+            self.fault(f"unknown {what} `{word}`", did_you_mean(word, members))
+        return members.get(word)
 
     def number(self, low: float, high: float = math.inf) -> float | None:
         """A finite number in low..high, or None and a fault."""

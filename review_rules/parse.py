@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from review_rules.findings import Finding, finding
@@ -25,7 +26,6 @@ from review_rules.values import (
 
 _KINDS = {kind.value: kind for kind in Kind}
 _WORDS = {word.value: word for word in Word}
-_NEVER = Instant(0)
 
 
 class HistoryError(ValueError):
@@ -98,6 +98,12 @@ def _field(name: str, kind: Kind, spec: Mapping[str, Json], findings: list[Findi
         return Field(name, kind, text)
     if kind is Kind.RATING or kind is Kind.NUMBER:
         return Field(name, kind, None, *(_bound(name, side, spec, findings) for side in ("min", "max")))
+    return _plain_field(name, kind)
+
+
+@lru_cache(maxsize=1024)
+def _plain_field(name: str, kind: Kind) -> Field:
+    """The field of a kind that has no settings: the same in every row of a campaign."""
     return Field(name, kind)
 
 
@@ -119,17 +125,23 @@ def _auto(raw: Json, fields: Mapping[str, Field], findings: list[Finding]) -> di
         findings.append(finding("QR.W008", "auto_label", part="auto_label", expected="an object"))
         return {}
     forms: dict[str, Form] = {}
+    notes: list[Finding] = []
     for name, value in raw.items():
         field = fields.get(name)
         if field is None or value is None:
             continue
-        path = f"auto_label.{name}"
         try:
-            forms[name] = to_form(value, field, path, findings)
+            forms[name] = to_form(value, field, notes)
         except WrongType:
-            expected = EXPECTED[field.kind]
-            findings.append(finding("QR.W009", path, field=name, kind=field.kind.value, expected=expected))
+            details = {"field": name, "kind": field.kind, "expected": EXPECTED[field.kind]}
+            findings.append(finding("QR.W009", f"auto_label.{name}", **details))
+    findings += _at("auto_label", notes)
     return forms
+
+
+def _at(path: str, notes: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Notes about parts of values, each with its full path."""
+    return tuple([replace(note, path=f"{path}.{note.path}") for note in notes])
 
 
 def _submissions(
@@ -153,49 +165,42 @@ class _Part:
 
 
 def _submission(raw: Json, index: int, stage: Stage, fields: Mapping[str, Field]) -> Submission:
-    path = f"{stage.key}[{index}]"
     if not isinstance(raw, dict):
-        return _refused(index, raw, finding("QR.W020", path, part="it", expected="an object"))
-    notes: list[Finding] = []
+        return _refused(raw, index, stage, "QR.W020", part="it", expected="an object")
     by, at, reason, flags = raw.get("by"), raw.get("at"), raw.get("reason"), raw.get("flags")
-    word, lead_time = raw.get("decision") if stage is not Stage.PASS else None, raw.get("lead_time")
-    wrong = _wrong_part(by, at, reason, flags, word, lead_time)
+    word, lead_time = None if stage is Stage.PASS else raw.get("decision"), raw.get("lead_time")
     forms: dict[str, Form] = {}
-    if wrong is None:
-        wrong = _read_values(raw.get("values"), fields, path, forms, notes)
-    fault: Finding | None = None
-    instant: Instant | None = None
+    notes: list[Finding] = []
+    wrong = _wrong_part(by, at, reason, flags, word, lead_time) or _read_values(raw.get("values"), fields, forms, notes)
     if wrong is not None:
-        fault = finding("QR.W020", path, part=wrong.name, expected=wrong.expected)
-    elif not by:
-        fault = finding("QR.W021", path)
-    else:
-        instant = parse_instant(at) if at else None
-        if instant is None:
-            fault = finding("QR.W022", path)
-        elif stage is not Stage.PASS and word not in _WORDS:
-            fault = finding("QR.W031", path)
-    if fault is not None:
-        return _refused(index, raw, fault)
+        return _refused(raw, index, stage, "QR.W020", part=wrong.name, expected=wrong.expected)
+    if not by:
+        return _refused(raw, index, stage, "QR.W021")
+    instant = parse_instant(at) if at else None
+    if at is None or instant is None:
+        return _refused(raw, index, stage, "QR.W022")
+    if stage is not Stage.PASS and word not in _WORDS:
+        return _refused(raw, index, stage, "QR.W031")
     return Submission(
         index,
-        by,
-        instant if instant is not None else _NEVER,
+        PersonId(by),
+        instant,
         at,
         forms,
         tuple(flags) if flags else (),
         reason or "",
-        _WORDS.get(word) if word else None,
+        _WORDS[word] if word else None,
         lead_time,
         raw,
         None,
-        tuple(notes),
+        _at(f"{stage.key}[{index}].values", notes) if notes else (),
     )
 
 
-def _refused(index: int, raw: Json, fault: Finding) -> Submission:
+def _refused(raw: Json, index: int, stage: Stage, rule_id: str, **details: object) -> Submission:
     """A submission of which nothing but its fault is ever looked at."""
-    return Submission(index, PersonId(""), _NEVER, "", {}, (), "", None, None, raw, fault)
+    fault = finding(rule_id, f"{stage.key}[{index}]", **details)
+    return Submission(index, PersonId(""), Instant(0), "", {}, (), "", None, None, raw, fault)
 
 
 def _wrong_part(by: Json, at: Json, reason: Json, flags: Json, word: Json, lead_time: Json) -> _Part | None:
@@ -212,9 +217,7 @@ def _wrong_part(by: Json, at: Json, reason: Json, flags: Json, word: Json, lead_
     return None
 
 
-def _read_values(
-    raw: Json, fields: Mapping[str, Field], path: str, forms: dict[str, Form], notes: list[Finding]
-) -> _Part | None:
+def _read_values(raw: Json, fields: Mapping[str, Field], forms: dict[str, Form], notes: list[Finding]) -> _Part | None:
     """Fill `forms` with the present values of known fields; the first of a wrong type is returned."""
     if raw is None:
         return None
@@ -225,7 +228,7 @@ def _read_values(
         if field is None or value is None:
             continue
         try:
-            forms[name] = to_form(value, field, f"{path}.values.{name}", notes)
+            forms[name] = to_form(value, field, notes)
         except WrongType:
             return _Part(f"the value of {name}", EXPECTED[field.kind])
     return None

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from hashlib import sha256
 from types import MappingProxyType
 
@@ -13,10 +12,10 @@ from review_rules.expressions import VARIABLES, mistakes
 from review_rules.faults import FaultsError
 from review_rules.located import Located, did_you_mean, read_yaml
 from review_rules.sampling import in_share
-from review_rules.values import GENERAL, Json, Kind
+from review_rules.values import DOMAIN_FLAG, GENERAL, NEEDS_EXPERT, UNSURE, Json, Kind, Name
 
 
-class QaWhen(StrEnum):
+class QaWhen(Name):
     """Which rows get QA."""
 
     ALL = "all"
@@ -24,54 +23,38 @@ class QaWhen(StrEnum):
     SAMPLE = "sample"
 
 
-class ProposalFrom(StrEnum):
+class ProposalFrom(Name):
     """What a proposal may rest on."""
 
     PASSES = "passes"
     PASSES_AUTO = "passes+auto"
 
 
-class Agree(StrEnum):
-    """How the answers of one field are compared."""
+class Agree(Name):
+    """How the answers of one field are compared: the kinds it suits, and the settings it has beside `agree`.
 
-    EXACT = "exact"
-    JACCARD = "jaccard"
-    SPAN_F1 = "span_f1"
-    TOLERANCE = "tolerance"
-    IOU_F1 = "iou_f1"
+    >>> Agree.JACCARD.settings, sorted(Agree.TOLERANCE.kinds)
+    (('threshold',), [<Kind.NUMBER: 'number'>, <Kind.RATING: 'rating'>])
+    """
 
-    @property
-    def kinds(self) -> frozenset[Kind]:
-        """The kinds of fields it suits.
+    kinds: frozenset[Kind]
+    settings: tuple[str, ...]
 
-        >>> sorted(Agree.TOLERANCE.kinds)
-        [<Kind.NUMBER: 'number'>, <Kind.RATING: 'rating'>]
-        """
-        return _SUITS[self]
+    def __new__(cls, word: str, kinds: Iterable[Kind], *settings: str) -> Agree:
+        agree = str.__new__(cls, word)
+        agree._value_ = word
+        agree.kinds = frozenset(kinds)
+        agree.settings = settings
+        return agree
 
-    @property
-    def settings(self) -> tuple[str, ...]:
-        """The settings it has beside `agree`."""
-        return _SETTINGS[self]
-
-
-_SUITS = {
-    Agree.EXACT: frozenset(Kind),
-    Agree.JACCARD: frozenset({Kind.CHOICES, Kind.SPANS, Kind.BOXES, Kind.SEGMENTS}),
-    Agree.SPAN_F1: frozenset({Kind.SPANS, Kind.SEGMENTS}),
-    Agree.TOLERANCE: frozenset({Kind.RATING, Kind.NUMBER}),
-    Agree.IOU_F1: frozenset({Kind.SPANS, Kind.BOXES, Kind.SEGMENTS}),
-}
-_SETTINGS = {
-    Agree.EXACT: (),
-    Agree.JACCARD: ("threshold",),
-    Agree.SPAN_F1: ("match", "threshold"),
-    Agree.TOLERANCE: ("tolerance",),
-    Agree.IOU_F1: ("iou", "threshold"),
-}
+    EXACT = "exact", Kind
+    JACCARD = "jaccard", (Kind.CHOICES, Kind.SPANS, Kind.BOXES, Kind.SEGMENTS), "threshold"
+    SPAN_F1 = "span_f1", (Kind.SPANS, Kind.SEGMENTS), "match", "threshold"
+    TOLERANCE = "tolerance", (Kind.RATING, Kind.NUMBER), "tolerance"
+    IOU_F1 = "iou_f1", (Kind.SPANS, Kind.BOXES, Kind.SEGMENTS), "iou", "threshold"
 
 
-class Match(StrEnum):
+class Match(Name):
     """Which spans match: equal ones, or overlapping ones in part."""
 
     STRICT = "strict"
@@ -138,7 +121,11 @@ class Targets:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A policy, every value present; `hash` names its content, however the file was written."""
+    """A policy, every value present.
+
+    `hash` names its content, however the file was written; `known_domains` are `general` and the expert domains;
+    `asking_flags` are the flags of a pass that ask for QA.
+    """
 
     passes: int = 2
     qa: Qa = Qa()
@@ -151,15 +138,16 @@ class Policy:
     targets: Targets = Targets()
     version: int = 1
     hash: str = field(init=False)
+    known_domains: frozenset[str] = field(init=False, repr=False)
+    asking_flags: frozenset[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "expert_domains", tuple(sorted(self.expert_domains)))
+        object.__setattr__(self, "known_domains", frozenset({GENERAL, *self.expert_domains}))
+        flags = frozenset({UNSURE, NEEDS_EXPERT, *(DOMAIN_FLAG + domain for domain in self.expert_domains)})
+        object.__setattr__(self, "asking_flags", flags)
         text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
         object.__setattr__(self, "hash", "sha256:" + sha256(text.encode()).hexdigest())
-
-    @property
-    def known_domains(self) -> tuple[str, ...]:
-        """`general` and the expert domains."""
-        return (GENERAL, *self.expert_domains)
 
     def to_json(self) -> dict[str, Json]:
         """The normalised content: every default filled in, sets sorted, numbers as they compare."""
@@ -168,7 +156,7 @@ class Policy:
             "version": self.version,
             "passes": self.passes,
             "qa": {"when": self.qa.when.value} | ({"share": self.qa.share} if self.qa.when is QaWhen.SAMPLE else {}),
-            "expert_domains": sorted(self.expert_domains),
+            "expert_domains": list(self.expert_domains),
             "expert_quorum": self.expert_quorum,
             "escalate_when": list(self.escalate_when),
             "proposal": self.proposal.value,
@@ -227,11 +215,11 @@ def _qa(place: Located) -> Qa:
     keys = place.known(("when", "share"), required=("when",))
     word = keys["when"].one_of(QaWhen, "time for QA") if "when" in keys else None
     share = keys["share"].number(0, 1) if "share" in keys else None
-    if word == QaWhen.SAMPLE and "share" not in keys:
+    if word is QaWhen.SAMPLE and "share" not in keys:
         place.fault("`when: sample` needs a share", "Add `share: 0.1` to look at a tenth of the rows.")
     if word in (QaWhen.ALL, QaWhen.CONFLICT) and "share" in keys:
         keys["share"].fault(f"`share` has no meaning with `when: {word}`", "Remove it, or write `when: sample`.")
-    return Qa(QaWhen(word or "all"), float(share or 0))
+    return Qa(word or QaWhen.ALL, float(share or 0))
 
 
 def _expert_domains(place: Located) -> tuple[str, ...]:
@@ -244,7 +232,7 @@ def _expert_domains(place: Located) -> tuple[str, ...]:
             item.fault(f"the domain `{domain}` stands here twice", "Remove one.")
         elif domain is not None:
             domains.append(domain)
-    return tuple(sorted(domains))
+    return tuple(domains)
 
 
 def _escalate_when(place: Located) -> tuple[str, ...]:
@@ -267,7 +255,7 @@ def _fields(place: Located) -> Mapping[str, Measure]:
 
 def _measure(place: Located) -> Measure:
     keys = place.known(("agree", "kind", "match", "threshold", "iou", "tolerance"), required=("agree",))
-    word = keys["agree"].one_of(Agree, "measure") if "agree" in keys else None
+    agree = keys["agree"].one_of(Agree, "measure") if "agree" in keys else None
     kind = keys["kind"].one_of(Kind, "kind") if "kind" in keys else None
     match = keys["match"].one_of(Match, "match") if "match" in keys else None
     numbers = {
@@ -275,17 +263,16 @@ def _measure(place: Located) -> Measure:
         for name, high in (("threshold", 1.0), ("iou", 1.0), ("tolerance", float("inf")))
         if name in keys and (value := keys[name].number(0, high)) is not None
     }
-    if word is None:
+    if agree is None:
         return EXACT
-    agree = Agree(word)
     for name in ("match", "threshold", "iou", "tolerance"):
         if name in keys and name not in agree.settings:
             has = " and ".join(f"`{setting}`" for setting in agree.settings) or "no settings"
-            keys[name].fault(f"the measure {word} has no `{name}`", f"Remove it; {word} has {has}.")
-    if kind is not None and Kind(kind) not in agree.kinds:
-        suitable = ", ".join(suitable_measures(Kind(kind)))
-        keys["agree"].fault(f"the measure {word} does not suit the kind {kind}", f"Use one of {suitable}.")
-    return Measure(agree, Match(match or "strict"), kind=Kind(kind) if kind else None, **numbers)
+            keys[name].fault(f"the measure {agree} has no `{name}`", f"Remove it; {agree} has {has}.")
+    if kind is not None and kind not in agree.kinds:
+        suitable = ", ".join(suitable_measures(kind))
+        keys["agree"].fault(f"the measure {agree} does not suit the kind {kind}", f"Use one of {suitable}.")
+    return Measure(agree, match or Match.STRICT, kind=kind, **numbers)
 
 
 def suitable_measures(kind: Kind) -> list[str]:
@@ -316,7 +303,7 @@ _READERS: dict[str, Json] = {
     "expert_domains": _expert_domains,
     "expert_quorum": lambda place: place.whole(1) or 1,
     "escalate_when": _escalate_when,
-    "proposal": lambda place: ProposalFrom(place.one_of(ProposalFrom, "proposal") or "passes"),
+    "proposal": lambda place: place.one_of(ProposalFrom, "proposal") or ProposalFrom.PASSES,
     "fields": _fields,
     "prelabel": _prelabel,
     "targets": _targets,

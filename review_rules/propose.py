@@ -35,7 +35,8 @@ def propose(
         return None if shared is None else (shared, Origin.MAJORITY)
     if not field.kind.is_set:
         return None
-    everywhere = {key: element for key, element in forms[0].items() if all(key in form for form in forms)}
+    shared = set(forms[0]).intersection(*forms)
+    everywhere = {key: element for key, element in forms[0].items() if key in shared}
     return (everywhere, Origin.PASSES) if everywhere else None
 
 

@@ -138,14 +138,14 @@ class _Reader:
             domains.add(domain)
             if known is not None and domain not in known:
                 message = f"the policy does not know the domain `{domain}`"
-                hint = did_you_mean(domain, known) + " It may be meant for another campaign."
+                hint = did_you_mean(domain, sorted(known)) + " It may be meant for another campaign."
                 self.warnings.append(Fault(item.file, item.line, item.column, item.path, message, hint))
         return frozenset(domains)
 
 
 def _roles(place: Located) -> frozenset[Role]:
     words = (item.one_of(Role, "role") for item in place.items())
-    return frozenset(Role(word) for word in words if word is not None)
+    return frozenset(word for word in words if word is not None)
 
 
 def _left(place: Located) -> Instant | None:
