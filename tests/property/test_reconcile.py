@@ -1,0 +1,274 @@
+"""Laws of reconcile, on a server in memory: random work, broken rules, crashes between any two writes, runs at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ls_config.compose import compose_review
+from ls_config.loader import parse_all
+from ls_config.results import to_result
+from review_rules import Stage, State, load_policy, load_team
+from tests.fakes.label_studio import FakeLabelStudio, Killed
+from workflow.campaign import STAGES, Campaign, interface_of
+from workflow.importing import import_rows
+from workflow.port import Task
+from workflow.reconcile import Plan, carry_out, decide_rows, plan_row, reconcile
+from workflow.rows import Row
+from workflow.setup import CampaignSpec, setup_campaign
+from workflow.snapshot import Snapshot
+
+XML = """<View><Text name="response" value="$response"/>
+<Choices name="verdict" toName="response"><Choice value="A"/><Choice value="B"/></Choices>
+<Choices name="flags" toName="response" choice="multiple"><Choice value="unsure"/><Choice value="needs_expert"/></Choices>
+</View>"""
+POLICY = load_policy("version: 1\nexpert_domains: [technical]\nfields: {verdict: {agree: exact}}\n")
+PEOPLE = {
+    "ana": "[annotator]",
+    "ben": "[annotator]",
+    "chi": "[annotator, qa]",
+    "dag": "[expert, qa], expertise: [technical]",
+    "eve": "[annotator, expert], expertise: [technical]",
+}
+TEAM = load_team(
+    "people:\n" + "".join(f"  - {{id: {one}, email: {one}@x.test, roles: {rest}}}\n" for one, rest in PEOPLE.items())
+)
+EMAILS = [f"{one}@x.test" for one in PEOPLE] + ["stranger@x.test"]
+USERS = range(1, len(EMAILS) + 1)
+INTERFACE = interface_of(XML, "mini")
+CONTROLS = parse_all(compose_review(XML, "qa"))
+ROWS = [
+    Row(row_id="r1", context="", query="q", response="a"),
+    Row(row_id="r2", context="", query="q", response="b", domain="technical", auto_label={"verdict": "A"}),
+]
+
+
+@dataclass
+class World:
+    """A campaign on a fake server, and what people handed in and did not take back."""
+
+    server: FakeLabelStudio
+    campaign: Campaign
+    submitted: set[int] = field(default_factory=set)
+
+
+def new_world() -> World:
+    """Two rows in the Pass project, nothing done."""
+    server = FakeLabelStudio(EMAILS)
+    spec = CampaignSpec(name="c", interface=INTERFACE, policy=POLICY, team=TEAM)
+    campaign = setup_campaign(server, spec).campaign
+    assert campaign is not None
+    import_rows(server, campaign, ROWS)
+    return World(server, campaign)
+
+
+FORMS = st.fixed_dictionaries(
+    {"verdict": st.sampled_from(["A", "B"])},
+    optional={
+        "decision": st.sampled_from(["accept", "correct", "escalate", "discard"]),
+        "decision_reason": st.just("because"),
+        "flags": st.sampled_from([["unsure"], ["needs_expert"]]),
+    },
+)
+EVENTS = st.one_of(
+    st.tuples(st.just("work"), st.sampled_from(STAGES), st.sampled_from(USERS), FORMS),
+    st.tuples(st.just("intrude"), st.integers(0, 20), st.sampled_from(USERS), FORMS),
+    st.tuples(st.just("skip"), st.sampled_from(STAGES), st.sampled_from(USERS)),
+    st.tuples(st.just("edit"), st.integers(0, 20), st.sampled_from([0, 0, 0, *USERS]), FORMS),
+    st.tuples(st.just("remove"), st.integers(0, 20)),
+    st.tuples(st.just("delete task"), st.integers(0, 20)),
+    st.tuples(st.just("sync"), st.one_of(st.none(), st.integers(0, 3))),
+    st.tuples(st.just("two syncs")),
+)
+HISTORIES = st.lists(EVENTS, max_size=25)
+
+
+
+
+def all_tasks(world: World) -> list[Task]:
+    """Every task of the campaign, by id."""
+    found = [task for stage in STAGES for task in world.server.tasks(world.campaign.project(stage))]
+    return sorted(found, key=lambda task: task.id)
+
+
+def happen(world: World, event: tuple[Any, ...]) -> None:
+    """Let one thing happen."""
+    server, campaign = world.server, world.campaign
+    answered = [(task, one) for task in all_tasks(world) for one in task.submitted]
+    match event:
+        case ("work", stage, user, form):
+            for task in server.open_tasks(campaign.project(stage), user)[:1]:
+                world.submitted.add(server.submit(task.id, user, to_result(form, CONTROLS, task.data)))
+        case ("intrude", index, user, form):
+            tasks = all_tasks(world)
+            if tasks:
+                task = tasks[index % len(tasks)]
+                world.submitted.add(server.submit(task.id, user, to_result(form, CONTROLS, task.data)))
+        case ("skip", stage, user):
+            for task in server.open_tasks(campaign.project(stage), user)[:1]:
+                server.submit(task.id, user, [], cancelled=True)
+        case ("edit", index, user, form) if answered:
+            task, one = answered[index % len(answered)]
+            server.edit(task.id, one.id, user or (one.by or 0), to_result(form, CONTROLS, task.data))
+        case ("remove", index) if answered:
+            task, one = answered[index % len(answered)]
+            server.remove(task.id, one.id)
+            world.submitted.discard(one.id)
+        case ("delete task", index):
+            reviews = [task for task in all_tasks(world) if task.project != campaign.project(Stage.PASS)]
+            if reviews:
+                gone = reviews[index % len(reviews)]
+                world.submitted -= {one.id for one in gone.submitted}
+                server.delete_task(gone.id)
+        case ("sync", dies_after):
+            sync(world, dies_after)
+        case ("two syncs",):
+            two_syncs(world)
+
+
+def sync(world: World, dies_after: int | None = None) -> dict[str, int]:
+    """One run; dies before the write after so many."""
+    server = world.server
+    server.dies_at = None if dies_after is None else server.writes + dies_after
+    try:
+        return reconcile(server, world.campaign).changes
+    except Killed:
+        return {"killed": 1}
+    finally:
+        server.dies_at = None
+
+
+def two_syncs(world: World) -> None:
+    """Two runs that both read before either writes."""
+    plans = []
+    for _ in range(2):
+        plan, held = Plan(), Snapshot.read(world.server, world.campaign)
+        for row in decide_rows(world.campaign, held, held.row_ids, plan):
+            plan_row(world.campaign, row, plan)
+        plans.append(plan)
+    for plan in plans:
+        plan.queue = [one for one in plan.queue if any(task.id == one[0] for task in all_tasks(world))]
+        carry_out(world.server, world.campaign, plan)
+
+
+def picture(world: World) -> Counter[str]:
+    """What the server holds, without the ids of tasks and predictions and without times of tasks."""
+    return Counter(
+        repr(
+            (
+                task.project, sorted(task.data.items()), task.meta, task.overlap, task.is_labeled,
+                [one.id for one in task.annotations], [(one.model_version, one.result) for one in task.predictions],
+            )
+        )
+        for task in all_tasks(world)
+    )  # fmt: skip
+
+
+def run(history: list[tuple[Any, ...]]) -> World:
+    """A world in which all this happened."""
+    world = new_world()
+    for event in history:
+        happen(world, event)
+    return world
+
+
+LAWS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@LAWS
+@given(HISTORIES)
+def test_a_second_run_changes_nothing(history: list[tuple[Any, ...]]) -> None:
+    """Whatever happened before, one run brings the server in line, and the next finds nothing to do."""
+    world = run(history)
+    sync(world)
+    before = world.server.writes
+    assert sync(world) == {}
+    assert world.server.writes == before
+
+
+@LAWS
+@given(HISTORIES)
+def test_no_submission_is_ever_lost(history: list[tuple[Any, ...]]) -> None:
+    """What people handed in and did not delete themselves is on the server, and in the records, each once."""
+    world = run(history)
+    sync(world)
+    held = [one.id for task in all_tasks(world) for one in task.submitted]
+    assert sorted(held) == sorted(world.submitted)
+    snapshot = Snapshot.read(world.server, world.campaign)
+    rows = list(decide_rows(world.campaign, snapshot, snapshot.row_ids))
+    recorded = [source.annotation for row in rows for some in row.record.sources.values() for source in some]
+    assert set(recorded) == world.submitted
+
+
+@LAWS
+@given(HISTORIES)
+def test_exactly_what_is_due_is_open(history: list[tuple[Any, ...]]) -> None:
+    """A row has one open task, in the stage that it waits for and asking for as many people as it lacks; else none."""
+    world = run(history)
+    sync(world)
+    snapshot = Snapshot.read(world.server, world.campaign)
+    for row in decide_rows(world.campaign, snapshot, snapshot.row_ids):
+        open_tasks = [(stage, task) for stage, tasks in row.tasks.items() for task in tasks if not task.is_labeled]
+        stages = [stage for stage, _ in open_tasks]
+        match row.decision.state:
+            case State.AWAITING_PASSES:
+                assert stages == [Stage.PASS]
+                lacking = POLICY.passes - len(row.decision.counted.get(Stage.PASS, ()))
+                assert open_tasks[0][1].overlap - len(open_tasks[0][1].annotators) == lacking
+            case State.AWAITING_QA:
+                assert stages == [Stage.QA]
+            case State.AWAITING_EXPERT:
+                assert stages == [Stage.EXPERT]
+            case State.FINAL | State.DISCARDED:
+                assert stages == []
+            case State.BLOCKED:
+                assert set(stages) <= {Stage.PASS}
+
+
+@LAWS
+@given(HISTORIES)
+def test_a_run_that_died_anywhere_is_repaired_by_the_next(history: list[tuple[Any, ...]]) -> None:
+    """Killed before any of its writes and run again, the server ends up as if nothing had happened to the run."""
+    world = run(history)
+    undisturbed = replace(world, server=world.server.copy())
+    sync(undisturbed)
+    wanted = picture(undisturbed)
+    for dies_after in range(undisturbed.server.writes - world.server.writes):
+        disturbed = replace(world, server=world.server.copy())
+        assert sync(disturbed, dies_after) == {"killed": 1}
+        sync(disturbed)
+        assert picture(disturbed) == wanted
+
+
+@LAWS
+@given(HISTORIES)
+def test_two_runs_at_once_end_like_one(history: list[tuple[Any, ...]]) -> None:
+    """Two runs that both read before either wrote leave nothing doubled once a third has run."""
+    world = run(history)
+    undisturbed = replace(world, server=world.server.copy())
+    sync(undisturbed)
+    two_syncs(world)
+    sync(world)
+    assert picture(world) == picture(undisturbed)
+
+
+@LAWS
+@given(HISTORIES)
+def test_a_watcher_that_reads_only_changes_decides_the_same(history: list[tuple[Any, ...]]) -> None:
+    """Refreshing a snapshot by what changed finds the same work as reading everything, unless a task was deleted."""
+    kept = [event for event in history if event[0] != "delete task"]
+    world = new_world()
+    snapshot = Snapshot.read(world.server, world.campaign)
+    for event in kept:
+        if event[0] not in ("sync", "two syncs"):
+            happen(world, event)
+            continue
+        touched = snapshot.refresh(world.server)
+        reconcile(world.server, world.campaign, sorted(touched), snapshot=snapshot)
+    touched = snapshot.refresh(world.server)
+    reconcile(world.server, world.campaign, sorted(touched), snapshot=snapshot)
+    assert sync(world) == {}
