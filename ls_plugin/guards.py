@@ -26,8 +26,8 @@ from django.db.models.signals import post_migrate, pre_migrate
 
 _NEW_SLOT = """
 INSERT INTO ls_plugin_slot
-  (task_id, project_id, stage, row_id, domain, wants_expert, requires, capacity, taken, open, sealed, dirty)
-SELECT n.id, n.project_id, p.stage, n.row_id, n.domain, {wants}, '', p.capacity, 0, {open}, {false}, {dirty}
+  (task_id, project_id, stage, row_id, domain, wants_expert, has_expert, requires, capacity, taken, open, sealed, state, dirty)
+SELECT n.id, n.project_id, p.stage, n.row_id, n.domain, {wants}, {false}, '', p.capacity, 0, {open}, {false}, '', {dirty}
 FROM (SELECT {id} AS id, {project} AS project_id, {row_id} AS row_id, {domain} AS domain {source}) n
 JOIN ls_plugin_campaignproject p ON p.project_id = n.project_id
 """

@@ -2,9 +2,217 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from django.db import transaction
+from rest_framework.response import Response
+
+from ls_plugin import record
+from ls_plugin.models import Slot
+
 
 def install() -> None:
     """Hook the plugin into the server; called once a process."""
-    from ls_plugin import guards
+    from ls_plugin import gate, guards
 
     guards.install()
+    gate.install()
+    _next_task()
+    _lists()
+    _views()
+    _answers()
+
+
+def _ordinary(request: Any) -> Any:
+    """The call behind a request if an ordinary person made it."""
+    from ls_plugin.gate import call_of
+
+    call = call_of(request)
+    return call if call is not None and call.ordinary else None
+
+
+def _next_task() -> None:
+    """Both ways to the next task, the queue's and the data manager's, go through our hand-out."""
+    import data_manager.actions
+    import projects.api
+    from projects.functions.stream_history import add_stream_history
+    from tasks.models import Task
+
+    from ls_plugin import handout, people
+    from ls_plugin.refusal import Refused
+
+    stock = projects.api.get_next_task
+
+    def get_next_task(user: Any, prepared: Any, project: Any, *args: Any, **kwargs: Any) -> tuple[Any, str]:
+        place = people.place_of(project.pk)
+        if place is None:
+            found: tuple[Any, str] = stock(user, prepared, project, *args, **kwargs)
+            return found
+        standing = people.standing_of(user)
+        person = standing.person(place.campaign_id) if standing else None
+        if person is None or not people.can_work(person, place.stage):
+            raise Refused("no_role")
+        slot = handout.give(user.pk, person, place)
+        task = Task.objects.select_related("project").get(pk=slot.task_id)
+        add_stream_history(task, user, project)
+        return task, "Quorum"
+
+    projects.api.get_next_task = get_next_task
+    sys.modules[f"{data_manager.actions.__name__}.next_task"].get_next_task = get_next_task  # type: ignore[attr-defined]
+
+
+def _lists() -> None:
+    """Lists hold for an ordinary person only what is theirs, so that their counts and pages are right too."""
+    import data_manager.api
+    import data_manager.functions
+    import tasks.api
+    from data_manager.models import PrepareParams
+    from projects.api import ProjectCountsListAPI, ProjectListAPI
+    from users.api import UserAPI
+
+    from ls_plugin.models import Grant
+
+    stock_params = data_manager.functions.get_prepare_params
+
+    def get_prepare_params(request: Any, project: Any) -> Any:
+        call = _ordinary(request)
+        if call is None:
+            return stock_params(request, project)
+        mine = Grant.objects.filter(user_id=call.signed_in.user_id, project_id=project.pk).order_by("-given_at")
+        given = list(mine.values_list("task_id", flat=True)[:1000])
+        return PrepareParams(
+            project=project.pk, selectedItems={"all": False, "included": given or [0]}, ordering=[], request=request
+        )
+
+    data_manager.functions.get_prepare_params = data_manager.api.get_prepare_params = get_prepare_params
+
+    def visible(queryset: Any, call: Any) -> Any:
+        standing = call.signed_in
+        managed = [one.project_id for one in standing.places.values() if standing.manages(one.campaign_id)]
+        return queryset.filter(pk__in=[*standing.works_somewhere(), *managed])
+
+    _narrow(ProjectListAPI, "get_queryset", visible)
+    _narrow(ProjectCountsListAPI, "get_queryset", visible)
+    _narrow(UserAPI, "get_queryset", lambda queryset, call: queryset.filter(pk=call.signed_in.user_id))
+    _narrow(
+        tasks.api.AnnotationsListAPI,
+        "get_queryset",
+        lambda queryset, call: queryset.filter(completed_by_id=call.signed_in.user_id),
+    )
+    _narrow(
+        tasks.api.AnnotationDraftListAPI,
+        "filter_queryset",
+        lambda queryset, call: queryset.filter(user_id=call.signed_in.user_id),
+    )
+
+
+def _narrow(view: Any, method: str, narrow: Callable[[Any, Any], Any]) -> None:
+    stock = getattr(view, method)
+
+    def narrowed(self: Any, *args: Any, **kwargs: Any) -> Any:
+        queryset = stock(self, *args, **kwargs)
+        call = _ordinary(self.request)
+        return queryset if call is None else narrow(queryset, call)
+
+    setattr(view, method, narrowed)
+
+
+def _views() -> None:
+    """The data manager's tabs: an ordinary person has one, "My tasks", that is stored nowhere."""
+    from data_manager.api import ViewAPI
+
+    from ls_plugin.blind import OWN_VIEW
+    from ls_plugin.refusal import Refused
+
+    def own(project_id: int) -> dict[str, Any]:
+        data = {
+            "title": "My tasks",
+            "type": "list",
+            "target": "tasks",
+            "filters": {"conjunction": "and", "items": []},
+            "ordering": [],
+            "hiddenColumns": {"explore": [], "labeling": []},
+        }
+        return {
+            "id": OWN_VIEW + project_id,
+            "project": project_id,
+            "user": None,
+            "order": 0,
+            "data": data,
+            "filter_group": None,
+            "selected_items": {"all": False, "included": []},
+        }
+
+    def answer(name: str, one: bool) -> None:
+        stock = getattr(ViewAPI, name)
+
+        def answered(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
+            call = _ordinary(request)
+            if call is None:
+                return stock(self, request, *args, **kwargs)
+            if call.project_id is None:
+                raise Refused("no_project")
+            view = own(call.project_id)
+            if one and str(kwargs.get("pk")) != str(view["id"]):
+                raise Refused("not_yours")
+            return Response(view if one else [view])
+
+        setattr(ViewAPI, name, answered)
+
+    answer("list", one=False)
+    answer("retrieve", one=True)
+    answer("partial_update", one=True)
+
+
+def _answers() -> None:
+    """An answer, the record of it and the mark that its row needs a reconcile are one transaction; the job follows."""
+    from tasks.api import AnnotationAPI, AnnotationConvertAPI, AnnotationsListAPI
+
+    from ls_plugin.gate import call_of
+
+    stock_create = AnnotationsListAPI.perform_create
+    stock_update = AnnotationAPI.perform_update
+    stock_convert = AnnotationConvertAPI.post
+
+    def perform_create(self: Any, serializer: Any) -> Any:
+        call = call_of(self.request)
+        if call is None or call.place is None:
+            return stock_create(self, serializer)
+        with transaction.atomic():
+            annotation = stock_create(self, serializer)
+            _note(call, "skipped" if annotation.was_cancelled else "submitted", annotation)
+        return annotation
+
+    def perform_update(self: Any, serializer: Any) -> None:
+        call = call_of(self.request)
+        if call is None or call.place is None:
+            return stock_update(self, serializer)
+        with transaction.atomic():
+            stock_update(self, serializer)
+            _note(call, "changed", serializer.instance)
+        return None
+
+    def post(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
+        call = call_of(request)
+        if call is None or call.place is None:
+            return stock_convert(self, request, *args, **kwargs)
+        with transaction.atomic():
+            annotation = self.get_object()
+            _note(call, "taken_back", annotation)
+            return stock_convert(self, request, *args, **kwargs)
+
+    AnnotationsListAPI.perform_create = perform_create
+    AnnotationAPI.perform_update = perform_update
+    AnnotationConvertAPI.post = post
+
+
+def _note(call: Any, kind: str, annotation: Any) -> None:
+    """Write the record's line, and have the row reconciled once all of this is committed."""
+    from ls_plugin import jobs
+
+    row_id = Slot.objects.values_list("row_id", flat=True).filter(task_id=annotation.task_id).first() or ""
+    body = {"annotation": annotation.pk, "stage": call.place.stage.label, "digest": jobs.digest(annotation.result)}
+    record.write(record.Line(kind, call.signed_in.user_id, call.place.campaign_id, annotation.task_id, row_id, body))
+    jobs.after_commit(call.place.campaign_id, row_id)

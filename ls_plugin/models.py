@@ -74,16 +74,21 @@ class Slot(models.Model):
     row_id = models.CharField(max_length=500)
     domain = models.CharField(max_length=200, blank=True, default="")
     wants_expert = models.BooleanField(default=False, help_text="its domain is one of the policy's expert domains")
+    has_expert = models.BooleanField(default=False, help_text="an expert of its domain has answered it")
     requires = models.CharField(max_length=500, blank=True, default="", help_text="technical,financial or * for any expert")
     capacity = models.SmallIntegerField(default=1)
     taken = models.SmallIntegerField(default=0, help_text="submissions that are not skips")
     open = models.BooleanField(default=True, help_text="a new submission may come")
     sealed = models.BooleanField(default=False, help_text="the next stage began: what was said stays said")
+    state = models.CharField(max_length=20, blank=True, default="", help_text="of the row, on its Pass task; empty: not begun")
+    agreed = models.FloatField(null=True, help_text="share of the fields on which the passes agree, on the Pass task")
     dirty = models.BooleanField(default=False, help_text="something was said since the last reconcile of the row")
 
     class Meta:
         indexes = [
-            models.Index(fields=["project_id", "open", "requires", "taken", "task_id"], name="quorum_slot_queue"),
+            models.Index(
+                fields=["project_id", "open", "requires", "-wants_expert", "-taken", "task_id"], name="quorum_slot_queue"
+            ),
             models.Index(fields=["project_id", "row_id"], name="quorum_slot_row"),
             models.Index(fields=["project_id"], condition=models.Q(dirty=True), name="quorum_slot_dirty"),
         ]

@@ -17,8 +17,8 @@ if _HOME not in sys.path:
     sys.path.insert(0, _HOME)
 
 from core.settings.base import *  # noqa: F403
-from core.settings.base import DATABASES_ALL, DJANGO_DB_POSTGRESQL, DJANGO_DB_SQLITE, INSTALLED_APPS, MIDDLEWARE
-from label_studio.core.utils.params import get_env
+from core.settings.base import DATABASES_ALL, DJANGO_DB_POSTGRESQL, DJANGO_DB_SQLITE, INSTALLED_APPS, MIDDLEWARE, REST_FRAMEWORK
+from label_studio.core.utils.params import get_bool_env, get_env
 
 from ls_plugin.version import refuse_untested
 
@@ -42,6 +42,10 @@ SENTRY_DSN = FRONTEND_SENTRY_DSN = ""
 COLLECT_ANALYTICS = False
 LATEST_VERSION_CHECK = False
 
+# Nobody joins without the invite link, and no other site's script may call, unless the environment says so.
+DISABLE_SIGNUP_WITHOUT_LINK = get_bool_env("DISABLE_SIGNUP_WITHOUT_LINK", True)
+CORS_ALLOW_ALL_ORIGINS = get_bool_env("CORS_ALLOW_ALL_ORIGINS", False)
+
 if get_env("REDIS_HOST"):
     # Label Studio's own job queue, on the Redis that is named; without one the jobs run inline.
     REDIS_ENABLED = True
@@ -58,3 +62,4 @@ if get_env("REDIS_HOST"):
 INSTALLED_APPS = [*INSTALLED_APPS, "ls_plugin"]
 MIDDLEWARE = [*MIDDLEWARE, "ls_plugin.gate.GateMiddleware"]
 ROOT_URLCONF = "ls_plugin.urls"
+REST_FRAMEWORK = {**REST_FRAMEWORK, "EXCEPTION_HANDLER": "ls_plugin.refusal.exception_handler"}

@@ -5,4 +5,11 @@ from __future__ import annotations
 from core.urls import urlpatterns as label_studio
 from django.urls import include, path
 
-urlpatterns = [path("quorum/", include("ls_plugin.api.urls")), *label_studio]
+from ls_plugin import pages
+
+urlpatterns = [
+    path("quorum/", include("ls_plugin.api.urls")),
+    path("heidi-tips/", pages.no_tips),
+    path("__lsa/", pages.no_telemetry),
+    *label_studio,
+]

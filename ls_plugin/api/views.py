@@ -1,18 +1,174 @@
-"""Quorum's own endpoints."""
+"""Quorum's own endpoints, for managers; their JSON is described in docs/plugin.md."""
 
 from __future__ import annotations
 
+from importlib.metadata import version
+from typing import Any
+
+from django.db import transaction
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
+from review_rules import FaultsError
+
+from ls_plugin import audit, figures, jobs, record, team
+from ls_plugin.gate import call_of
+from ls_plugin.models import Campaign, CampaignProject, Slot, Stage
+from ls_plugin.refusal import Refused
 
 
-class VersionView(APIView):
-    """Says that the plugin is here; how the commands find out."""
-
+class _View(APIView):
     permission_classes = (IsAuthenticated,)
 
+    def campaign(self, name: Any) -> Campaign:
+        """The campaign of this name, which the caller must manage; the only one if no name is given."""
+        found = list(Campaign.objects.filter(name=name) if name else Campaign.objects.all()[:2])
+        if len(found) != 1:
+            raise Refused("no_project", f"There is no campaign {name!r} here." if name else "Name the campaign.")
+        call = call_of(self.request)
+        if call is None or not call.signed_in.manages(found[0].pk):
+            raise Refused("managers_only")
+        return found[0]
+
+
+class VersionView(_View):
+    """Says that the plugin is here; how the commands find out."""
+
     def get(self, request: Request) -> Response:
-        """Name and version of the plugin."""
-        return Response({"quorum": "0.1.0", "plugin": True})
+        """Versions."""
+        return Response(
+            {"quorum": version("label-studio-quorum"), "plugin": True, "label_studio": version("label-studio")}
+        )
+
+
+class CampaignView(_View):
+    """Tells the server about a campaign: from then on its rules hold."""
+
+    def put(self, request: Request) -> Response:
+        """Create the campaign or change its policy, team and projects."""
+        name, policy, people = (_text(request, key) for key in ("name", "policy", "team"))
+        projects = _projects(request)
+        if Campaign.objects.filter(name=name).exists():
+            self.campaign(name)
+        try:
+            campaign = team.save_campaign(name, str(request.data.get("task") or ""), policy, people, projects)
+        except FaultsError as error:
+            return Response(
+                {"code": "faults", "detail": "The file has faults.", "faults": team.faults(error)}, status=400
+            )
+        jobs.drain(campaign.pk)
+        return Response(_campaign(campaign))
+
+    def get(self, request: Request) -> Response:
+        """The campaigns of this server that the caller manages."""
+        call = call_of(request)
+        mine = [one for one in Campaign.objects.order_by("name") if call and call.signed_in.manages(one.pk)]
+        return Response({"campaigns": [_campaign(one) for one in mine]})
+
+
+class TeamView(_View):
+    """Makes accounts and roles those of a team file."""
+
+    def post(self, request: Request) -> Response:
+        """Apply a team file; one-time passwords of new accounts are in the answer and nowhere else."""
+        campaign = self.campaign(request.data.get("name"))
+        try:
+            applied = team.apply_team(campaign, _text(request, "team"), dry_run=bool(request.data.get("dry_run")))
+        except FaultsError as error:
+            return Response(
+                {"code": "faults", "detail": "The file has faults.", "faults": team.faults(error)}, status=400
+            )
+        jobs.drain(campaign.pk)
+        return Response(applied.to_json())
+
+
+class StatusView(_View):
+    """Where a campaign stands."""
+
+    def get(self, request: Request) -> Response:
+        """The figures of the manager's page."""
+        return Response(figures.of_campaign(self.campaign(request.query_params.get("name"))).to_json())
+
+
+class AuditView(_View):
+    """Proves from the record that nobody was served a peer's answer before submitting."""
+
+    def get(self, request: Request) -> Response:
+        """Check the record; with ``head=<number>:<hash>`` also against an end that was noted earlier."""
+        kept = audit.parse_head(request.query_params.get("head"))
+        return Response(audit.run(self.campaign(request.query_params.get("name")), kept).to_json())
+
+
+class ReopenView(_View):
+    """Lets the people of a row change their answers although the next stage has begun."""
+
+    def post(self, request: Request) -> Response:
+        """Reopen one row, with a reason."""
+        campaign, row_id, reason = self.campaign(request.data.get("name")), _text(request, "row_id"), _text(request, "reason")
+        call = call_of(request)
+        reopen(campaign, row_id, reason, call.signed_in.user_id if call else 0)
+        return Response({"row_id": row_id, "reopened": True})
+
+
+class RepairView(_View):
+    """Reconciles every row of a campaign, or those that something was said about."""
+
+    def post(self, request: Request) -> Response:
+        """Bring the queues in line with the rules."""
+        campaign = self.campaign(request.data.get("name"))
+        done = jobs.reconcile_all(campaign.pk) if request.data.get("all") else jobs.drain(campaign.pk)
+        return Response({"reconciled": done})
+
+
+def reopen(campaign: Campaign, row_id: str, reason: str, user_id: int) -> None:
+    """Take the seal off a row's answers, and write down who did and why.
+
+    Raises:
+        Refused: ``not_yours`` if the campaign has no such row.
+    """
+    projects = list(CampaignProject.objects.filter(campaign=campaign).values_list("project_id", flat=True))
+    with transaction.atomic():
+        slots = Slot.objects.filter(project_id__in=projects, row_id=row_id)
+        if not slots.update(sealed=False):
+            raise Refused("not_yours", f"This campaign has no row {row_id!r}.")
+        record.write(record.Line("reopened", user_id, campaign.pk, None, row_id, {"reason": reason[:500]}))
+
+
+def _text(request: Request, key: str) -> str:
+    value = request.data.get(key)
+    if not isinstance(value, str) or not value.strip():
+        raise Refused("bad_request", f"`{key}` is missing: a text.")
+    return value
+
+
+def _projects(request: Request) -> dict[Stage, int]:
+    from projects.models import Project
+
+    given = request.data.get("projects")
+    stages = {stage.label: stage for stage in Stage}
+    if not isinstance(given, dict) or set(given) != set(stages):
+        raise Refused("bad_request", "`projects` names the three projects: pass, qa, expert.")
+    try:
+        projects = {stages[key]: int(value) for key, value in given.items()}
+    except (TypeError, ValueError):
+        raise Refused("bad_request", "`projects` holds project ids.") from None
+    if len(set(projects.values())) != len(stages) or Project.objects.filter(pk__in=projects.values()).count() != len(stages):
+        raise Refused("no_project", "`projects` names three different projects of this server.")
+    return projects
+
+
+def _campaign(campaign: Campaign) -> dict[str, Any]:
+    return {
+        "id": campaign.pk,
+        "name": campaign.name,
+        "task": campaign.task,
+        "policy": campaign.policy_hash,
+        "projects": {Stage(one.stage).label: one.project_id for one in campaign.projects.all()},
+        "people": [
+            {"id": one.person_id, "email": one.email, "account": one.user_id is not None}
+            for one in campaign.members.order_by("person_id")
+        ],
+        "rows": Slot.objects.filter(project_id__in=campaign.projects.filter(stage=Stage.PASS).values("project_id")).count(),
+        "page": f"/quorum/campaign/{campaign.pk}/",
+    }

@@ -1,0 +1,347 @@
+"""What an ordinary person is shown of an answer: built from what may be seen, never the answer minus something.
+
+Counts, times, names and flags that follow from others' work get the value that they would have if nobody else existed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from review_rules import withheld
+from rest_framework.response import Response
+from workflow.campaign import AUTO_LABEL, PROPOSAL
+
+from ls_plugin import record
+from ls_plugin.gate import Call
+from ls_plugin.models import Excluded, Slot, Stage
+from ls_plugin.rulebook import policy_of
+
+# Data-manager tabs that exist only on an ordinary person's screen have this number plus their project's.
+OWN_VIEW = 1_000_000_000
+
+_TASK = ("id", "data", "project", "inner_id", "created_at", "queue", "unique_lock_id")
+_PREDICTION = ("id", "result", "score", "model_version", "task", "project", "created_at", "updated_at", "created_ago")
+_ANSWER = (
+    "id", "result", "was_cancelled", "lead_time", "created_at", "updated_at", "created_ago", "created_username",
+    "completed_by", "task", "project", "draft_created_at", "parent_prediction", "parent_annotation", "is_stub",
+    "unique_id", "import_id", "last_action", "bulk_created",
+)  # fmt: skip
+_PROJECT = (
+    "id", "title", "label_config", "parsed_label_config", "expert_instruction", "show_instruction", "show_skip_button",
+    "enable_empty_annotation", "color", "is_published", "is_draft", "created_at", "model_version", "organization",
+    "show_collab_predictions", "sampling", "config_has_control_tags", "skip_queue", "show_overlap_first",
+    "reveal_preannotations_interactively", "config_suitable_for_bulk_annotation", "pinned_at", "can_delete_tasks",
+    "can_manage_annotations", "can_manage_tasks", "source_syncing", "target_syncing", "control_weights", "start_training_on_annotation_update",
+)  # fmt: skip
+_COLUMNS = frozenset({"id", "inner_id", "data", "draft_exists"})
+_PERMISSIONS = frozenset(
+    {
+        "projects.view", "tasks.view", "annotations.view", "annotations.create", "annotations.change", "views.view",
+        "labels.view", "avatar.any", "organizations.view",
+    }
+)  # fmt: skip
+
+
+def on_the_way_out(call: Call, request: Any, response: Response, kwargs: Mapping[str, Any]) -> None:
+    """Filter an answer for an ordinary person, and write into the record what of a campaign was shown to whom."""
+    method = str(request.method)
+    if method == "OPTIONS":
+        if call.ordinary:
+            response.data = {}
+        return
+    if call.ordinary and call.rule.show != "plain":
+        show = SHOWS.get(call.rule.show)
+        if show is None:
+            response.status_code, response.data = 403, {"code": "managers_only", "detail": "Only a manager may see this."}
+            return
+        response.data = show(call, request, response.data)
+    if call.place is not None and call.rule.show in _SHOWN:
+        _note_shown(call, request, response.data)
+
+
+def task(call: Call, request: Any, data: Any) -> Any:
+    """One task: its data, the pre-annotation meant for this stage, one's own answers and drafts."""
+    if not isinstance(data, Mapping) or "id" not in data:
+        return data
+    mine = _own_answers(call, [data["id"]])
+    return _task(call, request, data, mine.get(data["id"], ()))
+
+
+def task_list(call: Call, request: Any, data: Any) -> Any:
+    """The tasks that were given to this person, as a page."""
+    tasks = data.get("tasks", ()) if isinstance(data, Mapping) else data
+    mine = _own_answers(call, [one["id"] for one in tasks])
+    shown = [_task(call, request, one, mine.get(one["id"], ())) for one in tasks]
+    if not isinstance(data, Mapping):
+        return shown
+    return {
+        "tasks": shown,
+        "total": data.get("total", len(shown)),
+        "total_annotations": sum(one["total_annotations"] for one in shown),
+        "total_predictions": sum(one["total_predictions"] for one in shown),
+    }
+
+
+def _own_answers(call: Call, tasks: Iterable[int]) -> dict[int, list[Any]]:
+    """Task id → one's own answers there: (id, was skipped, when)."""
+    from tasks.models import Annotation
+
+    found: dict[int, list[Any]] = {}
+    mine = Annotation.objects.filter(task_id__in=list(tasks), completed_by_id=call.signed_in.user_id)
+    for pk, task_id, cancelled, created in mine.values_list("id", "task_id", "was_cancelled", "created_at"):
+        found.setdefault(task_id, []).append((pk, cancelled, created))
+    return found
+
+
+def _task(call: Call, request: Any, data: Mapping[str, Any], mine: Iterable[Any]) -> dict[str, Any]:
+    out = {key: data[key] for key in _TASK if key in data}
+    submitted = [one for one in mine if not one[1]]
+    drafts = draft_list(call, request, data.get("drafts") or [])
+    predictions = _predictions(call, data.get("data") or {}, data.get("predictions") or [])
+    if "predictions" in data:
+        out["predictions"] = predictions
+    if "annotations" in data:
+        out["annotations"] = annotation_list(call, request, data["annotations"] or [])
+    if "drafts" in data:
+        out["drafts"] = drafts
+    out |= {
+        "meta": {},
+        "is_labeled": bool(submitted),
+        "overlap": 1,
+        "updated_at": data.get("created_at"),
+        "updated_by": [],
+        "annotators": [call.signed_in.user_id] if submitted else [],
+        "total_annotations": len(submitted),
+        "cancelled_annotations": sum(1 for one in mine if one[1]),
+        "total_predictions": len(predictions),
+        "completed_at": submitted[-1][2] if submitted else None,
+        "annotations_results": "",
+        "annotations_ids": ",".join(str(one[0]) for one in mine),
+        "predictions_results": "",
+        "predictions_model_versions": "",
+        "predictions_score": None,
+        "avg_lead_time": None,
+        "draft_exists": bool(drafts),
+        "file_upload": None,
+        "storage_filename": None,
+        "comment_count": 0,
+        "unresolved_comment_count": 0,
+        "comment_authors": [],
+        "last_comment_updated_at": None,
+    }
+    return out
+
+
+def _predictions(call: Call, data: Mapping[str, Any], predictions: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The pre-annotations meant for this stage; none where the policy withholds it from the passes."""
+    if call.place is None:
+        return []
+    if call.place.stage is Stage.PASS:
+        if withheld(str(data.get("row_id", "")), policy_of(call.place.campaign_id)):
+            return []
+        hidden = {PROPOSAL}
+    else:
+        hidden = {AUTO_LABEL}
+    return [
+        {key: one[key] for key in _PREDICTION if key in one}
+        for one in predictions
+        if one.get("model_version") not in hidden
+    ]
+
+
+def annotation_list(call: Call, request: Any, data: Any) -> Any:
+    """One's own answers, one or several."""
+    if isinstance(data, Mapping):
+        return _answer(data) if _author(data) == call.signed_in.user_id else {}
+    return [_answer(one) for one in data if _author(one) == call.signed_in.user_id]
+
+
+def _author(answer: Mapping[str, Any]) -> Any:
+    author = answer.get("completed_by")
+    return author.get("id") if isinstance(author, Mapping) else author
+
+
+def _answer(answer: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: answer[key] for key in _ANSWER if key in answer} | {"ground_truth": False, "updated_by": None}
+
+
+def draft_list(call: Call, request: Any, data: Any) -> Any:
+    """One's own drafts, one or several."""
+    mine = {str(call.signed_in.user_id), str(request.user.email)}
+    if isinstance(data, Mapping):
+        return dict(data) if str(data.get("user")) in mine else {}
+    return [dict(one) for one in data if str(one.get("user")) in mine]
+
+
+def project(call: Call, request: Any, data: Any) -> Any:
+    """What labelling needs to know of a project."""
+    out = {key: data[key] for key in _PROJECT if key in data}
+    done = _done(call, int(data["id"]))
+    return out | {
+        "description": "",
+        "created_by": {"id": 0, "first_name": "", "last_name": "", "email": "", "avatar": None},
+        "maximum_annotations": 1,
+        "overlap_cohort_percentage": 100,
+        "show_annotation_history": False,
+        "show_ground_truth_first": False,
+        "annotator_evaluation_enabled": False,
+        "evaluate_predictions_automatically": False,
+        "min_annotations_to_start_training": 0,
+        "task_data_login": None,
+        "task_data_password": None,
+        "members_count": 1,
+        "task_number": done,
+        "task_count": done,
+        "annotation_count": done,
+        "num_tasks_with_annotations": done,
+        "total_annotations_number": done,
+        "useful_annotation_number": done,
+        "finished_task_number": done,
+        "ground_truth_number": 0,
+        "skipped_annotations_number": 0,
+        "total_predictions_number": 0,
+        "queue_total": done + 1,
+        "queue_done": done,
+    }
+
+
+def project_list(call: Call, request: Any, data: Any) -> Any:
+    """The projects that this person works in or manages."""
+    return _listed(call, request, data, project)
+
+
+def count_list(call: Call, request: Any, data: Any) -> Any:
+    """The same with nothing but one's own counts."""
+    wanted = {"id", "title"} | {key for one in data.get("results", ()) for key in one}
+    keep = lambda call, request, one: {k: v for k, v in project(call, request, one).items() if k in wanted}  # noqa: E731
+    return _listed(call, request, data, keep)
+
+
+def _listed(call: Call, request: Any, data: Any, show: Callable[[Call, Any, Any], Any]) -> Any:
+    seen = set(call.signed_in.works_somewhere())
+    managed = {one.project_id for one in call.signed_in.places.values() if call.signed_in.manages(one.campaign_id)}
+    results = [one if one["id"] in managed else show(call, request, one) for one in data["results"] if one["id"] in seen | managed]
+    return {**data, "count": min(data["count"], len(seen | managed)), "results": results}
+
+
+def _done(call: Call, project_id: int) -> int:
+    from tasks.models import Annotation
+
+    mine = Annotation.objects.filter(project_id=project_id, completed_by_id=call.signed_in.user_id, was_cancelled=False)
+    return int(mine.count())
+
+
+def users(call: Call, request: Any, data: Any) -> Any:
+    """Oneself."""
+    me = call.signed_in.user_id
+    if isinstance(data, list):
+        return [_user(one) for one in data if one.get("id") == me]
+    if isinstance(data, Mapping) and "results" in data:
+        results = [_user(one) for one in data["results"] if one.get("id") == me]
+        return {**data, "count": len(results), "results": results}
+    return _user(data) if isinstance(data, Mapping) and data.get("id") == me else data if "detail" in (data or {}) else {}
+
+
+def _user(data: Mapping[str, Any]) -> dict[str, Any]:
+    out = dict(data)
+    if "active_organization_meta" in out:
+        out["active_organization_meta"] = {"title": "", "email": ""}
+    return out
+
+
+def whoami(call: Call, request: Any, data: Any) -> Any:
+    """Oneself, with the permissions that an ordinary person has; Label Studio's screens hide buttons by them."""
+    out = _user(data)
+    if isinstance(out.get("permissions"), list):
+        out["permissions"] = [name for name in out["permissions"] if name in _PERMISSIONS]
+    return out
+
+
+def columns(call: Call, request: Any, data: Any) -> Any:
+    """The columns of the data manager that hold task data."""
+    shown = [one for one in data["columns"] if one["id"] in _COLUMNS or one.get("parent") == "data"]
+    return {**data, "columns": shown}
+
+
+def action(call: Call, request: Any, data: Any) -> Any:
+    """The next task; the list of actions is empty."""
+    return task(call, request, data) if request.method == "POST" else []
+
+
+SHOWS: dict[str, Callable[[Call, Any, Any], Any]] = {
+    show.__name__: show
+    for show in (
+        task, task_list, annotation_list, draft_list, project, project_list, count_list, users, whoami, columns, action,
+    )
+}  # fmt: skip
+_SHOWN = frozenset({"task", "task_list", "annotation_list", "action"})
+
+
+def _note_shown(call: Call, request: Any, data: Any) -> None:
+    """Write down which tasks, and whose answers on them, left the server in this response."""
+    who = call.signed_in
+    if call.place is None or (not call.ordinary and who.person(call.place.campaign_id) is None):
+        return
+    if request.method != "GET" and not (call.rule.show == "action" and isinstance(data, Mapping) and "id" in data):
+        return
+    peers = _others(data, who.user_id)
+    if not call.ordinary:
+        # Whoever manages and also works has now seen these rows: other people's to answer.
+        _exclude(who.user_id, _tasks_in(data, call))
+        if not peers:
+            return
+    lines = []
+    rows = dict(Slot.objects.filter(task_id__in=_tasks_in(data, call)).values_list("task_id", "row_id"))
+    for task_id, row_id in rows.items():
+        lines.append(
+            record.Line(
+                "shown",
+                who.user_id,
+                call.place.campaign_id,
+                task_id,
+                row_id,
+                {"stage": call.place.stage.label, "others": sorted(peers.get(task_id, ())), "digest": _digest(data)},
+            )
+        )
+    record.write(*lines)
+
+
+def _tasks_in(data: Any, call: Call) -> list[int]:
+    if isinstance(data, Mapping) and "tasks" in data:
+        return [one["id"] for one in data["tasks"]]
+    if isinstance(data, Mapping):
+        return [data["id"]] if "data" in data else [data["task"]] if isinstance(data.get("task"), int) else []
+    return sorted({one["task"] for one in data if isinstance(one, Mapping) and isinstance(one.get("task"), int)})
+
+
+def _others(data: Any, me: int) -> dict[int, set[int]]:
+    """Task id → ids of answers by others anywhere in a response, found by looking at all of it."""
+    found: dict[int, set[int]] = {}
+
+    def walk(part: Any, task_id: int) -> None:
+        if isinstance(part, Mapping):
+            if "completed_by" in part and _author(part) not in (me, None):
+                found.setdefault(int(part.get("task") or task_id), set()).add(int(part.get("id") or 0))
+            inside = int(part["id"]) if "data" in part and isinstance(part.get("id"), int) else task_id
+            for value in part.values():
+                walk(value, inside)
+        elif isinstance(part, list | tuple):
+            for value in part:
+                walk(value, task_id)
+
+    walk(data, 0)
+    return found
+
+
+def _digest(data: Any) -> str:
+    plain = json.dumps(data, default=str, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(plain.encode()).hexdigest()[:32]
+
+
+def _exclude(user_id: int, tasks: Iterable[int]) -> None:
+    Excluded.objects.bulk_create(
+        [Excluded(task_id=task_id, user_id=user_id) for task_id in tasks], ignore_conflicts=True
+    )

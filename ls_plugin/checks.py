@@ -1,0 +1,316 @@
+"""Further checks on a call that the table let in: whose is it, and what may it say."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.http import QueryDict
+from review_rules import Person
+
+from ls_plugin import handout, people
+from ls_plugin.gate import Call, parameters
+from ls_plugin.models import CampaignProject
+from ls_plugin.refusal import Refused
+
+_ANSWER_FIELDS = frozenset(
+    {
+        "result", "was_cancelled", "lead_time", "draft_id", "parent_prediction", "parent_annotation", "started_at",
+        "task", "project", "completed_by", "ground_truth", "unique_id", "id", "draft", "created_username", "created_ago",
+    }
+)  # fmt: skip
+_DRAFT_FIELDS = frozenset(
+    {
+        "result", "lead_time", "was_postponed", "task", "annotation", "user", "project", "parent_prediction",
+        "parent_annotation", "started_at", "draft_id", "id", "draft", "unique_id", "created_username", "created_ago",
+    }
+)  # fmt: skip
+# Actions of the data manager that put answers into a campaign, change them or change task data.
+_ACTIONS_OFF = frozenset(
+    {
+        "predictions_to_annotations", "propagate_annotations", "delete_tasks_annotations", "delete_annotations",
+        "delete_reviews", "rename_labels", "add_data_field", "remove_duplicates", "cache_labels",
+        "delete_tasks_annotations_and_drafts",
+    }
+)  # fmt: skip
+
+
+def _empty(value: Any) -> bool:
+    return value in (None, "", "null", False, "false", "False", 0, "0")
+
+
+def _same(value: Any, expected: int) -> bool:
+    """Whether a field, if it is there, names this id."""
+    if isinstance(value, Mapping):
+        value = value.get("id")
+    return _empty(value) or str(value) == str(expected)
+
+
+def own_task(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
+    """Only tasks that the server gave this person."""
+    if not handout.was_given(_task(kwargs), call.signed_in.user_id):
+        raise Refused("not_given" if request.method == "POST" else "not_yours")
+
+
+def own_file(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
+    """Only files that the data of a task given to this person names."""
+    from tasks.models import Task
+
+    own_task(call, request, kwargs)
+    wanted = request.query_params.get("fileuri", "")
+    try:
+        decoded = base64.urlsafe_b64decode(wanted.encode()).decode()
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        raise Refused("bad_request", "`fileuri` is not readable.") from None
+    data = json.dumps(Task.objects.values_list("data", flat=True).get(pk=_task(kwargs)), ensure_ascii=False)
+    if not decoded or decoded not in data:
+        raise Refused("not_yours")
+
+
+def submission(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
+    """A new answer: by the one who is signed in, on a task that was given, saying nothing that is not its to say."""
+    if call.place is None:
+        return
+    person = _worker(call)
+    task_id = _task(kwargs)
+    _answer_fields(call, request, task_id)
+    handout.require(task_id, call.signed_in.user_id, person, call.place)
+
+
+def change(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
+    """A change of one's own answer, as long as the next stage has not begun; a skip stays a skip, an answer an answer."""
+    if call.place is None:
+        return
+    _worker(call)
+    annotation = _annotation(call, kwargs)
+    _answer_fields(call, request, annotation.task_id)
+    given = {**_query(request), **_flat(parameters(request))}
+    if "was_cancelled" in given and _empty(given["was_cancelled"]) == annotation.was_cancelled:
+        raise Refused("field_not_allowed", "An answer cannot become a skip, nor a skip an answer, by a change.")
+    slot = handout.Slot.objects.filter(task_id=annotation.task_id).first()
+    if slot is None or slot.sealed:
+        raise Refused("sealed")
+
+
+def own_annotation(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
+    """Only one's own answer."""
+    _annotation(call, kwargs)
+
+
+def keep_answer(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
+    """Answers of a campaign are not deleted one by one."""
+    if call.place is not None:
+        if call.ordinary:
+            _annotation(call, kwargs)
+        raise Refused("keep_answers")
+
+
+def take_back_skip(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
+    """A skip of one's own may be taken back while a seat is free; an answer may not be taken back."""
+    if call.place is None:
+        return
+    _worker(call)
+    annotation = _annotation(call, kwargs)
+    if not annotation.was_cancelled:
+        raise Refused("keep_answers")
+    handout.regive(annotation.task_id, call.signed_in.user_id, call.place)
+
+
+def new_draft(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
+    """A draft on a task that was given, of one's own."""
+    if call.place is None:
+        return
+    _worker(call)
+    own_task(call, request, kwargs)
+    if "annotation_id" in kwargs:
+        _annotation(call, {"pk": kwargs["annotation_id"]})
+    _draft_fields(call, request, _task(kwargs))
+    handout.touch(_task(kwargs), call.signed_in.user_id)
+
+
+def own_draft(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
+    """Only one's own draft, and it stays on its task."""
+    from tasks.models import AnnotationDraft
+
+    if call.place is None:
+        return
+    draft = AnnotationDraft.objects.filter(pk=kwargs["pk"], user_id=call.signed_in.user_id).first()
+    if draft is None:
+        raise Refused("not_yours")
+    if request.method in ("PUT", "PATCH"):
+        _draft_fields(call, request, draft.task_id)
+        handout.touch(draft.task_id, call.signed_in.user_id)
+
+
+def next_action(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
+    """Of the data manager's actions people have one: the next task."""
+    if request.query_params.getlist("id") != ["next_task"]:
+        raise Refused("managers_only")
+
+
+def manager_action(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
+    """On a campaign, managers lack the actions that would put in, change or take away answers."""
+    if call.place is not None and request.query_params.get("id") in _ACTIONS_OFF:
+        raise Refused("action")
+
+
+def own_account(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
+    """Only one's own account."""
+    if "pk" in kwargs and str(kwargs["pk"]) != str(call.signed_in.user_id):
+        raise Refused("not_yours")
+
+
+def own_avatar(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
+    """Only one's own picture; accounts are made and deleted by managers."""
+    if "/avatar" not in request.path:
+        raise Refused("managers_only")
+    own_account(call, request, kwargs)
+
+
+def not_last_manager(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
+    """An account that is the last manager's stays."""
+    if "/avatar" not in request.path and "pk" in kwargs:
+        _keep_a_manager(int(kwargs["pk"]))
+
+
+def not_last_manager_member(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
+    """A member who is the last manager stays."""
+    _keep_a_manager(int(kwargs["user_pk"]))
+
+
+def project_change(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
+    """What the policy decides about a campaign's project is not set by hand."""
+    if call.place is None:
+        return
+    body = parameters(request)
+    project = CampaignProject.objects.get(project_id=call.place.project_id)
+    wanted = body.get("maximum_annotations")
+    if wanted is not None and str(wanted) != str(project.capacity):
+        raise Refused("policy_decides")
+    percentage = body.get("overlap_cohort_percentage")
+    if percentage is not None and str(percentage) != "100":
+        raise Refused("policy_decides")
+    if not _empty(body.get("annotator_evaluation_enabled")):
+        raise Refused("policy_decides")
+
+
+def no_answers(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
+    """Tasks may be imported into a campaign; answers may not."""
+    if call.place is None:
+        return
+    body = request.data
+    tasks = body if isinstance(body, list) else [body]
+    for task in tasks:
+        if isinstance(task, Mapping) and any(task.get(key) for key in ("annotations", "completions", "drafts")):
+            raise Refused("no_answers_in")
+
+
+def no_reimport(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
+    """A reimport would replace the tasks of a campaign, and their answers with them."""
+    if call.place is not None:
+        raise Refused("task_data")
+
+
+def no_bulk_labels(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
+    """Labels are not renamed inside answers once a campaign is on the server."""
+    if CampaignProject.objects.exists():
+        raise Refused("action")
+
+
+def _task(kwargs: Mapping[str, Any]) -> int:
+    return int(kwargs["task_id"] if "task_id" in kwargs else kwargs["pk"])
+
+
+def _worker(call: Call) -> Person:
+    """The person of the team behind the call, with a role for this stage."""
+    person = call.signed_in.person(call.place.campaign_id) if call.place else None
+    if person is None or call.place is None or not people.can_work(person, call.place.stage):
+        raise Refused("no_role")
+    return person
+
+
+def _annotation(call: Call, kwargs: Mapping[str, Any]) -> Any:
+    from tasks.models import Annotation
+
+    found = Annotation.objects.filter(pk=kwargs["pk"], completed_by_id=call.signed_in.user_id).first()
+    if found is None:
+        raise Refused("not_yours")
+    return found
+
+
+def _flat(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The body as a plain dictionary; a form's repeated fields count with their last value, as Label Studio reads them."""
+    return body.dict() if isinstance(body, QueryDict) else dict(body)
+
+
+def _query(request: Any) -> dict[str, Any]:
+    return {key: value for key, value in request.query_params.dict().items() if key in _ANSWER_FIELDS}
+
+
+def _answer_fields(call: Call, request: Any, task_id: int) -> None:
+    from tasks.models import Annotation, Prediction
+
+    me, body = call.signed_in.user_id, _flat(parameters(request))
+    if not body and request.data:
+        raise Refused("bad_request", "An answer is one JSON object.")
+    strange = sorted(set(body) - _ANSWER_FIELDS)
+    if strange:
+        raise Refused("field_not_allowed", f"`{strange[0]}` may not be set here.")
+    if not _same(body.get("completed_by"), me):
+        raise Refused("on_behalf")
+    if not _empty(body.get("ground_truth")):
+        raise Refused("ground_truth")
+    if not _same(body.get("task"), task_id):
+        raise Refused("project_mismatch", "The task named in the answer is not the one in the address.")
+    parent = body.get("parent_prediction")
+    if not _empty(parent) and not Prediction.objects.filter(pk=_number(parent), task_id=task_id).exists():
+        raise Refused("on_behalf")
+    parent = body.get("parent_annotation")
+    if not _empty(parent):
+        mine = Annotation.objects.filter(pk=_number(parent), task_id=task_id, completed_by_id=me)
+        if not mine.exists():
+            raise Refused("on_behalf")
+
+
+def _draft_fields(call: Call, request: Any, task_id: int) -> None:
+    from tasks.models import Annotation
+
+    me, body = call.signed_in.user_id, _flat(parameters(request))
+    strange = sorted(set(body) - _DRAFT_FIELDS)
+    if strange:
+        raise Refused("field_not_allowed", f"`{strange[0]}` may not be set here.")
+    if not _same(body.get("user"), me):
+        raise Refused("on_behalf")
+    if not _same(body.get("task"), task_id):
+        raise Refused("project_mismatch", "The task named in the draft is not its own.")
+    about = body.get("annotation")
+    if not _empty(about) and not Annotation.objects.filter(pk=_number(about), task_id=task_id, completed_by_id=me).exists():
+        raise Refused("on_behalf")
+
+
+def _number(value: Any) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise Refused("bad_request", "An id must be a number.") from None
+
+
+def _keep_a_manager(user_id: int) -> None:
+    from ls_plugin.team import managers_without
+
+    if not managers_without(user_id):
+        raise Refused("last_manager")
+
+
+Check = Callable[[Call, Any, Mapping[str, Any]], None]
+CHECKS: dict[str, Check] = {
+    check.__name__: check
+    for check in (
+        own_task, own_file, submission, change, own_annotation, keep_answer, take_back_skip, new_draft, own_draft,
+        next_action, manager_action, own_account, own_avatar, not_last_manager, not_last_manager_member, project_change,
+        no_answers, no_reimport, no_bulk_labels,
+    )
+}  # fmt: skip

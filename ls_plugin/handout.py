@@ -1,0 +1,235 @@
+"""Handing tasks out: to whom, in which order, and the seat that is held meanwhile.
+
+The order answers three wants. A row that needs an expert goes first through the passes, because experts are few and
+their queue must not fill at the end. A row that somebody has begun goes before a fresh one. Experts take passes last:
+as a pass their expertise is spent on what anybody could do, and in a domain with a single expert it would leave nobody
+for an escalation. In QA an expert gets the rows that ask for one first, the scarcest domain before the others.
+
+The cost of a hand-out does not grow with the project: each query walks an index from its first open row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import combinations
+from os import environ
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef
+from django.utils import timezone
+from review_rules import NextStep, Person, may_take
+
+from ls_plugin import record
+from ls_plugin.models import CampaignProject, Excluded, Grant, Member, Slot, Stage
+from ls_plugin.people import RULE_STAGE, Place, can_work, to_person, words
+from ls_plugin.refusal import Refused
+
+RESERVE_MINUTES = "QUORUM_RESERVE_MINUTES"
+
+
+def reserve_for() -> timedelta:
+    """How long a seat is held for somebody who was given a task and does nothing."""
+    return timedelta(minutes=float(environ.get(RESERVE_MINUTES, "60")))
+
+
+def give(user_id: int, person: Person, place: Place) -> Slot:
+    """Hand the person a task of this project: the one in hand, else the best of those open to them.
+
+    Raises:
+        Refused: ``no_task`` if there is none, ``qualify`` if the person is not through the qualification.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        slot = _in_hand(user_id, place) or _best(user_id, person, place, now) or _skipped(user_id, person, place, now)
+        if slot is None:
+            raise Refused("no_task")
+        _grant(slot, user_id, place, now)
+    return slot
+
+
+def _in_hand(user_id: int, place: Place) -> Slot | None:
+    """What the person was given and has neither answered nor lost to somebody else."""
+    tasks = Grant.objects.filter(user_id=user_id, project_id=place.project_id, live=True).order_by("given_at")
+    for task_id in tasks.values_list("task_id", flat=True):
+        slot = _locked(task_id)
+        if slot and slot.open and _free(slot, user_id):
+            return slot
+    return None
+
+
+def _best(user_id: int, person: Person, place: Place, now: datetime) -> Slot | None:
+    for queue in _queues(user_id, person, place):
+        for task_id in queue.values_list("task_id", flat=True).iterator(chunk_size=20):
+            slot = _locked(task_id)
+            if slot and slot.open and _free(slot, user_id) and _settled(slot, place):
+                return slot
+    return None
+
+
+def _settled(slot: Slot, place: Place) -> bool:
+    """Whether the row's earlier stages are as the last reconcile saw them; else its job will be done in a moment."""
+    if place.stage is Stage.PASS:
+        return True
+    earlier = CampaignProject.objects.filter(campaign_id=place.campaign_id, stage__lt=place.stage)
+    rows = Slot.objects.filter(project_id__in=earlier.values("project_id"), row_id=slot.row_id)
+    return not rows.filter(dirty=True).exists()
+
+
+def _queues(user_id: int, person: Person, place: Place) -> Iterator[Any]:
+    """The open slots that the person may take, best first, without those they had before."""
+    had = Grant.objects.filter(task_id=OuterRef("task_id"), user_id=user_id)
+    out = Excluded.objects.filter(task_id=OuterRef("task_id"), user_id=user_id)
+    open_to = Slot.objects.filter(project_id=place.project_id, open=True, taken__lt=F("capacity")).filter(
+        ~Exists(had), ~Exists(out)
+    )
+    order = ("-wants_expert", "-taken", "task_id")
+    if place.stage is Stage.PASS and person.expertise:
+        alone = _only_expert_of(person, place)
+        mine = sorted(person.expertise - alone)
+        if mine:
+            yield open_to.filter(requires="", wants_expert=True, domain__in=mine, has_expert=False).order_by(*order)
+        yield open_to.filter(requires="", wants_expert=False).order_by(*order)
+        yield open_to.filter(requires="", wants_expert=True).exclude(domain__in=alone).order_by(*order)
+        yield open_to.filter(requires="").order_by(*order)
+        return
+    for requires in _requirements(person, place):
+        yield open_to.filter(requires=requires).order_by(*order)
+
+
+def _requirements(person: Person, place: Place) -> list[str]:
+    """What rows of this stage may ask for and the person has, the scarcest first and nothing last."""
+    project = CampaignProject.objects.get(project_id=place.project_id)
+    domains = sorted(words(project.expert_domains))
+    asked = [",".join(some) for size in range(1, len(domains) + 1) for some in combinations(domains, size)]
+    every = [*asked, "*"] if place.stage is not Stage.PASS else []
+    having = [requires for requires in every if may_take(person, step_of(place.stage, requires))]
+    holders = _holders(place)
+    having.sort(key=lambda requires: (holders.get(requires, 0), requires))
+    if may_take(person, step_of(place.stage, "")):
+        having.append("")
+    return having
+
+
+def _holders(place: Place) -> dict[str, int]:
+    """How many people hold each expertise."""
+    counts: dict[str, int] = {}
+    for expertise in Member.objects.filter(campaign_id=place.campaign_id).values_list("expertise", flat=True):
+        for word in words(expertise):
+            counts[word] = counts.get(word, 0) + 1
+    return counts
+
+
+def _only_expert_of(person: Person, place: Place) -> frozenset[str]:
+    """The domains in which this person is the only one who could review."""
+    others: set[str] = set()
+    for member in Member.objects.filter(campaign_id=place.campaign_id).exclude(person_id=person.id):
+        someone = to_person(member)
+        if can_work(someone, Stage.EXPERT) or can_work(someone, Stage.QA):
+            others |= someone.expertise
+    return frozenset(person.expertise - others)
+
+
+def step_of(stage: Stage, requires: str, excluded: Sequence[str] = ()) -> NextStep:
+    """A slot's requirement as the rules' value."""
+    return NextStep(stage=RULE_STAGE[stage], requires=tuple(words(requires)), excluded=tuple(excluded))
+
+
+def _locked(task_id: int) -> Slot | None:
+    """The slot, locked against a second hand-out where the database can; None if somebody holds it right now."""
+    slots = Slot.objects.select_for_update(skip_locked=True) if record.locks_rows() else Slot.objects.all()
+    return slots.filter(task_id=task_id).first()
+
+
+def _free(slot: Slot, user_id: int) -> bool:
+    """Whether a seat is left beside the answers and the seats held for others."""
+    held = Grant.objects.filter(task_id=slot.task_id, live=True, expires_at__gt=timezone.now()).exclude(user_id=user_id)
+    return bool(slot.taken + held.count() < slot.capacity)
+
+
+def _skipped(user_id: int, person: Person, place: Place, now: datetime) -> Slot | None:
+    """When nothing else is left: the first row that the person skipped, given once more without the skip."""
+    from tasks.models import Annotation
+
+    skipped = Grant.objects.filter(user_id=user_id, project_id=place.project_id, skipped=True).order_by("given_at")
+    for grant in skipped:
+        slot = _locked(grant.task_id)
+        if slot and slot.open and not slot.sealed and _free(slot, user_id):
+            for annotation in Annotation.objects.filter(
+                task_id=slot.task_id, completed_by_id=user_id, was_cancelled=True
+            ):
+                annotation.delete()
+            return slot
+    return None
+
+
+def _grant(slot: Slot, user_id: int, place: Place, now: datetime) -> None:
+    """Write the licence, hold the seat, and close what came before: the next stage begins here."""
+    _, fresh = Grant.objects.update_or_create(
+        task_id=slot.task_id,
+        user_id=user_id,
+        defaults={"live": True, "skipped": False, "expires_at": now + reserve_for()},
+        create_defaults={
+            "project_id": place.project_id,
+            "given_at": now,
+            "live": True,
+            "expires_at": now + reserve_for(),
+        },
+    )
+    if place.stage is not Stage.PASS and fresh:
+        seal_before(slot, place)
+    if fresh:
+        record.write(
+            record.Line("given", user_id, place.campaign_id, slot.task_id, slot.row_id, {"stage": place.stage.label})
+        )
+
+
+def seal_before(slot: Slot, place: Place) -> None:
+    """Answers of the stages before this one stay as they are from now on."""
+    earlier = CampaignProject.objects.filter(campaign_id=place.campaign_id, stage__lt=place.stage)
+    Slot.objects.filter(project_id__in=earlier.values("project_id"), row_id=slot.row_id, sealed=False).update(sealed=True)
+
+
+def require(task_id: int, user_id: int, person: Person, place: Place) -> Slot:
+    """The slot of a task on which this person may submit now.
+
+    Raises:
+        Refused: with the reason.
+    """
+    slot = Slot.objects.filter(task_id=task_id).first()
+    grant = Grant.objects.filter(task_id=task_id, user_id=user_id).first()
+    if slot is None or grant is None:
+        raise Refused("not_given")
+    if Excluded.objects.filter(task_id=task_id, user_id=user_id).exists():
+        raise Refused("excluded")
+    if not grant.live:
+        raise Refused("second")
+    if not may_take(person, step_of(place.stage, slot.requires)):
+        raise Refused("no_role")
+    if slot.sealed:
+        raise Refused("sealed")
+    if not slot.open:
+        raise Refused("full" if slot.taken >= slot.capacity else "closed")
+    if not _free(slot, user_id):
+        raise Refused("full")
+    return slot
+
+
+def regive(task_id: int, user_id: int, place: Place) -> None:
+    """Give a skipped task back to the one who skipped it, if a seat is left."""
+    with transaction.atomic():
+        slot = _locked(task_id)
+        if slot is None or not slot.open or slot.sealed or not _free(slot, user_id):
+            raise Refused("full")
+        _grant(slot, user_id, place, timezone.now())
+
+
+def touch(task_id: int, user_id: int) -> None:
+    """Hold the seat on: the person is at work."""
+    Grant.objects.filter(task_id=task_id, user_id=user_id, live=True).update(expires_at=timezone.now() + reserve_for())
+
+
+def was_given(task_id: int, user_id: int) -> bool:
+    """Whether the server ever handed this task to this account."""
+    return Grant.objects.filter(task_id=task_id, user_id=user_id).exists()

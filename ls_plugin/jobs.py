@@ -1,0 +1,186 @@
+"""Reconcile inside the server: when something was said about a row, the rules decide it and the server follows.
+
+The row is marked by the database itself, in the transaction of what was said; the mark goes when the row was
+reconciled. So a process that dies in between loses nothing: the mark is found at the next start, and by whoever asks
+for the next review meanwhile.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterable
+from functools import lru_cache, partial
+from typing import Any
+
+from django.db import connection, transaction
+from ls_config.loader import Interface
+from review_rules import Decision, Stage, Team
+from workflow import reconcile as rules
+from workflow.campaign import Campaign as Line
+from workflow.campaign import interface_of, marker_of
+from workflow.snapshot import Snapshot
+
+from ls_plugin import rulebook
+from ls_plugin.models import Campaign, CampaignProject, Excluded, Slot
+from ls_plugin.models import Stage as StageNumber
+from ls_plugin.orm import ServerPort
+
+STAGES = {StageNumber.PASS: Stage.PASS, StageNumber.QA: Stage.QA, StageNumber.EXPERT: Stage.EXPERT}
+_ROWS_AT_ONCE = 50
+_started = threading.Lock()
+_repaired = False
+
+
+def digest(result: Any) -> str:
+    """What the record keeps of an answer: its SHA-256."""
+    return hashlib.sha256(json.dumps(result, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+
+
+def after_commit(campaign_id: int, row_id: str) -> None:
+    """Reconcile a row when the open transaction is through, by Label Studio's job queue, inline without Redis.
+
+    A job that fails is logged and never undoes what was said: the row keeps its mark.
+    """
+    from core.redis import start_job_async_or_sync
+
+    job = partial(start_job_async_or_sync, reconcile_row, campaign_id, row_id)
+    transaction.on_commit(job, robust=True)
+
+
+def reconcile_row(campaign_id: int, row_id: str) -> None:
+    """The job: one row."""
+    reconcile_rows(campaign_id, [row_id])
+
+
+def line_of(campaign_id: int) -> Line:
+    """The campaign as the workflow's value, from the database."""
+    campaign = Campaign.objects.get(pk=campaign_id)
+    port = ServerPort()
+    projects = {
+        STAGES[StageNumber(one.stage)]: port.project(one.project_id)
+        for one in CampaignProject.objects.filter(campaign_id=campaign_id)
+    }
+    first = projects[Stage.PASS]
+    return Line(
+        name=campaign.name,
+        interface=_interface(first.label_config, marker_of(first).task),
+        policy=rulebook.read_policy(campaign.policy_text),
+        team=rulebook.read_team(campaign.team_text),
+        projects=projects,
+        users=tuple(port.users_of(campaign_id)),
+    )
+
+
+@lru_cache(maxsize=32)
+def _interface(xml: str, name: str) -> Interface:
+    return interface_of(xml, name)
+
+
+def reconcile_rows(campaign_id: int, row_ids: Iterable[str], *, only_marked: bool = False) -> int:
+    """Reconcile these rows in one transaction; how many were done.
+
+    The rows are locked first. Whoever says something about one of them meanwhile waits, or is seen.
+    """
+    wanted = sorted(set(row_ids))
+    if not wanted:
+        return 0
+    with transaction.atomic():
+        slots = _lock(campaign_id, wanted)
+        if only_marked:
+            wanted = sorted({slot.row_id for slot in slots if slot.dirty})
+        line, port = line_of(campaign_id), ServerPort()
+        held = Snapshot.read(port, line, wanted)
+        plan = rules.Plan()
+        decided = list(rules.decide_rows(line, held, wanted, plan))
+        for row in decided:
+            rules.plan_row(line, row, plan)
+        rules.carry_out(port, line, plan)
+        index(campaign_id, {row.row_id: row.decision for row in decided}, line)
+    return len(wanted)
+
+
+def _lock(campaign_id: int, row_ids: list[str]) -> list[Slot]:
+    projects = CampaignProject.objects.filter(campaign_id=campaign_id).values_list("project_id", flat=True)
+    slots = Slot.objects.filter(project_id__in=list(projects), row_id__in=row_ids).order_by("task_id")
+    if connection.features.has_select_for_update:
+        slots = slots.select_for_update()
+    return list(slots)
+
+
+def index(campaign_id: int, decisions: dict[str, Decision], line: Line) -> None:
+    """Bring the slots of decided rows in line with what the server now asks for, and take their marks off."""
+    from tasks.models import Task
+
+    accounts = {person: user for user, person in line.people.items()}
+    slots = _lock(campaign_id, sorted(decisions))
+    queue = {
+        pk: (overlap, labeled)
+        for pk, overlap, labeled in Task.objects.filter(pk__in=[slot.task_id for slot in slots]).values_list(
+            "id", "overlap", "is_labeled"
+        )
+    }
+    for slot in slots:
+        decision = decisions[slot.row_id]
+        overlap, labeled = queue.get(slot.task_id, (slot.capacity, True))
+        slot.open = not labeled and decision.next is not None and decision.next.stage is STAGES[StageNumber(slot.stage)]
+        slot.capacity = overlap
+        slot.dirty = False
+        if slot.stage == StageNumber.PASS:
+            slot.state = decision.state.value
+            slot.agreed = _agreed(decision)
+        slot.has_expert = _has_expert(decision, slot, line.team)
+        if slot.open and decision.next is not None and slot.stage != StageNumber.PASS:
+            slot.requires = ",".join(decision.next.requires)
+            out = [accounts[person] for person in decision.next.excluded if person in accounts]
+            Excluded.objects.bulk_create(
+                [Excluded(task_id=slot.task_id, user_id=user) for user in out], ignore_conflicts=True
+            )
+    Slot.objects.bulk_update(slots, ["open", "capacity", "dirty", "has_expert", "requires", "state", "agreed"])
+
+
+def _agreed(decision: Decision) -> float | None:
+    """The share of fields on which the passes agree; None before they are complete."""
+    compared = decision.comparison.values()
+    return sum(one.agreed for one in compared) / len(compared) if compared else None
+
+
+def _has_expert(decision: Decision, slot: Slot, team: Team) -> bool:
+    """Whether somebody who holds the row's domain has a counted part in it."""
+    if not slot.wants_expert or not decision.next:
+        return False
+    seen = [team.people[person] for person in decision.next.excluded if person in team.people]
+    return any(slot.domain in person.expertise for person in seen)
+
+
+def drain(campaign_id: int, limit: int = 0) -> int:
+    """Reconcile rows that bear the mark, all or at most so many; how many were done."""
+    projects = list(CampaignProject.objects.filter(campaign_id=campaign_id).values_list("project_id", flat=True))
+    marked = Slot.objects.filter(project_id__in=projects, dirty=True).values_list("row_id", flat=True)
+    rows = list(dict.fromkeys(marked[:limit] if limit else marked))
+    done = 0
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        done += reconcile_rows(campaign_id, rows[start : start + _ROWS_AT_ONCE], only_marked=True)
+    return done
+
+
+def repair_once() -> None:
+    """What a process that died left unfinished is finished by the next one, once, before its first request."""
+    global _repaired
+    if _repaired:
+        return
+    with _started:
+        if not _repaired:
+            _repaired = True
+            for campaign_id in list(Campaign.objects.values_list("id", flat=True)):
+                drain(campaign_id)
+
+
+def reconcile_all(campaign_id: int) -> int:
+    """Reconcile every row of a campaign: after a new policy, a new team, or when in doubt."""
+    first = CampaignProject.objects.get(campaign_id=campaign_id, stage=StageNumber.PASS).project_id
+    rows = list(Slot.objects.filter(project_id=first).order_by("task_id").values_list("row_id", flat=True))
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        reconcile_rows(campaign_id, rows[start : start + _ROWS_AT_ONCE])
+    return len(rows)

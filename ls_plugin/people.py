@@ -1,0 +1,132 @@
+"""Who somebody is on this server, from the team files of its campaigns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+from review_rules import NextStep, Person, PersonId, Role, may_take
+from review_rules import Stage as RuleStage
+
+from ls_plugin.models import CampaignProject, Member, Stage
+
+RULE_STAGE = {Stage.PASS: RuleStage.PASS, Stage.QA: RuleStage.QA, Stage.EXPERT: RuleStage.EXPERT}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A project of a campaign."""
+
+    project_id: int
+    campaign_id: int
+    stage: Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a signed-in account is: owner of the server, manager, or a person of some campaigns' teams.
+
+    Attributes:
+        user_id: the account.
+        owner: superuser or creator of the organisation; may do everything that anybody may.
+        people: campaign id → the person of its team.
+        member: False once removed from the organisation.
+        places: project id → its place, for the campaigns of ``people``.
+    """
+
+    user_id: int
+    owner: bool
+    member: bool
+    people: Mapping[int, Person] = field(default_factory=dict)
+    places: Mapping[int, Place] = field(default_factory=dict)
+
+    @property
+    def manager_somewhere(self) -> bool:
+        """Manager of some campaign, or the owner."""
+        return self.owner or any(Role.MANAGER in person.roles for person in self.people.values())
+
+    @property
+    def manages_all(self) -> bool:
+        """Manager, and an ordinary person in no campaign: what concerns all projects at once shows them nothing new."""
+        return self.owner or (
+            bool(self.people) and all(Role.MANAGER in person.roles for person in self.people.values())
+        )
+
+    def manages(self, campaign_id: int | None) -> bool:
+        """Whether this is a manager of the campaign, or of projects that belong to none."""
+        person = self.people.get(campaign_id) if campaign_id is not None else None
+        if self.owner or person is None:
+            return self.owner or self.manager_somewhere
+        return Role.MANAGER in person.roles
+
+    def person(self, campaign_id: int) -> Person | None:
+        """The person of the campaign's team who may still work, if any."""
+        return self.people.get(campaign_id)
+
+    def works_in(self, place: Place) -> bool:
+        """Whether the person has a role for the stage of this project."""
+        person = self.person(place.campaign_id)
+        return person is not None and can_work(person, place.stage)
+
+    def works_somewhere(self) -> list[int]:
+        """The projects this person works in."""
+        return [place.project_id for place in self.places.values() if self.works_in(place)]
+
+
+def can_work(person: Person, stage: Stage) -> bool:
+    """Whether the person has a role for a stage at all."""
+    anybody = NextStep(stage=RULE_STAGE[stage], requires=(), excluded=())
+    return may_take(person, anybody)
+
+
+def to_person(member: Member) -> Person:
+    """A member's row as the rules' value; whoever has left is filtered out by :func:`gone` before."""
+    return Person(
+        id=PersonId(member.person_id),
+        email=member.email,
+        roles=frozenset(Role(word) for word in words(member.roles)),
+        expertise=frozenset(words(member.expertise)),
+    )
+
+
+def words(stored: str) -> list[str]:
+    """The words of a ``,a,b,`` column."""
+    return [word for word in stored.split(",") if word]
+
+
+def gone(member: Member, now: datetime) -> bool:
+    """Whether a person has left the team."""
+    return member.left is not None and member.left <= now
+
+
+def standing_of(user: Any) -> Standing | None:
+    """Read an account's standing from the database; None for somebody who is not signed in."""
+    from organizations.models import OrganizationMember
+
+    if user is None or not user.is_authenticated:
+        return None
+    owner = bool(user.is_superuser) or user.own_organization is not None
+    now = timezone.now()
+    members = [one for one in Member.objects.filter(user_id=user.pk) if not gone(one, now)]
+    places = CampaignProject.objects.filter(campaign_id__in=[one.campaign_id for one in members]) if members else ()
+    return Standing(
+        user_id=user.pk,
+        owner=owner,
+        member=owner
+        or OrganizationMember.objects.filter(
+            user_id=user.pk, organization_id=user.active_organization_id, deleted_at__isnull=True
+        ).exists(),
+        people={one.campaign_id: to_person(one) for one in members},
+        places={one.project_id: Place(one.project_id, one.campaign_id, Stage(one.stage)) for one in places},
+    )
+
+
+def place_of(project_id: int | None) -> Place | None:
+    """The campaign place of a project; None for a project of no campaign."""
+    if project_id is None:
+        return None
+    found = CampaignProject.objects.filter(project_id=project_id).first()
+    return Place(found.project_id, found.campaign_id, Stage(found.stage)) if found else None

@@ -1,0 +1,26 @@
+"""A campaign's policy and team as the rules' values, read once for each text."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from review_rules import Policy, Team, load_policy, load_team
+
+from ls_plugin.models import Campaign
+
+
+@lru_cache(maxsize=64)
+def read_policy(text: str) -> Policy:
+    """The policy that a text states."""
+    return load_policy(text)
+
+
+@lru_cache(maxsize=64)
+def read_team(text: str) -> Team:
+    """The team that a text states."""
+    return load_team(text)
+
+
+def policy_of(campaign_id: int) -> Policy:
+    """The policy of a campaign."""
+    return read_policy(Campaign.objects.values_list("policy_text", flat=True).get(pk=campaign_id))

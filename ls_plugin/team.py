@@ -1,0 +1,246 @@
+"""Accounts and roles from the team file, and campaigns from their policy."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Q
+from django.utils import timezone
+from review_rules import FaultsError, Policy, Role, Team
+
+from ls_plugin import guards, record, rulebook
+from ls_plugin.models import Campaign, CampaignProject, Member, Slot, Stage
+from ls_plugin.refusal import Refused
+
+PASSWORD_BYTES = 12
+
+
+@dataclass
+class Applied:
+    """What applying a team file did.
+
+    Attributes:
+        created: person id → one-time password of the account that was made; given out here and nowhere else.
+        linked: people whose account was there.
+        deactivated: people who may not sign in any more.
+        without_account: people without an address, who cannot have an account.
+    """
+
+    created: list[tuple[str, str, str]] = field(default_factory=list)
+    linked: list[str] = field(default_factory=list)
+    deactivated: list[str] = field(default_factory=list)
+    without_account: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer of ``POST /quorum/api/team``."""
+        return {
+            "created": [{"id": pid, "email": email, "password": password} for pid, email, password in self.created],
+            "linked": self.linked,
+            "deactivated": self.deactivated,
+            "without_account": self.without_account,
+        }
+
+
+def save_campaign(name: str, task: str, policy_text: str, team_text: str, projects: Mapping[Stage, int]) -> Campaign:
+    """Write a campaign down, or change its policy; every task of its projects gets its slot.
+
+    Raises:
+        FaultsError: the policy or the team file has faults.
+        Refused: a project belongs to another campaign.
+    """
+    policy, team = rulebook.read_policy(policy_text), rulebook.read_team(team_text)
+    taken = CampaignProject.objects.filter(project_id__in=projects.values()).exclude(campaign__name=name)
+    if taken.exists():
+        raise Refused("project_mismatch", "A project of these belongs to another campaign.")
+    with transaction.atomic():
+        campaign, _ = Campaign.objects.update_or_create(
+            name=name,
+            defaults={"task": task, "policy_text": policy_text, "policy_hash": policy.hash, "team_text": team_text},
+        )
+        CampaignProject.objects.filter(campaign=campaign).exclude(project_id__in=projects.values()).delete()
+        for stage, project in projects.items():
+            CampaignProject.objects.update_or_create(
+                project_id=project,
+                defaults={
+                    "campaign": campaign,
+                    "stage": stage,
+                    "capacity": policy.passes if stage is Stage.PASS else 1,
+                    "expert_domains": _stored(policy.expert_domains),
+                },
+            )
+        _slots(policy, projects)
+        _members(campaign, team)
+        record.write(record.Line("campaign", campaign_id=campaign.pk, body={"name": name, "policy": policy.hash}))
+    return campaign
+
+
+def _slots(policy: Policy, projects: Mapping[Stage, int]) -> None:
+    """Slots for tasks that were there before, marked, so that the next reconcile reads what was said about them."""
+    with connection.cursor() as cursor:
+        for project in projects.values():
+            cursor.execute(guards.existing_tasks_sql(connection.vendor), [project])
+    said = "SELECT task_id FROM task_completion WHERE project_id IN (%s, %s, %s) AND NOT was_cancelled"
+    with connection.cursor() as cursor:
+        ids = list(projects.values())
+        cursor.execute(said, (ids * 3)[:3])
+        counts: dict[int, int] = {}
+        for (task_id,) in cursor.fetchall():
+            counts[task_id] = counts.get(task_id, 0) + 1
+    for task_id, count in counts.items():
+        Slot.objects.filter(task_id=task_id).update(taken=count, dirty=True)
+    mark_answered(projects.values())
+    first = Slot.objects.filter(project_id=projects[Stage.PASS])
+    first.filter(taken=0).update(capacity=policy.passes)
+    first.filter(domain__in=policy.expert_domains).update(wants_expert=True)
+    first.exclude(domain__in=policy.expert_domains).update(wants_expert=False)
+
+
+def mark_answered(projects: Iterable[int]) -> None:
+    """A new policy or team may decide every row otherwise about which something was said."""
+    Slot.objects.filter(project_id__in=list(projects)).filter(Q(taken__gt=0) | Q(stage__gt=0)).update(dirty=True)
+
+
+def apply_team(campaign: Campaign, team_text: str, *, dry_run: bool = False) -> Applied:
+    """Make the accounts and roles on this server those of the team file.
+
+    People who lack an account get one with a one-time password; people who left, or are gone from the file and are in
+    no other campaign's team, can sign in no more. The owner of the server is never touched.
+
+    Raises:
+        FaultsError: the file has faults.
+        Refused: ``last_manager`` if nobody could manage the campaign afterwards.
+    """
+    team = rulebook.read_team(team_text)
+    applied = Applied()
+    with transaction.atomic():
+        before = {one.person_id: one for one in Member.objects.filter(campaign=campaign)}
+        _accounts(team, applied)
+        Campaign.objects.filter(pk=campaign.pk).update(team_text=team_text)
+        campaign.team_text = team_text
+        _members(campaign, team)
+        _retire(campaign, before, applied)
+        mark_answered(campaign.projects.values_list("project_id", flat=True))
+        if not managers_without(None):
+            raise Refused("last_manager")
+        record.write(
+            record.Line("team", campaign_id=campaign.pk, body={"people": sorted(team.people), "hash": record_hash(team_text)})
+        )
+        if dry_run:
+            applied.created = [(pid, email, "") for pid, email, _ in applied.created]
+            transaction.set_rollback(True)
+    return applied
+
+
+def record_hash(text: str) -> str:
+    """The digest by which the record knows a file."""
+    from hashlib import sha256
+
+    return sha256(text.encode()).hexdigest()
+
+
+def _accounts(team: Team, applied: Applied) -> None:
+    """An account for everybody who is there and has an address."""
+    from organizations.models import Organization, OrganizationMember
+    from users.models import User
+
+    organization = Organization.objects.order_by("pk").first()
+    for pid, person in sorted(team.people.items()):
+        if not person.email:
+            applied.without_account.append(str(pid))
+            continue
+        if _left(person.left):
+            continue
+        user = User.objects.filter(email__iexact=person.email).first()
+        if user is None:
+            password = secrets.token_urlsafe(PASSWORD_BYTES)
+            user = User.objects.create_user(email=person.email.lower(), password=password)
+            user.username = person.email.split("@")[0]
+            applied.created.append((str(pid), user.email, password))
+        else:
+            applied.linked.append(str(pid))
+        user.is_active = True
+        user.active_organization = organization
+        user.save()
+        if organization is not None:
+            organization.add_user(user)
+            OrganizationMember.objects.filter(user=user, organization=organization).update(deleted_at=None)
+
+
+def _left(left: int | None) -> bool:
+    return left is not None and left <= int(timezone.now().timestamp() * 1e9)
+
+
+def _members(campaign: Campaign, team: Team) -> None:
+    """The team as rows: what every request looks up."""
+    from datetime import UTC, datetime
+
+    from users.models import User
+
+    emails = {person.email.casefold() for person in team.people.values() if person.email}
+    accounts = {email.casefold(): pk for pk, email in User.objects.values_list("id", "email") if email.casefold() in emails}
+    Member.objects.filter(campaign=campaign).delete()
+    Member.objects.bulk_create(
+        [
+            Member(
+                campaign=campaign,
+                person_id=str(pid),
+                user_id=accounts.get(person.email.casefold()) if person.email else None,
+                email=person.email,
+                roles=_stored(sorted(role.value for role in person.roles)),
+                expertise=_stored(sorted(person.expertise)),
+                left=datetime.fromtimestamp(person.left / 1e9, UTC) if person.left is not None else None,
+            )
+            for pid, person in team.people.items()
+        ]
+    )
+
+
+def _stored(parts: Any) -> str:
+    return "," + "".join(f"{part}," for part in parts)
+
+
+def _retire(campaign: Campaign, before: Mapping[str, Member], applied: Applied) -> None:
+    """Whoever was in the team and is so no more, here and elsewhere, can sign in no more."""
+    from organizations.models import Organization
+    from rest_framework.authtoken.models import Token
+    from users.models import User
+
+    now = timezone.now()
+    everywhere = Member.objects.filter(user_id__isnull=False)
+    there = set(everywhere.filter(Q(left__isnull=True) | Q(left__gt=now)).values_list("user_id", flat=True))
+    was = {one.user_id: pid for pid, one in before.items() if one.user_id}
+    was |= {one.user_id: one.person_id for one in everywhere.filter(campaign=campaign, left__lte=now)}
+    owners = set(Organization.objects.values_list("created_by_id", flat=True))
+    for user in User.objects.filter(pk__in=set(was) - there, is_superuser=False, is_active=True).exclude(pk__in=owners):
+        user.is_active = False
+        user.save(update_fields=["is_active"])
+        Token.objects.filter(user=user).delete()
+        applied.deactivated.append(str(was[user.pk]))
+
+
+def managers_without(user_id: int | None) -> bool:
+    """Whether somebody who can sign in would still manage this server if this account were gone."""
+    from organizations.models import Organization
+    from users.models import User
+
+    now = timezone.now()
+    managing = Member.objects.filter(roles__contains=f",{Role.MANAGER.value},", user_id__isnull=False).filter(
+        Q(left__isnull=True) | Q(left__gt=now)
+    )
+    owners = Organization.objects.values_list("created_by_id", flat=True)
+    people = User.objects.filter(is_active=True).filter(
+        Q(is_superuser=True) | Q(pk__in=list(owners)) | Q(pk__in=list(managing.values_list("user_id", flat=True)))
+    )
+    return bool(people.exclude(pk=user_id).exists())
+
+
+def faults(error: FaultsError) -> list[dict[str, Any]]:
+    """A file's faults as JSON."""
+    return [
+        {"file": one.file, "line": one.line, "column": one.column, "path": one.path, "message": one.message, "hint": one.hint}
+        for one in error.faults
+    ]
