@@ -24,7 +24,7 @@ class Unit(Enum):
     UTF16 = "UTF-16 units"
     UTF8 = "UTF-8 bytes"
     WORD = "white-space tokens"
-    TOKEN = "word and punctuation tokens"
+    MARKED_WORD = "word and punctuation tokens"
 
 
 class Match(Enum):
@@ -40,7 +40,8 @@ class Match(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One way to read a pair of numbers: the unit, whether the end is inclusive, how the text was changed before counting."""
+    """One way to read a pair of numbers: the unit, whether the end is inclusive, how the text was changed before
+    counting."""
 
     unit: Unit = Unit.CODE_POINT
     inclusive: bool = False
@@ -68,7 +69,8 @@ class SpanIn:
 class Resolution:
     """What the offsets of one span mean in code points.
 
-    `start` and `end` are the offered answer for `EXACT`, `CONVERTED` and `MOVED`, else the numbers as given; `places` are all answers
+    `start` and `end` are the offered answer for `EXACT`, `CONVERTED` and `MOVED`, else the numbers as given;
+    `places` are all answers
     that fit, in order of position; `reading` explains a `CONVERTED` one.
     """
 
@@ -89,7 +91,7 @@ def _utf8_width(char: str) -> int:
 
 
 _WIDTH: dict[Unit, Callable[[str], int]] = {Unit.UTF16: _utf16_width, Unit.UTF8: _utf8_width}
-_TOKENS = {Unit.WORD: re.compile(r"\S+"), Unit.TOKEN: re.compile(r"\w+|[^\w\s]")}
+_TOKENS = {Unit.WORD: re.compile(r"\S+"), Unit.MARKED_WORD: re.compile(r"\w+|[^\w\s]")}
 
 
 def _position(text: str, offset: int, width: Callable[[str], int]) -> int | None:
@@ -284,10 +286,13 @@ def resolve(text: str, span: SpanIn) -> Resolution:
 
 
 def resolve_all(text: str, spans: Iterable[SpanIn]) -> tuple[Resolution, ...]:
-    """Tell what the offsets of all spans of one text mean; a doubtful one is settled by a reading that fits all of them.
+    """Tell what the offsets of all spans of one text mean; a doubtful one is settled by a reading that fits all of
+    them.
 
-    A span that is right as it stands is left alone, whatever else would fit. Where the spans that are wrong have one reading in
-    common that explains every one of them, that reading is taken; where several do and lead to different places, or none does and
+    A span that is right as it stands is left alone, whatever else would fit. Where the spans that are wrong have one
+    reading in
+    common that explains every one of them, that reading is taken; where several do and lead to different places, or
+    none does and
     the carried text stands at several places, the span is `AMBIGUOUS`.
     """
     given = tuple(spans)

@@ -25,7 +25,8 @@ def command(
     rows: Annotated[
         Path,
         typer.Argument(
-            help="JSONL, JSON, CSV, TSV, XLSX, Parquet, a Hugging Face folder, a Label Studio export or a Ground Truth manifest."
+            help="JSONL, JSON, CSV, TSV, XLSX, Parquet, a Hugging Face folder, a Label Studio "
+            "export or a Ground Truth manifest."
         ),
     ],
     task: Annotated[
@@ -83,9 +84,8 @@ def command(
     from ls_config import InterfaceError, load
     from workflow.rows import Options, load_mapping
     from workflow.rows.checking import check_rows
-    from workflow.rows.reading import ROW_CHARS
     from workflow.rows.tablechecks import Expected
-    from workflow.rows.validate import OFFSETS
+    from workflow.rows.validate import OFFSETS, ROW_CHARS
 
     if offsets not in OFFSETS:
         _usage(f"--offsets {offsets}: known are {', '.join(OFFSETS)}")

@@ -1,6 +1,7 @@
 """Gold out: one writer for every format that the full records of a campaign leave in.
 
-`write` takes the full records (docs/data.md) and makes one file or folder: atomically, at flat memory, and with the same bytes for
+`write` takes the full records (docs/data.md) and makes one file or folder: atomically, at flat memory, and with the
+same bytes for
 the same records. Only gold leaves unless everything is asked for, and then each row says whether it is gold.
 """
 
@@ -39,7 +40,8 @@ _SUFFIXES = {
 
 @dataclass(frozen=True, slots=True)
 class WriteReport:
-    """What was written: rows in the file, rows left out because they are not gold, hashes of the files, and what to know about them."""
+    """What was written: rows in the file, rows left out because they are not gold, hashes of the files, and what to
+    know about them."""
 
     path: Path
     format: str

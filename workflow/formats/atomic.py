@@ -15,7 +15,8 @@ __all__ = ["new_file", "new_folder", "sha256_of"]
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, renamed to it on success and removed on failure; an existing file stays until then."""
+    """A temporary path beside `path`, renamed to it on success and removed on failure; an existing file stays until
+    then."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(handle)
     temporary = Path(name)

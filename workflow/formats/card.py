@@ -203,7 +203,10 @@ class Card:
             if gold == shape.rows
             else f"{gold} gold rows and {shape.rows - gold} that are not (column `gold`)"
         )
-        return f"# {_plain(name)}\n\nDatasheet of an export by Quorum: {shape.rows} rows, {kind}; {shape.left_out} rows of the campaign are not final yet and not in the file."
+        return (
+            f"# {_plain(name)}\n\nDatasheet of an export by Quorum: {shape.rows} rows, {kind}; "
+            f"{shape.left_out} rows of the campaign are not final yet and not in the file."
+        )
 
     def _contents(self) -> str:
         counts = self._counts
@@ -235,9 +238,12 @@ class Card:
             ],
         )
         text = (
-            "## How it was made\n\nEach row was labelled by people who did not see each other's answer, then reviewed by a further person; "
-            "rows of expert domains had an expert of the domain among them. Every row carries a certificate of who decided, which "
-            f"`quorum verify` proves again from the row's own history.\n\nPolicy: {policies}. Labelled from {counts.first[:10] or '–'} to {counts.last[:10] or '–'}. "
+            "## How it was made\n\nEach row was labelled by people who did not see each "
+            "other's answer, then reviewed by a further person; "
+            "rows of expert domains had an expert of the domain among them. Every row carries "
+            "a certificate of who decided, which "
+            f"`quorum verify` proves again from the row's own history.\n\nPolicy: {policies}. "
+            f"Labelled from {counts.first[:10] or '–'} to {counts.last[:10] or '–'}. "
             f"An expert took part in {Rate(counts.expert_rows, self._spool.shape.rows)} of the rows."
         )
         return f"{text}\n\nWho decided the final value:\n\n{origins}" if counts.origins else text
@@ -269,7 +275,11 @@ class Card:
                 if name in counts.origins
             ],
         )
-        return f"## How far to trust it\n\nAgreement of the blind passes:\n\n{measured}\n\nMeasured against the final label, with 95 % Wilson intervals:\n\n{rates}\n\n{self._anchoring()}"
+        return (
+            f"## How far to trust it\n\nAgreement of the blind "
+            f"passes:\n\n{measured}\n\nMeasured against the final label, with 95 % Wilson "
+            f"intervals:\n\n{rates}\n\n{self._anchoring()}"
+        )
 
     def _anchoring(self) -> str:
         shown, hidden = (Rate(*self._counts.anchoring[withheld]) for withheld in (False, True))
@@ -278,20 +288,23 @@ class Card:
                 "Anchoring was not measured: no row was labelled without its auto-label (policy `prelabel.withhold`)."
             )
         return (
-            f"Anchoring: people gave the auto-label's value in {shown} of answers where they saw it, and in {hidden} where it was withheld; "
+            f"Anchoring: people gave the auto-label's value in {shown} of answers where they "
+            f"saw it, and in {hidden} where it was withheld; "
             "the difference is what showing it does."
         )
 
     def _gaps(self) -> str:
         counts, shape = self._counts, self._spool.shape
         gaps = [
-            "The error that remains in the final labels is not known: nobody judged them again. The overturn rates above bound it only in so far as QA finds what is wrong."
+            "The error that remains in the final labels is not known: nobody judged them "
+            "again. The overturn rates above bound it only in so far as QA finds what is wrong."
         ]
         if any(domain == "none given" for domain in counts.domains):
             gaps.append(f"{counts.domains['none given']} rows name no domain; expert rules cannot apply to them.")
         if shape.left_out:
             gaps.append(
-                f"{shape.left_out} rows are not final; if they are the harder ones, the file is easier than the campaign."
+                f"{shape.left_out} rows are not final; if they are the harder ones, the file is "
+                f"easier than the campaign."
             )
         for name, kind in shape.fields.items():
             control = next((one for one in self._interface.controls if one.name == name), None)

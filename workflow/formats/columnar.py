@@ -135,7 +135,8 @@ def write_parquet(spool: Spool, path: Path, *, features: bool = False) -> None:
 
 
 def write_folder(spool: Spool, folder: Path, card: str) -> None:
-    """Write a folder that `datasets.load_dataset` opens: `data/train-00000-of-00001.parquet` and a card that names the features."""
+    """Write a folder that `datasets.load_dataset` opens: `data/train-00000-of-00001.parquet` and a card that names
+    the features."""
     (folder / "data").mkdir()
     part = folder / "data" / "train-00000-of-00001.parquet"
     write_parquet(spool, part, features=True)

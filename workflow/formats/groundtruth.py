@@ -27,9 +27,12 @@ _TYPES = {
 def write_manifest(spool: Spool, path: Path, lints: Counter[str], interface: Interface) -> None:
     """Write one JSON object a line, as Ground Truth does after a chain of jobs.
 
-    `source` is the response; every column of the row stays a key of its own. For each field: `auto-<field>` (human-annotated no),
-    `pass-<n>-<field>` for each counted pass, `adjusted-<field>` for the final label with `adjustment-status`. A rating is a class.
-    Texts, numbers and regions have no type there; their final value is a plain key. Limits that Ground Truth sets are linted.
+    `source` is the response; every column of the row stays a key of its own. For each field: `auto-<field>`
+    (human-annotated no),
+    `pass-<n>-<field>` for each counted pass, `adjusted-<field>` for the final label with `adjustment-status`. A
+    rating is a class.
+    Texts, numbers and regions have no type there; their final value is a plain key. Limits that Ground Truth sets
+    are linted.
     """
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for record in spool:
@@ -40,7 +43,10 @@ def write_manifest(spool: Spool, path: Path, lints: Counter[str], interface: Int
 
 def _line(record: Mapping[str, Any], interface: Interface, lints: Counter[str]) -> dict[str, Any]:
     row = dict(record["row"])
-    made: dict[str, Any] = {"source": row.pop("response", ""), **{GT_RENAMED.get(str(name), str(name)): value for name, value in row.items()}}
+    made: dict[str, Any] = {
+        "source": row.pop("response", ""),
+        **{GT_RENAMED.get(str(name), str(name)): value for name, value in row.items()},
+    }
     final = (record.get("final") or {}).get("values") or {}
     for control in interface.controls:
         if control.kind not in _TYPES:

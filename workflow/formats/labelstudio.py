@@ -1,4 +1,5 @@
-"""Label Studio's own JSON: a list of tasks with predictions and annotations, ready to be imported into any Label Studio."""
+"""Label Studio's own JSON: a list of tasks with predictions and annotations, ready to be imported into any Label
+Studio."""
 
 from __future__ import annotations
 
@@ -14,9 +15,11 @@ __all__ = ["write_tasks"]
 
 
 def write_tasks(spool: Spool, path: Path, lints: Counter[str], interface: Interface) -> None:
-    """Write one task a record: the auto-label as a prediction, each submission and the final label (`ground_truth`) as annotations.
+    """Write one task a record: the auto-label as a prediction, each submission and the final label (`ground_truth`)
+    as annotations.
 
-    The whole record is in `meta.quorum.record`. A value that the interface cannot hold is left out of the annotation and linted.
+    The whole record is in `meta.quorum.record`. A value that the interface cannot hold is left out of the annotation
+    and linted.
     """
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for number, record in enumerate(spool, 1):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +21,8 @@ _RECORD = OWN_PREFIX + "record"
 def read_records(path: str | Path) -> Iterator[dict[str, Any]]:
     """Yield the full records of an export, a line at a time.
 
-    Raises UnreadableError where the file cannot be read, or carries no history (CoNLL, DocBin, Ground Truth manifests, or a table
+    Raises UnreadableError where the file cannot be read, or carries no history (CoNLL, DocBin, Ground Truth
+    manifests, or a table
     whose column of records was removed).
     """
     path = Path(path)

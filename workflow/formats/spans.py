@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def tokenize(text: str, cuts: Iterable[int] = ()) -> list[Token]:
     tokens = []
     for found in _TOKEN.finditer(text):
         edges = [found.start(), *(cut for cut in places if found.start() < cut < found.end()), found.end()]
-        tokens += [Token(first, last, text[first:last]) for first, last in zip(edges, edges[1:], strict=False)]
+        tokens += [Token(first, last, text[first:last]) for first, last in pairwise(edges)]
     return tokens
 
 
@@ -76,7 +77,8 @@ def _span_fields(record: Mapping[str, Any], lints: Counter[str]) -> Iterator[tup
 def write_conll(spool: Spool, path: Path, lints: Counter[str]) -> int:
     """Write tokens with offsets and one IOB2 column for each text's spans; returns how many texts were written.
 
-    Fields on the same text share a block of lines. Each block begins with comments: row id, fields, and the text as JSON.
+    Fields on the same text share a block of lines. Each block begins with comments: row id, fields, and the text as
+    JSON.
     """
     written = 0
     with path.open("w", encoding="utf-8", newline="\n") as file:
@@ -92,7 +94,10 @@ def write_conll(spool: Spool, path: Path, lints: Counter[str]) -> int:
 
 
 def _block(row_id: str, text: str, fields: Mapping[str, list[Mapping[str, Any]]]) -> Iterator[str]:
-    yield f"\n# row_id = {json.dumps(row_id, ensure_ascii=False)}\n# fields = {' '.join(fields)}\n# text = {json.dumps(text, ensure_ascii=False)}\n"
+    yield (
+        f"\n# row_id = {json.dumps(row_id, ensure_ascii=False)}\n# fields = "
+        f"{' '.join(fields)}\n# text = {json.dumps(text, ensure_ascii=False)}\n"
+    )
     edges = [span[key] for spans in fields.values() for span in spans for key in ("start", "end")]
     tokens = tokenize(text, edges)
     columns = [iob2(tokens, spans) for spans in fields.values()]
@@ -101,7 +106,8 @@ def _block(row_id: str, text: str, fields: Mapping[str, list[Mapping[str, Any]]]
 
 
 def write_docbin(spool: Spool, path: Path, lints: Counter[str]) -> int:
-    """Write a spaCy DocBin: entities, span groups by field, and choices as categories; the documents are the texts that hold spans.
+    """Write a spaCy DocBin: entities, span groups by field, and choices as categories; the documents are the texts
+    that hold spans.
 
     Needs the extra `spacy`. A record without a spans field is a document of its response.
     """

@@ -25,7 +25,8 @@ _GUARDED = "cells that begin like a formula, guarded by an apostrophe"
 
 
 def table_columns(shape: Shape) -> list[str]:
-    """The header: the row's own columns, the outcome, each field's final value and origin, then each annotator's value of each field."""
+    """The header: the row's own columns, the outcome, each field's final value and origin, then each annotator's
+    value of each field."""
     own = ["gold", "state", "domain", "reviewers", "expert"]
     own += [f"{part}.{name}" for name in shape.fields for part in ("final", "origin")]
     for stage in STAGES:
@@ -63,7 +64,8 @@ def table_cells(record: Mapping[str, Any], columns: Sequence[str]) -> dict[str, 
 def write_csv(spool: Spool, path: Path, lints: Counter[str], *, guard: bool = False) -> None:
     """Write RFC 4180 CSV in UTF-8, the whole record as JSON in the last column.
 
-    Texts are written as they are, so that what was imported comes out again; a cell that a spreadsheet would take for a formula is
+    Texts are written as they are, so that what was imported comes out again; a cell that a spreadsheet would take
+    for a formula is
     counted as a lint. `guard` puts an apostrophe before such cells, for files that people open rather than programs.
     """
     columns = table_columns(spool.shape)
@@ -89,7 +91,8 @@ def _with_lines(spool: Spool) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def write_xlsx(spool: Spool, path: Path, lints: Counter[str], agreement: Iterable[Mapping[str, Any]] = ()) -> None:
-    """Write a workbook: the rows, the people, the agreement, and the whole records in pieces that fit a cell. Every cell is a text.
+    """Write a workbook: the rows, the people, the agreement, and the whole records in pieces that fit a cell. Every
+    cell is a text.
 
     A text longer than a cell may be is cut there, and whole in the sheet of records; each is counted as a lint.
     """

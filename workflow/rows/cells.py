@@ -1,6 +1,7 @@
 """A row's columns as cells of a table, and back, so that nothing about them is lost.
 
-A table has only text and empty cells. Which cells stood for null, for an empty text or for JSON is noted, a row at a time, in the
+A table has only text and empty cells. Which cells stood for null, for an empty text or for JSON is noted, a row at a
+time, in the
 column `quorum.cells`, so that sorting, deleting and editing rows in a spreadsheet leaves the notes right.
 """
 
@@ -55,10 +56,11 @@ def add_to_note(note: str, kind: str, names: list[str]) -> str:
 
 
 def decode(cells: Mapping[str, Any]) -> dict[str, Any]:
-    """The row that cells stand for; columns of Quorum's own are left out. A table without the note is taken as it stands.
+    """The row that cells stand for; columns of Quorum's own are left out. A table without the note is taken as it
+    stands.
 
-    >>> decode({"id": "r1", "tags": '["a"]', "n": "", "quorum.cells": '{"json":["tags"],"null":["n"]}', "quorum.state": "FINAL"})
-    {'id': 'r1', 'tags': ['a'], 'n': None}
+    >>> decode({"id": "r1", "tags": '["a"]', "quorum.cells": '{"json":["tags"]}', "quorum.state": "FINAL"})
+    {'id': 'r1', 'tags': ['a']}
     """
     row = {name: value for name, value in cells.items() if not name.startswith(OWN_PREFIX)}
     if NOTE not in cells:

@@ -18,7 +18,8 @@ _BATCH = 512
 
 
 def _plain(value: Any) -> Any:
-    """An arrow value as JSON has it: times as ISO text, bytes as text, NaN as nothing (what a data frame means by it)."""
+    """An arrow value as JSON has it: times as ISO text, bytes as text, NaN as nothing (what a data frame means by
+    it)."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, datetime.date | datetime.time):
@@ -84,7 +85,8 @@ def read_arrow(path: Path) -> Iterator[Record | RowFault]:
 
 
 def folder_parts(folder: Path) -> list[Path]:
-    """The data files of a Hugging Face folder, in order: what `save_to_disk` wrote (one data set or several splits), or Parquet, JSONL and CSV.
+    """The data files of a Hugging Face folder, in order: what `save_to_disk` wrote (one data set or several splits),
+    or Parquet, JSONL and CSV.
 
     Raises UnreadableError (QD.E001) for a folder without any.
     """

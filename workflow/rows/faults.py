@@ -1,6 +1,7 @@
 """What can be wrong with a file of rows: every kind has a stable id, a severity and one sentence.
 
-`QD.E…` keeps the row (or the file) out of a campaign; `QD.W…` lets it in and says what to look at. The list in docs/data.md is made
+`QD.E…` keeps the row (or the file) out of a campaign; `QD.W…` lets it in and says what to look at. The list in
+docs/data.md is made
 from `KINDS`, and a test plants each kind once.
 """
 
@@ -99,7 +100,8 @@ _KINDS = (
     Kind("QD.W040", "The auto-label is not for this interface; it is kept as a column and not shown.", "auto-label"),
     Kind(
         "QD.W041",
-        "A span carries no text, so its offsets cannot be checked, and the field has characters that tools count differently.",
+        "A span carries no text, so its offsets cannot be checked, and the field has "
+        "characters that tools count differently.",
         "auto-label",
     ),
     Kind("QD.W042", "A span begins or ends with white space.", "auto-label"),
@@ -129,7 +131,8 @@ KINDS: Mapping[str, Kind] = {kind.id: kind for kind in _KINDS}
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something stands: file, line of a text file or row of a table, sheet, and the column letters of a spreadsheet."""
+    """Where something stands: file, line of a text file or row of a table, sheet, and the column letters of a
+    spreadsheet."""
 
     file: str
     line: int | None = None

@@ -1,6 +1,8 @@
-"""Records of other tools as rows: Label Studio's exports, Ground Truth augmented manifests, and Quorum's own full records.
+"""Records of other tools as rows: Label Studio's exports, Ground Truth augmented manifests, and Quorum's own full
+records.
 
-Each function turns one record into the columns of the row contract; whatever has no column there is kept as a column of its own.
+Each function turns one record into the columns of the row contract; whatever has no column there is kept as a column
+of its own.
 """
 
 from __future__ import annotations
@@ -81,7 +83,8 @@ def _label_studio(task: Mapping[str, Any], interface: Interface | None) -> dict[
 
 
 def _first_values(predictions: Any, interface: Interface) -> dict[str, Any] | None:
-    """The values of the first prediction; spans keep their offsets and text as the file has them, to be checked like any other."""
+    """The values of the first prediction; spans keep their offsets and text as the file has them, to be checked like
+    any other."""
     for prediction in predictions if isinstance(predictions, list) else ():
         if isinstance(prediction, Mapping) and prediction.get("result"):
             return dict(from_result(prediction["result"], interface.controls, {}).values)
@@ -97,7 +100,8 @@ def _is_label(values: Mapping[str, Any], name: str) -> bool:
 
 
 def _ground_truth(line: Mapping[str, Any], interface: Interface | None) -> dict[str, Any]:
-    """A manifest has no ids: without a key `id` a row is known by a hash of its text, so that the same line is the same row again."""
+    """A manifest has no ids: without a key `id` a row is known by a hash of its text, so that the same line is the
+    same row again."""
     kept = {name: value for name, value in line.items() if not _is_own(line, name)}
     row: dict[str, Any] = {"context": "", "query": "", **kept}
     row["response"] = row.pop("source", None) if "response" not in row else row["response"]
@@ -116,7 +120,8 @@ def _is_own(line: Mapping[str, Any], name: str) -> bool:
 
 
 def _auto_label(line: Mapping[str, Any], interface: Interface) -> Iterator[tuple[str, Any]]:
-    """The latest label of the chain for each control: adjustments after what they adjusted; verifications judge, they do not label."""
+    """The latest label of the chain for each control: adjustments after what they adjusted; verifications judge,
+    they do not label."""
     chain = sorted(
         (name for name in line if _is_label(line, name)),
         key=lambda name: str(line[name + _META].get("creation-date", "")),

@@ -1,6 +1,8 @@
-"""Personal data in rows: found by Presidio's regular expressions, reported, or masked with a map that is kept elsewhere.
+"""Personal data in rows: found by Presidio's regular expressions, reported, or masked with a map that is kept
+elsewhere.
 
-Needs the extra `pii`. No language model runs and nothing leaves the machine; Presidio's own e-mail recogniser would fetch a list of
+Needs the extra `pii`. No language model runs and nothing leaves the machine; Presidio's own e-mail recogniser would
+fetch a list of
 domains from the network on first use, hence the subclass.
 """
 
@@ -32,7 +34,8 @@ class Piece:
 
 
 class Finder:
-    """Finds e-mail addresses, telephone numbers, payment cards, IBANs, IP addresses, US social security and crypto wallet numbers.
+    """Finds e-mail addresses, telephone numbers, payment cards, IBANs, IP addresses, US social security and crypto
+    wallet numbers.
 
     Raises ModuleNotFoundError where the extra `pii` is not installed.
     """
@@ -91,9 +94,11 @@ def _recognizers() -> list[Any]:
 
 @dataclass(slots=True)
 class Masker:
-    """Replaces personal data by tokens, the same data by the same token throughout a file; spans of auto-labels move along.
+    """Replaces personal data by tokens, the same data by the same token throughout a file; spans of auto-labels move
+    along.
 
-    `values` maps tokens to what they stand for: whoever holds it can undo the masking, so it is kept apart from the rows.
+    `values` maps tokens to what they stand for: whoever holds it can undo the masking, so it is kept apart from the
+    rows.
     """
 
     finder: Finder

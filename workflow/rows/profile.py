@@ -1,4 +1,5 @@
-"""The profile of a file of rows: what is in it, in numbers, as a JSON object and as one HTML page that needs no network."""
+"""The profile of a file of rows: what is in it, in numbers, as a JSON object and as one HTML page that needs no
+network."""
 
 from __future__ import annotations
 

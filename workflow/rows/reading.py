@@ -20,7 +20,8 @@ __all__ = ["FORMATS", "Options", "Source", "load_mapping", "open_source", "read_
 
 FORMATS = ("jsonl", "json", "csv", "tsv", "xlsx", "parquet", "arrow", "folder", "label-studio", "ground-truth")
 _BY_SUFFIX = {
-    ".jsonl": "jsonl", ".ndjson": "jsonl", ".manifest": "jsonl", ".json": "json", ".csv": "csv", ".tsv": "tsv", ".tab": "tsv",
+    ".jsonl": "jsonl", ".ndjson": "jsonl", ".manifest": "jsonl", ".json": "json",
+    ".csv": "csv", ".tsv": "tsv", ".tab": "tsv",
     ".xlsx": "xlsx", ".xlsm": "xlsx", ".parquet": "parquet", ".arrow": "arrow",
 }  # fmt: skip
 _SHAPES = ("label-studio", "ground-truth")
@@ -54,7 +55,8 @@ DEFAULTS = Options()
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file that was looked at: its format, what was found out about it (for people to read), and its faults so far."""
+    """A file that was looked at: its format, what was found out about it (for people to read), and its faults so
+    far."""
 
     path: Path
     format: str
@@ -146,7 +148,8 @@ def _format(path: Path, wanted: str | None) -> str:
 
 
 def _looked_at(path: Path, form: str, encoding: str) -> str:
-    """JSON and JSONL are told apart by their first character, whatever the ending says; a zip or Parquet file is no text."""
+    """JSON and JSONL are told apart by their first character, whatever the ending says; a zip or Parquet file is no
+    text."""
     with path.open("rb") as file:
         head = file.read(4)
     if head in (b"PK\x03\x04", b"PAR1"):
@@ -177,13 +180,15 @@ def read_rows(
     """Read a file or folder of rows; every fault of every row comes out, and every row without an error.
 
     Args:
-        path: JSONL, JSON, CSV, TSV, XLSX, Parquet, Arrow, a Hugging Face folder, a Label Studio export or a Ground Truth manifest.
+        path: JSONL, JSON, CSV, TSV, XLSX, Parquet, Arrow, a Hugging Face folder, a Label Studio export or a Ground
+        Truth manifest.
         interface: The label interface that auto-labels must fit; None leaves them unchecked.
         mapping: Quorum's field → the file's column (`auto_label.<control>` too); an empty column means an empty field.
         policy: Says which domains have an effect.
         options: Format, encoding, delimiter, sheet, what spans count, size limit, hashes of known rows.
 
-    Yields a `Row` or a `RowFault` in the order of the file; memory stays flat but for the set of ids. Never raises on content.
+    Yields a `Row` or a `RowFault` in the order of the file; memory stays flat but for the set of ids. Never raises
+    on content.
     """
     mapping = dict(mapping or {})
     try:

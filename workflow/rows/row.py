@@ -47,7 +47,8 @@ class Row:
 
 
 def row_hash(row: Row) -> str:
-    """Hash of a row's content (not of its place in the file), `sha256:…`; equal for equal rows whatever the format they came in.
+    """Hash of a row's content (not of its place in the file), `sha256:…`; equal for equal rows whatever the format
+    they came in.
 
     >>> row_hash(Row(row_id="r1", context="", query="q", response="r", line=1))[:14]
     'sha256:43dae9a'

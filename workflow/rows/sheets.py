@@ -1,4 +1,5 @@
-"""Spreadsheets as rows: every cell is text as somebody wrote it; formulas, control characters and long texts survive."""
+"""Spreadsheets as rows: every cell is text as somebody wrote it; formulas, control characters and long texts
+survive."""
 
 from __future__ import annotations
 
@@ -81,7 +82,8 @@ def _open(path: Path) -> Any:
 
 
 def read_xlsx(path: Path, *, sheet: str | None = None, required: Sequence[str] = ()) -> Iterator[Record | RowFault]:
-    """Read every sheet whose first non-empty row names the required columns, in the order of the tabs; or only the sheet asked for.
+    """Read every sheet whose first non-empty row names the required columns, in the order of the tabs; or only the
+    sheet asked for.
 
     Raises UnreadableError where the file is no workbook or lacks the sheet.
     """
@@ -188,7 +190,8 @@ def _spelled(value: Any) -> str:
 
 
 def read_own_sheet(path: Path, name: str) -> Iterator[Record | RowFault]:
-    """Read one of the sheets that Quorum's own export adds. Raises UnreadableError where the workbook does not have it."""
+    """Read one of the sheets that Quorum's own export adds. Raises UnreadableError where the workbook does not have
+    it."""
     book = _open(path)
     try:
         if name not in book.sheetnames:

@@ -16,7 +16,8 @@ _FEWEST = 8
 
 
 def shingles(text: str) -> set[int]:
-    """Hashes of three words in a row, or of five characters where words are few (scripts without spaces, very short texts).
+    """Hashes of three words in a row, or of five characters where words are few (scripts without spaces, very short
+    texts).
 
     >>> len(shingles("one two three four five six seven eight nine ten"))
     8
@@ -40,7 +41,8 @@ class NearDuplicates:
         self._signatures: dict[str, Any] = {}
 
     def add(self, name: str, text: str) -> tuple[str, float] | None:
-        """Remember a text; the most similar earlier one and the estimated share of common shingles, if at or above the threshold.
+        """Remember a text; the most similar earlier one and the estimated share of common shingles, if at or above
+        the threshold.
 
         Texts of fewer than eight shingles are left out: short ones are alike by nature.
         """

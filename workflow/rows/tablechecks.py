@@ -1,4 +1,5 @@
-"""Checks that need more than one row: duplicates, leakage, language, lengths, and what the auto-labels of a whole file look like."""
+"""Checks that need more than one row: duplicates, leakage, language, lengths, and what the auto-labels of a whole
+file look like."""
 
 from __future__ import annotations
 
@@ -44,7 +45,8 @@ class Expected:
 
 
 class TableChecks:
-    """Sees the rows of a file one by one; what can only be told at the end comes from `finish`. Holds hashes and numbers, no texts."""
+    """Sees the rows of a file one by one; what can only be told at the end comes from `finish`. Holds hashes and
+    numbers, no texts."""
 
     def __init__(self, file: str, interface: Interface | None, expected: Expected) -> None:
         self.file, self.interface, self.expected = file, interface, expected
@@ -95,7 +97,7 @@ class TableChecks:
         self._questions[question] += 1
         if self._near is not None and (found := self._near.add(row.row_id, f"{row.query}\n{row.response}")):
             other, share = found
-            message = f"Query and response are {share:.0%} the same as those of row {other}."
+            message = f"Query and response are about {share:.0%} the same as those of row {other}."
             yield fault("QD.W061", place, message, "Look whether both are needed.", row_id=row.row_id)
 
     def _leaks(self, row: Row, place: Place) -> Iterator[RowFault]:

@@ -1,4 +1,5 @@
-"""Text files as rows: encodings and delimiters are detected and said; JSONL, JSON, CSV and TSV are read a record at a time."""
+"""Text files as rows: encodings and delimiters are detected and said; JSONL, JSON, CSV and TSV are read a record at
+a time."""
 
 from __future__ import annotations
 
@@ -58,7 +59,8 @@ class _BadJsonError(ValueError):
 
 
 def decoding(path: Path, wanted: str | None = None) -> tuple[str, RowFault | None]:
-    """Tell a text file's encoding: as wanted, by its byte order mark, UTF-8 if every byte agrees, else the best guess and a warning.
+    """Tell a text file's encoding: as wanted, by its byte order mark, UTF-8 if every byte agrees, else the best
+    guess and a warning.
 
     Raises UnreadableError (QD.E004) for bytes that are no text.
     """
@@ -190,7 +192,8 @@ def _as_record(value: Any, place: Place) -> Record | RowFault:
 
 
 def read_jsonl(path: Path, encoding: str) -> Iterator[Record | RowFault]:
-    """Read one JSON object a line; blank lines are passed over. Lines end at LF only, since JSON texts may hold U+2028."""
+    """Read one JSON object a line; blank lines are passed over. Lines end at LF only, since JSON texts may hold
+    U+2028."""
     with path.open(encoding=encoding, newline="\n") as file:
         for number, line in enumerate(file, 1):
             if text := line.strip():
@@ -269,7 +272,8 @@ class _Array:
 def delimiter_of(path: Path, encoding: str, wanted: Sequence[str]) -> str:
     """Tell a table's delimiter by its header: the one that yields most of the wanted names, then most columns.
 
-    The texts of a response file are full of commas and semicolons, so that statistics over the body (as `csv.Sniffer` has them) mislead.
+    The texts of a response file are full of commas and semicolons, so that statistics over the body (as
+    `csv.Sniffer` has them) mislead.
     """
     with path.open(encoding=encoding, newline="") as file:
         first = file.readline()
@@ -297,7 +301,8 @@ def header_faults(names: Sequence[str], place: Place) -> list[RowFault]:
 
 
 def read_csv(path: Path, encoding: str, delimiter: str) -> Iterator[Record | RowFault]:
-    """Read a delimited table with a header; cells are text exactly as they stand, line breaks and control characters included."""
+    """Read a delimited table with a header; cells are text exactly as they stand, line breaks and control characters
+    included."""
     with path.open(encoding=encoding, newline="") as file:
         reader = csv.reader(file, delimiter=delimiter, strict=True)
         begin = 1

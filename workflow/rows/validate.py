@@ -34,8 +34,10 @@ class Limits:
     row_chars: int = ROW_CHARS
     domains: frozenset[str] | None = None
     offsets: str = "code-points"
-    """`code-points` (a span that counts otherwise is a fault with the offered fix), `detect` (converted where the carried text
-    leaves one answer), or a unit that the whole file counts: `utf-16`, `utf-8`, each also with `-inclusive`, or `inclusive`."""
+    """`code-points` (a span that counts otherwise is a fault with the offered fix), `detect` (converted where the
+    carried text
+    leaves one answer), or a unit that the whole file counts: `utf-16`, `utf-8`, each also with `-inclusive`, or
+    `inclusive`."""
 
 
 _UNITS = {
@@ -224,7 +226,8 @@ class Validator:
     def _auto_label(
         self, values: Mapping[str, Any], texts: Mapping[str, str], talk: _Talk, *, typed: bool
     ) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-        """The auto-label keyed by control, and what the file calls one although it is not for this interface (kept as a column)."""
+        """The auto-label keyed by control, and what the file calls one although it is not for this interface (kept
+        as a column)."""
         whole = values.get("auto_label")
         if isinstance(whole, str) and not typed:
             whole = self._cell(whole, talk)
@@ -279,7 +282,8 @@ class Validator:
         return parsed
 
     def _not_an_object(self, value: Any, talk: _Talk) -> bool:
-        """Say that the auto-label is no object; True if it is only foreign to this interface, so that the row may go in without it."""
+        """Say that the auto-label is no object; True if it is only foreign to this interface, so that the row may go
+        in without it."""
         if isinstance(value, str) and self.interface is not None:
             holders = [name for name, control in self.controls.items() if value in control.labels]
             if not holders:
@@ -308,7 +312,8 @@ class Validator:
         return False
 
     def _part(self, name: str, cell: Any, talk: _Talk) -> Any:
-        """The value in an `auto_label.<control>` column: a label as it stands; lists and regions as JSON; several choices also as `A; B`."""
+        """The value in an `auto_label.<control>` column: a label as it stands; lists and regions as JSON; several
+        choices also as `A; B`."""
         control = self.controls.get(name)
         kind = control.kind if control else ""
         if not isinstance(cell, str) or kind in ("choice", "text") or not control:
@@ -502,7 +507,7 @@ _KIND_OF_READING = {
     Unit.UTF16: "QD.E049",
     Unit.UTF8: "QD.E050",
     Unit.WORD: "QD.E052",
-    Unit.TOKEN: "QD.E052",
+    Unit.MARKED_WORD: "QD.E052",
     Unit.CODE_POINT: "QD.E051",
 }
 
@@ -554,7 +559,8 @@ def _unconverted(ask: _Value, where: str, span: dict[str, Any], found: Resolutio
         ask.say(
             "QD.E048",
             f"The span {start}–{end} reaches outside the text (0–{len(ask.text)}).",
-            "Offsets count characters of the field as imported; let spans carry their text, and the right ones can be offered.",
+            "Offsets count characters of the field as imported; let spans carry their text, "
+            "and the right ones can be offered.",
             at=where,
         )
     elif found.match is Match.MISMATCH:
@@ -675,7 +681,8 @@ def _looks(name: str, text: str) -> Iterator[tuple[str, str, str]]:
         if found := _BIDI.search(text):
             yield (
                 "QD.W026",
-                f"Character {found.start()} is U+{ord(found.group()):04X}, which is invisible and turns the writing around.",
+                f"Character {found.start()} is U+{ord(found.group()):04X}, which is invisible and "
+                f"turns the writing around.",
                 "Make sure that people see what a program reads.",
             )
     if name == "response" and _cut_off(text):
