@@ -153,8 +153,8 @@ class Card:
                 _tick(counts.anchoring[withheld], one == _comparable(kind, auto))
 
     def _withheld(self, row_id: str) -> bool | None:
-        policy = self._about.get("policy")
-        if policy is None:
+        policy = self._about.get("rules")
+        if policy is None or not policy.prelabel.withhold:
             return None
         from review_rules import withheld
 
@@ -229,7 +229,8 @@ class Card:
 
     def _making(self) -> str:
         counts = self._counts
-        policies = ", ".join(f"`{policy}`" for policy in sorted(counts.policies)) or "none stated"
+        named = counts.policies | ({str(self._about["policy"])} if self._about.get("policy") else set())
+        policies = ", ".join(f"`{policy}`" for policy in sorted(named)) or "none stated"
         origins = _table(
             ("field", "passes agreed", "majority", "QA decided", "expert decided"),
             [

@@ -20,7 +20,7 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _STAGE_WORD = {"passes": "pass", "qa": "qa", "expert": "expert"}
 _EPOCH = datetime.datetime(1980, 1, 1)
 RECORD = OWN_PREFIX + "record"
-_RISKY = "cells that a spreadsheet would read as a formula; open the XLSX instead, or write with --csv-guard"
+_RISKY = "cells that a spreadsheet would read as a formula; open the XLSX instead, or write with --guard"
 _GUARDED = "cells that begin like a formula, guarded by an apostrophe"
 
 
