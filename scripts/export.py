@@ -63,7 +63,7 @@ def command(
                     interface=campaign.interface,
                     everything=everything,
                     card=card,
-                    about={"name": campaign.name, "policy": campaign.policy.hash},
+                    about={"name": campaign.name, "policy": campaign.policy.hash, "rules": campaign.policy},
                     guard=guard,
                 )
         except OSError as error:
