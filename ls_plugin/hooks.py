@@ -83,7 +83,11 @@ def _lists() -> None:
         mine = Grant.objects.filter(user_id=call.signed_in.user_id, project_id=project.pk).order_by("-given_at")
         given = list(mine.values_list("task_id", flat=True)[:1000])
         return PrepareParams(
-            project=project.pk, selectedItems={"all": False, "included": given or [0]}, ordering=[], request=request
+            project=project.pk,
+            selectedItems={"all": False, "included": given or [0]},
+            data={},
+            ordering=[],
+            request=request,
         )
 
     data_manager.functions.get_prepare_params = data_manager.api.get_prepare_params = get_prepare_params

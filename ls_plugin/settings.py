@@ -35,6 +35,8 @@ DATABASES_ALL[DJANGO_DB_SQLITE]["OPTIONS"] = {
 }
 # What tells the triggers in PostgreSQL that this connection belongs to a server with the plugin.
 DATABASES_ALL[DJANGO_DB_POSTGRESQL]["OPTIONS"] = {"options": "-c quorum.on=on"}
+# In place and before the next import, which makes REST framework read it for good.
+REST_FRAMEWORK["EXCEPTION_HANDLER"] = "ls_plugin.refusal.exception_handler"
 
 from core.settings.label_studio import *  # noqa: E402, F403
 
@@ -62,4 +64,3 @@ if get_env("REDIS_HOST"):
 INSTALLED_APPS = [*INSTALLED_APPS, "ls_plugin"]
 MIDDLEWARE = [*MIDDLEWARE, "ls_plugin.gate.GateMiddleware"]
 ROOT_URLCONF = "ls_plugin.urls"
-REST_FRAMEWORK = {**REST_FRAMEWORK, "EXCEPTION_HANDLER": "ls_plugin.refusal.exception_handler"}
