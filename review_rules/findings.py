@@ -211,6 +211,72 @@ RULES: dict[str, Rule] = {
         "{person} escalated as an expert: {reason}",
         "Settle the question with {person}, mend the guidelines, and have {person} submit the review again.",
     ),
+    # What an export claims and its own history does not bear out (`quorum verify`).
+    "QR.E101": Rule(
+        "Line that is no record",
+        "this line is no record of a row: {reason}",
+        "Export again, and verify the file as it was written.",
+    ),
+    "QR.E102": Rule(
+        "Row twice",
+        "the row {row} stands in the file more than once, first on line {line}",
+        "Keep one of the records; two may count twice in training or in figures.",
+    ),
+    "QR.E103": Rule(
+        "History missing",
+        "the record has no list {part}, so nothing can be proved from it",
+        "Export full records (JSON lines), not a table of labels.",
+    ),
+    "QR.E104": Rule(
+        "State that does not follow",
+        "the record says {claimed}, but its history says {decided}",
+        "Do not use the row; sync the campaign and export again.",
+    ),
+    "QR.E105": Rule(
+        "Final label without quorum",
+        "the record has a final label, but its history is not final: {reason}",
+        "Do not use the row as gold; sync the campaign, so that it goes to whoever is missing.",
+    ),
+    "QR.E106": Rule(
+        "Self-review in a final label",
+        "{person} reviewed work of this row that {person} had a part in",
+        "Do not use the row as gold; have it reviewed by somebody who took no earlier part.",
+    ),
+    "QR.E107": Rule(
+        "Final label on a stale input",
+        "the review by {person} is not later than what it reviews, which was changed afterwards",
+        "Do not use the row as gold; have it reviewed as it stands now.",
+    ),
+    "QR.E108": Rule(
+        "Changed text",
+        "{what} is not the text that was imported",
+        "Do not use the row; its labels were given on another text. Import it again.",
+    ),
+    "QR.E109": Rule(
+        "Span that does not fit its text",
+        "the offsets of this span of {field} do not point at the text it carries",
+        "Do not use the row; the text or the offsets were changed after the labelling.",
+    ),
+    "QR.E110": Rule(
+        "Final value that does not follow",
+        "the final value of {field} is not the one that its history gives",
+        "Do not use the row; it was changed after the decision. Export again.",
+    ),
+    "QR.E111": Rule(
+        "Another policy",
+        "the certificate names the policy {claimed}, but the policy given is {given}",
+        "Verify with the policy that the export was made under, or export again under this one.",
+    ),
+    "QR.E112": Rule(
+        "Certificate that does not follow",
+        "the certificate's {part} is not what the history gives",
+        "Do not use the row; the certificate was changed, or belongs to another history. Export again.",
+    ),
+    "QR.E113": Rule(
+        "Claim that does not follow",
+        "the record's {part} is not what the history gives",
+        "Export again; the record was changed, or another version of the rules wrote it.",
+    ),
 }
 
 

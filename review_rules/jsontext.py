@@ -13,13 +13,26 @@ def json_text(value: Json) -> str:
     >>> json_text({"b": [1, "é"], "a": None})
     '{"a": null, "b": [1, "é"]}'
     """
+    return _text(value, ", ", ": ")
+
+
+def canonical_text(value: Json) -> str:
+    """JSON with sorted keys and no space, as hashes are made of.
+
+    >>> canonical_text({"b": [1, "é"], "a": None})
+    '{"a":null,"b":[1,"é"]}'
+    """
+    return _text(value, ",", ":")
+
+
+def _text(value: Json, comma: str, colon: str) -> str:
     try:
-        return json.dumps(value, sort_keys=True, ensure_ascii=False)
+        return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(comma, colon))
     except RecursionError:
-        return _deep_text(value)
+        return _deep_text(value, comma, colon)
 
 
-def _deep_text(value: Json) -> str:
+def _deep_text(value: Json, comma: str, colon: str) -> str:
     """The same text without recursion: pieces still to be written lie on a stack, ready text as `_Text`."""
     out: list[str] = []
     stack: list[Json] = [value]
@@ -30,13 +43,13 @@ def _deep_text(value: Json) -> str:
         elif isinstance(item, dict):
             stack.append(_Text("}"))
             for number, key in reversed(list(enumerate(sorted(item)))):
-                lead = ", " if number else ""
-                stack += [item[key], _Text(f"{lead}{json.dumps(key, ensure_ascii=False)}: ")]
+                lead = comma if number else ""
+                stack += [item[key], _Text(f"{lead}{json.dumps(key, ensure_ascii=False)}{colon}")]
             out.append("{")
         elif isinstance(item, list):
             stack.append(_Text("]"))
             for number, entry in reversed(list(enumerate(item))):
-                stack += [entry, _Text(", " if number else "")]
+                stack += [entry, _Text(comma if number else "")]
             out.append("[")
         else:
             out.append(json.dumps(item, ensure_ascii=False))

@@ -1,0 +1,208 @@
+"""Prove an export: decide every record again from its own history and say whatever does not follow.
+
+A record is a row's history as `quorum decide` reads it, with the decision that was made, and the row as imported under
+`row` (with its hash under `row_hash`). Nothing in a record is believed but the history itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from review_rules.decide import decide
+from review_rules.findings import Finding, finding
+from review_rules.jsontext import canonical_text, json_text
+from review_rules.parse import HistoryError, parse_history
+from review_rules.policy import Policy
+from review_rules.team import Team
+from review_rules.values import Decision, Json, Kind, RowHistory, Stage, State
+
+_LISTS = tuple(stage.key for stage in Stage)
+_CLAIMS = ("next", "comparison", "proposal")
+_LEFT_OUT = frozenset({"QR.W003", "QR.W004", "QR.W005"})
+
+
+def row_hash(row: Mapping[str, Json]) -> str:
+    """The hash of a row's columns as imported, `sha256:…`.
+
+    >>> row_hash({"id": "r1", "response": "r"})[:14]
+    'sha256:62f4255'
+    """
+    return "sha256:" + sha256(canonical_text(row).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(slots=True)
+class Verifier:
+    """Checks the records of one export, in the order of the file; remembers row ids to find a row that comes twice."""
+
+    team: Team
+    policy: Policy
+    seen: dict[str, int] = field(default_factory=dict)
+
+    def check(self, record: Json, line: int) -> list[Finding]:
+        """Everything in one record that does not follow; an empty list proves it.
+
+        Args:
+            record: one record, as `json.loads` returns it.
+            line: its line in the file, from 1.
+
+        >>> from review_rules import load_policy, load_team
+        >>> verifier = Verifier(load_team("people: []"), load_policy("passes: 1"))
+        >>> [found.id for found in verifier.check({"row_id": "r1", "fields": {}}, 1)]
+        ['QR.E103', 'QR.E103', 'QR.E103']
+        """
+        try:
+            history = parse_history(record)
+        except HistoryError as error:
+            return [finding("QR.E101", "", reason=str(error))]
+        found: list[Finding] = []
+        first = self.seen.setdefault(history.row_id, line)
+        if first != line:
+            found.append(finding("QR.E102", "row_id", row=history.row_id, line=first))
+        missing = [key for key in _LISTS if not isinstance(record.get(key), list)]
+        if missing:
+            return found + [finding("QR.E103", key, part=key) for key in missing]
+        decision = decide(history, self.team, self.policy)
+        found += _texts(record, history)
+        found += _quorum(record, decision)
+        found += _claims(record, decision)
+        found += _certificate(record, decision, self.policy)
+        return found
+
+
+def _claims_final(record: Mapping[str, Json]) -> bool:
+    return record.get("state") == State.FINAL or record.get("final") is not None or record.get("gold") is True
+
+
+def _texts(record: Mapping[str, Json], history: RowHistory) -> Iterator[Finding]:
+    """Texts that are not what was imported, and final spans that do not fit theirs."""
+    row = record.get("row")
+    if isinstance(row, dict):
+        columns = {value for value in row.values() if isinstance(value, str)}
+        for name, known in history.fields.items():
+            if known.text is not None and known.text not in columns:
+                yield finding("QR.E108", f"fields.{name}.text", what=f"the text of {name}")
+        claimed = record.get("row_hash")
+        if claimed is not None and claimed != row_hash(row):
+            yield finding("QR.E108", "row", what="the row")
+    for name, value in _final_values(record).items():
+        spec = history.fields.get(name)
+        if spec is not None and spec.kind is Kind.SPANS and spec.text is not None:
+            for number, span in enumerate(value if isinstance(value, list) else ()):
+                if not _fits(span, spec.text):
+                    yield finding("QR.E109", f"final.values.{name}.value[{number}]", field=name)
+
+
+def _fits(span: Json, text: str) -> bool:
+    if not isinstance(span, dict):
+        return False
+    start, end, carried = span.get("start"), span.get("end"), span.get("text")
+    if type(start) is not int or type(end) is not int or not 0 <= start < end <= len(text):
+        return False
+    return carried is None or bool(carried == text[start:end])
+
+
+def _final_values(record: Mapping[str, Json]) -> dict[str, Json]:
+    """The claimed final values by field; what has no such shape is no value."""
+    final = record.get("final")
+    values = final.get("values") if isinstance(final, dict) else None
+    if not isinstance(values, dict):
+        return {}
+    return {name: entry.get("value") for name, entry in values.items() if isinstance(entry, dict)}
+
+
+def _quorum(record: Mapping[str, Json], decision: Decision) -> Iterator[Finding]:
+    """A final label that the history does not bear out, and why."""
+    if _claims_final(record) and decision.state is not State.FINAL:
+        yield finding("QR.E105", "final", reason=_standing(decision))
+        for found in decision.findings:
+            if found.id in ("QR.W030", "QR.W029"):
+                rule_id = "QR.E106" if found.id == "QR.W030" else "QR.E107"
+                yield finding(rule_id, found.path, person=_person_at(record, found.path))
+    certificate = record.get("certificate")
+    if isinstance(certificate, dict):
+        for person in _twice(certificate):
+            yield finding("QR.E106", "certificate", person=person)
+
+
+def _standing(decision: Decision) -> str:
+    """Where the row really stands."""
+    if decision.next is None:
+        return f"it is {decision.state}"
+    requires = f" by somebody who holds {', '.join(decision.next.requires)}" if decision.next.requires else ""
+    return f"it is {decision.state} and lacks a counted {decision.next.stage}{requires}"
+
+
+def _person_at(record: Mapping[str, Json], path: str) -> str:
+    """Who made the submission that a path such as `qa[0]` points at."""
+    stage, _, rest = path.partition("[")
+    return str(record[stage][int(rest.rstrip("]"))]["by"])
+
+
+def _twice(certificate: Mapping[str, Json]) -> list[str]:
+    """People whom a certificate names for more than one part."""
+    people: list[Any] = []
+    for key in ("passes", "expert"):
+        people += certificate[key] if isinstance(certificate.get(key), list) else []
+    people.append(certificate.get("qa"))
+    named = [person for person in people if isinstance(person, str)]
+    return sorted({person for person in named if named.count(person) > 1})
+
+
+def _claims(record: Mapping[str, Json], decision: Decision) -> Iterator[Finding]:
+    """Every other part of the record against the decision made anew."""
+    decided = decision.to_json()
+    claimed_state = record.get("state")
+    if claimed_state != decision.state:
+        yield finding("QR.E104", "state", claimed=_shown(claimed_state), decided=decision.state)
+    for name in _final_differences(record.get("final"), decided["final"]):
+        yield finding("QR.E110", f"final.values.{name}" if name else "final", field=name or "the row")
+    for part in _CLAIMS:
+        if part in record and json_text(record[part]) != json_text(decided[part]):
+            yield finding("QR.E113", part, part=part)
+    yield from _finding_differences(record, decision)
+
+
+def _shown(claimed: Json) -> str:
+    return claimed if isinstance(claimed, str) and claimed in list(State) else "something that is no state"
+
+
+def _final_differences(claimed: Json, decided: Json) -> list[str]:
+    """The fields whose final value differs; "" is the label as a whole."""
+    if decided is None or not isinstance(claimed, dict) or not isinstance(claimed.get("values"), dict):
+        return [] if claimed is None and decided is None else [""]
+    ours, theirs = decided["values"], claimed["values"]
+    names = [*ours, *[name for name in theirs if name not in ours]]
+    differing = [name for name in names if json_text(ours.get(name)) != json_text(theirs.get(name))]
+    return differing or ([""] if json_text(claimed) != json_text(decided) else [])
+
+
+def _finding_differences(record: Mapping[str, Json], decision: Decision) -> Iterator[Finding]:
+    """Findings that the record hides or makes up; hidden ones about spans are told as such."""
+    claimed = record.get("findings")
+    entries = [entry for entry in claimed if isinstance(entry, dict)] if isinstance(claimed, list) else []
+    told = {(str(entry.get("id")), str(entry.get("path"))) for entry in entries}
+    made = {(found.id, found.path) for found in decision.findings}
+    for found in decision.findings:
+        if found.id in _LEFT_OUT and (found.id, found.path) not in told:
+            field_name = found.path.split(".")[-1].split("[")[0]
+            yield finding("QR.E109", found.path, field=field_name)
+    if "findings" in record and told != made:
+        yield finding("QR.E113", "findings", part="list of findings")
+
+
+def _certificate(record: Mapping[str, Json], decision: Decision, policy: Policy) -> Iterator[Finding]:
+    """The certificate part by part; without one, a final label has nothing to show."""
+    claimed = record.get("certificate")
+    decided = None if decision.certificate is None else decision.certificate.to_json()
+    if isinstance(claimed, dict) and claimed.get("policy") != policy.hash:
+        yield finding("QR.E111", "certificate.policy", claimed=str(claimed.get("policy"))[:80], given=policy.hash)
+    if decided is None or not isinstance(claimed, dict):
+        if claimed is not None or decided is not None:
+            yield finding("QR.E112", "certificate", part="presence" if decided is None else "absence")
+        return
+    for part in sorted({*claimed, *decided} - {"policy"}):
+        if part not in claimed or part not in decided or json_text(claimed[part]) != json_text(decided[part]):
+            yield finding("QR.E112", f"certificate.{part}", part=part)
