@@ -281,7 +281,11 @@ VIEWS: dict[str, Rule] = {
         Who.WORKER, _READ, "task:task_id", "plain", check={"GET": "own_file"}
     ),
     "io_storages.proxy_api.ProjectResolveStorageUri": _rule(Who.MANAGER, _READ, "project_id"),
-    "ml.api.MLBackendListAPI": _rule(Who.MANAGER, project="query"),
+    "ml.api.MLBackendListAPI": Rule(
+        methods={"GET": Who.WORKER, "POST": Who.MANAGER},  # the labelling screen asks; people get an empty list
+        project="query",
+        show="nothing",
+    ),
     "ml.api.MLBackendDetailAPI": _rule(Who.MANAGER, project="ml:pk"),
     "ml.api.MLBackendTrainAPI": _rule(Who.MANAGER, project="ml:pk"),
     "ml.api.MLBackendPredictTestAPI": _rule(Who.MANAGER, project="ml:pk"),
@@ -291,7 +295,11 @@ VIEWS: dict[str, Rule] = {
     "webhooks.api.WebhookAPI": _rule(Who.MANAGER, project="webhook:pk"),
     "webhooks.api.WebhookInfoAPI": _MANAGER,
     "labels_manager.api.LabelAPI": _MANAGER,
-    "labels_manager.api.LabelLinkAPI": _MANAGER,
+    "labels_manager.api.LabelLinkAPI": Rule(
+        methods={"GET": Who.WORKER} | dict.fromkeys(("POST", "PUT", "PATCH", "DELETE"), Who.MANAGER),
+        project="query",
+        show="nothing",
+    ),
     "labels_manager.api.LabelBulkUpdateAPI": _rule(Who.MANAGER, manager_check={"POST": "no_bulk_labels"}),
     "fsm.api.FSMEntityHistoryAPI": _MANAGER,
     "fsm.api.FSMEntityTransitionAPI": _MANAGER,

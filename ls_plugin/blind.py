@@ -271,10 +271,16 @@ def action(call: Call, request: Any, data: Any) -> Any:
     return task(call, request, data) if request.method == "POST" else []
 
 
+def nothing(call: Call, request: Any, data: Any) -> Any:
+    """An empty list or page: what labelling asks for and does not need."""
+    return {"count": 0, "next": None, "previous": None, "results": []} if isinstance(data, Mapping) else []
+
+
 SHOWS: dict[str, Callable[[Call, Any, Any], Any]] = {
     show.__name__: show
     for show in (
         task, task_list, annotation_list, draft_list, project, project_list, count_list, users, whoami, columns, action,
+        nothing,
     )
 }  # fmt: skip
 _SHOWN = frozenset({"task", "task_list", "annotation_list", "action"})

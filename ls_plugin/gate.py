@@ -14,6 +14,7 @@ from typing import Any
 
 from django.core.exceptions import ObjectDoesNotExist
 from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
@@ -251,7 +252,14 @@ class GateMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
+        from ls_plugin import jobs
+
+        jobs.repair_once()
+        response = self.get_response(request)
+        call = call_of(request)
+        if call is not None and call.ordinary and "text/html" in response.get("Content-Type", ""):
+            _hide_refused(response)
+        return response
 
     def process_view(
         self, request: HttpRequest, view: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -268,4 +276,14 @@ class GateMiddleware:
             request.quorum_call = call  # type: ignore[attr-defined]
         except Refused as refused:
             return page(request, refused)
+        at_home = view_name(view) == "core.views.main"
+        if at_home and call.standing is not None and call.standing.people and not call.standing.manager_somewhere:
+            return redirect("/quorum/mine/")
         return None
+
+
+def _hide_refused(response: HttpResponse) -> None:
+    """Label Studio's screens offer everybody everything: take away for people what the server would refuse them."""
+    link = b'<link rel="stylesheet" href="/quorum/people.css">'
+    if not response.streaming and link not in response.content:
+        response.content = response.content.replace(b"</head>", link + b"</head>", 1)

@@ -27,6 +27,8 @@ from ls_plugin.people import RULE_STAGE, Place, can_work, to_person, words
 from ls_plugin.refusal import Refused
 
 RESERVE_MINUTES = "QUORUM_RESERVE_MINUTES"
+# Seats that one person may hold in a project at once, by putting tasks off.
+MOST_IN_HAND = 5
 
 
 def reserve_for() -> timedelta:
@@ -42,7 +44,12 @@ def give(user_id: int, person: Person, place: Place) -> Slot:
     """
     now = timezone.now()
     with transaction.atomic():
-        slot = _in_hand(user_id, place) or _best(user_id, person, place, now) or _skipped(user_id, person, place, now)
+        slot = (
+            _in_hand(user_id, place)
+            or _best(user_id, person, place)
+            or _put_off(user_id, place)
+            or _skipped(user_id, place)
+        )
         if slot is None:
             raise Refused("no_task")
         _grant(slot, user_id, place, now)
@@ -50,16 +57,26 @@ def give(user_id: int, person: Person, place: Place) -> Slot:
 
 
 def _in_hand(user_id: int, place: Place) -> Slot | None:
-    """What the person was given and has neither answered nor lost to somebody else."""
-    tasks = Grant.objects.filter(user_id=user_id, project_id=place.project_id, live=True).order_by("given_at")
-    for task_id in tasks.values_list("task_id", flat=True):
+    """What the person was given and has neither answered, put off nor lost to somebody else.
+
+    Whoever has put off as many as one may hold gets these again.
+    """
+    from tasks.models import AnnotationDraft
+
+    live = Grant.objects.filter(user_id=user_id, project_id=place.project_id, live=True).order_by("given_at")
+    tasks = list(live.values_list("task_id", flat=True))
+    later = AnnotationDraft.objects.filter(user_id=user_id, task_id__in=tasks, was_postponed=True)
+    put_off = set(later.values_list("task_id", flat=True)) if len(tasks) < MOST_IN_HAND else set()
+    for task_id in tasks:
+        if task_id in put_off:
+            continue
         slot = _locked(task_id)
         if slot and slot.open and _free(slot, user_id):
             return slot
     return None
 
 
-def _best(user_id: int, person: Person, place: Place, now: datetime) -> Slot | None:
+def _best(user_id: int, person: Person, place: Place) -> Slot | None:
     for queue in _queues(user_id, person, place):
         for task_id in queue.values_list("task_id", flat=True).iterator(chunk_size=20):
             slot = _locked(task_id)
@@ -148,7 +165,17 @@ def _free(slot: Slot, user_id: int) -> bool:
     return bool(slot.taken + held.count() < slot.capacity)
 
 
-def _skipped(user_id: int, person: Person, place: Place, now: datetime) -> Slot | None:
+def _put_off(user_id: int, place: Place) -> Slot | None:
+    """What the person has put off, the longest ago first, when there is nothing else."""
+    live = Grant.objects.filter(user_id=user_id, project_id=place.project_id, live=True).order_by("expires_at")
+    for task_id in live.values_list("task_id", flat=True):
+        slot = _locked(task_id)
+        if slot and slot.open and _free(slot, user_id):
+            return slot
+    return None
+
+
+def _skipped(user_id: int, place: Place) -> Slot | None:
     """When nothing else is left: the first row that the person skipped, given once more without the skip."""
     from tasks.models import Annotation
 

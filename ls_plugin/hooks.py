@@ -69,6 +69,9 @@ def _lists() -> None:
     import data_manager.functions
     import tasks.api
     from data_manager.models import PrepareParams
+    from labels_manager.api import LabelLinkAPI
+    from ml.api import MLBackendListAPI
+    from ml.models import MLBackend
     from projects.api import ProjectCountsListAPI, ProjectListAPI
     from users.api import UserAPI
 
@@ -99,6 +102,14 @@ def _lists() -> None:
 
     _narrow(ProjectListAPI, "get_queryset", visible)
     _narrow(ProjectCountsListAPI, "get_queryset", visible)
+    stock_models = MLBackendListAPI.get_queryset
+
+    def models(self: Any) -> Any:
+        # Label Studio would ask every model server for its health first.
+        return MLBackend.objects.none() if _ordinary(self.request) else stock_models(self)
+
+    MLBackendListAPI.get_queryset = models
+    _narrow(LabelLinkAPI, "get_queryset", lambda queryset, call: queryset.none())
     _narrow(UserAPI, "get_queryset", lambda queryset, call: queryset.filter(pk=call.signed_in.user_id))
     _narrow(
         tasks.api.AnnotationsListAPI,

@@ -89,8 +89,9 @@ def mine(request: HttpRequest) -> HttpResponse:
 
 
 def style(request: HttpRequest) -> HttpResponse:
-    """The pages' one style sheet."""
-    text = files("ls_plugin").joinpath("templates/quorum/style.css").read_text(encoding="utf-8")
+    """A style sheet: that of these pages, or the one that hides from people what Label Studio would refuse them."""
+    name = "people.css" if request.path.endswith("people.css") else "style.css"
+    text = files("ls_plugin").joinpath("templates", "quorum", name).read_text(encoding="utf-8")
     return HttpResponse(text, content_type="text/css")
 
 

@@ -12,6 +12,7 @@ urlpatterns = [
     path("", pages.campaigns, name="campaigns"),
     path("campaign/<int:campaign_id>/", pages.campaign, name="campaign"),
     path("style.css", pages.style, name="style"),
+    path("people.css", pages.style, name="people-style"),
     path("mine/", pages.mine, name="mine"),
     path("api/version", views.VersionView.as_view(), name="version"),
     path("api/campaign", views.CampaignView.as_view(), name="api-campaign"),
