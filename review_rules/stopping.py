@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from review_rules.agreement import NO_PAIR, Figure, Patterns, estimate, patterns_of, simulate
-from review_rules.bootstrap import DRAWS, Floats, percentile_interval
+from review_rules.bootstrap import DRAWS, Floats
 from review_rules.votes import VoteFault, VoteKind, Votes
 
 MAIN_FIGURE: Mapping[VoteKind, str] = {
@@ -112,14 +112,11 @@ def _paired_only(patterns: Patterns) -> Patterns:
 
 def _search(patterns: Patterns, name: str, target: float, rows: int, half: float, *, seed: int, draws: int) -> int:
     """Correct the guess n·(half/target)² by drawing samples of that size, as long as that is quick."""
-    size, wanted = rows, float(rows)
+    size = rows
     for _ in range(ROUNDS):
-        wanted = size * (half / target) ** 2
-        size = math.ceil(min(wanted, LARGEST_RESAMPLE))
-        interval = percentile_interval(simulate(patterns, seed=seed, draws=draws, size=size)[name])
-        if interval.low is None or interval.high is None or interval.low == interval.high:
-            return math.ceil(wanted)
-        half = (interval.high - interval.low) / 2
+        size = max(rows, min(LARGEST_RESAMPLE, math.ceil(size * (half / target) ** 2)))
+        low, high = np.nanquantile(simulate(patterns, seed=seed, draws=draws, size=size)[name], [0.025, 0.975])
+        half = float(high - low) / 2
     return math.ceil(size * (half / target) ** 2)
 
 
