@@ -20,6 +20,7 @@ from review_rules import load_policy
 from workflow.rows import KINDS, Options, Row, RowFault, read_rows, row_hash
 from workflow.rows.checking import check_rows
 from workflow.rows.personal import Finder
+from workflow.rows.reading import DEFAULTS
 from workflow.rows.tablechecks import Expected
 
 REVIEW = load("response_review")
@@ -28,7 +29,8 @@ BOXES = Interface(
     name="boxes",
     xml="",
     controls=parse(
-        '<View><Image name="i" value="$image"/><RectangleLabels name="parts" toName="i"><Label value="Logo"/></RectangleLabels></View>'
+        '<View><Image name="i" value="$image"/>'
+        '<RectangleLabels name="parts" toName="i"><Label value="Logo"/></RectangleLabels></View>'
     ),
 )
 NUMBER = 'Our revenue was 12 %.\r\nIt grew in 😀 Rome and in Rome again, said "Ana & co".'
@@ -36,7 +38,28 @@ NUMBER = 'Our revenue was 12 %.\r\nIt grew in 😀 Rome and in Rome again, said 
 
 def good(number: int, **changes: Any) -> dict[str, Any]:
     """A row without any fault, different from every other."""
-    words = ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "haven", "inlet", "jetty", "kiosk", "lotus", "maple", "north", "ocean", "prism", "quartz", "river", "stone", "tulip"]
+    words = [
+        "amber",
+        "birch",
+        "cedar",
+        "delta",
+        "ember",
+        "fjord",
+        "grove",
+        "haven",
+        "inlet",
+        "jetty",
+        "kiosk",
+        "lotus",
+        "maple",
+        "north",
+        "ocean",
+        "prism",
+        "quartz",
+        "river",
+        "stone",
+        "tulip",
+    ]
     mixed = [words[(number * 7 + step * (number + 3)) % len(words)] for step in range(12)]
     row = {
         "id": f"r{number}",
@@ -102,6 +125,9 @@ def pasted_error(path: Path) -> None:
     book.save(path)
 
 
+MOST = Expected()
+
+
 @dataclass(frozen=True)
 class Plant:
     """One planted fault: the file's name and content, how it is read, and the severest thing that may also be found."""
@@ -110,8 +136,8 @@ class Plant:
     content: bytes | Callable[[Path], None]
     interface: Any = REVIEW
     mapping: dict[str, str] | None = None
-    options: Options = Options()
-    expected: Expected = Expected()
+    options: Options = DEFAULTS
+    expected: Expected = MOST
     pii: bool = False
 
 
