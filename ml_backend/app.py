@@ -50,7 +50,9 @@ def _guard(app: Flask, config: ServerConfig) -> None:
     @app.before_request
     def _check_credentials() -> None:
         if request.path not in OPEN_PATHS and not config.credentials.accept(request.headers.get("Authorization")):
-            raise ApiError(401, "unauthorized", "show the server's token (Authorization: Bearer …) or its basic credentials")
+            raise ApiError(
+                401, "unauthorized", "show the server's token (Authorization: Bearer …) or its basic credentials"
+            )
 
 
 def _count(app: Flask, metrics: Metrics) -> None:
@@ -91,8 +93,14 @@ def _errors(app: Flask) -> None:
     @app.errorhandler(HTTPException)
     def _http(error: HTTPException) -> Response:
         status = error.code or 500
-        too_large = f"the request is larger than {app.config['MAX_CONTENT_LENGTH'] // 1024} KiB; send fewer tasks at once"
-        return answer(status, error.name.lower().replace(" ", "_"), too_large if status == 413 else (error.description or error.name))
+        too_large = (
+            f"the request is larger than {app.config['MAX_CONTENT_LENGTH'] // 1024} KiB; send fewer tasks at once"
+        )
+        return answer(
+            status,
+            error.name.lower().replace(" ", "_"),
+            too_large if status == 413 else (error.description or error.name),
+        )
 
     @app.errorhandler(Exception)
     def _unexpected(error: Exception) -> Response:
@@ -176,7 +184,7 @@ def _management(app: Flask, live: LiveModels) -> None:
     def activate() -> Response:
         name = _body().get("name")
         if not isinstance(name, str):
-            raise ApiError(400, "bad_request", "name the model: {\"name\": …}")
+            raise ApiError(400, "bad_request", 'name the model: {"name": …}')
         return jsonify(live.activate(name))
 
     @app.post("/models/rollback")
@@ -196,7 +204,9 @@ def _tasks(raw: Any, most: int) -> Sequence[Mapping[str, Any] | str]:
     if not isinstance(raw, list):
         raise ApiError(400, "bad_tasks", "`tasks` must be a list of tasks")
     if len(raw) > most:
-        raise ApiError(413, "too_many_tasks", f"{len(raw)} tasks in one request, {most} are allowed; send them in parts")
+        raise ApiError(
+            413, "too_many_tasks", f"{len(raw)} tasks in one request, {most} are allowed; send them in parts"
+        )
     return [_task_data(task) for task in raw]
 
 
@@ -229,4 +239,5 @@ def _written(prediction: Prediction, version: str) -> dict[str, Any]:
         "reasons": dict(prediction.reasons),
         "domain": prediction.domain,
         "values": dict(prediction.values),
+        "scores": dict(prediction.scores),
     }

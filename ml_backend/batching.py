@@ -78,7 +78,9 @@ class Batcher:
         job = self._enqueue(pieces, timeout)
         if not job.done.wait(timeout):
             self._withdraw(job)
-            raise ApiError(504, "too_slow", f"not done after {timeout:.0f} s; send fewer tasks in one request", retry_after=5)
+            raise ApiError(
+                504, "too_slow", f"not done after {timeout:.0f} s; send fewer tasks in one request", retry_after=5
+            )
         if job.error is not None:
             raise job.error
 
@@ -92,7 +94,9 @@ class Batcher:
                 raise ApiError(503, "stopping", "the server is stopping; ask again in a moment", retry_after=5)
             if self._jobs and self._waiting + tokens > self._max_tokens:
                 seconds = max(1, round(self._waiting / self._speed))
-                raise ApiError(429, "busy", f"too much is waiting already; ask again in {seconds} s", retry_after=seconds)
+                raise ApiError(
+                    429, "busy", f"too much is waiting already; ask again in {seconds} s", retry_after=seconds
+                )
             self._jobs.append(job)
             self._waiting += tokens
             self._metrics.waiting_tokens.set(self._waiting)

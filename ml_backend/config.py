@@ -100,7 +100,9 @@ class _Places:
 
     def fault(self, path: tuple[str | int, ...], message: str, hint: str) -> Fault:
         line, column = self._place(path)
-        return Fault(file=self._file, line=line, column=column, path=".".join(map(str, path)), message=message, hint=hint)
+        return Fault(
+            file=self._file, line=line, column=column, path=".".join(map(str, path)), message=message, hint=hint
+        )
 
     def _place(self, path: tuple[str | int, ...]) -> tuple[int, int]:
         node, place = self._root, (1, 1)
@@ -122,7 +124,9 @@ def read_models(path: Path) -> ModelsConfig:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError((_whole(path, f"cannot be read as UTF-8 text ({type(error).__name__})", "give an existing models file"),)) from error
+        raise ConfigError(
+            (_whole(path, f"cannot be read as UTF-8 text ({type(error).__name__})", "give an existing models file"),)
+        ) from error
     return parse_models(text, path)
 
 
@@ -137,10 +141,14 @@ def parse_models(text: str, path: Path) -> ModelsConfig:
     faults: list[Fault] = []
     models = {name: _model(name, one, raw, places, faults) for name, one in raw.models.items()}
     if raw.active not in models:
-        faults.append(places.fault(("active",), f"no model is called {raw.active!r}", f"name one of {', '.join(models)}"))
+        faults.append(
+            places.fault(("active",), f"no model is called {raw.active!r}", f"name one of {', '.join(models)}")
+        )
     if faults:
         raise ConfigError(tuple(sorted(faults, key=lambda fault: (fault.line, fault.column))))
-    return ModelsConfig(path=path, active=raw.active, encoders=raw.encoders, models=models, limits=raw.limits, training=raw.training)
+    return ModelsConfig(
+        path=path, active=raw.active, encoders=raw.encoders, models=models, limits=raw.limits, training=raw.training
+    )
 
 
 def _whole(path: Path, message: str, hint: str) -> Fault:
@@ -154,7 +162,9 @@ def _document(text: str, path: Path) -> Any:
         mark = error.problem_mark
         line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
         message = str(error.problem or "not YAML").splitlines()[0]
-        raise ConfigError((Fault(file=str(path), line=line, column=column, path="", message=message, hint="correct the YAML"),)) from error
+        raise ConfigError(
+            (Fault(file=str(path), line=line, column=column, path="", message=message, hint="correct the YAML"),)
+        ) from error
     if not isinstance(root, dict):
         raise ConfigError((_whole(path, "not a mapping", "begin with `version: 1`; see docs/models.md"),))
     return root
@@ -189,7 +199,8 @@ def _hint(kind: str) -> str:
 def _model(name: str, raw: _RawModel, config: _RawConfig, places: _Places, faults: list[Fault]) -> ModelConfig:
     at: tuple[str | int, ...] = ("models", name)
     controls = {
-        control: _settings(one, (*at, "controls", control), config, places, faults) for control, one in raw.controls.items()
+        control: _settings(one, (*at, "controls", control), config, places, faults)
+        for control, one in raw.controls.items()
     }
     domain = None if raw.domain is None else _settings(raw.domain, (*at, "domain"), config, places, faults)
     return ModelConfig(name=name, controls={k: v for k, v in controls.items() if v is not None}, domain=domain)
@@ -209,5 +220,11 @@ def _settings(
         return None
     encoder = getattr(settings, "encoder", None)
     if encoder is not None and encoder not in config.encoders:
-        faults.append(places.fault((*at, "encoder"), f"no encoder is called {encoder!r}", f"name one of {', '.join(config.encoders) or 'none defined: add it under `encoders`'}"))
+        faults.append(
+            places.fault(
+                (*at, "encoder"),
+                f"no encoder is called {encoder!r}",
+                f"name one of {', '.join(config.encoders) or 'none defined: add it under `encoders`'}",
+            )
+        )
     return settings

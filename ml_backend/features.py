@@ -15,9 +15,14 @@ _WORD = re.compile(r"[^\W_]+")
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _NAME = re.compile(r"\b[A-Z][\w-]+")
 _NEGATION = re.compile(r"\b(?:no|not|never|none|neither|nor|without|cannot|\w+n't)\b", re.I)
-_CODE = re.compile(r"```|\b(?:def|return|import|class|SELECT|FROM|lambda|var|const|function)\b|[{};]|\w\(|==|=>|->|\[\w*\]")
+_CODE = re.compile(
+    r"```|\b(?:def|return|import|class|SELECT|FROM|lambda|var|const|function)\b|[{};]|\w\(|==|=>|->|\[\w*\]"
+)
 _STEPS = re.compile(r"(?m)^\s*(?:\d+[.)]|[-*•])\s")
-_REFUSAL = re.compile(r"\b(?:I(?:'m| am) (?:sorry|unable|not able)|I (?:can(?:'|no)t|do(?: not|n't) (?:have|know))|as an AI|no information)\b", re.I)
+_REFUSAL = re.compile(
+    r"\b(?:I(?:'m| am) (?:sorry|unable|not able)|I (?:can(?:'|no)t|do(?: not|n't) (?:have|know))|as an AI|no information)\b",
+    re.I,
+)
 _HEDGE = re.compile(r"\b(?:may|might|could|perhaps|possibly|probably|generally|likely|seems?|suggests?)\b", re.I)
 _ARITHMETIC = re.compile(r"\d\s*[-+*/×÷=]\s*\$?\d")
 _WARM = re.compile(r"!|\b(?:great|happy|please|thank|hope|glad|sure|welcome)\b", re.I)

@@ -124,7 +124,9 @@ def load_head(path: Path) -> Head:
             names = [name for name in archive.namelist() if name.endswith(".npy")]
             arrays = {name.removesuffix(".npy"): _array(archive.read(name)) for name in names}
     except (OSError, KeyError, ValueError, zipfile.BadZipFile, ValidationError) as error:
-        raise LoadError(f"{path}: not a head file ({type(error).__name__}); train it with `quorum models train`") from error
+        raise LoadError(
+            f"{path}: not a head file ({type(error).__name__}); train it with `quorum models train`"
+        ) from error
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise LoadError(f"{path}: the head has weights that are not finite; train it again")
     return Head(meta, arrays, hashlib.sha256(content).hexdigest())

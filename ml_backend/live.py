@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from ml_backend.batching import Batcher
-from ml_backend.config import ModelsConfig, read_models
+from ml_backend.config import read_models
 from ml_backend.errors import ApiError, ConfigError, LoadError
 from ml_backend.metrics import Metrics
 from ml_backend.models import Loader, ModelSet
@@ -111,7 +111,11 @@ class LiveModels:
 
     def _load(self, name: str) -> ModelSet:
         if name not in self.models.models:
-            raise ApiError(404, "unknown_model", f"no model is called {name!r}; the models file has {', '.join(self.models.models)}")
+            raise ApiError(
+                404,
+                "unknown_model",
+                f"no model is called {name!r}; the models file has {', '.join(self.models.models)}",
+            )
         try:
             return ModelSet.load(self.models.models[name], self._loader)
         except LoadError as error:
@@ -214,7 +218,12 @@ class LiveModels:
             "model_version": held.get(current or ""),
             "before": list(self._read_state().before),
             "models": [
-                {"name": name, "version": held.get(name), "loaded": name in held, "controls": {c: s.predictor for c, s in one.controls.items()}}
+                {
+                    "name": name,
+                    "version": held.get(name),
+                    "loaded": name in held,
+                    "controls": {c: s.predictor for c, s in one.controls.items()},
+                }
                 for name, one in self.models.models.items()
             ],
         }
@@ -271,4 +280,3 @@ class LiveModels:
     def close(self) -> None:
         """Refuse newcomers."""
         self.batcher.close()
-

@@ -17,7 +17,9 @@ class Metrics:
         self.registry = CollectorRegistry()
         made = {"registry": self.registry, "namespace": "quorum_ml"}
         self.rows = Counter("rows", "Tasks answered.", ["model"], **made)
-        self.empty = Counter("empty_predictions", "Tasks answered with an empty result and a reason.", ["model"], **made)
+        self.empty = Counter(
+            "empty_predictions", "Tasks answered with an empty result and a reason.", ["model"], **made
+        )
         self.requests = Counter("requests", "Requests by path and status.", ["path", "status"], **made)
         self.latency = Histogram("predict_seconds", "Time of a predict request.", ["model"], buckets=_SECONDS, **made)
         self.batches = Counter("batches", "Batches run.", **made)
@@ -25,7 +27,9 @@ class Metrics:
         self.tokens = Counter("tokens", "Tokens run, without padding.", **made)
         self.padding = Counter("padding_tokens", "Padding run beside them.", **made)
         self.batch_seconds = Histogram("batch_seconds", "Time of a batch.", buckets=_SECONDS, **made)
-        self.queue_seconds = Histogram("queue_seconds", "Waiting until a request's first batch.", buckets=_SECONDS, **made)
+        self.queue_seconds = Histogram(
+            "queue_seconds", "Waiting until a request's first batch.", buckets=_SECONDS, **made
+        )
         self.waiting_tokens = Gauge("waiting_tokens", "Tokens that wait.", multiprocess_mode="livesum", **made)
         self.ready = Gauge("ready", "1 if a model is loaded.", multiprocess_mode="livemin", **made)
 
@@ -44,4 +48,3 @@ class Metrics:
         every = CollectorRegistry()
         multiprocess.MultiProcessCollector(every)
         return generate_latest(every)
-

@@ -57,7 +57,14 @@ class Loader:
         return self._network(s.source, s.sha256, kind, s.runtime, s.max_tokens, s.stride, s.long)[0]
 
     def _network(
-        self, source: str, expected: str | None, kind: Kind, runtime: RuntimeName, max_tokens: int, stride: int, long: Any
+        self,
+        source: str,
+        expected: str | None,
+        kind: Kind,
+        runtime: RuntimeName,
+        max_tokens: int,
+        stride: int,
+        long: Any,
     ) -> tuple[Model, str]:
         key = (source, kind, runtime, max_tokens, stride, long)
         with self._lock:
@@ -65,7 +72,9 @@ class Loader:
                 folder = self.resolve(source)
                 _verify(source, folder, expected)
                 sha256 = sha256_of(folder)
-                network = self._open.get((sha256, kind, runtime)) or open_network(folder, sha256, kind, runtime, self.threads, self.cache)
+                network = self._open.get((sha256, kind, runtime)) or open_network(
+                    folder, sha256, kind, runtime, self.threads, self.cache
+                )
                 self._open[sha256, kind, runtime] = network
                 tokenizer = TextTokenizer(folder / "tokenizer.json", max_tokens, stride)
                 identity = f"{sha256} {runtime} {max_tokens} {stride} {long}"
@@ -84,7 +93,9 @@ def _verify(source: str, folder: Path, expected: str | None) -> None:
         return
     found = sha256_of(weights) if weights.exists() else "nothing"
     if found != expected:
-        raise LoadError(f"{source}: {weights.name} has SHA-256 {found[:12]}…, the models file expects {expected[:12]}…; get the right weights or correct the hash")
+        raise LoadError(
+            f"{source}: {weights.name} has SHA-256 {found[:12]}…, the models file expects {expected[:12]}…; get the right weights or correct the hash"
+        )
 
 
 @dataclass(frozen=True)
@@ -95,6 +106,8 @@ class Prediction:
         result: Label Studio's result items; empty if nothing could be predicted.
         score: mean of the controls' scores, or None.
         reasons: control (or "" for the whole task) → why it has no value, or what was left out.
+        values: control → value, as in a history.
+        scores: control → score of its answer, also where it was too low to give one.
         domain: the router's word: {"value": domain or "unsure", "score": …}, or None without a router.
     """
 
@@ -103,6 +116,7 @@ class Prediction:
     reasons: Mapping[str, str] = field(default_factory=dict)
     domain: Mapping[str, Any] | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
+    scores: Mapping[str, float] = field(default_factory=dict)
 
 
 class ModelSet:
@@ -143,7 +157,9 @@ class ModelSet:
         for predictor in [*self.predictors.values(), *([self.domain] if self.domain else [])]:
             predictor.close()
 
-    def predict(self, tasks: Sequence[Mapping[str, Any] | str], controls: Sequence[Control], batcher: Batcher, timeout: float) -> list[Prediction]:
+    def predict(
+        self, tasks: Sequence[Mapping[str, Any] | str], controls: Sequence[Control], batcher: Batcher, timeout: float
+    ) -> list[Prediction]:
         """One prediction a task, same order.
 
         Args:
@@ -161,14 +177,23 @@ def _load(where: str, settings: Settings, loader: Loader) -> Predictor:
     except LoadError as error:
         raise LoadError(f"models.{where}: {error}") from error
     except ImportError as error:
-        raise LoadError(f"models.{where}: the predictor {settings.predictor} needs the package {error.name}; install it") from error
+        raise LoadError(
+            f"models.{where}: the predictor {settings.predictor} needs the package {error.name}; install it"
+        ) from error
     return predictor
 
 
 class _Run:
     """One request's way through the predictors."""
 
-    def __init__(self, models: ModelSet, tasks: Sequence[Mapping[str, Any] | str], controls: Sequence[Control], batcher: Batcher, timeout: float) -> None:
+    def __init__(
+        self,
+        models: ModelSet,
+        tasks: Sequence[Mapping[str, Any] | str],
+        controls: Sequence[Control],
+        batcher: Batcher,
+        timeout: float,
+    ) -> None:
         self._tasks = tasks
         self._controls = controls
         self._batcher = batcher
@@ -205,7 +230,9 @@ class _Run:
                     for piece in self._pieces[id(ask.model), ask.text]:
                         piece.reducers.setdefault(ask.key, ask.reduce)
         self._batcher.run([piece for pieces in self._pieces.values() for piece in pieces], self._timeout)
-        answers = {control.name: self._answers(control, predictor, plan[control.name]) for control, predictor in self._bound}
+        answers = {
+            control.name: self._answers(control, predictor, plan[control.name]) for control, predictor in self._bound
+        }
         return [self._prediction(index, answers) for index in range(len(self._tasks))]
 
     def _asks(self, control: Control, predictor: Predictor) -> dict[int, Sequence[Ask]]:
@@ -259,9 +286,12 @@ class _Run:
         scores = [answer.score for name, answer in mine.items() if name in values and answer.score is not None]
         score = sum(scores) / len(scores) if scores else None
         domain = None if routed is None else {"value": routed.value or "unsure", "score": routed.score}
-        return Prediction(result, score, reasons, domain, values)
+        by_control = {name: answer.score for name, answer in mine.items() if answer.score is not None}
+        return Prediction(result, score, reasons, domain, values, by_control)
 
-    def _result(self, row: Row, values: dict[str, Any], mine: Mapping[str, Answer], reasons: dict[str, str]) -> list[dict[str, Any]]:
+    def _result(
+        self, row: Row, values: dict[str, Any], mine: Mapping[str, Answer], reasons: dict[str, str]
+    ) -> list[dict[str, Any]]:
         """Result items control by control, so that one bad answer costs one control, not the task."""
         items: list[dict[str, Any]] = []
         for control in self._controls:
@@ -275,5 +305,3 @@ class _Run:
                 reasons[control.name] = f"the model's answer does not fit the interface: {error}"
                 del values[control.name]
         return items
-
-

@@ -68,7 +68,9 @@ def _torch_module(folder: Path, kind: Kind) -> Any:
         transformers.utils.logging.set_verbosity(verbosity)
     missing = sorted(key for key in report["missing_keys"] if "pooler" not in key or kind != "encoder")
     if missing:
-        raise LoadError(f"{folder}: the weights lack {missing[0]} ({len(missing)} in all), which would be random; give a trained checkpoint")
+        raise LoadError(
+            f"{folder}: the weights lack {missing[0]} ({len(missing)} in all), which would be random; give a trained checkpoint"
+        )
     return model.eval()
 
 
@@ -131,11 +133,15 @@ class OnnxNetwork:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # A length is seen once or twice: planning memory for each of them only makes the arena grow.
         options.enable_mem_pattern = False
-        providers = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in onnxruntime.get_available_providers()]
+        providers = [
+            p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in onnxruntime.get_available_providers()
+        ]
         try:
             self._session = onnxruntime.InferenceSession(str(graph), options, providers=providers)
-        except Exception as error:  # noqa: BLE001  ONNX Runtime's errors share no public base class
-            raise LoadError(f"{graph}: ONNX Runtime can't open it: {_first_line(error)}; delete the file to export it again") from error
+        except Exception as error:
+            raise LoadError(
+                f"{graph}: ONNX Runtime can't open it: {_first_line(error)}; delete the file to export it again"
+            ) from error
         self._names = {node.name for node in self._session.get_inputs()}
 
     def run(self, ids: Array, mask: Array, type_ids: Array) -> Array:
@@ -197,7 +203,13 @@ def _quantise(source: Path, out: Path) -> None:
 
     logging.getLogger().addFilter(_no_advice)
     try:
-        quantize_dynamic(str(source), str(out), weight_type=QuantType.QInt8, per_channel=True, op_types_to_quantize=["MatMul", "Gemm"])
+        quantize_dynamic(
+            str(source),
+            str(out),
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            op_types_to_quantize=["MatMul", "Gemm"],
+        )
     finally:
         logging.getLogger().removeFilter(_no_advice)
 

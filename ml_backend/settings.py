@@ -40,7 +40,9 @@ def graph_cache(environ: Mapping[str, str]) -> Path:
     return Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "quorum" / "graphs"
 
 
-def server_config(environ: Mapping[str, str], *, models: Path | None = None, workers: int = 1, threads: int | None = None) -> ServerConfig:
+def server_config(
+    environ: Mapping[str, str], *, models: Path | None = None, workers: int = 1, threads: int | None = None
+) -> ServerConfig:
     """A server's settings from arguments and environment (`QUORUM_ML_MODELS`, `QUORUM_DATA_DIR`, credentials)."""
     data = Path(environ.get("QUORUM_DATA_DIR") or ".quorum")
     named = environ.get("QUORUM_ML_MODELS")

@@ -40,7 +40,9 @@ def _in_package(spec: str) -> Path:
     name, _, inner = spec.partition("/")
     found = importlib.util.find_spec(name)
     if found is None or not found.submodule_search_locations:
-        raise LoadError(f"package:{spec}: the package {name} is not installed; run `pip install 'label-studio-quorum[ml]'`")
+        raise LoadError(
+            f"package:{spec}: the package {name} is not installed; run `pip install 'label-studio-quorum[ml]'`"
+        )
     path = Path(next(iter(found.submodule_search_locations))) / inner
     if not path.exists():
         raise LoadError(f"package:{spec}: the package {name} holds no {inner}; correct the path inside the package")
@@ -57,7 +59,9 @@ def _from_hub(spec: str) -> Path:
     try:
         return Path(snapshot_download(name, revision=revision))
     except (HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError, OSError) as error:
-        raise LoadError(f"hf:{spec}: could not be fetched: {type(error).__name__}; fetch it once with a network, or use path:") from error
+        raise LoadError(
+            f"hf:{spec}: could not be fetched: {type(error).__name__}; fetch it once with a network, or use path:"
+        ) from error
 
 
 def sha256_of(path: Path) -> str:

@@ -64,13 +64,17 @@ class TextTokenizer:
 
     def __init__(self, path: Path, max_tokens: int, stride: int) -> None:
         if not path.exists():
-            raise LoadError(f"{path}: no fast tokenizer; save it with `AutoTokenizer.from_pretrained(…).save_pretrained(…)`")
+            raise LoadError(
+                f"{path}: no fast tokenizer; save it with `AutoTokenizer.from_pretrained(…).save_pretrained(…)`"
+            )
         self._tokenizer = Tokenizer.from_file(str(path))
         self._tokenizer.no_padding()
         special = self._tokenizer.num_special_tokens_to_add(is_pair=True)
         room = max_tokens - special
         if room < 1 or stride >= room:
-            raise LoadError(f"{path}: max_tokens {max_tokens} leaves no room beside stride {stride}; raise max_tokens or lower stride")
+            raise LoadError(
+                f"{path}: max_tokens {max_tokens} leaves no room beside stride {stride}; raise max_tokens or lower stride"
+            )
         self._tokenizer.enable_truncation(max_tokens, stride=stride)
 
     def encode(self, texts: Sequence[Input]) -> list[tuple[Window, ...]]:

@@ -132,7 +132,15 @@ class EncoderHead(Predictor):
         tags, offsets = merged(got[0])
         if not np.isfinite(tags).all():
             return Answer(reason="the model gave a score that is not a number")
-        found = list(decode(softmax(tags), offsets, self.head.meta.labels, text, max(self.head.meta.abstain, self.settings.threshold)))
+        found = list(
+            decode(
+                softmax(tags),
+                offsets,
+                self.head.meta.labels,
+                text,
+                max(self.head.meta.abstain, self.settings.threshold),
+            )
+        )
         found = with_patterns(found, text, self.head.meta.patterns)
         spans = [
             {"start": start, "end": end, "label": self.mapped(label), "text": text[start:end], "score": round(score, 4)}
@@ -187,7 +195,9 @@ def _blocks(row: Row, vectors: dict[str, Floats], blocks: Sequence[str]) -> Iter
     for block in blocks:
         if block == "lexical":
             yield lexical(row.text("context"), row.text("query"), row.text("response"))
-            yield np.asarray([by_letter[a] @ by_letter["r"] for a in "cq" if a in by_letter and "r" in by_letter], dtype=np.float32)
+            yield np.asarray(
+                [by_letter[a] @ by_letter["r"] for a in "cq" if a in by_letter and "r" in by_letter], dtype=np.float32
+            )
         elif block == "mean":
             total = np.sum(list(vectors.values()), axis=0)
             yield total / max(float(np.linalg.norm(total)), 1e-9)
@@ -243,7 +253,13 @@ def decode(
     opened: list[int] = []
     for index in [*np.flatnonzero(best), -1]:
         tag = int(best[index]) if index >= 0 else 0
-        continues = bool(opened) and index == opened[-1] + 1 and tag and tag % 2 == 0 and (best[opened[-1]] + 1) // 2 == tag // 2
+        continues = (
+            bool(opened)
+            and index == opened[-1] + 1
+            and tag
+            and tag % 2 == 0
+            and (best[opened[-1]] + 1) // 2 == tag // 2
+        )
         if continues:
             opened.append(int(index))
             continue

@@ -56,13 +56,21 @@ class Gliner(Predictor):
         found: dict[tuple[int, int], dict[str, Any]] = {}
         for start in stretches(len(text), self.settings.stretch, self.settings.overlap):
             with self._lock:
-                raw = self._model.predict_entities(text[start : start + self.settings.stretch], list(names), threshold=self.settings.threshold)
+                raw = self._model.predict_entities(
+                    text[start : start + self.settings.stretch], list(names), threshold=self.settings.threshold
+                )
             for one in raw:
                 # A position of 0 is a position: only a missing key would be none.
                 span = (start + int(one["start"]), start + int(one["end"]))
                 score = float(one["score"])
                 if math.isfinite(score) and (span not in found or found[span]["score"] < score):
-                    found[span] = {"start": span[0], "end": span[1], "label": names[one["label"]], "text": text[span[0] : span[1]], "score": score}
+                    found[span] = {
+                        "start": span[0],
+                        "end": span[1],
+                        "label": names[one["label"]],
+                        "text": text[span[0] : span[1]],
+                        "score": score,
+                    }
         spans = without_overlap(found.values())
         return Answer(spans, sum(one["score"] for one in spans) / len(spans) if spans else None, note)
 

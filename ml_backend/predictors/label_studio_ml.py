@@ -22,7 +22,9 @@ class LabelStudioML(Predictor):
     One at a time because such a class may skip a task: the answers that follow would slide onto other tasks.
     """
 
-    kinds: ClassVar[frozenset[str]] = frozenset({"choice", "choices", "spans", "rating", "number", "text", "boxes", "segments"})
+    kinds: ClassVar[frozenset[str]] = frozenset(
+        {"choice", "choices", "spans", "rating", "number", "text", "boxes", "segments"}
+    )
 
     class Settings(base.Settings):
         """`source` is `module:Class`; `label_config` the XML it is made with; `arguments` go to its constructor."""
@@ -46,7 +48,7 @@ class LabelStudioML(Predictor):
             raise LoadError(f"{settings.source}: can't be imported ({error}); is its folder on PYTHONPATH?") from error
         try:
             model = found(label_config=settings.label_config, **settings.arguments)
-        except Exception as error:  # noqa: BLE001  foreign code: whatever it raises means that it does not load
+        except Exception as error:
             raise LoadError(f"{settings.source}: its constructor failed: {type(error).__name__}") from error
         return cls(settings, model, loader.identity(settings, str(getattr(model, "model_version", ""))))
 
@@ -60,7 +62,9 @@ class LabelStudioML(Predictor):
         first = first_prediction(raw)
         if first is None:
             return Answer(reason=f"{self.settings.source} gave no prediction")
-        items = [one for one in first.get("result") or [] if isinstance(one, dict) and one.get("from_name") == control.name]
+        items = [
+            one for one in first.get("result") or [] if isinstance(one, dict) and one.get("from_name") == control.name
+        ]
         parsed = from_result(items, [control], row.data)
         value = parsed.values.get(control.name)
         score = first.get("score")

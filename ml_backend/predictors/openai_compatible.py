@@ -72,7 +72,9 @@ class OpenAICompatible(Predictor):
 
         key = os.environ.get(settings.key_env) if settings.key_env else "none"
         if not key:
-            raise LoadError(f"{settings.url}: the environment variable {settings.key_env} is not set; put the API key there")
+            raise LoadError(
+                f"{settings.url}: the environment variable {settings.key_env} is not set; put the API key there"
+            )
         if settings.max_usd is not None and not (settings.usd_per_mtok_in or settings.usd_per_mtok_out):
             raise LoadError(f"{settings.url}: max_usd needs usd_per_mtok_in and usd_per_mtok_out")
         client = openai.OpenAI(base_url=settings.url, api_key=key, max_retries=0)
@@ -95,7 +97,13 @@ class OpenAICompatible(Predictor):
             return Answer(reason=f"the cost limit of ${self.settings.max_usd} is reached (max_usd)")
         until = time.monotonic() + self.settings.seconds
         try:
-            for attempt in stamina.retry_context(on=_worth_another_try, attempts=self.settings.retries + 1, timeout=self.settings.seconds, wait_initial=0.2, wait_max=5):
+            for attempt in stamina.retry_context(
+                on=_worth_another_try,
+                attempts=self.settings.retries + 1,
+                timeout=self.settings.seconds,
+                wait_initial=0.2,
+                wait_max=5,
+            ):
                 with attempt:
                     return self._ask(row, control, max(0.1, until - time.monotonic()))
         except openai.OpenAIError as error:
@@ -112,22 +120,34 @@ class OpenAICompatible(Predictor):
             seed=20,
             max_tokens=self.settings.max_output_tokens,
             timeout=seconds,
-            response_format={"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema(control)}},
+            response_format={
+                "type": "json_schema",
+                "json_schema": {"name": "answer", "strict": True, "schema": schema(control)},
+            },
         )
         self._pay(done.usage)
         try:
-            return read_answer(json.loads(done.choices[0].message.content or ""), control, row.text(control.value_key), self)
+            return read_answer(
+                json.loads(done.choices[0].message.content or ""), control, row.text(control.value_key), self
+            )
         except (json.JSONDecodeError, IndexError) as error:
             raise _UnusableAnswer("not JSON") from error
 
     def _pay(self, usage: Any) -> None:
         if usage is not None:
             with self._lock:
-                self._spent += (usage.prompt_tokens * self.settings.usd_per_mtok_in + usage.completion_tokens * self.settings.usd_per_mtok_out) / 1e6
+                self._spent += (
+                    usage.prompt_tokens * self.settings.usd_per_mtok_in
+                    + usage.completion_tokens * self.settings.usd_per_mtok_out
+                ) / 1e6
 
     def _messages(self, row: Row, control: Control) -> list[dict[str, str]]:
-        texts = "\n".join(f"<{key}>\n{cut(row.text(key), self.settings.max_chars)[0]}\n</{key}>" for key in self.settings.reads)
-        system = "\n\n".join(part for part in (_PROMPT.format(name=control.name), _explain(control), self._instructions) if part)
+        texts = "\n".join(
+            f"<{key}>\n{cut(row.text(key), self.settings.max_chars)[0]}\n</{key}>" for key in self.settings.reads
+        )
+        system = "\n\n".join(
+            part for part in (_PROMPT.format(name=control.name), _explain(control), self._instructions) if part
+        )
         return [{"role": "system", "content": system}, {"role": "user", "content": texts}]
 
 
@@ -163,7 +183,12 @@ def _explain(control: Control) -> str:
 def schema(control: Control) -> dict[str, Any]:
     """The JSON schema of an answer for a control: value and confidence."""
     label = {"type": "string", "enum": list(control.labels)}
-    span = {"type": "object", "properties": {"text": {"type": "string"}, "label": label}, "required": ["text", "label"], "additionalProperties": False}
+    span = {
+        "type": "object",
+        "properties": {"text": {"type": "string"}, "label": label},
+        "required": ["text", "label"],
+        "additionalProperties": False,
+    }
     value: dict[str, Any] = {
         "choice": label,
         "choices": {"type": "array", "items": label},
@@ -189,7 +214,11 @@ def read_answer(raw: Any, control: Control, text: str, predictor: Predictor) -> 
     if control.kind == "spans":
         return _found_spans(value, control, text, sure, predictor)
     if control.kind == "rating":
-        if isinstance(value, bool) or not isinstance(value, int) or not (control.min or 1) <= value <= (control.max or 5):
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int)
+            or not (control.min or 1) <= value <= (control.max or 5)
+        ):
             raise _UnusableAnswer("the rating is not on the scale")
         return Answer(value, sure)
     many = value if isinstance(value, list) else [value]

@@ -57,7 +57,10 @@ class OrdinalRating(Predictor):
         return Answer(self._fit(self._steps[int(order[best])], control), score)
 
     def _fit(self, value: float, control: Control) -> int | float:
-        low, high = float(control.min if control.min is not None else 1), float(control.max if control.max is not None else 5)
+        low, high = (
+            float(control.min if control.min is not None else 1),
+            float(control.max if control.max is not None else 5),
+        )
         if self.settings.scale is not None:
             first, last = self.settings.scale
             value = low + (value - first) / (last - first) * (high - low)

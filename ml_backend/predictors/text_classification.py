@@ -60,7 +60,9 @@ class TextClassification(Predictor):
         logits = weighted(got[0])
         if not np.isfinite(logits).all():
             return Answer(reason="the model gave a score that is not a number")
-        several = self.settings.activation == "sigmoid" or (self.settings.activation == "auto" and control.kind == "choices")
+        several = self.settings.activation == "sigmoid" or (
+            self.settings.activation == "auto" and control.kind == "choices"
+        )
         return self._choices(sigmoid(logits)) if several else self._choice(softmax(logits), control)
 
     def _choice(self, chances: Floats, control: Control) -> Answer:
@@ -74,7 +76,9 @@ class TextClassification(Predictor):
 
     def _choices(self, chances: Floats) -> Answer:
         needed = self.settings.threshold or 0.5
-        picked = {self.mapped(name) for name, chance in zip(self.classes, chances, strict=True) if chance >= needed} - {None}
+        picked = {self.mapped(name) for name, chance in zip(self.classes, chances, strict=True) if chance >= needed} - {
+            None
+        }
         return Answer(sorted(picked, key=str), float(np.maximum(chances, 1 - chances).min()))
 
 

@@ -41,13 +41,19 @@ class ZeroShot(Predictor):
         entails = next((i for i, name in enumerate(names) if name.startswith("entail")), None)
         contradicts = next((i for i, name in enumerate(names) if name.startswith(("contra", "not_entail"))), None)
         if entails is None or contradicts is None:
-            raise LoadError(f"{settings.source}: not an NLI model: it needs classes entailment and contradiction, it has {', '.join(names)}")
+            raise LoadError(
+                f"{settings.source}: not an NLI model: it needs classes entailment and contradiction, it has {', '.join(names)}"
+            )
         return cls(settings, model, entails, contradicts, loader.identity(settings, model.identity))
 
     def asks(self, row: Row, control: Control) -> Sequence[Ask]:
         """One run a label: the text, and the hypothesis with that label."""
-        text = "\n\n".join(part for key in self.settings.reads if (part := cut(row.text(key), self.settings.max_chars)[0]))
-        return tuple(Ask(self._model, (text, self._hypothesis(label)), "logits", keep_logits) for label in control.labels)
+        text = "\n\n".join(
+            part for key in self.settings.reads if (part := cut(row.text(key), self.settings.max_chars)[0])
+        )
+        return tuple(
+            Ask(self._model, (text, self._hypothesis(label)), "logits", keep_logits) for label in control.labels
+        )
 
     def _hypothesis(self, label: str) -> str:
         return self.settings.hypothesis.replace("{}", self.settings.describe.get(label, label))  # type: ignore[no-any-return]
@@ -59,7 +65,11 @@ class ZeroShot(Predictor):
             return Answer(reason="the model gave a score that is not a number")
         if control.kind == "choices":
             chances = softmax(logits)[:, 1]
-            picked = [label for label, chance in zip(control.labels, chances, strict=True) if chance >= (self.settings.threshold or 0.5)]
+            picked = [
+                label
+                for label, chance in zip(control.labels, chances, strict=True)
+                if chance >= (self.settings.threshold or 0.5)
+            ]
             return Answer(picked, float(np.maximum(chances, 1 - chances).min()))
         shares = softmax(logits[:, 1])
         best = int(shares.argmax())

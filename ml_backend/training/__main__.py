@@ -75,7 +75,11 @@ def public(folder: Path) -> list[Example]:
     return [
         *read_responses(folder / "responses_dev.jsonl"),
         *read_squality(folder / "multi_rating_squality_items_dev.jsonl", folder / "multi_rating_squality_dev.jsonl"),
-        *(one for name in ("domain_ner_technical_dev", "domain_ner_finance_dev", "multi_span_btc_items_dev") for one in read_entities(folder / f"{name}.jsonl")),
+        *(
+            one
+            for name in ("domain_ner_technical_dev", "domain_ner_finance_dev", "multi_span_btc_items_dev")
+            for one in read_entities(folder / f"{name}.jsonl")
+        ),
         *read_domains(folder / "domain_text_dev.jsonl"),
     ]
 
@@ -85,7 +89,9 @@ def train(loader: Loader, encoder: str, examples: Sequence[Example], controls: S
     model, sha256 = loader.encoder(encoder)
     texts = {text for e in examples if set(e.values) - {"entities"} for text in (e.context, e.query, e.response)} | {""}
     known = encode.vectors(model, sorted(texts)) if set(controls) - {"entities"} else {}
-    tagged = list(dict.fromkeys(e.response for e in examples if "entities" in e.values)) if "entities" in controls else []
+    tagged = (
+        list(dict.fromkeys(e.response for e in examples if "entities" in e.values)) if "entities" in controls else []
+    )
     tokens = dict(zip(tagged, encode.tokens(model, tagged), strict=True))
     out.mkdir(parents=True, exist_ok=True)
     for control in controls:
@@ -97,7 +103,9 @@ def train(loader: Loader, encoder: str, examples: Sequence[Example], controls: S
         table = recipes.figures(recipe, trained)
         save_head(out / f"{control}.head", trained.head.meta, trained.head.arrays)
         (out / f"{control}.md").write_text(cards.card(recipe, trained, table), encoding="utf-8")
-        print(json.dumps({"control": control, "strength": trained.strength, "missing": trained.missing, **table["all"]}))
+        print(
+            json.dumps({"control": control, "strength": trained.strength, "missing": trained.missing, **table["all"]})
+        )
 
 
 if __name__ == "__main__":

@@ -49,7 +49,8 @@ def card(recipe: Recipe, trained: Trained, table: Mapping[str, Any]) -> str:
         f"# Head `{recipe.control}`",
         "",
         f"Answers `{recipe.task}` on the frozen encoder `{meta.encoder[:12]}` from the blocks {', '.join(meta.blocks)}.",
-        f"Labels: {', '.join(meta.labels)}." + (f" Found by patterns: {', '.join(meta.patterns)}." if meta.patterns else ""),
+        f"Labels: {', '.join(meta.labels)}."
+        + (f" Found by patterns: {', '.join(meta.patterns)}." if meta.patterns else ""),
     ]
     if trained.missing:
         lines.append(f"Never answered, for want of examples: {', '.join(trained.missing)}.")
@@ -76,14 +77,20 @@ def _table(recipe: Recipe, table: Mapping[str, Any]) -> list[str]:
     if recipe.task == "choices":
         rows = table["all"]["labels"]
         return ["| label | rows | F1 | accuracy | accuracy of never |", "|---|---|---|---|---|"] + [
-            f"| {label} | {one['rows']} | {one['f1']:.3f} | {one['accuracy']:.3f} | {one['accuracy_of_never']:.3f} |" for label, one in rows.items()
+            f"| {label} | {one['rows']} | {one['f1']:.3f} | {one['accuracy']:.3f} | {one['accuracy_of_never']:.3f} |"
+            for label, one in rows.items()
         ]
     names = [name for name, value in table["all"].items() if isinstance(value, int | float)]
     lines = [f"| rows of | {' | '.join(name.replace('_', ' ') for name in names)} |", "|---" * (len(names) + 1) + "|"]
     for source, one in table.items():
         lines.append(f"| {source} | {' | '.join(_number(one[name]) for name in names)} |")
     if recipe.task == "spans":
-        lines += ["", "F1 by label: " + ", ".join(f"{label} {value:.3f}" for label, value in table["all"]["labels"].items()) + "."]
+        lines += [
+            "",
+            "F1 by label: "
+            + ", ".join(f"{label} {value:.3f}" for label, value in table["all"]["labels"].items())
+            + ".",
+        ]
     return lines
 
 

@@ -62,7 +62,8 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 def data_hash(examples: Iterable[Example]) -> str:
     """Hash of rows and labels, whatever their order."""
     lines = sorted(
-        json.dumps([e.id, e.context, e.query, e.response, e.values, sorted(e.masked)], sort_keys=True, default=list) for e in examples
+        json.dumps([e.id, e.context, e.query, e.response, e.values, sorted(e.masked)], sort_keys=True, default=list)
+        for e in examples
     )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -83,12 +84,18 @@ def read_gold(path: Path) -> list[Example]:
 
 
 def _is_final(record: Mapping[str, Any]) -> bool:
-    return record.get("state") == "FINAL" and isinstance(record.get("final"), dict) and isinstance(record.get("certificate"), dict)
+    return (
+        record.get("state") == "FINAL"
+        and isinstance(record.get("final"), dict)
+        and isinstance(record.get("certificate"), dict)
+    )
 
 
 def _gold(record: Mapping[str, Any]) -> Example:
     row = record.get("row") or {}
-    values = {name: one.get("value") for name, one in record["final"].get("values", {}).items() if isinstance(one, dict)}
+    values = {
+        name: one.get("value") for name, one in record["final"].get("values", {}).items() if isinstance(one, dict)
+    }
     return Example(
         id=str(record["row_id"]),
         group=document(str(row.get("context") or ""), str(record["row_id"])),
@@ -275,6 +282,12 @@ def _entities(row: Mapping[str, Any]) -> Example | None:
 def read_domains(path: Path) -> list[Example]:
     """`domain_text_dev.jsonl`: short texts with their domain; grouped by what one document may have given."""
     return [
-        Example(id=row["id"], group=document(row["text"][:60].lower(), row["id"]), source=row["source"], response=row["text"], values={"domain": row["domain"]})
+        Example(
+            id=row["id"],
+            group=document(row["text"][:60].lower(), row["id"]),
+            source=row["source"],
+            response=row["text"],
+            values={"domain": row["domain"]},
+        )
         for row in read_lines(path)
     ]

@@ -19,7 +19,10 @@ from ml_backend.training.data import Example
 
 def vectors(model: Model, texts: Iterable[str], budget: int = 4096) -> dict[str, Floats]:
     """The unit vector of each distinct text."""
-    pieces = {text: [Piece(model.network, w, {"mean": mean_state}) for w in windows] for text, windows in _windows(model, texts)}
+    pieces = {
+        text: [Piece(model.network, w, {"mean": mean_state}) for w in windows]
+        for text, windows in _windows(model, texts)
+    }
     _run([piece for mine in pieces.values() for piece in mine], budget)
     return {text: combined(Got([(p.window, p.kept["mean"]) for p in mine])) for text, mine in pieces.items()}
 
@@ -28,9 +31,7 @@ def features(examples: Sequence[Example], known: dict[str, Floats], blocks: Sequ
     """Feature blocks of each example, shape (examples, width)."""
     fields = fields_of(blocks)
     rows = [Row({"context": e.context, "query": e.query, "response": e.response}) for e in examples]
-    return np.stack(
-        [row_features(row, {field: known[row.text(field)] for field in fields}, blocks) for row in rows]
-    )
+    return np.stack([row_features(row, {field: known[row.text(field)] for field in fields}, blocks) for row in rows])
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,12 @@ class Tokens:
 def tokens(model: Model, texts: Sequence[str], budget: int = 4096) -> list[Tokens]:
     """Token features of each text, as the tagger sees them."""
     every = list(_windows(model, texts))
-    pieces = [
-        [Piece(model.network, w, {"tags": _reducer(text)}) for w in windows] for text, windows in every
-    ]
+    pieces = [[Piece(model.network, w, {"tags": _reducer(text)}) for w in windows] for text, windows in every]
     _run([piece for mine in pieces for piece in mine], budget)
-    by_text = {text: merged(Got([(p.window, p.kept["tags"]) for p in mine])) for (text, _), mine in zip(every, pieces, strict=True)}
+    by_text = {
+        text: merged(Got([(p.window, p.kept["tags"]) for p in mine]))
+        for (text, _), mine in zip(every, pieces, strict=True)
+    }
     return [Tokens(*by_text[text]) for text in texts]
 
 

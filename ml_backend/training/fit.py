@@ -40,15 +40,22 @@ class Scaled:
         return folded.astype(np.float32), (bias - self.mean @ folded).astype(np.float32)
 
 
-def fit_choice(x: Floats, y: Sequence[str], labels: Sequence[str], strength: float, weights: Floats | None = None) -> Arrays:
+def fit_choice(
+    x: Floats, y: Sequence[str], labels: Sequence[str], strength: float, weights: Floats | None = None
+) -> Arrays:
     """Multinomial logistic regression; `strength` is scikit-learn's C. Rare labels are weighted up by √(1/share)."""
     scaled = Scaled.of(x)
-    model = _logistic(strength).fit(scaled(x), y, sample_weight=_balanced(y) if weights is None else _balanced(y) * weights)
+    model = _logistic(strength).fit(
+        scaled(x), y, sample_weight=_balanced(y) if weights is None else _balanced(y) * weights
+    )
     full = np.zeros((x.shape[1], len(labels)), dtype=np.float32)
     bias = np.full(len(labels), -20.0, dtype=np.float32)
     coefficients, intercepts = model.coef_, model.intercept_
     if len(model.classes_) == 2:
-        coefficients, intercepts = np.vstack([-coefficients, coefficients]) / 2, np.array([-intercepts[0], intercepts[0]]) / 2
+        coefficients, intercepts = (
+            np.vstack([-coefficients, coefficients]) / 2,
+            np.array([-intercepts[0], intercepts[0]]) / 2,
+        )
     for index, label in enumerate(model.classes_):
         full[:, labels.index(label)] = coefficients[index]
         bias[labels.index(label)] = intercepts[index]
@@ -80,7 +87,12 @@ def fit_binaries(x: Floats, y: NDArray[np.int8], strength: float) -> Arrays:
         use = column >= 0
         scaled = Scaled.of(x[use])
         if len(set(column[use].tolist())) < 2:
-            columns.append((np.zeros((x.shape[1], 1), dtype=np.float32), np.array([-20.0 if not column[use].any() else 20.0], dtype=np.float32)))
+            columns.append(
+                (
+                    np.zeros((x.shape[1], 1), dtype=np.float32),
+                    np.array([-20.0 if not column[use].any() else 20.0], dtype=np.float32),
+                )
+            )
             continue
         model = _logistic(strength).fit(scaled(x[use]), column[use])
         columns.append(scaled.fold(model.coef_.T, model.intercept_))
@@ -112,7 +124,13 @@ def fit_binary_temperature(logits: Floats, y: NDArray[np.int8]) -> float:
 
 
 def fit_tagger(
-    data: Sequence[Tokens], tags: Sequence[NDArray[np.int64]], allowed: Sequence[NDArray[np.bool_]], outputs: int, *, hidden: int = 96, epochs: int = 12
+    data: Sequence[Tokens],
+    tags: Sequence[NDArray[np.int64]],
+    allowed: Sequence[NDArray[np.bool_]],
+    outputs: int,
+    *,
+    hidden: int = 96,
+    epochs: int = 8,
 ) -> Arrays:
     """A network with one hidden layer over token features, trained with what each source annotated.
 
@@ -126,6 +144,8 @@ def fit_tagger(
     """
     import torch
 
+    # The batches are small: threads would wait for each other longer than they work.
+    torch.set_num_threads(1)
     torch.manual_seed(SEED)
     x = np.vstack([one.x for one in data])
     y = np.concatenate(list(tags))
@@ -134,12 +154,14 @@ def fit_tagger(
     scaled = Scaled.of(x[use])
     xs, ys, masks = torch.from_numpy(scaled(x[use])), torch.from_numpy(y[use]), torch.from_numpy(wide[use])
     possible = torch.nn.functional.one_hot(ys, outputs).bool() | (masks & (ys == 0)[:, None])
-    net = torch.nn.Sequential(torch.nn.Linear(x.shape[1], hidden), torch.nn.ReLU(), torch.nn.Dropout(0.3), torch.nn.Linear(hidden, outputs))
+    net = torch.nn.Sequential(
+        torch.nn.Linear(x.shape[1], hidden), torch.nn.ReLU(), torch.nn.Dropout(0.3), torch.nn.Linear(hidden, outputs)
+    )
     optimizer = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=epochs * (len(xs) // 256 + 1))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=epochs * (len(xs) // 512 + 1))
     generator = torch.Generator().manual_seed(SEED)
     for _ in range(epochs):
-        for batch in torch.randperm(len(xs), generator=generator).split(256):
+        for batch in torch.randperm(len(xs), generator=generator).split(512):
             log = torch.log_softmax(net(xs[batch]), dim=1)
             loss = -torch.logsumexp(log.masked_fill(~possible[batch], -1e4), dim=1).mean()
             optimizer.zero_grad()

@@ -44,7 +44,10 @@ class Jobs:
         """Take a webhook; only Label Studio's START_TRAINING enqueues, single annotations never do."""
         action = str(event.get("action") or "")
         if action != "START_TRAINING":
-            return {"status": "ignored", "reason": "models learn from adjudicated gold only, not from single annotations"}
+            return {
+                "status": "ignored",
+                "reason": "models learn from adjudicated gold only, not from single annotations",
+            }
         if self.settings is None:
             return {"status": "ignored", "reason": "the models file has no `training` part"}
         with self._lock:

@@ -50,7 +50,9 @@ def ece(scores: Sequence[float], right: Sequence[bool], bins: int = 10) -> float
     if not len(s):
         return float("nan")
     place = np.minimum((s * bins).astype(int), bins - 1)
-    return float(sum(abs(s[place == b].mean() - r[place == b].mean()) * (place == b).mean() for b in set(place.tolist())))
+    return float(
+        sum(abs(s[place == b].mean() - r[place == b].mean()) * (place == b).mean() for b in set(place.tolist()))
+    )
 
 
 def majority(values: Sequence[Any]) -> Any:
@@ -97,7 +99,9 @@ class Interval:
     high: float | None
 
 
-def bootstrap(count: int, figure: Callable[[NDArray[np.int64]], float], *, draws: int = 1000, seed: int = 20) -> Interval:
+def bootstrap(
+    count: int, figure: Callable[[NDArray[np.int64]], float], *, draws: int = 1000, seed: int = 20
+) -> Interval:
     """A figure over rows with its percentile bootstrap interval.
 
     Args:

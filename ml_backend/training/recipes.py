@@ -49,7 +49,10 @@ RECIPES: Final[Mapping[str, Recipe]] = {
         Recipe(control="verdict", task="choice"),
         Recipe(control="issues", task="choices"),
         Recipe(control="response_type", task="choice", blocks=("q", "r", "lexical"), strengths=(0.003, 0.03, 0.3)),
-        *(Recipe(control=name, task="rating", scale=(1, 2, 3, 4, 5)) for name in ("correctness", "completeness", "helpfulness", "tone")),
+        *(
+            Recipe(control=name, task="rating", scale=(1, 2, 3, 4, 5))
+            for name in ("correctness", "completeness", "helpfulness", "tone")
+        ),
         Recipe(control="entities", task="spans", blocks=("tokens",), patterns=("DATE", "MONEY", "QUANTITY")),
         Recipe(control="domain", task="choice", blocks=("mean",), strengths=(0.003, 0.01, 0.03, 0.1), abstain=0.5),
     )
@@ -74,7 +77,9 @@ class Trained:
     strength: float
 
 
-def train(recipe: Recipe, examples: Sequence[Example], known: dict[str, Floats], tokens: Mapping[str, Tokens], encoder: str) -> Trained:
+def train(
+    recipe: Recipe, examples: Sequence[Example], known: dict[str, Floats], tokens: Mapping[str, Tokens], encoder: str
+) -> Trained:
     """Train one head on every example that has a value for its control, after measuring it by grouped folds."""
     mine = [one for one in examples if one.values.get(recipe.control) is not None]
     match recipe.task:
@@ -95,7 +100,9 @@ def _meta(recipe: Recipe, examples: Sequence[Example], labels: Sequence[str], en
     )  # fmt: skip
 
 
-def _held_out(x: Floats, groups: Sequence[str], outputs: int, fit_one: Callable[[NDArray[np.int64]], fit.Arrays]) -> Floats:
+def _held_out(
+    x: Floats, groups: Sequence[str], outputs: int, fit_one: Callable[[NDArray[np.int64]], fit.Arrays]
+) -> Floats:
     """Out-of-fold logits."""
     logits = np.zeros((len(x), outputs), dtype=np.float32)
     for train_rows, test_rows in fit.folds(groups):
@@ -128,7 +135,9 @@ def _train_choice(recipe: Recipe, examples: list[Example], known: dict[str, Floa
     chances = softmax(options[best] / temperature)
     head = Head(_meta(recipe, use, labels, encoder, temperature=temperature), arrays)
     found = [labels[i] for i in chances.argmax(axis=1)]
-    return Trained(head=head, examples=use, held_out=found, scores=chances.max(axis=1).tolist(), missing=missing, strength=best)
+    return Trained(
+        head=head, examples=use, held_out=found, scores=chances.max(axis=1).tolist(), missing=missing, strength=best
+    )
 
 
 def _train_choices(recipe: Recipe, examples: list[Example], known: dict[str, Floats], encoder: str) -> Trained:
@@ -138,15 +147,27 @@ def _train_choices(recipe: Recipe, examples: list[Example], known: dict[str, Flo
     y = np.asarray([[_decided(one, recipe.control, label) for label in labels] for one in examples], dtype=np.int8)
     groups = [one.group for one in examples]
     with fit.quiet():
-        options = {c: _held_out(x, groups, len(labels), lambda rows, c=c: fit.fit_binaries(x[rows], y[rows], c)) for c in recipe.strengths}  # type: ignore[misc]
+        options = {
+            c: _held_out(x, groups, len(labels), lambda rows, c=c: fit.fit_binaries(x[rows], y[rows], c))
+            for c in recipe.strengths
+        }  # type: ignore[misc]
         best = _best(options, lambda logits: float(np.log1p(np.exp(-np.where(y == 1, logits, -logits)))[y >= 0].mean()))
         arrays = fit.fit_binaries(x, y, best)
     temperature = fit.fit_binary_temperature(options[best], y)
     chances = fit.sigmoid(options[best] / temperature)
-    head = Head(_meta(recipe, examples, labels, encoder, temperature=temperature, thresholds=(0.5,) * len(labels)), arrays)
+    head = Head(
+        _meta(recipe, examples, labels, encoder, temperature=temperature, thresholds=(0.5,) * len(labels)), arrays
+    )
     found = [[labels[i] for i in np.flatnonzero(row >= 0.5)] for row in chances]
     scores = np.maximum(chances, 1 - chances).min(axis=1).tolist()
-    return Trained(head=head, examples=examples, held_out=found, scores=scores, missing=tuple(sorted(set(counts) - set(labels))), strength=best)
+    return Trained(
+        head=head,
+        examples=examples,
+        held_out=found,
+        scores=scores,
+        missing=tuple(sorted(set(counts) - set(labels))),
+        strength=best,
+    )
 
 
 def _decided(example: Example, control: str, label: str) -> int:
@@ -162,14 +183,21 @@ def _train_rating(recipe: Recipe, examples: list[Example], known: dict[str, Floa
     x = encode.features(examples, known, recipe.blocks)
     groups = [one.group for one in examples]
     with fit.quiet():
-        options = {c: _held_out(x, groups, y.shape[1], lambda rows, c=c: fit.fit_binaries(x[rows], y[rows], c)) for c in recipe.strengths}  # type: ignore[misc]
+        options = {
+            c: _held_out(x, groups, y.shape[1], lambda rows, c=c: fit.fit_binaries(x[rows], y[rows], c))
+            for c in recipe.strengths
+        }  # type: ignore[misc]
         best = _best(options, lambda logits: float(np.abs(1 + (logits > 0).sum(axis=1) - np.asarray(values)).mean()))
         arrays = fit.fit_binaries(x, y, best)
     temperature = fit.fit_binary_temperature(options[best], y)
     head = Head(_meta(recipe, examples, list(map(str, recipe.scale)), encoder, temperature=temperature), arrays)
-    chances = Head(head.meta, {"w0": np.eye(y.shape[1], dtype=np.float32), "b0": np.zeros(y.shape[1], dtype=np.float32)}).probabilities(options[best])
+    chances = Head(
+        head.meta, {"w0": np.eye(y.shape[1], dtype=np.float32), "b0": np.zeros(y.shape[1], dtype=np.float32)}
+    ).probabilities(options[best])
     found = [recipe.scale[min(int(np.searchsorted(np.cumsum(row), 0.5)), len(recipe.scale) - 1)] for row in chances]
-    return Trained(head=head, examples=examples, held_out=found, scores=chances.max(axis=1).tolist(), missing=(), strength=best)
+    return Trained(
+        head=head, examples=examples, held_out=found, scores=chances.max(axis=1).tolist(), missing=(), strength=best
+    )
 
 
 def _train_spans(recipe: Recipe, examples: list[Example], tokens: Mapping[str, Tokens], encoder: str) -> Trained:
@@ -182,17 +210,30 @@ def _train_spans(recipe: Recipe, examples: list[Example], tokens: Mapping[str, T
     found: list[list[tuple[int, int, str]]] = [[] for _ in examples]
     meta = _meta(recipe, examples, labels, encoder)
     for train_rows, test_rows in fit.folds([one.group for one in examples]):
-        arrays = fit.fit_tagger([data[i] for i in train_rows], [tags[i] for i in train_rows], [allowed[i] for i in train_rows], outputs)
+        arrays = fit.fit_tagger(
+            [data[i] for i in train_rows], [tags[i] for i in train_rows], [allowed[i] for i in train_rows], outputs
+        )
         head = Head(meta, fit.as_mapping(arrays))
         for i in test_rows:
             found[i] = spans_of(head, tokens[examples[i].response], examples[i].response)
     arrays = fit.fit_tagger(data, tags, allowed, outputs)
-    return Trained(head=Head(meta, arrays), examples=examples, held_out=found, scores=[1.0] * len(examples), missing=tuple(sorted(set(counts) - set(labels) - set(recipe.patterns))), strength=0.0)
+    return Trained(
+        head=Head(meta, arrays),
+        examples=examples,
+        held_out=found,
+        scores=[1.0] * len(examples),
+        missing=tuple(sorted(set(counts) - set(labels) - set(recipe.patterns))),
+        strength=0.0,
+    )
 
 
 def spans_of(head: Head, tokens: Tokens, text: str) -> list[tuple[int, int, str]]:
     """The spans that a head finds."""
-    raw = list(decode(softmax(head.logits(tokens.x)), tokens.offsets, head.meta.labels, text, head.meta.abstain)) if len(tokens.offsets) else []
+    raw = (
+        list(decode(softmax(head.logits(tokens.x)), tokens.offsets, head.meta.labels, text, head.meta.abstain))
+        if len(tokens.offsets)
+        else []
+    )
     return [(start, end, label) for start, end, label, _ in with_patterns(raw, text, head.meta.patterns)]
 
 
@@ -274,7 +315,12 @@ def _choices_figures(recipe: Recipe, trained: Trained, rows: list[int]) -> dict[
         found = [label in trained.held_out[i] for i in decided]
         if decided and any(truth):
             counts = (sum(a and b for a, b in zip(truth, found, strict=True)), sum(truth), sum(found))
-            per_label[label] = {"rows": len(decided), "f1": measure.micro_f1([counts]), "accuracy": measure.accuracy(truth, found), "accuracy_of_never": 1 - float(np.mean(truth))}
+            per_label[label] = {
+                "rows": len(decided),
+                "f1": measure.micro_f1([counts]),
+                "accuracy": measure.accuracy(truth, found),
+                "accuracy_of_never": 1 - float(np.mean(truth)),
+            }
     return {"rows": len(rows), "labels": per_label}
 
 
@@ -288,9 +334,13 @@ def _span_figures(recipe: Recipe, trained: Trained, rows: list[int]) -> dict[str
         truth = [one for one in example.values[recipe.control] if one[2] in known]
         found = _countable(trained.held_out[i], example, known)
         counts.append(measure.span_counts(truth, found))
-        plain.append(measure.span_counts(truth, _countable(pattern_only(example.response, recipe.patterns), example, known)))
+        plain.append(
+            measure.span_counts(truth, _countable(pattern_only(example.response, recipe.patterns), example, known))
+        )
         for label in known:
-            by_label.setdefault(label, []).append(measure.span_counts([s for s in truth if s[2] == label], [s for s in found if s[2] == label]))
+            by_label.setdefault(label, []).append(
+                measure.span_counts([s for s in truth if s[2] == label], [s for s in found if s[2] == label])
+            )
     return {
         "rows": len(rows),
         "spans": sum(one[1] for one in counts),
@@ -300,5 +350,7 @@ def _span_figures(recipe: Recipe, trained: Trained, rows: list[int]) -> dict[str
     }
 
 
-def _countable(spans: Sequence[tuple[int, int, str]], example: Example, known: frozenset[str] | set[str]) -> list[tuple[int, int, str]]:
+def _countable(
+    spans: Sequence[tuple[int, int, str]], example: Example, known: frozenset[str] | set[str]
+) -> list[tuple[int, int, str]]:
     return [s for s in spans if s[2] in known and not any(s[0] < high and low < s[1] for low, high in example.masked)]

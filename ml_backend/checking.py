@@ -1,0 +1,75 @@
+"""Tries a candidate before it may answer anybody: it loads, knows the labels, and gives sound offsets and scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ls_config.loader import Interface
+from ls_config.results import from_result
+from ml_backend.local import LocalModel
+from ml_backend.models import Prediction
+
+PROBES: tuple[dict[str, str], ...] = (
+    {"context": "", "query": "", "response": "x"},
+    {"context": "", "query": "Who?", "response": "😀👨‍👩‍👧 Ana met José in São Paulo.\r\nשלום 世界 e\u0301"},
+    {"context": "c " * 4000, "query": "q", "response": "Ana paid $3.2 million in May 2023. " * 300},
+)
+"""Texts that break careless models: one letter, emoji and combining marks, more than one window."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckReport:
+    """What a check found.
+
+    Attributes:
+        answered: control → rows with a value.
+        abstained: control → the most frequent reason why a row has none.
+        problems: one line each; empty if the candidate is sound.
+    """
+
+    version: str
+    rows: int
+    answered: Mapping[str, int]
+    abstained: Mapping[str, str]
+    problems: tuple[str, ...]
+
+
+def check(model: LocalModel, interface: Interface, rows: Sequence[Mapping[str, Any]]) -> CheckReport:
+    """Run the interface's sample, the probes and the rows, and look at every answer."""
+    sample = interface.sample_task.get("data")
+    tried = [*([sample] if isinstance(sample, dict) else []), *PROBES, *rows]
+    predictions = model.predict(tried, interface.controls)
+    problems = [f"{len(predictions)} predictions for {len(tried)} rows"] if len(predictions) != len(tried) else []
+    for index, (row, prediction) in enumerate(zip(tried, predictions, strict=False)):
+        problems += [f"row {row.get('id', index)}: {fault}" for fault in _faults(row, prediction, interface)]
+    again = model.predict(tried[:8], interface.controls)
+    if [one.values.keys() for one in again] != [one.values.keys() for one in predictions[:8]]:
+        problems.append("asked again, the model answers other fields: its answers depend on something hidden")
+    answered = {c.name: sum(c.name in one.values for one in predictions) for c in interface.controls}
+    unbound = {name: _reason(name, predictions) for name, count in answered.items() if count == 0}
+    return CheckReport(
+        version=model.version, rows=len(tried), answered=answered, abstained=unbound, problems=tuple(problems)
+    )
+
+
+def _reason(control: str, predictions: Sequence[Prediction]) -> str:
+    reasons = [one.reasons[control] for one in predictions if control in one.reasons]
+    return max(set(reasons), key=reasons.count) if reasons else "no answer and no reason"
+
+
+def _faults(row: Mapping[str, Any], prediction: Prediction, interface: Interface) -> list[str]:
+    faults = list(from_result(prediction.result, interface.controls, row).problems)
+    faults += [
+        f"{name}: {why}" for name, why in prediction.reasons.items() if "does not fit" in why or "not a number" in why
+    ]
+    if prediction.score is not None and not (math.isfinite(prediction.score) and 0 <= prediction.score <= 1):
+        faults.append(f"score {prediction.score} is not within 0 and 1")
+    for control in interface.controls:
+        for span in prediction.values.get(control.name, []) if control.kind == "spans" else []:
+            text = row.get(control.value_key, "")
+            if text[span["start"] : span["end"]] != span["text"]:
+                faults.append(f"{control.name}: a span's text is not what stands at its offsets")
+    return faults

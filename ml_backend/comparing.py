@@ -1,0 +1,231 @@
+"""Two models on the same adjudicated rows: which is better, by how much, and whether the data can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ls_config.loader import Control
+from ml_backend.models import Prediction
+from ml_backend.training import measure
+from ml_backend.training.data import Example
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Figure:
+    """One measure of both models, and the paired difference B - A with its interval.
+
+    Attributes:
+        better: "A", "B", or None when the interval of the difference holds 0: the data can't tell them apart.
+    """
+
+    control: str
+    measure: str
+    domain: str
+    rows: int
+    a: measure.Interval
+    b: measure.Interval
+    difference: measure.Interval
+    higher_is_better: bool = True
+
+    @property
+    def better(self) -> str | None:
+        """Which model is shown to be better."""
+        low, high = self.difference.low, self.difference.high
+        if low is None or high is None or low <= 0 <= high:
+            return None
+        return "B" if (low > 0) == self.higher_is_better else "A"
+
+
+@dataclass(frozen=True)
+class _Pair:
+    truth: Any
+    a: Prediction
+    b: Prediction
+
+
+def compare(
+    gold: Sequence[Example],
+    a: Sequence[Prediction],
+    b: Sequence[Prediction],
+    controls: Sequence[Control],
+    *,
+    draws: int = 1000,
+) -> list[Figure]:
+    """Every measure that suits each control, over all rows and by domain, then the edits that people would be saved.
+
+    Args:
+        gold: adjudicated rows; a row without a value for a control is left out of that control's figures.
+        a, b: the models' predictions for these rows, same order.
+        draws: bootstrap draws; rows are drawn once for both models (paired).
+    """
+    figures: list[Figure] = []
+    domains = ["all", *sorted({one.domain for one in gold if one.domain})]
+    for domain in domains:
+        rows = [i for i, one in enumerate(gold) if domain in ("all", one.domain)]
+        for control in controls:
+            use = [i for i in rows if control.name in gold[i].values]
+            if use:
+                figures += _control(
+                    control, domain, [_Pair(gold[i].values[control.name], a[i], b[i]) for i in use], draws
+                )
+        figures.append(_edits(gold, a, b, controls, rows, domain, draws))
+    return figures
+
+
+def _control(control: Control, domain: str, pairs: list[_Pair], draws: int) -> list[Figure]:
+    def figure(name: str, of: Any, *, higher: bool = True) -> Figure:
+        return _paired(
+            control.name,
+            name,
+            domain,
+            len(pairs),
+            lambda rows: of(rows, "a"),
+            lambda rows: of(rows, "b"),
+            draws,
+            higher=higher,
+        )
+
+    truth = [pair.truth for pair in pairs]
+    found = {side: [getattr(pair, side).values.get(control.name) for pair in pairs] for side in ("a", "b")}
+    scores = {side: [getattr(pair, side).scores.get(control.name, 0.0) for pair in pairs] for side in ("a", "b")}
+    match control.kind:
+        case "spans":
+            counts = {
+                side: [measure.span_counts(_spans(t), _spans(f)) for t, f in zip(truth, found[side], strict=True)]
+                for side in found
+            }
+            return [figure("span F1", lambda rows, side: measure.micro_f1([counts[side][i] for i in rows]))]
+        case "rating":
+            gaps = {
+                side: np.asarray(
+                    [abs(t - f) if f is not None else np.nan for t, f in zip(truth, found[side], strict=True)]
+                )
+                for side in found
+            }
+            return [
+                figure("MAE", lambda rows, side: _mean(gaps[side][rows]), higher=False),
+                figure(
+                    "alpha (interval)", lambda rows, side: alpha_interval([(truth[i], found[side][i]) for i in rows])
+                ),
+            ]
+        case "choices":
+            same = {
+                side: np.asarray([f is not None and set(t) == set(f) for t, f in zip(truth, found[side], strict=True)])
+                for side in found
+            }
+            return [figure("equal sets", lambda rows, side: float(same[side][rows].mean()))]
+        case _:
+            right = {side: np.asarray([t == f for t, f in zip(truth, found[side], strict=True)]) for side in found}
+            return [
+                figure("accuracy", lambda rows, side: float(right[side][rows].mean())),
+                figure(
+                    "macro-F1",
+                    lambda rows, side: measure.macro_f1([truth[i] for i in rows], [found[side][i] for i in rows]),
+                ),
+                figure(
+                    "ECE",
+                    lambda rows, side: measure.ece(
+                        [scores[side][i] for i in rows], [bool(right[side][i]) for i in rows]
+                    ),
+                    higher=False,
+                ),
+            ]
+
+
+def _spans(value: Any) -> list[tuple[int, int, str]]:
+    return [(one["start"], one["end"], one["label"]) if isinstance(one, Mapping) else tuple(one) for one in value or []]
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+
+
+def alpha_interval(pairs: Sequence[tuple[float, float | None]]) -> float:
+    """Krippendorff's alpha with squared distance of two raters, NaN without variation (Krippendorff 2011)."""
+    both = np.asarray([(x, y) for x, y in pairs if y is not None], dtype=float)
+    if len(both) < 2:
+        return float("nan")
+    every = both.ravel()
+    expected = 2 * every.var() * len(every) / (len(every) - 1)
+    return float(1 - ((both[:, 0] - both[:, 1]) ** 2).mean() / expected) if expected else float("nan")
+
+
+def _edits(
+    gold: Sequence[Example],
+    a: Sequence[Prediction],
+    b: Sequence[Prediction],
+    controls: Sequence[Control],
+    rows: list[int],
+    domain: str,
+    draws: int,
+) -> Figure:
+    """Edits saved a row: what a person types into an empty form, less what they change in the pre-filled one."""
+
+    def saved(prediction: Prediction, example: Example) -> int:
+        return sum(
+            measure.edits(c.kind, example.values[c.name], None)
+            - measure.edits(c.kind, example.values[c.name], prediction.values.get(c.name))
+            for c in controls
+            if c.name in example.values
+        )
+
+    sides = {
+        "a": np.asarray([saved(a[i], gold[i]) for i in rows]),
+        "b": np.asarray([saved(b[i], gold[i]) for i in rows]),
+    }
+    return _paired(
+        "(whole row)", "edits saved a row", domain, len(rows),
+        lambda drawn: float(sides["a"][drawn].mean()), lambda drawn: float(sides["b"][drawn].mean()), draws, higher=True,
+    )  # fmt: skip
+
+
+def _paired(control: str, name: str, domain: str, count: int, a: Any, b: Any, draws: int, *, higher: bool) -> Figure:
+    return Figure(
+        control=control, measure=name, domain=domain, rows=count,
+        a=measure.bootstrap(count, a, draws=draws), b=measure.bootstrap(count, b, draws=draws),
+        difference=measure.bootstrap(count, lambda rows: b(rows) - a(rows), draws=draws), higher_is_better=higher,
+    )  # fmt: skip
+
+
+def verdict(figures: Sequence[Figure]) -> str:
+    """One sentence on the whole: the edits saved decide, as they are what people feel."""
+    whole = next(one for one in figures if one.measure == "edits saved a row" and one.domain == "all")
+    if whole.difference.low is None:
+        return f"The data can't tell A and B apart: {whole.rows} rows are too few for an interval."
+    interval = f"{whole.difference.low:+.2f} to {whole.difference.high:+.2f}"
+    if whole.better is None:
+        return f"The data can't tell A and B apart: B saves {whole.difference.value:+.2f} edits a row beside A (95 % {interval}, {whole.rows} rows)."
+    return f"{whole.better} is better: B saves {whole.difference.value:+.2f} edits a row beside A (95 % {interval}, {whole.rows} rows)."
+
+
+def picture(figures: Sequence[Figure], a: str, b: str) -> Any:
+    """A chart of every paired difference with its interval, scaled so that right is better for B."""
+    import altair as alt
+
+    shown = [one for one in figures if one.domain == "all" and one.difference.low is not None]
+    values = []
+    for one in shown:
+        sign = 1 if one.higher_is_better else -1
+        ends = sorted((sign * one.difference.low, sign * one.difference.high))  # type: ignore[operator]
+        values.append({
+            "figure": f"{one.control} · {one.measure}", "difference": sign * one.difference.value,
+            "low": ends[0], "high": ends[1], "better": {"A": a, "B": b, None: "can't tell"}[one.better],
+        })  # fmt: skip
+    base = alt.Chart(alt.Data(values=values)).encode(
+        y=alt.Y("figure:N", title=None, sort=None),
+        color=alt.Color(
+            "better:N",
+            title="better",
+            scale=alt.Scale(domain=[a, b, "can't tell"], range=["#e8590c", "#1c7ed6", "#868e96"]),
+        ),
+    )
+    bars = base.mark_rule(strokeWidth=3).encode(
+        x=alt.X("low:Q", title=f"{b} better than {a} by (95 % interval)"), x2="high:Q"
+    )
+    zero = alt.Chart(alt.Data(values=[{"x": 0}])).mark_rule(strokeDash=[4, 4]).encode(x="x:Q")
+    return (zero + bars + base.mark_point(filled=True, size=70).encode(x="difference:Q")).properties(width=520)
