@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from workflow.campaign import CampaignError
-from workflow.port import LabelStudio, ServerError
+from workflow.port import ServerError
 from workflow.prelabels import PrelabelError
 from workflow.running.board import Board
 from workflow.running.bring_up import Files, PlanError, Ready, access, example, fill, read_plan
@@ -54,25 +54,77 @@ def command(
 
     Run it again with the same data folder and it goes on where it stopped.
     """
-    settings = Settings(host=host, ls_port=ls_port, ml_port=ml_port, plugin=not stock)
+    wanted = files(rows=rows, team=team, policy=policy, task=task, name=name)
+    serve(wanted, settings(ls_port, ml_port, host=host, stock=stock), data_dir, dry_run=dry_run, as_json=as_json)
+
+
+def files(
+    *,
+    rows: Path | None = None,
+    team: Path | None = None,
+    policy: Path | None = None,
+    task: str = "response_review",
+    name: str | None = None,
+) -> Files:
+    """The files of a campaign; what is not given is the example's."""
     try:
-        files = Files(
+        return Files(
             rows=rows or example("rows.jsonl"),
             team=team or example("team.yaml"),
             policy=policy or example("policy.yaml"),
             task=task,
             name=name or (rows.stem if rows else EXAMPLE),
         )
+    except PlanError as error:
+        _fail(str(error))
+
+
+def settings(ls_port: int, ml_port: int, *, host: str = LOOPBACK, stock: bool = False) -> Settings:
+    """Where to listen, and with or without the plugin."""
+    return Settings(host=host, ls_port=ls_port, ml_port=ml_port, plugin=not stock)
+
+
+def serve(
+    wanted: Files,
+    settings: Settings,
+    data_dir: Path,
+    *,
+    dry_run: bool = False,
+    as_json: bool = False,
+    then: Callable[[dict[str, Any]], None] = lambda access: None,
+) -> None:
+    """Bring everything up and keep it up until a signal.
+
+    Args:
+        wanted: The campaign's files.
+        settings: Where to listen.
+        data_dir: Where everything is kept.
+        dry_run: Only check.
+        as_json: Print an object instead of a page when ready.
+        then: Called once with the content of the access file when all is ready.
+
+    Raises:
+        typer.Exit: With 1, after one line a fault.
+    """
+    try:
         with _stop_on_signals():
-            _run(files, settings, data_dir, dry_run=dry_run, as_json=as_json)
+            _run(wanted, settings, data_dir, dry_run=dry_run, as_json=as_json, then=then)
     except REFUSALS as error:
         _fail(str(error))
     except KeyboardInterrupt:
-        _say("stopped")
+        _say("stopped; the data stays in " + str(data_dir))
 
 
-def _run(files: Files, settings: Settings, data_dir: Path, *, dry_run: bool, as_json: bool) -> None:
-    with read_plan(files) as plan, DataFolder(data_dir) as folder:
+def _run(
+    wanted: Files,
+    settings: Settings,
+    data_dir: Path,
+    *,
+    dry_run: bool,
+    as_json: bool,
+    then: Callable[[dict[str, Any]], None],
+) -> None:
+    with read_plan(wanted) as plan, DataFolder(data_dir) as folder:
         preflight(settings)
         if dry_run:
             _say(f"files, packages and ports are good: {plan.rows.rows} rows, {len(plan.team.people)} people")
@@ -84,14 +136,15 @@ def _run(files: Files, settings: Settings, data_dir: Path, *, dry_run: bool, as_
                 stack.start(board)
                 port = HttpLabelStudio(stack.url, secrets.owner.token)
                 ready = fill(stack, port, plan, board)
-            _announce(stack, port, ready, as_json=as_json)
+            content = access(stack, port, ready)
+            write_private(folder.access, content)
+            _announce(stack, content, ready, as_json=as_json)
+            then(content)
             stack.watch()
 
 
-def _announce(stack: Stack, port: LabelStudio, ready: Ready, *, as_json: bool) -> None:
-    """Write the access file, and say where everything is."""
-    content = access(stack, port, ready)
-    write_private(stack.folder.access, content)
+def _announce(stack: Stack, content: dict[str, Any], ready: Ready, *, as_json: bool) -> None:
+    """Say where everything is."""
     if as_json:
         shown = {"ready": True, "access": str(stack.folder.access), "url": stack.url, "ml_url": stack.ml_url}
         print(json.dumps(shown | {"campaigns": content["campaigns"], "status": ready.status.to_json()}), flush=True)

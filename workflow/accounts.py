@@ -72,6 +72,10 @@ class PasswordFile:
             self._write()
         return self._held[email]
 
+    def known(self, email: str) -> str | None:
+        """The password written down for this person, if any."""
+        return self._held.get(email)
+
     def _write(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         fresh = self.path.with_name(f".{self.path.name}.{os.getpid()}")

@@ -11,14 +11,15 @@ from typing import Any
 
 from ls_config import loader
 from ls_config.loader import Interface, InterfaceError
-from review_rules import FaultsError, Policy, Role, Team, load_policy, load_team
+from review_rules import FaultsError, Person, Policy, Role, Team, load_policy, load_team
+from workflow.accounts import apply_team
 from workflow.campaign import STAGES, Campaign, find_all, marker_of
 from workflow.importing import CheckedFile, import_rows
 from workflow.port import LabelStudio
 from workflow.prelabels import MLBackendClient
 from workflow.reconcile import reconcile
 from workflow.rows import UnreadableError
-from workflow.running.accounts import Account, ensure_accounts
+from workflow.running import plugin
 from workflow.running.board import Board
 from workflow.running.stack import Stack
 from workflow.setup import CampaignSpec, MLConnection, WebhookTarget, setup_campaign
@@ -72,6 +73,14 @@ class Plan:
         """The email of the server's owner: the team's manager, if it has one."""
         managers = [person.email for person in self.team.people.values() if Role.MANAGER in person.roles]
         return managers[0] if managers else NOBODYS_EMAIL
+
+
+@dataclass(frozen=True)
+class Account:
+    """A person of the team and how they log in; the password is None if only they know it."""
+
+    person: Person
+    password: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +170,8 @@ def fill(stack: Stack, port: LabelStudio, plan: Plan, board: Board, webhook: Web
         ServerError, CampaignError, PrelabelError, VisitError: A step was refused; running again goes on from there.
     """
     board.say(PEOPLE, "making their accounts")
-    accounts = ensure_accounts(stack.url, stack.secrets, plan.team.people.values(), stack.folder.keep)
+    apply_team(port, stack.url, plan.team, stack.folder.passwords)
+    accounts = [_account(stack, person) for person in plan.team.people.values()]
     board.done(PEOPLE, f"{len(accounts)} accounts")
     ml = MLConnection(url=stack.ml_url, user=stack.secrets.ml_user, password=stack.secrets.ml_password)
     spec = CampaignSpec(
@@ -172,12 +182,22 @@ def fill(stack: Stack, port: LabelStudio, plan: Plan, board: Board, webhook: Web
     if made.campaign is None:
         raise AssertionError("a set-up that is no dry run makes the campaign")
     notes = list(made.notes) if made.changes else []
+    if stack.settings.plugin:
+        token = stack.secrets.owner.token
+        plugin.register(stack.url, token, made.campaign, policy=plan.policy_text, team=plan.team_text)
     _import(stack, port, made.campaign, plan, board, ml)
     board.say(CAMPAIGN, "filling the queues")
     report = reconcile(port, made.campaign)
     status = campaign_status(port, made.campaign)
     board.done(CAMPAIGN, f"{plan.name}: {status.rows} rows, {status.prelabelled} of them pre-labelled")
     return Ready(campaign=made.campaign, accounts=accounts, status=status, notes=[*notes, *report.problems])
+
+
+def _account(stack: Stack, person: Person) -> Account:
+    owner = stack.secrets.owner
+    if person.email == owner.email:
+        return Account(person, owner.password)
+    return Account(person, stack.folder.passwords.known(person.email))
 
 
 def _import(stack: Stack, port: LabelStudio, campaign: Campaign, plan: Plan, board: Board, ml: MLConnection) -> None:

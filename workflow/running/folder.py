@@ -9,22 +9,22 @@ import secrets
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from workflow.accounts import PasswordFile
 from workflow.running.label_studio import DATABASE, Owner
 from workflow.running.processes import StartError
 
 
-@dataclass
+@dataclass(frozen=True)
 class Secrets:
-    """What nobody but the owner of the data folder may read; people's passwords are keyed by email."""
+    """What nobody but the owner of the data folder may read, beside people's passwords."""
 
     owner: Owner
     ml_user: str
     ml_password: str
-    people: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def new(cls, owner_email: str) -> Secrets:
@@ -32,17 +32,11 @@ class Secrets:
         owner = Owner(owner_email, secrets.token_urlsafe(12), secrets.token_hex(20))
         return cls(owner, "quorum", secrets.token_urlsafe(24))
 
-    def password_of(self, email: str) -> str:
-        """The password of this person, made on first use; the owner has the owner's."""
-        if email == self.owner.email:
-            return self.owner.password
-        return self.people.setdefault(email, secrets.token_urlsafe(9))
-
     def to_json(self) -> dict[str, Any]:
         """The content of `secrets.json`."""
         owner = {"email": self.owner.email, "password": self.owner.password, "token": self.owner.token}
         ml = {"user": self.ml_user, "password": self.ml_password}
-        return {"version": 1, "owner": owner, "ml": ml, "people": self.people}
+        return {"version": 1, "owner": owner, "ml": ml}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Secrets:
@@ -52,8 +46,7 @@ class Secrets:
             KeyError, TypeError: A part is missing or of the wrong type.
         """
         owner, ml = stored["owner"], stored["ml"]
-        people = {str(email): str(password) for email, password in stored["people"].items()}
-        return cls(Owner(owner["email"], owner["password"], owner["token"]), ml["user"], ml["password"], people)
+        return cls(Owner(owner["email"], owner["password"], owner["token"]), ml["user"], ml["password"])
 
 
 class DataFolder:
@@ -129,18 +122,29 @@ class DataFolder:
         file = self.path / "secrets.json"
         if not file.exists():
             made = Secrets.new(owner_email)
-            self.keep(made)
+            write_private(file, made.to_json())
             return made
         try:
             return Secrets.from_json(json.loads(file.read_text(encoding="utf-8")))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StartError(
-                f"{file}: damaged ({type(error).__name__}: {error}); restore a backup, or move {self.path} away"
-            ) from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise StartError(self._damaged(file, error)) from None
 
-    def keep(self, known: Secrets) -> None:
-        """Write the secrets, readable by their owner only."""
-        write_private(self.path / "secrets.json", known.to_json())
+    @property
+    def passwords(self) -> PasswordFile:
+        """The passwords of people whose accounts were made here.
+
+        Raises:
+            StartError: The file is damaged.
+        """
+        file = self.path / "passwords.json"
+        try:
+            return PasswordFile(file)
+        except ValueError as error:
+            raise StartError(self._damaged(file, error)) from None
+
+    def _damaged(self, file: Path, error: Exception) -> str:
+        said = f"{type(error).__name__}: {error}"
+        return f"{file}: damaged ({said}); restore a backup, or move {self.path} away"
 
 
 def write_private(file: Path, content: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ import importlib.util
 import os
 import sqlite3
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,11 +80,11 @@ def package_dir() -> Path:
     return Path(spec.origin).parent
 
 
-def create_database(data_dir: Path, settings: str, owner: Owner, log: Path, seconds: float = 900) -> None:
+def create_database(data_dir: Path, settings: str, owner: Owner, log: Path, others: Sequence[Child] = ()) -> None:
     """Create or migrate the SQLite database and its owner; on an existing database this only migrates.
 
     Raises:
-        StartError: Label Studio refused, or it took longer than `seconds`; its output is in `log`.
+        StartError: Label Studio refused, it took a quarter of an hour, or one of `others` ended meanwhile.
     """
     package_dir()
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -97,8 +97,7 @@ def create_database(data_dir: Path, settings: str, owner: Owner, log: Path, seco
     )
     try:
         child.start()
-        if child.wait(seconds) != 0:
-            raise child.ended("before it was ready")
+        wait_until(lambda: child.exit_code == 0, child, 900, others)
     finally:
         child.stop()
     _let_readers_read_while_one_writes(data_dir / DATABASE)

@@ -12,7 +12,18 @@ import requests
 
 from workflow.running.processes import LOOPBACK, Child, StartError, require_port, wait_until
 
-_KEEP = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "VIRTUAL_ENV", "SSL_CERT_FILE", "OMP_NUM_THREADS")
+_KEEP = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+    "TZ",
+    "VIRTUAL_ENV",
+    "SSL_CERT_FILE",
+    "OMP_NUM_THREADS",
+    "QUORUM_ML_MODELS",
+)
 
 
 def server(
@@ -61,6 +72,15 @@ def start(child: Child, port: int, host: str = LOOPBACK, seconds: float = 180) -
     require_port(child.name, port, host)
     child.start()
     wait_until(lambda: is_up(f"http://{LOOPBACK}:{port}"), child, seconds)
+
+
+def why_not(url: str, user: str, password: str) -> str:
+    """What the ML backend says about why it can't predict yet."""
+    try:
+        answer = requests.get(f"{url}/ready", auth=(user, password), timeout=5)
+    except requests.RequestException as error:
+        return f"no answer ({type(error).__name__})"
+    return " ".join(answer.text.split())[:300]
 
 
 def is_up(url: str) -> bool:

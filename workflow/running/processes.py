@@ -65,19 +65,6 @@ class Child:
         """Its exit status, or None while it runs."""
         return None if self._process is None else self._process.poll()
 
-    def wait(self, seconds: float) -> int:
-        """Wait for its end; its exit status.
-
-        Raises:
-            StartError: It still runs after so many seconds.
-        """
-        if self._process is None:
-            raise StartError(f"{self.name}: was not started")
-        try:
-            return self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            raise StartError(f"{self.name}: not done after {seconds:.0f} s; output: {self.log}") from None
-
     def stop(self) -> None:
         """End the group and wait for its end; calling it twice does nothing more."""
         if self._process is None:
@@ -111,19 +98,34 @@ class Child:
             return "".join(deque(text, maxlen=lines))
 
 
-def wait_until(ready: Callable[[], bool], child: Child, seconds: float, pause: float = 0.2) -> None:
+def wait_until(
+    ready: Callable[[], bool],
+    child: Child,
+    seconds: float,
+    others: Sequence[Child] = (),
+    why_not: Callable[[], str] = lambda: "",
+) -> None:
     """Wait until `ready()` holds.
 
+    Args:
+        ready: Asked five times a second.
+        child: Who shall become ready.
+        seconds: How long it may take.
+        others: Who has to keep running meanwhile.
+        why_not: Asked for the reason when the time is over.
+
     Raises:
-        StartError: The child ended first, or the time is over.
+        StartError: One of them ended first, or the time is over.
     """
     deadline = time.monotonic() + seconds
     while not ready():
-        if not child.running:
-            raise child.ended("while starting")
+        for one in (child, *others):
+            if not one.running:
+                raise one.ended("while starting")
         if time.monotonic() > deadline:
-            raise StartError(f"{child.name}: not ready after {seconds:.0f} s; output: {child.log}")
-        time.sleep(pause)
+            reason = why_not() or "no reason given"
+            raise StartError(f"{child.name}: not ready after {seconds:.0f} s: {reason} (its output: {child.log})")
+        time.sleep(0.2)
 
 
 def require_port(name: str, port: int, host: str) -> None:

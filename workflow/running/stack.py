@@ -76,9 +76,16 @@ class Stack:
             host=self.settings.host,
         )
         self.add(server)
-        wait_until(lambda: label_studio.is_up(self.url), server, 120)
+        wait_until(lambda: label_studio.is_up(self.url), server, 120, self.children)
         board.done(LABEL_STUDIO, f"ready at {self.url}" + (", with the plugin" if self.settings.plugin else ", stock"))
-        wait_until(lambda: ml_server.is_up(self.ml_url), models, 300)
+        who = (self.secrets.ml_user, self.secrets.ml_password)
+        wait_until(
+            lambda: ml_server.is_up(self.ml_url),
+            models,
+            180,
+            self.children,
+            lambda: ml_server.why_not(self.ml_url, *who),
+        )
         board.done(ML, f"ready at {self.ml_url}")
 
     def add(self, child: Child) -> Child:
@@ -123,8 +130,8 @@ class Stack:
         if database.exists() and _read(stamp) == wanted:
             return
         board.say(LABEL_STUDIO, "migrating its database" if database.exists() else "creating its database (once)")
-        log = self.folder.logs / "migrate.log"
-        label_studio.create_database(self.folder.label_studio, self.settings.module, self.secrets.owner, log)
+        log, owner = self.folder.logs / "migrate.log", self.secrets.owner
+        label_studio.create_database(self.folder.label_studio, self.settings.module, owner, log, self.children)
         stamp.write_text(json.dumps(wanted), encoding="utf-8")
 
 
