@@ -65,17 +65,20 @@ def command(
             webhook=WebhookTarget(url=webhook, secret=secret) if webhook and secret else None,
         )
         report = setup_campaign(port, spec, dry_run=dry_run)
-    projects = {}
-    if report.campaign is not None:
-        projects = {stage.value: project.id for stage, project in report.campaign.projects.items()}
+        projects = {}
+        if report.campaign is not None:
+            projects = {stage.value: project.id for stage, project in report.campaign.projects.items()}
+        plugin = port.plugin_version()
+        if plugin is not None and projects and not dry_run:
+            texts = (file.read_text(encoding="utf-8") for file in (policy, team))
+            port.tell_plugin(name, task=spec.interface.name, policy=next(texts), team=next(texts), projects=projects)
     if not dry_run:
         _remember(name, port.url, task, policy, team)
     for note in report.notes:
         typer.echo(f"note: {note}", err=True)
     if as_json:
-        print_json(
-            {"name": name, "url": port.url, "projects": projects, "changes": list(report.changes), "dry_run": dry_run}
-        )
+        done = {"changes": list(report.changes), "plugin": plugin, "dry_run": dry_run}
+        print_json({"name": name, "url": port.url, "projects": projects, **done})
         return
     for change in report.changes:
         typer.echo(f"{'would ' if dry_run else ''}{change}")
@@ -83,6 +86,10 @@ def command(
         typer.echo(f"{stage:<7}{port.url}/projects/{project}/data")
     if not report.changes:
         typer.echo("nothing to change")
+    if plugin is None:
+        typer.echo("a stock server: it enforces none of the rules; what breaks them is found by sync and never counts")
+    else:
+        typer.echo(f"the server's plugin ({plugin}) holds people to the rules")
 
 
 def ml_connection(url: str | None) -> MLConnection | None:

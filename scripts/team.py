@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,12 +12,17 @@ from scripts.campaigns import (
     JsonOption,
     KeyFileOption,
     KeyOption,
+    NameOption,
     UrlOption,
     connect,
     print_json,
     told,
 )
 from workflow.remembered import data_dir
+
+if TYPE_CHECKING:
+    from workflow.accounts import PasswordFile
+    from workflow.sdk import HttpLabelStudio
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Check or apply a team file: accounts, roles, expertise.")
 FileArgument = Annotated[Path, typer.Argument(exists=True, dir_okay=False, metavar="TEAM", help="team.yaml")]
@@ -64,13 +69,18 @@ def apply(
     url: UrlOption = None,
     api_key: KeyOption = None,
     api_key_file: KeyFileOption = None,
+    name: NameOption = None,
     passwords: Annotated[
         Path | None, typer.Option(help="Where one-time passwords go, readable by you only; the data folder otherwise.")
     ] = None,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make the accounts that are missing, each with a one-time password that is written to a private file."""
+    """Make the accounts that are missing, each with a one-time password that is written to a private file.
+
+    Where the server has Quorum's plugin and the campaign is set up, roles are applied too, and people who left are
+    locked out.
+    """
     from review_rules import Person, load_team
     from workflow.accounts import PasswordFile, apply_team, check_team, password_file, to_json
     from workflow.running.people import VisitError
@@ -83,6 +93,10 @@ def apply(
         team = load_team(file.read_text(encoding="utf-8"), name=str(file))
         port = connect(url, api_key, api_key_file)
         kept = PasswordFile(passwords) if passwords else password_file(port.url, data_dir())
+        campaign = _campaign_of_plugin(port, name)
+        if campaign is not None:
+            _apply_by_plugin(port, campaign, file, kept, dry_run=dry_run, as_json=as_json)
+            return
         try:
             before = check_team(team, port.users()) if dry_run else apply_team(port, port.url, team, kept, made=say)
         except VisitError as error:
@@ -97,3 +111,32 @@ def apply(
         typer.echo(f"passwords: {kept.path} (tell each person theirs, and have them change it)")
     else:
         typer.echo("everybody has an account")
+
+
+def _campaign_of_plugin(port: HttpLabelStudio, name: str | None) -> str | None:
+    """The campaign whose team the server's plugin keeps; None on a stock server, and before any campaign is set up."""
+    from workflow.campaign import CampaignError, find_all
+
+    if port.plugin_version() is None:
+        return None
+    every = sorted(find_all(port.projects()))
+    if name is None and len(every) > 1:
+        raise CampaignError(f"which campaign? On this server: {', '.join(every)}", "name one with --name")
+    return name if name is not None else next(iter(every), None)
+
+
+def _apply_by_plugin(
+    port: HttpLabelStudio, campaign: str, file: Path, kept: PasswordFile, *, dry_run: bool, as_json: bool
+) -> None:
+    done = port.apply_team(campaign, file.read_text(encoding="utf-8"), dry_run=dry_run)
+    created = done.pop("created")
+    if not dry_run:
+        kept.keep({one["email"]: one["password"] for one in created})
+    made = [one["id"] for one in created]
+    if as_json:
+        print_json({**done, "made": made, "passwords": str(kept.path) if made else None, "dry_run": dry_run})
+        return
+    verb = "would make" if dry_run else "made"
+    typer.echo(f"{verb} {len(made)} accounts; {len(done['linked'])} were there, {len(done['deactivated'])} locked out")
+    if made and not dry_run:
+        typer.echo(f"passwords: {kept.path} (tell each person theirs, and have them change it)")

@@ -76,6 +76,12 @@ class PasswordFile:
         """The password written down for this person, if any."""
         return self._held.get(email)
 
+    def keep(self, passwords: Mapping[str, str]) -> None:
+        """Write down passwords that the server made."""
+        if passwords:
+            self._held |= passwords
+            self._write()
+
     def _write(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         fresh = self.path.with_name(f".{self.path.name}.{os.getpid()}")

@@ -293,6 +293,37 @@ class HttpLabelStudio:
         return self.url + str(self._ask("GET", "api/invite")["invite_url"])
 
 
+    # --- the plugin ---------------------------------------------------------------------------------------------
+
+    def plugin_version(self) -> str | None:
+        """The version of Quorum's plugin in the server; None on a stock server."""
+        try:
+            answer = self._ask("GET", "quorum/api/version")
+        except ServerError as error:
+            if error.status is None:
+                if self._answers():
+                    return None
+                raise
+            if error.status == 404:
+                return None
+            raise
+        return str(answer["quorum"]) if isinstance(answer, dict) and answer.get("plugin") else None
+
+    def _answers(self) -> bool:
+        """True if the server speaks at all: a stock one answers unknown paths with a page, not with JSON."""
+        return bool(self.version())
+
+    def tell_plugin(self, name: str, *, task: str, policy: str, team: str, projects: Mapping[str, int]) -> None:
+        """Give the plugin a campaign's files: from then on the server itself refuses what they forbid."""
+        body = {"name": name, "task": task, "policy": policy, "team": team, "projects": dict(projects)}
+        self._ask("PUT", "quorum/api/campaign", body=body)
+
+    def apply_team(self, name: str, team: str, *, dry_run: bool = False) -> Json:
+        """Let the plugin make accounts and roles those of a team file; new one-time passwords are in the answer."""
+        answer: Json = self._ask("POST", "quorum/api/team", body={"name": name, "team": team, "dry_run": dry_run})
+        return answer
+
+
 class _NotYet(Exception):
     """A background import that is still running."""
 
