@@ -15,13 +15,13 @@ from review_rules import FaultsError, Person, Policy, Role, Team, load_policy, l
 from workflow.accounts import apply_team
 from workflow.campaign import STAGES, Campaign, find_all, marker_of
 from workflow.importing import CheckedFile, import_rows
-from workflow.port import LabelStudio
 from workflow.prelabels import MLBackendClient
 from workflow.reconcile import reconcile
+from workflow.remembered import Remembered, remember
 from workflow.rows import UnreadableError
-from workflow.running import plugin
 from workflow.running.board import Board
 from workflow.running.stack import Stack
+from workflow.sdk import HttpLabelStudio
 from workflow.setup import CampaignSpec, MLConnection, WebhookTarget, setup_campaign
 from workflow.status import Status, campaign_status
 
@@ -61,6 +61,7 @@ class Plan:
     """A campaign whose files were read and found good."""
 
     name: str
+    files: Files
     interface: Interface
     policy: Policy
     team: Team
@@ -132,6 +133,7 @@ def read_plan(files: Files) -> Iterator[Plan]:
     with _rows(files.rows, interface, policy) as rows:
         yield Plan(
             name=files.name,
+            files=files,
             interface=interface,
             policy=policy,
             team=team,
@@ -163,7 +165,7 @@ def _rows(file: Path, interface: Interface, policy: Policy) -> CheckedFile:
     return checked
 
 
-def fill(stack: Stack, port: LabelStudio, plan: Plan, board: Board, webhook: WebhookTarget | None = None) -> Ready:
+def fill(stack: Stack, port: HttpLabelStudio, plan: Plan, board: Board, webhook: WebhookTarget | None = None) -> Ready:
     """Make accounts, projects, rows and queues match the plan; what is there already stays.
 
     Raises:
@@ -181,16 +183,26 @@ def fill(stack: Stack, port: LabelStudio, plan: Plan, board: Board, webhook: Web
     made = setup_campaign(port, spec)
     if made.campaign is None:
         raise AssertionError("a set-up that is no dry run makes the campaign")
+    _remember(stack, plan.files)
     notes = list(made.notes) if made.changes else []
     if stack.settings.plugin:
-        token = stack.secrets.owner.token
-        plugin.register(stack.url, token, made.campaign, policy=plan.policy_text, team=plan.team_text)
+        projects = {stage.value: project.id for stage, project in made.campaign.projects.items()}
+        task = plan.interface.name
+        port.tell_plugin(plan.name, task=task, policy=plan.policy_text, team=plan.team_text, projects=projects)
     _import(stack, port, made.campaign, plan, board, ml)
     board.say(CAMPAIGN, "filling the queues")
     report = reconcile(port, made.campaign)
     status = campaign_status(port, made.campaign)
     board.done(CAMPAIGN, f"{plan.name}: {status.rows} rows, {status.prelabelled} of them pre-labelled")
     return Ready(campaign=made.campaign, accounts=accounts, status=status, notes=[*notes, *report.problems])
+
+
+def _remember(stack: Stack, files: Files) -> None:
+    """Write down where the campaign is, so that `quorum status`, `export` and the others need not be told."""
+    own = Path(files.task)
+    task = str(own.absolute()) if own.exists() else files.task
+    paths = {"policy": str(files.policy.absolute()), "team": str(files.team.absolute())}
+    remember(Remembered(name=files.name, url=stack.url, task=task, **paths), stack.folder.path)
 
 
 def _account(stack: Stack, person: Person) -> Account:
@@ -200,7 +212,9 @@ def _account(stack: Stack, person: Person) -> Account:
     return Account(person, stack.folder.passwords.known(person.email))
 
 
-def _import(stack: Stack, port: LabelStudio, campaign: Campaign, plan: Plan, board: Board, ml: MLConnection) -> None:
+def _import(
+    stack: Stack, port: HttpLabelStudio, campaign: Campaign, plan: Plan, board: Board, ml: MLConnection
+) -> None:
     def progress(done: int) -> None:
         board.say(CAMPAIGN, f"importing and pre-labelling rows: {done} of {plan.rows.rows}")
 
@@ -209,7 +223,7 @@ def _import(stack: Stack, port: LabelStudio, campaign: Campaign, plan: Plan, boa
         import_rows(port, campaign, plan.rows, predictor=predictor, progress=progress)
 
 
-def access(stack: Stack, port: LabelStudio, ready: Ready) -> dict[str, Any]:
+def access(stack: Stack, port: HttpLabelStudio, ready: Ready) -> dict[str, Any]:
     """The content of `access.json`: how scripts reach the servers, the people and every campaign there."""
     owner = stack.secrets.owner
     return {
@@ -230,7 +244,7 @@ def access(stack: Stack, port: LabelStudio, ready: Ready) -> dict[str, Any]:
     }
 
 
-def _campaigns(port: LabelStudio, ready: Ready) -> list[dict[str, Any]]:
+def _campaigns(port: HttpLabelStudio, ready: Ready) -> list[dict[str, Any]]:
     """This campaign first, then the others that the server holds."""
     found = find_all(port.projects())
     names = [ready.campaign.name, *sorted(found.keys() - {ready.campaign.name})]
