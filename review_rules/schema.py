@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from review_rules.expressions import VARIABLES
 from review_rules.policy import Agree, Match, Policy, ProposalFrom, QaWhen
+from review_rules.team import EMAIL
 from review_rules.values import Json, Kind, Role
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -110,7 +111,7 @@ def team_schema() -> dict[str, Json]:
         "type": "object",
         "properties": {
             "id": {"type": "string", "minLength": 1, "description": "Stands in histories and certificates."},
-            "email": {"type": ["string"], "pattern": r"^[^\s@].*@|@.*[^\s@]$", "description": "The account's address."},
+            "email": {"type": "string", "pattern": f"^{EMAIL.pattern}$", "description": "The account's address."},
             "roles": {"type": "array", "items": {"enum": [role.value for role in Role]}},
             "expertise": {
                 "type": ["array", "null"],

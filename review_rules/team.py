@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -11,6 +12,10 @@ from review_rules.instants import parse_instant
 from review_rules.located import Located, did_you_mean, read_yaml
 from review_rules.policy import Policy
 from review_rules.values import ANY_EXPERT, Instant, NextStep, PersonId, Role
+
+
+EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
+"""What an address must look like; whether it exists is for the invitation to find out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +122,7 @@ class _Reader:
 
     def _email(self, place: Located) -> str:
         email = place.text() or ""
-        if email and ("@" not in email.strip("@") or any(letter.isspace() for letter in email)):
+        if email and not EMAIL.fullmatch(email):
             place.fault(f"`{email}` is no email address", "Write it as name@example.com.")
         first = self.emails.setdefault(email.lower(), place.line)
         if email and (
