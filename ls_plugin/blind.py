@@ -64,17 +64,17 @@ def on_the_way_out(call: Call, request: Any, response: Response, kwargs: Mapping
 
 def task(call: Call, request: Any, data: Any) -> Any:
     """One task: its data, the pre-annotation meant for this stage, one's own answers and drafts."""
-    if not isinstance(data, Mapping) or "id" not in data:
-        return data
-    mine = _own_answers(call, [data["id"]])
-    return _task(call, request, data, mine.get(data["id"], ()))
+    if not isinstance(data, Mapping):
+        return {}
+    mine = _own_answers(call, _ids([data]))
+    return _task(call, request, data, mine.get(data.get("id"), ()))
 
 
 def task_list(call: Call, request: Any, data: Any) -> Any:
     """The tasks that were given to this person, as a page."""
     tasks = data.get("tasks", ()) if isinstance(data, Mapping) else data
-    mine = _own_answers(call, [one["id"] for one in tasks])
-    shown = [_task(call, request, one, mine.get(one["id"], ())) for one in tasks]
+    mine = _own_answers(call, _ids(tasks))
+    shown = [_task(call, request, one, mine.get(one.get("id"), ())) for one in tasks]
     if not isinstance(data, Mapping):
         return shown
     return {
@@ -85,7 +85,12 @@ def task_list(call: Call, request: Any, data: Any) -> Any:
     }
 
 
-def _own_answers(call: Call, tasks: Iterable[int]) -> dict[int, list[Any]]:
+def _ids(tasks: Iterable[Mapping[str, Any]]) -> list[int]:
+    """The ids of tasks in a response; Label Studio leaves them out where the caller asks for other fields only."""
+    return [one["id"] for one in tasks if isinstance(one.get("id"), int)]
+
+
+def _own_answers(call: Call, tasks: Iterable[int]) -> dict[Any, list[Any]]:
     """Task id → one's own answers there: (id, was skipped, when)."""
     from tasks.models import Annotation
 
@@ -179,7 +184,7 @@ def draft_list(call: Call, request: Any, data: Any) -> Any:
 def project(call: Call, request: Any, data: Any) -> Any:
     """What labelling needs to know of a project."""
     out = {key: data[key] for key in _PROJECT if key in data}
-    done = _done(call, int(data["id"]))
+    done = _done(call, data["id"]) if isinstance(data.get("id"), int) else 0
     return out | {
         "description": "",
         "created_by": {"id": 0, "first_name": "", "last_name": "", "email": "", "avatar": None},
@@ -223,8 +228,14 @@ def count_list(call: Call, request: Any, data: Any) -> Any:
 def _listed(call: Call, request: Any, data: Any, show: Callable[[Call, Any, Any], Any]) -> Any:
     seen = set(call.signed_in.works_somewhere())
     managed = {one.project_id for one in call.signed_in.places.values() if call.signed_in.manages(one.campaign_id)}
-    results = [one if one["id"] in managed else show(call, request, one) for one in data["results"] if one["id"] in seen | managed]
-    return {**data, "count": min(data["count"], len(seen | managed)), "results": results}
+    every = seen | managed
+    # Only what this person may see was asked for; an entry without its id is filtered like any other.
+    results = [
+        one if one.get("id") in managed else show(call, request, one)
+        for one in data["results"]
+        if one.get("id") is None or one["id"] in every
+    ]
+    return {**data, "count": min(data["count"], len(every)), "results": results}
 
 
 def _done(call: Call, project_id: int) -> int:
@@ -317,9 +328,9 @@ def _note_shown(call: Call, request: Any, data: Any) -> None:
 
 def _tasks_in(data: Any, call: Call) -> list[int]:
     if isinstance(data, Mapping) and "tasks" in data:
-        return [one["id"] for one in data["tasks"]]
+        return _ids(data["tasks"])
     if isinstance(data, Mapping):
-        return [data["id"]] if "data" in data else [data["task"]] if isinstance(data.get("task"), int) else []
+        return _ids([data]) if "data" in data else [data["task"]] if isinstance(data.get("task"), int) else []
     return sorted({one["task"] for one in data if isinstance(one, Mapping) and isinstance(one.get("task"), int)})
 
 

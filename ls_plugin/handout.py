@@ -43,6 +43,8 @@ def give(user_id: int, person: Person, place: Place) -> Slot:
         Refused: ``no_task`` if there is none, ``qualify`` if the person is not through the qualification.
     """
     now = timezone.now()
+    if place.stage is not Stage.PASS:
+        _catch_up(place)
     with transaction.atomic():
         slot = (
             _in_hand(user_id, place)
@@ -54,6 +56,14 @@ def give(user_id: int, person: Person, place: Place) -> Slot:
             raise Refused("no_task")
         _grant(slot, user_id, place, now)
     return slot
+
+
+def _catch_up(place: Place) -> None:
+    """Review tasks that came over HTTP or were left by a process that died wait for a reconcile: do it first."""
+    from ls_plugin import jobs
+
+    if Slot.objects.filter(project_id=place.project_id, dirty=True).exists():
+        jobs.drain(place.campaign_id, limit=20)
 
 
 def _in_hand(user_id: int, place: Place) -> Slot | None:

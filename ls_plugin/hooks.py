@@ -183,13 +183,14 @@ def _views() -> None:
 
 def _answers() -> None:
     """An answer, the record of it and the mark that its row needs a reconcile are one transaction; the job follows."""
-    from tasks.api import AnnotationAPI, AnnotationConvertAPI, AnnotationsListAPI
+    from tasks.api import AnnotationAPI, AnnotationConvertAPI, AnnotationsListAPI, TaskAPI
 
     from ls_plugin.gate import call_of
 
     stock_create = AnnotationsListAPI.perform_create
     stock_update = AnnotationAPI.perform_update
     stock_convert = AnnotationConvertAPI.post
+    stock_task_update = TaskAPI.perform_update
 
     def perform_create(self: Any, serializer: Any) -> Any:
         call = call_of(self.request)
@@ -218,9 +219,27 @@ def _answers() -> None:
             _note(call, "taken_back", annotation)
             return stock_convert(self, request, *args, **kwargs)
 
+    def task_update(self: Any, serializer: Any) -> None:
+        call = call_of(self.request)
+        stock_task_update(self, serializer)
+        if call is not None and call.place is not None:
+            # A manager or `quorum sync` set what the task asks for: the rules have the last word.
+            _again(call.place.campaign_id, serializer.instance.pk)
+
+    TaskAPI.perform_update = task_update
     AnnotationsListAPI.perform_create = perform_create
     AnnotationAPI.perform_update = perform_update
     AnnotationConvertAPI.post = post
+
+
+def _again(campaign_id: int, task_id: int) -> None:
+    """Have a task's row reconciled once more."""
+    from ls_plugin import jobs
+
+    slots = Slot.objects.filter(task_id=task_id)
+    slots.update(dirty=True)
+    for row_id in slots.values_list("row_id", flat=True):
+        jobs.after_commit(campaign_id, row_id)
 
 
 def _note(call: Any, kind: str, annotation: Any) -> None:

@@ -166,15 +166,20 @@ def drain(campaign_id: int, limit: int = 0) -> int:
 
 
 def repair_once() -> None:
-    """What a process that died left unfinished is finished by the next one, once, before its first request."""
+    """What a process that died left unfinished is finished by the next one, beside its first requests."""
     global _repaired
-    if _repaired:
-        return
     with _started:
         if not _repaired:
             _repaired = True
-            for campaign_id in list(Campaign.objects.values_list("id", flat=True)):
-                drain(campaign_id)
+            threading.Thread(target=_repair, name="quorum-repair", daemon=True).start()
+
+
+def _repair() -> None:
+    try:
+        for campaign_id in list(Campaign.objects.values_list("id", flat=True)):
+            drain(campaign_id)
+    finally:
+        connection.close()
 
 
 def reconcile_all(campaign_id: int) -> int:

@@ -1,0 +1,559 @@
+"""The plugin under attack from outside: every address, every method, every way of signing in, and every trick we know."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import requests
+
+from tests.contract.plugin_campaign import Line, django, make_line, review, rows, tokens_of, verdict
+from tests.servers import LabelStudioServer
+from workflow.running.people import Visitor
+
+pytestmark = pytest.mark.server
+
+SECRET = "canary-8f31c2"  # what a peer typed
+LEAD_TIME = 7654321.25
+
+_ROUTES = """
+import json
+from django.urls import get_resolver, URLResolver
+def walk(patterns, before=""):
+    for one in patterns:
+        if isinstance(one, URLResolver):
+            yield from walk(one.url_patterns, before + str(one.pattern))
+        else:
+            yield before + str(one.pattern)
+print(json.dumps(sorted(set(walk(get_resolver().url_patterns)))))
+"""
+
+
+@pytest.fixture(scope="module")
+def line(ls_server_plugin: LabelStudioServer) -> Line:
+    """A campaign in which bea has answered two rows, has a draft on a third, and one row waits in QA."""
+    line = make_line(ls_server_plugin, rows(6))
+    for _ in range(2):
+        given = line.next("bea").json()["id"]
+        done = line.submit("bea", given, verdict("Incorrect", SECRET), lead_time=LEAD_TIME)
+        assert done.status_code == 201, done.text
+    third = line.next("bea").json()["id"]
+    draft = line.people["bea"].post(f"/api/tasks/{third}/drafts", json={"result": verdict("Incorrect", SECRET)})
+    assert draft.status_code == 201, draft.text
+    line.answer("cal", verdict("Correct"))
+    return line
+
+
+@pytest.fixture(scope="module")
+def routes() -> list[str]:
+    """Every route of the server."""
+    return list(json.loads(django(_ROUTES)))
+
+
+def paths(route: str, ids: Mapping[str, list[int]]) -> Iterator[str]:
+    """Addresses that a route stands for, with every id that may be worth guessing."""
+    clean = re.sub(r"\(\?P<(\w+)>[^()]*(?:\([^()]*\)[^()]*)*\)\??", r"<\1>", route)
+    clean = clean.replace("^", "").replace("$", "").replace("\\.", ".").replace("\\", "").replace("/?", "/").replace("?", "")
+    holes = re.findall(r"<[^>]+>", clean)
+    every = sorted({number for some in ids.values() for number in some})
+    first = [str(number) for number in every] if holes else [""]
+    for number in first:
+        path = clean
+        for hole in holes:
+            word = {"path": "admin.css", "filename": "x", "format": ".json", "url": "x", "app_label": "tasks"}
+            name = hole.strip("<>").split(":")[-1]
+            fill = word.get(name, number)
+            path = path.replace(hole, fill, 1)
+        yield "/" + path.lstrip("/")
+
+
+def ids_of(line: Line, person: str) -> dict[str, list[int]]:
+    """The ids an attacker would try: projects, tasks, answers, drafts, accounts."""
+    base = sqlite3.connect(line.server.data_dir / "label_studio.sqlite3")
+    try:
+        pick = lambda sql: [row[0] for row in base.execute(sql)]  # noqa: E731
+        projects = list(line.projects.values())
+        marks = ",".join("?" * len(projects))
+        tasks = [r[0] for r in base.execute(f"SELECT id FROM task WHERE project_id IN ({marks}) ORDER BY id LIMIT 3", projects)]
+        answers = [r[0] for r in base.execute(f"SELECT id FROM task_completion WHERE project_id IN ({marks})", projects)]
+        drafts = pick("SELECT id FROM tasks_annotationdraft ORDER BY id DESC LIMIT 2")
+    finally:
+        base.close()
+    return {
+        "projects": projects,
+        "tasks": tasks,
+        "answers": answers[:3],
+        "drafts": drafts,
+        "users": [line.people["bea"].user_id, line.people[person].user_id],
+    }
+
+
+def leaks(line: Line, text: str) -> list[str]:
+    """What of bea's an answer of the server gives away."""
+    email = line.people["bea"].email
+    return [word for word in (SECRET, str(LEAD_TIME), "7654321", email) if word in text]
+
+
+def test_no_address_shows_a_peers_answer_draft_time_or_name(line: Line, routes: list[str]) -> None:
+    """Every route of the server, by GET, with every id and telling parameters, gives an annotator nothing of bea's."""
+    ana, found, tried = line.people["ana"], [], 0
+    project = line.projects["pass"]
+    ids = ids_of(line, "ana")
+    query = json.dumps({"filters": {"conjunction": "and", "items": []}, "ordering": ["-tasks:total_annotations"]})
+    extras = ["", f"?project={project}&fields=all&include=annotations,predictions,drafts&query={requests.utils.quote(query)}"]
+    for route in routes:
+        if route.startswith(("admin/", "^static", "^react-app", "^dm/", "^label-studio-frontend", "^^logout", "^api-auth/logout")):
+            continue
+        for path in paths(route, ids):
+            for extra in extras:
+                answer = ana.get(path + extra, allow_redirects=False)
+                tried += 1
+                assert answer.status_code < 500, (path, answer.status_code, answer.text[:300])
+                if leaks(line, answer.text):
+                    found.append((path + extra, leaks(line, answer.text)))
+    assert tried > 500
+    assert not found
+
+
+def test_no_way_of_signing_in_opens_what_the_session_may_not(line: Line) -> None:
+    """Legacy token, X-Api-Key and personal access token are refused the same addresses as the session."""
+    project, ids = line.projects["pass"], ids_of(line, "ana")
+    closed = [
+        f"/api/projects/{project}/export?exportType=JSON",
+        f"/api/projects/{project}/tasks/",
+        f"/api/projects/{project}/summary/",
+        f"/api/tasks/{ids['tasks'][0]}/agreement/",
+        f"/api/annotations/{ids['answers'][0]}/",
+        f"/api/drafts/{ids['drafts'][0]}/",
+        f"/api/predictions/?project={project}",
+        "/api/predictions.json",
+        "/api/webhooks/",
+        "/api/organizations/",
+        "/api/invite",
+        "/quorum/api/audit",
+        f"/quorum/api/status?name={line.name}",
+    ]
+    for name, headers in [("session", {}), *tokens_of(line, "ana")]:
+        for path in closed:
+            get = line.people["ana"].get if name == "session" else requests.get
+            url = path if name == "session" else line.server.url + path
+            answer = get(url, headers=dict(headers), timeout=60)
+            assert answer.status_code in (403, 404), (name, path, answer.status_code, answer.text[:200])
+            assert "code" in answer.json(), (name, path, answer.text[:200])
+
+
+def _state(line: Line, attacker: int) -> dict[str, Any]:
+    """Everything on the server that an annotator must not change."""
+    base = sqlite3.connect(line.server.data_dir / "label_studio.sqlite3")
+    tables = {
+        "task": "id, data, meta, overlap, project_id, is_labeled",
+        "task_completion": "id, result, was_cancelled, ground_truth, completed_by_id, task_id, lead_time",
+        "project": "id, title, description, label_config, maximum_annotations, is_published, model_version, created_by_id",
+        "prediction": "id, result, model_version, task_id",
+        "organization": "id, title, token, created_by_id",
+        "organizations_organizationmember": "id, user_id, deleted_at",
+        "webhook": "id, url",
+        "ml_mlbackend": "id, url",
+        "data_manager_view": "id, data, project_id",
+        "ls_plugin_campaign": "id, policy_text, team_text",
+        "ls_plugin_member": "id, roles, expertise, user_id",
+        "ls_plugin_slot": "task_id, requires, capacity, taken, sealed",
+        "jwt_auth_jwtsettings": "*",
+    }
+    try:
+        state: dict[str, Any] = {name: base.execute(f"SELECT {columns} FROM {name} ORDER BY 1").fetchall() for name, columns in tables.items()}
+        users = "SELECT id, email, password, is_superuser, is_staff, is_active, active_organization_id FROM htx_user ORDER BY id"
+        state["users"] = base.execute(users).fetchall()
+        state["drafts"] = base.execute("SELECT id, result FROM tasks_annotationdraft WHERE user_id <> ? ORDER BY id", (attacker,)).fetchall()
+    finally:
+        base.close()
+    return state
+
+
+def test_no_address_changes_anything_for_an_annotator(line: Line, routes: list[str]) -> None:
+    """Every route by POST, PUT, PATCH and DELETE, with bodies made to hurt, leaves the server as it was."""
+    ana = line.people["ana"]
+    me, project, ids = ana.user_id, line.projects["pass"], ids_of(line, "ana")
+    before = _state(line, me)
+    bodies: list[Any] = [
+        {
+            "project": project, "title": "taken", "description": "taken", "label_config": "<View/>", "maximum_annotations": 9,
+            "data": {"row_id": "x"}, "result": verdict("Correct"), "completed_by": me, "ground_truth": True, "overlap": 9,
+            "url": "http://127.0.0.1:9", "is_superuser": True, "roles": "manager", "ids": ids["tasks"], "task": ids["tasks"][0],
+            "email": "x@quorum.test", "selectedItems": {"all": True, "excluded": []}, "name": line.name, "team": "people: []",
+            "old_label": "a", "new_label": "b", "row_id": "r1", "reason": "why", "model_version": "auto-label",
+        },
+        [{"data": {"row_id": "new"}, "annotations": [{"result": verdict("Correct"), "completed_by": me}]}],
+    ]  # fmt: skip
+    skip = ("admin/", "^static", "^react-app", "^dm/", "^label-studio-frontend", "^^logout", "^user/login", "^api-auth/logout",
+            "^user/signup", "^api/current-user", "^api/token", "^^api/^users/(?P<pk>[^/.]+)/avatar")  # fmt: skip
+    opened = []
+    for route in routes:
+        if route.startswith(skip):
+            continue
+        for path in paths(route, ids):
+            for method in ("POST", "PUT", "PATCH", "DELETE"):
+                for body in bodies if method != "DELETE" else bodies[:1]:
+                    answer = ana.request(method, f"{path}?project={project}&id=delete_tasks", json=body, allow_redirects=False)
+                    assert answer.status_code < 500, (method, path, answer.status_code, answer.text[:300])
+                    if answer.status_code < 300 and "quorum/" not in path:
+                        opened.append((method, path))
+    assert _state(line, me) == before
+    harmless = ("/api/dm/views/", "/__lsa/", "/heidi-tips/", "/health", "/version/", "/api/version/", "/metrics/")
+    assert not [one for one in opened if not one[1].startswith(harmless)], opened
+
+
+def test_method_override_and_forwarding_headers_change_nothing(line: Line) -> None:
+    """A POST that says it is a DELETE, or that its address is another, is decided as what it is."""
+    ana, project = line.people["ana"], line.projects["pass"]
+    for header in ("X-HTTP-Method-Override", "X-Method-Override", "X-HTTP-Method"):
+        answer = ana.post(f"/api/projects/{project}/", headers={header: "GET"}, json={"title": "taken"})
+        assert answer.status_code in (403, 404, 405), answer.text
+        assert ana.get(f"/api/projects/{project}/", headers={header: "DELETE"}).status_code == 200
+    for header in ("X-Original-URL", "X-Rewrite-URL", "X-Forwarded-Path"):
+        answer = ana.get(f"/api/projects/{project}/export", headers={header: "/api/version/"})
+        assert answer.status_code == 403, answer.text
+
+
+def test_side_doors_stay_shut(line: Line) -> None:
+    """Format suffixes, missing and doubled slashes, unanchored file addresses and HEAD lead nowhere else."""
+    ana, project, ids = line.people["ana"], line.projects["pass"], ids_of(line, "ana")
+    other = next(task for task in ids["tasks"])
+    for path in (
+        f"/api/projects/{project}/export/",
+        f"/api/projects/{project}/export",
+        f"//api/projects/{project}/export",
+        f"/api/projects/{project}/export?download_all_tasks=true",
+        f"/api/predictions.json?project={project}",
+        f"/api/predictions/1.json?project={project}",
+        f"/api/tasks/{other}/?project={project}&review=true",
+        f"/api/tasks/{other}?fields=all",
+        f"/api/dm/views/1.json?project={project}",
+        "/data/upload/1/x/version/",
+        "/data/upload/../../label_studio.sqlite3",
+        "/data/local-files/?d=../../etc/passwd",
+        "/api/projects/%32%30/export",
+        "/django-rq/",
+        "/admin/tasks/annotation/",
+        "/swagger.json",
+        "/docs/api/schema/json/",
+        "/feature-flags/",
+        "/trigger500/",
+    ):
+        answer = ana.get(path, allow_redirects=False)
+        assert not leaks(line, answer.text), path
+        assert answer.status_code in (200, 302, 400, 403, 404), (path, answer.status_code)
+        if answer.status_code == 200:
+            assert "task" not in answer.text or path.startswith("/api/tasks"), (path, answer.text[:200])
+    for path in (f"/api/projects/{project}/export", f"/api/annotations/{ids['answers'][0]}/"):
+        assert ana.head(path).status_code in (403, 404)
+        assert not leaks(line, ana.options(path).text)
+
+
+def test_filters_and_orderings_tell_nothing(line: Line) -> None:
+    """An annotator's task list is the same whatever filter or ordering by others' work is asked for."""
+    ana, project = line.people["ana"], line.projects["pass"]
+    ana.get(f"/api/projects/{project}/next")
+    plain = ana.get("/api/tasks", params={"project": project}).json()
+    columns = ("total_annotations", "annotators", "completed_at", "avg_lead_time", "annotations_results", "cancelled_annotations",
+               "updated_by", "is_labeled", "predictions_results", "annotations__completed_by")  # fmt: skip
+    for column in columns:
+        for operator, value in (("equal", 1), ("greater", 0), ("contains", SECRET), ("empty", False)):
+            query = {
+                "filters": {"conjunction": "and", "items": [{"filter": f"filter:tasks:{column}", "operator": operator, "type": "Number", "value": value}]},
+                "ordering": [f"-tasks:{column}"],
+            }
+            asked = ana.get("/api/tasks", params={"project": project, "query": json.dumps(query)})
+            assert asked.json() == plain, (column, operator, asked.text[:200])
+    seen = plain["tasks"][0]
+    assert (seen["total_annotations"], seen["is_labeled"], seen["annotators"], seen["avg_lead_time"]) == (0, False, [], None)
+
+
+def test_counts_do_not_move_when_a_peer_answers(ls_server_plugin: LabelStudioServer) -> None:
+    """What a person is shown of project and tasks is the same before and after somebody else's submission."""
+    line = make_line(ls_server_plugin, rows(4))
+    ana, project = line.people["ana"], line.projects["pass"]
+    task = line.next("ana").json()["id"]
+    asked = [
+        f"/api/projects/{project}/", "/api/projects/", "/api/projects/counts/", f"/api/dm/project?project={project}",
+        f"/api/tasks/{task}/", f"/api/tasks?project={project}", f"/api/dm/columns?project={project}",
+        f"/api/dm/views?project={project}", "/quorum/mine/",
+    ]  # fmt: skip
+    before = {path: ana.get(path).text for path in asked}
+    while line.next("bea").json().get("id"):
+        line.answer("bea", verdict("Incorrect", SECRET))
+    after = {path: ana.get(path).text for path in asked}
+    assert after == before
+
+
+def test_nobody_submits_what_was_not_given(line: Line) -> None:
+    """A task of another's, of another stage, or of nobody's is refused without the licence of the hand-out."""
+    ids = ids_of(line, "ana")
+    for person in ("ana", "quin", "dag", "max"):
+        for task in ids["tasks"]:
+            if line.people[person].get(f"/api/tasks/{task}/").status_code == 200 and person != "max":
+                continue
+            answer = line.submit(person, task, verdict("Correct"))
+            assert answer.status_code in (403, 404, 409), (person, task, answer.text)
+            assert answer.json()["code"] in {"not_given", "no_role", "no_project", "second", "full"}, answer.text
+
+
+@pytest.mark.parametrize(
+    ("more", "query", "code"),
+    [
+        ({"completed_by": 1}, "", "on_behalf"),
+        ({"ground_truth": True}, "", "ground_truth"),
+        ({"parent_annotation": 1}, "", "on_behalf"),
+        ({"parent_prediction": 999999}, "", "on_behalf"),
+        ({"project": 999999}, "", "project_mismatch"),
+        ({"task": 999999}, "", "project_mismatch"),
+        ({}, "?project=999999", "project_mismatch"),
+        ({"updated_by": 1}, "", "field_not_allowed"),
+        ({"last_created_by": 1}, "", "field_not_allowed"),
+        ({"import_id": 7}, "", "field_not_allowed"),
+    ],
+)
+def test_an_answer_says_only_what_is_its_to_say(
+    ls_server_plugin: LabelStudioServer, line: Line, more: dict[str, Any], query: str, code: str
+) -> None:
+    """Answers on another's behalf, as known truth, or for another project are refused and leave nothing behind."""
+    ana = line.people["ana"]
+    task = line.next("ana").json()["id"]
+    answer = ana.post(f"/api/tasks/{task}/annotations/{query}", json={"result": verdict("Correct"), **more})
+    assert (answer.status_code >= 400, answer.json().get("code")) == (True, code), answer.text
+    assert ana.get(f"/api/tasks/{task}/annotations/").json() == []
+
+
+def test_one_answer_a_person_and_two_a_row(ls_server_plugin: LabelStudioServer) -> None:
+    """A second answer by one person and a third by anybody are refused; the given seats are two."""
+    line = make_line(ls_server_plugin, rows(1))
+    task, _ = line.answer("ana", verdict("Correct"))
+    again = line.submit("ana", task, verdict("Incorrect"))
+    assert (again.status_code, again.json()["code"]) == (409, "second")
+    line.answer("bea", verdict("Correct"))
+    third = line.next("cal")
+    assert (third.status_code, third.json()["code"]) == (404, "no_task")
+    forced = line.submit("cal", task, verdict("Correct"))
+    assert forced.status_code in (403, 409), forced.text
+    assert len(line.task_of("r1")["annotations"]) == 2
+
+
+def test_a_skip_is_no_seat_and_no_trick(ls_server_plugin: LabelStudioServer) -> None:
+    """A skip cannot be turned into an answer when the row is full, nor an answer into a skip."""
+    line = make_line(ls_server_plugin, rows(1))
+    task = line.next("ana").json()["id"]
+    skipped = line.submit("ana", task, [], was_cancelled=True)
+    assert skipped.status_code == 201, skipped.text
+    line.answer("bea", verdict("Correct"))
+    line.answer("cal", verdict("Correct"))
+    mine = skipped.json()["id"]
+    for body in ({"was_cancelled": False, "result": verdict("Incorrect")}, {"result": verdict("Incorrect"), "was_cancelled": 0}):
+        turned = line.people["ana"].patch(f"/api/annotations/{mine}/", json=body)
+        assert turned.status_code in (403, 409), turned.text
+    back = line.people["ana"].post(f"/api/annotations/{mine}/convert-to-draft", json={})
+    assert back.status_code in (403, 409), back.text
+    first = next(one for one in line.task_of("r1")["annotations"] if one["completed_by"] == line.people["bea"].user_id)
+    undone = line.people["bea"].patch(f"/api/annotations/{first['id']}/", json={"was_cancelled": True})
+    assert undone.status_code in (403, 409), undone.text
+    answers = line.task_of("r1")["annotations"]
+    assert sorted(one["was_cancelled"] for one in answers) == [False, False, True]
+
+
+def test_nobody_reviews_a_row_they_answered(ls_server_plugin: LabelStudioServer) -> None:
+    """Somebody with both roles gets no QA of a row that they passed, by the queue or by force."""
+    line = make_line(ls_server_plugin, rows(1))
+    line.answer("anq", verdict("Correct"))
+    line.answer("ana", verdict("Incorrect"))
+    assert line.next("anq", "qa").status_code == 404
+    waiting = line.task_of("r1", "qa")["id"]
+    forced = line.submit("anq", waiting, review("accept", "Correct"))
+    assert (forced.status_code, forced.json()["code"]) == (403, "not_given")
+    assert line.people["anq"].get(f"/api/tasks/{waiting}/").status_code == 404
+    assert line.answer("quin", review("correct", "Correct"), "qa")
+
+
+def test_an_expert_row_reaches_only_an_expert(ls_server_plugin: LabelStudioServer) -> None:
+    """QA of a financial row that no financial expert passed is given to one and refused to anybody else."""
+    line = make_line(ls_server_plugin, rows(1, "financial"))
+    line.answer("ana", verdict("Correct"))
+    line.answer("bea", verdict("Correct"))
+    assert line.next("quin", "qa").status_code == 404
+    waiting = line.task_of("r1", "qa")["id"]
+    assert line.submit("quin", waiting, review("accept", "Correct")).status_code == 403
+    line.answer("dag", review("accept", "Correct"), "qa")
+    assert line.status()["states"]["FINAL"] == 1
+
+
+def test_an_answer_stays_once_the_next_stage_began_and_a_manager_can_reopen(ls_server_plugin: LabelStudioServer) -> None:
+    """Before QA took the row its passes may be changed by their authors, after it not, unless a manager reopens."""
+    line = make_line(ls_server_plugin, rows(1))
+    _, mine = line.answer("ana", verdict("Correct"))
+    line.answer("bea", verdict("Correct"))
+    change = line.people["ana"].patch(f"/api/annotations/{mine}/", json={"result": verdict("Incorrect")})
+    assert change.status_code == 200, change.text
+    task = line.next("quin", "qa").json()["id"]
+    for method in ("patch", "put"):
+        late = getattr(line.people["ana"], method)(f"/api/annotations/{mine}/", json={"result": verdict("Correct")})
+        assert (late.status_code, late.json()["code"]) == (409, "sealed")
+    for person in ("bea", "quin", "dag"):
+        foreign = line.people[person].patch(f"/api/annotations/{mine}/", json={"result": verdict("Correct")})
+        assert foreign.status_code in (403, 404), foreign.text
+    by_manager = line.call("PATCH", f"/api/annotations/{mine}/", json={"result": verdict("Correct")})
+    assert by_manager.status_code in (403, 404), by_manager.text
+    assert line.submit("quin", task, review("correct", "Correct")).status_code == 201
+    opened = line.call("POST", "/quorum/api/reopen", json={"name": line.name, "row_id": "r1", "reason": "wrong source"})
+    assert opened.status_code == 200, opened.text
+    late = line.people["ana"].patch(f"/api/annotations/{mine}/", json={"result": verdict("Correct")})
+    assert late.status_code == 200, late.text
+    assert line.status()["states"]["AWAITING_QA"] == 1
+
+
+def test_managers_cannot_put_answers_in_or_change_rows(ls_server_plugin: LabelStudioServer) -> None:
+    """Import with answers, predictions made answers, propagation, task data and overlap are refused to managers too."""
+    line = make_line(ls_server_plugin, rows(2))
+    task, mine = line.answer("ana", verdict("Correct"))
+    project, ana = line.projects["pass"], line.people["ana"].user_id
+    with_answer = [{"data": {"row_id": "z", "context": "", "query": "q", "response": "r"}, "annotations": [{"result": verdict("Correct"), "completed_by": ana}]}]
+    tries: list[tuple[str, str, Any]] = [
+        ("POST", f"/api/projects/{project}/import", with_answer),
+        ("POST", f"/api/projects/{project}/tasks/bulk/", with_answer),
+        ("POST", f"/api/tasks/{task}/annotations/", {"result": verdict("Correct"), "completed_by": ana}),
+        ("POST", f"/api/dm/actions?id=predictions_to_annotations&project={project}", {"selectedItems": {"all": True, "excluded": []}}),
+        ("POST", f"/api/dm/actions?id=propagate_annotations&project={project}", {"selectedItems": {"all": True, "excluded": []}, "source_annotation_id": mine}),
+        ("POST", f"/api/dm/actions?id=delete_tasks_annotations&project={project}", {"selectedItems": {"all": True, "excluded": []}}),
+        ("PATCH", f"/api/tasks/{task}/", {"data": {"row_id": "r1", "context": "other", "query": "q", "response": "r"}}),
+        ("PATCH", f"/api/tasks/{task}/?project={line.projects['qa']}", {"data": {"row_id": "r1"}}),
+        ("PATCH", f"/api/projects/{project}/", {"maximum_annotations": 3}),
+        ("DELETE", f"/api/annotations/{mine}/", None),
+        ("PATCH", f"/api/annotations/{mine}/", {"completed_by": line.people["bea"].user_id}),
+    ]  # fmt: skip
+    for method, path, body in tries:
+        answer = line.call(method, path, json=body)
+        assert 400 <= answer.status_code < 500, (method, path, answer.status_code, answer.text[:300])
+        assert answer.json().get("code"), (method, path, answer.text[:300])
+    held = line.task_of("r1")
+    assert (len(held["annotations"]), held["data"]["context"]) == (1, "Context 1.")
+
+
+def test_a_file_with_answers_imports_none(ls_server_plugin: LabelStudioServer) -> None:
+    """Answers inside an uploaded file meet the rule in the database, whatever the views let through."""
+    line = make_line(ls_server_plugin, rows(1))
+    task = {"data": {"row_id": "z", "context": "", "query": "q", "response": "r"}, "annotations": [{"result": verdict("Correct"), "completed_by": line.people["ana"].user_id}]}
+    files = {"file": ("rows.json", json.dumps([task]), "application/json")}
+    answer = line.call("POST", f"/api/projects/{line.projects['pass']}/import", files=files)
+    assert 400 <= answer.status_code < 500, answer.text[:300]
+    found = line.call("GET", "/api/tasks", params={"project": line.projects["pass"], "fields": "all"}).json()["tasks"]
+    assert not [one for one in found if one["annotations"]]
+
+
+@pytest.mark.parametrize("everyone", [False, True], ids=["holders", "everybody"])
+def test_twenty_at_once_for_the_last_seat_give_one_answer(ls_server_plugin: LabelStudioServer, everyone: bool) -> None:
+    """Twenty simultaneous submissions for a row's last seat give exactly one 201, also if the hand-out were broken."""
+    people = "\n".join(f"  - {{id: p{n}, email: p{n}-{{tag}}@quorum.test, roles: [annotator]}}" for n in range(20))
+    line = make_line(ls_server_plugin, rows(1), team=f"people:\n{people}\n  - {{id: first, email: first-{{tag}}@quorum.test, roles: [annotator]}}\n")
+    task, _ = line.answer("first", verdict("Correct"))
+    crowd = [f"p{n}" for n in range(20)]
+    with ThreadPoolExecutor(20) as pool:
+        given = list(pool.map(lambda person: line.next(person).status_code, crowd))
+    assert sorted(given) == [200, *[404] * 19]
+    if everyone:
+        grant = f"""
+from ls_plugin.models import Grant, Member
+from django.utils import timezone
+for one in Member.objects.filter(campaign__name={line.name!r}, person_id__startswith="p"):
+    Grant.objects.get_or_create(task_id={task}, user_id=one.user_id, defaults=dict(project_id={line.projects["pass"]}, given_at=timezone.now(), expires_at=timezone.now()))
+Grant.objects.filter(task_id={task}, live=True).update(expires_at=timezone.now())
+"""
+        django(grant, line.server)
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda person: line.submit(person, task, verdict("Correct")), crowd))
+    codes = sorted(answer.status_code for answer in answers)
+    assert codes.count(201) == 1, [answer.text[:120] for answer in answers if answer.status_code >= 500]
+    assert all(code in (201, 403, 409) for code in codes), codes
+    assert len(line.task_of("r1")["annotations"]) == 2
+    assert line.audit()["proven"]
+
+
+def test_two_submissions_of_one_person_at_once_give_one_answer(ls_server_plugin: LabelStudioServer) -> None:
+    """Ten simultaneous submissions by one person on one task give one 201."""
+    line = make_line(ls_server_plugin, rows(1))
+    task = line.next("ana").json()["id"]
+    with ThreadPoolExecutor(10) as pool:
+        codes = list(pool.map(lambda _: line.submit("ana", task, verdict("Correct")).status_code, range(10)))
+    assert sorted(codes) == [201, *[409] * 9]
+
+
+def test_who_left_is_out_by_session_and_token(ls_server_plugin: LabelStudioServer) -> None:
+    """Somebody who left the team loses session and tokens at once; the last manager cannot be taken away."""
+    line = make_line(ls_server_plugin, rows(2))
+    tokens = list(tokens_of(line, "cal"))
+    gone = line.team.replace("id: cal, ", "id: cal, left: 2026-01-01T00:00:00Z, ")
+    applied = line.apply_team(gone)
+    assert applied.status_code == 200, applied.text
+    assert applied.json()["deactivated"] == ["cal"]
+    assert line.next("cal").status_code in (401, 403)
+    for name, headers in tokens:
+        answer = requests.get(f"{line.server.url}/api/projects/", headers=dict(headers), timeout=60)
+        assert answer.status_code in (401, 403), (name, answer.text[:200])
+    back = line.apply_team(line.team)
+    assert "cal" in back.json()["linked"]
+    assert Visitor(line.server.url, line.people["cal"].email, line.people["cal"].password).log_in()
+
+
+def test_a_stranger_and_a_newcomer_get_nothing(line: Line, routes: list[str]) -> None:
+    """Without signing in, and signed in without a role, no project, task or person of the campaign is shown."""
+    newcomer = line.server.new_people(1)[0]
+    ids = ids_of(line, "ana")
+    assert newcomer.get("/api/projects/").json()["results"] == []
+    with requests.Session() as stranger:
+        for route in routes:
+            if route.startswith(("admin/", "^static", "^react-app", "^dm/", "^label-studio-frontend", "^^logout")):
+                continue
+            for path in list(paths(route, ids))[:4]:
+                for answer in (newcomer.get(path, allow_redirects=False), stranger.get(line.server.url + path, allow_redirects=False, timeout=60)):
+                    assert answer.status_code < 500, (path, answer.text[:300])
+                    assert not leaks(line, answer.text), path
+                    assert line.name not in answer.text, path
+
+
+def test_qa_sees_the_passes_unnamed(ls_server_plugin: LabelStudioServer) -> None:
+    """What QA is given shows both decisions and neither who made them nor when or how fast."""
+    line = make_line(ls_server_plugin, rows(1))
+    line.answer("ana", verdict("Correct", "reason of ana"))
+    line.answer("bea", verdict("Incorrect", SECRET))
+    given = line.next("quin", "qa")
+    opened = line.people["quin"].get(f"/api/tasks/{given.json()['id']}/")
+    for answer in (given, opened):
+        assert SECRET in answer.text
+        for person in ("ana", "bea"):
+            assert line.people[person].email not in answer.text
+            assert f'"completed_by":{line.people[person].user_id}' not in answer.text
+    assert opened.json()["annotations"] == []
+    assert opened.json()["meta"] == {}
+
+
+def test_withheld_rows_show_no_auto_label(ls_server_plugin: LabelStudioServer) -> None:
+    """Rows that are labelled without the auto-label give an annotator no prediction and no trace of it."""
+    from tests.contract.plugin_campaign import POLICY
+
+    line = make_line(ls_server_plugin, rows(1), policy=POLICY.replace("withhold: 0.0", "withhold: 1.0"))
+    given = line.next("ana")
+    for answer in (given, line.people["ana"].get(f"/api/tasks/{given.json()['id']}/")):
+        assert answer.json()["predictions"] == []
+        assert "auto_label" not in answer.text
+
+
+def test_files_of_the_storage_proxy_are_those_of_the_task(line: Line) -> None:
+    """The storage proxy fetches nothing that the given task's data does not name."""
+    task = line.next("ana").json()["id"]
+    for uri in ("s3://bucket/export/answers.json", "gs://x/y", "file:///etc/passwd"):
+        wanted = base64.urlsafe_b64encode(uri.encode()).decode()
+        for door in ("resolve", "presign"):
+            answer = line.people["ana"].get(f"/tasks/{task}/{door}/", params={"fileuri": wanted}, allow_redirects=False)
+            assert answer.status_code in (403, 404), answer.text
