@@ -16,7 +16,7 @@ _BATCH = 1000
 _SCALARS = {
     frozenset({"str"}): "string",
     frozenset({"int"}): "int64",
-    frozenset({"float"}): "double",
+    frozenset({"float"}): "float64",
     frozenset({"bool"}): "bool_",
 }
 

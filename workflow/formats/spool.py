@@ -92,6 +92,14 @@ class Spool:
 
     def __enter__(self) -> Spool:
         self._file = tempfile.TemporaryFile("w+", encoding="utf-8", dir=self._folder, newline="\n")
+        try:
+            self._fill(self._file)
+        except BaseException:
+            self._file.close()
+            raise
+        return self
+
+    def _fill(self, file: IO[str]) -> None:
         self.shape.fields.update(self._controls)
         for record in self._records:
             gold = bool(record.get("gold", record.get("state") == "FINAL"))
@@ -100,7 +108,7 @@ class Spool:
                 continue
             self.shape.learn(record)
             known = {key: record[key] for key in _KEYS if key in record}
-            self._file.write(
+            file.write(
                 json_line(
                     {
                         **known,
@@ -113,7 +121,6 @@ class Spool:
             )
         used = {name for name in self.shape.fields if name not in self._controls}
         self.shape.fields = {**self._controls, **{name: self.shape.fields[name] for name in sorted(used)}}
-        return self
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:

@@ -1,6 +1,7 @@
 """A row's columns as cells of a table, and back, so that nothing about them is lost.
 
-A table has only text and empty cells. Which cells stood for null, for an empty text or for JSON is noted, a row at a
+A table has only text and empty cells. Which cells stood for null, for an empty text, for JSON or had CRLF line ends
+is noted, a row at a
 time, in the
 column `quorum.cells`, so that sorting, deleting and editing rows in a spreadsheet leaves the notes right.
 """
@@ -34,7 +35,7 @@ def encode(row: Mapping[str, Any], columns: Iterable[str]) -> tuple[dict[str, st
     '{"json":["tags"],"null":["n"]}'
     """
     cells: dict[str, str] = {}
-    note: dict[str, list[str]] = {"json": [], "null": [], "empty": []}
+    note: dict[str, list[str]] = {"json": [], "null": [], "empty": [], "crlf": []}
     for name in columns:
         cells[name] = spell(row.get(name))
         if name not in row:
@@ -46,8 +47,15 @@ def encode(row: Mapping[str, Any], columns: Iterable[str]) -> tuple[dict[str, st
             note["json"].append(name)
         elif value == "" and name not in _ALWAYS_TEXT:
             note["empty"].append(name)
+        elif _is_crlf(value):
+            note["crlf"].append(name)
     kept = {kind: names for kind, names in note.items() if names}
     return cells, spell(kept) if kept else ""
+
+
+def _is_crlf(text: str) -> bool:
+    """Whether every line ends with CRLF; spreadsheets write LF instead, which would move every span behind it."""
+    return "\r\n" in text and text.count("\r\n") == text.count("\n") == text.count("\r")
 
 
 def add_to_note(note: str, kind: str, names: list[str]) -> str:
@@ -66,7 +74,8 @@ def decode(cells: Mapping[str, Any]) -> dict[str, Any]:
     if NOTE not in cells:
         return row
     note = _note(cells[NOTE])
-    nulls, empties, jsons, guarded = (frozenset(note.get(kind, ())) for kind in ("null", "empty", "json", "guarded"))
+    kinds = ("null", "empty", "json", "guarded", "crlf")
+    nulls, empties, jsons, guarded, crlf = (frozenset(note.get(kind, ())) for kind in kinds)
     made: dict[str, Any] = {}
     for name, value in row.items():
         if value is None or value == "":
@@ -76,6 +85,8 @@ def decode(cells: Mapping[str, Any]) -> dict[str, Any]:
                 made[name] = None
         else:
             value = value.removeprefix("'") if name in guarded and isinstance(value, str) else value
+            if name in crlf and isinstance(value, str) and "\r" not in value:
+                value = value.replace("\n", "\r\n")
             made[name] = _parsed(value) if name in jsons and isinstance(value, str) else value
     return made
 
