@@ -80,6 +80,9 @@ class ServerPort:
             made.append(task)
         if hasattr(home, "summary"):
             home.summary.update_data_columns(made)
+        served = next((one.model_version for new in tasks for one in new.predictions), "")
+        # As Label Studio's own import does: forms are pre-filled only from the version that the project names.
+        Project.objects.filter(pk=project, model_version="").update(model_version=served)
 
     def add_predictions(self, project: int, predictions: Sequence[tuple[int, NewPrediction]]) -> None:
         """Store a prediction for each task id."""
