@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Max
+from django.db.models import Max, Q
 from workflow import port
 from workflow.port import NewPrediction, NewTask
 
@@ -82,7 +82,8 @@ class ServerPort:
             home.summary.update_data_columns(made)
         served = next((one.model_version for new in tasks for one in new.predictions), "")
         # As Label Studio's own import does: forms are pre-filled only from the version that the project names.
-        Project.objects.filter(pk=project, model_version="").update(model_version=served)
+        unset = Q(model_version="") | Q(model_version__isnull=True)
+        Project.objects.filter(unset, pk=project).update(model_version=served)
 
     def add_predictions(self, project: int, predictions: Sequence[tuple[int, NewPrediction]]) -> None:
         """Store a prediction for each task id."""
