@@ -23,6 +23,7 @@ Mark = tuple[int, int, str]
 Value = str | float | frozenset[str] | frozenset[Mark]
 
 
+BYTE_ORDER_MARK = "\ufeff"
 _EXAMPLE = '{"item_id": 1, "annotator": "ana", "value": "A"}'
 _SPAN = '{"start": 0, "end": 9, "label": "ORG"}'
 _NO_VOTE = "leave the line out if there is no vote"
@@ -208,7 +209,8 @@ class _Builder:
 
 def _parse_line(line: str | bytes) -> dict[str, Any]:
     try:
-        vote = json.loads(line)
+        text = line if isinstance(line, str) else line.decode("utf-8")
+        vote = json.loads(text.removeprefix(BYTE_ORDER_MARK))
     except (ValueError, RecursionError):  # ValueError: also bytes that are not UTF-8
         raise _BadVoteError("not JSON", f"write one object a line, such as {_EXAMPLE}") from None
     if not isinstance(vote, dict):

@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nltk.metrics import binary_distance, interval_distance
 from nltk.metrics.agreement import AnnotationTask
@@ -40,6 +40,9 @@ def votes_of(draw: st.DrawFn, kind: VoteKind) -> Triples:
     return [(item, who, value) for item, votes in enumerate(items) for who, value in votes.items()]
 
 
+LAW = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine is no reason to fail: examples are few and have no deadline."""
+
 KINDS = pytest.mark.parametrize("kind", list(VoteKind))
 
 
@@ -49,6 +52,7 @@ def figures(votes: Triples, kind: VoteKind) -> dict[str, Any]:
 
 
 @KINDS
+@LAW
 @given(st.data())
 def test_no_votes_make_it_raise_and_figures_stay_in_range(kind: VoteKind, data: st.DataObject) -> None:
     """Every figure is null with a reason or at most 1; shares are at least 0; an interval is in order."""
@@ -68,6 +72,7 @@ def test_no_votes_make_it_raise_and_figures_stay_in_range(kind: VoteKind, data: 
 
 
 @KINDS
+@LAW
 @given(st.data(), st.randoms(use_true_random=False))
 def test_order_of_lines_does_not_matter(kind: VoteKind, data: st.DataObject, rng: random.Random) -> None:
     """Shuffling the lines changes no figure and no interval."""
@@ -77,6 +82,7 @@ def test_order_of_lines_does_not_matter(kind: VoteKind, data: st.DataObject, rng
 
 
 @KINDS
+@LAW
 @given(st.data())
 def test_names_of_people_and_items_do_not_matter(kind: VoteKind, data: st.DataObject) -> None:
     """Renaming people (in order) and items changes only the names."""
@@ -89,6 +95,7 @@ def test_names_of_people_and_items_do_not_matter(kind: VoteKind, data: st.DataOb
     assert one == other
 
 
+@LAW
 @given(votes_of(VoteKind.CHOICE), st.permutations("ABCD"))
 def test_relabelling_classes_does_not_change_nominal_figures(votes: Triples, names: list[str]) -> None:
     """Nominal figures know no order of classes."""
@@ -99,6 +106,7 @@ def test_relabelling_classes_does_not_change_nominal_figures(votes: Triples, nam
         assert other.figures[name].value == pytest.approx(figure.value, abs=1e-12)
 
 
+@LAW
 @given(votes_of(VoteKind.RATING), st.sampled_from([(2.0, 3.0), (-1.0, 0.0)]))
 def test_scaling_ratings_does_not_change_any_figure(votes: Triples, change: tuple[float, float]) -> None:
     """Interval alpha is free of unit and zero, the others of anything but the order; turning it round is no matter."""
@@ -111,6 +119,7 @@ def test_scaling_ratings_does_not_change_any_figure(votes: Triples, change: tupl
 
 
 @KINDS
+@LAW
 @given(st.data())
 def test_perfect_agreement_is_one(kind: VoteKind, data: st.DataObject) -> None:
     """If everybody says the same of each item, every defined figure is exactly 1."""
@@ -121,6 +130,7 @@ def test_perfect_agreement_is_one(kind: VoteKind, data: st.DataObject) -> None:
 
 
 @KINDS
+@LAW
 @given(st.data())
 def test_a_further_item_with_one_rating_leaves_pairwise_figures(kind: VoteKind, data: st.DataObject) -> None:
     """What was rated once pairs with nothing: percent, alpha, kappa and F1 stay (AC's prevalence may move)."""
@@ -141,6 +151,7 @@ ORACLES = {
 
 
 @pytest.mark.parametrize("name", list(ORACLES))
+@LAW
 @given(st.data())
 def test_alpha_is_nltks(name: str, data: st.DataObject) -> None:
     """nltk's alpha is the same wherever it is defined, missing ratings included."""

@@ -128,7 +128,7 @@ def alpha_by_definition(votes: list[tuple[int, str, Any]], distance: Any) -> flo
     observed = sum(distance(a, b) / (len(held) - 1) for held in pairable for a in held for b in held) / n
     counts = Counter(everything)
     expected = sum(counts[a] * counts[b] * distance(a, b) for a in counts for b in counts) / (n * (n - 1))
-    return 1 - observed / expected
+    return float(1 - observed / expected)
 
 
 def random_votes(seed: int, values: list[Any], items: int = 40) -> list[tuple[int, str, Any]]:

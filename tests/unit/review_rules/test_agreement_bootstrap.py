@@ -37,7 +37,7 @@ def test_blocks_are_bounded_and_do_not_change_the_draws(counts: list[int]) -> No
 
 def test_interval_is_the_middle_95_percent() -> None:
     """The ends are the 2.5 % and 97.5 % quantiles of the draws."""
-    found = percentile_interval(np.arange(1_001.0))
+    found = percentile_interval(np.arange(1_001, dtype=np.float64))
     assert found.low == pytest.approx(25)
     assert found.high == pytest.approx(975)
 
@@ -45,7 +45,7 @@ def test_interval_is_the_middle_95_percent() -> None:
 @pytest.mark.parametrize(("undefined", "given"), [(50, True), (51, False)])
 def test_up_to_five_percent_of_the_draws_may_be_undefined(undefined: int, given: bool) -> None:
     """More undefined draws than that reach into the quantiles, so there is no interval but a reason."""
-    draws = np.arange(1_000.0)
+    draws = np.arange(1_000, dtype=np.float64)
     draws[:undefined] = np.nan
     found = percentile_interval(draws)
     assert (found.low is not None) is given

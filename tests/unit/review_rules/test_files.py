@@ -1,5 +1,7 @@
 """Policy and team files as people get them wrong: each fault with its place and a hint."""
 
+# ruff: noqa: E501  (quotes and messages stand whole)
+
 from __future__ import annotations
 
 import pytest

@@ -80,7 +80,7 @@ TEAMS: list[tuple[str, bool]] = [
     ("people: []", True),
     ("people: [{id: a, roles: []}]", True),
     (
-        "people: [{id: a, roles: [qa, expert], expertise: [x], email: a@b.org, hours_per_week: 20, rate_per_hour: 5.5}]",
+        "people: [{id: a, roles: [qa, expert], expertise: [x], email: a@b.org, hours_per_week: 20, rate_per_hour: 5}]",
         True,
     ),
     ("people: [{id: a, roles: [qa], left: '2026-01-31T17:00:00Z'}]", True),
