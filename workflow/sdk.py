@@ -70,6 +70,16 @@ class HttpLabelStudio:
             raise ServerError("the API key has expired", hint=hint, status=401) from error
         self._http = client._client_wrapper.httpx_client
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.httpx_client.close()
+
+    def __enter__(self) -> HttpLabelStudio:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def __repr__(self) -> str:
         return f"HttpLabelStudio({self.url!r})"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +79,13 @@ def answer(person: str, data: Json) -> Mapping[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def worked(ls_server: LabelStudioServer, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+def worked(ls_server: LabelStudioServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """The campaign worked to its end by five people."""
     bench = Bench(ls_server, tmp_path_factory.mktemp("worked"))
     bench.set_up(rows())
     bench.finish(answer)
-    return bench
+    yield bench
+    bench.close()
 
 
 def passed_by(bench: Bench) -> dict[str, list[str]]:
