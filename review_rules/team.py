@@ -13,7 +13,6 @@ from review_rules.located import Located, did_you_mean, read_yaml
 from review_rules.policy import Policy
 from review_rules.values import ANY_EXPERT, Instant, NextStep, PersonId, Role
 
-
 EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 """What an address must look like; whether it exists is for the invitation to find out."""
 

@@ -22,9 +22,13 @@ def command(
     policy: Annotated[Path, typer.Option(help="The policy file.", exists=True, dir_okay=False)],
     team: Annotated[Path, typer.Option(help="The team file.", exists=True, dir_okay=False)],
     file: Annotated[
-        Path,
-        typer.Argument(help="Histories, one JSON object a line; - is standard input.", exists=True, allow_dash=True),
-    ] = Path("-"),
+        Path | None,
+        typer.Argument(
+            help="Histories, one JSON object a line; without it, or with -, standard input.",
+            exists=True,
+            allow_dash=True,
+        ),
+    ] = None,
     json_lines: Annotated[
         bool, typer.Option("--json", help="Nothing changes: the output is always JSON lines.")
     ] = False,
@@ -35,10 +39,10 @@ def command(
     other lines are decided.
     """
     rules = load_rules(policy, team)
-    source = nullcontext(sys.stdin.buffer) if str(file) == "-" else file.open("rb")
+    source = nullcontext(sys.stdin.buffer) if file is None or str(file) == "-" else file.open("rb")
     try:
         with source as stream:
-            refused = decide_lines(stream, sys.stdout.buffer, str(file), *rules)
+            refused = decide_lines(stream, sys.stdout.buffer, str(file or "-"), *rules)
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever reads the output has had enough; without this, Python would complain once more when it exits.
