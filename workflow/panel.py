@@ -26,6 +26,9 @@ Json = Any
 
 _PLAIN_COLOR: Final = re.compile(r"#[0-9a-fA-F]{3,8}|[a-zA-Z]{1,24}")
 _AUTO: Final = "Auto-label"
+_WHOLE: Final = 220
+"""Texts up to so many characters are shown whole; of longer ones, what is around the spans that differ."""
+_AROUND: Final = 80
 _LONG: Final = frozenset({"spans", "text", "boxes", "segments"})
 
 
@@ -127,9 +130,9 @@ class _Table:
         agreed = [control for control in controls if control not in conflicts and control not in changed]
         rows = Markup("").join(
             [
+                self._said(),
                 *(self._row(control, "qp-conflict") for control in conflicts),
                 *(self._row(control, "qp-changed") for control in changed),
-                self._said(),
             ]
         )
         head = Markup("").join(Markup("<th>{}</th>").format(column.title) for column in self.columns)
@@ -157,11 +160,28 @@ class _Table:
 
     def _cell(self, control: Control, column: _Column) -> Markup:
         value = column.values.get(control.name)
-        field = self.history.fields.get(control.name)
+        text = self._text(control)
         shared = self._shared(control)
-        if control.kind == "spans" and value and field is not None and field.text and column.title != _AUTO:
-            return _marked_text(control, field.text, value, shared)
+        if value and text and column.title != _AUTO:
+            return _marked_text(control, text, value, shared, self._excerpt(control, text, shared))
         return _value(control, value, shared)
+
+    def _text(self, control: Control) -> str:
+        """The text that the spans of a field are on; empty for other fields."""
+        field = self.history.fields.get(control.name)
+        return (field.text or "") if control.kind == "spans" and field is not None else ""
+
+    def _excerpt(self, control: Control, text: str, shared: frozenset[str]) -> list[tuple[int, int]]:
+        """The parts of the text to show, the same for every column, so that they can be compared line by line."""
+        if len(text) <= _WHOLE:
+            return [(0, len(text))]
+        differing = [
+            span
+            for column in self.columns
+            for span in column.values.get(control.name) or ()
+            if _element_key(span) not in shared
+        ]
+        return _windows(text, differing) or [(0, len(text))]
 
     def _shared(self, control: Control) -> frozenset[str]:
         """Keys of the set elements that every pass has; the others are marked."""
@@ -231,12 +251,22 @@ def _value(control: Control, value: Json, shared: frozenset[str] | None = None) 
     if control.is_set:
         if not value:
             return Markup('<span class="qp-none">none</span>')
-        return Markup("").join(_chip(control, one, shared) for one in value)
+        return _chips(control, value, shared)
     if control.kind == "text":
         return Markup('<div class="qp-text" dir="auto">{}</div>').format(value)
     if control.kind == "choice":
         return Markup("{}").format(control.title(str(value)))
     return Markup("{}").format(value)
+
+
+def _chips(control: Control, value: Sequence[Json], shared: frozenset[str] | None) -> Markup:
+    """The elements of a set; of long sets only those that not every pass has, and how many the others are."""
+    if shared is None or control.kind not in _LONG:
+        return Markup("").join(_chip(control, one, shared) for one in value)
+    own = [one for one in value if _element_key(one) not in shared]
+    chips = Markup("").join(_chip(control, one, shared) for one in own)
+    same = len(value) - len(own)
+    return chips + (Markup('<span class="qp-none">{} that all have</span>').format(f"+ {same}") if same else "")
 
 
 def _chip(control: Control, element: Json, shared: frozenset[str] | None) -> Markup:
@@ -272,11 +302,49 @@ def _element_key(element: Json) -> str:
     return json.dumps(element, sort_keys=True)
 
 
-def _marked_text(control: Control, text: str, spans: Sequence[Mapping[str, Json]], shared: frozenset[str]) -> Markup:
-    """The text with the spans on it; those that are not in `shared` are marked."""
-    inside = [span for span in spans if 0 <= span["start"] < span["end"] <= len(text)]
-    edges = sorted({0, len(text), *(span[edge] for span in inside for edge in ("start", "end"))})
-    pieces = [
+def _windows(text: str, spans: Iterable[Mapping[str, Json]]) -> list[tuple[int, int]]:
+    """The parts of a text around these spans, cut between words, those that meet joined.
+
+    >>> _windows("a " * 200, [{"start": 200, "end": 202}])
+    [(120, 283)]
+    """
+    windows: list[tuple[int, int]] = []
+    for start, end in sorted((span["start"], span["end"]) for span in spans):
+        left = max(0, text.rfind(" ", 0, max(0, start - _AROUND)) + 1)
+        right = text.find(" ", min(len(text), end + _AROUND))
+        right = len(text) if right < 0 else right
+        if windows and left <= windows[-1][1]:
+            windows[-1] = (windows[-1][0], max(windows[-1][1], right))
+        else:
+            windows.append((left, right))
+    return windows
+
+
+def _marked_text(
+    control: Control,
+    text: str,
+    spans: Sequence[Mapping[str, Json]],
+    shared: frozenset[str],
+    windows: Sequence[tuple[int, int]],
+) -> Markup:
+    """The text in these windows with the spans on it; those that are not in `shared` are marked."""
+    parts = Markup(" … ").join(_marked_window(control, text, spans, shared, window) for window in windows)
+    before = "… " if windows[0][0] > 0 else ""
+    after = " …" if windows[-1][1] < len(text) else ""
+    return Markup('<div class="qp-text" dir="auto">{}{}{}</div>').format(before, parts, after)
+
+
+def _marked_window(
+    control: Control,
+    text: str,
+    spans: Sequence[Mapping[str, Json]],
+    shared: frozenset[str],
+    window: tuple[int, int],
+) -> Markup:
+    low, high = window
+    inside = [span for span in spans if span["start"] < high and low < span["end"]]
+    edges = {low, high, *(span[edge] for span in inside for edge in ("start", "end") if low < span[edge] < high)}
+    return Markup("").join(
         _piece(
             control,
             text[start:end],
@@ -284,9 +352,8 @@ def _marked_text(control: Control, text: str, spans: Sequence[Mapping[str, Json]
             end,
             shared,
         )
-        for start, end in itertools.pairwise(edges)
-    ]
-    return Markup('<div class="qp-text" dir="auto">{}</div>').format(Markup("").join(pieces))
+        for start, end in itertools.pairwise(sorted(edges))
+    )
 
 
 def _piece(

@@ -263,3 +263,16 @@ def test_a_color_cannot_carry_style() -> None:
     root = panel(row({"entities": [ORG]}, {}), interface=replace(REVIEW, controls=odd))
     nothing_but_ours(root)
     assert set(root.xpath('.//span[contains(@class, "qp-span")]/@style')) == {"--qp-color:gray"}
+
+
+def test_of_a_long_text_the_differing_parts_are_shown() -> None:
+    """Every column shows the same parts of a long response: those around the spans that differ."""
+    text = f"{'early words ' * 40}{TEXT} {'later words ' * 40}Helios Grid again, {'far off ' * 40}"
+    at = text.index("Helios")
+    org = {"start": at, "end": at + 11, "label": "ORG", "text": "Helios Grid"}
+    far = {"start": text.rindex("Helios"), "end": text.rindex("Helios") + 11, "label": "ORG"}
+    first, second = cells(panel(row({"entities": [org]}, {"entities": [far]}, text=text)), "Entities")
+    assert first.replace("ORG", "") == second.replace("ORG", "")
+    assert first.count("…") == 3
+    assert "Helios Grid earned" in first.replace("ORG", "")
+    assert len(first) < 600 < len(text)
