@@ -2,8 +2,8 @@
 
 Inside Quorum a span is half-open `[start, end)` in Unicode code points of the field's text. Other tools count UTF-16
 units (JavaScript, Java), UTF-8 bytes (Rust, Go), tokens, or inclusive ends, or count on a text that was normalised on
-the way. What a file counts is told by the text that each span carries, and only where that leaves one answer; else the
-result says so and names the answers, so that a person can choose.
+the way. What a file counts is told by the text that each span carries, and only where that leaves one answer; else
+the result says so and names the answers, so that a person can choose.
 """
 
 from __future__ import annotations
@@ -69,9 +69,8 @@ class SpanIn:
 class Resolution:
     """What the offsets of one span mean in code points.
 
-    `start` and `end` are the offered answer for `EXACT`, `CONVERTED` and `MOVED`, else the numbers as given;
-    `places` are all answers
-    that fit, in order of position; `reading` explains a `CONVERTED` one.
+    `start` and `end` are the offered answer for `EXACT`, `CONVERTED` and `MOVED`, else the numbers as given; `places`
+    are all answers that fit, in order of position; `reading` explains a `CONVERTED` one.
     """
 
     match: Match
@@ -290,10 +289,8 @@ def resolve_all(text: str, spans: Iterable[SpanIn]) -> tuple[Resolution, ...]:
     them.
 
     A span that is right as it stands is left alone, whatever else would fit. Where the spans that are wrong have one
-    reading in
-    common that explains every one of them, that reading is taken; where several do and lead to different places, or
-    none does and
-    the carried text stands at several places, the span is `AMBIGUOUS`.
+    reading in common that explains every one of them, that reading is taken; where several do and lead to different
+    places, or none does and the carried text stands at several places, the span is `AMBIGUOUS`.
     """
     given = tuple(spans)
     wrong = [span for span in given if span.text is not None and not _is_exact(text, span)]

@@ -28,11 +28,9 @@ def write_manifest(spool: Spool, path: Path, lints: Counter[str], interface: Int
     """Write one JSON object a line, as Ground Truth does after a chain of jobs.
 
     `source` is the response; every column of the row stays a key of its own. For each field: `auto-<field>`
-    (human-annotated no),
-    `pass-<n>-<field>` for each counted pass, `adjusted-<field>` for the final label with `adjustment-status`. A
-    rating is a class.
-    Texts, numbers and regions have no type there; their final value is a plain key. Limits that Ground Truth sets
-    are linted.
+    (human-annotated no), `pass-<n>-<field>` for each counted pass, `adjusted-<field>` for the final label with
+    `adjustment-status`. A rating is a class. Texts, numbers and regions have no type there; their final value is a
+    plain key. Limits that Ground Truth sets are linted.
     """
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for record in spool:

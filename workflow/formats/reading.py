@@ -22,8 +22,7 @@ def read_records(path: str | Path) -> Iterator[dict[str, Any]]:
     """Yield the full records of an export, a line at a time.
 
     Raises UnreadableError where the file cannot be read, or carries no history (CoNLL, DocBin, Ground Truth
-    manifests, or a table
-    whose column of records was removed).
+    manifests, or a table whose column of records was removed).
     """
     path = Path(path)
     if not path.exists():

@@ -1,9 +1,8 @@
 """Full records, held on disk between the pass that learns their columns and the pass that writes them.
 
 Tables need their header before their first row: which columns rows have, who labelled, which fields there are.
-Records are therefore
-written once to a temporary file beside the target while that is learnt, so that memory stays flat for any number of
-rows.
+Records are therefore written once to a temporary file beside the target while that is learnt, so that memory stays
+flat for any number of rows.
 """
 
 from __future__ import annotations

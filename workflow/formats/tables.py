@@ -64,9 +64,9 @@ def table_cells(record: Mapping[str, Any], columns: Sequence[str]) -> dict[str, 
 def write_csv(spool: Spool, path: Path, lints: Counter[str], *, guard: bool = False) -> None:
     """Write RFC 4180 CSV in UTF-8, the whole record as JSON in the last column.
 
-    Texts are written as they are, so that what was imported comes out again; a cell that a spreadsheet would take
-    for a formula is
-    counted as a lint. `guard` puts an apostrophe before such cells, for files that people open rather than programs.
+    Texts are written as they are, so that what was imported comes out again; a cell that a spreadsheet would take for
+    a formula is counted as a lint. `guard` puts an apostrophe before such cells, for files that people open rather
+    than programs.
     """
     columns = table_columns(spool.shape)
     with path.open("w", encoding="utf-8", newline="") as file:

@@ -1,9 +1,8 @@
 """A row's columns as cells of a table, and back, so that nothing about them is lost.
 
 A table has only text and empty cells. Which cells stood for null, for an empty text, for JSON or had CRLF line ends
-is noted, a row at a
-time, in the
-column `quorum.cells`, so that sorting, deleting and editing rows in a spreadsheet leaves the notes right.
+is noted, a row at a time, in the column `quorum.cells`, so that sorting, deleting and editing rows in a spreadsheet
+leaves the notes right.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """What can be wrong with a file of rows: every kind has a stable id, a severity and one sentence.
 
 `QD.E…` keeps the row (or the file) out of a campaign; `QD.W…` lets it in and says what to look at. The list in
-docs/data.md is made
-from `KINDS`, and a test plants each kind once.
+docs/data.md is made from `KINDS`, and a test plants each kind once.
 """
 
 from __future__ import annotations

@@ -120,8 +120,8 @@ def _is_own(line: Mapping[str, Any], name: str) -> bool:
 
 
 def _auto_label(line: Mapping[str, Any], interface: Interface) -> Iterator[tuple[str, Any]]:
-    """The latest label of the chain for each control: adjustments after what they adjusted; verifications judge,
-    they do not label."""
+    """The latest label of the chain for each control: adjustments after what they adjusted; verifications judge, they
+    do not label."""
     chain = sorted(
         (name for name in line if _is_label(line, name)),
         key=lambda name: str(line[name + _META].get("creation-date", "")),

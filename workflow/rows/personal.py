@@ -2,8 +2,7 @@
 elsewhere.
 
 Needs the extra `pii`. No language model runs and nothing leaves the machine; Presidio's own e-mail recogniser would
-fetch a list of
-domains from the network on first use, hence the subclass.
+fetch a list of domains from the network on first use, hence the subclass.
 """
 
 from __future__ import annotations

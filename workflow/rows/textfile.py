@@ -59,8 +59,8 @@ class _BadJsonError(ValueError):
 
 
 def decoding(path: Path, wanted: str | None = None) -> tuple[str, RowFault | None]:
-    """Tell a text file's encoding: as wanted, by its byte order mark, UTF-8 if every byte agrees, else the best
-    guess and a warning.
+    """Tell a text file's encoding: as wanted, by its byte order mark, UTF-8 if every byte agrees, else the best guess
+    and a warning.
 
     Raises UnreadableError (QD.E004) for bytes that are no text.
     """
@@ -272,8 +272,8 @@ class _Array:
 def delimiter_of(path: Path, encoding: str, wanted: Sequence[str]) -> str:
     """Tell a table's delimiter by its header: the one that yields most of the wanted names, then most columns.
 
-    The texts of a response file are full of commas and semicolons, so that statistics over the body (as
-    `csv.Sniffer` has them) mislead.
+    The texts of a response file are full of commas and semicolons, so that statistics over the body (as `csv.Sniffer`
+    has them) mislead.
     """
     with path.open(encoding=encoding, newline="") as file:
         first = file.readline()

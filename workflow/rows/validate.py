@@ -35,9 +35,8 @@ class Limits:
     domains: frozenset[str] | None = None
     offsets: str = "code-points"
     """`code-points` (a span that counts otherwise is a fault with the offered fix), `detect` (converted where the
-    carried text
-    leaves one answer), or a unit that the whole file counts: `utf-16`, `utf-8`, each also with `-inclusive`, or
-    `inclusive`."""
+    carried text leaves one answer), or a unit that the whole file counts: `utf-16`, `utf-8`, each also with
+    `-inclusive`, or `inclusive`."""
 
 
 _UNITS = {
@@ -226,8 +225,8 @@ class Validator:
     def _auto_label(
         self, values: Mapping[str, Any], texts: Mapping[str, str], talk: _Talk, *, typed: bool
     ) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-        """The auto-label keyed by control, and what the file calls one although it is not for this interface (kept
-        as a column)."""
+        """The auto-label keyed by control, and what the file calls one although it is not for this interface (kept as
+        a column)."""
         whole = values.get("auto_label")
         if isinstance(whole, str) and not typed:
             whole = self._cell(whole, talk)

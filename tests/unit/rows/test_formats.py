@@ -185,8 +185,8 @@ def test_docbin_opens_in_spacy(tmp_path: Path) -> None:
 
 
 def test_manifest_follows_ground_truth(tmp_path: Path) -> None:
-    """The chain auto-label → passes → adjustment has Ground Truth's types, class names, confidence and times, in
-    that order."""
+    """The chain auto-label → passes → adjustment has Ground Truth's types, class names, confidence and times, in that
+    order."""
     write([record(page=7)], tmp_path / "a.manifest", interface=REVIEW)
     line = json.loads((tmp_path / "a.manifest").read_text("utf-8"))
     assert (line["source"], line["page"]) == (RESPONSE, 7)
