@@ -76,7 +76,10 @@ def rows(count: int, domain: str = "general", prefix: str = "r") -> list[dict[st
     ]
 
 
-@dataclass
+_SHARED: dict[str, dict[str, Visitor]] = {}
+
+
+@dataclass(eq=False)
 class Line:
     """A campaign: its server, its three projects, and a session for each person who has an account."""
 
@@ -145,19 +148,24 @@ class Line:
 
 
 def make_line(
-    server: LabelStudioServer, some: list[dict[str, Any]], *, team: str = TEAM, policy: str = POLICY, sign_in: bool = True
+    server: LabelStudioServer, some: list[dict[str, Any]], *, team: str = TEAM, policy: str = POLICY, fresh: bool = False
 ) -> Line:
-    """Set a campaign up on a server with the plugin, as `quorum setup` does, with accounts for its team."""
+    """Set a campaign up on a server with the plugin, as `quorum setup` does, with accounts for its team.
+
+    Campaigns of one server share their people, because making and opening accounts is slow on purpose; ``fresh`` makes
+    new ones.
+    """
     tag = uuid.uuid4().hex[:8]
-    name, team = f"line-{tag}", team.replace("{tag}", tag)
+    name, team = f"line-{tag}", team.replace("{tag}", tag if fresh else "all")
     spec = CampaignSpec(name=name, interface=load("classification"), policy=load_policy(policy), team=load_team(team))
     port = HttpLabelStudio(server.url, server.token)
     campaign = setup_campaign(port, spec).campaign
     port._http.httpx_client.close()
     assert campaign is not None
     projects = {stage.value: project.id for stage, project in campaign.projects.items()}
-    line = Line(server, name, team, policy, projects)
-    weakref.finalize(line, _close, line.people)
+    people: dict[str, Visitor] = {} if fresh else _SHARED.setdefault(server.url, {})
+    line = Line(server, name, team, policy, projects, people)
+    weakref.finalize(line if fresh else server, _close, people)
     body = {"name": name, "task": "classification", "policy": policy, "team": team, "projects": projects}
     saved = line.call("PUT", "/quorum/api/campaign", json=body)
     assert saved.status_code == 200, saved.text
@@ -165,9 +173,8 @@ def make_line(
     assert applied.status_code == 200, applied.text
     if some:
         line.add(some)
-    if sign_in:
-        for made in applied.json()["created"]:
-            line.people[made["id"]] = Visitor(server.url, made["email"], made["password"]).log_in()
+    for made in applied.json()["created"]:
+        line.people[made["id"]] = Visitor(server.url, made["email"], made["password"]).log_in()
     return line
 
 
