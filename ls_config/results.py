@@ -37,7 +37,8 @@ class ParsedResult:
         flags: Stored values of the flags block, in the order of the screen.
         reason: What was typed as the decision's reason and the flags' reason; None if nothing was.
         decision: accept, correct, escalate or discard; None outside of reviews.
-        problems: One line for each part that could not be read, and why; that part is left out of `values`.
+        problems: One line for each part that could not be read, and why; that part is left out of `values`. A span that
+            does not fit the text is named here and kept: the rules make it a finding.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -243,7 +244,7 @@ def from_result(result: Any, controls: Iterable[Control], data: Mapping[str, Any
         data: The task data, to check that spans lie inside of the text and carry the text that is there.
 
     Returns:
-        The values; what could not be read is named in `problems` and left out.
+        The values, and a line for each part that could not be read or does not fit.
     """
     if not isinstance(result, list):
         return ParsedResult(problems=("the result is not a list",))
@@ -277,7 +278,10 @@ class _Reader:
             self._problems.append(f"{where}: {control.name} has no value")
         else:
             try:
-                self._put(where, control, _READERS[control.kind](control, body, self._data))
+                value = _READERS[control.kind](control, body)
+                self._put(where, control, value)
+                if control.kind == "spans":
+                    self._problems += [f"{where}: {doubt}" for doubt in _span_doubts(control, value, self._data)]
             except ResultError as error:
                 self._problems.append(f"{where}: {error}")
 
@@ -308,29 +312,26 @@ class _Reader:
         )
 
 
-def _read_choice(control: Control, body: Mapping[str, Any], data: Mapping[str, Any]) -> str | None:
+def _read_choice(control: Control, body: Mapping[str, Any]) -> str | None:
     picked = _read_labels(control, body.get("choices"))
     if len(picked) > 1:
         raise ResultError(f"{control.name}: {len(picked)} choices where one is allowed")
     return picked[0] if picked else None
 
 
-def _read_choices(control: Control, body: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
+def _read_choices(control: Control, body: Mapping[str, Any]) -> list[str]:
     return _read_labels(control, body.get("choices"))
 
 
-def _read_spans(control: Control, body: Mapping[str, Any], data: Mapping[str, Any]) -> list[Item]:
+def _read_spans(control: Control, body: Mapping[str, Any]) -> list[Item]:
     start, end = (_offset(control, body.get(key)) for key in ("start", "end"))
-    text = data.get(control.value_key)
-    if isinstance(text, str) and not 0 <= start < end <= len(text):
-        raise ResultError(f"{control.name}: span {start}–{end} is outside of the text (0–{len(text)})")
     carried = {"text": body["text"]} if isinstance(body.get("text"), str) else {}
     return [
         {"start": start, "end": end, "label": label, **carried} for label in _region_labels(control, body, "labels")
     ]
 
 
-def _read_rating(control: Control, body: Mapping[str, Any], data: Mapping[str, Any]) -> int | None:
+def _read_rating(control: Control, body: Mapping[str, Any]) -> int | None:
     value = body.get("rating")
     if value == 0:
         return None  # Label Studio's stars: none is set.
@@ -339,7 +340,7 @@ def _read_rating(control: Control, body: Mapping[str, Any], data: Mapping[str, A
     return int(value)  # type: ignore[arg-type]
 
 
-def _read_number(control: Control, body: Mapping[str, Any], data: Mapping[str, Any]) -> float | int | None:
+def _read_number(control: Control, body: Mapping[str, Any]) -> float | int | None:
     value = body.get("number")
     if value is None:
         return None
@@ -349,7 +350,7 @@ def _read_number(control: Control, body: Mapping[str, Any], data: Mapping[str, A
     return number
 
 
-def _read_text(control: Control, body: Mapping[str, Any], data: Mapping[str, Any]) -> str | None:
+def _read_text(control: Control, body: Mapping[str, Any]) -> str | None:
     text = body.get("text")
     lines = [text] if isinstance(text, str) else text
     if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
@@ -357,7 +358,7 @@ def _read_text(control: Control, body: Mapping[str, Any], data: Mapping[str, Any
     return "\n".join(lines) if any(lines) else None
 
 
-def _read_boxes(control: Control, body: Mapping[str, Any], data: Mapping[str, Any]) -> list[Item]:
+def _read_boxes(control: Control, body: Mapping[str, Any]) -> list[Item]:
     sides = {key: body.get(key) for key in ("x", "y", "width", "height")}
     if not all(_real(side) for side in sides.values()):
         raise ResultError(f"{control.name}: a box without x, y, width and height")
@@ -366,14 +367,14 @@ def _read_boxes(control: Control, body: Mapping[str, Any], data: Mapping[str, An
     return [{**sides, "label": label} for label in _region_labels(control, body, control.result_type)]
 
 
-def _read_segments(control: Control, body: Mapping[str, Any], data: Mapping[str, Any]) -> list[Item]:
+def _read_segments(control: Control, body: Mapping[str, Any]) -> list[Item]:
     start, end = body.get("start"), body.get("end")
     if not (_real(start) and _real(end)):
         raise ResultError(f"{control.name}: a segment without start and end")
     return [{"start": start, "end": end, "label": one} for one in _region_labels(control, body, control.result_type)]
 
 
-_READERS: Final[Mapping[str, Callable[[Control, Mapping[str, Any], Mapping[str, Any]], Any]]] = {
+_READERS: Final[Mapping[str, Callable[[Control, Mapping[str, Any]], Any]]] = {
     "choice": _read_choice,
     "choices": _read_choices,
     "spans": _read_spans,
@@ -400,6 +401,18 @@ def _region_labels(control: Control, body: Mapping[str, Any], key: str) -> list[
     if not labels:
         raise ResultError(f"{control.name}: a region without a label")
     return labels
+
+
+def _span_doubts(control: Control, spans: Iterable[Item], data: Mapping[str, Any]) -> Iterator[str]:
+    text = data.get(control.value_key)
+    if not isinstance(text, str):
+        return
+    for span in spans:
+        start, end = span["start"], span["end"]
+        if not 0 <= start < end <= len(text):
+            yield f"{control.name}: span {start}–{end} is outside of the text (0–{len(text)})"
+        elif span.get("text", text[start:end]) != text[start:end]:
+            yield f"{control.name}: span {start}–{end} carries another text than the task has there"
 
 
 def _offset(control: Control, value: Any) -> int:

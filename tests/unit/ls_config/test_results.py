@@ -216,7 +216,6 @@ PROBLEMS = [
     ([item("verdict", {"choices": ["Maybe"]})], "'Maybe' is not one of"),
     ([item("verdict", {"choices": ["y", "No"]})], "2 choices where one"),
     ([item("topics", {"choices": {}})], "not a list of choices"),
-    ([item("entities", {"start": 0, "end": 99, "labels": ["ORG"]})], "outside of the text"),
     ([item("entities", {"start": "0", "end": 2, "labels": ["ORG"]})], "not an offset"),
     ([item("entities", {"start": 0, "end": 2})], "without a label"),
     ([item("tone", {"rating": 9})], "not a whole number"),
@@ -236,6 +235,22 @@ def test_what_cannot_be_read_is_named_and_left_out(result: Any, said: str) -> No
     parsed = from_result(more, CONTROLS, {"response": "abc"})
     assert [said in problem for problem in parsed.problems] == [True]
     assert parsed.values == ({"tone": 3} if isinstance(result, list) else {})
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"start": 0, "end": 99}, "outside of the text"),
+        ({"start": 2, "end": 2}, "outside of the text"),
+        ({"start": -1, "end": 2}, "outside of the text"),
+        ({"start": 0, "end": 2, "text": "zz"}, "another text"),
+    ],
+)
+def test_a_span_that_does_not_fit_is_named_and_kept(value: dict[str, Any], said: str) -> None:
+    """The rules judge it and make a finding; reading alone must not lose it."""
+    parsed = from_result([item("entities", {**value, "labels": ["ORG"]})], CONTROLS, {"response": "abc"})
+    assert parsed.values == {"entities": [{**value, "label": "ORG"}]}
+    assert [said in problem for problem in parsed.problems] == [True]
 
 
 JSON = st.recursive(
