@@ -128,7 +128,7 @@ def _work(
     began = monotonic()
     crew = Team(access["url"], simulants, chosen["projects"], judge)
     status = _run(crew, port, campaign)
-    _report(crew, port, campaign, status, simulants, monotonic() - began, as_json=as_json)
+    _report(crew, port, campaign, status, monotonic() - began, as_json=as_json)
 
 
 def _simulant(one: Mapping[str, Any], skills: Mapping[str, float]) -> Simulant:
@@ -174,7 +174,6 @@ def _report(
     port: LabelStudio,
     campaign: Campaign,
     status: Status,
-    simulants: list[Simulant],
     seconds: float,
     *,
     as_json: bool,
@@ -196,14 +195,14 @@ def _report(
         return
     out = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     table = Table("person", "roles", "stated skill", "submitted", box=None, pad_edge=False, title_justify="left")
-    for one in simulants:
+    for one in crew.people:
         table.add_row(one.id, ", ".join(sorted(one.roles)), f"{one.skill:.3f}", str(crew.tally.by_person[one.id]))
     out.print(f"\n{campaign.name}: worked in {seconds:.0f} s. {_so_far(crew.tally.submitted)}\n")
     out.print(table)
     out.print("\nrows: " + ", ".join(f"{count} {state.value}" for state, count in status.states.items() if count))
     out.print("review decisions: " + _counts(crew.tally.decisions) + "; flags: " + _counts(crew.tally.flags))
     out.print(f"gold: {seen.gold} of {seen.rows} rows; the auto-label was corrected in: " + _counts(changed))
-    out.print("next: quorum status, quorum export, quorum report\n")
+    out.print("next: quorum status, quorum export, quorum report; the manager's page is at /quorum/\n")
 
 
 def _changed_fields(records: list[dict[str, Any]]) -> list[str]:

@@ -23,7 +23,7 @@ from workflow.running.board import Board
 from workflow.running.bring_up import Files, PlanError, Ready, access, example, fill, read_plan
 from workflow.running.folder import DataFolder, write_private
 from workflow.running.people import VisitError
-from workflow.running.processes import LOOPBACK, StartError
+from workflow.running.processes import LOOPBACK, Child, StartError, own_environment
 from workflow.running.stack import Settings, Stack, preflight, running
 from workflow.sdk import HttpLabelStudio
 
@@ -136,11 +136,24 @@ def _run(
                 stack.start(board)
                 port = HttpLabelStudio(stack.url, secrets.owner.token)
                 ready = fill(stack, port, plan, board)
+            if not settings.plugin:
+                stack.add(_sync(stack, wanted.name))
             content = access(stack, port, ready)
             write_private(folder.access, content)
             _announce(stack, content, ready, as_json=as_json)
             then(content)
             stack.watch()
+
+
+def _sync(stack: Stack, campaign: str) -> Child:
+    """What fills the queues of a stock server, as a part of its own."""
+    env = own_environment() | {
+        "QUORUM_URL": stack.url,
+        "QUORUM_API_KEY": stack.secrets.owner.token,
+        "QUORUM_DATA_DIR": str(stack.folder.path),
+    }
+    command = [sys.executable, "-m", "scripts.cli", "sync", "--watch", "--every", "5", "--name", campaign]
+    return Child("Sync", command, env, stack.folder.logs / "sync.log", stack.folder.path)
 
 
 def _announce(stack: Stack, content: dict[str, Any], ready: Ready, *, as_json: bool) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import os
 import sqlite3
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,13 +16,12 @@ from pathlib import Path
 
 import requests
 
-from workflow.running.processes import LOOPBACK, Child, StartError, require_port, wait_until
+from workflow.running.processes import LOOPBACK, Child, StartError, own_environment, require_port, wait_until
 
 STOCK = "label_studio.core.settings.label_studio"
 WITH_PLUGIN = "ls_plugin.settings"
 DATABASE = "label_studio.sqlite3"
 THREADS = 8
-_KEEP = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "VIRTUAL_ENV", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,6 @@ class Owner:
 def environment(data_dir: Path, settings: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The whole environment of a Label Studio process.
 
-    Only a few variables of the caller are kept: Label Studio reads names as common as HOST, PASSWORD and TOKEN.
     Telemetry is off. Local addresses are allowed, since the ML backend is on this machine.
 
     Args:
@@ -46,9 +43,7 @@ def environment(data_dir: Path, settings: str, extra: Mapping[str, str] | None =
         settings: Django settings module, `STOCK` or `WITH_PLUGIN`.
         extra: Further variables; they win.
     """
-    kept = {name: os.environ[name] for name in _KEEP if name in os.environ}
-    return kept | {
-        "PYTHONUNBUFFERED": "1",
+    return own_environment() | {
         "DJANGO_SETTINGS_MODULE": settings,
         "DJANGO_DB": "sqlite",
         "LABEL_STUDIO_BASE_DATA_DIR": str(data_dir),

@@ -10,20 +10,7 @@ from pathlib import Path
 
 import requests
 
-from workflow.running.processes import LOOPBACK, Child, StartError, require_port, wait_until
-
-_KEEP = (
-    "PATH",
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "TMPDIR",
-    "TZ",
-    "VIRTUAL_ENV",
-    "SSL_CERT_FILE",
-    "OMP_NUM_THREADS",
-    "QUORUM_ML_MODELS",
-)
+from workflow.running.processes import LOOPBACK, Child, StartError, own_environment, require_port, wait_until
 
 
 def server(
@@ -38,13 +25,13 @@ def server(
 ) -> Child:
     """The ML backend as a child process, not yet started."""
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    kept = {name: os.environ[name] for name in _KEEP if name in os.environ}
-    env = kept | {
-        "PYTHONUNBUFFERED": "1",
+    models = {name: os.environ[name] for name in ("QUORUM_ML_MODELS",) if name in os.environ}
+    env = own_environment() | {
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "QUORUM_DATA_DIR": str(data_dir),
         "QUORUM_ML_BASIC": f"{user}:{password}",
+        **models,
         **(extra or {}),
     }
     command = [sys.executable, "-m", "ml_backend", "--host", host, "--port", str(port)]

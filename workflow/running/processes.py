@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
 import subprocess
@@ -16,6 +17,17 @@ from pathlib import Path
 from workflow.running import guard
 
 LOOPBACK = "127.0.0.1"
+
+
+_KEEP = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "VIRTUAL_ENV"),
+    *("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "OMP_NUM_THREADS"),
+)
+
+
+def own_environment() -> dict[str, str]:
+    """The few variables of the caller that a part may see: the parts read names as common as HOST and TOKEN."""
+    return {name: os.environ[name] for name in _KEEP if name in os.environ} | {"PYTHONUNBUFFERED": "1"}
 
 
 class StartError(Exception):
@@ -65,13 +77,17 @@ class Child:
         """Its exit status, or None while it runs."""
         return None if self._process is None else self._process.poll()
 
+    def release(self) -> None:
+        """Let the group end, without waiting for its end."""
+        if self._process is not None and self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+
     def stop(self) -> None:
         """End the group and wait for its end; calling it twice does nothing more."""
         if self._process is None:
             return
-        if self._process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.close()
+        self.release()
         try:
             self._process.wait(2 * guard.GRACE + 5)
         except subprocess.TimeoutExpired:

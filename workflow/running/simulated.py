@@ -132,8 +132,8 @@ class Team:
     def __init__(self, url: str, people: Sequence[Simulant], projects: Mapping[str, int], judge: Judge) -> None:
         self._projects = dict(projects)
         self._judge = judge
-        self._people = [person for person in people if person.roles & set(_STAGES.values())]
-        self._browsers = {p.id: Visitor(url, p.email, p.password) for p in self._people}
+        self.people = [person for person in people if person.roles & set(_STAGES.values())]
+        self._browsers = {p.id: Visitor(url, p.email, p.password) for p in self.people}
         self._controls: dict[str, tuple[Control, ...]] = {}
         self.tally = Tally()
 
@@ -157,7 +157,7 @@ class Team:
         idle = False
         while not idle:
             idle = True
-            for person in self._people:
+            for person in self.people:
                 for stage in self._stages_of(person):
                     if self._take_one(person, stage):
                         idle = False

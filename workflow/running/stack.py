@@ -95,8 +95,10 @@ class Stack:
         return child
 
     def stop(self) -> None:
-        """Stop all parts, the last first."""
-        for child in reversed(self.children):
+        """Stop all parts, and return when none is left."""
+        for child in self.children:
+            child.release()
+        for child in self.children:
             child.stop()
 
     def watch(self, pause: float = 1.0, each: Callable[[], None] = lambda: None) -> None:
