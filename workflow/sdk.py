@@ -69,6 +69,7 @@ class HttpLabelStudio:
             hint = "make a new one under Account & Settings"
             raise ServerError("the API key has expired", hint=hint, status=401) from error
         self._http = client._client_wrapper.httpx_client
+        self._in_bulk: bool | None = None  # whether the server has the plugin's bulk endpoint; not known yet
 
     def close(self) -> None:
         """Close the connections."""
@@ -129,6 +130,9 @@ class HttpLabelStudio:
         self, project: int, *, since: datetime | None = None, row_ids: Sequence[str] | None = None
     ) -> Iterator[Task]:
         if row_ids is None:
+            if since is None and self._in_bulk is not False:
+                yield from self._bulk(project)
+                return
             filters = [] if since is None else [_filter("updated_at", "greater_or_equal", "Datetime", _stamp(since))]
             yield from self._pages(project, filters)
             return
@@ -137,6 +141,24 @@ class HttpLabelStudio:
             some = wanted[start : start + _ROWS_A_QUERY]
             filters = [_filter("data.row_id", "equal", "String", row_id) for row_id in some]
             yield from (task for task in self._pages(project, filters, any_of=True) if task.row_id in some)
+
+    def _bulk(self, project: int) -> Iterator[Task]:
+        """All tasks by the plugin's bulk endpoint, which is many times faster; by pages where there is none."""
+        if self._in_bulk is None:
+            self._in_bulk = self.plugin_version() is not None
+        last = 0
+        while self._in_bulk:
+            try:
+                found = self._ask("GET", "quorum/api/tasks", params={"project": project, "after": last})["tasks"]
+            except ServerError as error:
+                if last or error.status not in (403, 404):  # an older plugin, or a project that the key does not manage
+                    raise
+                break
+            yield from map(_task, found)
+            if not found:
+                return
+            last = found[-1]["id"]
+        yield from self._pages(project, [])
 
     def _pages(self, project: int, filters: list[Json], *, any_of: bool = False) -> Iterator[Task]:
         return (_task(one) for one in self._raw_pages(project, filters, any_of=any_of))
@@ -318,6 +340,12 @@ class HttpLabelStudio:
                 return None
             raise
         return str(answer["quorum"]) if isinstance(answer, dict) and answer.get("plugin") else None
+
+    def plugin_audit(self, name: str | None, head: str | None) -> Json:
+        """What the plugin's record proves about a campaign; `head` is its end as an earlier audit printed it."""
+        params = {key: value for key, value in (("name", name), ("head", head)) if value}
+        answer: Json = self._ask("GET", "quorum/api/audit", params=params)
+        return answer
 
     def _answers(self) -> bool:
         """True if the server speaks at all: a stock one answers unknown paths with a page, not with JSON."""

@@ -1,0 +1,193 @@
+"""The plugin on a real PostgreSQL 15, with Label Studio's job queue on a real Redis."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.contract.plugin_campaign import ROOT, Line, make_line, review, rows, verdict
+from tests.servers import OWNER, LabelStudioServer
+from workflow.running import label_studio
+from workflow.running.processes import Child, free_port, wait_until
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
+_POSTGRES = Path("/usr/lib/postgresql/15/bin")
+
+
+def _as_postgres(*command: str) -> Sequence[str]:
+    """PostgreSQL refuses to run as root; Debian's package brings an account for it."""
+    return ["runuser", "-u", "postgres", "--", *command] if os.geteuid() == 0 else list(command)
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[dict[str, str]]:
+    """A PostgreSQL of its own; the environment by which Label Studio finds it."""
+    if not (_POSTGRES / "initdb").exists():
+        pytest.skip("no PostgreSQL 15 here; on Debian: apt install postgresql-15")
+    folder = Path(subprocess.run(_as_postgres("mktemp", "-d"), capture_output=True, text=True, check=True).stdout.strip())
+    port, data = free_port(), folder / "data"
+    quiet = {"capture_output": True, "text": True, "check": True, "cwd": "/"}
+    subprocess.run(_as_postgres(str(_POSTGRES / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust"), **quiet)  # type: ignore[call-overload]
+    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=60"
+    control = [str(_POSTGRES / "pg_ctl"), "-D", str(data), "-w"]
+    subprocess.run(_as_postgres(*control, "-l", str(folder / "log"), "-o", options, "start"), **{**quiet, "capture_output": False, "stdout": subprocess.DEVNULL})  # type: ignore[call-overload]
+    try:
+        yield {
+            "DJANGO_DB": "default",
+            "POSTGRE_HOST": "127.0.0.1",
+            "POSTGRE_PORT": str(port),
+            "POSTGRE_USER": "postgres",
+            "POSTGRE_PASSWORD": "unused",
+            "POSTGRE_NAME": "postgres",
+        }
+    finally:
+        subprocess.run(_as_postgres(*control, "-m", "immediate", "stop"), **quiet)  # type: ignore[call-overload]
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A Redis of its own; the environment by which the plugin finds it."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("no redis-server here; on Debian: apt install redis-server")
+    folder, port = tmp_path_factory.mktemp("redis"), free_port()
+    child = Child("Redis", [program, "--port", str(port), "--bind", "127.0.0.1", "--save", ""], dict(os.environ), folder / "log", folder)
+    child.start()
+    try:
+        yield {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(port)}
+    finally:
+        child.stop()
+
+
+@pytest.fixture(scope="module")
+def server(postgres: dict[str, str], redis: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudioServer]:
+    """Label Studio with the plugin on PostgreSQL and Redis, not yet with a worker."""
+    folder = tmp_path_factory.mktemp("ls-postgres")
+    extra, data = {**postgres, **redis}, folder / "data"
+    data.mkdir()
+    first = {"LABEL_STUDIO_USERNAME": OWNER.email, "LABEL_STUDIO_PASSWORD": OWNER.password, "LABEL_STUDIO_USER_TOKEN": OWNER.token}
+    create = [sys.executable, "-c", "from label_studio.server import main; main()", "--enable-legacy-api-token", "init"]
+    environment = label_studio.environment(data, label_studio.WITH_PLUGIN, {**extra, **first})
+    made = subprocess.run(create, env=environment, cwd=data, capture_output=True, text=True, timeout=600, check=False)
+    assert made.returncode == 0, made.stderr[-3000:]
+    port = free_port()
+    child = label_studio.server(data, port, folder / "log", settings=label_studio.WITH_PLUGIN, extra=extra)
+    try:
+        label_studio.start(child, port)
+        yield LabelStudioServer(data, port, label_studio.WITH_PLUGIN, child)
+    finally:
+        child.stop()
+
+
+@pytest.fixture
+def worker(server: LabelStudioServer, postgres: dict[str, str], redis: dict[str, str], tmp_path: Path) -> Iterator[Child]:
+    """Label Studio's RQ worker."""
+    manage = label_studio.package_dir() / "manage.py"
+    environment = label_studio.environment(server.data_dir, label_studio.WITH_PLUGIN, {**postgres, **redis, "PYTHONPATH": str(ROOT)})
+    child = Child("RQ worker", [sys.executable, str(manage), "rqworker", "critical", "high", "default", "low"], environment, tmp_path / "log", tmp_path)
+    child.start()
+    try:
+        wait_until(lambda: "Listening on" in child.tail(50), child, 90)
+        yield child
+    finally:
+        child.stop()
+
+
+def _answer_all(line: Line, people: Sequence[str]) -> None:
+    for person in people:
+        line.answer(person, verdict("Correct"))
+
+
+def test_twenty_at_once_for_the_last_seat_give_one_answer_on_postgres(server: LabelStudioServer) -> None:
+    """Twenty simultaneous submissions for a row's last seat give exactly one 201 on PostgreSQL."""
+    people = "\n".join(f"  - {{id: p{n}, email: p{n}-{{tag}}@quorum.test, roles: [annotator]}}" for n in range(21))
+    line = make_line(server, rows(1), team=f"people:\n{people}\n", fresh=True)
+    task, _ = line.answer("p20", verdict("Correct"))
+    crowd = [f"p{n}" for n in range(20)]
+    with ThreadPoolExecutor(20) as pool:
+        given = sorted(pool.map(lambda person: line.next(person).status_code, crowd))
+    assert given == [200, *[404] * 19]
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda person: line.submit(person, task, verdict("Correct")), crowd))
+    codes = [answer.status_code for answer in answers]
+    assert codes.count(201) == 1, [answer.text[:200] for answer in answers]
+    assert all(code in (201, 403, 409) for code in codes), codes
+    assert len(line.task_of("r1")["annotations"]) == 2
+
+
+def test_licences_alone_do_not_open_a_third_seat_on_postgres(server: LabelStudioServer, postgres: dict[str, str], redis: dict[str, str]) -> None:
+    """With twenty licences for one seat slipped into the database, its own rule still lets in exactly one answer."""
+    from tests.contract.plugin_campaign import django
+
+    people = "\n".join(f"  - {{id: p{n}, email: p{n}-{{tag}}@quorum.test, roles: [annotator]}}" for n in range(21))
+    line = make_line(server, rows(1), team=f"people:\n{people}\n", fresh=True)
+    task, _ = line.answer("p20", verdict("Correct"))
+    insert = f"""
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from django.db import IntegrityError, connection
+from django.utils import timezone
+from ls_plugin.models import Grant, Member
+from tasks.models import Annotation, Task
+task, now = Task.objects.get(pk={task}), timezone.now()
+users = list(Member.objects.filter(campaign__name={line.name!r}).exclude(person_id="p20").values_list("user_id", flat=True))
+Grant.objects.bulk_create([Grant(task_id=task.pk, user_id=u, project_id=task.project_id, given_at=now, expires_at=now) for u in users])
+def one(user):
+    try:
+        Annotation.objects.bulk_create([Annotation(task=task, project_id=task.project_id, completed_by_id=user, result=[])])
+        return "in"
+    except IntegrityError as error:
+        return str(error).split("quorum:")[1].split()[0]
+    finally:
+        connection.close()
+with ThreadPoolExecutor(20) as pool:
+    print(sorted(pool.map(one, users)))
+"""
+    printed = django(insert, server, **postgres, **redis)
+    assert printed.splitlines()[-1] == str(sorted(["in", *["full"] * 19]))
+
+
+def test_the_worker_fills_the_review_queue(server: LabelStudioServer, worker: Child) -> None:
+    """The second submission's job runs in the worker, and the QA task is there within a moment."""
+    line = make_line(server, rows(2))
+    _answer_all(line, ["ana", "ana", "bea", "bea"])
+    deadline = time.monotonic() + 20
+    while line.status()["open"]["qa"] < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert line.status()["open"]["qa"] == 2
+    assert worker.alive
+    line.answer("quin", review("accept", "Correct"), "qa")
+
+
+def test_without_a_worker_the_next_reviewer_finds_the_work_all_the_same(server: LabelStudioServer) -> None:
+    """Jobs that nobody runs leave their mark in the database, and whoever asks for a review has them done first."""
+    line = make_line(server, rows(1, "financial"))
+    _answer_all(line, ["ana", "bea"])
+    assert line.status()["waiting_for_reconcile"] == 1
+    line.answer("dag", review("accept", "Correct"), "qa")
+    line.call("POST", "/quorum/api/repair", json={"name": line.name})
+    assert line.status()["states"]["FINAL"] == 1
+    audit = line.audit()
+    assert audit["proven"], audit["faults"]
+
+
+def test_task_data_and_authors_are_fixed_on_postgres(server: LabelStudioServer) -> None:
+    """The database refuses a change of a row's data and a second answer by one person."""
+    line = make_line(server, rows(1))
+    task, mine = line.answer("ana", verdict("Correct"))
+    changed = line.call("PATCH", f"/api/tasks/{task}/", json={"data": {"row_id": "r1", "context": "other", "query": "q", "response": "r"}})
+    assert (changed.status_code, changed.json()["code"]) == (409, "task_data")
+    again = line.submit("ana", task, verdict("Incorrect"))
+    assert (again.status_code, again.json()["code"]) == (409, "second")
+    update = line.people["ana"].patch(f"/api/annotations/{mine}/", json={"result": verdict("Incorrect")})
+    assert update.status_code == 200, update.text

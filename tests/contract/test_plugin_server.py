@@ -1,0 +1,349 @@
+"""The plugin in the server: rules for every route, review queues, hand-out, record, pages, and life without it."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.contract.plugin_campaign import POLICY, Line, django, make_line, review, rows, verdict
+from tests.servers import LabelStudioServer, label_studio_server
+from workflow.running import label_studio
+from workflow.running.label_studio import WITH_PLUGIN
+from workflow.running.people import VisitError, Visitor
+from workflow.running.processes import free_port
+
+pytestmark = pytest.mark.server
+
+_WALK = """
+from django.urls import get_resolver, URLResolver
+from ls_plugin import access, gate
+def walk(patterns, before=""):
+    for one in patterns:
+        if isinstance(one, URLResolver):
+            yield from walk(one.url_patterns, before + str(one.pattern))
+        else:
+            yield before + str(one.pattern), gate.view_name(one.callback)
+every = list(walk(get_resolver().url_patterns))
+print("routes", len(every))
+for route, view in every:
+    if access.find(route, view) is None:
+        print("NO RULE", route, view)
+seen = {route for route, _ in every} | {view for _, view in every}
+for stated in [*access.ROUTES, *access.VIEWS]:
+    if stated not in seen:
+        print("NO ROUTE", stated)
+for name, rule in [*access.ROUTES.items(), *access.VIEWS.items()]:
+    from ls_plugin import blind, checks
+    for check in [*rule.check.values(), *rule.manager_check.values()]:
+        if check not in checks.CHECKS: print("NO CHECK", name, check)
+    if rule.show and rule.show != "plain" and rule.show not in blind.SHOWS: print("NO FILTER", name, rule.show)
+    if min(rule.methods.values()) <= access.Who.WORKER and not rule.show: print("UNFILTERED", name)
+"""
+
+
+def test_every_route_has_a_stated_rule() -> None:
+    """Each address of the server has a rule, each rule an address, and whatever people may read goes through a filter."""
+    lines = django(_WALK).splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("routes"))
+    assert int(lines[start].split()[1]) > 300
+    assert lines[start + 1 :] == []
+
+
+def test_a_version_that_was_not_tested_is_refused_unless_forced() -> None:
+    """Another Label Studio stops the process with one clear line; QUORUM_FORCE_VERSION=1 lets it go on."""
+    from ls_plugin.version import refuse_untested
+
+    with pytest.raises(SystemExit) as stopped:
+        refuse_untested({}, found="1.99.0")
+    assert "1.99.0 was not tested" in str(stopped.value)
+    assert "\n" not in str(stopped.value)
+    refuse_untested({"QUORUM_FORCE_VERSION": "1"}, found="1.99.0")
+
+
+def test_a_row_goes_through_to_the_end_in_the_server(ls_server_plugin: LabelStudioServer) -> None:
+    """Pass, pass, QA that escalates, expert: each queue fills by itself, and the record proves it was blind."""
+    line = make_line(ls_server_plugin, rows(1))
+    line.answer("ana", verdict("Correct"))
+    assert line.status()["open"]["qa"] == 0
+    line.answer("bea", verdict("Incorrect"))
+    assert line.status()["states"]["AWAITING_QA"] == 1
+    line.answer("quin", review("escalate", "Correct", "beyond me"), "qa")
+    assert line.status()["states"]["AWAITING_EXPERT"] == 1
+    line.answer("eve", review("correct", "Incorrect"), "expert")
+    status, audit = line.status(), line.audit()
+    assert status["states"]["FINAL"] == 1
+    assert (audit["proven"], audit["answers"], audit["faults"]) == (True, 4, [])
+
+
+def test_a_second_reconcile_changes_nothing(ls_server_plugin: LabelStudioServer) -> None:
+    """Repairing a campaign that is in order leaves its tasks as they are."""
+    line = make_line(ls_server_plugin, rows(3))
+    for _ in range(3):
+        line.answer("ana", verdict("Correct"))
+        line.answer("bea", verdict("Incorrect"))
+    before = line.call("GET", "/api/tasks", params={"project": line.projects["qa"]}).json()
+    done = line.call("POST", "/quorum/api/repair", json={"name": line.name, "all": True})
+    assert done.json() == {"reconciled": 3}
+    assert line.call("GET", "/api/tasks", params={"project": line.projects["qa"]}).json() == before
+
+
+def test_next_is_the_task_in_hand_until_it_is_answered(ls_server_plugin: LabelStudioServer) -> None:
+    """Asking again gives the same task by both ways, so nobody picks and chooses."""
+    line = make_line(ls_server_plugin, rows(5))
+    first = line.next("ana").json()["id"]
+    assert line.next("ana").json()["id"] == first
+    project = line.projects["pass"]
+    stream = line.people["ana"].post(f"/api/dm/actions?id=next_task&project={project}", json={"selectedItems": {"all": False, "included": [first + 1]}})
+    assert stream.json()["id"] == first
+    assert line.people["ana"].post(f"/api/dm/actions?id=next_task&id=delete_tasks&project={project}", json={}).status_code == 403
+
+
+def test_a_task_put_off_comes_back_at_the_end(ls_server_plugin: LabelStudioServer) -> None:
+    """A postponed draft gives the next task, and the postponed one when nothing else is left."""
+    line = make_line(ls_server_plugin, rows(2))
+    first = line.next("ana").json()["id"]
+    body = {"result": verdict("Correct"), "was_postponed": True}
+    assert line.people["ana"].post(f"/api/tasks/{first}/drafts", json=body).status_code == 201
+    second = line.next("ana").json()["id"]
+    assert second != first
+    assert line.submit("ana", second, verdict("Correct")).status_code == 201
+    assert line.next("ana").json()["id"] == first
+
+
+def test_a_skipped_row_goes_to_others_first_and_comes_back_last(ls_server_plugin: LabelStudioServer) -> None:
+    """A skip frees the seat for others; when nothing else is left the row is asked of the same person once more."""
+    line = make_line(ls_server_plugin, rows(2))
+    first = line.next("ana").json()["id"]
+    assert line.submit("ana", first, [], was_cancelled=True).status_code == 201
+    second = line.next("ana").json()["id"]
+    assert second != first
+    assert line.submit("ana", second, verdict("Correct")).status_code == 201
+    assert line.next("ana").json()["id"] == first
+    assert line.submit("ana", first, verdict("Correct")).status_code == 201
+
+
+def test_rows_that_need_an_expert_go_through_the_passes_first(ls_server_plugin: LabelStudioServer) -> None:
+    """An annotator is given expert rows before general ones; an annotator who is an expert takes general rows last."""
+    line = make_line(ls_server_plugin, rows(2) + rows(2, "technical", "t") + rows(2, "financial", "f"))
+    seen = [line.answer("ana", verdict("Correct"))[0] for _ in range(6)]
+    data = {one["id"]: one["data"]["domain"] for one in line.call("GET", "/api/tasks", params={"project": line.projects["pass"]}).json()["tasks"]}
+    assert [data[task] == "general" for task in seen] == [False] * 4 + [True] * 2
+    assert line.next("fin").json()["data"]["domain"] == "financial"
+
+
+def test_in_qa_an_expert_gets_what_asks_for_one_first(ls_server_plugin: LabelStudioServer) -> None:
+    """With general and technical rows waiting, the expert in QA is given the technical one, QA staff the general one."""
+    line = make_line(ls_server_plugin, rows(1) + rows(1, "technical", "t"))
+    for _ in range(2):
+        line.answer("ana", verdict("Correct"))
+        line.answer("bea", verdict("Correct"))
+    assert line.next("dag", "qa").json()["data"]["row_id"] == "t1"
+    assert line.next("quin", "qa").json()["data"]["row_id"] == "r1"
+
+
+def test_the_audit_finds_what_was_tampered_with(tmp_path: Path) -> None:
+    """A changed line, a removed line, a changed answer and a peer's answer shown before submitting are each found."""
+    with label_studio_server(tmp_path, WITH_PLUGIN) as server:
+        line = make_line(server, rows(1), fresh=True)
+        line.answer("ana", verdict("Correct"))
+        line.answer("bea", verdict("Incorrect"))
+        whole = line.audit()
+        assert whole["proven"], whole["faults"]
+        database = server.data_dir / "label_studio.sqlite3"
+
+        def tamper(sql: str) -> set[str]:
+            """Do it, audit, undo it."""
+            kept = tmp_path / "kept.sqlite3"
+            with sqlite3.connect(database) as source, sqlite3.connect(kept) as copy:
+                source.backup(copy)
+            with sqlite3.connect(database) as base:
+                assert base.execute(sql).rowcount > 0
+            base.close()
+            found = {fault["code"] for fault in line.audit(head=whole["head"])["faults"]}
+            with sqlite3.connect(kept) as copy, sqlite3.connect(database) as source:
+                copy.backup(source)
+            for one in (copy, source):
+                one.close()
+            return found
+
+        assert "changed" in tamper("UPDATE ls_plugin_record SET user_id = user_id + 1 WHERE kind = 'submitted'")
+        assert {"gap", "chain"} <= tamper("DELETE FROM ls_plugin_record WHERE seq = 3")
+        assert {"end", "kept"} <= tamper("DELETE FROM ls_plugin_record WHERE seq = (SELECT max(seq) FROM ls_plugin_record)")
+        assert tamper("UPDATE task_completion SET result = '[]' WHERE id = (SELECT min(id) FROM task_completion)") == {"content"}
+        assert "unrecorded" in tamper("INSERT INTO task_completion (result, was_cancelled, ground_truth, created_at, updated_at, task_id, project_id, completed_by_id, result_count, bulk_created) SELECT result, was_cancelled, ground_truth, created_at, updated_at, task_id, project_id, completed_by_id, result_count, bulk_created FROM task_completion LIMIT 1")
+        plant = f"""
+from ls_plugin import record
+from ls_plugin.models import Record
+said = Record.objects.filter(kind="submitted").order_by("-seq").first()
+record.write(record.Line("shown", said.user_id, said.campaign_id, said.task_id, said.row_id, {{"others": [1], "stage": "pass"}}),
+             record.Line("changed", said.user_id, said.campaign_id, said.task_id, said.row_id, {{"annotation": {line.task_of("r1")["annotations"][-1]["id"]}, "digest": "x"}}))
+"""
+        django(plant, server)
+        assert "not_blind" in {fault["code"] for fault in line.audit()["faults"]}
+
+
+def test_without_the_plugin_the_database_is_a_plain_label_studio(tmp_path: Path) -> None:
+    """The same data served by stock settings: a third answer is accepted, rows and projects change, nothing complains."""
+    with label_studio_server(tmp_path, WITH_PLUGIN) as server:
+        line = make_line(server, rows(2), fresh=True)
+        task, _ = line.answer("ana", verdict("Correct"))
+        line.answer("bea", verdict("Correct"))
+        server.child.stop()
+        port = free_port()
+        stock = label_studio.server(server.data_dir, port, tmp_path / "stock.log")
+        try:
+            label_studio.start(stock, port)
+            plain = f"http://127.0.0.1:{port}"
+            assert requests.get(f"{plain}/quorum/api/version", headers=line.owner, timeout=60).status_code == 404
+            for body in ({"result": verdict("Correct")}, {"result": verdict("Incorrect")}):
+                third = requests.post(f"{plain}/api/tasks/{task}/annotations/", json=body, headers=line.owner, timeout=60)
+                assert third.status_code == 201, third.text
+            changed = requests.patch(f"{plain}/api/tasks/{task}/", json={"data": {"row_id": "r1", "query": "other"}}, headers=line.owner, timeout=60)
+            assert changed.status_code == 200, changed.text
+            gone = requests.delete(f"{plain}/api/projects/{line.projects['pass']}/", headers=line.owner, timeout=60)
+            assert gone.status_code == 204, gone.text
+        finally:
+            stock.stop()
+
+
+def test_a_server_killed_at_any_moment_loses_no_row(tmp_path: Path) -> None:
+    """Killed again and again amid submissions, the server comes back with one QA task for each row that has two passes."""
+    with label_studio_server(tmp_path, WITH_PLUGIN) as server:
+        line = make_line(server, rows(30), fresh=True)
+        for pause in (0.4, 0.9, 1.6):
+            stop = threading.Event()
+
+            def work(person: str, stop: threading.Event = stop) -> None:
+                with Visitor(line.server.url, line.people[person].email, line.people[person].password) as me:
+                    me.cookies.update(line.people[person].cookies)
+                    while not stop.is_set():
+                        try:
+                            given = me.get(f"/api/projects/{line.projects['pass']}/next", timeout=10)
+                            if given.status_code != 200:
+                                return
+                            me.post(f"/api/tasks/{given.json()['id']}/annotations/", json={"result": verdict("Correct")}, timeout=10)
+                        except requests.RequestException:
+                            return
+
+            crowd = [threading.Thread(target=work, args=(person,)) for person in ("ana", "bea", "cal")]
+            for one in crowd:
+                one.start()
+            time.sleep(pause)
+            server.child.kill()
+            stop.set()
+            for one in crowd:
+                one.join()
+            server.restart()
+        requests.get(f"{server.url}/health/", timeout=30)
+        deadline = time.monotonic() + 60
+        while line.status()["waiting_for_reconcile"] and time.monotonic() < deadline:
+            time.sleep(0.2)
+        with sqlite3.connect(server.data_dir / "label_studio.sqlite3") as base:
+            full = base.execute("SELECT count(*) FROM (SELECT task_id FROM task_completion WHERE project_id = ? GROUP BY task_id HAVING count(*) = 2)", (line.projects["pass"],)).fetchone()[0]
+            asked = base.execute("SELECT count(*) FROM task WHERE project_id = ?", (line.projects["qa"],)).fetchone()[0]
+            more = base.execute("SELECT count(*) FROM (SELECT task_id FROM task_completion GROUP BY task_id HAVING count(*) > 2)").fetchone()[0]
+        base.close()
+        assert full > 0
+        assert (asked, more) == (full, 0)
+        assert line.audit()["faults"] == []
+
+
+def test_pages_are_drawn_on_the_server_and_need_nothing_from_outside(ls_server_plugin: LabelStudioServer) -> None:
+    """The manager's page and a person's page carry a strict content policy, no script and no address outside."""
+    line = make_line(ls_server_plugin, rows(2) + [{**rows(1)[0], "id": "<script>alert(1)</script>"}])
+    line.answer("ana", verdict("Correct"))
+    number = line.status()["id"]
+    for person, path in (("max", f"/quorum/campaign/{number}/"), ("ana", "/quorum/mine/")):
+        page = line.people[person].get(path)
+        assert page.status_code == 200, page.text[:300]
+        assert page.headers["Content-Security-Policy"].startswith("default-src 'none'")
+        assert "<script" not in page.text
+        assert "http://" not in page.text
+        assert "https://" not in page.text
+    mine = line.people["ana"].get("/quorum/mine/").text
+    assert "bea" not in mine
+    assert line.people["ana"].get(f"/quorum/campaign/{number}/", headers={"Accept": "text/html"}).status_code == 404
+
+
+def test_infeasible_rows_are_named_before_anybody_starts(ls_server_plugin: LabelStudioServer) -> None:
+    """A team without an expert of a domain is told how many rows it cannot finish."""
+    team = "people:\n  - {id: ana, email: ana-all@quorum.test, roles: [annotator]}\n  - {id: bea, email: bea-all@quorum.test, roles: [annotator]}\n  - {id: quin, email: quin-all@quorum.test, roles: [qa]}\n"
+    line = make_line(ls_server_plugin, rows(2) + rows(12, "financial", "f"), team=team)
+    status = line.status()
+    assert status["infeasible"] == 12
+    assert any(need["infeasible"] == 12 and "financial" in need["what"] for need in status["needs"])
+
+
+def test_a_team_without_manager_keeps_the_owner(ls_server_plugin: LabelStudioServer) -> None:
+    """The owner can always manage; the manager of another campaign does not see this one's answers if he works in it."""
+    line = make_line(ls_server_plugin, rows(2))
+    assert line.people["max"].get(f"/api/projects/{line.projects['pass']}/export?exportType=JSON").status_code == 200
+    other = make_line(ls_server_plugin, rows(2), team=line.team.replace("roles: [manager]", "roles: [annotator]"))
+    assert line.people["max"].get(f"/api/projects/{other.projects['pass']}/export?exportType=JSON").status_code == 403
+    assert line.people["max"].get("/api/predictions/").status_code == 403
+    assert line.people["max"].get(f"/quorum/api/status?name={other.name}").status_code == 403
+
+
+def test_a_manager_who_also_works_is_kept_from_rows_that_were_shown(ls_server_plugin: LabelStudioServer) -> None:
+    """Whoever manages and annotates may not answer a row after looking at its answers."""
+    line = make_line(ls_server_plugin, rows(2), team="people:\n  - {id: boss, email: boss-{tag}@quorum.test, roles: [manager, annotator]}\n  - {id: ana, email: ana-all@quorum.test, roles: [annotator]}\n  - {id: bea, email: bea-all@quorum.test, roles: [annotator]}\n  - {id: quin, email: quin-all@quorum.test, roles: [qa]}\n", fresh=False)
+    line.people["ana"].get("/")
+    task, _ = line.answer("ana", verdict("Correct"))
+    boss = line.people["boss"]
+    assert boss.get(f"/api/tasks/{task}/").status_code == 200
+    assert line.next("boss").json()["id"] != task
+    forced = line.submit("boss", task, verdict("Correct"))
+    assert (forced.status_code, forced.json()["code"]) == (403, "not_given")
+    assert line.audit()["proven"]
+
+
+def test_stock_projects_stay_stock_for_managers(ls_server_plugin: LabelStudioServer) -> None:
+    """In a project of no campaign the owner does what Label Studio lets him; people do not see it."""
+    line = make_line(ls_server_plugin, rows(1))
+    made = line.call("POST", "/api/projects/", json={"title": f"plain {line.name}", "label_config": "<View><Text name='t' value='$t'/><Choices name='c' toName='t'><Choice value='a'/></Choices></View>"})
+    project = made.json()["id"]
+    line.call("POST", f"/api/projects/{project}/import", json=[{"data": {"t": "x"}}])
+    task = line.call("GET", f"/api/projects/{project}/next").json()["id"]
+    for _ in range(3):
+        assert line.call("POST", f"/api/tasks/{task}/annotations/", json={"result": []}).status_code == 201
+    assert line.call("PATCH", f"/api/tasks/{task}/", json={"data": {"t": "y"}}).status_code == 200
+    assert line.people["ana"].get(f"/api/projects/{project}/").status_code == 404
+    assert line.people["ana"].get(f"/api/tasks/{task}/").status_code == 404
+    assert line.call("DELETE", f"/api/projects/{project}/").status_code == 204
+
+
+def test_a_faulty_file_is_refused_with_its_lines(ls_server_plugin: LabelStudioServer) -> None:
+    """Policy and team files with faults change nothing and are answered with each fault's line and column."""
+    line = make_line(ls_server_plugin, [])
+    body = {"name": line.name, "task": "classification", "policy": POLICY + "surprise: 1\n", "team": line.team, "projects": line.projects}
+    refused = line.call("PUT", "/quorum/api/campaign", json=body)
+    assert (refused.status_code, refused.json()["code"]) == (400, "faults")
+    assert refused.json()["faults"][0]["line"] == len(POLICY.splitlines()) + 1
+    assert line.apply_team("people: [{id: x, roles: [king]}]").status_code == 400
+
+
+def test_one_time_passwords_are_given_once(ls_server_plugin: LabelStudioServer) -> None:
+    """An account's password stands in the answer that made it; a second run makes nothing and shows none."""
+    line: Line = make_line(ls_server_plugin, [], fresh=True)
+    again = line.apply_team(line.team).json()
+    assert (again["created"], sorted(again["linked"])) == ([], sorted(line.people))
+    with pytest.raises(VisitError):
+        Visitor(line.server.url, line.people["ana"].email, "guess-guess-guess").log_in()
+
+
+def test_the_settings_module_copies_nothing_into_a_stock_server(tmp_path: Path) -> None:
+    """A copy of the database taken while the plugin ran opens with stock settings and no trigger of ours in it."""
+    with label_studio_server(tmp_path, WITH_PLUGIN) as server:
+        copied = tmp_path / "copy.sqlite3"
+        with sqlite3.connect(server.data_dir / "label_studio.sqlite3") as source, sqlite3.connect(copied) as copy:
+            source.backup(copy)
+            assert copy.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall() == []
+        for one in (source, copy):
+            one.close()
+    shutil.rmtree(tmp_path, ignore_errors=True)
