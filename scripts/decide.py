@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import IO, Annotated
 
@@ -23,11 +23,7 @@ def command(
     team: Annotated[Path, typer.Option(help="The team file.", exists=True, dir_okay=False)],
     file: Annotated[
         Path | None,
-        typer.Argument(
-            help="Histories, one JSON object a line; without it, or with -, standard input.",
-            exists=True,
-            allow_dash=True,
-        ),
+        typer.Argument(help="Histories, one JSON object a line; without it, or with -, standard input."),
     ] = None,
     json_lines: Annotated[
         bool, typer.Option("--json", help="Nothing changes: the output is always JSON lines.")
@@ -39,7 +35,12 @@ def command(
     other lines are decided.
     """
     rules = load_rules(policy, team)
-    source = nullcontext(sys.stdin.buffer) if file is None or str(file) == "-" else file.open("rb")
+    if file is None or str(file) == "-":
+        source: AbstractContextManager[IO[bytes]] = nullcontext(sys.stdin.buffer)
+    elif file.is_dir() or not file.exists():
+        raise typer.BadParameter(f"there is no file {file}")
+    else:
+        source = file.open("rb")
     try:
         with source as stream:
             refused = decide_lines(stream, sys.stdout.buffer, str(file or "-"), *rules)

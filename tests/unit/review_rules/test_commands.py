@@ -113,7 +113,7 @@ def test_unknown_domain_of_the_team_is_a_warning(files: tuple[str, ...], tmp_pat
     (tmp_path / "team.yaml").write_text("people:\n- {id: a, roles: [expert], expertise: [legal]}\n")
     done = quorum("decide", *files, stdin=lines(row()))
     assert done.returncode == 0
-    assert b":2:39: warning: people[0].expertise[0]: the policy does not know the domain `legal`" in done.stderr
+    assert b":2:40: warning: people[0].expertise[0]: the policy does not know the domain `legal`" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [[], ["--policy", "p"], ["--nonsense"]])
