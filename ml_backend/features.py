@@ -159,21 +159,40 @@ def token_shapes(text: str, offsets: NDArray[np.int64]) -> Floats:
     return shapes
 
 
-_MONTH = r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)\.?"
+_MONTH = (
+    r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?"
+    r"|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)\.?"
+)
+_DAY = r"\d{1,2}(?:st|nd|rd|th)?"
 _NUM = r"\d(?:[\d,]*\d)?(?:\.\d+)?"
 _SCALE = r"(?:\s?(?:thousand|million|billion|trillion|bn|mn|[kKMB](?!\w)))?"
+_MONEY_SCALE = r"(?:\s?(?:thousand|million|billion|trillion)|\s?(?:bn|mn|tn|[kKmMbB])(?!\w))?"
+_CURRENCY = r"(?:dollars?|euros?|pounds|yen|cents|USD|EUR|GBP|JPY|CHF)"
 _UNIT = (
-    r"(?:%|percent|percentage points|basis points|bps|[kKMGT]i?B|bytes|ms|seconds?|minutes?|hours?|days?|weeks?|months?|years?"
-    r"|km|cm|mm|kg|g|mg|lb|lbs|miles?|meters?|metres?|feet|inches|°[CF]|degrees|times|x|shares|people|employees|GHz|MHz|Hz|W|kW|V|points|tokens|rows|requests)"
+    r"(?:percent|percentage points|basis points|bps|[kKMGT]i?B|bytes|ms|s|seconds?|minutes?|hours?|days?|weeks?|months?"
+    r"|years?|km|cm|mm|kg|grams?|g|mg|lb|lbs|miles?|meters?|metres?|feet|inches|°[CF]|degrees|times|x|shares|people|employees"
+    r"|GHz|MHz|Hz|W|kW|V|points|tokens|rows|requests)"
+)
+_MONEY = (
+    rf"(?:US|C|A|HK)?[$€£¥]\s?{_NUM}{_MONEY_SCALE}|\b{_NUM}{_MONEY_SCALE}\s?{_CURRENCY}\b"
+    rf"|\b(?:USD|EUR|GBP|JPY|CHF)\s?{_NUM}{_MONEY_SCALE}"
+)
+_DATE = (
+    rf"\b(?:{_MONTH}\s+{_DAY}(?:,?\s+\d{{4}})?|{_DAY}\s+(?:of\s+)?{_MONTH}(?:,?\s+\d{{4}})?|{_MONTH}\s+(?:of\s+)?\d{{4}}"
+    r"|\d{4}-\d{2}-\d{2}|\d{1,2}/\d{1,2}/\d{2,4}|(?:fiscal(?: year)?|FY)\s?'?\d{2,4}"
+    r"|[QH][1-4](?:\s+(?:of\s+)?(?:FY)?'?\d{2,4})?|(?:first|second|third|fourth)\s+quarter(?:\s+of\s+(?:fiscal\s+)?\d{4})?"
+    r"|(?:1[5-9]|20)\d{2}s?|last (?:year|quarter|month|week)|yesterday|tomorrow|\d{1,2}(?:st|nd|rd|th) century"
+    r"|(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)days?)\b"
+)
+_QUANTITY = (
+    rf"(?<![\w.$€£])[−-]?(?:{_NUM}\s?%|{_NUM}{_SCALE}[\s-]?{_UNIT}(?!\w))"
+    r"|\b(?:an?|one|two|three|four|five|six|seven|eight|nine|ten|twelve)\s(?:seconds?|minutes?|hours?|days?|weeks?|months?|years?)\b"
 )
 PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("MONEY", re.compile(rf"(?:US|C|A|HK)?[$€£¥]\s?{_NUM}{_SCALE}|\b{_NUM}{_SCALE}\s?(?:dollars|euros?|pounds|yen|USD|EUR|GBP|JPY|CHF)\b|\b(?:USD|EUR|GBP|JPY|CHF)\s?{_NUM}{_SCALE}")),
-    ("DATE", re.compile(
-        rf"\b(?:{_MONTH}\s+\d{{1,2}}(?:st|nd|rd|th)?(?:,?\s+\d{{4}})?|\d{{1,2}}(?:st|nd|rd|th)?\s+(?:of\s+)?{_MONTH}(?:,?\s+\d{{4}})?|{_MONTH}\s+(?:of\s+)?\d{{4}}"
-        r"|\d{4}-\d{2}-\d{2}|\d{1,2}/\d{1,2}/\d{2,4}|(?:fiscal(?: year)?|FY)\s?'?\d{2,4}|[QH][1-4](?:\s+(?:of\s+)?(?:FY)?'?\d{2,4})?"
-        r"|(?:first|second|third|fourth)\s+quarter(?:\s+of\s+(?:fiscal\s+)?\d{4})?|(?:1[5-9]|20)\d{2}s?|last (?:year|quarter|month|week)|yesterday|tomorrow)\b")),
-    ("QUANTITY", re.compile(rf"(?<![\w.$€£]){_NUM}{_SCALE}[\s-]?{_UNIT}(?!\w)")),
-)  # fmt: skip
+    ("MONEY", re.compile(_MONEY)),
+    ("DATE", re.compile(_DATE)),
+    ("QUANTITY", re.compile(_QUANTITY)),
+)
 """Entities that a pattern finds more surely than a small head: amounts, dates, quantities with a unit."""
 
 

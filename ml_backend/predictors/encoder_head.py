@@ -49,6 +49,7 @@ class EncoderHead(Predictor):
             raise LoadError(
                 f"{settings.head}: trained on encoder {head.meta.encoder[:12]}, but {settings.encoder} is {sha256[:12]}; train it again on this one"
             )
+        token_shapes("x", np.asarray([[0, 1]]))  # builds its table of characters now, not within the first request
         return cls(settings, model, head, loader.identity(settings, head.sha256, model.identity))
 
     def check(self, control: Control) -> str | None:

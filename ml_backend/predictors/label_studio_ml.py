@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -27,7 +28,7 @@ class LabelStudioML(Predictor):
     )
 
     class Settings(base.Settings):
-        """`source` is `module:Class`; `label_config` the XML it is made with; `arguments` go to its constructor."""
+        """`source` is `module:Class`; `label_config` the XML it is made with, or `path:` and its file; `arguments` go to its constructor."""
 
         source: str = Field(pattern=r"^[\w.]+:\w+$")
         label_config: str | None = None
@@ -47,7 +48,7 @@ class LabelStudioML(Predictor):
         except (ImportError, AttributeError) as error:
             raise LoadError(f"{settings.source}: can't be imported ({error}); is its folder on PYTHONPATH?") from error
         try:
-            model = found(label_config=settings.label_config, **settings.arguments)
+            model = found(label_config=_xml(settings.label_config, loader), **settings.arguments)
         except Exception as error:
             raise LoadError(f"{settings.source}: its constructor failed: {type(error).__name__}") from error
         return cls(settings, model, loader.identity(settings, str(getattr(model, "model_version", ""))))
@@ -74,12 +75,21 @@ class LabelStudioML(Predictor):
         return Answer(value, float(score) if isinstance(score, int | float) else None, problems)
 
 
+def _xml(given: str | None, loader: Any) -> str | None:
+    if given is None or not given.startswith("path:"):
+        return given
+    path: Path = loader.resolve(given)
+    return path.read_text(encoding="utf-8")
+
+
 def first_prediction(raw: Any) -> Mapping[str, Any] | None:
     """The first prediction of whatever `predict` returned: a list, a ModelResponse, pydantic values or plain objects."""
     listed = getattr(raw, "predictions", raw)
     if not isinstance(listed, Sequence) or not listed:
         return None
     first = listed[0]
+    if isinstance(first, list) and first:
+        first = first[0]
     if hasattr(first, "model_dump"):
         first = first.model_dump()
     return first if isinstance(first, Mapping) else None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -260,6 +262,22 @@ def read_entities(path: Path) -> list[Example]:
     return [example for row in read_lines(path) if (example := _entities(row)) is not None]
 
 
+_GLUE_LEFT = re.compile(r" (?=[.,;:!?%)\]}]|'s\b|n't\b|'re\b|'ve\b)")
+_GLUE_RIGHT = re.compile(r"(?<=[(\[{$£€]) ")
+
+
+def as_written(text: str, spans: list[Span]) -> tuple[str, list[Span]]:
+    """A text whose words and punctuation were split by spaces, as people write it, and its spans moved along.
+
+    >>> as_written("Paid $ 5 ( in May ) .", [(7, 8, "MONEY"), (14, 17, "DATE")])
+    ('Paid $5 (in May).', [(6, 7, 'MONEY'), (12, 15, 'DATE')])
+    """
+    dropped = sorted({m.start() for p in (_GLUE_LEFT, _GLUE_RIGHT) for m in p.finditer(text)})
+    moved = [(s - bisect_left(dropped, s), e - bisect_left(dropped, e), label) for s, e, label in spans]
+    gone = set(dropped)
+    return "".join(char for index, char in enumerate(text) if index not in gone), moved
+
+
 def _entities(row: Mapping[str, Any]) -> Example | None:
     identity = str(row.get("id") or row.get("item_id"))
     source = str(row.get("source", "btc")).split("/")[0]
@@ -267,15 +285,16 @@ def _entities(row: Mapping[str, Any]) -> Example | None:
     if spans is None:
         return None
     mapping = ENTITY_MAPS[source]
-    mine = [(one["start"], one["end"], mapping[one["label"]]) for one in spans if one["label"] in mapping]
+    every = [(one["start"], one["end"], one["label"]) for one in spans]
+    text, every = (row["text"], every) if source == "btc" else as_written(row["text"], every)
     return Example(
         id=identity,
         group=identity,
         source=source,
-        response=row["text"],
-        values={"entities": mine},
+        response=text,
+        values={"entities": [(start, end, mapping[label]) for start, end, label in every if label in mapping]},
         known={"entities": frozenset(mapping.values())},
-        masked=tuple((one["start"], one["end"]) for one in spans if one["label"] not in mapping),
+        masked=tuple((start, end) for start, end, label in every if label not in mapping),
     )
 
 

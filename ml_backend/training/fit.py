@@ -131,6 +131,7 @@ def fit_tagger(
     *,
     hidden: int = 96,
     epochs: int = 8,
+    weights: Sequence[float] = (),
 ) -> Arrays:
     """A network with one hidden layer over token features, trained with what each source annotated.
 
@@ -141,6 +142,7 @@ def fit_tagger(
         tags: for each text, a tag a token; -1 leaves the token out.
         allowed: for each text, the tags that "outside" may stand for, shape (outputs,).
         outputs: number of tags.
+        weights: how much each text counts; all the same without.
     """
     import torch
 
@@ -153,6 +155,10 @@ def fit_tagger(
     use = y >= 0
     scaled = Scaled.of(x[use])
     xs, ys, masks = torch.from_numpy(scaled(x[use])), torch.from_numpy(y[use]), torch.from_numpy(wide[use])
+    each = np.concatenate(
+        [np.full(len(tag), weight) for tag, weight in zip(tags, weights or [1.0] * len(tags), strict=True)]
+    )
+    important = torch.from_numpy(each[use].astype(np.float32))
     possible = torch.nn.functional.one_hot(ys, outputs).bool() | (masks & (ys == 0)[:, None])
     net = torch.nn.Sequential(
         torch.nn.Linear(x.shape[1], hidden), torch.nn.ReLU(), torch.nn.Dropout(0.3), torch.nn.Linear(hidden, outputs)
@@ -163,7 +169,10 @@ def fit_tagger(
     for _ in range(epochs):
         for batch in torch.randperm(len(xs), generator=generator).split(512):
             log = torch.log_softmax(net(xs[batch]), dim=1)
-            loss = -torch.logsumexp(log.masked_fill(~possible[batch], -1e4), dim=1).mean()
+            partial = -torch.logsumexp(log.masked_fill(~possible[batch], -1e4), dim=1)
+            # Half of the plain loss keeps the network from calling everything that was not annotated an entity.
+            plain = torch.nn.functional.nll_loss(log, ys[batch], reduction="none")
+            loss = ((partial + plain) / 2 * important[batch]).mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

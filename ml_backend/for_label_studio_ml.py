@@ -1,0 +1,50 @@
+"""Quorum's models behind `label-studio-ml start` (label-studio-ml 2.x, the extra `label-studio-ml`).
+
+In the folder that is started, `model.py` holds one line: `from ml_backend.for_label_studio_ml import QuorumModel`.
+The models file is the one that `QUORUM_ML_MODELS` names, else the default one.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from label_studio_ml.model import LabelStudioMLBase
+from label_studio_ml.response import ModelResponse
+
+from ls_config.loader import parse
+from ml_backend.config import DEFAULT_MODELS
+from ml_backend.local import LocalModel
+
+
+@lru_cache(maxsize=1)
+def _model() -> LocalModel:
+    named = os.environ.get("QUORUM_ML_MODELS")
+    return LocalModel(Path(named) if named else DEFAULT_MODELS)
+
+
+class QuorumModel(LabelStudioMLBase):  # type: ignore[misc]  # label-studio-ml ships no types
+    """Answers with the active model of the models file; one prediction a task, same order."""
+
+    def setup(self) -> None:
+        """Say which weights run."""
+        self.set("model_version", _model().version)
+
+    def predict(
+        self, tasks: list[dict[str, Any]], context: dict[str, Any] | None = None, **kwargs: Any
+    ) -> ModelResponse:
+        """Predict every task; one that cannot be predicted has an empty result."""
+        rows = [one.get("data") or "the task has no `data` object" for one in tasks]
+        predictions = _model().predict(rows, parse(self.label_config))
+        version = _model().version
+        return ModelResponse(
+            model_version=version,
+            predictions=[
+                {"result": one.result, "score": one.score or 0.0, "model_version": version} for one in predictions
+            ],
+        )
+
+    def fit(self, event: str, data: dict[str, Any], **kwargs: Any) -> None:
+        """Learn nothing from single annotations: only adjudicated gold teaches (`quorum models train`)."""

@@ -1,0 +1,176 @@
+"""The batching thread: order, overtaking, budgets, refusals, and failures that stay with their own request."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ml_backend.batching import Batcher, Piece
+from ml_backend.errors import ApiError
+from ml_backend.metrics import Metrics
+from ml_backend.tokens import Window
+
+
+@dataclass
+class Tokens:
+    """What a window needs to know of an encoding."""
+
+    ids: list[int]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def type_ids(self) -> list[int]:
+        """Segment ids."""
+        return [0] * len(self.ids)
+
+
+@dataclass
+class Doubling:
+    """A network that gives back twice its ids, and remembers the shapes it saw."""
+
+    gate: threading.Event = field(default_factory=threading.Event)
+    shapes: list[tuple[int, int]] = field(default_factory=list)
+    began: threading.Event = field(default_factory=threading.Event)
+    order: list[int] = field(default_factory=list)
+
+    def run(self, ids: Any, mask: Any, type_ids: Any) -> Any:
+        """See `Network.run`; waits for the gate."""
+        self.began.set()
+        assert self.gate.wait(10)
+        self.shapes.append(ids.shape)
+        self.order += [int(row[0]) for row in ids]
+        if (ids == 666).any():
+            raise RuntimeError("no")
+        return ids * 2
+
+
+def piece(network: Doubling, *ids: int) -> Piece:
+    """A window with these token ids, of which everything is kept."""
+    return Piece(
+        network,
+        Window(Tokens(list(ids))),
+        {"all": lambda row, window: np.asarray(row[: len(window)], dtype=np.float32)},
+    )
+
+
+@pytest.fixture
+def network() -> Doubling:
+    """A network whose gate is open."""
+    found = Doubling()
+    found.gate.set()
+    return found
+
+
+def test_each_piece_gets_its_own_output(network: Doubling) -> None:
+    """Sorted, padded and batched, every window still finds what belongs to it."""
+    batcher = Batcher(12, 1000, Metrics())
+    pieces = [piece(network, *range(n, 2 * n)) for n in (1, 5, 3, 2, 4, 6, 1)]
+    batcher.run(pieces, 10)
+    assert [p.kept["all"].tolist() for p in pieces] == [[2 * i for i in range(n, 2 * n)] for n in (1, 5, 3, 2, 4, 6, 1)]
+    assert all(rows * width <= 12 for rows, width in network.shapes)
+    batcher.close()
+
+
+def test_a_piece_longer_than_the_budget_runs_alone(network: Doubling) -> None:
+    """The budget bounds a batch, it does not refuse a window."""
+    batcher = Batcher(4, 1000, Metrics())
+    pieces = [piece(network, *([1] * 9)), piece(network, 1)]
+    batcher.run(pieces, 10)
+    assert (1, 9) in network.shapes
+    batcher.close()
+
+
+def test_a_small_request_overtakes_a_bulk() -> None:
+    """A single task that comes while a bulk is running is in the very next batch."""
+    network = Doubling()
+    batcher = Batcher(8, 100_000, Metrics())
+    bulk = threading.Thread(target=batcher.run, args=([piece(network, 7, 7, 7, 7) for _ in range(40)], 30))
+    bulk.start()
+    assert network.began.wait(5)
+    small = threading.Thread(target=batcher.run, args=([piece(network, 1, 1)], 30))
+    small.start()
+    while len(batcher._jobs) < 2:
+        time.sleep(0.001)
+    network.gate.set()
+    small.join(5)
+    bulk.join(5)
+    assert network.order.index(1) == 2
+    batcher.close()
+
+
+def test_a_failure_stays_with_the_requests_of_its_batch(network: Doubling) -> None:
+    """One request's failing batch is its own 500; the thread lives on and answers the next."""
+    batcher = Batcher(2, 1000, Metrics())
+    with pytest.raises(ApiError) as caught:
+        batcher.run([piece(network, 666, 1)], 10)
+    assert (caught.value.status, caught.value.code) == (500, "model_failed")
+    after = piece(network, 1)
+    batcher.run([after], 10)
+    assert after.kept["all"].tolist() == [2]
+    batcher.close()
+
+
+def test_too_much_waiting_is_refused_and_forgotten() -> None:
+    """Above the limit a newcomer gets 429 with a time; one that gave up frees its place."""
+    network = Doubling()
+    batcher = Batcher(4, 10, Metrics())
+    first = threading.Thread(target=batcher.run, args=([piece(network, 1, 1, 1, 1) for _ in range(2)], 30))
+    first.start()
+    assert network.began.wait(5)
+    with pytest.raises(ApiError) as late:
+        batcher.run([piece(network, 2, 2)], 0.05)
+    assert late.value.status == 504
+    with pytest.raises(ApiError) as busy:
+        batcher.run([piece(network, 2) for _ in range(11)], 5)
+    assert (busy.value.status, busy.value.retry_after) == (429, 1)
+    network.gate.set()
+    first.join(5)
+    batcher.run([piece(network, 3)], 5)
+    assert 2 not in network.order
+    batcher.close()
+
+
+def test_a_closed_batcher_finishes_what_it_has_and_refuses_the_rest() -> None:
+    """At shutdown requests under way are answered, newcomers get 503."""
+    network = Doubling()
+    batcher = Batcher(4, 100, Metrics())
+    pieces = [piece(network, 1, 2), piece(network, 3)]
+    running = threading.Thread(target=batcher.run, args=(pieces, 10))
+    running.start()
+    assert network.began.wait(5)
+    batcher.close()
+    with pytest.raises(ApiError) as refused:
+        batcher.run([piece(network, 4)], 5)
+    assert refused.value.status == 503
+    network.gate.set()
+    running.join(5)
+    assert [p.kept["all"].tolist() for p in pieces] == [[2, 4], [6]]
+
+
+def test_a_bulk_is_not_starved_by_small_requests() -> None:
+    """A waiting job gains on newcomers with time, whatever their size."""
+    network = Doubling()
+    network.gate.set()
+    batcher = Batcher(64, 100_000, Metrics())
+    stop = threading.Event()
+
+    def small() -> None:
+        while not stop.is_set():
+            batcher.run([piece(network, 1)], 10)
+
+    others = [threading.Thread(target=small) for _ in range(3)]
+    for other in others:
+        other.start()
+    batcher.run([piece(network, *([9] * 8)) for _ in range(200)], 20)
+    stop.set()
+    for other in others:
+        other.join(5)
+    assert network.order.count(9) == 200
+    batcher.close()
