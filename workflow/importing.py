@@ -23,7 +23,7 @@ from workflow.history import QUORUM, note_of
 from workflow.port import Json, LabelStudio, NewPrediction, NewTask
 from workflow.rows import Options, Row, RowFault, read_rows, row_hash
 
-CHUNK: Final = 500
+CHUNK: Final = 250
 """Rows in one request."""
 
 

@@ -1,0 +1,112 @@
+"""How fast rows go in: `quorum`'s import with all its checks beside a bare SDK import of the same rows, taking turns.
+
+    python benchmarks/bench_import.py [--rows FILE] [--repeats N]
+
+Both send the same tasks with the same predictions to fresh projects of one real Label Studio on SQLite. Quorum's time
+runs from opening the file to the last row on the server: reading, every check, looking up what is there, results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from label_studio_sdk import LabelStudio  # noqa: E402
+
+from ls_config.loader import Interface, load  # noqa: E402
+from ls_config.results import to_result  # noqa: E402
+from review_rules import load_policy, load_team  # noqa: E402
+from tests.campaigns import POLICY, TEAM  # noqa: E402
+from tests.servers import LabelStudioServer, label_studio_server  # noqa: E402
+from workflow.importing import CheckedFile, import_rows, task_data  # noqa: E402
+from workflow.rows import Row, read_rows  # noqa: E402
+from workflow.sdk import HttpLabelStudio  # noqa: E402
+from workflow.setup import CampaignSpec, setup_campaign  # noqa: E402
+
+# The rows' own auto-labels are of another label type; every row gets one of this interface instead.
+AUTO_LABEL = {"verdict": "Correct", "issues": [], "response_type": "Direct answer", "correctness": 4, "completeness": 4,
+              "helpfulness": 4, "tone": 4}  # fmt: skip
+
+
+def rows_file(source: Path, folder: Path) -> Path:
+    """The rows, each with an auto-label of the interface."""
+    out = folder / "rows.jsonl"
+    with out.open("w", encoding="utf-8") as file:
+        for line in source.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            kept = {key: row[key] for key in ("id", "context", "query", "response", "domain")}
+            file.write(json.dumps(kept | {"auto_label": AUTO_LABEL}, ensure_ascii=False) + "\n")
+    return out
+
+
+def bare(server: LabelStudioServer, interface: Interface, file: Path) -> float:
+    """Seconds of the SDK's own import of the same tasks, made ready beforehand."""
+    client = LabelStudio(base_url=server.url, api_key=server.token, timeout=600)
+    project = client.projects.create(title="bare", label_config=interface.xml, maximum_annotations=2)
+    tasks: list[dict[str, Any]] = []
+    for row in read_rows(file, interface=interface):
+        if not isinstance(row, Row):
+            continue  # a warning about a row that comes too
+        data = task_data(row)
+        result = to_result(row.auto_label or {}, interface.controls, data)
+        tasks.append({"data": data, "predictions": [{"model_version": "auto-label", "result": result}]})
+    started = time.perf_counter()
+    client.projects.import_tasks(id=project.id, request=tasks)
+    return time.perf_counter() - started
+
+
+def ours(server: LabelStudioServer, interface: Interface, file: Path, name: str) -> float:
+    """Seconds from opening the file to the last row on the server."""
+    policy, team = load_policy(POLICY), load_team(TEAM.format(tag="bench"))
+    with HttpLabelStudio(server.url, server.token) as port:
+        made = setup_campaign(port, CampaignSpec(name=name, interface=interface, policy=policy, team=team))
+        assert made.campaign is not None
+        started = time.perf_counter()
+        with CheckedFile.read(file, interface=interface, policy=policy) as checked:
+            assert not checked.errors
+            report = import_rows(port, made.campaign, checked)
+        took = time.perf_counter() - started
+        assert report.imported == report.prelabelled == checked.rows
+    return took
+
+
+def main() -> None:
+    """Run and print a table."""
+    shared = Path(os.environ.get("QUORUM_SHARED_DATA") or ROOT.parent / "shared" / "data")
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--rows", type=Path, default=shared / "responses_dev.jsonl")
+    options.add_argument("--repeats", type=int, default=5)
+    given = options.parse_args()
+    interface = load("response_review")
+    with tempfile.TemporaryDirectory() as folder, label_studio_server(Path(folder)) as server:
+        file = rows_file(given.rows, Path(folder))
+        count = len(file.read_text(encoding="utf-8").splitlines())
+        bare(server, interface, file)  # warm up
+        pairs = []
+        for turn in range(given.repeats):
+            # Turn and turn about, so that a growing database favours neither.
+            first = (bare(server, interface, file), ours(server, interface, file, f"b{turn}")) if turn % 2 else None
+            if first is None:
+                mine = ours(server, interface, file, f"b{turn}")
+                first = (bare(server, interface, file), mine)
+            pairs.append(first)
+    print(f"{count} rows with predictions, {given.repeats} repeats, Label Studio on SQLite")
+    for label, index in (("bare SDK", 0), ("quorum", 1)):
+        times = [pair[index] for pair in pairs]
+        print(f"{label:<10}{count / statistics.median(times):>8.0f} rows/s (median; {count / max(times):.0f}–{count / min(times):.0f})")
+    ratios = [pair[0] / pair[1] for pair in pairs]
+    print(f"quorum / bare: {statistics.median(ratios):.2f} (median of pairs; {min(ratios):.2f}–{max(ratios):.2f}; goal ≥ 0.9)")
+
+
+if __name__ == "__main__":
+    main()
