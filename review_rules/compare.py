@@ -38,10 +38,10 @@ def compare(forms: Sequence[Form], field: Field, measure: Measure) -> FieldCompa
     if not field.kind.is_set:
         return FieldComparison(agreed, score, values)
     first = forms[0]
+    if len(forms) == 1 or (len(forms) == 2 and first.keys() == forms[1].keys()):  # nothing to tell apart
+        return FieldComparison(agreed, score, values, tuple(first.values()), (), ())
     shared = set(first).intersection(*forms)
     both = tuple([element for key, element in first.items() if key in shared])
-    if all(len(form) == len(both) for form in forms):
-        return FieldComparison(agreed, score, values, both, (), ())
     return FieldComparison(agreed, score, values, both, _only(0, forms), _only(1, forms))
 
 

@@ -438,7 +438,7 @@ class _Case:
         for requirement in sorted(requires):
             if any(person.holds(requirement) for person in able):
                 return state, NextStep(stage, (requirement,), excluded)
-        self.found.append(finding("QR.E001", "", step=_step_text(step), cure=self._cure(step)))
+        self.found.append(finding("QR.E001", "next", step=_step_text(step), cure=self._cure(step)))
         return State.BLOCKED, step
 
     def _cure(self, step: NextStep) -> str:
