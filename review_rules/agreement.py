@@ -33,6 +33,9 @@ NO_VOTES = "no votes"
 NO_PAIR = "no item has two ratings"
 NO_VARIATION = "no variation: every rating is the same"
 ONE_ITEM = "no interval: only one item has two ratings"
+KAPPA_INTERVALS = 300
+"""Pairs of annotators that get an interval, those with the most shared items first: a crowd has thousands of pairs."""
+NOT_DRAWN = f"no interval: only the {KAPPA_INTERVALS} pairs with the most shared items get one"
 NO_SHARED = "no item was rated by both"
 NO_LENGTHS = "the length of the texts is not known: give each line its text, or the texts in a file"
 BEYOND_TEXT = "a span ends after its text: are these the texts that were labelled?"
@@ -166,16 +169,20 @@ def patterns_of(votes: Votes) -> Patterns:
 
 
 def estimate(patterns: Patterns, *, seed: int = 0, draws: int = DRAWS) -> dict[str, Figure]:
-    """Give each figure its value in the file and its 95 % percentile interval over resampled items."""
+    """Give each figure its value in the file and its 95 % percentile interval over resampled items.
+
+    With 0 draws there are no intervals.
+    """
     values = patterns.finish(patterns.figures(patterns.counts[:, None].astype(np.float64)))
-    paired = int(patterns.counts[patterns.paired].sum())
-    drawn = simulate(patterns, seed=seed, draws=draws) if paired > 1 else {}
+    single = int(patterns.counts[patterns.paired].sum()) < 2
+    drawn = {} if single or not draws else simulate(patterns, seed=seed, draws=draws)
     out = {}
     for name, value in values.items():
         if math.isnan(value[0]):
             out[name] = Figure(None, None, None, _why_undefined(patterns))
         else:
-            interval = percentile_interval(drawn[name]) if drawn else Interval(None, None, ONE_ITEM)
+            without = Interval(None, None, ONE_ITEM if single else NOT_DRAWN)
+            interval = percentile_interval(drawn[name]) if drawn else without
             out[name] = Figure(float(value[0]) + 0.0, interval.low, interval.high, interval.reason)
     return out | {name: Figure(None, None, None, reason) for name, reason in patterns.missing.items()}
 
@@ -490,11 +497,13 @@ def _kappas(votes: Votes, *, seed: int, draws: int) -> Iterator[Kappa]:
     """Yield a kappa for each pair of annotators, in the order of their ids as text."""
     ranked = sorted(range(len(votes.annotators)), key=lambda by: str(votes.annotators[by]))
     cells = _cells(votes, ranked)
-    for one, other in combinations(range(len(ranked)), 2):
-        shared = cells.get((one, other), {})
-        figure = estimate(_kappa_patterns(shared, votes.kind), seed=seed, draws=draws)["kappa"]
-        names = votes.annotators[ranked[one]], votes.annotators[ranked[other]]
-        yield Kappa(*names, sum(shared.values()), figure)
+    shared = {pair: sum(met.values()) for pair, met in cells.items()}
+    most = set(sorted(cells, key=lambda pair: (-shared[pair], pair))[:KAPPA_INTERVALS])
+    for pair in combinations(range(len(ranked)), 2):
+        patterns = _kappa_patterns(cells.get(pair, {}), votes.kind)
+        figure = estimate(patterns, seed=seed, draws=draws if pair in most else 0)["kappa"]
+        first, second = (votes.annotators[ranked[place]] for place in pair)
+        yield Kappa(first, second, shared.get(pair, 0), figure)
 
 
 def _cells(votes: Votes, ranked: Sequence[int]) -> dict[tuple[int, int], dict[tuple[int, int], int]]:

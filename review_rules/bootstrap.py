@@ -19,8 +19,8 @@ DRAWS = 1_000
 LEVEL = 0.95
 BLOCK = 2_000_000
 """Numbers of one intermediate array that a block of draws may need (16 MB)."""
-MOST_UNDEFINED = 0.05
-"""Share of draws that may be undefined before the interval is: more than that reaches into the quantiles."""
+MOST_UNDEFINED = 0.5
+"""Share of draws that may be undefined (and left out) before the interval is too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +79,12 @@ def percentile_interval(values: Floats, *, level: float = LEVEL) -> Interval:
         level: share of draws inside.
 
     Returns:
-        Quantiles (1-level)/2 and (1+level)/2 of the defined draws; none if more than 5 % are undefined.
+        Quantiles (1-level)/2 and (1+level)/2 of the defined draws; none if more than half are undefined.
 
     >>> percentile_interval(np.full(1_000, 0.5))
     Interval(low=0.5, high=0.5, reason=None)
-    >>> percentile_interval(np.array([np.nan, 1.0])).reason
-    'no interval: the figure is undefined in 50 % of the resamples'
+    >>> percentile_interval(np.array([np.nan, np.nan, np.nan, 1.0])).reason
+    'no interval: the figure is undefined in 75 % of the resamples'
     """
     undefined = float(np.isnan(values).mean())
     if undefined > MOST_UNDEFINED:

@@ -160,6 +160,14 @@ class Checks:
             raise ValueError(f"{self.missed} of {self.seen} checks missed: the first cannot be more than the second")
 
 
+ASSUMES: Mapping[str, str] = {
+    "checks": "QA misses real errors as often as checks, and looked at a fair sample of the agreed rows",
+    "two passes": "the passes err independently (with hard rows they do not, and more is left), and QA settles well",
+    "overturns": "QA is right where it looked, and looked at a fair sample of the agreed rows",
+}
+"""What each method takes for granted."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemainingError:
     """Share of final rows whose label is wrong, with a 95 % interval and the model it rests on.
@@ -176,7 +184,8 @@ class RemainingError:
 
     def to_json(self) -> dict[str, Any]:
         """Return one object."""
-        return {"rows": self.rows, "unseen": self.unseen, "method": self.method, **self.rate.to_json()}
+        how = {"method": self.method, "assumes": ASSUMES[self.method]}
+        return {"rows": self.rows, "unseen": self.unseen, **how, **self.rate.to_json()}
 
 
 def read_reviewed(lines: Iterable[str | bytes]) -> tuple[dict[str, Reviewed], tuple[VoteFault, ...]]:

@@ -221,6 +221,7 @@ def _show_more(rows: RowsNeeded | None, errors: dict[str, Any] | None, opinion: 
         else:
             text = f"{error['value']:.2%} ({error['low']:.2%} to {error['high']:.2%}) of {error['rows']:,} final rows"
         console.print(Text(f"Still wrong in {name}, by {error['method']}: {text}"))
+        console.print(Text(f"  if {error['assumes']}"), style="dim")
     if opinion is not None:
         console.print(
             Text(f"Second opinion in {opinion['file']}: {opinion['to_qa']:,} of {opinion['items']:,} items for QA")

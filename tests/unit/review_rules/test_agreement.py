@@ -335,9 +335,17 @@ def test_one_item_has_a_value_and_no_interval() -> None:
     assert "one item" in str(found.reason)
 
 
-def test_interval_is_withheld_where_many_resamples_are_undefined() -> None:
-    """Two items, one of each class: half of the resamples lack variation."""
+def test_resamples_in_which_a_figure_is_undefined_are_left_out() -> None:
+    """One item of another class among ten: a third of the resamples have no variation, and the rest agree fully."""
+    votes = [(item, who, "AB"[item == 0]) for item in range(10) for who in ("ana", "ben")]
+    found = measure(votes, CHOICE).figures["alpha.nominal"]
+    assert (found.value, found.low, found.high, found.reason) == (1, 1, 1, None)
+
+
+def test_interval_is_withheld_where_most_resamples_are_undefined() -> None:
+    """Two items with two ratings among thirty: most resamples lack one of them, and with it any variation."""
     votes = [(1, "ana", "A"), (1, "ben", "A"), (2, "ana", "B"), (2, "ben", "B")]
+    votes += [(item, "ana", "A") for item in range(3, 31)]
     found = measure(votes, CHOICE).figures["alpha.nominal"]
     assert (found.value, found.low) == (1, None)
     assert "undefined in" in str(found.reason)
@@ -420,3 +428,15 @@ def test_drawing_patterns_and_drawing_items_give_the_same_interval() -> None:
     assert few.value == pytest.approx(many.value, abs=1e-6)
     assert few.low == pytest.approx(many.low, abs=0.02)
     assert few.high == pytest.approx(many.high, abs=0.02)
+
+
+def test_a_crowds_rarer_pairs_get_kappa_without_interval() -> None:
+    """With thousands of pairs only those with the most shared items are resampled; each still has its value."""
+    votes = [(item, f"p{who:02}", "AB"[(item * who) % 2]) for item in range(6) for who in range(26)]
+    votes += [(item, who, "AB"[item % 2]) for item in range(6, 12) for who in ("p00", "p01")]
+    found = {(pair.a, pair.b): pair.figure for pair in measure(votes, CHOICE, draws=100).kappa or ()}
+    assert len(found) == 325
+    assert found["p00", "p01"].low is not None
+    rest = [figure for figure in found.values() if "only the 300 pairs" in str(figure.reason)]
+    assert rest
+    assert all(figure.value is not None and figure.low is None for figure in rest)
