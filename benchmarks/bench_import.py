@@ -95,17 +95,19 @@ def main() -> None:
         pairs = []
         for turn in range(given.repeats):
             # Turn and turn about, so that a growing database favours neither.
-            first = (bare(server, interface, file), ours(server, interface, file, f"b{turn}")) if turn % 2 else None
-            if first is None:
-                mine = ours(server, interface, file, f"b{turn}")
-                first = (bare(server, interface, file), mine)
-            pairs.append(first)
+            if turn % 2:
+                reference, mine = bare(server, interface, file), ours(server, interface, file, f"b{turn}")
+            else:
+                mine, reference = ours(server, interface, file, f"b{turn}"), bare(server, interface, file)
+            pairs.append((reference, mine))
     print(f"{count} rows with predictions, {given.repeats} repeats, Label Studio on SQLite")
     for label, index in (("bare SDK", 0), ("quorum", 1)):
         times = [pair[index] for pair in pairs]
-        print(f"{label:<10}{count / statistics.median(times):>8.0f} rows/s (median; {count / max(times):.0f}–{count / min(times):.0f})")
+        middle, slowest, fastest = (count / one for one in (statistics.median(times), max(times), min(times)))
+        print(f"{label:<10}{middle:>8.0f} rows/s (median; {slowest:.0f}–{fastest:.0f})")
     ratios = [pair[0] / pair[1] for pair in pairs]
-    print(f"quorum / bare: {statistics.median(ratios):.2f} (median of pairs; {min(ratios):.2f}–{max(ratios):.2f}; goal ≥ 0.9)")
+    low, high = min(ratios), max(ratios)
+    print(f"quorum / bare: {statistics.median(ratios):.2f} (median of pairs; {low:.2f}–{high:.2f}; goal ≥ 0.9)")
 
 
 if __name__ == "__main__":

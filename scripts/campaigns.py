@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +27,9 @@ KEY_VARIABLES = ("QUORUM_API_KEY", "LABEL_STUDIO_API_KEY")
 UrlOption = Annotated[
     str | None,
     typer.Option(
-        "--url", envvar=["QUORUM_URL", "LABEL_STUDIO_URL"], help="Label Studio's address; else the one remembered or running."
+        "--url",
+        envvar=["QUORUM_URL", "LABEL_STUDIO_URL"],
+        help="Label Studio's address; else the one remembered or running.",
     ),
 ]
 KeyOption = Annotated[
@@ -35,7 +37,7 @@ KeyOption = Annotated[
     typer.Option(
         "--api-key",
         show_default=False,
-        help="A manager's token. Better by QUORUM_API_KEY or --api-key-file: others on this machine can read arguments.",
+        help="A manager's token. Better by QUORUM_API_KEY or --api-key-file: others here can read arguments.",
     ),
 ]
 KeyFileOption = Annotated[
@@ -43,7 +45,8 @@ KeyFileOption = Annotated[
 ]
 NameOption = Annotated[str | None, typer.Option("--name", help="The campaign; needed only where there are several.")]
 PolicyOption = Annotated[
-    Path | None, typer.Option("--policy", exists=True, dir_okay=False, help="policy.yaml; else as remembered from set-up.")
+    Path | None,
+    typer.Option("--policy", exists=True, dir_okay=False, help="policy.yaml; else as remembered from set-up."),
 ]
 TeamOption = Annotated[
     Path | None, typer.Option("--team", exists=True, dir_okay=False, help="team.yaml; else as remembered from set-up.")
@@ -154,13 +157,26 @@ def open_one(
     policy = policy or (Path(known.policy) if known else None)
     team = team or (Path(known.team) if known else None)
     if policy is None or team is None:
-        raise typer.BadParameter("give --policy and --team; this machine remembers no such campaign", param_hint="--policy")
+        raise typer.BadParameter(
+            "give --policy and --team; this machine remembers no such campaign", param_hint="--policy"
+        )
     for file in (policy, team):
         if not file.is_file():
             raise typer.BadParameter(f"{file}: not there any more; give its new place", param_hint="--policy/--team")
     port = connect(url, key, key_file, name=known.name if known else name)
     rules, people = load_rules(policy, team)
     return Opened(port, open_campaign(port, name or (known.name if known else None), policy=rules, team=people), known)
+
+
+def known_files(url: str | None, name: str | None, policy: Path | None, team: Path | None) -> Remembered | None:
+    """The campaign's files as given, else as remembered; None where neither is."""
+    known = _known(url, name)
+    if policy is None and team is None:
+        return known
+    if (policy is None or team is None) and known is None:
+        raise typer.BadParameter("give --policy and --team together", param_hint="--policy")
+    held = known or Remembered(name=name or "", url=url or "", task="", policy="", team="")
+    return replace(held, policy=str(policy or held.policy), team=str(team or held.team))
 
 
 def _known(url: str | None, name: str | None) -> Remembered | None:

@@ -26,11 +26,19 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def command(
-    out: Annotated[Path, typer.Option("--out", "-o", help="File or folder to write; it appears only when it is whole.")],
-    form: Annotated[str | None, typer.Option("--format", help="jsonl, csv, xlsx, parquet, hf, …; else by the ending.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Also rows that are not gold; each says whether it is.")] = False,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="File or folder to write; it appears only when it is whole.")
+    ],
+    form: Annotated[
+        str | None, typer.Option("--format", help="jsonl, csv, xlsx, parquet, hf, …; else by the ending.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also rows that are not gold; each says whether it is.")
+    ] = False,
     card: Annotated[bool, typer.Option("--card", help="Write a datasheet beside it.")] = False,
-    guard: Annotated[bool, typer.Option("--guard", help="CSV: an apostrophe before what a spreadsheet would run.")] = False,
+    guard: Annotated[
+        bool, typer.Option("--guard", help="CSV: an apostrophe before what a spreadsheet would run.")
+    ] = False,
     name: NameOption = None,
     url: UrlOption = None,
     api_key: KeyOption = None,

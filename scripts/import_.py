@@ -37,7 +37,9 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def command(
-    file: Annotated[Path | None, typer.Argument(exists=True, help="Rows: JSONL, JSON, CSV, TSV, XLSX, Parquet, …")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(exists=True, help="Rows: JSONL, JSON, CSV, TSV, XLSX, Parquet, …")
+    ] = None,
     name: NameOption = None,
     url: UrlOption = None,
     api_key: KeyOption = None,
@@ -47,15 +49,22 @@ def command(
     mapping: Annotated[
         list[str] | None, typer.Option("--map", help="FIELD=COLUMN, such as response=answer; may be repeated.")
     ] = None,
-    form: Annotated[str | None, typer.Option("--format", help="The file's format, where its name does not tell.")] = None,
+    form: Annotated[
+        str | None, typer.Option("--format", help="The file's format, where its name does not tell.")
+    ] = None,
     encoding: Annotated[str | None, typer.Option(help="The text's encoding, where it is not UTF-8.")] = None,
     sheet: Annotated[str | None, typer.Option(help="The sheet of a workbook; all with the columns otherwise.")] = None,
-    offsets: Annotated[str, typer.Option(help="What spans of the file count; 'detect' converts where it can tell.")] = "code-points",
+    offsets: Annotated[
+        str, typer.Option(help="What spans of the file count; 'detect' converts where it can tell.")
+    ] = "code-points",
     ml_url: Annotated[
-        str | None, typer.Option(help="ML backend to ask for rows without an auto-label; else the one that is connected.")
+        str | None,
+        typer.Option(help="ML backend to ask for rows without an auto-label; else the one that is connected."),
     ] = None,
     prelabel: Annotated[bool, typer.Option(help="Ask an ML backend for rows without an auto-label.")] = True,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Import the good rows, write the others' faults to a file.")] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Import the good rows, write the others' faults to a file.")
+    ] = False,
     rejects: Annotated[Path | None, typer.Option(help="The file for --skip-bad; FILE.rejects.jsonl otherwise.")] = None,
     undo: Annotated[str | None, typer.Option(help="Take this import's rows back, if no work on them began.")] = None,
     dry_run: DryRunOption = False,
@@ -73,10 +82,22 @@ def command(
         if file is None:
             raise typer.BadParameter("name a file of rows", param_hint="FILE")
         faulty, report = _import(
-            opened, file, mapping, form, encoding, sheet, offsets, ml_url if prelabel else "", skip_bad, rejects, dry_run
+            opened,
+            file,
+            mapping,
+            form,
+            encoding,
+            sheet,
+            offsets,
+            ml_url if prelabel else "",
+            skip_bad,
+            rejects,
+            dry_run,
         )
     if as_json:
-        print_json({"campaign": opened.campaign.name, **(report.to_json() if report else {"imported": 0}), "faults": faulty})
+        print_json(
+            {"campaign": opened.campaign.name, **(report.to_json() if report else {"imported": 0}), "faults": faulty}
+        )
     elif report is not None:
         verb = "would import" if dry_run else "imported"
         typer.echo(
@@ -143,7 +164,7 @@ def _import(
 
 
 def _connected(opened: Opened) -> MLConnection | None:
-    """The ML backend that is connected to the Pass project; its password is not readable, so it comes from the environment."""
+    """The ML backend that is connected; the server does not give its password, so that is from the environment."""
     from review_rules import Stage
 
     held = opened.port.ml_backends(opened.campaign.project(Stage.PASS))

@@ -32,13 +32,15 @@ def command(
     policy: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="policy.yaml")],
     team: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="team.yaml")],
     task: Annotated[
-        str, typer.Option(help="A label type (classification, ner, rating, response_review) or a folder with label.xml.")
+        str,
+        typer.Option(help="A label type (classification, ner, rating, response_review) or a folder with label.xml."),
     ] = "response_review",
     url: UrlOption = None,
     api_key: KeyOption = None,
     api_key_file: KeyFileOption = None,
     ml_url: Annotated[
-        str | None, typer.Option(help="ML backend to connect; its user and password by QUORUM_ML_USER, QUORUM_ML_PASSWORD.")
+        str | None,
+        typer.Option(help="ML backend to connect; its user and password by QUORUM_ML_USER, QUORUM_ML_PASSWORD."),
     ] = None,
     webhook: Annotated[
         str | None, typer.Option(help="Where quorum sync --watch listens; its secret by QUORUM_WEBHOOK_SECRET.")
@@ -52,7 +54,9 @@ def command(
 
     secret = os.environ.get("QUORUM_WEBHOOK_SECRET")
     if webhook and not secret:
-        raise typer.BadParameter("set QUORUM_WEBHOOK_SECRET to the secret that sync --watch asks for", param_hint="--webhook")
+        raise typer.BadParameter(
+            "set QUORUM_WEBHOOK_SECRET to the secret that sync --watch asks for", param_hint="--webhook"
+        )
     with told():
         rules, people = load_rules(policy, team)
         port = connect(url, api_key, api_key_file, name=name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -38,8 +37,12 @@ def command(
     policy: PolicyOption = None,
     team: TeamOption = None,
     row: Annotated[list[str] | None, typer.Option(help="Only this row; may be repeated.")] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on until Ctrl-C: webhooks wake it, a timer wakes it anyway.")] = False,
-    listen: Annotated[str, typer.Option(help="--watch: HOST:PORT for webhooks; port 0 picks a free one.")] = "127.0.0.1:0",
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on until Ctrl-C: webhooks wake it, a timer wakes it anyway.")
+    ] = False,
+    listen: Annotated[
+        str, typer.Option(help="--watch: HOST:PORT for webhooks; port 0 picks a free one.")
+    ] = "127.0.0.1:0",
     webhook_url: Annotated[
         str | None, typer.Option(help="--watch: where Label Studio reaches --listen, if not at that address.")
     ] = None,
@@ -123,7 +126,10 @@ def _watch(
         return open_campaign(opened.port, campaign.name, policy=campaign.policy, team=campaign.team)
 
     try:
-        with listener.listening() as address, registered(opened.port, campaign, webhook_url or address, listener.secret):
+        with (
+            listener.listening() as address,
+            registered(opened.port, campaign, webhook_url or address, listener.secret),
+        ):
             typer.echo(f"watching {campaign.name!r} at {opened.port.url}; webhooks at {address}", err=True)
             watch(
                 opened.port,

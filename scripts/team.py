@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from workflow.accounts import PasswordFile
     from workflow.sdk import HttpLabelStudio
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Check or apply a team file: accounts, roles, expertise.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Check or apply a team file: accounts, roles, expertise."
+)
 FileArgument = Annotated[Path, typer.Argument(exists=True, dir_okay=False, metavar="TEAM", help="team.yaml")]
 OfflineOption = Annotated[bool, typer.Option("--offline", help="Check the file only; ask no server.")]
 
@@ -59,7 +61,10 @@ def check(
     for person in found.without_email:
         typer.echo(f"{person.id}: no email in {file}, so no account can be theirs; add one", err=True)
     for person in found.left:
-        typer.echo(f"{person.id}: left, and {person.email} can still log in; remove the account from the organisation", err=True)
+        typer.echo(
+            f"{person.id}: left, and {person.email} can still log in; remove the account from the organisation",
+            err=True,
+        )
     raise typer.Exit(1 if found.missing or found.without_email else 0)
 
 

@@ -229,7 +229,7 @@ class Bench:
 
     def csrf(self, person: str) -> dict[str, str]:
         """What Django asks of a session that writes."""
-        return {"X-CSRFToken": self.people[person].cookies.get("csrftoken", ""), "Referer": self.server.url}
+        return {"X-CSRFToken": self.people[person].cookies.get("csrftoken") or "", "Referer": self.server.url}
 
     def work(self, person: str, stage: str, answer: Answer) -> int:
         """Let a person take tasks until none is left; how many were submitted."""

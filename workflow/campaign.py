@@ -24,6 +24,7 @@ AUTO_LABEL: Final = "auto-label"
 PROPOSAL: Final = "quorum-proposal"
 """`model_version` that pre-fills the QA and Expert projects."""
 _STRANGER: Final = "user:"
+_STAGE_OF: Final = {stage.value: stage for stage in STAGES}
 
 
 class CampaignError(Exception):
@@ -69,7 +70,7 @@ def read_marker(description: str) -> Marker | None:
                 found = json.loads(line.strip().removeprefix(PREFIX))
                 return Marker(
                     campaign=str(found["campaign"]),
-                    stage=Stage(found["stage"]),
+                    stage=_STAGE_OF[found["stage"]],
                     task=str(found["task"]),
                     policy=str(found["policy"]),
                 )
@@ -187,9 +188,7 @@ def open_campaign(port: LabelStudio, name: str | None, *, policy: Policy, team: 
     return assemble(name, projects, policy=policy, team=team, port=port)
 
 
-def assemble(
-    name: str, projects: Mapping[Stage, Project], *, policy: Policy, team: Team, port: RowPort
-) -> Campaign:
+def assemble(name: str, projects: Mapping[Stage, Project], *, policy: Policy, team: Team, port: RowPort) -> Campaign:
     """A campaign from projects already found."""
     pass_project = projects[Stage.PASS]
     return Campaign(

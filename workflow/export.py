@@ -7,6 +7,7 @@ A record carries the row's history under the keys of `quorum decide`, so that an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from workflow.history import note_of, prelabel_of, skips
 from workflow.port import Json, RowPort, Task
 from workflow.reconcile import DecidedRow, decide_rows
 from workflow.rows import Row, row_hash
+from workflow.rowstore import RowStore
 from workflow.snapshot import Snapshot
 
 _HISTORY: Final = ("fields", "passes", "qa", "expert")
@@ -51,20 +53,26 @@ def export_records(
         progress: Called with the number of rows seen so far.
 
     Yields:
-        `{"row_id", "row", "auto_label", "fields", "domain", "predicted_domain", "passes", "qa", "expert", "state",
-        "next", "comparison", "proposal", "findings", "final", "certificate", "gold", "prelabel", "withheld", "skips",
-        "import_id"}`; absent domain, predicted domain, auto-label and prelabel are null.
+        `{"row_id", "row", "row_hash", "auto_label", "domain", "predicted_domain", "fields", "passes", "qa", "expert",
+        "state", "next", "comparison", "proposal", "findings", "final", "certificate", "gold", "prelabel", "withheld",
+        "skips", "import_id"}`; absent domain, predicted domain, auto-label and prelabel are null.
     """
     seen = tally if tally is not None else Tally()
-    held = snapshot if snapshot is not None else Snapshot.read(port, campaign)
+    with nullcontext(snapshot) if snapshot is not None else RowStore(port, campaign) as held:
+        yield from _records(campaign, held, gold_only, seen, progress)
+
+
+def _records(
+    campaign: Campaign, held: Snapshot | RowStore, gold_only: bool, seen: Tally, progress: Callable[[int], None]
+) -> Iterator[Json]:
     for row in decide_rows(campaign, held, held.row_ids):
         found = record_of(campaign, row)
         seen.rows += 1
         seen.gold += bool(found["gold"])
         if found["state"] == State.FINAL.value and not found["gold"]:
             seen.problems.append(
-                f"row {row.row_id}: its text is not what was imported, so it is no gold; put the text back, or import the "
-                "row under a new id"
+                f"row {row.row_id}: its text is not what was imported, so it is no gold; put the text back, or import "
+                "the row under a new id"
             )
         progress(seen.rows)
         if found["gold"] or not gold_only:
@@ -80,6 +88,7 @@ def record_of(campaign: Campaign, row: DecidedRow) -> Json:
     record: dict[str, Any] = {
         "row_id": row.row_id,
         "row": as_imported.columns(),
+        "row_hash": note.get("hash") or row_hash(as_imported),
         "auto_label": history.get("auto_label"),
         "domain": history.get("domain"),
         "predicted_domain": history.get("predicted_domain"),

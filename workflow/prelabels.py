@@ -84,7 +84,7 @@ class MLBackendClient:
         return results
 
     def _prediction(self, answer: Any, data: Json) -> NewPrediction | None:
-        """The answer as a prediction; what the interface does not know is left out, as Label Studio would refuse it all."""
+        """The answer as a prediction, without what the interface does not know: Label Studio would refuse it all."""
         if not isinstance(answer, dict) or not answer.get("result"):
             return None
         result, controls = answer["result"], self._interface.controls

@@ -1,14 +1,14 @@
 """Reconcile: for every row read its history, decide, and make the server match.
 
-A run is a function of what the server holds. So it can be killed between any two calls: the next run reads what is there
-and does the rest. It never changes or deletes a submission, nor a task that has one. Two runs at once may both create
-a row's next task; the next run keeps one of them and withdraws the other, or, where both were answered, counts the
-answers as one queue.
+A run is a function of what the server holds. So it can be killed between any two calls: the next run reads what is
+there and does the rest. It never changes or deletes a submission, nor a task that has one. Two runs at once may both
+create a row's next task; the next run keeps one of them and withdraws the other, or, where both were answered, counts
+the answers as one queue.
 
 What "match" means for one row:
 
-* Pass: the task asks for as many people as the row still lacks. A pass that does not count raises the task's overlap, so
-  that somebody else gets it. A doubled task without a submission is withdrawn.
+* Pass: the task asks for as many people as the row still lacks. A pass that does not count raises the task's overlap,
+  so that somebody else gets it. A doubled task without a submission is withdrawn.
 * QA and Expert: where `decide` asks for the stage there is exactly one open task, showing the inputs as they are now;
   anywhere else there is none. A task that shows older inputs is withdrawn, or closed if it was answered, and made anew.
 """
@@ -27,6 +27,7 @@ from workflow.campaign import AUTO_LABEL, PROPOSAL, Campaign
 from workflow.history import QUORUM, Reader, RowRecord, note_of
 from workflow.panel import panel_data
 from workflow.port import Json, NewPrediction, NewTask, RowPort, Task
+from workflow.rowstore import RowStore
 from workflow.snapshot import Snapshot
 
 CHUNK: Final = 200
@@ -122,7 +123,7 @@ def reconcile(
 
 
 def decide_rows(
-    campaign: Campaign, snapshot: Snapshot, row_ids: Iterable[str], plan: Plan | None = None
+    campaign: Campaign, snapshot: Snapshot | RowStore, row_ids: Iterable[str], plan: Plan | None = None
 ) -> Iterator[DecidedRow]:
     """Decide these rows; a row without a Pass task is no row any more, and what is open of it is withdrawn."""
     reader = Reader(interface=campaign.interface, people=campaign.people, passes=campaign.policy.passes)

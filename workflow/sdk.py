@@ -237,7 +237,10 @@ class HttpLabelStudio:
         for start in range(0, len(untouched), PAGE):
             some = {"all": False, "included": untouched[start : start + PAGE]}
             self._ask(
-                "POST", "api/dm/actions", params={"id": "delete_tasks", "project": project}, body={"selectedItems": some}
+                "POST",
+                "api/dm/actions",
+                params={"id": "delete_tasks", "project": project},
+                body={"selectedItems": some},
             )
         return len(untouched)
 
@@ -323,7 +326,6 @@ class HttpLabelStudio:
 
     def invite_link(self) -> str:
         return self.url + str(self._ask("GET", "api/invite")["invite_url"])
-
 
     # --- the plugin ---------------------------------------------------------------------------------------------
 

@@ -40,7 +40,7 @@ WEBHOOK_ACTIONS: Final = (
     "ANNOTATIONS_DELETED",
     "TASKS_DELETED",
 )
-SECRET_HEADER: Final = "X-Quorum-Secret"
+SECRET_HEADER: Final = "X-Quorum-Secret"  # noqa: S105 - the header's name
 _ABOUT: Final = {
     Stage.PASS: "Label each row on your own. Do not discuss rows with others before both passes are in.",
     Stage.QA: "Two people labelled each row blind. Accept, correct, escalate to an expert, or discard, with a reason.",
@@ -125,7 +125,8 @@ def setup_campaign(port: LabelStudio, spec: CampaignSpec, *, dry_run: bool = Fal
 def _check_name(name: str) -> None:
     if not name.strip() or name != name.strip() or "\n" in name or len(name) > MAX_NAME:
         raise CampaignError(
-            f"{name!r} cannot be a campaign's name", f"use 1 to {MAX_NAME} characters on one line, without spaces around"
+            f"{name!r} cannot be a campaign's name",
+            f"use 1 to {MAX_NAME} characters on one line, without spaces around",
         )
 
 
@@ -183,7 +184,9 @@ class _Setup:
         held = project.settings
         # People may rename a project; a setting that this server's release does not have is left alone.
         differing = {
-            key: value for key, value in wanted.items() if key != "title" and key in held and not _same(held[key], value)
+            key: value
+            for key, value in wanted.items()
+            if key != "title" and key in held and not _same(held[key], value)
         }
         if read_marker(project.description) != marker:
             if marker_of(project).policy != marker.policy:
@@ -231,8 +234,8 @@ class _Setup:
     def _ml_backend(self, ml: MLConnection, project: Project) -> None:
         if self._spec.policy.prelabel.withhold > 0:
             self.notes.append(
-                "the ML backend is not connected: the policy withholds pre-annotations from some rows, and Label Studio "
-                "would ask the backend for them when they are opened; quorum import asks it for the others"
+                "the ML backend is not connected: the policy withholds pre-annotations from some rows, and Label "
+                "Studio would ask the backend for them when they are opened; quorum import asks it for the others"
             )
             return
         if any(held.url.rstrip("/") == ml.url.rstrip("/") for held in self._port.ml_backends(project.id)):

@@ -117,7 +117,7 @@ def test_three_people_stand_behind_each_row_an_expert_among_them_where_due(worke
 
 
 def test_the_export_says_who_decided_each_field(worked: Bench) -> None:
-    """A verdict on which the passes disagreed was decided by QA, any other by the passes, and each final value is right."""
+    """A verdict on which the passes disagreed was decided by QA, any other by the passes; each final value is right."""
     passes = passed_by(worked)
     conflicts = 0
     for one in worked.export():

@@ -40,7 +40,14 @@ def bench(server: LabelStudioServer, tmp_path: Path) -> Iterator[Bench]:
 def rows(count: int) -> list[Json]:
     """Rows with auto-labels."""
     return [
-        {"id": f"row-{n}", "context": "", "query": "q" * 50, "response": "An answer.", "domain": "general", "auto_label": FORM}
+        {
+            "id": f"row-{n}",
+            "context": "",
+            "query": "q" * 50,
+            "response": "An answer.",
+            "domain": "general",
+            "auto_label": FORM,
+        }
         for n in range(count)
     ]
 
@@ -77,12 +84,12 @@ def test_an_import_killed_again_and_again_brings_each_row_once(bench: Bench) -> 
     assert {len(task["predictions"]) for task in held} == {1}
 
 
-def test_sync_and_server_killed_again_and_again_lose_and_double_nothing(bench: Bench, server: LabelStudioServer) -> None:
+def test_sync_and_server_killed_again_and_again_lose_and_double_nothing(
+    bench: Bench, server: LabelStudioServer
+) -> None:
     """Killed at eight points, the server three times: each row has one open QA task, and every pass is there."""
     bench.quorum("import", str(bench.rows_file(rows(WORKED))))
-    submitted = {
-        bench.submit(person, task, FORM)["id"] for task in bench.tasks("pass") for person in ("ana", "chi")
-    }
+    submitted = {bench.submit(person, task, FORM)["id"] for task in bench.tasks("pass") for person in ("ana", "chi")}
     whole = duration(bench, "sync", "--dry-run")
     for step in range(5):
         kill_after(bench, whole * (0.5 + step / 5), "sync")

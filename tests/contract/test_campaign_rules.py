@@ -216,7 +216,9 @@ def test_a_doubled_row_counts_as_one(case: Case) -> None:
     for row_id in ("r1", "r2"):
         held = case.task("pass", row_id)
         case.bench.owner(
-            "POST", f"/api/projects/{case.bench.projects['pass']}/import", json=[{"data": held["data"], "meta": held["meta"]}]
+            "POST",
+            f"/api/projects/{case.bench.projects['pass']}/import",
+            json=[{"data": held["data"], "meta": held["meta"]}],
         )
     for person, task in zip(("ana", "chi"), case.tasks("pass", "r2"), strict=True):
         case.bench.submit(person, task, GOOD)

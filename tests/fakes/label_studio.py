@@ -113,9 +113,7 @@ class FakeLabelStudio:
 
     def set_queue(self, task: int, *, overlap: int, is_labeled: bool) -> None:
         self._write()
-        self._tasks[task] = replace(
-            self._tasks[task], overlap=overlap, is_labeled=is_labeled, updated_at=self.tick()
-        )
+        self._tasks[task] = replace(self._tasks[task], overlap=overlap, is_labeled=is_labeled, updated_at=self.tick())
 
     def withdraw(self, project: int, tasks: Sequence[int]) -> int:
         gone = 0

@@ -24,7 +24,8 @@ from workflow.snapshot import Snapshot
 
 XML = """<View><Text name="response" value="$response"/>
 <Choices name="verdict" toName="response"><Choice value="A"/><Choice value="B"/></Choices>
-<Choices name="flags" toName="response" choice="multiple"><Choice value="unsure"/><Choice value="needs_expert"/></Choices>
+<Choices name="flags" toName="response" choice="multiple">
+<Choice value="unsure"/><Choice value="needs_expert"/></Choices>
 </View>"""
 POLICY = load_policy("version: 1\nexpert_domains: [technical]\nfields: {verdict: {agree: exact}}\n")
 PEOPLE = {
@@ -89,8 +90,6 @@ EVENTS = st.one_of(
     st.tuples(st.just("two syncs")),
 )
 HISTORIES = st.lists(EVENTS, min_size=4, max_size=25)
-
-
 
 
 def all_tasks(world: World) -> list[Task]:

@@ -1,0 +1,136 @@
+"""Rows in on a real server: every fault at once, nothing half, and real rows pre-labelled by the real ML backend."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from review_rules import Stage, load_policy, withheld
+from tests.campaigns import POLICY, Bench, Json
+from tests.servers import ROOT, LabelStudioServer, MlServer
+from workflow.campaign import AUTO_LABEL
+from workflow.importing import CheckedFile, import_rows
+from workflow.prelabels import MLBackendClient
+from workflow.setup import MLConnection
+
+pytestmark = pytest.mark.server
+
+SHARED = Path(os.environ.get("QUORUM_SHARED_DATA") or ROOT.parent / "shared" / "data")
+REAL = SHARED / "responses_dev.jsonl"
+FORM = {"verdict": "Correct", "response_type": "Direct answer", "correctness": 5, "completeness": 5, "helpfulness": 5,
+        "tone": 5}  # fmt: skip
+
+
+@pytest.fixture
+def bench(ls_server: LabelStudioServer, tmp_path: Path) -> Iterator[Bench]:
+    """A campaign without rows."""
+    made = Bench(ls_server, tmp_path)
+    made.quorum(
+        "setup",
+        "--name",
+        made.name,
+        "--task",
+        made.task,
+        "--policy",
+        str(made.policy_file),
+        "--team",
+        str(made.team_file),
+    )
+    yield made
+    made.close()
+
+
+def row(name: str, **more: object) -> Json:
+    """A row."""
+    return {"id": name, "context": "", "query": "q", "response": "ACME won.", "domain": "general"} | more
+
+
+def test_faults_keep_the_whole_file_out_unless_bad_rows_are_skipped(bench: Bench) -> None:
+    """Every fault is told at once with line, row and field; --skip-bad brings the good rows and notes the others."""
+    file = bench.rows_file(
+        [
+            row("good"),
+            row("twice"),
+            row("twice"),
+            row("span", auto_label=FORM | {"entities": [{"start": 5, "end": 99, "label": "ORG"}]}),
+            row("label", auto_label={"verdict": "Perhaps"}),
+            {"id": "bare", "query": "q", "response": "r"},
+        ]
+    )
+    done = bench.quorum("import", str(file), "--no-prelabel", exit_code=1)
+    for place in ("rows.jsonl:3", "rows.jsonl:4", "rows.jsonl:5", "rows.jsonl:6", "entities", "verdict", "context"):
+        assert place in done.stderr
+    assert bench.tasks("pass") == []
+    dry = bench.quorum("import", str(file), "--no-prelabel", "--skip-bad", "--dry-run", exit_code=1)
+    assert "would import 2 rows" in dry.stdout
+    assert bench.tasks("pass") == []
+    bench.quorum("import", str(file), "--no-prelabel", "--skip-bad", exit_code=1)
+    assert [task["data"]["row_id"] for task in bench.tasks("pass")] == ["good", "twice"]
+    rejected = (bench.folder / "rows.jsonl.rejects.jsonl").read_text("utf-8").splitlines()
+    assert {json.loads(line)["line"] for line in rejected} == {3, 4, 5, 6}
+
+
+def test_an_import_can_be_undone_until_work_begins(bench: Bench) -> None:
+    """--undo takes an import's rows back; a changed row under a known id is a fault."""
+    file = bench.rows_file([row("a"), row("b")])
+    first = bench.quorum_json("import", str(file), "--no-prelabel")
+    assert bench.quorum_json("import", "--undo", first["import_id"])["removed"] == 2
+    assert bench.tasks("pass") == []
+    second = bench.quorum_json("import", str(file), "--no-prelabel")
+    changed = bench.quorum("import", str(bench.rows_file([row("a", query="other")])), "--no-prelabel", exit_code=1)
+    assert "QD.E027" in changed.stderr
+    task = bench.tasks("pass")[0]
+    bench.owner("POST", f"/api/tasks/{task['id']}/annotations/", json={"result": bench.result(FORM, task["data"])})
+    refused = bench.quorum("import", "--undo", second["import_id"], exit_code=1)
+    assert "began" in refused.stderr
+    assert len(bench.tasks("pass")) == 2
+
+
+def test_withheld_rows_come_without_a_pre_annotation(ls_server: LabelStudioServer, tmp_path: Path) -> None:
+    """The policy's share of rows, chosen by their ids, is labelled without seeing the auto-label."""
+    policy = POLICY + "prelabel: {withhold: 0.5}\n"
+    bench = Bench(ls_server, tmp_path, policy=policy)
+    bench.quorum("setup", "--name", bench.name, "--policy", str(bench.policy_file), "--team", str(bench.team_file))
+    bench.quorum("import", str(bench.rows_file([row(f"r{n}", auto_label=FORM) for n in range(20)])))
+    rules = load_policy(policy)
+    for task in bench.tasks("pass"):
+        assert bool(task["predictions"]) is not withheld(task["data"]["row_id"], rules)
+    assert bench.quorum_json("sync")["changes"] == {}
+    bench.close()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL.is_file(), reason="the shared data is not here (QUORUM_SHARED_DATA)")
+def test_990_real_rows_reach_the_pass_project_pre_labelled(bench: Bench, ml_server: MlServer) -> None:
+    """Rows without an auto-label get the ML backend's, under its own version and under the one that pre-fills forms."""
+    source = [json.loads(line) for line in REAL.read_text("utf-8").splitlines()]
+    # Their auto-labels are of another label type; every third row gets one of this interface instead.
+    kept = ("id", "context", "query", "response", "domain")
+    file = bench.rows_file(
+        [
+            {key: one[key] for key in kept} | ({"auto_label": FORM} if number % 3 == 0 else {})
+            for number, one in enumerate(source)
+        ]
+    )
+    campaign = bench.campaign()
+    connection = MLConnection(url=ml_server.url, user=ml_server.user, password=ml_server.password)
+    with (
+        CheckedFile.read(file, interface=bench.interface, policy=campaign.policy) as checked,
+        MLBackendClient(connection, campaign.interface, campaign.project(Stage.PASS)) as client,
+    ):
+        assert checked.errors == []
+        report = import_rows(bench.port, campaign, checked, predictor=client)
+    assert (report.imported, report.prelabelled, report.bare) == (990, 990, 0)
+    held = bench.tasks("pass")
+    assert len({task["data"]["row_id"] for task in held}) == 990
+    versions = Counter(tuple(sorted(one["model_version"] for one in task["predictions"])) for task in held)
+    assert versions.pop((AUTO_LABEL,)) == 330
+    ((both, count),) = versions.items()
+    assert (AUTO_LABEL in both, len(both), count) == (True, 2, 660)
+    assert bench.campaign().projects[Stage.PASS].settings["model_version"] == AUTO_LABEL
+    assert bench.quorum_json("status")["prelabelled"] == 990
