@@ -55,11 +55,11 @@ def _shared_metrics(folder: Path) -> None:
 
 
 def _serve(args: argparse.Namespace, config: Any) -> None:
-    from gunicorn.app.base import BaseApplication
+    from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  # gunicorn ships no types
 
     from ml_backend.app import create_app
 
-    class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
+    class Server(BaseApplication):  # type: ignore[misc]
         """gunicorn with our app and settings."""
 
         def load_config(self) -> None:
@@ -95,7 +95,7 @@ def _forget_worker(server: Any, worker: Any) -> None:
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         from prometheus_client import multiprocess
 
-        multiprocess.mark_process_dead(worker.pid)
+        multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from ls_config.loader import Control
 from ml_backend.models import Prediction
 from ml_backend.training import measure
 from ml_backend.training.data import Example
+from ml_backend.training.measure import Interval
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,9 +28,9 @@ class Figure:
     measure: str
     domain: str
     rows: int
-    a: measure.Interval
-    b: measure.Interval
-    difference: measure.Interval
+    a: Interval
+    b: Interval
+    difference: Interval
     higher_is_better: bool = True
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import string
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,8 @@ _CODE = re.compile(
 )
 _STEPS = re.compile(r"(?m)^\s*(?:\d+[.)]|[-*•])\s")
 _REFUSAL = re.compile(
-    r"\b(?:I(?:'m| am) (?:sorry|unable|not able)|I (?:can(?:'|no)t|do(?: not|n't) (?:have|know))|as an AI|no information)\b",
+    r"\b(?:I(?:'m| am) (?:sorry|unable|not able)|I (?:can(?:'|no)t|do(?: not|n't) (?:have|know))|as an AI"
+    r"|no information)\b",
     re.I,
 )
 _HEDGE = re.compile(r"\b(?:may|might|could|perhaps|possibly|probably|generally|likely|seems?|suggests?)\b", re.I)
@@ -31,7 +33,8 @@ _RUDE = re.compile(r"\b(?:stupid|obviously|idiot|dumb|whatever|lol|just google|d
 LEXICAL = (
     "log_response", "log_context", "log_query", "has_context", "ratio_context",
     "words_in_context", "words_in_query", "bigrams_in_context", "numbers", "numbers_missing", "any_number_missing",
-    "names_missing", "negation_gap", "code", "code_in_query", "steps", "refusal", "hedges", "arithmetic", "warm", "rude",
+    "names_missing", "negation_gap", "code", "code_in_query", "steps", "refusal", "hedges", "arithmetic", "warm",
+    "rude",
     "questions", "capital_start", "ends_properly", "digits", "mean_word", "repeats", "lines",
 )  # fmt: skip
 """Names of the lexical features, in order."""
@@ -54,7 +57,7 @@ def lexical(context: str, query: str, response: str) -> Floats:
             _share(words, set(there)), _share(words, set(asked)), _share(_pairs(words), set(_pairs(there))),
             min(5.0, len(numbers) / 4), _ratio(missing, numbers), bool(missing and context),
             _ratio({name for name in names if name.lower() not in {*there, *asked}}, names) if context else 0.0,
-            bool(context) and abs(_rate(_NEGATION, response, count) - _rate(_NEGATION, context, max(1, len(there)))) * 10,
+            bool(context) and 10 * abs(_rate(_NEGATION, response, count) - _rate(_NEGATION, context, max(1, len(there)))),
             _rate(_CODE, response, count) * 5, _rate(_CODE, query, max(1, len(asked))) * 5,
             min(3.0, len(_STEPS.findall(response)) / 3), bool(_REFUSAL.search(response)),
             _rate(_HEDGE, response, count) * 10, min(2, len(_ARITHMETIC.findall(response))),
@@ -76,7 +79,7 @@ def _numbers(text: str) -> set[str]:
 
 
 def _pairs(words: list[str]) -> list[tuple[str, str]]:
-    return list(zip(words, words[1:], strict=False))
+    return list(pairwise(words))
 
 
 def _share(parts: list[str] | list[tuple[str, str]], known: set[str] | set[tuple[str, str]]) -> float:

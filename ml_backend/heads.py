@@ -77,7 +77,8 @@ class Head:
         if self.meta.task == "rating":
             above = np.minimum.accumulate(sigmoid(logits), axis=1)
             edge = np.ones((len(above), 1), dtype=np.float32)
-            return np.hstack([edge, above]) - np.hstack([above, 0 * edge])
+            chances: Floats = np.hstack([edge, above]) - np.hstack([above, 0 * edge])
+            return chances
         return softmax(logits)
 
 

@@ -228,7 +228,7 @@ class LiveModels:
             ],
         }
 
-    # --- state that outlives a restart, and that several workers share --------------------------------------------------
+    # --- state that outlives a restart, and that several workers share -----------------------------------------------
 
     @property
     def _state_file(self) -> Path:

@@ -51,8 +51,8 @@ class LocalModel:
         """name@hash of what runs."""
         return self.models.version
 
-    def predict(self, rows: Sequence[Mapping[str, Any]], controls: Sequence[Control]) -> list[Prediction]:
-        """One prediction a row, same order."""
+    def predict(self, rows: Sequence[Mapping[str, Any] | str], controls: Sequence[Control]) -> list[Prediction]:
+        """One prediction a row, same order; a string stands for a row that can't be read, and says why."""
         return self.models.predict(rows, controls, self._batcher, WHOLE_DAY)
 
     def __enter__(self) -> LocalModel:

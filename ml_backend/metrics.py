@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
@@ -15,7 +16,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        made = {"registry": self.registry, "namespace": "quorum_ml"}
+        made: Any = {"registry": self.registry, "namespace": "quorum_ml"}
         self.rows = Counter("rows", "Tasks answered.", ["model"], **made)
         self.empty = Counter(
             "empty_predictions", "Tasks answered with an empty result and a reason.", ["model"], **made
@@ -46,5 +47,5 @@ class Metrics:
         if "PROMETHEUS_MULTIPROC_DIR" not in environ:
             return generate_latest(self.registry)
         every = CollectorRegistry()
-        multiprocess.MultiProcessCollector(every)
+        multiprocess.MultiProcessCollector(every)  # type: ignore[no-untyped-call]
         return generate_latest(every)

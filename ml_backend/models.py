@@ -94,7 +94,8 @@ def _verify(source: str, folder: Path, expected: str | None) -> None:
     found = sha256_of(weights) if weights.exists() else "nothing"
     if found != expected:
         raise LoadError(
-            f"{source}: {weights.name} has SHA-256 {found[:12]}…, the models file expects {expected[:12]}…; get the right weights or correct the hash"
+            f"{source}: {weights.name} has SHA-256 {found[:12]}…, the models file expects {expected[:12]}…; "
+            "get the right weights or correct the hash"
         )
 
 

@@ -69,7 +69,8 @@ def _torch_module(folder: Path, kind: Kind) -> Any:
     missing = sorted(key for key in report["missing_keys"] if "pooler" not in key or kind != "encoder")
     if missing:
         raise LoadError(
-            f"{folder}: the weights lack {missing[0]} ({len(missing)} in all), which would be random; give a trained checkpoint"
+            f"{folder}: the weights lack {missing[0]} ({len(missing)} in all), which would be random; "
+            "give a trained checkpoint"
         )
     return model.eval()
 

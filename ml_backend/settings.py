@@ -27,7 +27,7 @@ class ServerConfig:
     models: Path = DEFAULT_MODELS
     state: Path = field(default_factory=lambda: Path(".quorum") / "ml")
     cache: Path = field(default_factory=lambda: Path("~/.cache/quorum/graphs").expanduser())
-    credentials: Credentials = Credentials()
+    credentials: Credentials = field(default_factory=Credentials)
     threads: int | None = None
     workers: int = 1
     load: str = "background"

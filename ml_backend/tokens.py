@@ -42,7 +42,8 @@ class Window:
     @cached_property
     def is_text(self) -> NDArray[np.bool_]:
         """True where a token is text, not a special token."""
-        return np.asarray(self.encoding.special_tokens_mask) == 0
+        mask: NDArray[np.bool_] = np.asarray(self.encoding.special_tokens_mask) == 0
+        return mask
 
     @cached_property
     def words(self) -> Ints:
@@ -73,7 +74,7 @@ class TextTokenizer:
         room = max_tokens - special
         if room < 1 or stride >= room:
             raise LoadError(
-                f"{path}: max_tokens {max_tokens} leaves no room beside stride {stride}; raise max_tokens or lower stride"
+                f"{path}: max_tokens {max_tokens} leaves no room beside stride {stride}; raise one or lower the other"
             )
         self._tokenizer.enable_truncation(max_tokens, stride=stride)
 

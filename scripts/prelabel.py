@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from enum import Enum
+from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False)
 
 
-class Engine(str, Enum):
+class Engine(StrEnum):
     """Where the models run."""
 
     local = "local"
@@ -114,7 +114,13 @@ def _file(
     with LocalModel(_models_file(models), model) as local:
         before = _resume(out, local.version)
         pending = islice(_rows(rows, columns if with_rows else None), before, None)
-        report = {"model_version": local.version, "before": before, "written": 0, "empty": 0, "out": str(out)}
+        report: dict[str, Any] = {
+            "model_version": local.version,
+            "before": before,
+            "written": 0,
+            "empty": 0,
+            "out": str(out),
+        }
         if dry_run:
             return report | {"pending": sum(1 for _ in pending)}
         if engine is Engine.ray:

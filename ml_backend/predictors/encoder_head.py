@@ -47,7 +47,8 @@ class EncoderHead(Predictor):
         model, sha256 = loader.encoder(settings.encoder)
         if head.meta.encoder != sha256:
             raise LoadError(
-                f"{settings.head}: trained on encoder {head.meta.encoder[:12]}, but {settings.encoder} is {sha256[:12]}; train it again on this one"
+                f"{settings.head}: trained on encoder {head.meta.encoder[:12]}, but {settings.encoder} is "
+                f"{sha256[:12]}; train it again on this one"
             )
         token_shapes("x", np.asarray([[0, 1]]))  # builds its table of characters now, not within the first request
         return cls(settings, model, head, loader.identity(settings, head.sha256, model.identity))
@@ -225,7 +226,7 @@ def token_width(hidden: int) -> int:
 
 
 def merged(got: Got) -> tuple[Floats, Ints]:
-    """One row of tags a token over all windows; a token seen twice keeps the window where it is farther from the edge."""
+    """One row of tags a token over all windows; a token seen twice keeps the one farther from its window's edge."""
     best: dict[tuple[int, int], tuple[int, Floats]] = {}
     for window, tags in got.windows:
         text_tokens = np.flatnonzero(window.is_text)

@@ -28,7 +28,10 @@ class LabelStudioML(Predictor):
     )
 
     class Settings(base.Settings):
-        """`source` is `module:Class`; `label_config` the XML it is made with, or `path:` and its file; `arguments` go to its constructor."""
+        """`source` is `module:Class`; `arguments` go to its constructor.
+
+        `label_config` is the XML that it is made with, or `path:` and its file.
+        """
 
         source: str = Field(pattern=r"^[\w.]+:\w+$")
         label_config: str | None = None
@@ -83,7 +86,7 @@ def _xml(given: str | None, loader: Any) -> str | None:
 
 
 def first_prediction(raw: Any) -> Mapping[str, Any] | None:
-    """The first prediction of whatever `predict` returned: a list, a ModelResponse, pydantic values or plain objects."""
+    """The first prediction of what `predict` returned: a list, a ModelResponse, pydantic values or plain objects."""
     listed = getattr(raw, "predictions", raw)
     if not isinstance(listed, Sequence) or not listed:
         return None

@@ -173,7 +173,10 @@ def _text(instructions: str, loader: Any) -> str:
 def _explain(control: Control) -> str:
     match control.kind:
         case "spans":
-            return f"List every span of the {control.value_key}, copied character by character, with its label, in the order of the text."
+            return (
+                f"List every span of the {control.value_key}, copied character by character, with its label, "
+                "in the order of the text."
+            )
         case "rating":
             return f"Rate from {control.min} (worst) to {control.max} (best)."
         case _:
@@ -189,15 +192,15 @@ def schema(control: Control) -> dict[str, Any]:
         "required": ["text", "label"],
         "additionalProperties": False,
     }
-    value: dict[str, Any] = {
+    values: dict[str, dict[str, Any]] = {
         "choice": label,
         "choices": {"type": "array", "items": label},
         "rating": {"type": "integer", "minimum": int(control.min or 1), "maximum": int(control.max or 5)},
         "spans": {"type": "array", "items": span},
-    }[control.kind]
+    }
     return {
         "type": "object",
-        "properties": {"value": value, "confidence": {"type": "number", "minimum": 0, "maximum": 1}},
+        "properties": {"value": values[control.kind], "confidence": {"type": "number", "minimum": 0, "maximum": 1}},
         "required": ["value", "confidence"],
         "additionalProperties": False,
     }

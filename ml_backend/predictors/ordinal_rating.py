@@ -48,9 +48,9 @@ class OrdinalRating(Predictor):
             return Answer(reason="the model gave a score that is not a number")
         if len(logits) == 1:
             return Answer(self._fit(float(logits[0]), control))
-        order = np.argsort(self._steps)
+        order = np.argsort(np.asarray(self._steps))
         chances = softmax(logits)[order]
-        best = int(min(np.searchsorted(np.cumsum(chances), 0.5), len(order) - 1))
+        best = min(int(np.searchsorted(np.cumsum(chances), 0.5)), len(order) - 1)
         score = float(chances[best])
         if score < self.settings.threshold:
             return Answer(score=score, reason=f"unsure: the rating has score {score:.2f}")

@@ -53,11 +53,12 @@ class TokenClassification(Predictor):
         text, note = cut(row.text(control.value_key), self.settings.max_chars)
         if not got:
             return Answer(reason="the text is empty")
-        logits, offsets, words = by_word(got[0])
+        logits, offsets = by_word(got[0])
         if not np.isfinite(logits).all():
             return Answer(reason="the model gave a score that is not a number")
         if self._model.long == "cut" and len(offsets) and text[int(offsets[-1, 1]) :].strip():
-            note = f"only the first {int(offsets[-1, 1])} of {len(row.text(control.value_key))} characters were read (long: cut)"
+            read, whole = int(offsets[-1, 1]), len(row.text(control.value_key))
+            note = f"only the first {read} of {whole} characters were read (long: cut)"
         spans = [
             {"start": start, "end": end, "label": label, "text": text[start:end], "score": round(score, 4)}
             for start, end, kind, score in spans_of(softmax(logits), offsets, self.classes, text)
@@ -78,24 +79,24 @@ def split(name: str) -> tuple[str, str]:
     return (prefix, kind) if dash and prefix in {"B", "I", "E", "S", "L", "U"} else ("", name)
 
 
-def by_word(got: Got) -> tuple[Floats, Ints, Ints]:
-    """Logits, offsets and a word number, one row a word: the first piece of a word decides its tag.
+def by_word(got: Got) -> tuple[Floats, Ints]:
+    """Logits and offsets, one row a word: the first piece of a word decides its tag.
 
     A word seen in two windows keeps the window where it is farther from the edge.
     """
-    best: dict[int, tuple[int, Floats, int, int]] = {}
+    best: dict[int, tuple[int, Floats, int]] = {}
     for window, tags in got.windows:
-        for word, tokens in _words(window).items():
+        for tokens in _words(window).values():
             start, end = int(window.offsets[tokens[0], 0]), int(window.offsets[tokens[-1], 1])
             margin = min(tokens[0], len(window) - 1 - tokens[-1])
             known = best.get(start)
             if end > start and (known is None or known[0] < margin):
-                best[start] = (margin, tags[tokens[0]], end, word)
+                best[start] = (margin, tags[tokens[0]], end)
     places = sorted(best)
     if not places:
-        return np.zeros((0, 1), dtype=np.float32), np.zeros((0, 2), dtype=np.int64), np.zeros(0, dtype=np.int64)
+        return np.zeros((0, 1), dtype=np.float32), np.zeros((0, 2), dtype=np.int64)
     offsets = np.asarray([(start, best[start][2]) for start in places], dtype=np.int64)
-    return np.stack([best[start][1] for start in places]), offsets, np.arange(len(places))
+    return np.stack([best[start][1] for start in places]), offsets
 
 
 def _words(window: Window) -> dict[int, list[int]]:

@@ -42,7 +42,8 @@ class ZeroShot(Predictor):
         contradicts = next((i for i, name in enumerate(names) if name.startswith(("contra", "not_entail"))), None)
         if entails is None or contradicts is None:
             raise LoadError(
-                f"{settings.source}: not an NLI model: it needs classes entailment and contradiction, it has {', '.join(names)}"
+                f"{settings.source}: not an NLI model: it needs classes entailment and contradiction, "
+                f"it has {', '.join(names)}"
             )
         return cls(settings, model, entails, contradicts, loader.identity(settings, model.identity))
 

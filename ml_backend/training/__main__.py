@@ -1,4 +1,4 @@
-"""`python -m ml_backend.training`: train heads, measure them by grouped cross-validation, write them with their cards."""
+"""`python -m ml_backend.training`: train heads, measure them by grouped cross-validation, write them with cards."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def card(recipe: Recipe, trained: Trained, table: Mapping[str, Any]) -> str:
     lines = [
         f"# Head `{recipe.control}`",
         "",
-        f"Answers `{recipe.task}` on the frozen encoder `{meta.encoder[:12]}` from the blocks {', '.join(meta.blocks)}.",
+        f"Answers `{recipe.task}` on the frozen encoder `{meta.encoder[:12]}` from {', '.join(meta.blocks)}.",
         f"Labels: {', '.join(meta.labels)}."
         + (f" Found by patterns: {', '.join(meta.patterns)}." if meta.patterns else ""),
     ]
@@ -59,7 +59,7 @@ def card(recipe: Recipe, trained: Trained, table: Mapping[str, Any]) -> str:
         "",
         "## Measured",
         "",
-        "Five-fold cross-validation; rows of one document are never on both sides. No figure is of rows it was trained on.",
+        "Five-fold cross-validation; rows of one document are never on both sides.",
         "",
         *_table(recipe, table),
         "",

@@ -115,7 +115,7 @@ def document(context: str, fallback: str) -> str:
     return hashlib.sha256(stripped.encode()).hexdigest()[:16] if stripped else fallback
 
 
-def _texts(row: Mapping[str, Any]) -> dict[str, str]:
+def _texts(row: Mapping[str, Any]) -> dict[str, Any]:
     return {key: str(row.get(key) or "") for key in ("context", "query", "response")}
 
 
@@ -146,7 +146,7 @@ def read_examples(folder: Path) -> list[Example]:
     ]
 
 
-# --- public data, mapped -----------------------------------------------------------------------------------------------
+# --- public data, mapped ---------------------------------------------------------------------------------------
 
 VERDICTS: Final[Mapping[tuple[str, str], str]] = {
     ("attribution", "Fully attributable"): "Correct",
@@ -185,9 +185,9 @@ RESPONSE_TYPES: Final[Mapping[str, str]] = {
 
 ENTITY_MAPS: Final[Mapping[str, Mapping[str, str]]] = {
     "StackOverflowNER": {
-        "Library": "TECH", "Library_Class": "TECH", "Library_Function": "TECH", "Library_Variable": "TECH", "Language": "TECH",
-        "Function_Name": "TECH", "Class_Name": "TECH", "Variable_Name": "TECH", "Error_Name": "TECH", "HTML_XML_Tag": "TECH",
-        "File_Name": "TECH", "File_Type": "TECH", "Data_Type": "TECH",
+        "Library": "TECH", "Library_Class": "TECH", "Library_Function": "TECH", "Library_Variable": "TECH",
+        "Language": "TECH", "Function_Name": "TECH", "Class_Name": "TECH", "Variable_Name": "TECH", "Data_Type": "TECH",
+        "Error_Name": "TECH", "HTML_XML_Tag": "TECH", "File_Name": "TECH", "File_Type": "TECH",
         "Application": "PRODUCT", "Website": "PRODUCT", "Operating_System": "PRODUCT", "Organization": "ORG",
     },
     "SEC-filings": {"ORG": "ORG", "LOC": "LOCATION"},

@@ -67,7 +67,8 @@ def _balanced(y: Sequence[str]) -> Floats:
     values, counts = np.unique(np.asarray(y), return_counts=True)
     share = dict(zip(values, counts / len(y), strict=True))
     found: Floats = np.asarray([share[one] ** -0.5 for one in y], dtype=np.float32)
-    return found / found.mean()
+    balanced: Floats = found / found.mean()
+    return balanced
 
 
 def _logistic(strength: float) -> Any:
@@ -82,7 +83,7 @@ def fit_binaries(x: Floats, y: NDArray[np.int8], strength: float) -> Arrays:
     Args:
         y: 1, 0, or -1 for unknown, shape (rows, columns).
     """
-    columns = []
+    columns: list[tuple[Floats, Floats]] = []
     for column in y.T:
         use = column >= 0
         scaled = Scaled.of(x[use])
@@ -160,24 +161,22 @@ def fit_tagger(
     )
     important = torch.from_numpy(each[use].astype(np.float32))
     possible = torch.nn.functional.one_hot(ys, outputs).bool() | (masks & (ys == 0)[:, None])
-    net = torch.nn.Sequential(
-        torch.nn.Linear(x.shape[1], hidden), torch.nn.ReLU(), torch.nn.Dropout(0.3), torch.nn.Linear(hidden, outputs)
-    )
+    first, last = torch.nn.Linear(x.shape[1], hidden), torch.nn.Linear(hidden, outputs)
+    net = torch.nn.Sequential(first, torch.nn.ReLU(), torch.nn.Dropout(0.3), last)
     optimizer = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=epochs * (len(xs) // 512 + 1))
     generator = torch.Generator().manual_seed(SEED)
     for _ in range(epochs):
-        for batch in torch.randperm(len(xs), generator=generator).split(512):
+        for batch in torch.randperm(len(xs), generator=generator).split(512):  # type: ignore[no-untyped-call]
             log = torch.log_softmax(net(xs[batch]), dim=1)
             partial = -torch.logsumexp(log.masked_fill(~possible[batch], -1e4), dim=1)
             # Half of the plain loss keeps the network from calling everything that was not annotated an entity.
             plain = torch.nn.functional.nll_loss(log, ys[batch], reduction="none")
             loss = ((partial + plain) / 2 * important[batch]).mean()
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
-    first, last = net[0], net[3]
     w0, b0 = scaled.fold(first.weight.detach().numpy().T, first.bias.detach().numpy())
     return {"w0": w0, "b0": b0, "w1": last.weight.detach().numpy().T.copy(), "b1": last.bias.detach().numpy().copy()}
 

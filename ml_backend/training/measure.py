@@ -75,7 +75,7 @@ def edits(kind: str, truth: Any, found: Any) -> int:
 
 
 def _span(one: Any) -> tuple[int, int, str]:
-    return (one["start"], one["end"], one["label"]) if isinstance(one, Mapping) else tuple(one)  # type: ignore[return-value]
+    return (one["start"], one["end"], one["label"]) if isinstance(one, Mapping) else tuple(one)
 
 
 def _span_edits(truth: Spans, found: Spans) -> int:

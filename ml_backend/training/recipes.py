@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.features import Floats, pattern_spans
-from ml_backend.heads import Head, HeadMeta, Task, softmax
+from ml_backend.heads import Head, HeadMeta, Task, sigmoid, softmax
 from ml_backend.predictors.encoder_head import decode, with_patterns
 from ml_backend.training import encode, fit, measure
 from ml_backend.training.data import Example, data_hash
@@ -120,15 +120,20 @@ def _meta(recipe: Recipe, examples: Sequence[Example], labels: Sequence[str], en
     )  # fmt: skip
 
 
-def _held_out(
-    x: Floats, groups: Sequence[str], outputs: int, fit_one: Callable[[NDArray[np.int64]], fit.Arrays]
-) -> Floats:
-    """Out-of-fold logits."""
-    logits = np.zeros((len(x), outputs), dtype=np.float32)
-    for train_rows, test_rows in fit.folds(groups):
-        arrays = fit.as_mapping(fit_one(train_rows))
-        logits[test_rows] = x[test_rows] @ arrays["w0"] + arrays["b0"]
-    return logits
+def _options(
+    recipe: Recipe,
+    x: Floats,
+    examples: Sequence[Example],
+    outputs: int,
+    fit_one: Callable[[NDArray[np.int64], float], fit.Arrays],
+) -> dict[float, Floats]:
+    """Out-of-fold logits for each strength that the recipe tries."""
+    options: dict[float, Floats] = {c: np.zeros((len(x), outputs), dtype=np.float32) for c in recipe.strengths}
+    for train_rows, test_rows in fit.folds([one.group for one in examples]):
+        for strength, logits in options.items():
+            arrays = fit.as_mapping(fit_one(train_rows, strength))
+            logits[test_rows] = x[test_rows] @ arrays["w0"] + arrays["b0"]
+    return options
 
 
 def _best(options: Mapping[float, Floats], loss: Callable[[Floats], float]) -> float:
@@ -143,12 +148,10 @@ def _train_choice(recipe: Recipe, examples: list[Example], known: dict[str, Floa
     x = encode.features(use, known, recipe.blocks)
     y = np.asarray([str(one.values[recipe.control]) for one in use])
     codes = np.asarray([labels.index(one) for one in y])
-    groups = [one.group for one in use]
     with fit.quiet():
-        options = {
-            c: _held_out(x, groups, len(labels), lambda rows, c=c: fit.fit_choice(x[rows], y[rows].tolist(), labels, c))  # type: ignore[misc]
-            for c in recipe.strengths
-        }
+        options = _options(
+            recipe, x, use, len(labels), lambda rows, c: fit.fit_choice(x[rows], y[rows].tolist(), labels, c)
+        )
         best = _best(options, lambda logits: -float((logits.argmax(axis=1) == codes).mean()))
         arrays = fit.fit_choice(x, y.tolist(), labels, best)
     temperature = fit.fit_temperature(options[best], codes)
@@ -165,16 +168,12 @@ def _train_choices(recipe: Recipe, examples: list[Example], known: dict[str, Flo
     labels = sorted(label for label, count in counts.items() if count >= FEWEST)
     x = encode.features(examples, known, recipe.blocks)
     y = np.asarray([[_decided(one, recipe.control, label) for label in labels] for one in examples], dtype=np.int8)
-    groups = [one.group for one in examples]
     with fit.quiet():
-        options = {
-            c: _held_out(x, groups, len(labels), lambda rows, c=c: fit.fit_binaries(x[rows], y[rows], c))
-            for c in recipe.strengths
-        }  # type: ignore[misc]
+        options = _options(recipe, x, examples, len(labels), lambda rows, c: fit.fit_binaries(x[rows], y[rows], c))
         best = _best(options, lambda logits: float(np.log1p(np.exp(-np.where(y == 1, logits, -logits)))[y >= 0].mean()))
         arrays = fit.fit_binaries(x, y, best)
     temperature = fit.fit_binary_temperature(options[best], y)
-    chances = fit.sigmoid(options[best] / temperature)
+    chances = sigmoid(options[best] / temperature)
     head = Head(
         _meta(recipe, examples, labels, encoder, temperature=temperature, thresholds=(0.5,) * len(labels)), arrays
     )
@@ -201,12 +200,8 @@ def _train_rating(recipe: Recipe, examples: list[Example], known: dict[str, Floa
     values = [int(one.values[recipe.control]) for one in examples]
     y = fit.steps(values, recipe.scale)
     x = encode.features(examples, known, recipe.blocks)
-    groups = [one.group for one in examples]
     with fit.quiet():
-        options = {
-            c: _held_out(x, groups, y.shape[1], lambda rows, c=c: fit.fit_binaries(x[rows], y[rows], c))
-            for c in recipe.strengths
-        }  # type: ignore[misc]
+        options = _options(recipe, x, examples, y.shape[1], lambda rows, c: fit.fit_binaries(x[rows], y[rows], c))
         best = _best(options, lambda logits: float(np.abs(1 + (logits > 0).sum(axis=1) - np.asarray(values)).mean()))
         arrays = fit.fit_binaries(x, y, best)
     temperature = fit.fit_binary_temperature(options[best], y)
@@ -243,9 +238,10 @@ def _train_spans(recipe: Recipe, examples: list[Example], tokens: Mapping[str, T
     arrays = fit.fit_tagger(data, tags, allowed, outputs, weights=weights)
     final = [finished(meta, one, example.response) for one, example in zip(found, examples, strict=True)]
     missing = tuple(sorted(set(counts) - set(labels) - set(recipe.patterns)))
+    sure = [1.0] * len(examples)
     return Trained(
-        head=Head(meta, arrays), examples=examples, held_out=final, scores=[1.0] * len(examples), missing=missing, strength=0.0,
-    )  # fmt: skip
+        head=Head(meta, arrays), examples=examples, held_out=final, scores=sure, missing=missing, strength=0.0
+    )
 
 
 OWN: Final = frozenset({"examples", "gold"})

@@ -95,6 +95,7 @@ def _batch(tokenizer: Tokenizer, texts: Sequence[str]) -> tuple[torch.Tensor, to
 
 
 def _learn(model: torch.nn.Module, loss: object, steps: int) -> None:
+    torch.set_num_threads(1)  # so small a model is slower with more
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     model.train()
     for _ in range(steps):
