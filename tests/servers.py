@@ -6,18 +6,26 @@ import contextlib
 import fcntl
 import hashlib
 import importlib.metadata
+import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from workflow.running import label_studio, ml_server
+from workflow.running.folder import Secrets, write_private
 from workflow.running.label_studio import Owner
 from workflow.running.people import Visitor, invite_link
 from workflow.running.processes import Child, StartError, free_port
+from workflow.running.stack import Settings, database_stamp
 
 ROOT = Path(__file__).resolve().parent.parent
 OWNER = Owner("owner@quorum.test", "owner-password-of-tests", "7e57" * 10)
@@ -128,6 +136,93 @@ def ml_backend_server(folder: Path, **extra: str) -> Iterator[MlServer]:
         raise StartError(f"{error}\n{child.tail(60)}") from error
     finally:
         child.stop()
+
+
+class QuorumUp:
+    """`quorum up` as a process of its own, as a person would start it.
+
+    Args:
+        folder: The data folder.
+        args: Further arguments.
+    """
+
+    def __init__(self, folder: Path, *args: str) -> None:
+        self.folder = folder
+        self.output = folder.parent / f"{folder.name}.out"
+        self.ports = (free_port(), free_port())
+        self._args = args
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Its environment; pass it to other `quorum` commands that shall find it."""
+        ls_port, ml_port = map(str, self.ports)
+        return {
+            **os.environ,
+            "QUORUM_DATA_DIR": str(self.folder),
+            "QUORUM_LS_PORT": ls_port,
+            "QUORUM_ML_PORT": ml_port,
+        }
+
+    def start(self) -> QuorumUp:
+        """Start it, and return at once."""
+        with self.output.open("ab") as output:
+            command = [sys.executable, "-m", "scripts.cli", "up", *self._args]
+            self.process = subprocess.Popen(
+                command, env=self.env, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        return self
+
+    def wait_ready(self, seconds: float = 540) -> dict[str, Any]:
+        """Wait for the access file; its content."""
+        deadline = time.monotonic() + seconds
+        while not (self.folder / "access.json").exists():
+            if self.process is None or self.process.poll() is not None or time.monotonic() > deadline:
+                raise StartError(f"quorum up did not become ready:\n{self.said}")
+            time.sleep(0.3)
+        access: dict[str, Any] = json.loads((self.folder / "access.json").read_text(encoding="utf-8"))
+        return access
+
+    @property
+    def said(self) -> str:
+        """Everything that it printed."""
+        return self.output.read_text(encoding="utf-8") if self.output.exists() else ""
+
+    def signal(self, signum: int) -> int:
+        """Send it a signal and wait for its end; its exit status."""
+        if self.process is None:
+            raise AssertionError("was not started")
+        self.process.send_signal(signum)
+        return self.process.wait(90)
+
+    def stop(self) -> None:
+        """End it if it runs."""
+        if self.process is not None and self.process.poll() is None:
+            self.signal(signal.SIGINT)
+
+
+@contextlib.contextmanager
+def quorum_up(folder: Path, *args: str) -> Iterator[QuorumUp]:
+    """`quorum up` on a database that was migrated before, ready; its owner is `OWNER`."""
+    folder.mkdir(parents=True)
+    shutil.copytree(_migrated(label_studio.WITH_PLUGIN), folder / "label-studio")
+    write_private(folder / "secrets.json", Secrets(OWNER, "quorum", "ml-password-of-tests").to_json())
+    settings = Settings(host="127.0.0.1", ls_port=1, ml_port=2, plugin=True)
+    (folder / "database.json").write_text(json.dumps(database_stamp(settings)), encoding="utf-8")
+    up = QuorumUp(folder, *args).start()
+    try:
+        up.wait_ready()
+        yield up
+    finally:
+        up.stop()
+
+
+def example_rows(folder: Path, count: int) -> Path:
+    """A file of the first rows of the example campaign."""
+    lines = (ROOT / "examples" / "rows.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    file = folder / "rows.jsonl"
+    file.write_text("".join(lines[:count]), encoding="utf-8")
+    return file
 
 
 def _migrated(settings: str) -> Path:

@@ -58,7 +58,6 @@ class DataFolder:
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
         self.label_studio = self.path / "label-studio"
-        self.ml = self.path / "ml"
         self.logs = self.path / "logs"
         self.access = self.path / "access.json"
         self._lock: IO[str] | None = None

@@ -23,15 +23,15 @@ def server(
     host: str = LOOPBACK,
     extra: Mapping[str, str] | None = None,
 ) -> Child:
-    """The ML backend as a child process, not yet started."""
+    """The ML backend as a child process, not yet started; it keeps its state in `ml` in the data folder."""
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    models = {name: os.environ[name] for name in ("QUORUM_ML_MODELS",) if name in os.environ}
+    models = os.environ.get("QUORUM_ML_MODELS")
     env = own_environment() | {
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "QUORUM_DATA_DIR": str(data_dir),
         "QUORUM_ML_BASIC": f"{user}:{password}",
-        **models,
+        **({"QUORUM_ML_MODELS": str(Path(models).absolute())} if models else {}),
         **(extra or {}),
     }
     command = [sys.executable, "-m", "ml_backend", "--host", host, "--port", str(port)]

@@ -116,7 +116,7 @@ class Stack:
 
     def _ml_server(self) -> Child:
         return ml_server.server(
-            self.folder.ml,
+            self.folder.path,
             self.settings.ml_port,
             self.folder.logs / "ml-backend.log",
             user=self.secrets.ml_user,
@@ -126,8 +126,7 @@ class Stack:
     def _migrate(self, board: Board) -> None:
         """Bring the database to this release, unless the stamp says that it is there already."""
         stamp = self.folder.path / "database.json"
-        wanted = {"label_studio": importlib.metadata.version("label-studio"), "settings": self.settings.module}
-        wanted["migrations"] = _migrations_hash() if self.settings.plugin else ""
+        wanted = database_stamp(self.settings)
         database = self.folder.label_studio / label_studio.DATABASE
         if database.exists() and _read(stamp) == wanted:
             return
@@ -161,6 +160,19 @@ def preflight(settings: Settings) -> None:
         raise StartError(f"port {settings.ls_port}: asked for by both parts; set QUORUM_LS_PORT or QUORUM_ML_PORT")
     require_port(LABEL_STUDIO, settings.ls_port, settings.host)
     require_port(ML, settings.ml_port, LOOPBACK)
+
+
+def database_stamp(settings: Settings) -> dict[str, str]:
+    """What a database must have been migrated by to be used as it is.
+
+    Raises:
+        StartError: The plugin is asked for and not installed.
+    """
+    return {
+        "label_studio": importlib.metadata.version("label-studio"),
+        "settings": settings.module,
+        "migrations": _migrations_hash() if settings.plugin else "",
+    }
 
 
 def _migrations_hash() -> str:

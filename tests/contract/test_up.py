@@ -1,0 +1,237 @@
+"""`quorum up` as people run it: a process that reaches ready, refuses clearly, stops without a trace and resumes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.servers import ROOT, QuorumUp, example_rows
+from workflow.running.people import Visitor
+from workflow.running.processes import port_is_free
+
+ROWS = 8
+PERSON_KEYS = {"id", "email", "password", "roles", "expertise"}
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuorumUp]:
+    """One `quorum up` from an empty data folder; the tests of this module follow its life in order."""
+    folder = tmp_path_factory.mktemp("first-start")
+    running = QuorumUp(folder / "data", "--rows", str(example_rows(folder, ROWS)), "--name", "First").start()
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+def quorum(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """A `quorum` command that ends by itself."""
+    return subprocess.run(
+        [sys.executable, "-m", "scripts.cli", *args],
+        env=os.environ | env,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def left_behind(up: QuorumUp) -> list[str]:
+    """Processes whose environment names the data folder, other than our own."""
+    found = []
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if str(up.folder).encode() in environ.read_bytes() and int(environ.parent.name) != os.getpid():
+                found.append((environ.parent / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except (OSError, ValueError):
+            continue  # ended meanwhile, or somebody else's
+    return found
+
+
+def until_gone(up: QuorumUp, seconds: float = 30) -> list[str]:
+    """What is still there when nothing should be, after giving it some seconds."""
+    deadline = time.monotonic() + seconds
+    while (found := left_behind(up)) and time.monotonic() < deadline:
+        time.sleep(0.3)
+    return found
+
+
+@pytest.mark.server
+def test_first_start_reaches_ready_and_says_how_to_reach_everything(up: QuorumUp) -> None:
+    """From an empty folder to a pre-labelled campaign, with the access file of the contract, private to its owner."""
+    access = up.wait_ready()
+    file = up.folder / "access.json"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert set(access) == {"url", "ml_url", "manager", "people", "campaigns"}
+    assert set(access["manager"]) == {"email", "password", "token"}
+    assert all(set(person) == PERSON_KEYS for person in access["people"])
+    assert [(one["name"], one["task"], one["rows"]) for one in access["campaigns"]] == [
+        ("First", "response_review", ROWS)
+    ]
+    assert set(access["campaigns"][0]["projects"]) == {"pass", "qa", "expert"}
+    for name in ("secrets.json", "passwords.json"):
+        assert stat.S_IMODE((up.folder / name).stat().st_mode) == 0o600
+    for person in access["people"]:
+        assert person["password"] in up.said, "the passwords are printed"
+
+
+@pytest.mark.server
+def test_everyone_can_log_in_and_the_manager_can_use_the_token(up: QuorumUp) -> None:
+    """What the access file says is true: passwords and token work, the ML backend answers only who may ask."""
+    access = up.wait_ready()
+    for person in access["people"]:
+        assert Visitor(access["url"], person["email"], person["password"]).log_in().user_id
+    headers = {"Authorization": f"Token {access['manager']['token']}"}
+    assert requests.get(f"{access['url']}/api/projects", headers=headers, timeout=30).json()["count"] == 3
+    assert requests.get(f"{access['ml_url']}/health", timeout=30).json()["ready"] is True
+    assert requests.post(f"{access['ml_url']}/predict", json={"tasks": []}, timeout=30).status_code == 401
+
+
+@pytest.mark.server
+def test_status_finds_the_running_campaign_by_itself(up: QuorumUp) -> None:
+    """`quorum status --json` in the same data folder needs no argument."""
+    up.wait_ready()
+    done = quorum("status", "--json", **up.env)
+    assert done.returncode == 0, done.stderr
+    status = json.loads(done.stdout)
+    campaign = status[0] if isinstance(status, list) else status
+    assert campaign["rows"] == ROWS
+    assert campaign["states"]["AWAITING_PASSES"] == ROWS
+    assert 0 < campaign["prelabelled"] <= ROWS
+
+
+@pytest.mark.server
+def test_nothing_listens_beyond_loopback(up: QuorumUp) -> None:
+    """Unless asked, neither part can be reached from another machine."""
+    up.wait_ready()
+    listening = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
+    for port in up.ports:
+        addresses = {
+            fields[1].split(":")[0] for fields in listening if fields[1].endswith(f":{port:04X}") and fields[3] == "0A"
+        }
+        assert addresses == {"0100007F"}, "127.0.0.1 in the kernel's notation"
+
+
+@pytest.mark.server
+def test_a_second_one_on_the_same_folder_is_refused(up: QuorumUp) -> None:
+    """One line that names the folder and the process; the running one goes on."""
+    up.wait_ready()
+    done = quorum("up", **up.env)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert str(up.folder) in done.stderr
+    assert str(up.process.pid if up.process else "") in done.stderr
+    assert (up.folder / "access.json").exists()
+
+
+@pytest.mark.server
+def test_ctrl_c_leaves_nothing_behind_and_the_next_start_goes_on(up: QuorumUp) -> None:
+    """Ctrl-C ends with 0, no process and no access file; the next start has the same people and rows at once."""
+    before = up.wait_ready()
+    assert up.signal(signal.SIGINT) == 0
+    assert until_gone(up) == []
+    assert not (up.folder / "access.json").exists()
+    assert all(port_is_free(port) for port in up.ports)
+    up.start()
+    after = up.wait_ready()
+    assert after["people"] == before["people"]
+    assert after["manager"] == before["manager"]
+    assert after["campaigns"] == before["campaigns"]
+
+
+@pytest.mark.server
+def test_a_killed_one_leaves_no_process_and_the_next_start_recovers(up: QuorumUp) -> None:
+    """SIGKILL gives no time to clean up: the parts end by themselves, and the stale access file stops nobody."""
+    before = up.wait_ready()
+    up.signal(signal.SIGKILL)
+    assert until_gone(up) == []
+    assert (up.folder / "access.json").exists(), "nobody could remove it"
+    up.start()
+    deadline = time.monotonic() + 60
+    while (up.folder / "access.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert up.wait_ready()["campaigns"] == before["campaigns"]
+    assert up.signal(signal.SIGTERM) == 0
+    assert until_gone(up) == []
+
+
+def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
+    """The line names the part, the port and what to do, and nothing was started."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = quorum("up", QUORUM_DATA_DIR=str(tmp_path / "data"), QUORUM_LS_PORT=port)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"quorum up: Label Studio: port {port} on 127.0.0.1 is in use; stop what listens there or choose another port"
+    ]
+    assert not (tmp_path / "data" / "label-studio").exists()
+
+
+def test_faults_of_all_files_are_told_at_once(tmp_path: Path) -> None:
+    """Team and policy are both checked before anything starts, each fault with its line."""
+    team, policy = tmp_path / "team.yaml", tmp_path / "policy.yaml"
+    team.write_text("people:\n  - {id: ana, email: ana@example.com, roles: [anotator]}\n", encoding="utf-8")
+    policy.write_text("version: 1\npases: 2\n", encoding="utf-8")
+    done = quorum("up", "--team", str(team), "--policy", str(policy), QUORUM_DATA_DIR=str(tmp_path / "data"))
+    assert done.returncode == 1
+    assert f"{team}:2:" in done.stderr
+    assert f"{policy}:2:" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_faulty_rows_are_told_before_anything_starts(tmp_path: Path) -> None:
+    """A row without a response is named by line and field."""
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"id": "a", "context": "", "query": "q"}\n', encoding="utf-8")
+    done = quorum("up", "--rows", str(rows), QUORUM_DATA_DIR=str(tmp_path / "data"))
+    assert done.returncode == 1
+    assert f"{rows}:1" in done.stderr
+    assert "response" in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("secrets.json", b"{"),
+        ("secrets.json", b"[]"),
+        ("label-studio/label_studio.sqlite3", b"not a database at all" * 99),
+    ],
+    ids=["cut off", "another shape", "database"],
+)
+def test_damaged_state_is_one_line(tmp_path: Path, file: str, content: bytes) -> None:
+    """A damaged file in the data folder is named, and neither repaired in silence nor thrown away."""
+    damaged = tmp_path / "data" / file
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(content)
+    free = {"QUORUM_LS_PORT": "18399", "QUORUM_ML_PORT": "18398"}
+    done = quorum("up", QUORUM_DATA_DIR=str(tmp_path / "data"), **free)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert str(damaged) in done.stderr
+    assert damaged.read_bytes() == content
+
+
+def test_dry_run_starts_nothing(tmp_path: Path) -> None:
+    """`--dry-run` checks files, packages and ports, and leaves no database."""
+    done = quorum(
+        "up", "--dry-run", QUORUM_DATA_DIR=str(tmp_path / "d"), QUORUM_LS_PORT="18397", QUORUM_ML_PORT="18396"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "127 rows" in done.stderr
+    assert not (tmp_path / "d" / "label-studio").exists()
