@@ -30,6 +30,7 @@ from workflow.sdk import HttpLabelStudio
 app = typer.Typer(add_completion=False)
 
 EXAMPLE = "Example"
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 REFUSALS = (PlanError, StartError, CampaignError, ServerError, PrelabelError, VisitError)
 
 
@@ -193,12 +194,14 @@ def _queues(ready: Ready) -> str:
 
 @contextmanager
 def _stop_on_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the run as Ctrl-C does."""
+    """Let signals end the run: Ctrl-C even behind a script's `&`, which switches it off; a hang-up not behind nohup."""
 
     def stop(_signum: int, _frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
 
-    before = {signum: signal.signal(signum, stop) for signum in (signal.SIGTERM, signal.SIGHUP)}
+    nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    heard = [signum for signum in STOPPING if not (nohup and signum == signal.SIGHUP)]
+    before = {signum: signal.signal(signum, stop) for signum in heard}
     try:
         yield
     finally:

@@ -152,7 +152,7 @@ def exported(up: QuorumUp, folder: Path) -> dict[str, Any]:
 def test_a_correction_and_an_entity_go_through_qa_into_the_export(
     up: QuorumUp, chromium: Browser, tmp_path: Path
 ) -> None:
-    """Two blind passes, the second sees nothing of the first; QA sees both and corrects; the export says who decided."""
+    """The second pass sees nothing of the first, QA sees both and corrects, the export says who decided."""
     access = up.wait_ready()
 
     with browser_of(chromium, access, "ana", "pass") as (page, _):
