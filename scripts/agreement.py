@@ -196,17 +196,20 @@ def _show(found: Agreement, *, seed: int, draws: int) -> None:
 
 
 def _show_kappa(console: Console, kappa: tuple[Kappa, ...]) -> None:
-    shared = sorted((pair for pair in kappa if pair.n), key=lambda pair: (pair.figure.value is None, pair.figure.value))
+    """Show the pairs that agree least, of those that share enough items to say so."""
+    shared = [pair for pair in kappa if pair.n]
+    telling = [pair for pair in shared if pair.figure.low is not None] or shared
+    telling.sort(key=lambda pair: (pair.figure.value is None, pair.figure.value))
     table = Table(
         "annotators", Column("shared items", justify="right"), Column("kappa", justify="right"), "95 % interval"
     )
-    for pair in shared[:MOST_PAIRS]:
+    for pair in telling[:MOST_PAIRS]:
         table.add_row(Text(f"{pair.a} – {pair.b}"), f"{pair.n:,}", *_cells(pair.figure))
     console.print(table)
-    left = len(shared) - MOST_PAIRS
+    left = len(shared) - min(len(telling), MOST_PAIRS)
+    if left:
+        console.print(f"{left:,} pairs that agree more or share few items are left out (all with --json)", style="dim")
     apart = len(kappa) - len(shared)
-    if left > 0:
-        console.print(f"{left:,} pairs that agree more are left out (all with --json)", style="dim")
     if apart:
         console.print(f"{apart:,} pairs share no item", style="dim")
 
