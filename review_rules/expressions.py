@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -164,6 +165,8 @@ def _described(result: object) -> str:
 
 def _one_line(error: Exception) -> str:
     """The first line of an error's text: the library adds advice that does not hold for policies."""
+    if isinstance(error, KeyError):
+        return f"there is no key {error}"
     text = str(error).split("\n")[0].split(". Check that")[0]
     return text if len(text) <= 200 else text[:200] + "…"
 
@@ -198,9 +201,5 @@ def _bindings(source: str) -> Iterator[tuple[int, int, str]]:
     quiet = _TOKEN.sub(lambda token: " " * len(token[0]) if token["literal"] else token[0], source)
     for macro in _BINDING_MACRO.finditer(quiet):
         opening = quiet.index("(", macro.start())
-        depth, end = 0, opening
-        for end in range(opening, len(quiet)):
-            depth += {"(": 1, ")": -1}.get(quiet[end], 0)
-            if depth == 0:
-                break
-        yield opening, end, macro[1]
+        depths = accumulate({"(": 1, ")": -1}.get(sign, 0) for sign in quiet[opening:])
+        yield opening, opening + next(place for place, depth in enumerate(depths) if depth == 0), macro[1]

@@ -41,14 +41,12 @@ def propose(
 
 
 def _common(forms: Sequence[Form], field: Field, measure: Measure) -> Form:
-    """The value of passes that agree."""
+    """The value of passes that agree; those that agree but differ are sets or numbers."""
     first = forms[0]
     if all([same(field.kind, first, form) for form in forms[1:]]):  # noqa: C419  (a list is faster for two)
         return first
     if field.kind.is_set:
         return _paired(forms, field, measure) if measure.pairs_elements else _in_most(forms, field)
-    if field.kind is Kind.TEXT:
-        return first
     return sorted(forms)[(len(forms) - 1) // 2]
 
 

@@ -495,6 +495,7 @@ def test_doubled_elements() -> None:
         {"values": {"entities": [{"start": 0, "end": 4, "label": "ORG", "text": 5}]}},
         {"values": {"cuts": [{"start": 0, "end": "4", "label": "ORG"}]}},
         {"values": {"cuts": 1}},
+        {"values": {"cuts": [{"start": 0, "end": 4, "label": 7}]}},
         {"values": {"regions": [{"x": 0, "y": 0, "width": 1, "label": "cat"}]}},
         {"values": {"regions": [1]}},
         {"values": {"regions": "cat"}},
@@ -517,7 +518,7 @@ def test_wrong_type(wrong: Any) -> None:
         "regions": "boxes",
     }
     fields = {name: {"kind": kind} for name, kind in kinds.items()}
-    whole = sub("ana", 0, verdict="A", entities=[{"start": 0.0, "end": 4.0, "label": "ORG"}])
+    whole = sub("ana", 0, verdict="A", entities=[{"start": 0.0, "end": 4, "label": "ORG"}])
     broken = whole | wrong if isinstance(wrong, dict) else wrong
     policy = "{passes: 1, qa: {when: conflict}}"
     assert see(row([whole], fields=fields), policy).state is State.FINAL
