@@ -15,7 +15,6 @@ OWNER_TOKEN=$(secret 20)
 SECRET_KEY=$(secret 32)
 POSTGRES_PASSWORD=$(secret 24)
 ML_PASSWORD=$(secret 24)
-WEBHOOK_SECRET=$(secret 24)
 LS_PORT=8080
 END
 echo "$file: written" >&2
