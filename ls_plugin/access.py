@@ -311,6 +311,7 @@ VIEWS: dict[str, Rule] = {
     "ls_plugin.api.views.AuditView": _CAMPAIGN,
     "ls_plugin.api.views.ReopenView": _CAMPAIGN,
     "ls_plugin.api.views.RepairView": _CAMPAIGN,
+    "ls_plugin.api.stream.TasksView": _rule(Who.MANAGER, _READ, project="query"),
     "ls_plugin.pages.campaigns": _rule(Who.PERSON, _READ, show="plain"),
     "ls_plugin.pages.campaign": _rule(Who.PERSON, ("GET", "POST"), show="plain"),  # it checks the campaign itself
     "ls_plugin.pages.mine": _rule(Who.PERSON, _READ, show="plain"),

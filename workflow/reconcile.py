@@ -16,9 +16,9 @@ What "match" means for one row:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from ls_config.loader import Control
 from ls_config.results import ResultError, to_result
@@ -27,7 +27,6 @@ from workflow.campaign import AUTO_LABEL, PROPOSAL, Campaign
 from workflow.history import QUORUM, Reader, RowRecord, note_of
 from workflow.panel import panel_data
 from workflow.port import Json, NewPrediction, NewTask, RowPort, Task
-from workflow.rowstore import RowStore
 from workflow.snapshot import Snapshot
 
 CHUNK: Final = 200
@@ -122,8 +121,16 @@ def reconcile(
     )
 
 
+class TasksByRow(Protocol):
+    """Whatever knows the tasks of a row: a snapshot in memory, or an export's store on disk."""
+
+    def tasks(self, row_id: str) -> Mapping[Stage, Sequence[Task]]:
+        """A row's tasks by stage, each stage's in order of id."""
+        ...
+
+
 def decide_rows(
-    campaign: Campaign, snapshot: Snapshot | RowStore, row_ids: Iterable[str], plan: Plan | None = None
+    campaign: Campaign, snapshot: TasksByRow, row_ids: Iterable[str], plan: Plan | None = None
 ) -> Iterator[DecidedRow]:
     """Decide these rows; a row without a Pass task is no row any more, and what is open of it is withdrawn."""
     reader = Reader(interface=campaign.interface, people=campaign.people, passes=campaign.policy.passes)

@@ -144,21 +144,42 @@ class HttpLabelStudio:
 
     def _bulk(self, project: int) -> Iterator[Task]:
         """All tasks by the plugin's bulk endpoint, which is many times faster; by pages where there is none."""
+        lines = self.task_lines(project)
+        if lines is None:
+            yield from self._pages(project, [])
+        else:
+            yield from (task_of(text) for _, text in lines)
+
+    def task_lines(self, project: int) -> Iterator[tuple[str, str]] | None:
+        """Row id and JSON of every task, as the plugin hands them out in bulk; None where it does not.
+
+        `task_of` reads the JSON; until then a task costs next to nothing.
+        """
         if self._in_bulk is None:
             self._in_bulk = self.plugin_version() is not None
-        last = 0
-        while self._in_bulk:
-            try:
-                found = self._ask("GET", "quorum/api/tasks", params={"project": project, "after": last})["tasks"]
-            except ServerError as error:
-                if last or error.status not in (403, 404):  # an older plugin, or a project that the key does not manage
-                    raise
-                break
-            yield from map(_task, found)
-            if not found:
-                return
-            last = found[-1]["id"]
-        yield from self._pages(project, [])
+        if not self._in_bulk:
+            return None
+        try:
+            first = self._bulk_page(project, 0)
+        except ServerError as error:
+            if error.status not in (403, 404):  # an older plugin, or a project that the key does not manage
+                raise
+            return None
+        return self._lines(project, first)
+
+    def _lines(self, project: int, page: list[str]) -> Iterator[tuple[str, str]]:
+        while page:
+            for line in page:
+                _, row_id, text = line.split("\t", 2)
+                yield json.loads(row_id), text
+            page = self._bulk_page(project, int(page[-1].split("\t", 1)[0]))
+
+    def _bulk_page(self, project: int, after: int) -> list[str]:
+        path = "quorum/api/tasks"
+        response = self._send("GET", path, {"project": project, "after": after}, None)
+        if response.status_code >= 400:
+            raise _refusal("GET", path, response)
+        return response.content.decode("utf-8").split("\n")[:-1]
 
     def _pages(self, project: int, filters: list[Json], *, any_of: bool = False) -> Iterator[Task]:
         return (_task(one) for one in self._raw_pages(project, filters, any_of=any_of))
@@ -385,6 +406,11 @@ def _person(value: Any) -> int | None:
     if isinstance(value, Mapping):
         value = value.get("id")
     return value if isinstance(value, int) else None
+
+
+def task_of(text: str) -> Task:
+    """A task from the JSON that `HttpLabelStudio.task_lines` gives."""
+    return _task(json.loads(text))
 
 
 def _task(one: Json) -> Task:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from ls_plugin import pages
-from ls_plugin.api import views
+from ls_plugin.api import stream, views
 
 app_name = "quorum"
 urlpatterns = [
@@ -20,5 +20,6 @@ urlpatterns = [
     path("api/status", views.StatusView.as_view(), name="api-status"),
     path("api/audit", views.AuditView.as_view(), name="api-audit"),
     path("api/reopen", views.ReopenView.as_view(), name="api-reopen"),
+    path("api/tasks", stream.TasksView.as_view(), name="api-tasks"),
     path("api/repair", views.RepairView.as_view(), name="api-repair"),
 ]

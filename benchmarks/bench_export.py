@@ -1,0 +1,218 @@
+"""How fast records come out: `quorum export` of a campaign beside Label Studio's own JSON export of its Pass project.
+
+    python benchmarks/bench_export.py [--rows 20000] [--plugin | --stock]
+
+One real Label Studio on SQLite holds a campaign in which two people labelled every row and a third accepted it. Label
+Studio exports the Pass project alone; Quorum exports the full record of every row over all three projects, each decided
+again. Both write to disk; they take turns. What Label Studio stores is then looked up in the records, field by field.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import requests  # noqa: E402
+
+from ls_config import load, to_result  # noqa: E402
+from ls_config.results import from_result  # noqa: E402
+from review_rules import Stage, load_policy, load_team  # noqa: E402
+from tests.campaigns import POLICY, TEAM  # noqa: E402
+from tests.servers import LabelStudioServer, label_studio_server  # noqa: E402
+from workflow.importing import import_rows  # noqa: E402
+from workflow.rows import Row, read_rows  # noqa: E402
+from workflow.running.label_studio import STOCK, WITH_PLUGIN, environment, package_dir  # noqa: E402
+from workflow.sdk import HttpLabelStudio  # noqa: E402
+from workflow.setup import CampaignSpec, setup_campaign  # noqa: E402
+
+INTERFACE = load("response_review")
+VALUES = {"verdict": "Correct", "issues": [], "response_type": "Direct answer", "correctness": 4, "completeness": 4,
+          "helpfulness": 4, "tone": 4}  # fmt: skip
+
+# Runs inside the server's environment: answers of three people, written as Label Studio stores them. Labelling 100,000
+# rows by HTTP would take hours and is not what is measured.
+FILL = """
+import json, sys, django
+django.setup()
+from tasks.models import Annotation, Task
+from projects.models import Project
+from users.models import User
+given = json.load(open(sys.argv[1]))
+user = {name: User.objects.get(email=email) for name, email in given["people"].items()}
+passes, qa = (Project.objects.get(pk=given[key]) for key in ("pass", "qa"))
+lead_time = {"ana": 12.5, "ben": 13.5, "cleo": 14.5}
+def answer(task, who, project, result):
+    return Annotation(task=task, project=project, completed_by=user[who], updated_by=user[who], result=result,
+                      lead_time=lead_time[who], was_cancelled=False)
+def spans(task):
+    text = task.data["response"][:5]
+    return [{"id": "e1", "from_name": "entities", "to_name": "response", "type": "labels",
+             "value": {"start": 0, "end": len(text), "text": text, "labels": ["ORG"]}}] if text else []
+last = 0
+while True:
+    tasks = list(Task.objects.filter(project=passes, pk__gt=last).order_by("pk")[:1000])
+    if not tasks:
+        break
+    last = tasks[-1].pk
+    for who in ("ana", "ben"):
+        Annotation.objects.bulk_create([answer(t, who, passes, given["result"] + spans(t)) for t in tasks])
+    reviews = Task.objects.bulk_create([Task(project=qa, data=t.data, overlap=1, is_labeled=True) for t in tasks])
+    Annotation.objects.bulk_create([answer(t, "cleo", qa, given["review"] + spans(t)) for t in reviews])
+Task.objects.filter(project=passes).update(is_labeled=True)
+"""
+
+
+def rows(source: Path, count: int) -> list[Row]:
+    """So many rows, made of the real ones under new ids."""
+    real = [one for one in read_rows(source, interface=INTERFACE) if isinstance(one, Row)]
+    made = []
+    for number in range(count):
+        row = real[number % len(real)]
+        made.append(
+            Row(
+                row_id=f"{row.row_id}#{number // len(real)}",
+                context=row.context,
+                query=row.query,
+                response=row.response,
+                domain="general",
+                auto_label=VALUES,
+                extra=row.extra,
+            )
+        )
+    return made
+
+
+def fill(server: LabelStudioServer, folder: Path, source: Path, count: int) -> tuple[str, dict[str, int]]:
+    """A campaign whose every row is final; its name and projects."""
+    tag = "bench"
+    (folder / "policy.yaml").write_text(POLICY, encoding="utf-8")
+    (folder / "team.yaml").write_text(TEAM.format(tag=tag), encoding="utf-8")
+    people = {name: f"{name}-{tag}@quorum.test" for name in ("ana", "ben", "chi", "cleo", "dag")}
+    for email in people.values():
+        server.new_person(email)
+    policy, team = load_policy(POLICY), load_team(TEAM.format(tag=tag))
+    with HttpLabelStudio(server.url, server.token) as port:
+        made = setup_campaign(port, CampaignSpec(name="bench", interface=INTERFACE, policy=policy, team=team))
+        assert made.campaign is not None
+        import_rows(port, made.campaign, rows(source, count))
+        projects = {stage.value: made.campaign.project(stage) for stage in Stage}
+    result = to_result(VALUES, INTERFACE.controls, {"response": ""})
+    decision = {"from_name": "decision", "to_name": "response", "type": "choices", "value": {"choices": ["accept"]}}
+    task = {"people": people, "result": result, "review": [*result, {"id": "d1", **decision}], **projects}
+    (folder / "fill.json").write_text(json.dumps(task), encoding="utf-8")
+    env = environment(server.data_dir, server.settings) | {"PYTHONPATH": f"{package_dir()}:{ROOT}"}
+    subprocess.run([sys.executable, "-W", "ignore", "-c", FILL, str(folder / "fill.json")], env=env, check=True)
+    return "bench", projects
+
+
+def theirs(server: LabelStudioServer, project: int, out: Path) -> float:
+    """Seconds of Label Studio's own JSON export of one project, to disk."""
+    started = time.perf_counter()
+    session = requests.Session()
+    session.trust_env = False
+    with session.get(
+        f"{server.url}/api/projects/{project}/export",
+        params={"exportType": "JSON"},
+        headers={"Authorization": f"Token {server.token}"},
+        stream=True,
+        timeout=3600,
+    ) as answer:
+        answer.raise_for_status()
+        with out.open("wb") as file:
+            file.writelines(answer.iter_content(1 << 20))
+    return time.perf_counter() - started
+
+
+def ours(server: LabelStudioServer, folder: Path, name: str, out: Path) -> tuple[float, float]:
+    """Seconds and most memory (MiB) of `quorum export`, from start to end of the process."""
+    env = os.environ | {
+        "QUORUM_URL": server.url,
+        "QUORUM_API_KEY": server.token,
+        "QUORUM_DATA_DIR": str(folder / "data"),
+        "PYTHONPATH": str(ROOT),
+    }
+    files = ["--policy", str(folder / "policy.yaml"), "--team", str(folder / "team.yaml")]
+    command = [sys.executable, "-m", "scripts.cli", "export", "--name", name, "-o", str(out), *files]
+    started = time.perf_counter()
+    with subprocess.Popen(command, env=env, cwd=folder) as child:
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    took = time.perf_counter() - started
+    assert child.returncode == 0, command
+    return took, usage.ru_maxrss / 1024
+
+
+def missing(stock: Path, records: Path) -> list[str]:
+    """What Label Studio's export of the Pass project holds and the full records do not, by kind of thing."""
+    held = {record["row_id"]: record for record in map(json.loads, records.open(encoding="utf-8"))}
+    lacking = set()
+    for task in json.loads(stock.read_text("utf-8")):
+        record = held.get(task["data"]["row_id"])
+        if record is None:
+            lacking.add("task")
+            continue
+        row = record["row"]
+        lacking |= {f"data.{key}" for key, value in task["data"].items() if key != "row_id" and row.get(key) != value}
+        for one in task["annotations"]:
+            values = from_result(one["result"], INTERFACE.controls, task["data"]).values
+            same = [seat for seat in record["passes"] if _same(seat, one, values)]
+            lacking |= set() if len(same) == 1 else {"annotation"}
+        for one in task["predictions"] if isinstance(task["predictions"][0], dict) else []:
+            if (
+                record["prelabel"] is None
+                or record["prelabel"]["values"] != from_result(one["result"], INTERFACE.controls, task["data"]).values
+            ):
+                lacking.add("prediction")
+    return sorted(lacking)
+
+
+def _same(seat: dict[str, Any], annotation: dict[str, Any], values: dict[str, Any]) -> bool:
+    filled = {name: value for name, value in seat["values"].items() if value not in ([], None)}
+    wanted = {name: value for name, value in values.items() if value not in ([], None)}
+    return bool(filled == wanted and seat["lead_time"] == annotation["lead_time"])
+
+
+def main() -> None:
+    """Run and print a table."""
+    shared = Path(os.environ.get("QUORUM_SHARED_DATA") or ROOT.parent / "shared" / "data")
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--source", type=Path, default=shared / "responses_dev.jsonl")
+    options.add_argument("--rows", type=int, default=20_000)
+    options.add_argument("--repeats", type=int, default=2)
+    options.add_argument("--stock", action="store_true", help="a server without the plugin")
+    given = options.parse_args()
+    settings = STOCK if given.stock else WITH_PLUGIN
+    with tempfile.TemporaryDirectory() as name, label_studio_server(Path(name), settings) as server:
+        folder = Path(name)
+        started = time.perf_counter()
+        campaign, projects = fill(server, folder, given.source, given.rows)
+        print(f"{given.rows:,} rows filled in {time.perf_counter() - started:.0f} s", file=sys.stderr)
+        pairs = []
+        for _ in range(given.repeats):
+            mine, memory = ours(server, folder, campaign, folder / "out.jsonl")
+            stock = theirs(server, projects["pass"], folder / "stock.json")
+            pairs.append((stock, mine, memory))
+            print(f"Label Studio {stock:.1f} s, quorum {mine:.1f} s, {memory:.0f} MiB", file=sys.stderr)
+        lacking = missing(folder / "stock.json", folder / "out.jsonl")
+    stock, mine, memory = min(one[0] for one in pairs), min(one[1] for one in pairs), max(one[2] for one in pairs)
+    where = "stock server" if given.stock else "server with the plugin"
+    print(f"{given.rows:,} rows, Label Studio on SQLite, {where}, best of {given.repeats}")
+    print(f"Label Studio JSON export, Pass project {given.rows / stock:>8.0f} rows/s")
+    print(f"quorum export, full records           {given.rows / mine:>8.0f} rows/s, most memory {memory:.0f} MiB")
+    print(f"ratio {stock / mine:.2f} (goal ≥ 3); missing from the records: {', '.join(lacking) or 'nothing'}")
+    print(f"this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()
