@@ -200,3 +200,22 @@ def test_a_text_changed_on_the_server_is_no_gold(worked: Bench, tmp_path: Path) 
     finally:
         worked.owner("PATCH", f"/api/tasks/{task['id']}/", json={"data": data})
     assert len(worked.export()) == ROWS - 1
+
+
+def test_the_report_says_who_did_how_much_how_well(worked: Bench) -> None:
+    """Rows and hours per person add up to the server's; Ben's slips show in his accuracy; the page needs no network."""
+    page = worked.folder / "report.html"
+    report = worked.quorum_json("report", "--out", str(page))
+    passes = passed_by(worked)
+    people = {person["id"]: person for person in report["people"]}
+    for person in ("ana", "ben", "chi"):
+        mine = [one for one, who in passes.items() if person in who]
+        assert people[person]["counted"]["pass"] == len(mine)
+        assert people[person]["hours"] == pytest.approx(len(mine) * 21.5 / 3600, abs=0.001)
+        judged = [NUMBERS[one] for one in mine if NUMBERS[one] != DISCARDED]
+        wrong = 2 * sum(slips(person, number) for number in judged)  # verdict and entities
+        assert people[person]["accuracy"] == pytest.approx(1 - wrong / (8 * len(judged)), abs=0.001)
+    html = page.read_text("utf-8")
+    assert "<script" not in html
+    assert "ben" in html
+    assert not [part for part in ("src=", "href=", "@import", "url(") if part in html]
