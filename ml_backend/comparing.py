@@ -181,7 +181,8 @@ def _edits(
     }
     return _paired(
         "(whole row)", "edits saved a row", domain, len(rows),
-        lambda drawn: float(sides["a"][drawn].mean()), lambda drawn: float(sides["b"][drawn].mean()), draws, higher=True,
+        lambda drawn: float(sides["a"][drawn].mean()), lambda drawn: float(sides["b"][drawn].mean()), draws,
+        higher=True,
     )  # fmt: skip
 
 
@@ -198,10 +199,11 @@ def verdict(figures: Sequence[Figure]) -> str:
     whole = next(one for one in figures if one.measure == "edits saved a row" and one.domain == "all")
     if whole.difference.low is None:
         return f"The data can't tell A and B apart: {whole.rows} rows are too few for an interval."
-    interval = f"{whole.difference.low:+.2f} to {whole.difference.high:+.2f}"
+    interval = f"95 % {whole.difference.low:+.2f} to {whole.difference.high:+.2f}, {whole.rows} rows"
+    saved = f"B saves {whole.difference.value:+.2f} edits a row beside A ({interval})."
     if whole.better is None:
-        return f"The data can't tell A and B apart: B saves {whole.difference.value:+.2f} edits a row beside A (95 % {interval}, {whole.rows} rows)."
-    return f"{whole.better} is better: B saves {whole.difference.value:+.2f} edits a row beside A (95 % {interval}, {whole.rows} rows)."
+        return f"The data can't tell A and B apart: {saved}"
+    return f"{whole.better} is better: {saved}"
 
 
 def picture(figures: Sequence[Figure], a: str, b: str) -> Any:

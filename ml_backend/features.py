@@ -57,7 +57,7 @@ def lexical(context: str, query: str, response: str) -> Floats:
             _share(words, set(there)), _share(words, set(asked)), _share(_pairs(words), set(_pairs(there))),
             min(5.0, len(numbers) / 4), _ratio(missing, numbers), bool(missing and context),
             _ratio({name for name in names if name.lower() not in {*there, *asked}}, names) if context else 0.0,
-            bool(context) and 10 * abs(_rate(_NEGATION, response, count) - _rate(_NEGATION, context, max(1, len(there)))),
+            bool(context) * 10 * abs(_rate(_NEGATION, response, count) - _rate(_NEGATION, context, max(1, len(there)))),
             _rate(_CODE, response, count) * 5, _rate(_CODE, query, max(1, len(asked))) * 5,
             min(3.0, len(_STEPS.findall(response)) / 3), bool(_REFUSAL.search(response)),
             _rate(_HEDGE, response, count) * 10, min(2, len(_ARITHMETIC.findall(response))),

@@ -287,7 +287,7 @@ def _gate(running: Server, name: str, gold: Path, task: str, models: Path, *, fo
     whole = next(one for one in figures if one.measure == "edits saved a row" and one.domain == "all")
     if whole.better != "B" and not force:
         raise LoadError(
-            f"{name} is not shown to be better than {active}, so it was not activated; --force activates it all the same"
+            f"{name} is not shown to be better than {active}, so it was not activated; --force does it all the same"
         )
 
 
@@ -324,7 +324,7 @@ def train(
     models: ModelsOption = None,
     again: Annotated[bool, typer.Option("--again", help="Train also what was trained on this data already.")] = False,
 ) -> None:
-    """Train heads from adjudicated gold, measured by grouped cross-validation. Stopped by Ctrl-C, it goes on next time."""
+    """Train heads from adjudicated gold, measured by grouped cross-validation; stopped by Ctrl-C, it goes on next time."""
     from ml_backend.training.__main__ import run
 
     with told(), model_faults():

@@ -70,7 +70,7 @@ def command(
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Pre-label ROWS into --out, or, without ROWS, a campaign's tasks in Label Studio that this model has not done yet."""
+    """Pre-label ROWS into --out, or, without ROWS, a campaign's tasks that this model has not done yet."""
     with told(), model_faults():
         if rows is None:
             done = _project(url, api_key, api_key_file, name, policy, team, models, model, batch, dry_run)
@@ -82,7 +82,8 @@ def command(
         print_json(done)
     else:
         typer.echo(
-            f"{done['written']:,} pre-labelled, {done['before']:,} were already, {done['empty']:,} without an answer ({done['model_version']})"
+            f"{done['written']:,} pre-labelled, {done['before']:,} were already, {done['empty']:,} without an answer "
+            f"({done['model_version']})"
         )
 
 

@@ -77,11 +77,12 @@ def _logistic(strength: float) -> Any:
     return LogisticRegression(C=strength, max_iter=300)
 
 
-def fit_binaries(x: Floats, y: NDArray[np.int8], strength: float) -> Arrays:
+def fit_binaries(x: Floats, y: NDArray[np.int8], strength: float, weights: Floats) -> Arrays:
     """One logistic regression a column.
 
     Args:
         y: 1, 0, or -1 for unknown, shape (rows, columns).
+        weights: how much each row counts.
     """
     columns: list[tuple[Floats, Floats]] = []
     for column in y.T:
@@ -95,7 +96,7 @@ def fit_binaries(x: Floats, y: NDArray[np.int8], strength: float) -> Arrays:
                 )
             )
             continue
-        model = _logistic(strength).fit(scaled(x[use]), column[use])
+        model = _logistic(strength).fit(scaled(x[use]), column[use], sample_weight=weights[use])
         columns.append(scaled.fold(model.coef_.T, model.intercept_))
     return {"w0": np.hstack([w for w, _ in columns]), "b0": np.concatenate([b for _, b in columns])}
 

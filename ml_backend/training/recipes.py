@@ -22,6 +22,11 @@ FEWEST: Final = 10
 """A label with fewer examples is not learned: the head abstains from it, and its card says so."""
 
 
+OWN: Final = frozenset({"examples", "gold"})
+OWN_WEIGHT: Final = 4.0
+"""Rows of the kind that will be pre-labelled count so many times a public row, in training."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """How one control's head is trained.
@@ -46,7 +51,7 @@ class Recipe:
 RECIPES: Final[Mapping[str, Recipe]] = {
     recipe.control: recipe
     for recipe in (
-        Recipe(control="verdict", task="choice"),
+        Recipe(control="verdict", task="choice", abstain=0.6),
         Recipe(control="issues", task="choices"),
         Recipe(control="response_type", task="choice", blocks=("q", "r", "lexical"), strengths=(0.003, 0.03, 0.3)),
         *(
@@ -63,8 +68,10 @@ def recipe_for(control: str, values: Sequence[Any]) -> Recipe | None:
     """The recipe of a control: its own, or for a team's own control one that suits its values; None for free text."""
     if not values:
         return None
-    if control in RECIPES:
-        return RECIPES[control]
+    recipe = RECIPES.get(control)
+    if recipe is not None:
+        varied = recipe.task != "rating" or _varies(values)
+        return recipe if varied else None
     if all(isinstance(one, list) for one in values):
         parts = [part for one in values for part in one]
         spans = any(isinstance(part, tuple) for part in parts)
@@ -74,9 +81,15 @@ def recipe_for(control: str, values: Sequence[Any]) -> Recipe | None:
             else Recipe(control=control, task="choices")
         )
     if all(isinstance(one, int) and not isinstance(one, bool) for one in values):
-        return Recipe(control=control, task="rating", scale=tuple(range(min(values), max(values) + 1)))
+        scale = tuple(range(min(values), max(values) + 1))
+        return Recipe(control=control, task="rating", scale=scale) if _varies(values) else None
     few = len(set(map(str, values))) <= max(2, len(values) // FEWEST)
     return Recipe(control=control, task="choice") if few and all(isinstance(one, str) for one in values) else None
+
+
+def _varies(ratings: Sequence[Any]) -> bool:
+    """True if there is something to learn: enough ratings beside the most frequent one."""
+    return len(ratings) - Counter(ratings).most_common(1)[0][1] >= FEWEST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +149,10 @@ def _options(
     return options
 
 
+def _weights(examples: Sequence[Example]) -> Floats:
+    return np.asarray([OWN_WEIGHT if one.source in OWN else 1.0 for one in examples], dtype=np.float32)
+
+
 def _best(options: Mapping[float, Floats], loss: Callable[[Floats], float]) -> float:
     return min(options, key=lambda strength: loss(options[strength]))
 
@@ -148,12 +165,17 @@ def _train_choice(recipe: Recipe, examples: list[Example], known: dict[str, Floa
     x = encode.features(use, known, recipe.blocks)
     y = np.asarray([str(one.values[recipe.control]) for one in use])
     codes = np.asarray([labels.index(one) for one in y])
+    weights = _weights(use)
     with fit.quiet():
         options = _options(
-            recipe, x, use, len(labels), lambda rows, c: fit.fit_choice(x[rows], y[rows].tolist(), labels, c)
+            recipe,
+            x,
+            use,
+            len(labels),
+            lambda rows, c: fit.fit_choice(x[rows], y[rows].tolist(), labels, c, weights[rows]),
         )
-        best = _best(options, lambda logits: -float((logits.argmax(axis=1) == codes).mean()))
-        arrays = fit.fit_choice(x, y.tolist(), labels, best)
+        best = _best(options, lambda logits: -float(np.average(logits.argmax(axis=1) == codes, weights=weights)))
+        arrays = fit.fit_choice(x, y.tolist(), labels, best, weights)
     temperature = fit.fit_temperature(options[best], codes)
     chances = softmax(options[best] / temperature)
     head = Head(_meta(recipe, examples, labels, encoder, temperature=temperature), arrays)
@@ -168,10 +190,13 @@ def _train_choices(recipe: Recipe, examples: list[Example], known: dict[str, Flo
     labels = sorted(label for label, count in counts.items() if count >= FEWEST)
     x = encode.features(examples, known, recipe.blocks)
     y = np.asarray([[_decided(one, recipe.control, label) for label in labels] for one in examples], dtype=np.int8)
+    weights = _weights(examples)
     with fit.quiet():
-        options = _options(recipe, x, examples, len(labels), lambda rows, c: fit.fit_binaries(x[rows], y[rows], c))
+        options = _options(
+            recipe, x, examples, len(labels), lambda rows, c: fit.fit_binaries(x[rows], y[rows], c, weights[rows])
+        )
         best = _best(options, lambda logits: float(np.log1p(np.exp(-np.where(y == 1, logits, -logits)))[y >= 0].mean()))
-        arrays = fit.fit_binaries(x, y, best)
+        arrays = fit.fit_binaries(x, y, best, weights)
     temperature = fit.fit_binary_temperature(options[best], y)
     chances = sigmoid(options[best] / temperature)
     head = Head(
@@ -200,10 +225,18 @@ def _train_rating(recipe: Recipe, examples: list[Example], known: dict[str, Floa
     values = [int(one.values[recipe.control]) for one in examples]
     y = fit.steps(values, recipe.scale)
     x = encode.features(examples, known, recipe.blocks)
+    weights = _weights(examples)
     with fit.quiet():
-        options = _options(recipe, x, examples, y.shape[1], lambda rows, c: fit.fit_binaries(x[rows], y[rows], c))
-        best = _best(options, lambda logits: float(np.abs(1 + (logits > 0).sum(axis=1) - np.asarray(values)).mean()))
-        arrays = fit.fit_binaries(x, y, best)
+        options = _options(
+            recipe, x, examples, y.shape[1], lambda rows, c: fit.fit_binaries(x[rows], y[rows], c, weights[rows])
+        )
+        best = _best(
+            options,
+            lambda logits: float(
+                np.average(np.abs(1 + (logits > 0).sum(axis=1) - np.asarray(values)), weights=weights)
+            ),
+        )
+        arrays = fit.fit_binaries(x, y, best, weights)
     temperature = fit.fit_binary_temperature(options[best], y)
     head = Head(_meta(recipe, examples, list(map(str, recipe.scale)), encoder, temperature=temperature), arrays)
     chances = Head(
@@ -222,7 +255,7 @@ def _train_spans(recipe: Recipe, examples: list[Example], tokens: Mapping[str, T
     tags = [tags_of(one, tokens[one.response], labels, recipe) for one in examples]
     allowed = [_allowed(one, recipe.control, labels) for one in examples]
     outputs = 1 + 2 * len(labels)
-    weights = [OWN_WEIGHT if one.source in OWN else 1.0 for one in examples]
+    weights = _weights(examples).tolist()
     found: list[list[Scored]] = [[] for _ in examples]
     meta = _meta(recipe, examples, labels, encoder)
     for train_rows, test_rows in fit.folds([one.group for one in examples]):
@@ -243,10 +276,6 @@ def _train_spans(recipe: Recipe, examples: list[Example], tokens: Mapping[str, T
         head=Head(meta, arrays), examples=examples, held_out=final, scores=sure, missing=missing, strength=0.0
     )
 
-
-OWN: Final = frozenset({"examples", "gold"})
-OWN_WEIGHT: Final = 4.0
-"""Rows of the kind that will be pre-labelled count so many times a public row, when tags are learned."""
 
 Scored = tuple[int, int, str, float]
 
@@ -344,6 +373,7 @@ def _figures(recipe: Recipe, trained: Trained, rows: list[int]) -> dict[str, Any
         case _:
             truth = [str(one) for one in truth]
             right = [a == b for a, b in zip(truth, found, strict=True)]
+            sure = [i for i, row in enumerate(rows) if trained.scores[row] >= trained.head.meta.abstain]
             return {
                 "rows": len(rows),
                 "accuracy": measure.accuracy(truth, found),
@@ -351,6 +381,8 @@ def _figures(recipe: Recipe, trained: Trained, rows: list[int]) -> dict[str, Any
                 "accuracy_of_majority": measure.accuracy(truth, [measure.majority(truth)] * len(rows)),
                 "macro_f1_of_majority": measure.macro_f1(truth, [measure.majority(truth)] * len(rows)),
                 "ece": measure.ece([trained.scores[i] for i in rows], right),
+                "share_answered": len(sure) / max(1, len(rows)),
+                "accuracy_of_answered": float(np.mean([right[i] for i in sure])) if sure else float("nan"),
             }
 
 

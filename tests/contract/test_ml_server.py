@@ -134,7 +134,7 @@ def serving(
 
 
 def _await(running: Running, ready: bool) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 400
     while time.monotonic() < deadline and running.process.poll() is None:
         try:
             with running.client() as client:
