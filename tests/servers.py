@@ -230,10 +230,14 @@ def _migrated(settings: str) -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "quorum" / "databases"
     cache.mkdir(parents=True, exist_ok=True)
     made = cache / _key(settings)
+    # The plugin adds to what a stock server has, so that its own migrations are all that is left to run.
+    base = None if settings == label_studio.STOCK else _migrated(label_studio.STOCK)
     with (cache / f"{made.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made.exists():
             with tempfile.TemporaryDirectory(dir=cache) as fresh:
+                if base is not None:
+                    shutil.copytree(base, Path(fresh) / "data")
                 label_studio.create_database(Path(fresh) / "data", settings, OWNER, cache / f"{made.name}.log")
                 (Path(fresh) / "data").rename(made)
     return made
