@@ -220,6 +220,7 @@ def test_span_f1_is_the_mean_over_items_of_the_mean_over_their_pairs() -> None:
         (1, "b", spans((0, 4, "PER"), (12, 16, "ORG"))),
         (2, "a", []),
         (2, "b", []),
+        (2, "c", []),
         (3, "a", spans((0, 4, "PER"))),
         (3, "b", []),
         (4, "a", spans((0, 4, "PER"))),
