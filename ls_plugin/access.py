@@ -57,7 +57,9 @@ _ALL = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _READ = ("GET",)
 
 
-def _rule(who: Who, methods: tuple[str, ...] = _ALL, project: str = "", show: str = "", **checks: dict[str, str]) -> Rule:
+def _rule(
+    who: Who, methods: tuple[str, ...] = _ALL, project: str = "", show: str = "", **checks: dict[str, str]
+) -> Rule:
     return Rule(
         methods=dict.fromkeys(methods, who),
         project=project,
@@ -68,6 +70,7 @@ def _rule(who: Who, methods: tuple[str, ...] = _ALL, project: str = "", show: st
 
 
 _ANYBODY = _rule(Who.ANYBODY, show="plain")
+_FILES = _rule(Who.ANYBODY, _READ, show="plain")
 _SELF = _rule(Who.PERSON, show="plain")
 _MANAGER = _rule(Who.MANAGER)
 _MANAGER_PK = _rule(Who.MANAGER, project="pk")
@@ -79,7 +82,7 @@ _STORAGE = _rule(Who.MANAGER, project="query")
 
 # Exact routes whose view serves several addresses.
 ROUTES: dict[str, Rule] = {
-    r"^favicon\.ico$": _ANYBODY,
+    r"^favicon\.ico$": _FILES,
     "docs/": _MANAGER,
     "docs/api/": _MANAGER,
     r"^swagger\.json$": _MANAGER,
@@ -101,12 +104,12 @@ FAMILIES: dict[str, Rule] = {
 VIEWS: dict[str, Rule] = {
     # Pages and their files
     "core.views.main": _ANYBODY,
-    "core.views.static_file_with_host_resolver.<locals>.serve_file": _ANYBODY,
-    "core.utils.static_serve.serve": _ANYBODY,
+    "core.views.static_file_with_host_resolver.<locals>.serve_file": _FILES,
+    "core.utils.static_serve.serve": _FILES,
     "django.views.static.serve": _SELF,  # avatars
-    "core.views.version_page": _ANYBODY,
-    "core.views.health": _ANYBODY,
-    "core.views.metrics": _ANYBODY,
+    "core.views.version_page": _FILES,
+    "core.views.health": _FILES,
+    "core.views.metrics": _FILES,
     "core.views.TriggerAPIError": _NOBODY,
     "core.views.samples_time_series": _MANAGER,
     "core.views.samples_paragraphs": _MANAGER,
@@ -174,9 +177,7 @@ VIEWS: dict[str, Rule] = {
     "projects.api.ProjectSummaryResetAPI": _MANAGER_PK,
     "projects.api.ProjectImportAPI": _MANAGER_PK,
     "projects.api.ProjectReimportAPI": _MANAGER_PK,
-    "projects.api.ProjectTaskListAPI": _rule(
-        Who.MANAGER, project="pk", manager_check={"POST": "no_answers"}
-    ),
+    "projects.api.ProjectTaskListAPI": _rule(Who.MANAGER, project="pk", manager_check={"POST": "no_answers"}),
     "projects.api.ProjectSampleTask": _MANAGER_PK,
     "projects.api.ProjectModelVersions": _MANAGER_PK,
     "projects.api.ProjectAnnotatorsAPI": _MANAGER_PK,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.apps import AppConfig
 
 
-class QuorumConfig(AppConfig):
+class QuorumConfig(AppConfig):  # type: ignore[misc]
     """Loads the gate, the guards and the job that follows a submission."""
 
     name = "ls_plugin"

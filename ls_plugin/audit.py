@@ -102,7 +102,9 @@ def _given(lines: list[Record]) -> Iterator[Fault]:
         if line.kind == "given":
             given.add(key)
         elif line.kind in _SAID and key not in given:
-            yield Fault(line.seq, "not_given", f"account {line.user_id} answered task {line.task_id}, never given to it")
+            yield Fault(
+                line.seq, "not_given", f"account {line.user_id} answered task {line.task_id}, never given to it"
+            )
 
 
 def _answers(campaign: Campaign, lines: list[Record]) -> tuple[int, list[Fault]]:
@@ -117,13 +119,15 @@ def _answers(campaign: Campaign, lines: list[Record]) -> tuple[int, list[Fault]]
     faults, count = [], 0
     for one in Annotation.objects.filter(project_id__in=projects).iterator(chunk_size=500):
         count += 1
-        line = said.get(one.pk)
-        if line is None:
+        found = said.get(one.pk)
+        if found is None:
             faults.append(Fault(0, "unrecorded", f"answer {one.pk} of task {one.task_id} is not in the record"))
-        elif line.user_id != one.completed_by_id or line.task_id != one.task_id:
-            faults.append(Fault(line.seq, "author", f"answer {one.pk} has another author or task than line {line.seq} says"))
-        elif json.loads(line.body)["digest"] != jobs.digest(one.result):
-            faults.append(Fault(line.seq, "content", f"answer {one.pk} is not what line {line.seq} says was submitted"))
+        elif found.user_id != one.completed_by_id or found.task_id != one.task_id:
+            faults.append(
+                Fault(found.seq, "author", f"answer {one.pk} has another author or task than line {found.seq} says")
+            )
+        elif json.loads(found.body)["digest"] != jobs.digest(one.result):
+            faults.append(
+                Fault(found.seq, "content", f"answer {one.pk} is not what line {found.seq} says was submitted")
+            )
     return count, faults
-
-

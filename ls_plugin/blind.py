@@ -10,14 +10,15 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from review_rules import withheld
 from rest_framework.response import Response
-from workflow.campaign import AUTO_LABEL, PROPOSAL
 
 from ls_plugin import record
+from ls_plugin.access import Who
 from ls_plugin.gate import Call
-from ls_plugin.models import Excluded, Slot, Stage
+from ls_plugin.models import CampaignProject, Excluded, Grant, Slot, Stage
 from ls_plugin.rulebook import policy_of
+from review_rules import withheld
+from workflow.campaign import AUTO_LABEL, PROPOSAL
 
 # Data-manager tabs that exist only on an ordinary person's screen have this number plus their project's.
 OWN_VIEW = 1_000_000_000
@@ -55,10 +56,17 @@ def on_the_way_out(call: Call, request: Any, response: Response, kwargs: Mapping
     if call.ordinary and call.rule.show != "plain":
         show = SHOWS.get(call.rule.show)
         if show is None:
-            response.status_code, response.data = 403, {"code": "managers_only", "detail": "Only a manager may see this."}
+            response.status_code, response.data = (
+                403,
+                {"code": "managers_only", "detail": "Only a manager may see this."},
+            )
             return
         response.data = show(call, request, response.data)
-    if call.place is not None and call.rule.show in _SHOWN:
+    if call.place is None:
+        return
+    if not call.ordinary and call.signed_in.person(call.place.campaign_id) is not None:
+        _note_managing(call, method)
+    if call.rule.show in _SHOWN:
         _note_shown(call, request, response.data)
 
 
@@ -184,7 +192,8 @@ def draft_list(call: Call, request: Any, data: Any) -> Any:
 def project(call: Call, request: Any, data: Any) -> Any:
     """What labelling needs to know of a project."""
     out = {key: data[key] for key in _PROJECT if key in data}
-    done = _done(call, data["id"]) if isinstance(data.get("id"), int) else 0
+    known = isinstance(data.get("id"), int)
+    done, given = (_done(call, data["id"]), _given(call, data["id"])) if known else (0, 0)
     return out | {
         "description": "",
         "created_by": {"id": 0, "first_name": "", "last_name": "", "email": "", "avatar": None},
@@ -198,8 +207,8 @@ def project(call: Call, request: Any, data: Any) -> Any:
         "task_data_login": None,
         "task_data_password": None,
         "members_count": 1,
-        "task_number": done,
-        "task_count": done,
+        "task_number": given,
+        "task_count": given,
         "annotation_count": done,
         "num_tasks_with_annotations": done,
         "total_annotations_number": done,
@@ -245,6 +254,10 @@ def _done(call: Call, project_id: int) -> int:
     return int(mine.count())
 
 
+def _given(call: Call, project_id: int) -> int:
+    return int(Grant.objects.filter(project_id=project_id, user_id=call.signed_in.user_id).count())
+
+
 def users(call: Call, request: Any, data: Any) -> Any:
     """Oneself."""
     me = call.signed_in.user_id
@@ -253,7 +266,9 @@ def users(call: Call, request: Any, data: Any) -> Any:
     if isinstance(data, Mapping) and "results" in data:
         results = [_user(one) for one in data["results"] if one.get("id") == me]
         return {**data, "count": len(results), "results": results}
-    return _user(data) if isinstance(data, Mapping) and data.get("id") == me else data if "detail" in (data or {}) else {}
+    return (
+        _user(data) if isinstance(data, Mapping) and data.get("id") == me else data if "detail" in (data or {}) else {}
+    )
 
 
 def _user(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -295,6 +310,20 @@ SHOWS: dict[str, Callable[[Call, Any, Any], Any]] = {
     )
 }  # fmt: skip
 _SHOWN = frozenset({"task", "task_list", "annotation_list", "action"})
+
+
+def _note_managing(call: Call, method: str) -> None:
+    """Whoever manages and also works, and read in bulk: every row with an answer is from now on others' to answer."""
+    reading = method in ("GET", "HEAD") and call.rule.who("GET") >= Who.MANAGER
+    if call.place is None or not (reading or call.rule.show in _SHOWN):
+        return
+    if not call.signed_in.works_in_campaign(call.place.campaign_id):
+        return
+    projects = CampaignProject.objects.filter(campaign_id=call.place.campaign_id).values_list("project_id", flat=True)
+    me = call.signed_in.user_id
+    known = Excluded.objects.filter(user_id=me).values("task_id")
+    answered = Slot.objects.filter(project_id__in=list(projects), open=True, taken__gt=0).exclude(task_id__in=known)
+    _exclude(me, list(answered.values_list("task_id", flat=True)))
 
 
 def _note_shown(call: Call, request: Any, data: Any) -> None:

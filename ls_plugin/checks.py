@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.http import QueryDict
-from review_rules import Person
 
 from ls_plugin import handout, people
 from ls_plugin.gate import Call, parameters
-from ls_plugin.models import CampaignProject
+from ls_plugin.models import CampaignProject, Slot
 from ls_plugin.refusal import Refused
+from review_rules import Person
 
 _ANSWER_FIELDS = frozenset(
     {
@@ -90,7 +90,7 @@ def change(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
     given = {**_query(request), **_flat(parameters(request))}
     if "was_cancelled" in given and _empty(given["was_cancelled"]) == annotation.was_cancelled:
         raise Refused("field_not_allowed", "An answer cannot become a skip, nor a skip an answer, by a change.")
-    slot = handout.Slot.objects.filter(task_id=annotation.task_id).first()
+    slot = Slot.objects.filter(task_id=annotation.task_id).first()
     if slot is None or slot.sealed:
         raise Refused("sealed")
 
@@ -287,7 +287,10 @@ def _draft_fields(call: Call, request: Any, task_id: int) -> None:
     if not _same(body.get("task"), task_id):
         raise Refused("project_mismatch", "The task named in the draft is not its own.")
     about = body.get("annotation")
-    if not _empty(about) and not Annotation.objects.filter(pk=_number(about), task_id=task_id, completed_by_id=me).exists():
+    if (
+        not _empty(about)
+        and not Annotation.objects.filter(pk=_number(about), task_id=task_id, completed_by_id=me).exists()
+    ):
         raise Refused("on_behalf")
 
 

@@ -8,12 +8,12 @@ from statistics import median
 from typing import Any
 
 from django.db.models import Avg, Count, Q, Sum
-from review_rules import Policy, Role, State, Team
-from review_rules import Person as TeamPerson
 
 from ls_plugin import rulebook
 from ls_plugin.models import Campaign, CampaignProject, Grant, Member, Record, Slot, Stage
 from ls_plugin.people import can_work, to_person
+from review_rules import Person as TeamPerson
+from review_rules import Policy, Role, State, Team
 
 _SECONDS_A_ROW = 90.0  # what a review is taken to need before anybody has done one
 
@@ -86,7 +86,9 @@ def of_campaign(campaign: Campaign) -> CampaignFigures:
     counts = dict(rows.values_list("state").annotate(count=Count("task_id")).order_by())
     states = {state.value: counts.get(state.value, 0) for state in State}
     states[State.AWAITING_PASSES.value] += counts.get("", 0)
-    agreement = rows.aggregate(mean=Avg("agreed"), compared=Count("agreed"), conflicts=Count("pk", filter=Q(agreed__lt=1)))
+    agreement = rows.aggregate(
+        mean=Avg("agreed"), compared=Count("agreed"), conflicts=Count("pk", filter=Q(agreed__lt=1))
+    )
     needs = _needs(campaign, slots)
     waiting = slots.filter(open=True).values_list("stage").annotate(count=Count("task_id")).order_by()
     return CampaignFigures(
@@ -143,14 +145,22 @@ def _needs(campaign: Campaign, slots: Any) -> tuple[Need, ...]:
     people = {m.person_id: to_person(m) for m in Member.objects.filter(campaign=campaign) if m.left is None}
     pace = _pace(campaign) / 3600
     needs = []
-    passes = slots.filter(stage=Stage.PASS).exclude(
-        state__in=[State.FINAL.value, State.DISCARDED.value]
-    )
+    passes = slots.filter(stage=Stage.PASS).exclude(state__in=[State.FINAL.value, State.DISCARDED.value])
     for domain, rows in passes.values_list("domain").annotate(count=Count("task_id")).order_by("domain"):
         wanted = domain if domain in policy.expert_domains else ""
-        who = sorted(pid for pid, one in people.items() if not wanted or wanted in one.expertise)
+        able = {pid: one for pid, one in people.items() if any(can_work(one, stage) for stage in Stage)}
+        who = sorted(pid for pid, one in able.items() if not wanted or wanted in one.expertise)
         blocked = 0 if feasible(wanted, policy, people.values()) else rows
-        needs.append(Need(f"rows of domain {domain or 'none'}", rows, tuple(who), round(rows * pace, 1), _hours(who, team), blocked))
+        needs.append(
+            Need(
+                f"rows of domain {domain or 'none'}",
+                rows,
+                tuple(who),
+                round(rows * pace, 1),
+                _hours(who, team),
+                blocked,
+            )
+        )
     for stage in (Stage.QA, Stage.EXPERT):
         queue = slots.filter(stage=stage, open=True).values_list("requires").annotate(count=Count("task_id"))
         for requires, rows in queue.order_by("requires"):
@@ -160,10 +170,14 @@ def _needs(campaign: Campaign, slots: Any) -> tuple[Need, ...]:
                 if can_work(one, stage) and all(one.holds(part) for part in requires.split(",") if part)
             ]
             text = f"{stage.label} queue" + (f", asks for {requires}" if requires else "")
-            needs.append(Need(text, rows, tuple(holders), round(rows * pace, 1), _hours(holders, team), 0 if holders else rows))
+            needs.append(
+                Need(text, rows, tuple(holders), round(rows * pace, 1), _hours(holders, team), 0 if holders else rows)
+            )
     stuck = slots.filter(stage=Stage.PASS, state=State.BLOCKED.value).count()
     if stuck:
-        needs.append(Need("blocked: an expert gave up on them, or nobody may take the next step", stuck, (), 0.0, None, 0))
+        needs.append(
+            Need("blocked: an expert gave up on them, or nobody may take the next step", stuck, (), 0.0, None, 0)
+        )
     return tuple(needs)
 
 
@@ -203,7 +217,9 @@ def _pace(campaign: Campaign) -> float:
     """Seconds that a review takes: the median of those that were done."""
     from tasks.models import Annotation
 
-    reviews = CampaignProject.objects.filter(campaign=campaign, stage__gt=Stage.PASS).values_list("project_id", flat=True)
+    reviews = CampaignProject.objects.filter(campaign=campaign, stage__gt=Stage.PASS).values_list(
+        "project_id", flat=True
+    )
     times = Annotation.objects.filter(project_id__in=list(reviews), lead_time__gt=0).order_by("-id")
     seconds = list(times.values_list("lead_time", flat=True)[:500])
     return float(median(seconds)) if seconds else _SECONDS_A_ROW

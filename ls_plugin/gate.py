@@ -108,9 +108,10 @@ def _by_path(kind: str, pk: Any) -> int | None:
     }[kind]
     try:
         found = model.objects.filter(pk=pk).values_list(column, flat=True)
-        return next(iter(found))
+        project: int | None = next(iter(found))
     except (StopIteration, ValueError, ObjectDoesNotExist):
         raise Refused("not_yours") from None
+    return project
 
 
 def project_of(rule: Rule, request: Any, kwargs: Mapping[str, Any]) -> int | None:
@@ -184,10 +185,8 @@ def _on_project(request: Any, rule: Rule, who: Who, standing: Standing, kwargs: 
     place = standing.places.get(project) if project is not None else None
     if place is None:
         place = people.place_of(project)
-    if project is None:
-        manager = standing.manages_all
-    else:
-        manager = standing.manages(place.campaign_id if place else None)
+    of = place.campaign_id if place else None
+    manager = standing.manages_all if project is None else standing.manages(of)
     if who is Who.MANAGER and not manager:
         raise Refused("managers_only")
     if who is Who.WORKER and not manager and (place is None or not standing.works_in(place)):
@@ -273,7 +272,7 @@ class GateMiddleware:
             call = decide(request, request.user, match.route if match else "", view_name(view), kwargs)
             if call.ordinary and not call.rule.show:
                 raise Refused("managers_only")
-            request.quorum_call = call  # type: ignore[attr-defined]
+            request.quorum_call = call
         except Refused as refused:
             return page(request, refused)
         at_home = view_name(view) == "core.views.main"

@@ -3,7 +3,8 @@
 The order answers three wants. A row that needs an expert goes first through the passes, because experts are few and
 their queue must not fill at the end. A row that somebody has begun goes before a fresh one. Experts take passes last:
 as a pass their expertise is spent on what anybody could do, and in a domain with a single expert it would leave nobody
-for an escalation. In QA an expert gets the rows that ask for one first, the scarcest domain before the others.
+for an escalation. In QA an expert gets the rows that ask for one, the scarcest domain before the others, and rows that
+do not only if nobody less scarce is at work or may take them.
 
 The cost of a hand-out does not grow with the project: each query walks an index from its first open row.
 """
@@ -17,18 +18,20 @@ from os import environ
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Count, Exists, F, OuterRef, Subquery
 from django.utils import timezone
-from review_rules import NextStep, Person, may_take
 
 from ls_plugin import record
 from ls_plugin.models import CampaignProject, Excluded, Grant, Member, Slot, Stage
 from ls_plugin.people import RULE_STAGE, Place, can_work, to_person, words
 from ls_plugin.refusal import Refused
+from review_rules import NextStep, Person, PersonId, Role, may_take
 
 RESERVE_MINUTES = "QUORUM_RESERVE_MINUTES"
 # Seats that one person may hold in a project at once, by putting tasks off.
 MOST_IN_HAND = 5
+# Whoever was given a task, or saved a draft, this long ago counts as at work.
+AT_WORK = timedelta(minutes=15)
 
 
 def reserve_for() -> timedelta:
@@ -122,7 +125,28 @@ def _queues(user_id: int, person: Person, place: Place) -> Iterator[Any]:
         yield open_to.filter(requires="").order_by(*order)
         return
     for requires in _requirements(person, place):
-        yield open_to.filter(requires=requires).order_by(*order)
+        queue = open_to.filter(requires=requires).order_by(*order)
+        spared = _spared_by(person, place) if requires == "" else []
+        if spared:
+            # Somebody less scarce is at work here: an expert gets only what all of these may not take.
+            barred = Excluded.objects.filter(task_id=OuterRef("task_id"), user_id__in=spared).order_by()
+            counted = barred.values("task_id").annotate(count=Count("id")).values("count")
+            queue = queue.annotate(barred=Subquery(counted)).filter(barred=len(spared))
+        yield queue
+
+
+def _spared_by(person: Person, place: Place) -> list[int]:
+    """Accounts of people without the role of an expert who were at work in this QA queue a moment ago."""
+    if place.stage is not Stage.QA or Role.EXPERT not in person.roles:
+        return []
+    others = [
+        member.user_id
+        for member in Member.objects.filter(campaign_id=place.campaign_id, user_id__isnull=False)
+        if can_work(to_person(member), Stage.QA) and Role.EXPERT not in to_person(member).roles
+    ]
+    since = timezone.now() + reserve_for() - AT_WORK
+    lately = Grant.objects.filter(project_id=place.project_id, user_id__in=others, expires_at__gt=since)
+    return others if lately.exists() else []
 
 
 def _requirements(person: Person, place: Place) -> list[str]:
@@ -160,13 +184,14 @@ def _only_expert_of(person: Person, place: Place) -> frozenset[str]:
 
 def step_of(stage: Stage, requires: str, excluded: Sequence[str] = ()) -> NextStep:
     """A slot's requirement as the rules' value."""
-    return NextStep(stage=RULE_STAGE[stage], requires=tuple(words(requires)), excluded=tuple(excluded))
+    return NextStep(stage=RULE_STAGE[stage], requires=tuple(words(requires)), excluded=tuple(map(PersonId, excluded)))
 
 
 def _locked(task_id: int) -> Slot | None:
     """The slot, locked against a second hand-out where the database can; None if somebody holds it right now."""
     slots = Slot.objects.select_for_update(skip_locked=True) if record.locks_rows() else Slot.objects.all()
-    return slots.filter(task_id=task_id).first()
+    found: Slot | None = slots.filter(task_id=task_id).first()
+    return found
 
 
 def _free(slot: Slot, user_id: int) -> bool:
@@ -225,7 +250,9 @@ def _grant(slot: Slot, user_id: int, place: Place, now: datetime) -> None:
 def seal_before(slot: Slot, place: Place) -> None:
     """Answers of the stages before this one stay as they are from now on."""
     earlier = CampaignProject.objects.filter(campaign_id=place.campaign_id, stage__lt=place.stage)
-    Slot.objects.filter(project_id__in=earlier.values("project_id"), row_id=slot.row_id, sealed=False).update(sealed=True)
+    Slot.objects.filter(project_id__in=earlier.values("project_id"), row_id=slot.row_id, sealed=False).update(
+        sealed=True
+    )
 
 
 def require(task_id: int, user_id: int, person: Person, place: Place) -> Slot:
@@ -234,7 +261,7 @@ def require(task_id: int, user_id: int, person: Person, place: Place) -> Slot:
     Raises:
         Refused: with the reason.
     """
-    slot = Slot.objects.filter(task_id=task_id).first()
+    slot: Slot | None = Slot.objects.filter(task_id=task_id).first()
     grant = Grant.objects.filter(task_id=task_id, user_id=user_id).first()
     if slot is None or grant is None:
         raise Refused("not_given")
@@ -269,4 +296,4 @@ def touch(task_id: int, user_id: int) -> None:
 
 def was_given(task_id: int, user_id: int) -> bool:
     """Whether the server ever handed this task to this account."""
-    return Grant.objects.filter(task_id=task_id, user_id=user_id).exists()
+    return bool(Grant.objects.filter(task_id=task_id, user_id=user_id).exists())

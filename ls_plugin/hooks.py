@@ -69,7 +69,7 @@ def _lists() -> None:
     import data_manager.functions
     import tasks.api
     from data_manager.models import PrepareParams
-    from labels_manager.api import LabelLinkAPI
+    from labels_manager.api import LabelLinkAPI  # type: ignore[import-not-found]
     from ml.api import MLBackendListAPI
     from ml.models import MLBackend
     from projects.api import ProjectCountsListAPI, ProjectListAPI
@@ -204,11 +204,11 @@ def _answers() -> None:
     def perform_update(self: Any, serializer: Any) -> None:
         call = call_of(self.request)
         if call is None or call.place is None:
-            return stock_update(self, serializer)
+            stock_update(self, serializer)
+            return
         with transaction.atomic():
             stock_update(self, serializer)
             _note(call, "changed", serializer.instance)
-        return None
 
     def post(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
         call = call_of(request)

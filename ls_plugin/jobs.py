@@ -15,17 +15,17 @@ from functools import lru_cache, partial
 from typing import Any
 
 from django.db import connection, transaction
+
 from ls_config.loader import Interface
+from ls_plugin import rulebook
+from ls_plugin.models import Campaign, CampaignProject, Excluded, Slot
+from ls_plugin.models import Stage as StageNumber
+from ls_plugin.orm import ServerPort
 from review_rules import Decision, Stage, Team
 from workflow import reconcile as rules
 from workflow.campaign import Campaign as Line
 from workflow.campaign import interface_of, marker_of
 from workflow.snapshot import Snapshot
-
-from ls_plugin import rulebook
-from ls_plugin.models import Campaign, CampaignProject, Excluded, Slot
-from ls_plugin.models import Stage as StageNumber
-from ls_plugin.orm import ServerPort
 
 STAGES = {StageNumber.PASS: Stage.PASS, StageNumber.QA: Stage.QA, StageNumber.EXPERT: Stage.EXPERT}
 _ROWS_AT_ONCE = 50

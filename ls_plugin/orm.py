@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Max, Q
-from workflow import port
-from workflow.port import NewPrediction, NewTask
 
 from ls_plugin.models import Member, Slot
+from workflow import port
+from workflow.port import NewPrediction, NewTask
 
 
 class ServerPort:

@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
-from review_rules import NextStep, Person, PersonId, Role, may_take
-from review_rules import Stage as RuleStage
 
 from ls_plugin.models import CampaignProject, Member, Stage
+from review_rules import NextStep, Person, PersonId, Role, may_take
+from review_rules import Stage as RuleStage
 
 RULE_STAGE = {Stage.PASS: RuleStage.PASS, Stage.QA: RuleStage.QA, Stage.EXPERT: RuleStage.EXPERT}
 
@@ -70,6 +70,10 @@ class Standing:
         """Whether the person has a role for the stage of this project."""
         person = self.person(place.campaign_id)
         return person is not None and can_work(person, place.stage)
+
+    def works_in_campaign(self, campaign_id: int) -> bool:
+        """Whether the person has a role for any stage of a campaign."""
+        return any(self.works_in(place) for place in self.places.values() if place.campaign_id == campaign_id)
 
     def works_somewhere(self) -> list[int]:
         """The projects this person works in."""

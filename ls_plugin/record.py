@@ -93,7 +93,9 @@ class Fault:
         return {"seq": self.seq, "code": self.code, "message": self.message}
 
 
-def check_chain(records: Iterable[Record], head: tuple[int, str], kept: tuple[int, str] | None = None) -> Iterator[Fault]:
+def check_chain(
+    records: Iterable[Record], head: tuple[int, str], kept: tuple[int, str] | None = None
+) -> Iterator[Fault]:
     """What is broken in the chain.
 
     Args:

@@ -48,7 +48,7 @@ REASONS: dict[str, tuple[int, str]] = {
 _FROM_DATABASE = re.compile(r"quorum:([a-z_]+)")
 
 
-class Refused(APIException):
+class Refused(APIException):  # type: ignore[misc]
     """A refusal with its code; the sentence follows from the code unless one is given."""
 
     def __init__(self, code: str, detail: str | None = None) -> None:

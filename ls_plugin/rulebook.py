@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from review_rules import Policy, Team, load_policy, load_team
-
 from ls_plugin.models import Campaign
+from review_rules import Policy, Team, load_policy, load_team
 
 
 @lru_cache(maxsize=64)

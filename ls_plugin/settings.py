@@ -4,6 +4,9 @@ Start any Label Studio process (server, RQ worker, ``manage.py``) with ``DJANGO_
 Unset it and the same database serves a plain Label Studio again.
 """
 
+# Label Studio's settings can be imported only after its folder is on the path, in the order below.
+# ruff: noqa: E402
+
 from __future__ import annotations
 
 import os
@@ -17,7 +20,14 @@ if _HOME not in sys.path:
     sys.path.insert(0, _HOME)
 
 from core.settings.base import *  # noqa: F403
-from core.settings.base import DATABASES_ALL, DJANGO_DB_POSTGRESQL, DJANGO_DB_SQLITE, INSTALLED_APPS, MIDDLEWARE, REST_FRAMEWORK
+from core.settings.base import (
+    DATABASES_ALL,
+    DJANGO_DB_POSTGRESQL,
+    DJANGO_DB_SQLITE,
+    INSTALLED_APPS,
+    MIDDLEWARE,
+    REST_FRAMEWORK,
+)
 from label_studio.core.utils.params import get_bool_env, get_env
 
 from ls_plugin.version import refuse_untested
@@ -33,12 +43,15 @@ DATABASES_ALL[DJANGO_DB_SQLITE]["OPTIONS"] = {
     "transaction_mode": "IMMEDIATE",
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
 }
+# A thread keeps its connection for a while: on SQLite each one has to be given the plugin's triggers.
+for _database in (DATABASES_ALL[DJANGO_DB_SQLITE], DATABASES_ALL[DJANGO_DB_POSTGRESQL]):
+    _database["CONN_MAX_AGE"] = 60
 # What tells the triggers in PostgreSQL that this connection belongs to a server with the plugin.
 DATABASES_ALL[DJANGO_DB_POSTGRESQL]["OPTIONS"] = {"options": "-c quorum.on=on"}
 # In place and before the next import, which makes REST framework read it for good.
 REST_FRAMEWORK["EXCEPTION_HANDLER"] = "ls_plugin.refusal.exception_handler"
 
-from core.settings.label_studio import *  # noqa: E402, F403
+from core.settings.label_studio import *  # noqa: F403
 
 SENTRY_DSN = FRONTEND_SENTRY_DSN = ""
 COLLECT_ANALYTICS = False

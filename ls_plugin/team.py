@@ -10,11 +10,11 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
-from review_rules import FaultsError, Policy, Role, Team
 
 from ls_plugin import guards, record, rulebook
 from ls_plugin.models import Campaign, CampaignProject, Member, Slot, Stage
 from ls_plugin.refusal import Refused
+from review_rules import FaultsError, Policy, Role, Team
 
 PASSWORD_BYTES = 12
 
@@ -57,6 +57,7 @@ def save_campaign(name: str, task: str, policy_text: str, team_text: str, projec
     if taken.exists():
         raise Refused("project_mismatch", "A project of these belongs to another campaign.")
     with transaction.atomic():
+        campaign: Campaign
         campaign, _ = Campaign.objects.update_or_create(
             name=name,
             defaults={"task": task, "policy_text": policy_text, "policy_hash": policy.hash, "team_text": team_text},
@@ -127,7 +128,9 @@ def apply_team(campaign: Campaign, team_text: str, *, dry_run: bool = False) -> 
         if not managers_without(None):
             raise Refused("last_manager")
         record.write(
-            record.Line("team", campaign_id=campaign.pk, body={"people": sorted(team.people), "hash": record_hash(team_text)})
+            record.Line(
+                "team", campaign_id=campaign.pk, body={"people": sorted(team.people), "hash": record_hash(team_text)}
+            )
         )
         if dry_run:
             applied.created = [(pid, email, "") for pid, email, _ in applied.created]
@@ -181,7 +184,9 @@ def _members(campaign: Campaign, team: Team) -> None:
     from users.models import User
 
     emails = {person.email.casefold() for person in team.people.values() if person.email}
-    accounts = {email.casefold(): pk for pk, email in User.objects.values_list("id", "email") if email.casefold() in emails}
+    accounts = {
+        email.casefold(): pk for pk, email in User.objects.values_list("id", "email") if email.casefold() in emails
+    }
     Member.objects.filter(campaign=campaign).delete()
     Member.objects.bulk_create(
         [
@@ -241,6 +246,13 @@ def managers_without(user_id: int | None) -> bool:
 def faults(error: FaultsError) -> list[dict[str, Any]]:
     """A file's faults as JSON."""
     return [
-        {"file": one.file, "line": one.line, "column": one.column, "path": one.path, "message": one.message, "hint": one.hint}
+        {
+            "file": one.file,
+            "line": one.line,
+            "column": one.column,
+            "path": one.path,
+            "message": one.message,
+            "hint": one.hint,
+        }
         for one in error.faults
     ]

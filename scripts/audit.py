@@ -18,7 +18,8 @@ def command(
     api_key: KeyOption = None,
     api_key_file: KeyFileOption = None,
     head: Annotated[
-        str | None, typer.Option("--head", metavar="NUMBER:HASH", help="The record's end as an earlier audit printed it.")
+        str | None,
+        typer.Option("--head", metavar="NUMBER:HASH", help="The record's end as an earlier audit printed it."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

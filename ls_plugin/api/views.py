@@ -10,15 +10,15 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
-from review_rules import FaultsError
 
 from ls_plugin import audit, figures, jobs, record, team
 from ls_plugin.gate import call_of
 from ls_plugin.models import Campaign, CampaignProject, Slot, Stage
 from ls_plugin.refusal import Refused
+from review_rules import FaultsError
 
 
-class _View(APIView):
+class _View(APIView):  # type: ignore[misc]
     permission_classes = (IsAuthenticated,)
 
     def campaign(self, name: Any) -> Campaign:
@@ -29,7 +29,8 @@ class _View(APIView):
         call = call_of(self.request)
         if call is None or not call.signed_in.manages(found[0].pk):
             raise Refused("managers_only")
-        return found[0]
+        campaign: Campaign = found[0]
+        return campaign
 
 
 class VersionView(_View):
@@ -105,7 +106,11 @@ class ReopenView(_View):
 
     def post(self, request: Request) -> Response:
         """Reopen one row, with a reason."""
-        campaign, row_id, reason = self.campaign(request.data.get("name")), _text(request, "row_id"), _text(request, "reason")
+        campaign, row_id, reason = (
+            self.campaign(request.data.get("name")),
+            _text(request, "row_id"),
+            _text(request, "reason"),
+        )
         call = call_of(request)
         reopen(campaign, row_id, reason, call.signed_in.user_id if call else 0)
         return Response({"row_id": row_id, "reopened": True})
@@ -153,7 +158,9 @@ def _projects(request: Request) -> dict[Stage, int]:
         projects = {stages[key]: int(value) for key, value in given.items()}
     except (TypeError, ValueError):
         raise Refused("bad_request", "`projects` holds project ids.") from None
-    if len(set(projects.values())) != len(stages) or Project.objects.filter(pk__in=projects.values()).count() != len(stages):
+    if len(set(projects.values())) != len(stages) or Project.objects.filter(pk__in=projects.values()).count() != len(
+        stages
+    ):
         raise Refused("no_project", "`projects` names three different projects of this server.")
     return projects
 
@@ -169,6 +176,8 @@ def _campaign(campaign: Campaign) -> dict[str, Any]:
             {"id": one.person_id, "email": one.email, "account": one.user_id is not None}
             for one in campaign.members.order_by("person_id")
         ],
-        "rows": Slot.objects.filter(project_id__in=campaign.projects.filter(stage=Stage.PASS).values("project_id")).count(),
+        "rows": Slot.objects.filter(
+            project_id__in=campaign.projects.filter(stage=Stage.PASS).values("project_id")
+        ).count(),
         "page": f"/quorum/campaign/{campaign.pk}/",
     }

@@ -4,128 +4,187 @@ import django.db.models.deletion
 from django.db import migrations, models
 
 
-class Migration(migrations.Migration):
+class Migration(migrations.Migration):  # type: ignore[misc]
+    """The plugin's tables."""
 
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = ()
 
-    operations = [
+    operations = (
         migrations.CreateModel(
-            name='Campaign',
+            name="Campaign",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=200, unique=True)),
-                ('task', models.CharField(blank=True, default='', max_length=100)),
-                ('policy_text', models.TextField()),
-                ('policy_hash', models.CharField(max_length=80)),
-                ('team_text', models.TextField(blank=True, default='')),
-                ('qualification', models.JSONField(blank=True, default=dict)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=200, unique=True)),
+                ("task", models.CharField(blank=True, default="", max_length=100)),
+                ("policy_text", models.TextField()),
+                ("policy_hash", models.CharField(max_length=80)),
+                ("team_text", models.TextField(blank=True, default="")),
+                ("qualification", models.JSONField(blank=True, default=dict)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
             ],
         ),
         migrations.CreateModel(
-            name='Record',
+            name="Record",
             fields=[
-                ('seq', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('at', models.DateTimeField()),
-                ('kind', models.CharField(max_length=20)),
-                ('campaign_id', models.IntegerField(null=True)),
-                ('user_id', models.IntegerField(null=True)),
-                ('task_id', models.IntegerField(db_index=True, null=True)),
-                ('row_id', models.CharField(blank=True, default='', max_length=500)),
-                ('body', models.TextField(help_text='JSON: ids, counts and digests, never task text')),
-                ('previous', models.CharField(max_length=64)),
-                ('hash', models.CharField(max_length=64)),
+                ("seq", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("at", models.DateTimeField()),
+                ("kind", models.CharField(max_length=20)),
+                ("campaign_id", models.IntegerField(null=True)),
+                ("user_id", models.IntegerField(null=True)),
+                ("task_id", models.IntegerField(db_index=True, null=True)),
+                ("row_id", models.CharField(blank=True, default="", max_length=500)),
+                ("body", models.TextField(help_text="JSON: ids, counts and digests, never task text")),
+                ("previous", models.CharField(max_length=64)),
+                ("hash", models.CharField(max_length=64)),
             ],
         ),
         migrations.CreateModel(
-            name='RecordHead',
+            name="RecordHead",
             fields=[
-                ('id', models.SmallIntegerField(default=1, primary_key=True, serialize=False)),
-                ('seq', models.BigIntegerField(default=0)),
-                ('hash', models.CharField(default='0000000000000000000000000000000000000000000000000000000000000000', max_length=64)),
+                ("id", models.SmallIntegerField(default=1, primary_key=True, serialize=False)),
+                ("seq", models.BigIntegerField(default=0)),
+                (
+                    "hash",
+                    models.CharField(
+                        default="0000000000000000000000000000000000000000000000000000000000000000", max_length=64
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Excluded',
+            name="Excluded",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('task_id', models.IntegerField()),
-                ('user_id', models.IntegerField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("task_id", models.IntegerField()),
+                ("user_id", models.IntegerField()),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('task_id', 'user_id'), name='quorum_excluded_once')],
+                "constraints": [models.UniqueConstraint(fields=("task_id", "user_id"), name="quorum_excluded_once")],
             },
         ),
         migrations.CreateModel(
-            name='Grant',
+            name="Grant",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('task_id', models.IntegerField()),
-                ('user_id', models.IntegerField()),
-                ('project_id', models.IntegerField()),
-                ('given_at', models.DateTimeField()),
-                ('expires_at', models.DateTimeField()),
-                ('live', models.BooleanField(default=True, help_text='neither submitted, skipped nor given up')),
-                ('skipped', models.BooleanField(default=False)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("task_id", models.IntegerField()),
+                ("user_id", models.IntegerField()),
+                ("project_id", models.IntegerField()),
+                ("given_at", models.DateTimeField()),
+                ("expires_at", models.DateTimeField()),
+                ("live", models.BooleanField(default=True, help_text="neither submitted, skipped nor given up")),
+                ("skipped", models.BooleanField(default=False)),
             ],
             options={
-                'indexes': [models.Index(fields=['user_id', 'project_id', 'live'], name='quorum_grant_person')],
-                'constraints': [models.UniqueConstraint(fields=('task_id', 'user_id'), name='quorum_grant_once')],
+                "indexes": [models.Index(fields=["user_id", "project_id", "live"], name="quorum_grant_person")],
+                "constraints": [models.UniqueConstraint(fields=("task_id", "user_id"), name="quorum_grant_once")],
             },
         ),
         migrations.CreateModel(
-            name='Slot',
+            name="Slot",
             fields=[
-                ('task_id', models.IntegerField(primary_key=True, serialize=False)),
-                ('project_id', models.IntegerField()),
-                ('stage', models.SmallIntegerField(choices=[(0, 'pass'), (1, 'qa'), (2, 'expert')])),
-                ('row_id', models.CharField(max_length=500)),
-                ('domain', models.CharField(blank=True, default='', max_length=200)),
-                ('wants_expert', models.BooleanField(default=False, help_text="its domain is one of the policy's expert domains")),
-                ('has_expert', models.BooleanField(default=False, help_text='an expert of its domain has answered it')),
-                ('requires', models.CharField(blank=True, default='', help_text='technical,financial or * for any expert', max_length=500)),
-                ('capacity', models.SmallIntegerField(default=1)),
-                ('taken', models.SmallIntegerField(default=0, help_text='submissions that are not skips')),
-                ('open', models.BooleanField(default=True, help_text='a new submission may come')),
-                ('sealed', models.BooleanField(default=False, help_text='the next stage began: what was said stays said')),
-                ('state', models.CharField(blank=True, default='', help_text='of the row, on its Pass task; empty: not begun', max_length=20)),
-                ('agreed', models.FloatField(help_text='share of the fields on which the passes agree, on the Pass task', null=True)),
-                ('dirty', models.BooleanField(default=False, help_text='something was said since the last reconcile of the row')),
+                ("task_id", models.IntegerField(primary_key=True, serialize=False)),
+                ("project_id", models.IntegerField()),
+                ("stage", models.SmallIntegerField(choices=[(0, "pass"), (1, "qa"), (2, "expert")])),
+                ("row_id", models.CharField(max_length=500)),
+                ("domain", models.CharField(blank=True, default="", max_length=200)),
+                (
+                    "wants_expert",
+                    models.BooleanField(default=False, help_text="its domain is one of the policy's expert domains"),
+                ),
+                ("has_expert", models.BooleanField(default=False, help_text="an expert of its domain has answered it")),
+                (
+                    "requires",
+                    models.CharField(
+                        blank=True, default="", help_text="technical,financial or * for any expert", max_length=500
+                    ),
+                ),
+                ("capacity", models.SmallIntegerField(default=1)),
+                ("taken", models.SmallIntegerField(default=0, help_text="submissions that are not skips")),
+                ("open", models.BooleanField(default=True, help_text="a new submission may come")),
+                (
+                    "sealed",
+                    models.BooleanField(default=False, help_text="the next stage began: what was said stays said"),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        blank=True,
+                        default="",
+                        help_text="of the row, on its Pass task; empty: not begun",
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "agreed",
+                    models.FloatField(
+                        help_text="share of the fields on which the passes agree, on the Pass task", null=True
+                    ),
+                ),
+                (
+                    "dirty",
+                    models.BooleanField(
+                        default=False, help_text="something was said since the last reconcile of the row"
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['project_id', 'open', 'requires', '-wants_expert', '-taken', 'task_id'], name='quorum_slot_queue'), models.Index(fields=['project_id', 'row_id'], name='quorum_slot_row'), models.Index(condition=models.Q(('dirty', True)), fields=['project_id'], name='quorum_slot_dirty')],
+                "indexes": [
+                    models.Index(
+                        fields=["project_id", "open", "requires", "-wants_expert", "-taken", "task_id"],
+                        name="quorum_slot_queue",
+                    ),
+                    models.Index(fields=["project_id", "row_id"], name="quorum_slot_row"),
+                    models.Index(condition=models.Q(("dirty", True)), fields=["project_id"], name="quorum_slot_dirty"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='CampaignProject',
+            name="CampaignProject",
             fields=[
-                ('project_id', models.IntegerField(primary_key=True, serialize=False)),
-                ('stage', models.SmallIntegerField(choices=[(0, 'pass'), (1, 'qa'), (2, 'expert')])),
-                ('capacity', models.SmallIntegerField(help_text="how many people's submissions a task of this project takes")),
-                ('expert_domains', models.CharField(default=',', help_text=',technical,financial,', max_length=1000)),
-                ('campaign', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='projects', to='ls_plugin.campaign')),
+                ("project_id", models.IntegerField(primary_key=True, serialize=False)),
+                ("stage", models.SmallIntegerField(choices=[(0, "pass"), (1, "qa"), (2, "expert")])),
+                (
+                    "capacity",
+                    models.SmallIntegerField(help_text="how many people's submissions a task of this project takes"),
+                ),
+                ("expert_domains", models.CharField(default=",", help_text=",technical,financial,", max_length=1000)),
+                (
+                    "campaign",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="projects", to="ls_plugin.campaign"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('campaign', 'stage'), name='quorum_one_project_a_stage')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("campaign", "stage"), name="quorum_one_project_a_stage")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Member',
+            name="Member",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('person_id', models.CharField(max_length=200)),
-                ('user_id', models.IntegerField(db_index=True, null=True)),
-                ('email', models.CharField(max_length=254)),
-                ('roles', models.CharField(help_text=',annotator,qa,', max_length=100)),
-                ('expertise', models.CharField(help_text=',technical,financial,', max_length=1000)),
-                ('left', models.DateTimeField(null=True)),
-                ('campaign', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='members', to='ls_plugin.campaign')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("person_id", models.CharField(max_length=200)),
+                ("user_id", models.IntegerField(db_index=True, null=True)),
+                ("email", models.CharField(max_length=254)),
+                ("roles", models.CharField(help_text=",annotator,qa,", max_length=100)),
+                ("expertise", models.CharField(help_text=",technical,financial,", max_length=1000)),
+                ("left", models.DateTimeField(null=True)),
+                (
+                    "campaign",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="members", to="ls_plugin.campaign"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('campaign', 'person_id'), name='quorum_person_once'), models.UniqueConstraint(fields=('campaign', 'user_id'), name='quorum_account_once')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("campaign", "person_id"), name="quorum_person_once"),
+                    models.UniqueConstraint(fields=("campaign", "user_id"), name="quorum_account_once"),
+                ],
             },
         ),
-    ]
+    )

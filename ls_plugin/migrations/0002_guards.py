@@ -21,8 +21,8 @@ def down(apps: Any, schema_editor: Any) -> None:
         schema_editor.execute(POSTGRES_DOWN, params=None)
 
 
-class Migration(migrations.Migration):
+class Migration(migrations.Migration):  # type: ignore[misc]
     """Runs last, when Label Studio's own tables are there."""
 
-    dependencies = [("ls_plugin", "0001_initial"), ("tasks", "__latest__")]
-    operations = [migrations.RunPython(up, down)]
+    dependencies = (("ls_plugin", "0001_initial"), ("tasks", "__latest__"))
+    operations = (migrations.RunPython(up, down),)

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import requests
+
 from ls_config.loader import load
 from review_rules import load_policy, load_team
+from tests.servers import LabelStudioServer
 from workflow.running.people import Visitor
 from workflow.sdk import HttpLabelStudio
 from workflow.setup import CampaignSpec, setup_campaign
-
-from tests.servers import LabelStudioServer
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -71,7 +71,13 @@ def review(decision: str, choice: str, reason: str = "") -> list[dict[str, Any]]
 def rows(count: int, domain: str = "general", prefix: str = "r") -> list[dict[str, Any]]:
     """So many rows of one domain."""
     return [
-        {"id": f"{prefix}{n}", "context": f"Context {n}.", "query": f"Question {n}?", "response": f"Answer {n}.", "domain": domain}
+        {
+            "id": f"{prefix}{n}",
+            "context": f"Context {n}.",
+            "query": f"Question {n}?",
+            "response": f"Answer {n}.",
+            "domain": domain,
+        }
         for n in range(1, count + 1)
     ]
 
@@ -139,7 +145,9 @@ class Line:
 
     def task_of(self, row_id: str, stage: str = "pass") -> dict[str, Any]:
         """A row's newest task at a stage, as the owner sees it."""
-        found = self.call("GET", "/api/tasks", params={"project": self.projects[stage], "fields": "all", "page_size": 500})
+        found = self.call(
+            "GET", "/api/tasks", params={"project": self.projects[stage], "fields": "all", "page_size": 500}
+        )
         return dict([one for one in found.json()["tasks"] if one["data"]["row_id"] == row_id][-1])
 
     def apply_team(self, team: str) -> requests.Response:
@@ -148,7 +156,12 @@ class Line:
 
 
 def make_line(
-    server: LabelStudioServer, some: list[dict[str, Any]], *, team: str = TEAM, policy: str = POLICY, fresh: bool = False
+    server: LabelStudioServer,
+    some: list[dict[str, Any]],
+    *,
+    team: str = TEAM,
+    policy: str = POLICY,
+    fresh: bool = False,
 ) -> Line:
     """Set a campaign up on a server with the plugin, as `quorum setup` does, with accounts for its team.
 
@@ -198,7 +211,9 @@ def django(code: str, server: LabelStudioServer | None = None, **environ: str) -
         **environ,
     }
     start = "import django; django.setup()\n"
-    done = subprocess.run([sys.executable, "-c", start + code], env=env, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", start + code], env=env, capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 

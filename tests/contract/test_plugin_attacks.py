@@ -59,7 +59,14 @@ def routes() -> list[str]:
 def paths(route: str, ids: Mapping[str, list[int]]) -> Iterator[str]:
     """Addresses that a route stands for, with every id that may be worth guessing."""
     clean = re.sub(r"\(\?P<(\w+)>[^()]*(?:\([^()]*\)[^()]*)*\)\??", r"<\1>", route)
-    clean = clean.replace("^", "").replace("$", "").replace("\\.", ".").replace("\\", "").replace("/?", "/").replace("?", "")
+    clean = (
+        clean.replace("^", "")
+        .replace("$", "")
+        .replace("\\.", ".")
+        .replace("\\", "")
+        .replace("/?", "/")
+        .replace("?", "")
+    )
     holes = re.findall(r"<[^>]+>", clean)
     every = sorted({number for some in ids.values() for number in some})
     first = [str(number) for number in every] if holes else [""]
@@ -80,8 +87,13 @@ def ids_of(line: Line, person: str) -> dict[str, list[int]]:
         pick = lambda sql: [row[0] for row in base.execute(sql)]  # noqa: E731
         projects = list(line.projects.values())
         marks = ",".join("?" * len(projects))
-        tasks = [r[0] for r in base.execute(f"SELECT id FROM task WHERE project_id IN ({marks}) ORDER BY id LIMIT 3", projects)]
-        answers = [r[0] for r in base.execute(f"SELECT id FROM task_completion WHERE project_id IN ({marks})", projects)]
+        tasks = [
+            r[0]
+            for r in base.execute(f"SELECT id FROM task WHERE project_id IN ({marks}) ORDER BY id LIMIT 3", projects)
+        ]
+        answers = [
+            r[0] for r in base.execute(f"SELECT id FROM task_completion WHERE project_id IN ({marks})", projects)
+        ]
         drafts = pick("SELECT id FROM tasks_annotationdraft ORDER BY id DESC LIMIT 2")
     finally:
         base.close()
@@ -106,9 +118,14 @@ def test_no_address_shows_a_peers_answer_draft_time_or_name(line: Line, routes: 
     project = line.projects["pass"]
     ids = ids_of(line, "ana")
     query = json.dumps({"filters": {"conjunction": "and", "items": []}, "ordering": ["-tasks:total_annotations"]})
-    extras = ["", f"?project={project}&fields=all&include=annotations,predictions,drafts&query={requests.utils.quote(query)}"]
+    extras = [
+        "",
+        f"?project={project}&fields=all&include=annotations,predictions,drafts&query={requests.utils.quote(query)}",
+    ]
     for route in routes:
-        if route.startswith(("admin/", "^static", "^react-app", "^dm/", "^label-studio-frontend", "^^logout", "^api-auth/logout")):
+        if route.startswith(
+            ("admin/", "^static", "^react-app", "^dm/", "^label-studio-frontend", "^^logout", "^api-auth/logout")
+        ):
             continue
         for path in paths(route, ids):
             for extra in extras:
@@ -167,10 +184,15 @@ def _state(line: Line, attacker: int) -> dict[str, Any]:
         "jwt_auth_jwtsettings": "*",
     }
     try:
-        state: dict[str, Any] = {name: base.execute(f"SELECT {columns} FROM {name} ORDER BY 1").fetchall() for name, columns in tables.items()}
+        state: dict[str, Any] = {
+            name: base.execute(f"SELECT {columns} FROM {name} ORDER BY 1").fetchall()
+            for name, columns in tables.items()
+        }
         users = "SELECT id, email, password, is_superuser, is_staff, is_active, active_organization_id FROM htx_user ORDER BY id"
         state["users"] = base.execute(users).fetchall()
-        state["drafts"] = base.execute("SELECT id, result FROM tasks_annotationdraft WHERE user_id <> ? ORDER BY id", (attacker,)).fetchall()
+        state["drafts"] = base.execute(
+            "SELECT id, result FROM tasks_annotationdraft WHERE user_id <> ? ORDER BY id", (attacker,)
+        ).fetchall()
     finally:
         base.close()
     return state
@@ -200,12 +222,14 @@ def test_no_address_changes_anything_for_an_annotator(line: Line, routes: list[s
         for path in paths(route, ids):
             for method in ("POST", "PUT", "PATCH", "DELETE"):
                 for body in bodies if method != "DELETE" else bodies[:1]:
-                    answer = ana.request(method, f"{path}?project={project}&id=delete_tasks", json=body, allow_redirects=False)
+                    answer = ana.request(
+                        method, f"{path}?project={project}&id=delete_tasks", json=body, allow_redirects=False
+                    )
                     assert answer.status_code < 500, (method, path, answer.status_code, answer.text[:300])
                     if answer.status_code < 300 and "quorum/" not in path:
                         opened.append((method, path))
     assert _state(line, me) == before
-    harmless = ("/api/dm/views/", "/__lsa/", "/heidi-tips/", "/health", "/version/", "/api/version/", "/metrics/")
+    harmless = ("/api/dm/views/", "/__lsa/", "/heidi-tips/")
     assert not [one for one in opened if not one[1].startswith(harmless)], opened
 
 
@@ -265,13 +289,23 @@ def test_filters_and_orderings_tell_nothing(line: Line) -> None:
     for column in columns:
         for operator, value in (("equal", 1), ("greater", 0), ("contains", SECRET), ("empty", False)):
             query = {
-                "filters": {"conjunction": "and", "items": [{"filter": f"filter:tasks:{column}", "operator": operator, "type": "Number", "value": value}]},
+                "filters": {
+                    "conjunction": "and",
+                    "items": [
+                        {"filter": f"filter:tasks:{column}", "operator": operator, "type": "Number", "value": value}
+                    ],
+                },
                 "ordering": [f"-tasks:{column}"],
             }
             asked = ana.get("/api/tasks", params={"project": project, "query": json.dumps(query)})
             assert asked.json() == plain, (column, operator, asked.text[:200])
     seen = plain["tasks"][0]
-    assert (seen["total_annotations"], seen["is_labeled"], seen["annotators"], seen["avg_lead_time"]) == (0, False, [], None)
+    assert (seen["total_annotations"], seen["is_labeled"], seen["annotators"], seen["avg_lead_time"]) == (
+        0,
+        False,
+        [],
+        None,
+    )
 
 
 def test_counts_do_not_move_when_a_peer_answers(ls_server_plugin: LabelStudioServer) -> None:
@@ -352,7 +386,10 @@ def test_a_skip_is_no_seat_and_no_trick(ls_server_plugin: LabelStudioServer) -> 
     line.answer("bea", verdict("Correct"))
     line.answer("cal", verdict("Correct"))
     mine = skipped.json()["id"]
-    for body in ({"was_cancelled": False, "result": verdict("Incorrect")}, {"result": verdict("Incorrect"), "was_cancelled": 0}):
+    for body in (
+        {"was_cancelled": False, "result": verdict("Incorrect")},
+        {"result": verdict("Incorrect"), "was_cancelled": 0},
+    ):
         turned = line.people["ana"].patch(f"/api/annotations/{mine}/", json=body)
         assert turned.status_code in (403, 409), turned.text
     back = line.people["ana"].post(f"/api/annotations/{mine}/convert-to-draft", json={})
@@ -389,7 +426,9 @@ def test_an_expert_row_reaches_only_an_expert(ls_server_plugin: LabelStudioServe
     assert line.status()["states"]["FINAL"] == 1
 
 
-def test_an_answer_stays_once_the_next_stage_began_and_a_manager_can_reopen(ls_server_plugin: LabelStudioServer) -> None:
+def test_an_answer_stays_once_the_next_stage_began_and_a_manager_can_reopen(
+    ls_server_plugin: LabelStudioServer,
+) -> None:
     """Before QA took the row its passes may be changed by their authors, after it not, unless a manager reopens."""
     line = make_line(ls_server_plugin, rows(1))
     _, mine = line.answer("ana", verdict("Correct"))
@@ -418,7 +457,12 @@ def test_managers_cannot_put_answers_in_or_change_rows(ls_server_plugin: LabelSt
     line = make_line(ls_server_plugin, rows(2))
     task, mine = line.answer("ana", verdict("Correct"))
     project, ana = line.projects["pass"], line.people["ana"].user_id
-    with_answer = [{"data": {"row_id": "z", "context": "", "query": "q", "response": "r"}, "annotations": [{"result": verdict("Correct"), "completed_by": ana}]}]
+    with_answer = [
+        {
+            "data": {"row_id": "z", "context": "", "query": "q", "response": "r"},
+            "annotations": [{"result": verdict("Correct"), "completed_by": ana}],
+        }
+    ]
     tries: list[tuple[str, str, Any]] = [
         ("POST", f"/api/projects/{project}/import", with_answer),
         ("POST", f"/api/projects/{project}/tasks/bulk/", with_answer),
@@ -443,7 +487,10 @@ def test_managers_cannot_put_answers_in_or_change_rows(ls_server_plugin: LabelSt
 def test_a_file_with_answers_imports_none(ls_server_plugin: LabelStudioServer) -> None:
     """Answers inside an uploaded file meet the rule in the database, whatever the views let through."""
     line = make_line(ls_server_plugin, rows(1))
-    task = {"data": {"row_id": "z", "context": "", "query": "q", "response": "r"}, "annotations": [{"result": verdict("Correct"), "completed_by": line.people["ana"].user_id}]}
+    task = {
+        "data": {"row_id": "z", "context": "", "query": "q", "response": "r"},
+        "annotations": [{"result": verdict("Correct"), "completed_by": line.people["ana"].user_id}],
+    }
     files = {"file": ("rows.json", json.dumps([task]), "application/json")}
     answer = line.call("POST", f"/api/projects/{line.projects['pass']}/import", files=files)
     assert 400 <= answer.status_code < 500, answer.text[:300]
@@ -455,7 +502,12 @@ def test_a_file_with_answers_imports_none(ls_server_plugin: LabelStudioServer) -
 def test_twenty_at_once_for_the_last_seat_give_one_answer(ls_server_plugin: LabelStudioServer, everyone: bool) -> None:
     """Twenty simultaneous submissions for a row's last seat give exactly one 201, also if the hand-out were broken."""
     people = "\n".join(f"  - {{id: p{n}, email: p{n}-{{tag}}@quorum.test, roles: [annotator]}}" for n in range(20))
-    line = make_line(ls_server_plugin, rows(1), team=f"people:\n{people}\n  - {{id: first, email: first-{{tag}}@quorum.test, roles: [annotator]}}\n", fresh=True)
+    line = make_line(
+        ls_server_plugin,
+        rows(1),
+        team=f"people:\n{people}\n  - {{id: first, email: first-{{tag}}@quorum.test, roles: [annotator]}}\n",
+        fresh=True,
+    )
     task, _ = line.answer("first", verdict("Correct"))
     crowd = [f"p{n}" for n in range(20)]
     with ThreadPoolExecutor(20) as pool:
@@ -516,7 +568,10 @@ def test_a_stranger_and_a_newcomer_get_nothing(line: Line, routes: list[str]) ->
             if route.startswith(("admin/", "^static", "^react-app", "^dm/", "^label-studio-frontend", "^^logout")):
                 continue
             for path in list(paths(route, ids))[:4]:
-                for answer in (newcomer.get(path, allow_redirects=False), stranger.get(line.server.url + path, allow_redirects=False, timeout=60)):
+                for answer in (
+                    newcomer.get(path, allow_redirects=False),
+                    stranger.get(line.server.url + path, allow_redirects=False, timeout=60),
+                ):
                     assert answer.status_code < 500, (path, answer.text[:300])
                     assert not leaks(line, answer.text), path
                     assert line.name not in answer.text, path

@@ -33,13 +33,18 @@ def postgres() -> Iterator[dict[str, str]]:
     """A PostgreSQL of its own; the environment by which Label Studio finds it."""
     if not (_POSTGRES / "initdb").exists():
         pytest.skip("no PostgreSQL 15 here; on Debian: apt install postgresql-15")
-    folder = Path(subprocess.run(_as_postgres("mktemp", "-d"), capture_output=True, text=True, check=True).stdout.strip())
+    folder = Path(
+        subprocess.run(_as_postgres("mktemp", "-d"), capture_output=True, text=True, check=True).stdout.strip()
+    )
     port, data = free_port(), folder / "data"
     quiet = {"capture_output": True, "text": True, "check": True, "cwd": "/"}
     subprocess.run(_as_postgres(str(_POSTGRES / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust"), **quiet)  # type: ignore[call-overload]
     options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=60"
     control = [str(_POSTGRES / "pg_ctl"), "-D", str(data), "-w"]
-    subprocess.run(_as_postgres(*control, "-l", str(folder / "log"), "-o", options, "start"), **{**quiet, "capture_output": False, "stdout": subprocess.DEVNULL})  # type: ignore[call-overload]
+    subprocess.run(
+        _as_postgres(*control, "-l", str(folder / "log"), "-o", options, "start"),
+        **{**quiet, "capture_output": False, "stdout": subprocess.DEVNULL},
+    )  # type: ignore[call-overload]
     try:
         yield {
             "DJANGO_DB": "default",
@@ -61,7 +66,13 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     if program is None:
         pytest.skip("no redis-server here; on Debian: apt install redis-server")
     folder, port = tmp_path_factory.mktemp("redis"), free_port()
-    child = Child("Redis", [program, "--port", str(port), "--bind", "127.0.0.1", "--save", ""], dict(os.environ), folder / "log", folder)
+    child = Child(
+        "Redis",
+        [program, "--port", str(port), "--bind", "127.0.0.1", "--save", ""],
+        dict(os.environ),
+        folder / "log",
+        folder,
+    )
     child.start()
     try:
         yield {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(port)}
@@ -70,12 +81,18 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def server(postgres: dict[str, str], redis: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudioServer]:
+def server(
+    postgres: dict[str, str], redis: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LabelStudioServer]:
     """Label Studio with the plugin on PostgreSQL and Redis, not yet with a worker."""
     folder = tmp_path_factory.mktemp("ls-postgres")
     extra, data = {**postgres, **redis}, folder / "data"
     data.mkdir()
-    first = {"LABEL_STUDIO_USERNAME": OWNER.email, "LABEL_STUDIO_PASSWORD": OWNER.password, "LABEL_STUDIO_USER_TOKEN": OWNER.token}
+    first = {
+        "LABEL_STUDIO_USERNAME": OWNER.email,
+        "LABEL_STUDIO_PASSWORD": OWNER.password,
+        "LABEL_STUDIO_USER_TOKEN": OWNER.token,
+    }
     create = [sys.executable, "-c", "from label_studio.server import main; main()", "--enable-legacy-api-token", "init"]
     environment = label_studio.environment(data, label_studio.WITH_PLUGIN, {**extra, **first})
     made = subprocess.run(create, env=environment, cwd=data, capture_output=True, text=True, timeout=600, check=False)
@@ -90,11 +107,21 @@ def server(postgres: dict[str, str], redis: dict[str, str], tmp_path_factory: py
 
 
 @pytest.fixture
-def worker(server: LabelStudioServer, postgres: dict[str, str], redis: dict[str, str], tmp_path: Path) -> Iterator[Child]:
+def worker(
+    server: LabelStudioServer, postgres: dict[str, str], redis: dict[str, str], tmp_path: Path
+) -> Iterator[Child]:
     """Label Studio's RQ worker."""
     manage = label_studio.package_dir() / "manage.py"
-    environment = label_studio.environment(server.data_dir, label_studio.WITH_PLUGIN, {**postgres, **redis, "PYTHONPATH": str(ROOT)})
-    child = Child("RQ worker", [sys.executable, str(manage), "rqworker", "critical", "high", "default", "low"], environment, tmp_path / "log", tmp_path)
+    environment = label_studio.environment(
+        server.data_dir, label_studio.WITH_PLUGIN, {**postgres, **redis, "PYTHONPATH": str(ROOT)}
+    )
+    child = Child(
+        "RQ worker",
+        [sys.executable, str(manage), "rqworker", "critical", "high", "default", "low"],
+        environment,
+        tmp_path / "log",
+        tmp_path,
+    )
     child.start()
     try:
         wait_until(lambda: "Listening on" in child.tail(50), child, 90)
@@ -125,7 +152,9 @@ def test_twenty_at_once_for_the_last_seat_give_one_answer_on_postgres(server: La
     assert len(line.task_of("r1")["annotations"]) == 2
 
 
-def test_licences_alone_do_not_open_a_third_seat_on_postgres(server: LabelStudioServer, postgres: dict[str, str], redis: dict[str, str]) -> None:
+def test_licences_alone_do_not_open_a_third_seat_on_postgres(
+    server: LabelStudioServer, postgres: dict[str, str], redis: dict[str, str]
+) -> None:
     """With twenty licences for one seat slipped into the database, its own rule still lets in exactly one answer."""
     from tests.contract.plugin_campaign import django
 
@@ -185,7 +214,11 @@ def test_task_data_and_authors_are_fixed_on_postgres(server: LabelStudioServer) 
     """The database refuses a change of a row's data and a second answer by one person."""
     line = make_line(server, rows(1))
     task, mine = line.answer("ana", verdict("Correct"))
-    changed = line.call("PATCH", f"/api/tasks/{task}/", json={"data": {"row_id": "r1", "context": "other", "query": "q", "response": "r"}})
+    changed = line.call(
+        "PATCH",
+        f"/api/tasks/{task}/",
+        json={"data": {"row_id": "r1", "context": "other", "query": "q", "response": "r"}},
+    )
     assert (changed.status_code, changed.json()["code"]) == (409, "task_data")
     again = line.submit("ana", task, verdict("Incorrect"))
     assert (again.status_code, again.json()["code"]) == (409, "second")

@@ -99,9 +99,15 @@ def test_next_is_the_task_in_hand_until_it_is_answered(ls_server_plugin: LabelSt
     first = line.next("ana").json()["id"]
     assert line.next("ana").json()["id"] == first
     project = line.projects["pass"]
-    stream = line.people["ana"].post(f"/api/dm/actions?id=next_task&project={project}", json={"selectedItems": {"all": False, "included": [first + 1]}})
+    stream = line.people["ana"].post(
+        f"/api/dm/actions?id=next_task&project={project}",
+        json={"selectedItems": {"all": False, "included": [first + 1]}},
+    )
     assert stream.json()["id"] == first
-    assert line.people["ana"].post(f"/api/dm/actions?id=next_task&id=delete_tasks&project={project}", json={}).status_code == 403
+    assert (
+        line.people["ana"].post(f"/api/dm/actions?id=next_task&id=delete_tasks&project={project}", json={}).status_code
+        == 403
+    )
 
 
 def test_a_task_put_off_comes_back_at_the_end(ls_server_plugin: LabelStudioServer) -> None:
@@ -132,7 +138,10 @@ def test_rows_that_need_an_expert_go_through_the_passes_first(ls_server_plugin: 
     """An annotator is given expert rows before general ones; an annotator who is an expert takes general rows last."""
     line = make_line(ls_server_plugin, rows(2) + rows(2, "technical", "t") + rows(2, "financial", "f"))
     seen = [line.answer("ana", verdict("Correct"))[0] for _ in range(6)]
-    data = {one["id"]: one["data"]["domain"] for one in line.call("GET", "/api/tasks", params={"project": line.projects["pass"]}).json()["tasks"]}
+    data = {
+        one["id"]: one["data"]["domain"]
+        for one in line.call("GET", "/api/tasks", params={"project": line.projects["pass"]}).json()["tasks"]
+    }
     assert [data[task] == "general" for task in seen] == [False] * 4 + [True] * 2
     assert line.next("fin").json()["data"]["domain"] == "financial"
 
@@ -174,9 +183,15 @@ def test_the_audit_finds_what_was_tampered_with(tmp_path: Path) -> None:
 
         assert "changed" in tamper("UPDATE ls_plugin_record SET user_id = user_id + 1 WHERE kind = 'submitted'")
         assert {"gap", "chain"} <= tamper("DELETE FROM ls_plugin_record WHERE seq = 3")
-        assert {"end", "kept"} <= tamper("DELETE FROM ls_plugin_record WHERE seq = (SELECT max(seq) FROM ls_plugin_record)")
-        assert tamper("UPDATE task_completion SET result = '[]' WHERE id = (SELECT min(id) FROM task_completion)") == {"content"}
-        assert "unrecorded" in tamper("INSERT INTO task_completion (result, was_cancelled, ground_truth, created_at, updated_at, task_id, project_id, completed_by_id, result_count, bulk_created) SELECT result, was_cancelled, ground_truth, created_at, updated_at, task_id, project_id, completed_by_id, result_count, bulk_created FROM task_completion LIMIT 1")
+        assert {"end", "kept"} <= tamper(
+            "DELETE FROM ls_plugin_record WHERE seq = (SELECT max(seq) FROM ls_plugin_record)"
+        )
+        assert tamper("UPDATE task_completion SET result = '[]' WHERE id = (SELECT min(id) FROM task_completion)") == {
+            "content"
+        }
+        assert "unrecorded" in tamper(
+            "INSERT INTO task_completion (result, was_cancelled, ground_truth, created_at, updated_at, task_id, project_id, completed_by_id, result_count, bulk_created) SELECT result, was_cancelled, ground_truth, created_at, updated_at, task_id, project_id, completed_by_id, result_count, bulk_created FROM task_completion LIMIT 1"
+        )
         plant = f"""
 from ls_plugin import record
 from ls_plugin.models import Record
@@ -200,11 +215,20 @@ def test_without_the_plugin_the_database_is_a_plain_label_studio(tmp_path: Path)
         try:
             label_studio.start(stock, port)
             plain = f"http://127.0.0.1:{port}"
-            assert "plugin" not in requests.get(f"{plain}/quorum/api/version", headers=line.owner, timeout=60).text[:200]
+            assert (
+                "plugin" not in requests.get(f"{plain}/quorum/api/version", headers=line.owner, timeout=60).text[:200]
+            )
             for body in ({"result": verdict("Correct")}, {"result": verdict("Incorrect")}):
-                third = requests.post(f"{plain}/api/tasks/{task}/annotations/", json=body, headers=line.owner, timeout=60)
+                third = requests.post(
+                    f"{plain}/api/tasks/{task}/annotations/", json=body, headers=line.owner, timeout=60
+                )
                 assert third.status_code == 201, third.text
-            changed = requests.patch(f"{plain}/api/tasks/{task}/", json={"data": {"row_id": "r1", "query": "other"}}, headers=line.owner, timeout=60)
+            changed = requests.patch(
+                f"{plain}/api/tasks/{task}/",
+                json={"data": {"row_id": "r1", "query": "other"}},
+                headers=line.owner,
+                timeout=60,
+            )
             assert changed.status_code == 200, changed.text
             gone = requests.delete(f"{plain}/api/projects/{line.projects['pass']}/", headers=line.owner, timeout=60)
             assert gone.status_code == 204, gone.text
@@ -227,7 +251,11 @@ def test_a_server_killed_at_any_moment_loses_no_row(tmp_path: Path) -> None:
                             given = me.get(f"/api/projects/{line.projects['pass']}/next", timeout=10)
                             if given.status_code != 200:
                                 return
-                            me.post(f"/api/tasks/{given.json()['id']}/annotations/", json={"result": verdict("Correct")}, timeout=10)
+                            me.post(
+                                f"/api/tasks/{given.json()['id']}/annotations/",
+                                json={"result": verdict("Correct")},
+                                timeout=10,
+                            )
                         except requests.RequestException:
                             return
 
@@ -245,9 +273,14 @@ def test_a_server_killed_at_any_moment_loses_no_row(tmp_path: Path) -> None:
         while line.status()["waiting_for_reconcile"] and time.monotonic() < deadline:
             time.sleep(0.2)
         with sqlite3.connect(server.data_dir / "label_studio.sqlite3") as base:
-            full = base.execute("SELECT count(*) FROM (SELECT task_id FROM task_completion WHERE project_id = ? GROUP BY task_id HAVING count(*) = 2)", (line.projects["pass"],)).fetchone()[0]
+            full = base.execute(
+                "SELECT count(*) FROM (SELECT task_id FROM task_completion WHERE project_id = ? GROUP BY task_id HAVING count(*) = 2)",
+                (line.projects["pass"],),
+            ).fetchone()[0]
             asked = base.execute("SELECT count(*) FROM task WHERE project_id = ?", (line.projects["qa"],)).fetchone()[0]
-            more = base.execute("SELECT count(*) FROM (SELECT task_id FROM task_completion GROUP BY task_id HAVING count(*) > 2)").fetchone()[0]
+            more = base.execute(
+                "SELECT count(*) FROM (SELECT task_id FROM task_completion GROUP BY task_id HAVING count(*) > 2)"
+            ).fetchone()[0]
         base.close()
         assert full > 0
         assert (asked, more) == (full, 0)
@@ -292,7 +325,12 @@ def test_a_team_without_manager_keeps_the_owner(ls_server_plugin: LabelStudioSer
 
 def test_a_manager_who_also_works_is_kept_from_rows_that_were_shown(ls_server_plugin: LabelStudioServer) -> None:
     """Whoever manages and annotates may not answer a row after looking at its answers."""
-    line = make_line(ls_server_plugin, rows(2), team="people:\n  - {id: boss, email: boss-{tag}@quorum.test, roles: [manager, annotator]}\n  - {id: ana, email: ana-all@quorum.test, roles: [annotator]}\n  - {id: bea, email: bea-all@quorum.test, roles: [annotator]}\n  - {id: quin, email: quin-all@quorum.test, roles: [qa]}\n", fresh=False)
+    line = make_line(
+        ls_server_plugin,
+        rows(2),
+        team="people:\n  - {id: boss, email: boss-{tag}@quorum.test, roles: [manager, annotator]}\n  - {id: ana, email: ana-all@quorum.test, roles: [annotator]}\n  - {id: bea, email: bea-all@quorum.test, roles: [annotator]}\n  - {id: quin, email: quin-all@quorum.test, roles: [qa]}\n",
+        fresh=False,
+    )
     line.people["ana"].get("/")
     task, _ = line.answer("ana", verdict("Correct"))
     boss = line.people["boss"]
@@ -306,7 +344,14 @@ def test_a_manager_who_also_works_is_kept_from_rows_that_were_shown(ls_server_pl
 def test_stock_projects_stay_stock_for_managers(ls_server_plugin: LabelStudioServer) -> None:
     """In a project of no campaign the owner does what Label Studio lets him; people do not see it."""
     line = make_line(ls_server_plugin, rows(1))
-    made = line.call("POST", "/api/projects/", json={"title": f"plain {line.name}", "label_config": "<View><Text name='t' value='$t'/><Choices name='c' toName='t'><Choice value='a'/></Choices></View>"})
+    made = line.call(
+        "POST",
+        "/api/projects/",
+        json={
+            "title": f"plain {line.name}",
+            "label_config": "<View><Text name='t' value='$t'/><Choices name='c' toName='t'><Choice value='a'/></Choices></View>",
+        },
+    )
     project = made.json()["id"]
     line.call("POST", f"/api/projects/{project}/import", json=[{"data": {"t": "x"}}])
     task = line.call("GET", f"/api/projects/{project}/next").json()["id"]
@@ -321,7 +366,13 @@ def test_stock_projects_stay_stock_for_managers(ls_server_plugin: LabelStudioSer
 def test_a_faulty_file_is_refused_with_its_lines(ls_server_plugin: LabelStudioServer) -> None:
     """Policy and team files with faults change nothing and are answered with each fault's line and column."""
     line = make_line(ls_server_plugin, [])
-    body = {"name": line.name, "task": "classification", "policy": POLICY + "surprise: 1\n", "team": line.team, "projects": line.projects}
+    body = {
+        "name": line.name,
+        "task": "classification",
+        "policy": POLICY + "surprise: 1\n",
+        "team": line.team,
+        "projects": line.projects,
+    }
     refused = line.call("PUT", "/quorum/api/campaign", json=body)
     assert (refused.status_code, refused.json()["code"]) == (400, "faults")
     assert refused.json()["faults"][0]["line"] == len(POLICY.splitlines()) + 1
