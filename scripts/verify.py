@@ -20,7 +20,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def command(
-    export: Annotated[Path, typer.Argument(help="Full records, one JSON object a line.", exists=True, dir_okay=False)],
+    export: Annotated[Path, typer.Argument(help="JSONL, CSV, XLSX, Parquet, JSON or folder, as exported.", exists=True)],
     policy: Annotated[Path, typer.Option(help="The policy it was made under.", exists=True, dir_okay=False)],
     team: Annotated[Path, typer.Option(help="The team file.", exists=True, dir_okay=False)],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -48,6 +48,9 @@ def check_file(
 ) -> Iterator[tuple[int, str | None, Finding]]:
     """Every finding of a file with its line and row id; `tally` counts rows and final ones on the way."""
     verifier = Verifier(team, policy)
+    if export.is_dir() or export.suffix.lower() in (".csv", ".xlsx", ".parquet", ".json"):
+        yield from _check_table(export, tally, verifier)
+        return
     with export.open("rb") as stream:
         for number, line in numbered_lines(stream):
             try:
@@ -60,3 +63,21 @@ def check_file(
             tally["final"] += isinstance(record, dict) and record.get("state") == "FINAL"
             for found in verifier.check(record, number):
                 yield number, row_id if isinstance(row_id, str) else None, found
+
+
+def _check_table(export: Path, tally: dict[str, int], verifier: Verifier) -> Iterator[tuple[int, str | None, Finding]]:
+    """The same for a format that carries each record beside what people read: the two must say the same."""
+    from workflow.formats import read_records
+    from workflow.rows import RowFault, UnreadableError
+
+    cells: list[RowFault] = []
+    try:
+        for number, record in enumerate(read_records(export, cells.append), 1):
+            tally["rows"] += 1
+            tally["final"] += record.get("state") == "FINAL"
+            row_id = str(record.get("row_id"))
+            yield from ((number, row_id, finding("QR.E101", "", reason=one.message)) for one in cells)
+            cells.clear()
+            yield from ((number, row_id, found) for found in verifier.check(record, number))
+    except UnreadableError as error:
+        yield error.fault.line or 0, None, finding("QR.E101", "", reason=error.fault.message)

@@ -21,9 +21,11 @@ from openpyxl.xml.constants import SHARED_STRINGS
 from workflow.rows.faults import Place, RowFault, fault
 from workflow.rows.textfile import Record, UnreadableError, header_faults
 
-__all__ = ["CELL_LIMIT", "OWN_SHEETS", "read_own_sheet", "read_xlsx", "unescape"]
+__all__ = ["CELL_LIMIT", "CUT", "OWN_SHEETS", "read_own_sheet", "read_xlsx", "unescape"]
 
 CELL_LIMIT = 32_767
+CUT = CELL_LIMIT // 2
+"""Texts from this length on may have been cut: a cell counts UTF-16 units, of which a character has one or two."""
 OWN_SHEETS = frozenset({"quorum people", "quorum agreement", "quorum records"})
 """Sheets that Quorum's own export adds; they hold no rows."""
 

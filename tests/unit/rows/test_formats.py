@@ -290,6 +290,43 @@ def test_export_without_records_cannot_be_verified(tmp_path: Path) -> None:
         list(read_records(tmp_path / "a.csv"))
 
 
+@pytest.mark.parametrize("name", ["csv", "xlsx", "parquet"])
+def test_changed_cell_does_not_pass_as_proved(name: str, tmp_path: Path) -> None:
+    """A final value that was changed beside an untouched record is named when the export is read for proof."""
+    path = tmp_path / f"a.{name}"
+    write([record()], path, interface=REVIEW)
+    assert len(list(read_records(path))) == 1
+    _forge(path, name)
+    found: list[RowFault] = []
+    list(read_records(path, found.append))
+    assert [(one.row_id, one.field) for one in found] == [("r1", "quorum.final.verdict")]
+    with pytest.raises(UnreadableError, match=r"quorum\.final\.verdict"):
+        list(read_records(path))
+
+
+def _forge(path: Path, name: str) -> None:
+    """Change the final verdict from Correct to Incorrect in what people read."""
+    if name == "csv":
+        with path.open(encoding="utf-8", newline="") as file:
+            head, cells = list(csv.reader(file))
+        cells[head.index("quorum.final.verdict")] = "Incorrect"
+        with path.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([head, cells])
+    elif name == "xlsx":
+        book = openpyxl.load_workbook(path)
+        column = [cell.value for cell in book["rows"][1]].index("quorum.final.verdict") + 1
+        book["rows"].cell(2, column).value = "Incorrect"
+        book["rows"]["D2"].data_type = "s"  # the response begins with "=", and openpyxl would make it a formula
+        book.save(path)
+    else:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(path)
+        at = table.schema.get_field_index("quorum.final.verdict")
+        pq.write_table(table.set_column(at, table.schema.field(at), pa.array(["Incorrect"])), path)
+
+
 @pytest.mark.slow
 def test_workbook_edited_in_libreoffice_comes_in_again(tmp_path: Path) -> None:
     """A workbook that LibreOffice opened, changed and saved is read with every text as it was, but for the cell that
