@@ -182,10 +182,13 @@ class Bench:
         return answer.json() if answer.content else None
 
     def tasks(self, stage: str) -> list[Json]:
-        """All tasks of a stage with annotations and predictions, straight from the server."""
+        """All tasks of a stage with annotations and predictions, straight from the server, without ages."""
         answer = self.owner(
             "GET", "/api/tasks", params={"project": self.projects[stage], "fields": "all", "page_size": 5000}
         )
+        for task in answer["tasks"]:
+            for one in (*task["annotations"], *task["predictions"]):
+                del one["created_ago"]
         return sorted(answer["tasks"], key=lambda task: task["id"])
 
     def next_task(self, person: str, stage: str) -> Json | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from review_rules import Stage, State
 from tests.campaigns import PEOPLE, POLICY, Bench, Json
 from tests.servers import LabelStudioServer
 from workflow.campaign import Campaign
+from workflow.importing import import_rows
+from workflow.port import NewPrediction
 from workflow.reconcile import DecidedRow, Report, decide_rows, reconcile
 from workflow.rows import Row
 from workflow.snapshot import Snapshot
@@ -273,3 +276,65 @@ def test_another_policy_is_refused_until_set_up_again(crew: Bench, tmp_path: Pat
     done = crew.quorum("sync", "--policy", str(other), exit_code=1)
     assert "policy" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+class FixedAnswers:
+    """A predictor that says the same of every row, under a version of its own."""
+
+    def __init__(self, result: list[Json]) -> None:
+        self._result = result
+
+    def predict(self, data: Sequence[Json]) -> list[NewPrediction | None]:
+        """One for each."""
+        return [NewPrediction(model_version="mini@1", result=self._result) for _ in data]
+
+
+def test_forms_open_pre_filled_whoever_labelled_the_row_before(case: Case) -> None:
+    """Label Studio serves one model version a project; rows of the ML backend and of the file both come filled."""
+    filled = case.bench.result(GOOD, {})
+    new = [
+        Row(row_id="of the file", context="", query="q", response="r", auto_label=GOOD),
+        Row(row_id="of the model", context="", query="q", response="r"),
+    ]
+    import_rows(case.port, case.campaign, new, predictor=FixedAnswers(filled))
+    served = {}
+    while (task := case.bench.next_task("ben", "pass")) is not None:
+        served[task["data"]["row_id"]] = [one["model_version"] for one in task["predictions"]]
+        case.bench.submit("ben", task, GOOD)
+    assert served == {"r1": [], "r2": [], "r3": [], "of the file": ["auto-label"], "of the model": ["auto-label"]}
+    (both,) = case.tasks("pass", "of the model")
+    assert sorted(one["model_version"] for one in both["predictions"]) == ["auto-label", "mini@1"]
+
+
+def test_a_prediction_that_came_later_pre_fills_too(case: Case) -> None:
+    """What a model adds to a row that nobody has begun is served from the next sync on."""
+    task = case.task("pass", "r1")
+    filled = case.bench.result(GOOD, {})
+    case.bench.owner(
+        "POST", "/api/predictions/", json={"task": task["id"], "model_version": "late@2", "result": filled}
+    )
+    assert case.sync().changes == {"prefill": 1}
+    versions = [one["model_version"] for one in case.task("pass", "r1")["predictions"]]
+    assert sorted(versions) == ["auto-label", "late@2"]
+    assert case.sync().changes == {}
+
+
+def test_doctor_names_what_somebody_changed_and_set_up_mends_it(case: Case) -> None:
+    """Another overlap, a changed text and a lost marker are each one line with what to do."""
+    project = case.bench.projects["qa"]
+    files = ("--policy", str(case.bench.policy_file), "--team", str(case.bench.team_file), "--name", case.bench.name)
+    case.bench.owner("PATCH", f"/api/projects/{project}/", json={"maximum_annotations": 2})
+    task = case.tasks("pass", "r2")[0]
+    case.bench.owner("PATCH", f"/api/tasks/{task['id']}/", json={"data": task["data"] | {"response": "Other."}})
+    report = json.loads(case.bench.quorum("doctor", "--full", "--json", *files, exit_code=1).stdout)
+    told = {(check["level"], check["about"]): check["message"] for check in report["checks"]}
+    assert "maximum_annotations is 2, not 1" in told["warn", "settings"]
+    assert "r2" in told["fail", "rows"]
+    assert ("warn", "rules on the server") in told
+    case.bench.owner("PATCH", f"/api/tasks/{task['id']}/", json={"data": task["data"]})
+    assert case.bench.quorum_json("setup", *files)["changes"] == [f"project {project} (qa): set maximum_annotations"]
+    assert case.bench.quorum_json("setup", *files)["changes"] == []
+    case.bench.owner("PATCH", f"/api/projects/{project}/", json={"description": "No marker."})
+    lost = case.bench.quorum("doctor", *files, exit_code=1)
+    assert "qa project is gone" in lost.stdout
+    assert "Traceback" not in lost.stderr
