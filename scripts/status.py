@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -34,9 +34,11 @@ def command(
     api_key_file: KeyFileOption = None,
     policy: PolicyOption = None,
     team: TeamOption = None,
+    imports: Annotated[bool, typer.Option("--imports", help="List the imports instead, with their rows.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Count rows by state and work by stage; with --json one object a campaign. Changes nothing."""
+    from workflow.importing import imports_of
     from workflow.status import campaign_status
 
     names: list[str | None] = [name]
@@ -45,11 +47,22 @@ def command(
     with told():
         for one in names:
             opened = open_one(url, api_key, api_key_file, one, policy, team)
+            if imports:
+                _show_imports(opened.campaign.name, imports_of(opened.port, opened.campaign), as_json)
+                continue
             status = campaign_status(opened.port, opened.campaign)
             if as_json:
                 print_json(status.to_json())
             else:
                 _show(status)
+
+
+def _show_imports(name: str, found: dict[str, int], as_json: bool) -> None:
+    if as_json:
+        print_json({"name": name, "imports": found})
+        return
+    for import_id, rows in found.items():
+        typer.echo(f"{name}  {import_id}  {rows:>9,} rows")
 
 
 def _show(status: Status) -> None:

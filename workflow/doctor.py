@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from workflow.snapshot import Snapshot
 OLDEST: Final = (1, 20)
 TRIED: Final = "1.23.2"
 _HEALTH_S: Final = 5.0
+_ANALYTICS: Final = re.compile(r"collect_analytics\s*[:=]\s*(true|false)")
+_SENTRY: Final = "sentry-cdn.com"
 
 
 class Level(StrEnum):
@@ -101,6 +104,7 @@ def diagnose(
         )
     else:
         yield _ok("rules on the server", f"Quorum's plugin {plugin} refuses what the rules forbid")
+    yield _telemetry(port.url)
     if team is not None:
         yield from _people(team, policy, users)
     yield from _campaigns(port, name, policy, team, full)
@@ -117,6 +121,23 @@ def _version(version: str) -> Check:
             "version", f"Label Studio {version}", f"tried is {TRIED}; run quorum doctor --full after each update"
         )
     return _ok("version", f"Label Studio {version}")
+
+
+def _telemetry(url: str) -> Check:
+    """Label Studio says on its login page whether it reports to its makers."""
+    try:
+        page = httpx.get(f"{url}/user/login/", timeout=_HEALTH_S, trust_env=False, follow_redirects=True).text
+    except httpx.HTTPError as error:
+        return _warn("telemetry", f"the login page does not answer ({type(error).__name__})", "open it in a browser")
+    said = _ANALYTICS.search(page)
+    if said is None:
+        return _warn("telemetry", "the login page does not say whether it is on", "set COLLECT_ANALYTICS=False")
+    if said.group(1) == "true" or _SENTRY in page:
+        hint = (
+            "start the server with COLLECT_ANALYTICS=False SENTRY_DSN= FRONTEND_SENTRY_DSN= LATEST_VERSION_CHECK=False"
+        )
+        return _warn("telemetry", "Label Studio reports usage to its makers", hint)
+    return _ok("telemetry", "off")
 
 
 def _people(team: Team, policy: Policy | None, users: list[User]) -> Iterator[Check]:

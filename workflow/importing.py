@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -134,6 +135,12 @@ def known_rows(port: LabelStudio, campaign: Campaign) -> dict[str, str]:
     """Row id → content hash of every row that the Pass project holds."""
     notes = port.notes(campaign.project(Stage.PASS))
     return {row_id: str(_note(meta).get("hash", "")) for row_id, meta in notes if row_id}
+
+
+def imports_of(port: LabelStudio, campaign: Campaign) -> dict[str, int]:
+    """Import id → rows, in order of time."""
+    found = Counter(str(_note(meta).get("import_id", "")) for _, meta in port.notes(campaign.project(Stage.PASS)))
+    return {import_id: found[import_id] for import_id in sorted(found) if import_id}
 
 
 def new_import_id(now: datetime | None = None) -> str:

@@ -82,6 +82,7 @@ def test_an_import_can_be_undone_until_work_begins(bench: Bench) -> None:
     assert bench.quorum_json("import", "--undo", first["import_id"])["removed"] == 2
     assert bench.tasks("pass") == []
     second = bench.quorum_json("import", str(file), "--no-prelabel")
+    assert bench.quorum_json("status", "--imports")["imports"] == {second["import_id"]: 2}
     changed = bench.quorum("import", str(bench.rows_file([row("a", query="other")])), "--no-prelabel", exit_code=1)
     assert "QD.E027" in changed.stderr
     task = bench.tasks("pass")[0]
