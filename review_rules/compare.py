@@ -33,16 +33,24 @@ def compare(forms: Sequence[Form], field: Field, measure: Measure) -> FieldCompa
     >>> compare(["A", "B"], Field("verdict", Kind.CHOICE), Measure()).agreed
     False
     """
+    first, is_set = forms[0], field.kind.is_set
+    values = tuple([to_value(form) for form in forms])
+    if _all_equal(forms, is_set):  # most rows, most fields: nothing to measure
+        return FieldComparison(True, 1.0, values, *(tuple(first.values()), (), ()) if is_set else ())
     agreed, score = _all_pairs(forms, field, measure)
-    values = tuple(map(to_value, forms))
-    if not field.kind.is_set:
+    if not is_set:
         return FieldComparison(agreed, score, values)
-    first = forms[0]
-    if len(forms) == 1 or (len(forms) == 2 and first.keys() == forms[1].keys()):  # nothing to tell apart
-        return FieldComparison(agreed, score, values, tuple(first.values()), (), ())
     shared = set(first).intersection(*forms)
     both = tuple([element for key, element in first.items() if key in shared])
     return FieldComparison(agreed, score, values, both, _only(0, forms), _only(1, forms))
+
+
+def _all_equal(forms: Sequence[Form], is_set: bool) -> bool:
+    """Whether all forms are the same as they stand; sets by their keys."""
+    first, others = forms[0], forms[1:]
+    if is_set:
+        return all([form.keys() == first.keys() for form in others])  # noqa: C419  (a list is faster for so few)
+    return all([form == first for form in others])  # noqa: C419
 
 
 def _only(own: int, forms: Sequence[Form]) -> tuple[object, ...]:
@@ -52,13 +60,9 @@ def _only(own: int, forms: Sequence[Form]) -> tuple[object, ...]:
 
 
 def _all_pairs(forms: Sequence[Form], field: Field, measure: Measure) -> tuple[bool, float]:
-    """Agreed only if every pair agrees; the mean score over pairs."""
-    if len(forms) == 1:
-        return True, 1.0
-    if len(forms) == 2:
-        return compare_pair(forms[0], forms[1], field, measure)
-    pairs = [compare_pair(one, other, field, measure) for one, other in combinations(forms, 2)]
-    return all(agreed for agreed, _ in pairs), fsum(score for _, score in pairs) / len(pairs)
+    """Agreed only if every pair of at least two forms agrees; the mean score over pairs."""
+    results = [compare_pair(one, other, field, measure) for one, other in combinations(forms, 2)]
+    return all(agreed for agreed, _ in results), fsum(score for _, score in results) / len(results)
 
 
 def compare_pair(one: Form, other: Form, field: Field, measure: Measure) -> tuple[bool, float]:

@@ -109,58 +109,58 @@ class _Case:
     def _count_passes(self) -> list[Submission]:
         """The latest pass of each person, in the order in which people came first, up to `passes`."""
         line: dict[PersonId, Submission] = {}
-        for submission in in_order([s for s in self.history.passes if self._admits(s, Stage.PASS)]):
+        for submission in in_order([s for s in self.history.passes if self._admits(s)]):
             earlier = line.get(submission.by)
             if earlier is not None:
-                self._refuse("QR.W026", earlier, Stage.PASS)
+                self._tell("QR.W026", earlier)
             line[submission.by] = submission
         queue = list(line.values())
         for submission in queue[self.policy.passes :]:
-            self._refuse("QR.W027", submission, Stage.PASS, passes=self.policy.passes)
+            self._tell("QR.W027", submission, passes=self.policy.passes)
         return queue[: self.policy.passes]
 
     def _count_qa(self, complete_at: Instant) -> Submission | None:
         """The latest QA by anybody who may do it."""
         able: list[Submission] = []
         for submission in self.history.qa:
-            if not self._admits(submission, Stage.QA) or self._is_self_review(submission, Stage.QA, self.passes):
+            if not self._admits(submission) or self._is_self_review(submission, self.passes):
                 continue
             if submission.at <= complete_at:
-                self._refuse("QR.W029", submission, Stage.QA, what="the last pass")
-            elif not self._lacks_reason(submission, Stage.QA) and not self._leaves_open(submission, Stage.QA, []):
+                self._tell("QR.W029", submission, what="the last pass")
+            elif not self._lacks_reason(submission) and not self._leaves_open(submission, []):
                 able.append(submission)
-        latest = self._latest_each(in_order(able), Stage.QA)
+        latest = self._latest_each(in_order(able))
         for submission in latest[:-1]:
-            self._refuse("QR.W034", submission, Stage.QA)
+            self._tell("QR.W034", submission)
         return latest[-1] if latest else None
 
-    def _latest_each(self, ordered: Sequence[Submission], stage: Stage) -> list[Submission]:
+    def _latest_each(self, ordered: Sequence[Submission]) -> list[Submission]:
         """The latest submission of each person, in order of time."""
         latest = {submission.by: submission for submission in ordered}
         for submission in ordered:
             if latest[submission.by] is not submission:
-                self._refuse("QR.W026", submission, stage)
+                self._tell("QR.W026", submission)
         return [submission for submission in ordered if latest[submission.by] is submission]
 
     def _count_experts(self) -> list[Submission]:
         """The latest expert review of each person, in order of time, as long as one is due."""
         able: list[Submission] = []
         for submission in self.history.expert:
-            if not self._admits(submission, Stage.EXPERT):
+            if not self._admits(submission):
                 continue
             if self.qa is None:
-                self._refuse("QR.W037", submission, Stage.EXPERT)
-            elif self._is_self_review(submission, Stage.EXPERT, [*self.passes, self.qa]):
+                self._tell("QR.W037", submission)
+            elif self._is_self_review(submission, [*self.passes, self.qa]):
                 continue
             elif submission.at <= self.qa.at:
-                self._refuse("QR.W029", submission, Stage.EXPERT, what="the counted QA")
-            elif not self._lacks_reason(submission, Stage.EXPERT):
+                self._tell("QR.W029", submission, what="the counted QA")
+            elif not self._lacks_reason(submission):
                 able.append(submission)
         able = in_order(able)
         while (rejected := self._walk_experts(able)) is not None:
             # What does not count must not stand in the way of an earlier version by the same person.
             able = [submission for submission in able if submission is not rejected]
-        self._latest_each(able, Stage.EXPERT)
+        self._latest_each(able)
         return self.experts
 
     def _walk_experts(self, able: Sequence[Submission]) -> Submission | None:
@@ -176,63 +176,62 @@ class _Case:
                 refused.append(("QR.W035", submission, {}))
             elif missed and self.people[submission.by].expertise.isdisjoint(missed):
                 refused.append(("QR.W036", submission, {"domains": _listed(missed)}))
-            elif self._leaves_open(submission, Stage.EXPERT, self.experts):
+            elif self._leaves_open(submission, self.experts):
                 return submission
             else:
                 self.experts.append(submission)
         for rule_id, submission, details in refused:
-            self._refuse(rule_id, submission, Stage.EXPERT, **details)
+            self._tell(rule_id, submission, **details)
         return None
 
     def _refuse_reviews(self) -> None:
         """No review counts while passes are missing."""
-        for stage, submissions in ((Stage.QA, self.history.qa), (Stage.EXPERT, self.history.expert)):
-            for submission in submissions:
-                if self._admits(submission, stage):
-                    self._refuse("QR.W028", submission, stage)
+        for submission in (*self.history.qa, *self.history.expert):
+            if self._admits(submission):
+                self._tell("QR.W028", submission)
 
-    def _admits(self, submission: Submission, stage: Stage) -> bool:
+    def _admits(self, submission: Submission) -> bool:
         """Whether a submission is whole and its person was there and had a role for it."""
         if submission.fault is not None:
             self.found.append(submission.fault)
             return False
         person = self.people.get(submission.by)
         if person is None:
-            self._refuse("QR.W023", submission, stage)
-        elif person.roles.isdisjoint(stage.roles):
-            self._refuse("QR.W024", submission, stage, roles=" or ".join(sorted(stage.roles)))
+            self._tell("QR.W023", submission)
+        elif person.roles.isdisjoint(submission.stage.roles):
+            self._tell("QR.W024", submission, roles=" or ".join(sorted(submission.stage.roles)))
         elif person.left is not None and submission.at >= person.left:
-            self._refuse("QR.W025", submission, stage)
+            self._tell("QR.W025", submission)
         else:
             return True
         return False
 
-    def _is_self_review(self, submission: Submission, stage: Stage, earlier: Sequence[Submission]) -> bool:
+    def _is_self_review(self, submission: Submission, earlier: Sequence[Submission]) -> bool:
         for own in earlier:
             if own.by == submission.by:
-                self._refuse("QR.W030", submission, stage, part="the QA" if own is self.qa else "a pass")
+                self._tell("QR.W030", submission, part="the QA" if own is self.qa else "a pass")
                 return True
         return False
 
-    def _lacks_reason(self, submission: Submission, stage: Stage) -> bool:
+    def _lacks_reason(self, submission: Submission) -> bool:
         if submission.word not in (Word.ESCALATE, Word.DISCARD) or submission.reason.strip():
             return False
-        self._refuse("QR.W032", submission, stage, word=submission.word)
+        self._tell("QR.W032", submission, word=submission.word)
         return True
 
-    def _leaves_open(self, submission: Submission, stage: Stage, before: Sequence[Submission]) -> bool:
+    def _leaves_open(self, submission: Submission, before: Sequence[Submission]) -> bool:
         """Whether an accept or correct leaves a field in conflict to which nobody so far gave a value."""
         if not self.open_fields or submission.word not in (Word.ACCEPT, Word.CORRECT):
             return False
         reviews = [submission, *before] + ([self.qa] if self.qa is not None else [])
         left = [name for name in self.open_fields if not any(name in review.forms for review in reviews)]
         if left:
-            self._refuse("QR.W033", submission, stage, word=submission.word, fields=_listed(left))
+            self._tell("QR.W033", submission, word=submission.word, fields=_listed(left))
         return bool(left)
 
-    def _refuse(self, rule_id: str, submission: Submission, stage: Stage, **details: object) -> None:
-        """The one finding of a submission that does not count."""
-        self.found.append(finding(rule_id, f"{stage.key}[{submission.index}]", person=submission.by, **details))
+    def _tell(self, rule_id: str, submission: Submission, **details: object) -> None:
+        """A finding about a whole submission, mostly the one that says why it does not count."""
+        self.found.append(finding(rule_id, submission.path, person=submission.by, **details))
 
     def _counted(self) -> list[Submission]:
         """Every counted submission, passes first."""
@@ -283,18 +282,12 @@ class _Case:
 
     def _note_counted(self) -> None:
         """Findings inside the submissions that count."""
-        for stage, submissions in (
-            (Stage.PASS, self.passes),
-            (Stage.QA, [] if self.qa is None else [self.qa]),
-            (Stage.EXPERT, self.experts),
-        ):
-            for submission in submissions:
-                self.found += submission.notes
-                for number, flag in enumerate(submission.flags):
-                    domain = flag[len(DOMAIN_FLAG) :] if flag.startswith(DOMAIN_FLAG) else None
-                    if domain is not None and domain not in self.policy.known_domains:
-                        path = f"{stage.key}[{submission.index}].flags[{number}]"
-                        self.found.append(finding("QR.W007", path, domain=domain))
+        for submission in self._counted():
+            self.found += submission.notes
+            for number, flag in enumerate(submission.flags):
+                domain = flag[len(DOMAIN_FLAG) :] if flag.startswith(DOMAIN_FLAG) else None
+                if domain is not None and domain not in self.policy.known_domains:
+                    self.found.append(finding("QR.W007", f"{submission.path}.flags[{number}]", domain=domain))
 
     # Comparison and proposal.
 
@@ -322,7 +315,7 @@ class _Case:
             compared = compare(forms, field, measures[name])
             self.comparison[name] = compared
             proposed = None
-            if any(name in submission.forms for submission in self.passes):
+            if [None for submission in self.passes if name in submission.forms]:
                 auto = self.history.auto.get(name) if may_use_auto else None
                 proposed = propose(forms, field, measures[name], compared.agreed, auto)
             if proposed is not None:
@@ -379,9 +372,7 @@ class _Case:
         """The first state that applies, and the step the row waits for."""
         for submission in self.experts:
             if submission.word is Word.ESCALATE:
-                path = f"{Stage.EXPERT.key}[{submission.index}]"
-                details = {"person": submission.by, "reason": submission.reason}
-                self.found.append(finding("QR.E002", path, **details))
+                self._tell("QR.E002", submission, reason=submission.reason)
                 return State.BLOCKED, None
         last = self.experts[-1] if self.experts else self.qa
         if last is not None and last.word is Word.DISCARD:
@@ -506,7 +497,7 @@ def in_order(submissions: Sequence[Submission]) -> list[Submission]:
     if len(submissions) < 2:
         return list(submissions)
     ordered = sorted(submissions, key=_moment)
-    if any(one.at == other.at and one.by == other.by for one, other in pairwise(ordered)):
+    if any([one.at == other.at and one.by == other.by for one, other in pairwise(ordered)]):  # noqa: C419
         ordered.sort(key=lambda submission: (*_moment(submission), json_text(submission.raw)))
     return ordered
 

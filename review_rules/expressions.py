@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import cel
@@ -61,11 +61,10 @@ _BINDING_MACRO = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(\s*(
 _POSITION = re.compile(r"<input>:(\d+):(\d+): (?:Syntax error: )?([^\n]*)")
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What an expression is told about a row: the CEL variables of the rules.
 
-    `agreement` holds (field, score) pairs, so that facts can be compared and remembered.
+    `agreement` holds (field, score) pairs, so that facts can be compared and remembered, and a tuple does that fast.
     """
 
     domain: str

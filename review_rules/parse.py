@@ -45,12 +45,12 @@ def parse_history(obj: Any) -> RowHistory:
     >>> row.passes[0].fault.message
     'this submission does not count: it has no time with an offset'
     """
-    if not isinstance(obj, Mapping):
+    if not isinstance(obj, (dict, Mapping)):  # dict first: the test against the abstract class is slow
         raise HistoryError("a history is a JSON object")
     row_id, raw_fields = obj.get("row_id"), obj.get("fields")
     if not isinstance(row_id, str):
         raise HistoryError("the history has no `row_id` that is text")
-    if not isinstance(raw_fields, Mapping):
+    if not isinstance(raw_fields, (dict, Mapping)):
         raise HistoryError("the history has no `fields` that are an object")
     findings: list[Finding] = []
     fields = _fields(raw_fields, findings)
@@ -150,7 +150,7 @@ def _submissions(
     raw = obj.get(stage.key)
     if raw is None:
         return ()
-    if not isinstance(raw, Sequence) or isinstance(raw, str):
+    if not isinstance(raw, (list, tuple)):
         findings.append(finding("QR.W008", stage.key, part=stage.key, expected="a list"))
         return ()
     return tuple([_submission(item, index, stage, fields) for index, item in enumerate(raw)])
@@ -182,6 +182,7 @@ def _submission(raw: Json, index: int, stage: Stage, fields: Mapping[str, Field]
     if stage is not Stage.PASS and word not in _WORDS:
         return _refused(raw, index, stage, "QR.W031")
     return Submission(
+        stage,
         index,
         PersonId(by),
         instant,
@@ -200,7 +201,7 @@ def _submission(raw: Json, index: int, stage: Stage, fields: Mapping[str, Field]
 def _refused(raw: Json, index: int, stage: Stage, rule_id: str, **details: object) -> Submission:
     """A submission of which nothing but its fault is ever looked at."""
     fault = finding(rule_id, f"{stage.key}[{index}]", **details)
-    return Submission(index, PersonId(""), Instant(0), "", {}, (), "", None, None, raw, fault)
+    return Submission(stage, index, PersonId(""), Instant(0), "", {}, (), "", None, None, raw, fault)
 
 
 def _wrong_part(by: Json, at: Json, reason: Json, flags: Json, word: Json, lead_time: Json) -> _Part | None:

@@ -164,6 +164,7 @@ class Submission:
     cannot count by itself (None: it can); `notes` are findings that hold only if it counts.
     """
 
+    stage: Stage
     index: int
     by: PersonId
     at: Instant
@@ -176,6 +177,11 @@ class Submission:
     raw: Json
     fault: Finding | None = None
     notes: tuple[Finding, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """Where the submission stands in its history, such as `passes[1]`."""
+        return f"{self.stage.key}[{self.index}]"
 
     @property
     def values(self) -> dict[str, Json]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
@@ -55,6 +56,9 @@ def command(
 
 def decide_lines(stream: IO[bytes], out: IO[bytes], name: str, policy: Policy, team: Team) -> int:
     """Decide each line of a stream; how many were refused."""
+    # A decided row is freed by its reference count; looking for cycles every few rows takes a tenth of the time.
+    gc.freeze()
+    gc.set_threshold(100_000)
     refused = 0
     for number, line in numbered_lines(stream):
         try:
