@@ -22,6 +22,7 @@ from review_rules import Policy, Stage, withheld
 from workflow.campaign import AUTO_LABEL, Campaign
 from workflow.history import QUORUM, note_of
 from workflow.port import Json, LabelStudio, NewPrediction, NewTask
+from workflow.prelabels import Prelabel
 from workflow.rows import Options, Row, RowFault, read_rows, row_hash
 
 CHUNK: Final = 250
@@ -29,11 +30,14 @@ CHUNK: Final = 250
 
 
 class Predictor(Protocol):
-    """Whatever gives pre-annotations: an ML backend by HTTP."""
+    """Whatever gives pre-annotations and domains: an ML backend by HTTP."""
 
-    def predict(self, data: Sequence[Json]) -> list[NewPrediction | None]:
-        """One for each task's data, in order."""
+    def predict(self, data: Sequence[Json]) -> list[Prelabel]:
+        """One answer for each task's data, in order."""
         ...
+
+
+_NOTHING: Final = Prelabel()
 
 
 class ImportRefused(Exception):
@@ -166,7 +170,7 @@ def import_rows(
         port: The server.
         campaign: Where they go.
         rows: Checked rows.
-        predictor: Asked for rows without an auto-label; without one such rows come unlabelled.
+        predictor: Asked for rows without an auto-label, and for the domain of rows that name none.
         import_id: Written on each row; made up where None.
         known: What `known_rows` said; asked where None.
         dry_run: Count and do nothing.
@@ -208,30 +212,37 @@ class _Import:
         policy, interface = self._campaign.policy, self._campaign.interface
         data = [task_data(row) for row in rows]
         held_back = [withheld(row.row_id, policy) for row in rows]
-        asked = [index for index, row in enumerate(rows) if not row.auto_label and not held_back[index]]
-        predicted = dict(zip(asked, self._predict([data[index] for index in asked]), strict=True))
+        bare = [not row.auto_label and not held_back[index] for index, row in enumerate(rows)]
+        asked = [index for index, row in enumerate(rows) if bare[index] or row.domain is None]
+        said = dict(zip(asked, self._predict([data[index] for index in asked]), strict=True))
         tasks = []
         for index, row in enumerate(rows):
             own = None if held_back[index] or not row.auto_label else _own(row, interface, data[index])
-            machine = predicted.get(index)
-            tasks.append(NewTask(data=data[index], meta=self._meta(row, machine), predictions=_both(own, machine)))
+            heard = said.get(index, _NOTHING)
+            machine = heard.prediction if bare[index] else None
+            domain = heard.domain if row.domain is None else None
+            tasks.append(
+                NewTask(data=data[index], meta=self._meta(row, machine, domain), predictions=_both(own, machine))
+            )
         if not self._dry:
             self._port.add_tasks(self._campaign.project(Stage.PASS), tasks)
         self.imported += len(tasks)
         self.withheld += sum(held_back)
         self.prelabelled += sum(bool(task.predictions) for task in tasks)
 
-    def _predict(self, data: Sequence[Json]) -> list[NewPrediction | None]:
+    def _predict(self, data: Sequence[Json]) -> list[Prelabel]:
         if self._predictor is None or self._dry or not data:
-            return [None] * len(data)
+            return [_NOTHING] * len(data)
         return self._predictor.predict(data)
 
-    def _meta(self, row: Row, machine: NewPrediction | None) -> Json:
+    def _meta(self, row: Row, machine: NewPrediction | None, domain: str | None) -> Json:
         note: Json = {"import_id": self._id, "hash": row_hash(row), "extra": dict(row.extra)}
         if row.auto_label is not None:
             note["auto_label"] = _plain(row.auto_label)
         if machine is not None:
             note["prelabel"] = machine.model_version
+        if domain is not None:
+            note["predicted_domain"] = domain
         return {QUORUM: note}
 
     def report(self) -> ImportReport:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import httpx
@@ -16,6 +17,14 @@ from workflow.setup import MLConnection
 BATCH: Final = 64
 _TIMEOUT_S: Final = 600.0
 _BUSY: Final = frozenset({429, 502, 503, 504})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prelabel:
+    """What an ML backend says of a row: a pre-annotation, and the domain that its router sees (None: it has no say)."""
+
+    prediction: NewPrediction | None = None
+    domain: str | None = None
 
 
 class PrelabelError(Exception):
@@ -46,17 +55,20 @@ class MLBackendClient:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def predict(self, data: Sequence[Json]) -> list[NewPrediction | None]:
-        """One prediction for each task's data, in order; None where the backend has nothing to say.
+    def predict(self, data: Sequence[Json]) -> list[Prelabel]:
+        """One answer for each task's data, in order.
 
         Raises:
             PrelabelError: No answer, a refusal, or another number of results than tasks.
         """
-        found: list[NewPrediction | None] = []
+        found: list[Prelabel] = []
         for start in range(0, len(data), BATCH):
             some = data[start : start + BATCH]
             results = self._ask([{"id": start + index, "data": one} for index, one in enumerate(some)])
-            found += [self._prediction(result, one) for result, one in zip(results, some, strict=True)]
+            found += [
+                Prelabel(prediction=self._prediction(result, one), domain=_domain(result))
+                for result, one in zip(results, some, strict=True)
+            ]
         return found
 
     def _ask(self, tasks: list[Json]) -> list[Json]:
@@ -97,3 +109,10 @@ class MLBackendClient:
             result=result,
             score=float(score) if isinstance(score, int | float) else None,
         )
+
+
+def _domain(answer: Any) -> str | None:
+    """The router's word; other backends have none, and ours says `unsure` rather than guess."""
+    routed = answer.get("domain") if isinstance(answer, dict) else None
+    value = routed.get("value") if isinstance(routed, dict) else None
+    return value if isinstance(value, str) and value not in ("", "unsure") else None

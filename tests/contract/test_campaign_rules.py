@@ -18,6 +18,7 @@ from tests.servers import LabelStudioServer
 from workflow.campaign import Campaign
 from workflow.importing import import_rows
 from workflow.port import NewPrediction
+from workflow.prelabels import Prelabel
 from workflow.reconcile import DecidedRow, Report, decide_rows, reconcile
 from workflow.rows import Row
 from workflow.snapshot import Snapshot
@@ -284,9 +285,10 @@ class FixedAnswers:
     def __init__(self, result: list[Json]) -> None:
         self._result = result
 
-    def predict(self, data: Sequence[Json]) -> list[NewPrediction | None]:
+    def predict(self, data: Sequence[Json]) -> list[Prelabel]:
         """One for each."""
-        return [NewPrediction(model_version="mini@1", result=self._result) for _ in data]
+        one = NewPrediction(model_version="mini@1", result=self._result)
+        return [Prelabel(prediction=one, domain="technical") for _ in data]
 
 
 def test_forms_open_pre_filled_whoever_labelled_the_row_before(case: Case) -> None:
@@ -303,6 +305,8 @@ def test_forms_open_pre_filled_whoever_labelled_the_row_before(case: Case) -> No
         case.bench.submit("ben", task, GOOD)
     assert served == {"r1": [], "r2": [], "r3": [], "of the file": ["auto-label"], "of the model": ["auto-label"]}
     (both,) = case.tasks("pass", "of the model")
+    domains = {row.row_id: row.record.history.get("predicted_domain") for row in case.decided()}
+    assert domains == {"r1": None, "r2": None, "r3": None, "of the file": "technical", "of the model": "technical"}
     assert sorted(one["model_version"] for one in both["predictions"]) == ["auto-label", "mini@1"]
 
 
