@@ -115,7 +115,7 @@ _campaign: Campaign | None = None
 
 
 def _adopt(campaign: Campaign) -> None:
-    """Start of a worker. Records hold no cycles: looking for some in them, again and again, took a third of the time."""
+    """Start of a worker. Records hold no cycles: looking for some in them, over and over, took a third of the time."""
     global _campaign
     _campaign = campaign
     gc.freeze()
