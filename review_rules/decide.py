@@ -98,9 +98,9 @@ class _Case:
             self._final() if final else None,
             self._certificate() if final else None,
             {
-                Stage.PASS: tuple([s.index for s in self.passes]),
-                Stage.QA: () if self.qa is None else (self.qa.index,),
-                Stage.EXPERT: tuple([s.index for s in self.experts]),
+                Stage.PASS: tuple([s.place for s in self.passes]),
+                Stage.QA: () if self.qa is None else (self.qa.place,),
+                Stage.EXPERT: tuple([s.place for s in self.experts]),
             },
         )
 

@@ -1,14 +1,16 @@
 """The words of the rules as frozen values: who, which stage, which state, what was decided.
 
-Everything here is plain data. Mappings inside are never changed after construction.
+Everything here is plain data. Mappings inside are never changed after construction. What is made anew for every row is
+a named tuple: as immutable as a frozen dataclass, and three times cheaper to make.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NewType
+from types import MappingProxyType
+from typing import Any, NamedTuple, NewType
 
 from review_rules.findings import Finding
 
@@ -124,8 +126,7 @@ class Origin(Name):
     EXPERT = "expert"
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One field of the label interface, as a row sees it.
 
     `text` is the text that spans point into (None: unknown, so offsets cannot be checked against it);
@@ -156,16 +157,16 @@ def to_value(form: Form) -> Json:
     return list(form.values()) if isinstance(form, dict) else form
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Submission:
+class Submission(NamedTuple):
     """One pass, QA or expert review as it was handed in, each part checked for its type.
 
-    `forms` holds the present values of known fields only; `fault` is the finding that says why the submission
-    cannot count by itself (None: it can); `notes` are findings that hold only if it counts.
+    `place` is its index in the stage's list. `forms` holds the present values of known fields only; `fault` is the
+    finding that says why the submission cannot count by itself (None: it can); `notes` are findings that hold only if
+    it counts.
     """
 
     stage: Stage
-    index: int
+    place: int
     by: PersonId
     at: Instant
     at_text: str
@@ -181,7 +182,7 @@ class Submission:
     @property
     def path(self) -> str:
         """Where the submission stands in its history, such as `passes[1]`."""
-        return f"{self.stage.key}[{self.index}]"
+        return f"{self.stage.key}[{self.place}]"
 
     @property
     def values(self) -> dict[str, Json]:
@@ -189,8 +190,7 @@ class Submission:
         return {name: to_value(form) for name, form in self.forms.items()}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RowHistory:
+class RowHistory(NamedTuple):
     """All that is known of one row: its fields, its domain, its auto-label and every submission in given order."""
 
     row_id: RowId
@@ -222,8 +222,7 @@ class NextStep:
         return {"stage": self.stage._value_, "requires": list(self.requires), "excluded": list(self.excluded)}
 
 
-@dataclass(frozen=True, slots=True)
-class FieldComparison:
+class FieldComparison(NamedTuple):
     """How the counted passes compare on one field.
 
     `score` is in 0..1; `values` are the passes' values in line order (absent: None, for a set kind the empty list);
@@ -248,8 +247,7 @@ class FieldComparison:
         return out
 
 
-@dataclass(frozen=True, slots=True)
-class Proposed:
+class Proposed(NamedTuple):
     """A value that pre-fills the next screen, and the stage it comes from."""
 
     value: Json
@@ -260,8 +258,7 @@ class Proposed:
         return {"value": self.value, "origin": self.origin._value_}
 
 
-@dataclass(frozen=True, slots=True)
-class FinalValue:
+class FinalValue(NamedTuple):
     """A field's final value, who last changed it, and whether it differs from the auto-label (None: there was none).
 
     `element_origins` has one origin an element of a set, in the order of `value`; None for other kinds.
@@ -277,8 +274,7 @@ class FinalValue:
         return {"value": self.value, "origin": self.origin._value_, "changed_from_auto": self.changed_from_auto}
 
 
-@dataclass(frozen=True, slots=True)
-class Certificate:
+class Certificate(NamedTuple):
     """Who stands behind a final label, under which policy, and when each of them submitted."""
 
     passes: tuple[PersonId, ...]
@@ -306,8 +302,7 @@ class Certificate:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What happens to a row, and why.
 
     `counted` gives, by stage, the indices of the counted submissions in the given history: passes in line order,
@@ -322,7 +317,7 @@ class Decision:
     findings: tuple[Finding, ...]
     final: Mapping[str, FinalValue] | None
     certificate: Certificate | None
-    counted: Mapping[Stage, tuple[int, ...]] = field(default_factory=dict)
+    counted: Mapping[Stage, tuple[int, ...]] = MappingProxyType({})
 
     def to_json(self) -> dict[str, Json]:
         """The decision as in the contract's JSON."""

@@ -20,9 +20,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def command(
-    export: Annotated[
-        Path, typer.Argument(help="JSONL, CSV, XLSX, Parquet, JSON or folder.", exists=True)
-    ],
+    export: Annotated[Path, typer.Argument(help="JSONL, CSV, XLSX, Parquet, JSON or folder.", exists=True)],
     policy: Annotated[Path, typer.Option(help="The policy it was made under.", exists=True, dir_okay=False)],
     team: Annotated[Path, typer.Option(help="The team file.", exists=True, dir_okay=False)],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

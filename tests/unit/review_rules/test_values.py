@@ -49,8 +49,8 @@ def test_ties_of_deeply_nested_submissions() -> None:
         deep = [deep]
     one, other = sub("ana", 0, verdict="A") | {"x": deep}, sub("ana", 0, verdict="A") | {"x": [deep]}
     passes = parse_history(row([one, other])).passes
-    assert [submission.index for submission in in_order(passes)] == [1, 0]
-    assert [submission.index for submission in in_order(passes[::-1])] == [1, 0]
+    assert [submission.place for submission in in_order(passes)] == [1, 0]
+    assert [submission.place for submission in in_order(passes[::-1])] == [1, 0]
 
 
 FACTS = Facts("", (), (), (), False)
