@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +16,7 @@ from scripts.campaigns import (
     KeyFileOption,
     KeyOption,
     NameOption,
+    Opened,
     PolicyOption,
     TeamOption,
     UrlOption,
@@ -21,14 +26,21 @@ from scripts.campaigns import (
     told,
 )
 
+if TYPE_CHECKING:
+    from workflow.formats import WriteReport
+
 app = typer.Typer(add_completion=False)
+
+
+OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="The same, as an option.")]
 
 
 @app.command()
 def command(
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="File or folder to write; it appears only when it is whole.")
-    ],
+    file: Annotated[
+        Path | None, typer.Argument(help="File or folder to write, whole or not at all; else JSONL to stdout.")
+    ] = None,
+    out: OutOption = None,
     form: Annotated[
         str | None, typer.Option("--format", help="jsonl, csv, xlsx, parquet, hf, …; else by the ending.")
     ] = None,
@@ -48,45 +60,74 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Export the rows that are provably final; with --all every row. The same state gives the same bytes."""
-    from workflow.export import Tally, export_records
-    from workflow.formats import FORMATS, format_of, write
-
-    if (form or format_of(out)) not in FORMATS:
-        raise typer.BadParameter(f"which format? one of {', '.join(FORMATS)}", param_hint="--format")
+    if file is not None and out is not None:
+        raise typer.BadParameter("name the file once", param_hint="--out")
+    target = file or out
+    if target is None and (as_json or card or form not in (None, "jsonl")):
+        raise typer.BadParameter("only plain JSONL goes to stdout; name a file", param_hint="FILE")
+    options = _Options(form=form, everything=everything, card=card, guard=guard)
     with told():
         opened = open_one(url, api_key, api_key_file, name, policy, team)
-        campaign, tally = opened.campaign, Tally()
-        try:
-            with progress_bar("exporting") as (bar, row_bar):
-                report = write(
-                    export_records(
-                        opened.port,
-                        campaign,
-                        gold_only=False,
-                        tally=tally,
-                        progress=lambda done: bar.update(row_bar, completed=done),
-                    ),
-                    out,
-                    form,
-                    interface=campaign.interface,
-                    everything=everything,
-                    card=card,
-                    about={"name": campaign.name, "policy": campaign.policy.hash, "rules": campaign.policy},
-                    guard=guard,
-                )
-        except OSError as error:
-            typer.echo(f"{out}: {error.strerror}; choose another place for --out", err=True)
-            raise typer.Exit(1) from None
-        except ImportError as error:
-            typer.echo(f"quorum: {error}", err=True)
-            raise typer.Exit(1) from None
-    for problem in tally.problems:
+        if target is not None:
+            report, problems = _write(opened, target, options)
+        else:
+            with TemporaryDirectory() as folder:
+                whole = Path(folder) / "out.jsonl"
+                report, problems = _write(opened, whole, options)
+                with whole.open("rb") as lines:
+                    shutil.copyfileobj(lines, sys.stdout.buffer)
+    for problem in problems:
         typer.echo(f"quorum: {problem}", err=True)
     if as_json:
-        print_json({"campaign": campaign.name, **report.to_json(), "problems": tally.problems})
+        print_json({"campaign": opened.campaign.name, **report.to_json(), "problems": problems})
     else:
         for lint, count in report.lints.items():
             typer.echo(f"note: {lint} ({count:,})", err=True)
         kind = "rows" if everything else "gold rows"
-        typer.echo(f"{out}: {report.rows:,} {kind} as {report.format}, {report.left_out:,} left out")
-    raise typer.Exit(1 if tally.problems else 0)
+        line = f"{target or 'stdout'}: {report.rows:,} {kind} as {report.format}, {report.left_out:,} left out"
+        typer.echo(line, err=target is None)
+    raise typer.Exit(1 if problems else 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Options:
+    form: str | None
+    everything: bool
+    card: bool
+    guard: bool
+
+
+def _write(opened: Opened, target: Path, options: _Options) -> tuple[WriteReport, list[str]]:
+    """Write the file; what it holds, and the rows that are wrong."""
+    from workflow.export import Tally, export_records
+    from workflow.formats import FORMATS, format_of, write
+
+    if (options.form or format_of(target)) not in FORMATS:
+        raise typer.BadParameter(f"which format? one of {', '.join(FORMATS)}", param_hint="--format")
+    campaign, tally = opened.campaign, Tally()
+    try:
+        with progress_bar("exporting") as (bar, row_bar):
+            records = export_records(
+                opened.port,
+                campaign,
+                gold_only=False,
+                tally=tally,
+                progress=lambda done: bar.update(row_bar, completed=done),
+            )
+            report = write(
+                records,
+                target,
+                options.form,
+                interface=campaign.interface,
+                everything=options.everything,
+                card=options.card,
+                about={"name": campaign.name, "policy": campaign.policy.hash, "rules": campaign.policy},
+                guard=options.guard,
+            )
+    except OSError as error:
+        typer.echo(f"{target}: {error.strerror}; choose another place", err=True)
+        raise typer.Exit(1) from None
+    except ImportError as error:
+        typer.echo(f"quorum: {error}; install the extra that the format needs", err=True)
+        raise typer.Exit(1) from None
+    return report, tally.problems

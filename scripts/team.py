@@ -13,8 +13,10 @@ from scripts.campaigns import (
     KeyFileOption,
     KeyOption,
     NameOption,
+    TeamOption,
     UrlOption,
     connect,
+    known_files,
     print_json,
     told,
 )
@@ -27,13 +29,18 @@ if TYPE_CHECKING:
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Check or apply a team file: accounts, roles, expertise."
 )
-FileArgument = Annotated[Path, typer.Argument(exists=True, dir_okay=False, metavar="TEAM", help="team.yaml")]
+FileArgument = Annotated[
+    Path | None,
+    typer.Argument(exists=True, dir_okay=False, metavar="[TEAM]", help="team.yaml; else as remembered from set-up."),
+]
 OfflineOption = Annotated[bool, typer.Option("--offline", help="Check the file only; ask no server.")]
 
 
 @app.command()
 def check(
-    file: FileArgument,
+    file: FileArgument = None,
+    team_file: TeamOption = None,
+    name: NameOption = None,
     offline: OfflineOption = False,
     url: UrlOption = None,
     api_key: KeyOption = None,
@@ -44,6 +51,7 @@ def check(
     from review_rules import load_team
     from workflow.accounts import check_team, to_json
 
+    file = _file(file or team_file, url, name)
     with told():
         team = load_team(file.read_text(encoding="utf-8"), name=str(file))
         for warning in team.warnings:
@@ -70,7 +78,8 @@ def check(
 
 @app.command()
 def apply(
-    file: FileArgument,
+    file: FileArgument = None,
+    team_file: TeamOption = None,
     url: UrlOption = None,
     api_key: KeyOption = None,
     api_key_file: KeyFileOption = None,
@@ -89,6 +98,8 @@ def apply(
     from review_rules import Person, load_team
     from workflow.accounts import PasswordFile, apply_team, check_team, password_file, to_json
     from workflow.running.people import VisitError
+
+    file = _file(file or team_file, url, name)
 
     def say(person: Person) -> None:
         if not as_json:
@@ -116,6 +127,16 @@ def apply(
         typer.echo(f"passwords: {kept.path} (tell each person theirs, and have them change it)")
     else:
         typer.echo("everybody has an account")
+
+
+def _file(given: Path | None, url: str | None, name: str | None) -> Path:
+    """The team file as given, else the campaign's."""
+    if given is not None:
+        return given
+    known = known_files(url, name, None, None)
+    if known is None or not Path(known.team).is_file():
+        raise typer.BadParameter("name a team file; this machine remembers none", param_hint="TEAM")
+    return Path(known.team)
 
 
 def _campaign_of_plugin(port: HttpLabelStudio, name: str | None) -> str | None:
