@@ -234,10 +234,10 @@ class Bench:
         """What Django asks of a session that writes."""
         return {"X-CSRFToken": self.people[person].cookies.get("csrftoken") or "", "Referer": self.server.url}
 
-    def work(self, person: str, stage: str, answer: Answer) -> int:
-        """Let a person take tasks until none is left; how many were submitted."""
+    def work(self, person: str, stage: str, answer: Answer, most: int = 10**6) -> int:
+        """Let a person take tasks until none is left, or so many are submitted; how many were."""
         done = 0
-        while (task := self.next_task(person, stage)) is not None:
+        while done < most and (task := self.next_task(person, stage)) is not None:
             values = answer(person, task["data"])
             if values is None:
                 self.skip(person, task)
@@ -246,12 +246,19 @@ class Bench:
                 done += 1
         return done
 
+    def take_turns(self, people: Sequence[str], stage: str, answer: Answer, at_once: int = 4) -> int:
+        """Let people work in turns, a few tasks each, until nobody is handed any; how many were submitted."""
+        done = 0
+        while more := sum(self.work(person, stage, answer, at_once) for person in people):
+            done += more
+        return done
+
     def finish(self, answer: Answer, rounds: int = 12) -> None:
         """Work and sync until nobody is handed anything."""
         for _ in range(rounds):
-            done = sum(self.work(person, "pass", answer) for person in ("ana", "ben", "chi"))
-            done += sum(self.work(person, "qa", answer) for person in ("cleo", "dag"))
-            done += self.work("dag", "expert", answer)
+            done = self.take_turns(("ana", "ben", "chi"), "pass", answer)
+            done += self.take_turns(("cleo", "dag"), "qa", answer)
+            done += self.take_turns(("dag",), "expert", answer)
             changes = self.quorum_json("sync")["changes"]
             if not done and not changes:
                 return

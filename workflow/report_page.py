@@ -46,7 +46,7 @@ policy's target.</p>
 <td>{% if f.low is not none %}{{ "%.3f" | format(f.low) }} to {{ "%.3f" | format(f.high) }}
 {% else %}{{ f.reason or "" }}{% endif %}</tr>
 {% endfor %}</table>
-<p class="dim">Overturned: final values that QA or an expert changed.</p>
+<p class="dim">Overturned: of the values on which the passes agreed, those that QA or an expert changed.</p>
 <h2>Stages</h2>
 <table><tr><th>stage<th class="n">submitted<th class="n">counted<th class="n">hours<th class="n">median seconds</tr>
 {% for name, s in r.stages.items() %}<tr><td>{{ name }}<td class="n">{{ s.submitted }}<td class="n">{{ s.counted }}

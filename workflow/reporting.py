@@ -128,12 +128,14 @@ class _Gathered:
                 ]
         for name, final in (row.decision.final or {}).items():
             kind = self._kinds.get(name, "text")
-            self._final[name] += 1
-            self._overturned[name] += final.origin.value in ("qa", "expert")
-            for entry in passes:
-                same = _same_as(kind, entry["values"].get(name)) == _same_as(kind, final.value)
+            kept = [_same_as(kind, entry["values"].get(name)) == _same_as(kind, final.value) for entry in passes]
+            for entry, same in zip(passes, kept, strict=True):
                 self._people[entry["by"]].judged += 1
                 self._people[entry["by"]].right += same
+            compared = row.decision.comparison.get(name)
+            if compared is not None and compared.agreed:
+                self._final[name] += 1
+                self._overturned[name] += not any(kept)
 
     def figures(self, seed: int, draws: int) -> Json:
         targets = self._campaign.policy.targets

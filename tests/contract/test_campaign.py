@@ -215,6 +215,10 @@ def test_the_report_says_who_did_how_much_how_well(worked: Bench) -> None:
         judged = [NUMBERS[one] for one in mine if NUMBERS[one] != DISCARDED]
         wrong = 2 * sum(slips(person, number) for number in judged)  # verdict and entities
         assert people[person]["accuracy"] == pytest.approx(1 - wrong / (8 * len(judged)), abs=0.001)
+    fields = {field["field"]: field for field in report["fields"]}
+    disputed = sum(any(slips(who, NUMBERS[one]) for who in people_) for one, people_ in passes.items())
+    assert fields["verdict"]["agreed"] == pytest.approx(1 - disputed / ROWS, abs=0.001)
+    assert {field["overturned"] for field in fields.values()} == {0.0}
     html = page.read_text("utf-8")
     assert "<script" not in html
     assert "ben" in html
