@@ -637,8 +637,9 @@ def test_complete_from_the_counted_version() -> None:
 @rule("Before that no review counts.")
 def test_reviews_before_the_passes() -> None:
     """QA of one pass of two reviews nothing whole."""
-    decision = see(row([sub("ana", 0)], [sub("ida", 1, "accept")], [sub("dag", 2, "accept")]))
+    decision = see(row([sub("ana", 0)], [sub("ida", 1, "accept"), sub(None, 1, "accept")], [sub("dag", 2, "accept")]))
     assert (at_path(decision, "qa[0]"), at_path(decision, "expert[0]")) == (["QR.W028"], ["QR.W028"])
+    assert at_path(decision, "qa[1]") == ["QR.W021"]
 
 
 @rule("QA can count if its person has role `qa` or `expert`.")
@@ -1412,6 +1413,7 @@ def test_three_passes() -> None:
     assert compared("choice", "exact", "A", "A", "B") == {"agreed": False, "score": 1 / 3, "values": ["A", "A", "B"]}
     close = compared("rating", "tolerance, tolerance: 1", 3, 4, 5, min=1, max=5)
     assert (close["agreed"], close["score"]) == (False, pytest.approx((0.75 + 0.75 + 0.5) / 3))
+    assert compared("rating", "tolerance", 4, 4, 5, min=1, max=5)["score"] == pytest.approx((1 + 0.75 + 0.75) / 3)
 
 
 @rule(

@@ -118,3 +118,14 @@ def test_expressions_that_fail(source: str, error: str) -> None:
 def test_facts_that_cel_cannot_hold() -> None:
     """A lone surrogate in a flag fails inside CEL: it counts as true."""
     assert holds("size(flags) > 5", Facts("", ("\ud800",), (), (), False))[0]
+
+
+def test_absurd_offsets_have_a_message() -> None:
+    """An offset of thousands of digits is outside every text, and said without writing it out."""
+    huge = {"start": -(10**5000), "end": 10**5000, "label": "ORG"}
+    history = parse_history(row([sub("ana", 0, e=[huge])], fields={"e": {"kind": "spans", "text": "Acme"}}))
+    (note,) = history.passes[0].notes
+    assert (
+        note.message
+        == "the span -10^5000 or so..10^5000 or so of e lies outside the text of 4 characters and is left out"
+    )
