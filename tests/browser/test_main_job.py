@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Response, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from review_rules import load_policy, withheld
 from tests.servers import ROOT, QuorumUp, quorum_up
@@ -56,17 +56,20 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuorumUp]:
 
 
 class Received:
-    """Everything that a browser was sent as JSON."""
+    """What the server's API sent to a browser, word for word."""
 
     def __init__(self, context: BrowserContext) -> None:
-        self.answers: list[Response] = []
-        context.on("response", self.answers.append)
+        self.bodies: list[str] = []
+        context.route("**/api/**", self._pass_on)
+
+    def _pass_on(self, route: Route) -> None:
+        answer = route.fetch()
+        self.bodies.append(answer.text())
+        route.fulfill(response=answer)
 
     def text(self) -> str:
-        """All bodies; redirects and pictures have none."""
-        return "\n".join(
-            answer.text() for answer in self.answers if "json" in (answer.headers.get("content-type") or "")
-        )
+        """All of it."""
+        return "\n".join(self.bodies)
 
 
 @contextmanager
@@ -83,6 +86,9 @@ def browser_of(chromium: Browser, access: dict[str, Any], person: str, stage: st
     page.wait_for_url(lambda url: "/user/login" not in url)
     page.goto(f"/projects/{access['campaigns'][0]['projects'][stage]}/data?labeling=1")
     page.get_by_test_id("bottombar-submit-button").wait_for()
+    page.get_by_text("Labeling Instructions").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_text("Labeling Instructions").wait_for(state="hidden")
     expect(page.locator(".q-response")).to_contain_text("Helios Grid lost $58 million")
     try:
         yield page, received
@@ -90,9 +96,10 @@ def browser_of(chromium: Browser, access: dict[str, Any], person: str, stage: st
         context.close()
 
 
-def choose(page: Page, option: str) -> None:
-    """Click a choice by its text."""
-    page.locator(".lsf-choice__checkbox", has_text=option).filter(has=page.get_by_text(option, exact=True)).click()
+def choose(page: Page, option: str, block: str = "q-page") -> None:
+    """Click a choice in a block of the screen."""
+    choices = page.locator(f".{block} .ant-radio-wrapper, .{block} .ant-checkbox-wrapper")
+    choices.filter(has=page.locator(f"input[name='{option}']")).first.click()
 
 
 def chosen(page: Page) -> set[str]:
@@ -184,8 +191,7 @@ def test_a_correction_and_an_entity_go_through_qa_into_the_export(
         assert entities(page) == ["Helios Grid"], "what both marked"
         choose(page, "Partly correct")
         mark(page, "MONEY", "$58 million")
-        page.get_by_text("Correct", exact=True).locator("visible=true").last.scroll_into_view_if_needed()
-        page.locator(".q-decision .lsf-choice__checkbox").nth(1).click()
+        choose(page, "Correct", "q-decision")
         page.locator("input[name=decision_reason]").fill("The amount is right, its sign is not.")
         submit(page)
 
