@@ -1,7 +1,7 @@
 """Quorum's models behind `label-studio-ml start` (label-studio-ml 2.x, the extra `label-studio-ml`).
 
-In the folder that is started, `model.py` holds one line: `from ml_backend.for_label_studio_ml import QuorumModel`.
-The models file is the one that `QUORUM_ML_MODELS` names, else the default one.
+In the folder that is started, `model.py` says `from ml_backend.for_label_studio_ml import quorum_model` and
+`NewModel = quorum_model()`. The models file is the one that `QUORUM_ML_MODELS` names, else the default one.
 """
 
 from __future__ import annotations
@@ -10,9 +10,6 @@ import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-
-from label_studio_ml.model import LabelStudioMLBase
-from label_studio_ml.response import ModelResponse
 
 from ls_config.loader import parse
 from ml_backend.config import DEFAULT_MODELS
@@ -25,26 +22,29 @@ def _model() -> LocalModel:
     return LocalModel(Path(named) if named else DEFAULT_MODELS)
 
 
-class QuorumModel(LabelStudioMLBase):  # type: ignore[misc]  # label-studio-ml ships no types
-    """Answers with the active model of the models file; one prediction a task, same order."""
+def quorum_model() -> Any:
+    """The class to serve, a `LabelStudioMLBase`; made on call, as its base may not be installed."""
+    from label_studio_ml.model import LabelStudioMLBase
+    from label_studio_ml.response import ModelResponse
 
-    def setup(self) -> None:
-        """Say which weights run."""
-        self.set("model_version", _model().version)
+    class QuorumModel(LabelStudioMLBase):  # type: ignore[misc]  # label-studio-ml ships no types
+        """Answers with the active model of the models file; one prediction a task, same order."""
 
-    def predict(
-        self, tasks: list[dict[str, Any]], context: dict[str, Any] | None = None, **kwargs: Any
-    ) -> ModelResponse:
-        """Predict every task; one that cannot be predicted has an empty result."""
-        rows = [one.get("data") or "the task has no `data` object" for one in tasks]
-        predictions = _model().predict(rows, parse(self.label_config))
-        version = _model().version
-        return ModelResponse(
-            model_version=version,
-            predictions=[
-                {"result": one.result, "score": one.score or 0.0, "model_version": version} for one in predictions
-            ],
-        )
+        def setup(self) -> None:
+            """Say which weights run."""
+            self.set("model_version", _model().version)
 
-    def fit(self, event: str, data: dict[str, Any], **kwargs: Any) -> None:
-        """Learn nothing from single annotations: only adjudicated gold teaches (`quorum models train`)."""
+        def predict(self, tasks: list[dict[str, Any]], context: Any = None, **kwargs: Any) -> Any:
+            """Predict every task; one that cannot be predicted has an empty result."""
+            rows = [one.get("data") or "the task has no `data` object" for one in tasks]
+            version = _model().version
+            predictions = [
+                {"result": one.result, "score": one.score or 0.0, "model_version": version}
+                for one in _model().predict(rows, parse(self.label_config))
+            ]
+            return ModelResponse(model_version=version, predictions=predictions)
+
+        def fit(self, event: str, data: dict[str, Any], **kwargs: Any) -> None:
+            """Learn nothing from single annotations: only adjudicated gold teaches (`quorum models train`)."""
+
+    return QuorumModel

@@ -36,10 +36,10 @@ def test_a_label_studio_ml_class_answers_as_a_predictor(tmp_path: Path) -> None:
 def test_quorums_models_serve_as_a_label_studio_ml_class() -> None:
     """Our adapter answers label-studio-ml with one prediction a task and the version that ran."""
     from ls_config.loader import load
-    from ml_backend.for_label_studio_ml import QuorumModel
+    from ml_backend.for_label_studio_ml import quorum_model
 
     assert DEFAULT_MODELS.exists()
-    model = QuorumModel(project_id="1", label_config=load("rating").xml)
+    model = quorum_model()(project_id="1", label_config=load("rating").xml)
     response = model.predict([{"data": {"response": "Paris is in France."}}, {"data": None}])
     assert len(response.predictions) == 2
     assert response.model_version.startswith("default@")
