@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
 
+from review_rules.agreement import FIGURES
+from scripts.agreement import app
 from tests.unit.review_rules.published import FOUR_BY_TWELVE, by_rater
 
 ROOT = Path(__file__).parents[3]
@@ -233,3 +236,13 @@ def test_markup_in_names_is_shown_and_not_obeyed(tmp_path: Path) -> None:
     done = quorum(file, "--kind", "choice")
     assert done.returncode == 0
     assert "[/b]ben – [red]ana" in done.stdout
+
+
+def test_the_page_names_every_figure_and_option() -> None:
+    """docs/agreement.md cannot fall behind the command."""
+    page = (ROOT / "docs" / "agreement.md").read_text(encoding="utf-8")
+    for name in {name for names in FIGURES.values() for name in names}:
+        assert f"`{name}`" in page, name
+    options = {option for parameter in get_command(app).params for option in parameter.opts if option.startswith("--")}
+    for option in options - {"--help"}:
+        assert option in page, option
