@@ -66,6 +66,9 @@ def command(
         bool, typer.Option("--skip-bad", help="Import the good rows, write the others' faults to a file.")
     ] = False,
     rejects: Annotated[Path | None, typer.Option(help="The file for --skip-bad; FILE.rejects.jsonl otherwise.")] = None,
+    update: Annotated[
+        bool, typer.Option("--update", help="Replace rows whose content has changed, if no work on them began.")
+    ] = False,
     undo: Annotated[str | None, typer.Option(help="Take this import's rows back, if no work on them began.")] = None,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -93,6 +96,7 @@ def command(
             skip_bad,
             rejects,
             dry_run,
+            update,
         )
     if as_json:
         print_json(
@@ -119,9 +123,10 @@ def _import(
     skip_bad: bool,
     rejects: Path | None,
     dry_run: bool,
+    update: bool,
 ) -> tuple[int, ImportReport | None]:
     """(faults that keep rows out, what was imported)."""
-    from workflow.importing import CheckedFile, import_rows, known_rows
+    from workflow.importing import CheckedFile, import_rows, known_rows, withdraw_changed
     from workflow.rows import Options, load_mapping
 
     try:
@@ -129,7 +134,8 @@ def _import(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--map") from None
     known = known_rows(opened.port, opened.campaign)
-    options = replace(Options(), format=form, encoding=encoding, sheet=sheet, offsets=offsets, known=known)
+    held_against = {} if update else known
+    options = replace(Options(), format=form, encoding=encoding, sheet=sheet, offsets=offsets, known=held_against)
     campaign = opened.campaign
     with CheckedFile.read(
         file, interface=campaign.interface, policy=campaign.policy, mapping=columns, options=options
@@ -142,6 +148,9 @@ def _import(
             return bad, None
         if bad and not dry_run:
             _write_rejects(checked, file, rejects)
+        if update:
+            changed = withdraw_changed(opened.port, campaign, checked, known, dry_run=dry_run)
+            known = {row_id: held for row_id, held in known.items() if row_id not in changed}
         predictor = None
         connection = ml_connection(ml_url) if ml_url else None if ml_url == "" else _connected(opened)
         if connection is not None:

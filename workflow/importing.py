@@ -266,6 +266,28 @@ def task_data(row: Row) -> Json:
     return data if row.domain is None else data | {"domain": row.domain}
 
 
+def withdraw_changed(
+    port: LabelStudio, campaign: Campaign, rows: Iterable[Row], known: dict[str, str], *, dry_run: bool = False
+) -> set[str]:
+    """Take rows whose content has changed off the server, so that they can be imported anew; their ids.
+
+    Raises:
+        ImportRefused: Work on one of them began; nothing was taken off.
+    """
+    changed = {row.row_id for row in rows if row.row_id in known and known[row.row_id] != row_hash(row)}
+    if not changed:
+        return changed
+    project = campaign.project(Stage.PASS)
+    tasks = list(port.tasks(project, row_ids=sorted(changed)))
+    begun = sorted({task.row_id for task in tasks if task.annotations})
+    if begun:
+        some = ", ".join(begun[:5]) + (", …" if len(begun) > 5 else "")
+        raise ImportRefused(f"work on {len(begun)} of {len(changed)} changed rows began ({some}); give them new ids")
+    if not dry_run and port.withdraw(project, [task.id for task in tasks]) != len(tasks):
+        raise ImportRefused("work on some of the changed rows began meanwhile; those stay as they are, run again")
+    return changed
+
+
 def undo_import(port: LabelStudio, campaign: Campaign, import_id: str) -> int:
     """Take an import's rows off the server again; how many.
 
