@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from ls_plugin import record
 from ls_plugin.access import Who
 from ls_plugin.gate import Call
-from ls_plugin.models import CampaignProject, Excluded, Grant, Slot, Stage
+from ls_plugin.models import CampaignProject, Excluded, Grant, Record, Slot, Stage
 from ls_plugin.rulebook import policy_of
 from review_rules import withheld
 from workflow.campaign import AUTO_LABEL, PROPOSAL
@@ -339,20 +339,25 @@ def _note_shown(call: Call, request: Any, data: Any) -> None:
         _exclude(who.user_id, _tasks_in(data, call))
         if not peers:
             return
+    tasks = _tasks_in(data, call)
+    known = _shown_before(who.user_id, tasks)
+    rows = dict(Slot.objects.filter(task_id__in=tasks).values_list("task_id", "row_id"))
     lines = []
-    rows = dict(Slot.objects.filter(task_id__in=_tasks_in(data, call)).values_list("task_id", "row_id"))
     for task_id, row_id in rows.items():
-        lines.append(
-            record.Line(
-                "shown",
-                who.user_id,
-                call.place.campaign_id,
-                task_id,
-                row_id,
-                {"stage": call.place.stage.label, "others": sorted(peers.get(task_id, ())), "digest": _digest(data)},
-            )
-        )
+        body = {
+            "stage": call.place.stage.label,
+            "others": sorted(peers.get(task_id, ())),
+            "digest": _digest(data, task_id),
+        }
+        if (task_id, body["digest"]) not in known:
+            lines.append(record.Line("shown", who.user_id, call.place.campaign_id, task_id, row_id, body))
     record.write(*lines)
+
+
+def _shown_before(user_id: int, tasks: list[int]) -> set[tuple[int, str]]:
+    """What this person was shown of these tasks already: seeing the same again tells nobody anything."""
+    lines = Record.objects.filter(task_id__in=tasks, user_id=user_id, kind="shown").values_list("task_id", "body")
+    return {(task_id, json.loads(body)["digest"]) for task_id, body in lines}
 
 
 def _tasks_in(data: Any, call: Call) -> list[int]:
@@ -382,9 +387,22 @@ def _others(data: Any, me: int) -> dict[int, set[int]]:
     return found
 
 
-def _digest(data: Any) -> str:
-    plain = json.dumps(data, default=str, sort_keys=True, ensure_ascii=True)
-    return hashlib.sha256(plain.encode()).hexdigest()[:32]
+def _digest(data: Any, task_id: int) -> str:
+    """What of a task was shown: its data, the pre-annotations and the answers, whatever the response around them."""
+    entries = data.get("tasks", [data]) if isinstance(data, Mapping) else data
+    shown = [
+        {
+            "data": one.get("data"),
+            "predictions": [prediction.get("id") for prediction in one.get("predictions") or ()],
+            "annotations": [
+                [answer.get("id"), answer.get("result")] for answer in one.get("annotations") or () if answer
+            ],
+            "result": one.get("result"),
+        }
+        for one in entries
+        if isinstance(one, Mapping) and task_id in (one.get("id"), one.get("task"))
+    ]
+    return hashlib.sha256(json.dumps(shown, default=str, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _exclude(user_id: int, tasks: Iterable[int]) -> None:

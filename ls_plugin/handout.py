@@ -45,9 +45,15 @@ def give(user_id: int, person: Person, place: Place) -> Slot:
     Raises:
         Refused: ``no_task`` if there is none, ``qualify`` if the person is not through the qualification.
     """
-    now = timezone.now()
-    if place.stage is not Stage.PASS:
-        _catch_up(place)
+    slot = _give(user_id, person, place)
+    if slot is None and place.stage is not Stage.PASS and _catch_up(place):
+        slot = _give(user_id, person, place)
+    if slot is None:
+        raise Refused("no_task")
+    return slot
+
+
+def _give(user_id: int, person: Person, place: Place) -> Slot | None:
     with transaction.atomic():
         slot = (
             _in_hand(user_id, place)
@@ -55,18 +61,16 @@ def give(user_id: int, person: Person, place: Place) -> Slot:
             or _put_off(user_id, place)
             or _skipped(user_id, place)
         )
-        if slot is None:
-            raise Refused("no_task")
-        _grant(slot, user_id, place, now)
+        if slot is not None:
+            _grant(slot, user_id, place, timezone.now())
     return slot
 
 
-def _catch_up(place: Place) -> None:
-    """Review tasks that came over HTTP or were left by a process that died wait for a reconcile: do it first."""
+def _catch_up(place: Place) -> bool:
+    """Reconcile what waits for it: a worker that is behind or gone must not leave a reviewer without work."""
     from ls_plugin import jobs
 
-    if Slot.objects.filter(project_id=place.project_id, dirty=True).exists():
-        jobs.drain(place.campaign_id, limit=20)
+    return jobs.drain(place.campaign_id, limit=20) > 0
 
 
 def _in_hand(user_id: int, place: Place) -> Slot | None:

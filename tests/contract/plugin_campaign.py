@@ -196,7 +196,7 @@ def _close(people: dict[str, Visitor]) -> None:
         visitor.close()
 
 
-def django(code: str, server: LabelStudioServer | None = None, **environ: str) -> str:
+def django(code: str, server: LabelStudioServer | None = None, *, timeout: int = 300, **environ: str) -> str:
     """Run Python inside the server's Django, in a process of its own; what it printed."""
     spec = find_spec("label_studio")
     assert spec is not None
@@ -212,7 +212,7 @@ def django(code: str, server: LabelStudioServer | None = None, **environ: str) -
     }
     start = "import django; django.setup()\n"
     done = subprocess.run(
-        [sys.executable, "-c", start + code], env=env, capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, "-c", start + code], env=env, capture_output=True, text=True, timeout=timeout, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout

@@ -194,7 +194,7 @@ def test_the_worker_fills_the_review_queue(server: LabelStudioServer, worker: Ch
     while line.status()["open"]["qa"] < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
     assert line.status()["open"]["qa"] == 2
-    assert worker.alive
+    assert worker.exit_code is None
     line.answer("quin", review("accept", "Correct"), "qa")
 
 

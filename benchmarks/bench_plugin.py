@@ -1,0 +1,328 @@
+"""What the plugin costs: stock Label Studio beside Label Studio with the plugin, in one run, taking turns.
+
+    python benchmarks/bench_plugin.py [--rows 1000] [--repeats 30] [--people 20] [--simulate 300] [--json FILE]
+
+Two servers on SQLite, the same rows, the same interface. Each figure is the median over the repeats, the ratio is that of
+the medians. `page` is what the data manager asks for when it opens: project, columns, tabs and the first thirty tasks.
+`--people` measures, on the server with the plugin, the time from sending a row's second answer until its QA task is
+there, with so many people at work at once, each thinking for four to twelve seconds. `--simulate` lets a team with few
+experts work so many rows to the end, once by the hand-out of the plugin and once by a random one of what each may take.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import requests
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from ls_config.loader import load  # noqa: E402
+from tests.contract.plugin_campaign import POLICY, Line, django, make_line, rows, verdict  # noqa: E402
+from tests.servers import LabelStudioServer, label_studio_server  # noqa: E402
+from workflow.running.label_studio import WITH_PLUGIN  # noqa: E402
+from workflow.running.people import Visitor  # noqa: E402
+
+CHUNK = 2000
+LONG = (
+    "The quarterly report says that net revenue rose by eight per cent while freight costs took the margin down. " * 20
+)
+
+
+def tasks(count: int, start: int = 0) -> list[dict[str, Any]]:
+    """So many tasks of about 2.5 kB, each with a pre-annotation."""
+    return [
+        {
+            "data": {"row_id": f"b{n}", "context": LONG, "query": f"Question {n}?", "response": LONG[:300], "domain": "general"},
+            "meta": {"quorum": {}},
+            "predictions": [{"model_version": "auto-label", "result": verdict("Correct")}],
+        }
+        for n in range(start, start + count)
+    ]  # fmt: skip
+
+
+class Side:
+    """One of the two servers: a project of rows, an annotator in it, and its owner."""
+
+    def __init__(self, name: str, url: str, owner: dict[str, str], project: int, annotator: Visitor) -> None:
+        self.name, self.url, self.project, self.annotator = name, url, project, annotator
+        self.manager = requests.Session()
+        self.manager.headers.update(owner)
+        self.manager.trust_env = False
+        self.task = 0
+        self.times: dict[str, list[float]] = {}
+        self.imported = 10_000_000
+
+    def fill(self, count: int) -> None:
+        """Import the rows."""
+        for start in range(0, count, CHUNK):
+            body = tasks(min(CHUNK, count - start), start)
+            answer = self.manager.post(f"{self.url}/api/projects/{self.project}/import", json=body, timeout=600)
+            answer.raise_for_status()
+
+    def timed(self, what: str, call: Callable[[], requests.Response]) -> requests.Response:
+        """Do it, keep the time."""
+        start = time.perf_counter()
+        answer = call()
+        self.times.setdefault(what, []).append((time.perf_counter() - start) * 1000)
+        assert answer.status_code in (200, 201), (self.name, what, answer.status_code, answer.text[:300])
+        return answer
+
+    def next(self) -> None:
+        """The annotator's next task."""
+        self.task = self.timed("next", lambda: self.annotator.get(f"/api/projects/{self.project}/next")).json()["id"]
+
+    def open(self) -> None:
+        """Open that task."""
+        self.timed("open", lambda: self.annotator.get(f"/api/tasks/{self.task}/?project={self.project}"))
+
+    def submit(self) -> None:
+        """Answer it."""
+        body = {"result": verdict("Correct"), "lead_time": 9.5}
+        self.timed("submit", lambda: self.annotator.post(f"/api/tasks/{self.task}/annotations/", json=body))
+
+    def page(self, who: str) -> None:
+        """Open the data manager."""
+        session: requests.Session = self.annotator if who == "annotator" else self.manager
+        start = time.perf_counter()
+        for path in (
+            f"/api/dm/project?project={self.project}",
+            f"/api/dm/columns?project={self.project}",
+            f"/api/dm/views?project={self.project}",
+            f"/api/tasks?page=1&page_size=30&project={self.project}",
+        ):
+            answer = session.get(self.url + path, timeout=300)
+            assert answer.status_code == 200, (self.name, path, answer.text[:300])
+        self.times.setdefault(f"page, {who}", []).append((time.perf_counter() - start) * 1000)
+
+    def bulk(self) -> None:
+        """Import a hundred rows."""
+        body = tasks(100, self.imported)
+        self.imported += 100
+        self.timed(
+            "import of 100",
+            lambda: self.manager.post(f"{self.url}/api/projects/{self.project}/import", json=body, timeout=600),
+        )
+
+
+def stock_side(server: LabelStudioServer) -> Side:
+    """A stock project with overlap two, set as Quorum sets it."""
+    owner = {"Authorization": f"Token {server.token}"}
+    settings = {
+        "title": "bench",
+        "label_config": load("classification").xml,
+        "maximum_annotations": 2,
+        "sampling": "Sequential sampling",
+    }
+    made = requests.post(f"{server.url}/api/projects/", json=settings, headers=owner, timeout=120)
+    return Side("stock", server.url, owner, made.json()["id"], server.new_people(1)[0])
+
+
+def plugin_side(server: LabelStudioServer) -> tuple[Side, Line]:
+    """A campaign."""
+    line = make_line(server, [])
+    return Side("plugin", server.url, line.owner, line.projects["pass"], line.people["ana"]), line
+
+
+def compare(stock: Side, plugin: Side, repeats: int) -> dict[str, dict[str, float]]:
+    """Every step by both, in turns, after one round that does not count."""
+    for turn in range(repeats + 1):
+        for step in ("next", "open", "submit", "annotator", "manager", "bulk"):
+            order = (stock, plugin) if turn % 2 else (plugin, stock)
+            for side in order:
+                if step in ("annotator", "manager"):
+                    side.page(step)
+                else:
+                    getattr(side, step)()
+    out = {}
+    for what in stock.times:
+        ours, theirs = (statistics.median(side.times[what][1:]) for side in (plugin, stock))
+        out[what] = {"stock_ms": round(theirs, 1), "plugin_ms": round(ours, 1), "ratio": round(ours / theirs, 2)}
+    return out
+
+
+def at_once(server: LabelStudioServer, count: int, answers: int = 4) -> dict[str, float]:
+    """From sending the second answer of a row to its QA task, with so many people at work at once."""
+    team = "people:\n" + "".join(
+        f"  - {{id: w{n}, email: w{n}-{{tag}}@quorum.test, roles: [annotator]}}\n" for n in range(count)
+    )
+    line = make_line(
+        server,
+        rows(count * answers // 2),
+        team=team + "  - {id: q, email: q-{tag}@quorum.test, roles: [qa]}\n",
+        fresh=True,
+    )
+    seconds: list[tuple[float, int]] = []
+    chance = random.Random(7)
+
+    def work(person: str, pauses: list[float]) -> None:
+        for pause in pauses:
+            given = line.next(person)
+            if given.status_code != 200:
+                return
+            time.sleep(pause)
+            start = time.perf_counter()
+            done = line.submit(person, given.json()["id"], verdict("Correct"))
+            # The row is reconciled before the answer goes out: when it is here, the QA task is there.
+            took = time.perf_counter() - start
+            assert done.status_code == 201, done.text[:200]
+            seconds.append((took * 1000, given.json()["id"]))
+
+    crowd = [
+        threading.Thread(target=work, args=(f"w{n}", [chance.uniform(4, 12) for _ in range(answers)]))
+        for n in range(count)
+    ]
+    for one in crowd:
+        one.start()
+    for one in crowd:
+        one.join()
+    second, seen = [], set()
+    for took, task in seconds:
+        if task in seen:
+            second.append(took)
+        seen.add(task)
+    asked = line.status()["open"]["qa"]
+    assert asked == len(second), (asked, len(second))
+    second.sort()
+    return {
+        "people": count,
+        "second_answers": len(second),
+        "p50_ms": round(statistics.median(second), 1),
+        "p95_ms": round(second[int(0.95 * (len(second) - 1))], 1),
+        "max_ms": round(second[-1], 1),
+    }
+
+
+_SIMULATION = """
+import json, random
+from django.utils import timezone
+from ls_plugin import handout, jobs, people
+from ls_plugin.models import Campaign, CampaignProject, Excluded, Grant, Member, Slot, Stage
+from ls_plugin.people import Place
+from ls_plugin.refusal import Refused
+from review_rules import Role
+from tasks.models import Annotation, Task
+
+campaign = Campaign.objects.get(name=NAME)
+chance = random.Random(11)
+places = {Stage(p.stage): Place(p.project_id, campaign.pk, Stage(p.stage)) for p in CampaignProject.objects.filter(campaign=campaign)}
+team = {m.user_id: people.to_person(m) for m in Member.objects.filter(campaign=campaign)}
+said = {"from_name": "verdict", "to_name": "response", "type": "choices"}
+
+def random_give(user, person, place):
+    had = Grant.objects.filter(user_id=user).values("task_id")
+    out = Excluded.objects.filter(user_id=user).values("task_id")
+    slots = list(Slot.objects.filter(project_id=place.project_id, open=True).exclude(task_id__in=had).exclude(task_id__in=out))
+    slots = [s for s in slots if s.taken < s.capacity and people.may_take(person, handout.step_of(place.stage, s.requires))]
+    if not slots:
+        raise Refused("no_task")
+    slot = chance.choice(slots)
+    handout._grant(slot, user, place, timezone.now())
+    return slot
+
+give = random_give if HOW == "random" else handout.give
+minutes = {user: 0.0 for user in team}
+expert_minutes = touches = spent = rounds = idle = 0
+COST = {Stage.PASS: 2.0, Stage.QA: 1.5, Stage.EXPERT: 3.0}
+while idle < 2:
+    rounds += 1
+    worked = False
+    for user, person in sorted(team.items(), key=lambda one: minutes[one[0]]):
+        stages = [s for s in (Stage.EXPERT, Stage.QA, Stage.PASS) if people.can_work(person, s)]
+        for stage in stages:
+            try:
+                slot = give(user, person, places[stage])
+            except Refused:
+                continue
+            right = chance.random() < 0.85
+            result = [{**said, "value": {"choices": ["Correct" if right else "Incorrect"]}}]
+            if stage is not Stage.PASS:
+                word = "escalate" if stage is Stage.QA and chance.random() < 0.1 else "correct"
+                result.append({**said, "from_name": "decision", "value": {"choices": [word]}})
+                result.append({"from_name": "decision_reason", "to_name": "response", "type": "textarea", "value": {"text": ["why"]}})
+            Annotation.objects.create(task_id=slot.task_id, project_id=places[stage].project_id, completed_by_id=user, result=result, lead_time=COST[stage] * 60, updated_by_id=user)
+            task = Task.objects.get(pk=slot.task_id)
+            jobs.reconcile_rows(campaign.pk, [slot.row_id])
+            minutes[user] += COST[stage]
+            if Role.EXPERT in person.roles:
+                expert_minutes += COST[stage]
+                touches += 1
+                spent += not slot.requires
+            worked = True
+            break
+    idle = 0 if worked else idle + 1
+states = {}
+for state in Slot.objects.filter(project_id=places[Stage.PASS].project_id).values_list("state", flat=True):
+    states[state] = states.get(state, 0) + 1
+print(json.dumps({"states": states, "expert_hours": round(expert_minutes / 60, 2), "expert_answers": touches,
+                  "where_none_was_asked_for": spent, "rounds": rounds}))
+"""
+
+_FEW_EXPERTS = """people:
+  - {id: a1, email: a1-{tag}@quorum.test, roles: [annotator]}
+  - {id: a2, email: a2-{tag}@quorum.test, roles: [annotator]}
+  - {id: a3, email: a3-{tag}@quorum.test, roles: [annotator]}
+  - {id: a4, email: a4-{tag}@quorum.test, roles: [annotator]}
+  - {id: q1, email: q1-{tag}@quorum.test, roles: [annotator, qa]}
+  - {id: q2, email: q2-{tag}@quorum.test, roles: [qa]}
+  - {id: e1, email: e1-{tag}@quorum.test, roles: [expert, qa], expertise: [technical, financial]}
+  - {id: e2, email: e2-{tag}@quorum.test, roles: [expert, qa], expertise: [technical, financial]}
+"""
+
+
+def simulate(server: LabelStudioServer, count: int) -> dict[str, Any]:
+    """The same team and rows, handed out by the plugin and at random."""
+    out = {}
+    for how in ("plugin", "random"):
+        some = rows(count * 6 // 10) + rows(count * 2 // 10, "technical", "t") + rows(count * 2 // 10, "financial", "f")
+        random.Random(3).shuffle(some)
+        line = make_line(server, some, team=_FEW_EXPERTS, policy=POLICY, fresh=True)
+        printed = django(_SIMULATION.replace("NAME", repr(line.name)).replace("HOW", repr(how)), server, timeout=3000)
+        out[how] = json.loads(printed.splitlines()[-1])
+    return out
+
+
+def main() -> None:
+    """Run what was asked for and print one JSON object."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rows", type=int, default=1000)
+    parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument("--people", type=int, default=0)
+    parser.add_argument("--simulate", type=int, default=0)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    found: dict[str, Any] = {"cores": os.cpu_count(), "load": os.getloadavg()[0], "rows": given.rows}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        label_studio_server(Path(folder) / "plugin", WITH_PLUGIN) as with_plugin,
+    ):
+        if given.repeats:
+            with label_studio_server(Path(folder) / "stock") as plain:
+                stock, (plugin, _) = stock_side(plain), plugin_side(with_plugin)
+                for side in (stock, plugin):
+                    side.fill(given.rows)
+                found["steps"] = compare(stock, plugin, given.repeats)
+        if given.people:
+            found["second answer to QA task"] = at_once(with_plugin, given.people)
+        if given.simulate:
+            found["hand-out"] = simulate(with_plugin, given.simulate)
+    text = json.dumps(found, indent=1)
+    if given.json:
+        given.json.write_text(text + "\n", encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
