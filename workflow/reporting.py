@@ -132,8 +132,7 @@ class _Gathered:
             for entry, same in zip(passes, kept, strict=True):
                 self._people[entry["by"]].judged += 1
                 self._people[entry["by"]].right += same
-            compared = row.decision.comparison.get(name)
-            if compared is not None and compared.agreed:
+            if name in row.decision.comparison and row.decision.comparison[name].agreed:
                 self._final[name] += 1
                 self._overturned[name] += not any(kept)
 
