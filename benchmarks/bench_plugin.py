@@ -9,6 +9,9 @@ there, with so many people at work at once, each thinking for four to twelve sec
 experts work so many rows to the end, once by the hand-out of the plugin and once by a random one of what each may take.
 """
 
+# Requests, and programs that run inside the server, stay readable on one line each.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import argparse

@@ -30,10 +30,10 @@ class Rule:
     Attributes:
         methods: HTTP method → who may; HEAD goes by GET, OPTIONS by the most open of the methods.
         project: where the project is named: ``pk``, ``project_id`` (path), ``task:pk``, ``task:task_id``,
-            ``annotation:pk``, ``draft:pk``, ``prediction:pk``, ``view:pk``, ``upload:pk``, ``webhook:pk``, ``ml:pk`` (by
+            ``annotation:pk``, ``draft:pk``, ``prediction:pk``, ``view:pk``, ``upload:pk``, ``webhook:pk``, ``ml:pk``
             what the path names), ``query`` (parameter), or nothing.
         check: further checks before the view runs, by name in :mod:`ls_plugin.checks`.
-        show: what an ordinary person is shown of the answer, by name in :mod:`ls_plugin.blind`; ``plain`` passes it as it
+        show: what an ordinary person is shown of the answer, by name in :mod:`ls_plugin.blind`; ``plain`` passes it as
             is, and an answer without one is never passed to an ordinary person.
         manager_check: checks for managers too, on projects of a campaign.
     """

@@ -75,7 +75,7 @@ def run(campaign: Campaign, kept: tuple[int, str] | None = None) -> Audit:
         head=record.head(),
         kinds=dict(sorted(Counter(line.kind for line in mine).items())),
         answers=answers,
-        faults=tuple([*faults, *differing]),
+        faults=(*faults, *differing),
     )
 
 
@@ -90,7 +90,7 @@ def _blind(lines: list[Record]) -> Iterator[Fault]:
             yield Fault(
                 line.seq,
                 "not_blind",
-                f"account {line.user_id} answered row {line.row_id} after line {saw[key].seq} showed it others' answers",
+                f"account {line.user_id} answered row {line.row_id}; line {saw[key].seq} had shown it others' answers",
             )
 
 

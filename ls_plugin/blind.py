@@ -35,7 +35,8 @@ _PROJECT = (
     "enable_empty_annotation", "color", "is_published", "is_draft", "created_at", "model_version", "organization",
     "show_collab_predictions", "sampling", "config_has_control_tags", "skip_queue", "show_overlap_first",
     "reveal_preannotations_interactively", "config_suitable_for_bulk_annotation", "pinned_at", "can_delete_tasks",
-    "can_manage_annotations", "can_manage_tasks", "source_syncing", "target_syncing", "control_weights", "start_training_on_annotation_update",
+    "can_manage_annotations", "can_manage_tasks", "source_syncing", "target_syncing", "control_weights",
+    "start_training_on_annotation_update",
 )  # fmt: skip
 _COLUMNS = frozenset({"id", "inner_id", "data", "draft_exists"})
 _PERMISSIONS = frozenset(

@@ -19,7 +19,8 @@ from review_rules import Person
 _ANSWER_FIELDS = frozenset(
     {
         "result", "was_cancelled", "lead_time", "draft_id", "parent_prediction", "parent_annotation", "started_at",
-        "task", "project", "completed_by", "ground_truth", "unique_id", "id", "draft", "created_username", "created_ago",
+        "task", "project", "completed_by", "ground_truth", "unique_id", "id", "draft", "created_username",
+        "created_ago",
     }
 )  # fmt: skip
 _DRAFT_FIELDS = frozenset(
@@ -81,7 +82,7 @@ def submission(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
 
 
 def change(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
-    """A change of one's own answer, as long as the next stage has not begun; a skip stays a skip, an answer an answer."""
+    """A change of one's own answer while the next stage has not begun; a skip stays a skip, an answer an answer."""
     if call.place is None:
         return
     _worker(call)
@@ -242,7 +243,7 @@ def _annotation(call: Call, kwargs: Mapping[str, Any]) -> Any:
 
 
 def _flat(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The body as a plain dictionary; a form's repeated fields count with their last value, as Label Studio reads them."""
+    """The body as a dictionary; a form's repeated fields count with their last value, as Label Studio reads them."""
     return body.dict() if isinstance(body, QueryDict) else dict(body)
 
 

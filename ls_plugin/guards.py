@@ -18,7 +18,7 @@ transaction of the change itself, so that nothing is lost when the process dies 
 """
 
 # The statements are built from constants of this module only: no value of anybody goes into their text.
-# ruff: noqa: S608
+# ruff: noqa: E501, S608
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ def command(
 ) -> None:
     """Prove from the record that nobody was served a peer's answer before submitting; exit 1 if it does not hold.
 
-    The record is a chain of hashes, so a changed, added or removed line shows; so does an answer on the server that is not
-    the one submitted. Keep the head that is printed: given to a later audit, it also proves the record up to then.
+    The record is a chain of hashes, so a changed, added or removed line shows; so does an answer on the server that is
+    not the one submitted. Keep the head that is printed: given to a later audit, it also proves the record up to then.
     """
     with told():
         found = connect(url, api_key, api_key_file, name=name).plugin_audit(name, head)

@@ -163,7 +163,7 @@ def test_qa_and_experts_day(chromium: Browser, ls_server_plugin: LabelStudioServ
 
 
 def test_a_managers_day(chromium: Browser, line: Line) -> None:
-    """The manager sees funnel, people and needs, reopens a row by the form, and has Label Studio's own screens whole."""
+    """The manager sees funnel, people and needs, reopens a row, and has Label Studio's own screens whole."""
     line.answer("fin", verdict("Correct"))
     while line.next("bea").status_code == 200:
         line.answer("bea", verdict("Incorrect"))

@@ -32,7 +32,7 @@ people:
   - {id: fin,  email: fin-{tag}@quorum.test,  roles: [annotator], expertise: [financial]}
   - {id: quin, email: quin-{tag}@quorum.test, roles: [qa]}
   - {id: anq,  email: anq-{tag}@quorum.test,  roles: [annotator, qa]}
-  - {id: dag,  email: dag-{tag}@quorum.test,  roles: [expert, qa], expertise: [technical, financial], hours_per_week: 20}
+  - {id: dag, email: dag-{tag}@quorum.test, roles: [expert, qa], expertise: [technical, financial], hours_per_week: 20}
   - {id: eve,  email: eve-{tag}@quorum.test,  roles: [expert], expertise: [technical, financial], hours_per_week: 10}
   - {id: max,  email: max-{tag}@quorum.test,  roles: [manager]}
 """

@@ -1,5 +1,8 @@
 """The plugin under attack from outside: every address, every method, every way of signing in, and every trick we know."""
 
+# Requests, and programs that run inside the server, stay readable on one line each.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import base64

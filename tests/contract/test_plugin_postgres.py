@@ -1,5 +1,8 @@
 """The plugin on a real PostgreSQL 15, with Label Studio's job queue on a real Redis."""
 
+# Requests, and programs that run inside the server, stay readable on one line each.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import os

@@ -1,5 +1,8 @@
 """The plugin in the server: rules for every route, review queues, hand-out, record, pages, and life without it."""
 
+# Requests, and programs that run inside the server, stay readable on one line each.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import shutil
