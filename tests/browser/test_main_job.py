@@ -192,7 +192,7 @@ def test_a_correction_and_an_entity_go_through_qa_into_the_export(
         choose(page, "Partly correct")
         mark(page, "MONEY", "$58 million")
         choose(page, "Correct", "q-decision")
-        page.locator("input[name=decision_reason]").fill("The amount is right, its sign is not.")
+        page.locator("input[name=decision_note]").fill("The amount is right, its sign is not.")
         submit(page)
 
     record = exported(up, tmp_path)
