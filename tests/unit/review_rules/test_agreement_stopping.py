@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from review_rules import decide, load_policy, load_team, parse_history
 from review_rules.stopping import Checks, Reviewed, read_reviewed, remaining_error, rows_needed
 from review_rules.votes import VoteKind, Votes, collect_votes
 
@@ -148,6 +149,50 @@ def test_what_became_of_a_final_row(given: dict[str, Any], outcome: str) -> None
     counts, faults = read_reviewed([json.dumps(given)])
     assert not faults
     assert counts == {"verdict": Reviewed(**{outcome: 1})}
+
+
+TEAM = """
+people:
+  - {id: ana, roles: [annotator]}
+  - {id: ben, roles: [annotator]}
+  - {id: cleo, roles: [qa]}
+"""
+
+
+def decided(first: str, second: str, qa: str | None) -> str:
+    """What `decide` says of a row with two passes and, if given, a QA review, as a line of JSON."""
+    review = {"by": "cleo", "at": "2026-01-02T00:00:00Z", "decision": "correct", "values": {"verdict": qa}}
+    history = {
+        "row_id": "r",
+        "fields": {"verdict": {"kind": "choice"}},
+        "passes": [
+            {"by": who, "at": "2026-01-01T00:00:00Z", "values": {"verdict": value}}
+            for who, value in (("ana", first), ("ben", second))
+        ],
+        "qa": [] if qa is None else [review],
+    }
+    policy = load_policy("{passes: 2, qa: {when: conflict}, fields: {verdict: {agree: exact}}}")
+    return json.dumps(decide(parse_history(history), load_team(TEAM), policy).to_json())
+
+
+def test_real_decisions_are_counted() -> None:
+    """What `decide` really prints is read: agreed and unseen, kept, overturned, the ways of a conflict, still open."""
+    lines = [
+        decided("A", "A", None),
+        decided("A", "A", "A"),
+        decided("A", "A", "B"),
+        decided("A", "B", "B"),
+        decided("A", "B", "A"),
+        decided("A", "B", "C"),
+        decided("A", "B", None),
+    ]
+    counts, faults = read_reviewed(lines)
+    assert not faults
+    assert counts == {
+        "verdict": Reviewed(
+            agreed_unseen=1, agreed_kept=1, agreed_overturned=1, first_wrong=1, second_wrong=1, both_wrong=1
+        )
+    }
 
 
 def test_rows_that_are_not_final_do_not_count() -> None:
