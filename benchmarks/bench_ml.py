@@ -30,7 +30,7 @@ from ls_config.loader import load
 THREADS = 2
 XML = load("response_review").xml
 ROOT = Path(__file__).resolve().parent.parent
-CONTROLS = ("verdict", "issues", "response_type", "correctness", "completeness", "helpfulness", "tone", "domain")
+CONTROLS = ("verdict", "issues", "response_type", "correctness", "completeness", "helpfulness", "domain")
 TEXT_XML = (
     '<View><Text name="response" value="$response"/><Choices name="verdict" toName="response">'
     '<Choice value="a"/><Choice value="b"/><Choice value="c"/></Choices></View>'
@@ -260,7 +260,7 @@ def speed(folder: Path, url: str, rows: Sequence[dict[str, Any]], rounds: int) -
 
 
 def whole(folder: Path, url: str, rows: Sequence[dict[str, Any]], rounds: int) -> list[dict[str, Any]]:
-    """Nine controls: one pass against nine pipelines."""
+    """Eight answers a row: one pass against eight pipelines."""
     with pipelines(folder, [*(f"{control}:text" for control in CONTROLS), "entities:ner"]) as base:
         variants = {kind: f"{url}/use/whole-{kind}" for kind in ("fp32", "int8")}
         return measure("whole interface", base, variants, rows, XML, rounds)

@@ -40,14 +40,10 @@ class Scaled:
         return folded.astype(np.float32), (bias - self.mean @ folded).astype(np.float32)
 
 
-def fit_choice(
-    x: Floats, y: Sequence[str], labels: Sequence[str], strength: float, weights: Floats | None = None
-) -> Arrays:
+def fit_choice(x: Floats, y: Sequence[str], labels: Sequence[str], strength: float) -> Arrays:
     """Multinomial logistic regression; `strength` is scikit-learn's C. Rare labels are weighted up by √(1/share)."""
     scaled = Scaled.of(x)
-    model = _logistic(strength).fit(
-        scaled(x), y, sample_weight=_balanced(y) if weights is None else _balanced(y) * weights
-    )
+    model = _logistic(strength).fit(scaled(x), y, sample_weight=_balanced(y))
     full = np.zeros((x.shape[1], len(labels)), dtype=np.float32)
     bias = np.full(len(labels), -20.0, dtype=np.float32)
     coefficients, intercepts = model.coef_, model.intercept_
@@ -77,12 +73,11 @@ def _logistic(strength: float) -> Any:
     return LogisticRegression(C=strength, max_iter=300)
 
 
-def fit_binaries(x: Floats, y: NDArray[np.int8], strength: float, weights: Floats) -> Arrays:
+def fit_binaries(x: Floats, y: NDArray[np.int8], strength: float) -> Arrays:
     """One logistic regression a column.
 
     Args:
         y: 1, 0, or -1 for unknown, shape (rows, columns).
-        weights: how much each row counts.
     """
     columns: list[tuple[Floats, Floats]] = []
     for column in y.T:
@@ -96,7 +91,7 @@ def fit_binaries(x: Floats, y: NDArray[np.int8], strength: float, weights: Float
                 )
             )
             continue
-        model = _logistic(strength).fit(scaled(x[use]), column[use], sample_weight=weights[use])
+        model = _logistic(strength).fit(scaled(x[use]), column[use])
         columns.append(scaled.fold(model.coef_.T, model.intercept_))
     return {"w0": np.hstack([w for w, _ in columns]), "b0": np.concatenate([b for _, b in columns])}
 

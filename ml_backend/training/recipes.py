@@ -24,7 +24,7 @@ FEWEST: Final = 10
 
 OWN: Final = frozenset({"examples", "gold"})
 OWN_WEIGHT: Final = 4.0
-"""Rows of the kind that will be pre-labelled count so many times a public row, in training."""
+"""Rows of the kind that will be pre-labelled count so many times a public row, when tags are learned."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class Recipe:
 RECIPES: Final[Mapping[str, Recipe]] = {
     recipe.control: recipe
     for recipe in (
-        Recipe(control="verdict", task="choice", abstain=0.6),
+        Recipe(control="verdict", task="choice"),
         Recipe(control="issues", task="choices"),
         Recipe(control="response_type", task="choice", blocks=("q", "r", "lexical"), strengths=(0.003, 0.03, 0.3)),
         *(
@@ -149,10 +149,6 @@ def _options(
     return options
 
 
-def _weights(examples: Sequence[Example]) -> Floats:
-    return np.asarray([OWN_WEIGHT if one.source in OWN else 1.0 for one in examples], dtype=np.float32)
-
-
 def _best(options: Mapping[float, Floats], loss: Callable[[Floats], float]) -> float:
     return min(options, key=lambda strength: loss(options[strength]))
 
@@ -165,17 +161,16 @@ def _train_choice(recipe: Recipe, examples: list[Example], known: dict[str, Floa
     x = encode.features(use, known, recipe.blocks)
     y = np.asarray([str(one.values[recipe.control]) for one in use])
     codes = np.asarray([labels.index(one) for one in y])
-    weights = _weights(use)
     with fit.quiet():
         options = _options(
             recipe,
             x,
             use,
             len(labels),
-            lambda rows, c: fit.fit_choice(x[rows], y[rows].tolist(), labels, c, weights[rows]),
+            lambda rows, c: fit.fit_choice(x[rows], y[rows].tolist(), labels, c),
         )
-        best = _best(options, lambda logits: -float(np.average(logits.argmax(axis=1) == codes, weights=weights)))
-        arrays = fit.fit_choice(x, y.tolist(), labels, best, weights)
+        best = _best(options, lambda logits: -float((logits.argmax(axis=1) == codes).mean()))
+        arrays = fit.fit_choice(x, y.tolist(), labels, best)
     temperature = fit.fit_temperature(options[best], codes)
     chances = softmax(options[best] / temperature)
     head = Head(_meta(recipe, examples, labels, encoder, temperature=temperature), arrays)
@@ -190,13 +185,10 @@ def _train_choices(recipe: Recipe, examples: list[Example], known: dict[str, Flo
     labels = sorted(label for label, count in counts.items() if count >= FEWEST)
     x = encode.features(examples, known, recipe.blocks)
     y = np.asarray([[_decided(one, recipe.control, label) for label in labels] for one in examples], dtype=np.int8)
-    weights = _weights(examples)
     with fit.quiet():
-        options = _options(
-            recipe, x, examples, len(labels), lambda rows, c: fit.fit_binaries(x[rows], y[rows], c, weights[rows])
-        )
+        options = _options(recipe, x, examples, len(labels), lambda rows, c: fit.fit_binaries(x[rows], y[rows], c))
         best = _best(options, lambda logits: float(np.log1p(np.exp(-np.where(y == 1, logits, -logits)))[y >= 0].mean()))
-        arrays = fit.fit_binaries(x, y, best, weights)
+        arrays = fit.fit_binaries(x, y, best)
     temperature = fit.fit_binary_temperature(options[best], y)
     chances = sigmoid(options[best] / temperature)
     head = Head(
@@ -225,18 +217,13 @@ def _train_rating(recipe: Recipe, examples: list[Example], known: dict[str, Floa
     values = [int(one.values[recipe.control]) for one in examples]
     y = fit.steps(values, recipe.scale)
     x = encode.features(examples, known, recipe.blocks)
-    weights = _weights(examples)
     with fit.quiet():
-        options = _options(
-            recipe, x, examples, y.shape[1], lambda rows, c: fit.fit_binaries(x[rows], y[rows], c, weights[rows])
-        )
+        options = _options(recipe, x, examples, y.shape[1], lambda rows, c: fit.fit_binaries(x[rows], y[rows], c))
         best = _best(
             options,
-            lambda logits: float(
-                np.average(np.abs(1 + (logits > 0).sum(axis=1) - np.asarray(values)), weights=weights)
-            ),
+            lambda logits: float(np.abs(1 + (logits > 0).sum(axis=1) - np.asarray(values)).mean()),
         )
-        arrays = fit.fit_binaries(x, y, best, weights)
+        arrays = fit.fit_binaries(x, y, best)
     temperature = fit.fit_binary_temperature(options[best], y)
     head = Head(_meta(recipe, examples, list(map(str, recipe.scale)), encoder, temperature=temperature), arrays)
     chances = Head(
@@ -255,7 +242,7 @@ def _train_spans(recipe: Recipe, examples: list[Example], tokens: Mapping[str, T
     tags = [tags_of(one, tokens[one.response], labels, recipe) for one in examples]
     allowed = [_allowed(one, recipe.control, labels) for one in examples]
     outputs = 1 + 2 * len(labels)
-    weights = _weights(examples).tolist()
+    weights = [OWN_WEIGHT if one.source in OWN else 1.0 for one in examples]
     found: list[list[Scored]] = [[] for _ in examples]
     meta = _meta(recipe, examples, labels, encoder)
     for train_rows, test_rows in fit.folds([one.group for one in examples]):

@@ -1,0 +1,173 @@
+"""`quorum prelabel` and `quorum models` as people call them, on real small checkpoints."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.ml_backend import tiny
+from tests.unit.ml_backend.interfaces import XML
+
+pytestmark = pytest.mark.server
+
+MODELS = """version: 1
+active: first
+models:
+  first:
+    controls: &first
+      mood: {predictor: text_classification, source: "path:mood", max_tokens: 32, stride: 4}
+  second:
+    controls:
+      mood: {predictor: text_classification, source: "path:contrary", max_tokens: 32, stride: 4}
+"""
+GOOD, BAD = "so good and fine", "so bad and poor"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models file, its checkpoints, an interface, rows and gold."""
+    folder = tmp_path_factory.mktemp("commands")
+    examples = [(GOOD, 0), (BAD, 1), ("good", 0), ("bad", 1)]
+    tiny.text_classifier(folder / "mood", ["Good", "Bad"], examples)
+    tiny.text_classifier(folder / "contrary", ["Bad", "Good"], examples)
+    (folder / "models.yaml").write_text(MODELS)
+    (folder / "label.xml").write_text(XML)
+    rows = [
+        {"id": f"r{i}", "context": "", "query": "q", "response": (GOOD if i % 3 else BAD) + " ." * (i % 7)}
+        for i in range(50)
+    ]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    gold = [
+        {"row_id": row["id"], "state": "FINAL", "row": row, "domain": "general", "certificate": {},
+         "final": {"values": {"mood": {"value": "Good" if i % 3 else "Bad", "origin": "passes"}}}}
+        for i, row in enumerate(rows)
+    ]  # fmt: skip
+    (folder / "gold.jsonl").write_text("".join(json.dumps(row) + "\n" for row in gold))
+    return folder
+
+
+def quorum(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in the folder, with its models file and cache."""
+    environment = {
+        **os.environ,
+        "QUORUM_ML_MODELS": str(folder / "models.yaml"),
+        "QUORUM_ML_CACHE": str(folder / "cache"),
+    }
+    command = [sys.executable, "-m", "scripts.cli", *arguments]
+    environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def lines(path: Path) -> list[dict[str, object]]:
+    """The objects of a file of lines."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_stopped_run_goes_on_at_the_row_where_it_stopped(folder: Path, tmp_path: Path) -> None:
+    """Cut in the middle of a line, the next run gives the same file as an uninterrupted one."""
+    whole, cut = tmp_path / "whole.jsonl", tmp_path / "cut.jsonl"
+    done = quorum(
+        folder, "prelabel", "rows.jsonl", "--task", "label.xml", "--out", str(whole), "--batch", "7", "--json"
+    )
+    assert json.loads(done.stdout)["written"] == 50, done.stderr
+    assert [one["id"] for one in lines(whole)] == [f"r{i}" for i in range(50)]
+    assert [one["auto_label"] for one in lines(whole)][:2] == [{"mood": "Bad"}, {"mood": "Good"}]
+    cut.write_bytes(whole.read_bytes()[: len(whole.read_bytes()) // 2])
+    done = quorum(folder, "prelabel", "rows.jsonl", "--task", "label.xml", "--out", str(cut), "--json")
+    assert 0 < json.loads(done.stdout)["before"] < 50
+    assert cut.read_bytes() == whole.read_bytes()
+    other = quorum(folder, "prelabel", "rows.jsonl", "--task", "label.xml", "--out", str(cut), "--model", "second")
+    assert other.returncode == 1
+    assert "written by first@" in other.stderr
+
+
+@pytest.mark.slow
+def test_ray_gives_the_same_file_as_local(folder: Path, tmp_path: Path) -> None:
+    """Two Ray workers on this machine write the same rows in the same order as this process alone."""
+    pytest.importorskip("ray", reason="Ray is not installed (extra ray)")
+    for engine in ("local", "ray"):
+        done = quorum(
+            folder,
+            "prelabel",
+            "rows.jsonl",
+            "--task",
+            "label.xml",
+            "--out",
+            str(tmp_path / engine),
+            "--engine",
+            engine,
+            "--workers",
+            "2",
+            "--batch",
+            "8",
+        )
+        assert done.returncode == 0, done.stderr
+    for a, b in zip(lines(tmp_path / "local"), lines(tmp_path / "ray"), strict=True):
+        assert a.pop("score") == pytest.approx(b.pop("score"), abs=1e-5)
+        assert {"mood": pytest.approx(a.pop("scores")["mood"], abs=1e-3)} == b.pop("scores")  # type: ignore[index]
+        assert a == b
+
+
+def test_check_tries_a_candidate_and_says_what_it_leaves_open(folder: Path) -> None:
+    """A sound candidate passes, with the fields that it does not answer; an unknown one is refused."""
+    done = quorum(folder, "models", "check", "first", "--task", "label.xml", "--rows", "rows.jsonl", "--json")
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["problems"]) == (0, [])
+    assert set(report["abstained"]) == {"names", "stars"}
+    refused = quorum(folder, "models", "check", "third", "--task", "label.xml")
+    assert refused.returncode == 1
+    assert "no model is called 'third'; it has first, second" in refused.stderr
+
+
+def test_compare_says_which_model_saves_more_edits(folder: Path, tmp_path: Path) -> None:
+    """On gold the right model beats the contrary one with an interval and a picture; against itself nothing is told."""
+    picture = tmp_path / "difference.svg"
+    done = quorum(
+        folder,
+        "models",
+        "compare",
+        "second",
+        "first",
+        "--gold",
+        "gold.jsonl",
+        "--task",
+        "label.xml",
+        "--picture",
+        str(picture),
+        "--draws",
+        "200",
+        "--json",
+    )
+    report = json.loads(done.stdout)
+    assert report["verdict"].startswith("B is better: B saves +1.00 edits a row beside A")
+    assert {one["measure"] for one in report["figures"]} >= {"accuracy", "macro-F1", "ECE", "edits saved a row"}
+    assert "<svg" in picture.read_text()
+    same = quorum(
+        folder,
+        "models",
+        "compare",
+        "first",
+        "first",
+        "--gold",
+        "gold.jsonl",
+        "--task",
+        "label.xml",
+        "--draws",
+        "200",
+        "--json",
+    )
+    assert "can't tell" in json.loads(same.stdout)["verdict"]
+
+
+def test_a_faulty_models_file_is_told_line_by_line(folder: Path, tmp_path: Path) -> None:
+    """Every fault is one line on stderr; exit 1."""
+    wrong = tmp_path / "models.yaml"
+    wrong.write_text(MODELS.replace("active: first", "active: x").replace("max_tokens", "max_tokns"))
+    done = quorum(folder, "models", "list", "--models", str(wrong))
+    assert done.returncode == 1
+    assert [line.split(":")[1] for line in done.stderr.strip().splitlines()] == ["2", "6", "9"]
