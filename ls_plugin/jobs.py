@@ -24,7 +24,7 @@ from ls_plugin.orm import ServerPort
 from review_rules import Decision, Stage, Team
 from workflow import reconcile as rules
 from workflow.campaign import Campaign as Line
-from workflow.campaign import interface_of, marker_of
+from workflow.campaign import interface_of
 from workflow.snapshot import Snapshot
 
 STAGES = {StageNumber.PASS: Stage.PASS, StageNumber.QA: Stage.QA, StageNumber.EXPERT: Stage.EXPERT}
@@ -65,7 +65,7 @@ def line_of(campaign_id: int) -> Line:
     first = projects[Stage.PASS]
     return Line(
         name=campaign.name,
-        interface=_interface(first.label_config, marker_of(first).task),
+        interface=_interface(first.label_config, campaign.task),
         policy=rulebook.read_policy(campaign.policy_text),
         team=rulebook.read_team(campaign.team_text),
         projects=projects,

@@ -196,7 +196,9 @@ def _close(people: dict[str, Visitor]) -> None:
         visitor.close()
 
 
-def django(code: str, server: LabelStudioServer | None = None, *, timeout: int = 300, **environ: str) -> str:
+def django(
+    code: str, server: LabelStudioServer | None = None, environ: Mapping[str, str] | None = None, *, timeout: int = 300
+) -> str:
     """Run Python inside the server's Django, in a process of its own; what it printed."""
     spec = find_spec("label_studio")
     assert spec is not None
@@ -208,7 +210,7 @@ def django(code: str, server: LabelStudioServer | None = None, *, timeout: int =
         "LOG_LEVEL": "ERROR",
         "PYTHONWARNINGS": "ignore",
         **({"LABEL_STUDIO_BASE_DATA_DIR": str(server.data_dir)} if server else {}),
-        **environ,
+        **(environ or {}),
     }
     start = "import django; django.setup()\n"
     done = subprocess.run(

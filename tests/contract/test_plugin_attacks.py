@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -87,7 +88,6 @@ def ids_of(line: Line, person: str) -> dict[str, list[int]]:
     """The ids an attacker would try: projects, tasks, answers, drafts, accounts."""
     base = sqlite3.connect(line.server.data_dir / "label_studio.sqlite3")
     try:
-        pick = lambda sql: [row[0] for row in base.execute(sql)]  # noqa: E731
         projects = list(line.projects.values())
         marks = ",".join("?" * len(projects))
         tasks = [
@@ -97,7 +97,7 @@ def ids_of(line: Line, person: str) -> dict[str, list[int]]:
         answers = [
             r[0] for r in base.execute(f"SELECT id FROM task_completion WHERE project_id IN ({marks})", projects)
         ]
-        drafts = pick("SELECT id FROM tasks_annotationdraft ORDER BY id DESC LIMIT 2")
+        drafts = [r[0] for r in base.execute("SELECT id FROM tasks_annotationdraft ORDER BY id DESC LIMIT 2")]
     finally:
         base.close()
     return {
@@ -123,7 +123,7 @@ def test_no_address_shows_a_peers_answer_draft_time_or_name(line: Line, routes: 
     query = json.dumps({"filters": {"conjunction": "and", "items": []}, "ordering": ["-tasks:total_annotations"]})
     extras = [
         "",
-        f"?project={project}&fields=all&include=annotations,predictions,drafts&query={requests.utils.quote(query)}",
+        f"?project={project}&fields=all&include=annotations,predictions,drafts&query={quote(query)}",
     ]
     for route in routes:
         if route.startswith(
@@ -300,7 +300,7 @@ def test_filters_and_orderings_tell_nothing(line: Line) -> None:
                 },
                 "ordering": [f"-tasks:{column}"],
             }
-            asked = ana.get("/api/tasks", params={"project": project, "query": json.dumps(query)})
+            asked = ana.get("/api/tasks", params={"project": str(project), "query": json.dumps(query)})
             assert asked.json() == plain, (column, operator, asked.text[:200])
     seen = plain["tasks"][0]
     assert (seen["total_annotations"], seen["is_labeled"], seen["annotators"], seen["avg_lead_time"]) == (

@@ -185,7 +185,7 @@ def one(user):
 with ThreadPoolExecutor(20) as pool:
     print(sorted(pool.map(one, users)))
 """
-    printed = django(insert, server, **postgres, **redis)
+    printed = django(insert, server, {**postgres, **redis})
     assert printed.splitlines()[-1] == str(sorted(["in", *["full"] * 19]))
 
 

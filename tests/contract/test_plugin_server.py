@@ -292,7 +292,7 @@ def test_a_server_killed_at_any_moment_loses_no_row(tmp_path: Path) -> None:
 
 def test_pages_are_drawn_on_the_server_and_need_nothing_from_outside(ls_server_plugin: LabelStudioServer) -> None:
     """The manager's page and a person's page carry a strict content policy, no script and no address outside."""
-    line = make_line(ls_server_plugin, rows(2) + [{**rows(1)[0], "id": "<script>alert(1)</script>"}])
+    line = make_line(ls_server_plugin, [*rows(2), {**rows(1)[0], "id": "<script>alert(1)</script>"}])
     line.answer("ana", verdict("Correct"))
     number = line.status()["id"]
     for person, path in (("max", f"/quorum/campaign/{number}/"), ("ana", "/quorum/mine/")):
