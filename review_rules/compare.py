@@ -170,6 +170,8 @@ def within(one: float, other: float, tolerance: float) -> bool:
     >>> within(1.1, 1.0, 0.1), within(4, 6, 1)
     (True, False)
     """
+    if type(one) is int and type(other) is int:
+        return abs(one - other) <= tolerance
     distance = abs(float(one) - float(other))
     slack = _NEAR * max(1.0, abs(float(one)), abs(float(other)))
     if distance < tolerance - slack:

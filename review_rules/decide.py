@@ -309,13 +309,16 @@ class _Case:
     def _compare(self, measures: Mapping[str, Measure]) -> None:
         """Fill `comparison`, `proposal` and `open_fields` from the counted passes."""
         may_use_auto = self.policy.proposal is ProposalFrom.PASSES_AUTO
+        given = [submission.forms for submission in self.passes]
         for name, field in self.history.fields.items():
-            absent = _NOTHING if field.kind.is_set else None
-            forms = [submission.forms.get(name, absent) for submission in self.passes]
+            forms = [form.get(name) for form in given]
+            absent = forms.count(None)
+            if absent and field.kind.is_set:
+                forms = [_NOTHING if form is None else form for form in forms]
             compared = compare(forms, field, measures[name])
             self.comparison[name] = compared
             proposed = None
-            if [None for submission in self.passes if name in submission.forms]:
+            if absent < len(forms):
                 auto = self.history.auto.get(name) if may_use_auto else None
                 proposed = propose(forms, field, measures[name], compared.agreed, auto)
             if proposed is not None:

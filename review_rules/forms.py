@@ -111,7 +111,9 @@ def _spans(value: Json, field: Field, notes: list[Finding]) -> Form:
             start, end = _whole(start), _whole(end)
         if not isinstance(label, str) or not (carried is None or isinstance(carried, str)):
             raise WrongType
-        if not 0 <= start < end or (text is not None and (end > len(text) or _differs(carried, text[start:end]))):
+        if not 0 <= start < end or (
+            text is not None and (end > len(text) or (carried is not None and carried != text[start:end]))
+        ):
             notes.append(_span_note(start, end, field, f"{field.name}[{number}]"))
             continue
         element = {"start": start, "end": end, "label": label}
@@ -121,10 +123,6 @@ def _spans(value: Json, field: Field, notes: list[Finding]) -> Form:
         if key not in form:
             form[key] = element
     return form
-
-
-def _differs(carried: str | None, pointed_at: str) -> bool:
-    return carried is not None and carried != pointed_at
 
 
 def _whole(value: Json) -> int:

@@ -97,7 +97,7 @@ def _field(name: str, kind: Kind, spec: Mapping[str, Json], findings: list[Findi
             text = None
         return Field(name, kind, text)
     if kind is Kind.RATING or kind is Kind.NUMBER:
-        return Field(name, kind, None, *(_bound(name, side, spec, findings) for side in ("min", "max")))
+        return Field(name, kind, None, _bound(name, "min", spec, findings), _bound(name, "max", spec, findings))
     return _plain_field(name, kind)
 
 
