@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -149,7 +149,7 @@ class _Keeper:
     def __init__(self, rows: Path, mode: str, out: Path | None, pii_map: Path | None, interface: Any) -> None:
         self.mode, self.out, self.map, self.interface = mode, out, pii_map, interface
         self.finder = _finder(mode)
-        self.kept: list[str] = []
+        self.kept = tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n")  # noqa: SIM115
         self.masker: Any = None
         self.values: dict[str, str] = {}
         if mode == "mask" and self.finder is not None:
@@ -169,19 +169,22 @@ class _Keeper:
         from workflow.rows.reading import write_json
 
         changed = self.masker.mask(row) if self.masker else unmask(row, self.values, self.interface)
-        self.kept.append(write_json(changed.columns()))
+        self.kept.write(write_json(changed.columns()) + "\n")
 
     def write(self) -> None:
         if self.out is None or self.mode not in ("mask", "unmask"):
+            self.kept.close()
             return
         from workflow.formats.atomic import new_file
 
         with new_file(self.out) as temporary:
-            temporary.write_text("".join(line + "\n" for line in self.kept), encoding="utf-8")
+            self.kept.seek(0)
+            with temporary.open("w", encoding="utf-8", newline="\n") as file:
+                file.writelines(self.kept)
+        self.kept.close()
         if self.masker is not None and self.map is not None:
-            with new_file(self.map) as temporary:
+            with new_file(self.map, private=True) as temporary:
                 temporary.write_text(json.dumps(self.masker.values, ensure_ascii=False, indent=1), encoding="utf-8")
-            os.chmod(self.map, 0o600)
 
 
 def _finder(mode: str) -> Finder | None:

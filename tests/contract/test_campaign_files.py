@@ -127,7 +127,7 @@ def test_label_studio_takes_its_own_format(bench: Bench, tmp_path: Path) -> None
 
 
 def test_changed_row_is_a_fault_unless_updated_before_work_began(bench: Bench, tmp_path: Path) -> None:
-    """A known id with other content is refused; --update replaces the row while nobody worked on it, and never after."""
+    """A known id with other content is refused; --update replaces the row while nobody worked on it, never after."""
     fresh, file = row("new"), tmp_path / "new.jsonl"
     for text, arguments, code in (
         (fresh["response"], (), 0),
