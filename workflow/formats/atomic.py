@@ -14,9 +14,11 @@ __all__ = ["new_file", "new_folder", "sha256_of"]
 
 
 @contextmanager
-def new_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, renamed to it on success and removed on failure; an existing file stays until
-    then."""
+def new_file(path: Path, *, private: bool = False) -> Iterator[Path]:
+    """A temporary path beside `path`, renamed to it on success and removed on failure; an old file stays until then.
+
+    A `private` file is its owner's only, from the first byte on.
+    """
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
