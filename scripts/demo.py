@@ -187,6 +187,7 @@ def _report(
             "submitted": dict(crew.tally.submitted),
             "decisions": dict(crew.tally.decisions),
             "flags": dict(crew.tally.flags),
+            "withdrawn": crew.tally.withdrawn,
             "status": status.to_json(),
             "gold": seen.gold,
             "changed_from_auto": dict(changed),
@@ -201,6 +202,8 @@ def _report(
     out.print(table)
     out.print("\nrows: " + ", ".join(f"{count} {state.value}" for state, count in status.states.items() if count))
     out.print("review decisions: " + _counts(crew.tally.decisions) + "; flags: " + _counts(crew.tally.flags))
+    if crew.tally.withdrawn:
+        out.print(f"tasks withdrawn while somebody worked on them: {crew.tally.withdrawn}")
     out.print(f"gold: {seen.gold} of {seen.rows} rows; the auto-label was corrected in: " + _counts(changed))
     out.print("next: quorum status, quorum export, quorum report; the manager's page is at /quorum/\n")
 

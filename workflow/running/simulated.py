@@ -56,12 +56,13 @@ class Simulant:
 
 @dataclass
 class Tally:
-    """What the simulated team did."""
+    """What the simulated team did; `withdrawn` counts tasks that were taken back while somebody worked on them."""
 
     submitted: Counter[str] = field(default_factory=Counter)
     by_person: Counter[str] = field(default_factory=Counter)
     decisions: Counter[str] = field(default_factory=Counter)
     flags: Counter[str] = field(default_factory=Counter)
+    withdrawn: int = 0
 
 
 class WorkError(Exception):
@@ -186,6 +187,9 @@ class Team:
             "project": project,
         }
         answer = browser.post(f"/api/tasks/{task['id']}/annotations?project={project}", json=form)
+        if answer.status_code != 201 and browser.get(f"/api/tasks/{task['id']}").status_code == 404:
+            self.tally.withdrawn += 1  # while the form was open; its row comes back to somebody
+            return True
         if answer.status_code != 201:
             refusal = f"the server answered {answer.status_code}: {answer.text[:200]}"
             raise WorkError(f"{person.id}: task {task['id']} ({stage}): {refusal}")
