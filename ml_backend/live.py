@@ -54,7 +54,8 @@ class LiveModels:
         self._server = config
         self._metrics = metrics
         self.models = read_models(config.models)
-        self._threads = config.threads or default_threads(config.workers)
+        # Several workers share what the parent loaded before the fork, and a runtime's own threads do not survive one.
+        self._threads = 1 if config.workers > 1 else config.threads or default_threads()
         limits = self.models.limits
         self.batcher = Batcher(limits.batch_tokens, limits.waiting_tokens, metrics)
         self._lock = threading.Lock()
@@ -132,6 +133,8 @@ class LiveModels:
 
     def _start(self) -> None:
         state = self._read_state()
+        if self._state_file.exists():
+            self._seen_state = self._state_file.stat().st_mtime_ns
         try:
             with self._loading:
                 self._swap(state.active, self._load(state.active))

@@ -219,9 +219,9 @@ def _no_advice(record: Any) -> bool:
     return "pre-processing before quantization" not in record.getMessage()
 
 
-def default_threads(workers: int = 1) -> int:
-    """Cores this process may use, shared among the workers."""
-    return max(1, len(os.sched_getaffinity(0)) // workers)
+def default_threads() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def pad(rows: list[Array], width: int) -> tuple[Array, Array]:
