@@ -39,9 +39,11 @@ def command(
         bool, typer.Option("--start", help="Start quorum up if it isn't running, and keep running.")
     ] = False,
     name: Annotated[str | None, typer.Option(help="The campaign (default: the first in access.json).")] = None,
-    team: Annotated[Path | None, typer.Option(help="Its team file (default: the example's).")] = None,
-    policy: Annotated[Path | None, typer.Option(help="Its policy file (default: the example's).")] = None,
-    truth: Annotated[Path | None, typer.Option(help="Right answers, JSON lines of row_id and values.")] = None,
+    team: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Its team file.")] = None,
+    policy: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Its policy file.")] = None,
+    truth: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Right answers: JSON lines of row_id, values.")
+    ] = None,
     skill: Annotated[list[str] | None, typer.Option(help="PERSON=SHARE of fields answered right; repeat.")] = None,
     seed: Annotated[int, typer.Option(help="Another seed is another team.")] = 7,
     data_dir: Annotated[Path, typer.Option(envvar="QUORUM_DATA_DIR", help="Data folder of quorum up.")] = Path(
