@@ -101,14 +101,18 @@ def _by_workers(campaign: Campaign, store: RowStore) -> Iterator[Json]:
     """
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     rows = store.bodies()
-    with multiprocessing.get_context("fork").Pool(workers, _adopt, (campaign,)) as pool:
-        under_way: deque[AsyncResult[list[Json]]] = deque()
-        while True:
-            while len(under_way) < 2 * workers and (chunk := list(islice(rows, _CHUNK))):
-                under_way.append(pool.apply_async(_decide_chunk, (chunk,)))
-            if not under_way:
-                return
-            yield from under_way.popleft().get()
+    gc.freeze()  # what is there now is not looked through again, neither here nor in the workers
+    try:
+        with multiprocessing.get_context("fork").Pool(workers, _adopt, (campaign,)) as pool:
+            under_way: deque[AsyncResult[list[Json]]] = deque()
+            while True:
+                while len(under_way) < 2 * workers and (chunk := list(islice(rows, _CHUNK))):
+                    under_way.append(pool.apply_async(_decide_chunk, (chunk,)))
+                if not under_way:
+                    return
+                yield from under_way.popleft().get()
+    finally:
+        gc.unfreeze()
 
 
 _campaign: Campaign | None = None
@@ -118,7 +122,6 @@ def _adopt(campaign: Campaign) -> None:
     """Start of a worker. Records hold no cycles: looking for some in them, over and over, took a third of the time."""
     global _campaign
     _campaign = campaign
-    gc.freeze()
     gc.set_threshold(100_000, 50, 50)
 
 
