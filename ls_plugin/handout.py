@@ -18,10 +18,10 @@ from os import environ
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Exists, F, OuterRef, Subquery
+from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
 from django.utils import timezone
 
-from ls_plugin import record
+from ls_plugin import qualify, record
 from ls_plugin.models import CampaignProject, Excluded, Grant, Member, Slot, Stage
 from ls_plugin.people import RULE_STAGE, Place, can_work, to_person, words
 from ls_plugin.refusal import Refused
@@ -94,12 +94,28 @@ def _in_hand(user_id: int, place: Place) -> Slot | None:
 
 
 def _best(user_id: int, person: Person, place: Place) -> Slot | None:
-    for queue in _queues(user_id, person, place):
+    only = _asked_of(user_id, place)
+    for every in _queues(user_id, person, place):
+        queue = every.filter(only)
         for task_id in queue.values_list("task_id", flat=True).iterator(chunk_size=20):
             slot = _locked(task_id)
             if slot and slot.open and _free(slot, user_id) and _settled(slot, place):
                 return slot
     return None
+
+
+def _asked_of(user_id: int, place: Place) -> Q:
+    """The rows with known answers until the person has answered them all, the others afterwards."""
+    standard = qualify.standard_of(place.campaign_id) if place.stage is Stage.PASS else None
+    if standard is None:
+        return Q()
+    known = Q(row_id__in=list(standard.rows))
+    answered, share = qualify.score(user_id, place, standard)
+    if answered < Slot.objects.filter(known, project_id=place.project_id).count():
+        return known
+    if share < standard.bar:
+        raise Refused("qualify")
+    return ~known
 
 
 def _settled(slot: Slot, place: Place) -> bool:
@@ -253,10 +269,12 @@ def _grant(slot: Slot, user_id: int, place: Place, now: datetime) -> None:
 
 def seal_before(slot: Slot, place: Place) -> None:
     """Answers of the stages before this one stay as they are from now on."""
+    standard = qualify.standard_of(place.campaign_id)
+    if standard is not None and slot.row_id in standard.rows:
+        return  # whoever comes later still has to answer it
     earlier = CampaignProject.objects.filter(campaign_id=place.campaign_id, stage__lt=place.stage)
-    Slot.objects.filter(project_id__in=earlier.values("project_id"), row_id=slot.row_id, sealed=False).update(
-        sealed=True
-    )
+    before = Slot.objects.filter(project_id__in=earlier.values("project_id"), row_id=slot.row_id, sealed=False)
+    before.update(sealed=True)
 
 
 def require(task_id: int, user_id: int, person: Person, place: Place) -> Slot:

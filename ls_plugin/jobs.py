@@ -17,7 +17,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from ls_config.loader import Interface
-from ls_plugin import rulebook
+from ls_plugin import qualify, rulebook
 from ls_plugin.models import Campaign, CampaignProject, Excluded, Slot
 from ls_plugin.models import Stage as StageNumber
 from ls_plugin.orm import ServerPort
@@ -138,6 +138,7 @@ def index(campaign_id: int, decisions: dict[str, Decision], line: Line) -> None:
                 [Excluded(task_id=slot.task_id, user_id=user) for user in out], ignore_conflicts=True
             )
     Slot.objects.bulk_update(slots, ["open", "capacity", "dirty", "has_expert", "requires", "state", "agreed"])
+    qualify.open_to_all(campaign_id, qualify.standard_of(campaign_id))
 
 
 def _agreed(decision: Decision) -> float | None:

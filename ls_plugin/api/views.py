@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from ls_plugin import audit, figures, jobs, record, team
+from ls_plugin import audit, figures, jobs, qualify, record, team
 from ls_plugin.gate import call_of
 from ls_plugin.models import Campaign, CampaignProject, Slot, Stage
 from ls_plugin.refusal import Refused
@@ -52,12 +52,16 @@ class CampaignView(_View):
         projects = _projects(request)
         if Campaign.objects.filter(name=name).exists():
             self.campaign(name)
+        known = qualify.read(request.data["qualification"]) if "qualification" in request.data else None
         try:
             campaign = team.save_campaign(name, str(request.data.get("task") or ""), policy, people, projects)
         except FaultsError as error:
             return Response(
                 {"code": "faults", "detail": "The file has faults.", "faults": team.faults(error)}, status=400
             )
+        if known is not None:
+            Campaign.objects.filter(pk=campaign.pk).update(qualification=known)
+        qualify.open_to_all(campaign.pk, qualify.standard_of(campaign.pk))
         jobs.drain(campaign.pk)
         return Response(_campaign(campaign))
 

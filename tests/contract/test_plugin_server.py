@@ -401,3 +401,30 @@ def test_the_settings_module_copies_nothing_into_a_stock_server(tmp_path: Path) 
         for one in (source, copy):
             one.close()
     shutil.rmtree(tmp_path, ignore_errors=True)
+
+
+def test_people_qualify_on_known_rows_before_they_get_others(ls_server_plugin: LabelStudioServer) -> None:
+    """Everybody is given the rows with known answers first; only above the bar do other rows follow."""
+    line = make_line(ls_server_plugin, [*rows(2, prefix="gold"), *rows(4)])
+    body = {
+        "name": line.name,
+        "task": "classification",
+        "policy": line.policy,
+        "team": line.team,
+        "projects": line.projects,
+        "qualification": {"rows": {"gold1": {"verdict": "Correct"}, "gold2": {"verdict": "Incorrect"}}, "bar": 0.8},
+    }
+    assert line.call("PUT", "/quorum/api/campaign", json=body).status_code == 200
+    known = {"gold1": "Correct", "gold2": "Incorrect"}
+    for person in ("ana", "bea", "cal"):
+        for _ in range(2):
+            given = line.next(person).json()
+            right = known[given["data"]["row_id"]]
+            said = "Correct" if person == "cal" else right
+            assert line.submit(person, given["id"], verdict(said)).status_code == 201
+    assert line.next("ana").json()["data"]["row_id"].startswith("r")
+    assert line.next("bea").json()["data"]["row_id"].startswith("r")
+    refused = line.next("cal")
+    assert (refused.status_code, refused.json()["code"]) == (404, "qualify")
+    faulty = line.call("PUT", "/quorum/api/campaign", json={**body, "qualification": {"rows": {}, "bar": 2}})
+    assert (faulty.status_code, faulty.json()["code"]) == (400, "bad_request")

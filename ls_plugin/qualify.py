@@ -1,0 +1,98 @@
+"""Qualification: rows with a known answer first, real rows only above the bar.
+
+The rows are rows of the campaign like any other, so that they look like any other; but everybody gets them, and before
+anything else. What they answered is compared with what is known, field by field, as the rules compare exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ls_config.results import from_result
+from ls_plugin.models import Campaign, CampaignProject, Slot, Stage
+from ls_plugin.people import Place
+from ls_plugin.refusal import Refused
+from review_rules import decide, load_policy, load_team, parse_history
+
+SEATS = 30_000
+_TEAM = load_team("people: [{id: answer, roles: [annotator]}, {id: known, roles: [annotator]}]")
+_POLICY = load_policy("{version: 1, passes: 2, expert_domains: [], fields: {}}")
+
+
+@dataclass(frozen=True, slots=True)
+class Standard:
+    """What is asked of people first.
+
+    Attributes:
+        rows: row id → field → the known value.
+        bar: the share of known fields that a person must get right, 0 to 1.
+    """
+
+    rows: Mapping[str, Mapping[str, Any]]
+    bar: float
+
+
+def read(given: Any) -> dict[str, Any]:
+    """Check a qualification as it came in; an empty one asks for nothing.
+
+    Raises:
+        Refused: ``bad_request``, saying what is wrong.
+    """
+    if given in (None, {}):
+        return {}
+    rows, bar = (given.get("rows"), given.get("bar")) if isinstance(given, dict) else (None, None)
+    if not isinstance(rows, dict) or not rows or not all(isinstance(one, dict) and one for one in rows.values()):
+        raise Refused("bad_request", "`qualification.rows` maps row ids to known values by field.")
+    if isinstance(bar, bool) or not isinstance(bar, int | float) or not 0 <= bar <= 1:
+        raise Refused("bad_request", "`qualification.bar` is a number from 0 to 1.")
+    return {"rows": rows, "bar": float(bar)}
+
+
+def standard_of(campaign_id: int) -> Standard | None:
+    """The qualification of a campaign, None if it asks for none."""
+    stored = Campaign.objects.values_list("qualification", flat=True).get(pk=campaign_id)
+    return Standard(stored["rows"], stored["bar"]) if stored else None
+
+
+def open_to_all(campaign_id: int, standard: Standard | None) -> None:
+    """Give the rows with known answers a seat for everybody, whatever stage they have reached."""
+    if standard is not None:
+        first = CampaignProject.objects.filter(campaign_id=campaign_id, stage=Stage.PASS).values("project_id")
+        known = Slot.objects.filter(project_id__in=first, row_id__in=list(standard.rows))
+        known.update(capacity=SEATS, open=True, sealed=False)
+
+
+def score(user_id: int, place: Place, standard: Standard) -> tuple[int, float]:
+    """How many of the known rows a person answered, and the share of known fields that they got right."""
+    from tasks.models import Annotation
+
+    from ls_plugin.jobs import line_of
+
+    slots = Slot.objects.filter(project_id=place.project_id, row_id__in=list(standard.rows))
+    row_of = dict(slots.values_list("task_id", "row_id"))
+    mine = Annotation.objects.filter(task_id__in=list(row_of), completed_by_id=user_id, was_cancelled=False)
+    answers = list(mine.select_related("task"))
+    if not answers:
+        return 0, 0.0
+    interface, right, asked = line_of(place.campaign_id).interface, 0, 0
+    for answer in answers:
+        values = from_result(answer.result, interface.controls, answer.task.data).values
+        known, fields = standard.rows[row_of[answer.task_id]], interface.fields(answer.task.data)
+        for name, value in known.items():
+            asked += 1
+            right += _equal(fields.get(name), values.get(name), value)
+    return len(answers), right / asked
+
+
+def _equal(field: Any, said: Any, known: Any) -> bool:
+    """Whether the rules see no difference between two values of a field."""
+    if field is None:
+        return False
+    passes = [
+        {"by": by, "at": f"2026-01-01T00:00:0{n}Z", "values": {"f": value}, "flags": []}
+        for n, (by, value) in enumerate((("answer", said), ("known", known)))
+    ]
+    history = parse_history({"row_id": "q", "fields": {"f": field}, "passes": passes, "qa": [], "expert": []})
+    return decide(history, _TEAM, _POLICY).comparison["f"].agreed
