@@ -116,6 +116,21 @@ def fill(server: LabelStudioServer, folder: Path, source: Path, count: int) -> t
     return "bench", projects
 
 
+def cpu_of_server(server: LabelStudioServer) -> float:
+    """Processor seconds that the server and its workers have used so far (Linux)."""
+    tick = os.sysconf("SC_CLK_TCK")
+    marker = str(server.data_dir).encode()
+    spent = 0.0
+    for folder in Path("/proc").iterdir():
+        try:
+            if folder.name.isdigit() and marker in (folder / "environ").read_bytes():
+                parts = (folder / "stat").read_text().rpartition(")")[2].split()
+                spent += (int(parts[11]) + int(parts[12])) / tick
+        except OSError:
+            continue  # ended meanwhile, or somebody else's
+    return spent
+
+
 def theirs(server: LabelStudioServer, project: int, out: Path) -> float:
     """Seconds of Label Studio's own JSON export of one project, to disk."""
     started = time.perf_counter()
@@ -134,8 +149,8 @@ def theirs(server: LabelStudioServer, project: int, out: Path) -> float:
     return time.perf_counter() - started
 
 
-def ours(server: LabelStudioServer, folder: Path, name: str, out: Path) -> tuple[float, float]:
-    """Seconds and most memory (MiB) of `quorum export`, from start to end of the process."""
+def ours(server: LabelStudioServer, folder: Path, name: str, out: Path) -> tuple[float, float, float]:
+    """Seconds, processor seconds and most memory (MiB) of `quorum export`, from start to end of the process."""
     env = os.environ | {
         "QUORUM_URL": server.url,
         "QUORUM_API_KEY": server.token,
@@ -150,7 +165,7 @@ def ours(server: LabelStudioServer, folder: Path, name: str, out: Path) -> tuple
         child.returncode = os.waitstatus_to_exitcode(status)
     took = time.perf_counter() - started
     assert child.returncode == 0, command
-    return took, usage.ru_maxrss / 1024
+    return took, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def missing(stock: Path, records: Path) -> list[str]:
@@ -198,18 +213,23 @@ def main() -> None:
         started = time.perf_counter()
         campaign, projects = fill(server, folder, given.source, given.rows)
         print(f"{given.rows:,} rows filled in {time.perf_counter() - started:.0f} s", file=sys.stderr)
-        pairs = []
+        runs = []
         for _ in range(given.repeats):
-            mine, memory = ours(server, folder, campaign, folder / "out.jsonl")
+            before = cpu_of_server(server)
+            mine, own_cpu, memory = ours(server, folder, campaign, folder / "out.jsonl")
+            between = cpu_of_server(server)
             stock = theirs(server, projects["pass"], folder / "stock.json")
-            pairs.append((stock, mine, memory))
+            runs.append((stock, mine, memory, cpu_of_server(server) - between, own_cpu + between - before))
             print(f"Label Studio {stock:.1f} s, quorum {mine:.1f} s, {memory:.0f} MiB", file=sys.stderr)
         lacking = missing(folder / "stock.json", folder / "out.jsonl")
-    stock, mine, memory = min(one[0] for one in pairs), min(one[1] for one in pairs), max(one[2] for one in pairs)
+    stock, mine, memory, stock_cpu, own_cpu = (
+        pick(run[at] for run in runs) for at, pick in enumerate((min, min, max, min, min))
+    )
     where = "stock server" if given.stock else "server with the plugin"
     print(f"{given.rows:,} rows, Label Studio on SQLite, {where}, best of {given.repeats}")
     print(f"Label Studio JSON export, Pass project {given.rows / stock:>8.0f} rows/s")
     print(f"quorum export, full records           {given.rows / mine:>8.0f} rows/s, most memory {memory:.0f} MiB")
+    print(f"processor time, client and server: {stock_cpu:.1f} s and {own_cpu:.1f} s (ratio {stock_cpu / own_cpu:.2f})")
     print(f"ratio {stock / mine:.2f} (goal ≥ 3); missing from the records: {', '.join(lacking) or 'nothing'}")
     print(f"this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 

@@ -47,7 +47,7 @@ def held() -> tuple[FakeLabelStudio, Campaign]:
 def test_store_gives_what_a_snapshot_gives(
     held: tuple[FakeLabelStudio, Campaign], least: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """the same records in order, whether tasks are held in memory or on disk, decided by one process or more."""
+    """The same records in order, whether tasks are held in memory or on disk, decided by one process or more."""
     port, campaign = held
     monkeypatch.setattr(export, "_WORTH_WORKERS", least)
     monkeypatch.setattr(export, "_CHUNK", 2)
