@@ -1383,6 +1383,8 @@ def test_tolerance() -> None:
     assert compared("number", "tolerance, tolerance: 0.1", 1.1, 1.0)["agreed"] is True
     assert compared("number", "tolerance, tolerance: 0.1", 1.1000001, 1.0)["agreed"] is False
     assert compared("number", "tolerance, tolerance: 0.2", 0.3, 0.1)["agreed"] is True
+    assert compared("number", "tolerance, tolerance: 0.2", 0.5, 0.1)["agreed"] is False
+    assert compared("number", "tolerance, tolerance: 0.2", 0.2, 0.1)["agreed"] is True
 
 
 @rule(
