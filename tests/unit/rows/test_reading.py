@@ -84,9 +84,7 @@ def parquet_folder(path: Path) -> None:
 
 FORMATS: dict[str, Callable[[Path], object]] = {
     "a.jsonl": lambda path: path.write_text("\n".join(json.dumps(row) for row in ROWS), "utf-8"),
-    "b.jsonl": lambda path: (
-        path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in ROWS), "utf-8") and None
-    ),
+    "b.jsonl": lambda path: path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in ROWS), "utf-8"),
     "a.json": lambda path: path.write_text(json.dumps(ROWS, indent=2), "utf-8"),
     "a.csv": table(",", "utf-8"),
     "bom.csv": table(",", "utf-8-sig"),
