@@ -18,7 +18,7 @@ import requests
 
 from workflow.running.processes import LOOPBACK, Child, StartError, own_environment, require_port, wait_until
 
-STOCK = "label_studio.core.settings.label_studio"
+STOCK = "workflow.running.stock_settings"
 WITH_PLUGIN = "ls_plugin.settings"
 DATABASE = "label_studio.sqlite3"
 THREADS = 8
