@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import connections
 from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate, pre_migrate
 
@@ -271,8 +272,6 @@ def _arm(connection: Any, **_: Any) -> None:
 
 def _disarm(using: str, **_: Any) -> None:
     """Take the triggers off while migrations rebuild the tables that they stand on."""
-    from django.db import connections
-
     connection = connections[using]
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
@@ -281,8 +280,6 @@ def _disarm(using: str, **_: Any) -> None:
 
 
 def _rearm(using: str, **_: Any) -> None:
-    from django.db import connections
-
     _arm(connections[using])
 
 
@@ -291,3 +288,7 @@ def install() -> None:
     connection_created.connect(_arm, dispatch_uid="quorum_arm")
     pre_migrate.connect(_disarm, dispatch_uid="quorum_disarm")
     post_migrate.connect(_rearm, dispatch_uid="quorum_rearm")
+    # Label Studio reads the database while it is being loaded: that connection is older than the rules.
+    for connection in connections.all(initialized_only=True):
+        if connection.connection is not None:
+            _arm(connection)

@@ -57,7 +57,7 @@ def at_work(chromium: Browser, line: Line, person: str) -> Iterator[tuple[Page, 
 def open_queue(page: Page, project: int) -> None:
     """Open the label stream and wait until its task can be worked on."""
     page.goto(f"/projects/{project}/data?labeling=1")
-    page.locator(".lsf-main-view__annotation").wait_for()
+    page.get_by_test_id("bottombar-submit-button").wait_for()
     close = page.get_by_label("Close modal")
     if close.count():
         close.first.click()
