@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.errors import LoadError
+from ml_backend.tokens import TextTokenizer
 
 Array = NDArray[Any]
 Kind = Literal["encoder", "sequence", "token"]
 RuntimeName = Literal["torch", "onnx-fp32", "onnx-int8"]
-EXPORT_REVISION = "2"  # part of the cache key: raise it when the export or the quantisation below changes
+EXPORT_REVISION = "3"  # part of the cache key: raise it when the export or the quantisation below changes
 
 
 class Network(Protocol):
@@ -162,8 +163,7 @@ def exported(folder: Path, sha256: str, kind: Kind, runtime: RuntimeName, cache:
     small = cache / f"{key}-int8.onnx"
     if small.exists():
         return small
-    source = plain if plain.exists() else _publish(plain, lambda out: _export(folder, kind, out))
-    return _publish(small, lambda out: _quantise(source, out))
+    return _publish(small, lambda out: _export_int8(folder, kind, out))
 
 
 def _publish(target: Path, write: Any) -> Path:
@@ -176,9 +176,34 @@ def _publish(target: Path, write: Any) -> Path:
 
 
 def _export(folder: Path, kind: Kind, out: Path) -> None:
+    _write_graph(_wrapped(_torch_module(folder, kind), kind), kind, out)
+
+
+def _export_int8(folder: Path, kind: Kind, out: Path) -> None:
     import torch
 
+    from ml_backend import quantise
+
     module = _wrapped(_torch_module(folder, kind), kind)
+    longest = min(128, int(getattr(module.model.config, "max_position_embeddings", 128)))
+    tokenizer = TextTokenizer(folder / "tokenizer.json", longest, 0)
+    windows = [window for windows in tokenizer.encode(quantise.calibration_texts()) for window in windows][:48]
+    inputs = [
+        tuple(torch.from_numpy(array[None]) for array in (window.ids, np.ones_like(window.ids), window.type_ids))
+        for window in windows
+    ]
+    keep = [
+        name for name, one in module.named_modules() if isinstance(one, torch.nn.Linear) and quantise.contracts(one)
+    ]
+    quantise.smooth(module, inputs)
+    plain = out.with_name("smoothed.onnx")
+    _write_graph(module, kind, plain)
+    quantise.to_int8(plain, out, keep)
+
+
+def _write_graph(module: Any, kind: Kind, out: Path) -> None:
+    import torch
+
     ids = torch.ones((2, 8), dtype=torch.int64)
     dynamic = {0: "rows", 1: "tokens"}
     names = ["input_ids", "attention_mask", "token_type_ids"]
@@ -195,28 +220,6 @@ def _export(folder: Path, kind: Kind, out: Path) -> None:
             opset_version=17,
             dynamo=False,
         )
-
-
-def _quantise(source: Path, out: Path) -> None:
-    import logging
-
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    logging.getLogger().addFilter(_no_advice)
-    try:
-        quantize_dynamic(
-            str(source),
-            str(out),
-            weight_type=QuantType.QInt8,
-            per_channel=True,
-            op_types_to_quantize=["MatMul", "Gemm"],
-        )
-    finally:
-        logging.getLogger().removeFilter(_no_advice)
-
-
-def _no_advice(record: Any) -> bool:
-    return "pre-processing before quantization" not in record.getMessage()
 
 
 def default_threads() -> int:
