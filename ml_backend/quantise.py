@@ -23,7 +23,7 @@ def calibration_texts() -> list[str]:
     return [load(kind).guidelines for kind in label_types()]
 
 
-def smooth(module: Any, inputs: Sequence[tuple[Any, Any, Any]]) -> None:
+def smooth(module: Any, inputs: Sequence[tuple[Any, ...]]) -> None:
     """Even the activations in front of every linear layer of `module`, in place; its output stays the same.
 
     Args:
@@ -52,7 +52,7 @@ def smooth(module: Any, inputs: Sequence[tuple[Any, Any, Any]]) -> None:
         setattr(module.get_submodule(parent), leaf, Smoothed(linear, 1 / factor))
 
 
-def _largest(module: Any, inputs: Sequence[tuple[Any, Any, Any]]) -> dict[str, Any]:
+def _largest(module: Any, inputs: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
     """The largest absolute input of each channel of each expanding linear layer."""
     import torch
 
@@ -100,8 +100,8 @@ def to_int8(graph: Path, out: Path, keep: Sequence[str]) -> None:
     logging.getLogger().addFilter(_no_advice)
     try:
         quantize_dynamic(
-            str(graph), str(out), weight_type=QuantType.QInt8, per_channel=True, op_types_to_quantize=["MatMul", "Gemm"],
-            nodes_to_exclude=kept,
+            str(graph), str(out), weight_type=QuantType.QInt8, per_channel=True, nodes_to_exclude=kept,
+            op_types_to_quantize=["MatMul", "Gemm"],
         )  # fmt: skip
     finally:
         logging.getLogger().removeFilter(_no_advice)
