@@ -324,7 +324,7 @@ def train(
     models: ModelsOption = None,
     again: Annotated[bool, typer.Option("--again", help="Train also what was trained on this data already.")] = False,
 ) -> None:
-    """Train heads from adjudicated gold, measured by grouped cross-validation; stopped by Ctrl-C, it goes on next time."""
+    """Train heads from adjudicated gold, measured by grouped cross-validation; Ctrl-C, and it goes on next time."""
     from ml_backend.training.__main__ import run
 
     with told(), model_faults():
