@@ -10,6 +10,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Annotated, Any, NoReturn
 
+import requests
 import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -74,6 +75,8 @@ def command(
             _fail(f"{data_dir}: nothing is running with this data folder; start it with quorum up, or add --start")
     except REFUSALS as error:
         _fail(str(error))
+    except requests.RequestException as error:
+        _fail(f"the server stopped answering ({type(error).__name__}); start it and run the demo again to go on")
 
 
 def _skills(given: list[str]) -> dict[str, float]:

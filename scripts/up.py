@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NoReturn
 
+import requests
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -112,6 +113,8 @@ def serve(
             _run(wanted, settings, data_dir, dry_run=dry_run, as_json=as_json, then=then)
     except REFUSALS as error:
         _fail(str(error))
+    except requests.RequestException as error:
+        _fail(f"Label Studio: stopped answering ({type(error).__name__}); its output: {data_dir}/logs/label-studio.log")
     except KeyboardInterrupt:
         _say("stopped; the data stays in " + str(data_dir))
 
