@@ -1,7 +1,8 @@
-"""Build the example campaign: `python -m examples.build` writes rows.jsonl and truth.jsonl from the hand-written sources.
+"""Build the example campaign: `python -m examples.build` makes rows.jsonl and truth.jsonl of the sources.
 
-The sources mark entities inside the response as ``[[text|LABEL]]``, so that offsets are counted by a program and never by hand.
-Planted faults of the auto-label are stated beside each row; truth.jsonl says what a careful person would answer.
+The sources mark entities inside the response as ``[[text|LABEL]]``, so that offsets are counted by a program and
+never by hand. Planted faults of the auto-label are stated beside each row; truth.jsonl says what a careful person
+would answer.
 """
 
 from __future__ import annotations
@@ -129,7 +130,8 @@ def main() -> None:
         (HERE / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
     with_auto = [line for row, line in pairs if "auto_label" in row]
     wrong = sum(bool(line["auto_label_wrong_in"]) for line in with_auto)
-    print(f"{len(pairs)} rows, {len(with_auto)} with an auto-label, {wrong} of them wrong ({wrong / len(with_auto):.0%})")
+    share = wrong / len(with_auto)
+    print(f"{len(pairs)} rows, {len(with_auto)} with an auto-label, {wrong} of them wrong ({share:.0%})")
 
 
 if __name__ == "__main__":

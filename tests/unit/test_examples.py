@@ -36,7 +36,16 @@ def test_share_of_wrong_auto_labels_is_between_15_and_25_percent() -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    ["emoji before a span", "CRLF", "CJK", "right-to-left", "combining marks", "table", "8,000-character context", "markup typed by people"],
+    [
+        "emoji before a span",
+        "CRLF",
+        "CJK",
+        "right-to-left",
+        "combining marks",
+        "table",
+        "8,000-character context",
+        "markup typed by people",
+    ],
 )
 def test_hard_rows_are_there(kind: str) -> None:
     """Each hard kind of text stands in at least one row."""
