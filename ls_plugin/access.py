@@ -30,8 +30,9 @@ class Rule:
     Attributes:
         methods: HTTP method → who may; HEAD goes by GET, OPTIONS by the most open of the methods.
         project: where the project is named: ``pk``, ``project_id`` (path), ``task:pk``, ``task:task_id``,
-            ``annotation:pk``, ``draft:pk``, ``prediction:pk``, ``view:pk``, ``upload:pk``, ``webhook:pk``, ``ml:pk``
-            what the path names), ``query`` (parameter), or nothing.
+            ``annotation:pk``, ``draft:pk``, ``prediction:pk``, ``view:pk``, ``upload:pk``, ``webhook:pk``, ``ml:pk``,
+            ``<folder>.<storage model>:pk`` (what the path names), ``names:task`` (a task in the body), ``query``
+            (parameter), or nothing.
         check: further checks before the view runs, by name in :mod:`ls_plugin.checks`.
         show: what an ordinary person is shown of the answer, by name in :mod:`ls_plugin.blind`; ``plain`` passes it as
             is, and an answer without one is never passed to an ordinary person.
@@ -128,7 +129,7 @@ VIEWS: dict[str, Rule] = {
     "users.views.user_login": _ANYBODY,
     "users.views.user_signup": _ANYBODY,
     "users.views.logout": _ANYBODY,
-    "users.views.user_account": _SELF,
+    "users.views.user_account": _rule(Who.PERSON, ("GET", "POST"), show="plain"),
     "users.api.UserAPI": Rule(
         methods={"GET": Who.PERSON, "POST": Who.PERSON, "PATCH": Who.PERSON, "DELETE": Who.PERSON},
         check={"GET": "own_account", "POST": "own_avatar", "PATCH": "own_account", "DELETE": "own_avatar"},
@@ -271,7 +272,7 @@ VIEWS: dict[str, Rule] = {
         manager_check=dict.fromkeys(("PUT", "PATCH", "DELETE"), "own_draft"),
         show="draft_list",
     ),
-    "tasks.api.PredictionAPI": _rule(Who.MANAGER, project="query|prediction:pk"),
+    "tasks.api.PredictionAPI": _rule(Who.MANAGER, project="query|prediction:pk|names:task"),
     # Storages, models, webhooks, labels, states
     "io_storages.all_api.AllImportStorageListAPI": _STORAGE,
     "io_storages.all_api.AllExportStorageListAPI": _STORAGE,
@@ -330,7 +331,10 @@ for _cloud, _folder in (
 ):
     for _way in ("Import", "Export"):
         for _what in ("List", "Detail", "Sync", "Validate", "FormLayout"):
-            VIEWS[f"io_storages.{_folder}.api.{_cloud}{_way}Storage{_what}API"] = _STORAGE
+            # A storage belongs to its own project, whatever project the query names.
+            VIEWS[f"io_storages.{_folder}.api.{_cloud}{_way}Storage{_what}API"] = _rule(
+                Who.MANAGER, project=f"query|{_folder}.{_cloud}{_way}Storage:pk"
+            )
 
 
 def find(route: str, view: str) -> Rule | None:

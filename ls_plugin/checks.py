@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -37,6 +38,10 @@ _ACTIONS_OFF = frozenset(
         "delete_tasks_annotations_and_drafts",
     }
 )  # fmt: skip
+# Longer than anybody works on a row, in seconds; sums over all rows stay finite.
+_LONGEST = 1e9
+# The character NUL as JSON writes it; PostgreSQL stores no such text.
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def _empty(value: Any) -> bool:
@@ -48,6 +53,28 @@ def _same(value: Any, expected: int) -> bool:
     if isinstance(value, Mapping):
         value = value.get("id")
     return _empty(value) or str(value) == str(expected)
+
+
+def require_storable(request: Any) -> None:
+    """What people send must be storable and be readable again: one half of a character, NUL or an endless number in a
+    single answer would break every list, page and export that holds it, for everybody.
+
+    Raises:
+        Refused: ``bad_request``.
+    """
+    data = request.data
+    try:
+        text = json.dumps(
+            dict(data.lists()) if isinstance(data, QueryDict) else data,
+            default=str,
+            ensure_ascii=False,
+            allow_nan=False,
+        )
+        text.encode()
+    except (ValueError, RecursionError):
+        raise Refused("bad_request", "The request holds a number or a character that cannot be stored.") from None
+    if _NUL.search(text):
+        raise Refused("bad_request", "The request holds the character NUL, which cannot be stored.")
 
 
 def own_task(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
@@ -67,7 +94,8 @@ def own_file(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
     except (binascii.Error, UnicodeDecodeError, ValueError):
         raise Refused("bad_request", "`fileuri` is not readable.") from None
     data = json.dumps(Task.objects.values_list("data", flat=True).get(pk=_task(kwargs)), ensure_ascii=False)
-    if not decoded or decoded not in data:
+    # The whole address: a part of it could be the address of another file.
+    if not decoded or not re.search(rf"(?<![\w/.%:-]){re.escape(decoded)}(?![\w/%-]|\.\w)", data):
         raise Refused("not_yours")
 
 
@@ -257,6 +285,7 @@ def _answer_fields(call: Call, request: Any, task_id: int) -> None:
     me, body = call.signed_in.user_id, _flat(parameters(request))
     if not body and request.data:
         raise Refused("bad_request", "An answer is one JSON object.")
+    _content(request, body)
     strange = sorted(set(body) - _ANSWER_FIELDS)
     if strange:
         raise Refused("field_not_allowed", f"`{strange[0]}` may not be set here.")
@@ -280,6 +309,7 @@ def _draft_fields(call: Call, request: Any, task_id: int) -> None:
     from tasks.models import Annotation
 
     me, body = call.signed_in.user_id, _flat(parameters(request))
+    _content(request, body)
     strange = sorted(set(body) - _DRAFT_FIELDS)
     if strange:
         raise Refused("field_not_allowed", f"`{strange[0]}` may not be set here.")
@@ -293,6 +323,43 @@ def _draft_fields(call: Call, request: Any, task_id: int) -> None:
         and not Annotation.objects.filter(pk=_number(about), task_id=task_id, completed_by_id=me).exists()
     ):
         raise Refused("on_behalf")
+
+
+def _content(request: Any, body: Mapping[str, Any]) -> None:
+    """The time that an answer took is a number of seconds, and what it says is a list of regions."""
+    require_storable(request)
+    seconds = body.get("lead_time")
+    try:
+        fits = seconds in (None, "") or 0 <= float(seconds) <= _LONGEST
+    except (TypeError, ValueError, OverflowError):
+        fits = False
+    if not fits:
+        raise Refused("bad_request", f"`lead_time` must be a number of seconds from 0 to {_LONGEST:.0f}.")
+    if not _empty(body.get("result")) and not _regions(body["result"]):
+        raise Refused("bad_request", "`result` must be a list of regions with from_name, to_name, type and value.")
+
+
+def _regions(result: Any) -> bool:
+    """Whether this is a list of regions as the labelling screen sends them; a form sends it as text."""
+    if isinstance(result, str):
+        try:
+            result = json.loads(result)
+            json.dumps(result, ensure_ascii=False, allow_nan=False).encode()
+        except (ValueError, RecursionError):
+            return False
+    return isinstance(result, list) and all(
+        isinstance(region, Mapping)
+        and isinstance(region.get("type"), str)
+        and (
+            region["type"] == "relation"
+            or (
+                isinstance(region.get("from_name"), str)
+                and isinstance(region.get("to_name"), str)
+                and isinstance(region.get("value"), Mapping)
+            )
+        )
+        for region in result
+    )
 
 
 def _number(value: Any) -> int:

@@ -11,10 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
+from django.utils.module_loading import import_string
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
@@ -96,16 +99,21 @@ def _by_path(kind: str, pk: Any) -> int | None:
     from tasks.models import Annotation, AnnotationDraft, Prediction, Task
     from webhooks.models import Webhook
 
-    model, column = {
-        "task": (Task, "project_id"),
-        "annotation": (Annotation, "task__project_id"),
-        "draft": (AnnotationDraft, "task__project_id"),
-        "prediction": (Prediction, "task__project_id"),
-        "view": (View, "project_id"),
-        "upload": (FileUpload, "project_id"),
-        "webhook": (Webhook, "project_id"),
-        "ml": (MLBackend, "project_id"),
-    }[kind]
+    if "." in kind:
+        folder, _, name = kind.partition(".")
+        models: dict[str, Any] = {kind: (import_string(f"io_storages.{folder}.models.{name}"), "project_id")}
+    else:
+        models = {
+            "task": (Task, "project_id"),
+            "annotation": (Annotation, "task__project_id"),
+            "draft": (AnnotationDraft, "task__project_id"),
+            "prediction": (Prediction, "task__project_id"),
+            "view": (View, "project_id"),
+            "upload": (FileUpload, "project_id"),
+            "webhook": (Webhook, "project_id"),
+            "ml": (MLBackend, "project_id"),
+        }
+    model, column = models[kind]
     try:
         found = model.objects.filter(pk=pk).values_list(column, flat=True)
         project: int | None = next(iter(found))
@@ -126,6 +134,8 @@ def project_of(rule: Rule, request: Any, kwargs: Mapping[str, Any]) -> int | Non
         if key and key in kwargs:
             project = _own_view(kind, kwargs[key]) or _by_path(kind, kwargs[key])
             found |= {project} if project is not None else set()
+        elif kind == "names":
+            found |= {_by_path(key, named) or 0 for named in _named(request, key)}
         elif way in kwargs:
             found.add(int(kwargs[way]))
     asked = set(_named(request, "project")) if rule.project else set()
@@ -198,6 +208,8 @@ def _run_checks(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
     from ls_plugin import checks
 
     method = "GET" if request.method == "HEAD" else str(request.method)
+    if call.ordinary and method not in ("GET", "OPTIONS"):
+        checks.require_storable(request)
     if call.ordinary and method in call.rule.check:
         checks.CHECKS[call.rule.check[method]](call, request, kwargs)
     if not call.ordinary and method in call.rule.manager_check:
@@ -264,6 +276,8 @@ class GateMiddleware:
         self, request: HttpRequest, view: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> HttpResponse | None:
         """Refuse, or let the view run."""
+        if _from_elsewhere(request):
+            return page(request, Refused("other_site"))
         owner = getattr(view, "cls", None)
         if isinstance(owner, type) and issubclass(owner, APIView):
             return None
@@ -279,6 +293,24 @@ class GateMiddleware:
         if at_home and call.standing is not None and call.standing.people and not call.standing.manager_somewhere:
             return redirect("/quorum/mine/")
         return None
+
+
+def _from_elsewhere(request: HttpRequest) -> bool:
+    """Whether a page of another site sent this in the name of somebody who is signed in here.
+
+    Label Studio switches Django's check by form token off for nearly every view, and its screens send no token. The
+    session cookie is kept back from other sites only: another port of the same machine is the same site to a browser.
+    So the browser's own word decides. Programs that send neither header carry no cookie of a browser.
+    """
+    if request.method in ("GET", "HEAD", "OPTIONS") or settings.SESSION_COOKIE_NAME not in request.COOKIES:
+        return False
+    origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
+    host = urlsplit(settings.HOSTNAME or "")
+    if origin in {*settings.CSRF_TRUSTED_ORIGINS, f"{host.scheme}://{host.netloc}"}:
+        return False
+    if site is not None:
+        return site not in ("same-origin", "none")
+    return origin is not None and urlsplit(origin).netloc != request.get_host()
 
 
 def _hide_refused(response: HttpResponse) -> None:

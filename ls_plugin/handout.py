@@ -260,21 +260,25 @@ def _grant(slot: Slot, user_id: int, place: Place, now: datetime) -> None:
         },
     )
     if place.stage is not Stage.PASS and fresh:
-        seal_before(slot, place)
+        _close_before(slot, user_id, place)
     if fresh:
         record.write(
             record.Line("given", user_id, place.campaign_id, slot.task_id, slot.row_id, {"stage": place.stage.label})
         )
 
 
-def seal_before(slot: Slot, place: Place) -> None:
-    """Answers of the stages before this one stay as they are from now on."""
+def _close_before(slot: Slot, user_id: int, place: Place) -> None:
+    """Answers of the stages before this one stay as they are; who was shown them gives none there, also if reopened."""
     standard = qualify.standard_of(place.campaign_id)
     if standard is not None and slot.row_id in standard.rows:
         return  # whoever comes later still has to answer it
     earlier = CampaignProject.objects.filter(campaign_id=place.campaign_id, stage__lt=place.stage)
-    before = Slot.objects.filter(project_id__in=earlier.values("project_id"), row_id=slot.row_id, sealed=False)
-    before.update(sealed=True)
+    before = Slot.objects.filter(project_id__in=earlier.values("project_id"), row_id=slot.row_id)
+    Excluded.objects.bulk_create(
+        [Excluded(task_id=task_id, user_id=user_id) for task_id in before.values_list("task_id", flat=True)],
+        ignore_conflicts=True,
+    )
+    before.filter(sealed=False).update(sealed=True)
 
 
 def require(task_id: int, user_id: int, person: Person, place: Place) -> Slot:

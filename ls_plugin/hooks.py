@@ -102,6 +102,9 @@ def _lists() -> None:
 
     _narrow(ProjectListAPI, "get_queryset", visible)
     _narrow(ProjectCountsListAPI, "get_queryset", visible)
+    # An order by counts would tell whose project has more of what others did.
+    for view in (ProjectListAPI, ProjectCountsListAPI):
+        _narrow(view, "filter_queryset", lambda queryset, call: queryset.order_by("-pk"))
     stock_models = MLBackendListAPI.get_queryset
 
     def models(self: Any) -> Any:

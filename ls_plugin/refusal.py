@@ -15,6 +15,10 @@ from rest_framework.response import Response
 REASONS: dict[str, tuple[int, str]] = {
     "unknown_view": (403, "Quorum has no rule for this address, and what has no rule is refused."),
     "sign_in": (401, "Sign in first."),
+    "other_site": (
+        403,
+        "A page of another site may not act in your name (CSRF_TRUSTED_ORIGINS names your own).",
+    ),
     "no_role": (403, "Your roles in this campaign do not include this."),
     "managers_only": (403, "Only a manager may do this."),
     "owner_only": (403, "Only the owner of this server may do this."),
