@@ -62,6 +62,16 @@ class Plan:
         rest = {"requeue": len(self.queue), "prefill": len(self.serve)}
         return made | gone | {key: count for key, count in rest.items() if count}
 
+    def add(self, other: Plan) -> None:
+        """Take in what another plan says."""
+        for stage, tasks in other.withdraw.items():
+            self.withdraw.setdefault(stage, []).extend(tasks)
+        for stage, new in other.create.items():
+            self.create.setdefault(stage, []).extend(new)
+        self.queue += other.queue
+        self.serve += other.serve
+        self.problems += other.problems
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
@@ -106,11 +116,23 @@ def reconcile(
     """
     held = snapshot if snapshot is not None else Snapshot.read(port, campaign, row_ids)
     chosen = held.row_ids if row_ids is None else sorted(set(row_ids))
-    plan, states = Plan(), Counter[str]()
-    for done, row in enumerate(decide_rows(campaign, held, chosen, plan), start=1):
-        states[row.decision.state.value] += 1
-        plan_row(campaign, row, plan)
+    plan, states, doubtful = Plan(), Counter[str](), list[str]()
+    for done, row_id in enumerate(chosen, start=1):
+        one, state = _plan_one(campaign, held, row_id)
+        # What was read may be older than the server: a task in it gone, an answer or a task missing. Nobody loses an
+        # open form to that, and no row gets a second task.
+        if one.withdraw or (one.create and snapshot is not None):
+            doubtful.append(row_id)
+        else:
+            plan.add(one)
+            states.update(state)
         progress(done)
+    if doubtful:
+        held.renew(port, doubtful)
+    for row_id in doubtful:
+        one, state = _plan_one(campaign, held, row_id)
+        plan.add(one)
+        states.update(state)
     if not dry_run:
         carry_out(port, campaign, plan)
     return Report(
@@ -119,6 +141,15 @@ def reconcile(
         changes=plan.counts(),
         problems=tuple(plan.problems),
     )
+
+
+def _plan_one(campaign: Campaign, held: Snapshot, row_id: str) -> tuple[Plan, list[str]]:
+    """What one row needs, and its state; no state for a row that is gone."""
+    plan, states = Plan(), list[str]()
+    for row in decide_rows(campaign, held, [row_id], plan):
+        plan_row(campaign, row, plan)
+        states.append(row.decision.state.value)
+    return plan, states
 
 
 class TasksByRow(Protocol):

@@ -10,8 +10,11 @@ from review_rules import Stage
 from workflow.campaign import STAGES, Campaign
 from workflow.port import RowPort, Task
 
-# A task's time is taken before its transaction ends, so one that ends late may carry a time already seen.
-_OVERLAP: Final = timedelta(seconds=10)
+# A task's time is taken before it is written, so one that is written late carries a time already seen. On a busy SQLite
+# server a write was seen to wait for 36 seconds.
+_OVERLAP: Final = timedelta(minutes=2)
+# From so many rows on, reading everything is cheaper than asking for each.
+_MANY: Final = 1000
 
 
 class Snapshot:
@@ -33,6 +36,7 @@ class Snapshot:
         for project in fresh._stage_of:
             for task in port.tasks(project, row_ids=row_ids):
                 fresh._put(task)
+                fresh._see(task)
         return fresh
 
     def refresh(self, port: RowPort) -> set[str]:
@@ -43,17 +47,32 @@ class Snapshot:
             for task in port.tasks(project, since=None if seen is None else seen - _OVERLAP):
                 if self._put(task):
                     touched.add(task.row_id)
+                self._see(task)
         return touched
+
+    def renew(self, port: RowPort, row_ids: Sequence[str]) -> None:
+        """Forget these rows and read them again, whole; when other rows were last read stays as it is."""
+        rows = frozenset(row_ids)
+        for row_id in rows:
+            self._rows.pop(row_id, None)
+        for project in self._stage_of:
+            for task in port.tasks(project, row_ids=sorted(rows) if len(rows) < _MANY else None):
+                if task.row_id in rows:
+                    self._put(task)
 
     def _put(self, task: Task) -> bool:
         """Take a task in; whether that changed anything."""
         if not task.row_id:
             return False
-        self._seen[task.project] = max(task.updated_at, self._seen.get(task.project, task.updated_at))
         held = self._rows.setdefault(task.row_id, {}).setdefault(self._stage_of[task.project], {})
         changed = held.get(task.id) != task
         held[task.id] = task
         return changed
+
+    def _see(self, task: Task) -> None:
+        """Note how far the reading of changes has come."""
+        if task.row_id:
+            self._seen[task.project] = max(task.updated_at, self._seen.get(task.project, task.updated_at))
 
     @property
     def row_ids(self) -> list[str]:
