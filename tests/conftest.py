@@ -23,7 +23,7 @@ CHROMIUM_FLAGS = [
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test of real servers or a real browser that fails may try once more on a busy machine; each rerun is printed."""
+    """A failed test of real servers or a real browser is tried once more: machines get busy. Each rerun is printed."""
     for item in items:
         if item.get_closest_marker("server") or item.get_closest_marker("browser"):
             item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=3))
