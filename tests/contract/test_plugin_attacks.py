@@ -615,3 +615,156 @@ def test_files_of_the_storage_proxy_are_those_of_the_task(line: Line) -> None:
         for door in ("resolve", "presign"):
             answer = line.people["ana"].get(f"/tasks/{task}/{door}/", params={"fileuri": wanted}, allow_redirects=False)
             assert answer.status_code in (403, 404), answer.text
+
+
+def test_pages_of_other_sites_act_in_nobodys_name(line: Line) -> None:
+    """A form of another site, or of another port of this machine, is refused; the server's own pages are not."""
+    manager, mine = line.people["max"], line.server.url
+    page = next(
+        one["page"] for one in manager.get("/quorum/api/campaign").json()["campaigns"] if one["name"] == line.name
+    )
+    page = re.sub(r"^https?://[^/]+", "", page)
+    row = {"name": line.name, "row_id": "r1", "reason": "in your name"}
+    foreign: list[dict[str, str]] = [
+        {"Origin": "https://elsewhere.test"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:1", "Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "cross-site"},
+    ]
+    for headers in foreign:
+        for path in (page, "/quorum/api/reopen", "/api/projects/", f"/api/users/{manager.user_id}/avatar"):
+            answer = manager.post(path, data=row, headers=headers)
+            assert (answer.status_code, answer.json()["code"]) == (403, "other_site"), (
+                path,
+                headers,
+                answer.text[:200],
+            )
+    for headers in (
+        {"Origin": mine},
+        {"Origin": mine, "Sec-Fetch-Site": "same-origin"},
+        {"Sec-Fetch-Site": "none"},
+        {},
+    ):
+        answer = manager.patch(f"/api/users/{manager.user_id}/", json={"phone": "1"}, headers=headers)
+        assert answer.status_code == 200, (headers, answer.text[:200])
+    with_token = requests.patch(
+        f"{mine}/api/users/{manager.user_id}/",
+        json={"phone": ""},
+        headers={**dict(tokens_of(line, "max"))["legacy token"], "Origin": "https://elsewhere.test"},
+        timeout=60,
+    )
+    assert with_token.status_code == 200, with_token.text[:200]
+
+
+_BROKEN: list[dict[str, Any]] = [
+    {"lead_time": "Infinity"},
+    {"lead_time": "-Infinity"},
+    {"lead_time": "NaN"},
+    {"lead_time": "1e400"},
+    {"lead_time": 1e308},
+    {"lead_time": -5},
+    {"result": [1]},
+    {"result": [None]},
+    {"result": [{}]},
+    {"result": "[null]"},
+    {"result": {"verdict": "Correct"}},
+    {"result": [{"from_name": "verdict", "to_name": "response", "type": "choices"}]},
+    {"result": [{"from_name": ["x"], "to_name": {}, "type": 7, "value": []}]},
+    {"result": verdict("Correct", "half a character \ud800")},
+    {"result": verdict("Correct", "NUL \x00")},
+    {"result": json.dumps(verdict("Correct", "half a character \ud800"))},
+    {"result": '[{"from_name":"verdict","to_name":"response","type":"choices","value":{"choices":[NaN]}}]'},
+]
+
+
+def test_one_answer_breaks_nobody_elses_page(ls_server_plugin: LabelStudioServer) -> None:
+    """Answers and drafts that could not be read again are refused, so lists, pages and exports stay readable for all."""
+    line = make_line(ls_server_plugin, rows(2))
+    ana, project = line.people["ana"], line.projects["pass"]
+    task = line.next("ana").json()["id"]
+    _, mine = line.answer("bea", verdict("Correct"))
+    for broken in _BROKEN:
+        body = {"result": verdict("Correct"), "lead_time": 1.0, **broken}
+        for who, method, path in (
+            (ana, "POST", f"/api/tasks/{task}/annotations/"),
+            (ana, "POST", f"/api/tasks/{task}/drafts"),
+            (line.people["bea"], "PATCH", f"/api/annotations/{mine}/"),
+        ):
+            answer = who.request(method, path, json=body)
+            assert answer.status_code == 400, (method, path, broken, answer.status_code, answer.text[:200])
+    hotkeys = ana.patch("/api/current-user/hotkeys/", json={"custom_hotkeys": {"a:b": {"key": "\ud800"}}})
+    assert (hotkeys.status_code, hotkeys.json()["code"]) == (400, "bad_request")
+    fine = verdict("Correct", "\\u0000 written out, a pair \U0001f600, and an empty line\n")
+    assert line.submit("ana", task, fine, lead_time=0).status_code == 201
+    for path in (
+        f"/api/tasks?project={project}&fields=all",
+        f"/api/projects/{project}/export?exportType=JSON",
+        f"/quorum/api/status?name={line.name}",
+        f"/quorum/api/tasks?project={project}",
+        "/api/users/",
+    ):
+        assert line.call("GET", path).status_code == 200, path
+    assert line.audit()["faults"] == []
+
+
+def test_whoever_saw_the_answers_gives_none_even_when_a_seat_opens_again(ls_server_plugin: LabelStudioServer) -> None:
+    """An annotator who is QA too and was shown a row's passes is not asked for a pass on it later."""
+    line = make_line(ls_server_plugin, rows(1), fresh=True)
+    line.answer("ana", verdict("Correct"))
+    task, _ = line.answer("bea", verdict("Correct", SECRET))
+    assert SECRET in line.next("anq", "qa").text
+    # Answers of somebody who is not in the team do not count: a seat opens again, and the manager reopens the row.
+    assert (
+        line.apply_team("".join(one for one in line.team.splitlines(True) if "id: bea" not in one)).status_code == 200
+    )
+    for call, more in (("reopen", {"row_id": "r1", "reason": "an answer less"}), ("repair", {"all": True})):
+        done = line.call("POST", f"/quorum/api/{call}", json={"name": line.name, **more})
+        assert done.status_code == 200, done.text
+    taken = line.next("anq")
+    assert (taken.status_code, taken.json()["code"]) == (404, "no_task"), taken.text
+    assert line.submit("anq", task, verdict("Correct")).status_code in (403, 409)
+    assert line.answer("cal", verdict("Correct"))[0] == task
+    assert line.audit()["faults"] == []
+
+
+def test_the_order_of_projects_tells_no_counts(line: Line) -> None:
+    """Asked for in an order by what others did, the list of projects keeps its own order."""
+    dag = line.people["dag"]
+    plain = [one["id"] for one in dag.get("/api/projects/").json()["results"]]
+    assert len(plain) >= 2
+    for by in ("task_number", "total_annotations_number", "finished_task_number", "skipped_annotations_number", "id"):
+        for order in (by, f"-{by}"):
+            asked = dag.get("/api/projects/", params={"ordering": order}).json()["results"]
+            assert [one["id"] for one in asked] == plain, order
+
+
+def test_a_manager_elsewhere_reaches_no_storage_or_task_of_this_campaign(ls_server_plugin: LabelStudioServer) -> None:
+    """Whoever manages one campaign and labels in another opens the other's things under neither project's name."""
+    here, there = (make_line(ls_server_plugin, rows(1), fresh=True) for _ in range(2))
+    team = f"people:\n  - {{id: ana, email: {here.people['ana'].email}, roles: [manager]}}\n"
+    applied = there.apply_team(team)
+    assert applied.status_code == 200, applied.text
+    spy, own = here.people["ana"], there.projects["pass"]
+    storage = f"""
+from io_storages.redis.models import RedisExportStorage
+print(RedisExportStorage.objects.create(project_id={here.projects["pass"]}, title={SECRET!r}, host="127.0.0.1", port="1").pk)
+"""
+    door = f"/api/storages/export/redis/{int(django(storage, here.server))}"
+    task = here.task_of("r1")["id"]
+    tries: list[tuple[str, str, Any]] = [
+        ("POST", f"/api/predictions/?project={own}", {"task": task, "result": verdict("Incorrect")}),
+        ("POST", "/api/predictions/", {"task": task, "result": verdict("Incorrect")}),
+        ("GET", f"/api/predictions/?project={own}&task={task}", None),
+        ("GET", f"/api/projects/{here.projects['pass']}/export?project={own}", None),
+        *[("GET", f"{door}{query}", None) for query in ("", f"?project={own}")],
+        ("PATCH", f"{door}?project={own}", {"host": "127.0.0.2"}),
+        ("DELETE", f"{door}?project={own}", None),
+        ("POST", f"{door}/sync?project={own}", {}),
+    ]
+    assert spy.get(f"/api/projects/{own}/summary/").status_code == 200
+    for method, path, body in tries:
+        answer = spy.request(method, path, json=body)
+        assert answer.status_code in (400, 403, 404), (method, path, answer.status_code, answer.text[:200])
+        assert '"code"' in answer.text, (method, path, answer.text[:200])
+    assert here.call("GET", door).json()["title"] == SECRET
