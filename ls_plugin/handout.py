@@ -7,6 +7,10 @@ for an escalation. In QA an expert gets the rows that ask for one, the scarcest 
 do not only if nobody less scarce is at work or may take them.
 
 The cost of a hand-out does not grow with the project: each query walks an index from its first open row.
+
+Whoever locks more than one slot locks all slots of its rows, by task id, and before the record: hand-out, reconcile and
+reopening alike, so that none waits for another in a circle. A hand-out holds one row at a time, and lets go of it at
+once if it is not the one.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from django.db import transaction
 from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
 from django.utils import timezone
 
-from ls_plugin import qualify, record
+from ls_plugin import qualify, races, record
 from ls_plugin.models import CampaignProject, Excluded, Grant, Member, Slot, Stage
 from ls_plugin.people import RULE_STAGE, Place, can_work, to_person, words
 from ls_plugin.refusal import Refused
@@ -53,6 +57,7 @@ def give(user_id: int, person: Person, place: Place) -> Slot:
     return slot
 
 
+@races.again
 def _give(user_id: int, person: Person, place: Place) -> Slot | None:
     with transaction.atomic():
         slot = (
@@ -85,23 +90,27 @@ def _in_hand(user_id: int, place: Place) -> Slot | None:
     later = AnnotationDraft.objects.filter(user_id=user_id, task_id__in=tasks, was_postponed=True)
     put_off = set(later.values_list("task_id", flat=True)) if len(tasks) < MOST_IN_HAND else set()
     for task_id in tasks:
-        if task_id in put_off:
-            continue
-        slot = _locked(task_id)
-        if slot and slot.open and _free(slot, user_id):
+        slot = None if task_id in put_off else _taken(task_id, user_id, place)
+        if slot:
             return slot
     return None
 
 
 def _best(user_id: int, person: Person, place: Place) -> Slot | None:
-    only = _asked_of(user_id, place)
+    """The best open task; rows that somebody else is at this very moment are passed over, and waited for at the end."""
+    only, passed_over = _asked_of(user_id, place), list[int]()
     for every in _queues(user_id, person, place):
         queue = every.filter(only)
         for task_id in queue.values_list("task_id", flat=True).iterator(chunk_size=20):
-            slot = _locked(task_id)
-            if slot and slot.open and _free(slot, user_id) and _settled(slot, place):
+            try:
+                slot = _taken(task_id, user_id, place, wait=False, settled=True)
+            except _Busy:
+                passed_over.append(task_id)
+                continue
+            if slot:
                 return slot
-    return None
+    waited = (_taken(task_id, user_id, place, settled=True) for task_id in dict.fromkeys(passed_over))
+    return next(filter(None, waited), None)
 
 
 def _asked_of(user_id: int, place: Place) -> Q:
@@ -207,11 +216,43 @@ def step_of(stage: Stage, requires: str, excluded: Sequence[str] = ()) -> NextSt
     return NextStep(stage=RULE_STAGE[stage], requires=tuple(words(requires)), excluded=tuple(map(PersonId, excluded)))
 
 
-def _locked(task_id: int) -> Slot | None:
-    """The slot, locked against a second hand-out where the database can; None if somebody holds it right now."""
-    slots = Slot.objects.select_for_update(skip_locked=True) if record.locks_rows() else Slot.objects.all()
-    found: Slot | None = slots.filter(task_id=task_id).first()
-    return found
+class _Busy(Exception):
+    """Somebody else has the row locked right now."""
+
+
+class _NotThis(Exception):
+    """The task is not to be had: ends its savepoint, which lets go of the row's locks."""
+
+
+def _taken(task_id: int, user_id: int, place: Place, *, wait: bool = True, settled: bool = False) -> Slot | None:
+    """The slot with its row locked if the person may have it now; else None, and nothing is locked.
+
+    Raises:
+        _Busy: Somebody else holds the row, and the caller does not want to wait.
+    """
+    try:
+        with transaction.atomic():
+            slot = _locked(task_id, place, wait=wait)
+            if not slot or not slot.open or not _free(slot, user_id):
+                raise _NotThis
+            if settled and not _settled(slot, place):
+                raise _NotThis
+            return slot
+    except _NotThis:
+        return None
+
+
+def _locked(task_id: int, place: Place, *, wait: bool = True) -> Slot | None:
+    """The slot as it is now, all slots of its row locked by task id where the database can; None if it is gone."""
+    row_id = Slot.objects.filter(task_id=task_id).values_list("row_id", flat=True).first()
+    if row_id is None:
+        return None
+    projects = CampaignProject.objects.filter(campaign_id=place.campaign_id).values_list("project_id", flat=True)
+    row = Slot.objects.filter(project_id__in=list(projects), row_id=row_id).order_by("task_id")
+    found = list(row.select_for_update(skip_locked=not wait) if record.locks_rows() else row)
+    if not wait and len(found) < row.count():
+        raise _Busy
+    return next((slot for slot in found if slot.task_id == task_id), None)
 
 
 def _free(slot: Slot, user_id: int) -> bool:
@@ -223,11 +264,8 @@ def _free(slot: Slot, user_id: int) -> bool:
 def _put_off(user_id: int, place: Place) -> Slot | None:
     """What the person has put off, the longest ago first, when there is nothing else."""
     live = Grant.objects.filter(user_id=user_id, project_id=place.project_id, live=True).order_by("expires_at")
-    for task_id in live.values_list("task_id", flat=True):
-        slot = _locked(task_id)
-        if slot and slot.open and _free(slot, user_id):
-            return slot
-    return None
+    waited = (_taken(task_id, user_id, place) for task_id in live.values_list("task_id", flat=True))
+    return next(filter(None, waited), None)
 
 
 def _skipped(user_id: int, place: Place) -> Slot | None:
@@ -236,8 +274,8 @@ def _skipped(user_id: int, place: Place) -> Slot | None:
 
     skipped = Grant.objects.filter(user_id=user_id, project_id=place.project_id, skipped=True).order_by("given_at")
     for grant in skipped:
-        slot = _locked(grant.task_id)
-        if slot and slot.open and not slot.sealed and _free(slot, user_id):
+        slot = _taken(grant.task_id, user_id, place)
+        if slot and not slot.sealed:
             for annotation in Annotation.objects.filter(
                 task_id=slot.task_id, completed_by_id=user_id, was_cancelled=True
             ):
@@ -306,10 +344,11 @@ def require(task_id: int, user_id: int, person: Person, place: Place) -> Slot:
     return slot
 
 
+@races.again
 def regive(task_id: int, user_id: int, place: Place) -> None:
     """Give a skipped task back to the one who skipped it, if a seat is left."""
     with transaction.atomic():
-        slot = _locked(task_id)
+        slot = _locked(task_id, place)
         if slot is None or not slot.open or slot.sealed or not _free(slot, user_id):
             raise Refused("full")
         _grant(slot, user_id, place, timezone.now())

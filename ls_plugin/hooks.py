@@ -200,6 +200,7 @@ def _answers() -> None:
         if call is None or call.place is None:
             return stock_create(self, serializer)
         with transaction.atomic():
+            _lock(self.parent_object.pk)
             annotation = stock_create(self, serializer)
             _note(call, "skipped" if annotation.was_cancelled else "submitted", annotation)
         return annotation
@@ -210,6 +211,7 @@ def _answers() -> None:
             stock_update(self, serializer)
             return
         with transaction.atomic():
+            _lock(serializer.instance.task_id)
             stock_update(self, serializer)
             _note(call, "changed", serializer.instance)
 
@@ -219,6 +221,7 @@ def _answers() -> None:
             return stock_convert(self, request, *args, **kwargs)
         with transaction.atomic():
             annotation = self.get_object()
+            _lock(annotation.task_id)
             _note(call, "taken_back", annotation)
             return stock_convert(self, request, *args, **kwargs)
 
@@ -233,6 +236,12 @@ def _answers() -> None:
     AnnotationsListAPI.perform_create = perform_create
     AnnotationAPI.perform_update = perform_update
     AnnotationConvertAPI.post = post
+
+
+def _lock(task_id: int) -> None:
+    """The task's slot comes before everything that Label Studio locks, and before the record, as in a reconcile."""
+    if record.locks_rows():
+        list(Slot.objects.select_for_update().filter(task_id=task_id).values_list("task_id"))
 
 
 def _again(campaign_id: int, task_id: int) -> None:

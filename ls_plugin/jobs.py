@@ -10,14 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from typing import Any
 
 from django.db import connection, transaction
 
 from ls_config.loader import Interface
-from ls_plugin import qualify, rulebook
+from ls_plugin import qualify, races, rulebook
 from ls_plugin.models import Campaign, CampaignProject, Excluded, Slot
 from ls_plugin.models import Stage as StageNumber
 from ls_plugin.orm import ServerPort
@@ -78,7 +78,8 @@ def _interface(xml: str, name: str) -> Interface:
     return interface_of(xml, name)
 
 
-def reconcile_rows(campaign_id: int, row_ids: Iterable[str], *, only_marked: bool = False) -> int:
+@races.again
+def reconcile_rows(campaign_id: int, row_ids: Sequence[str], *, only_marked: bool = False) -> int:
     """Reconcile these rows in one transaction; how many were done.
 
     The rows are locked first. Whoever says something about one of them meanwhile waits, or is seen.
@@ -87,7 +88,7 @@ def reconcile_rows(campaign_id: int, row_ids: Iterable[str], *, only_marked: boo
     if not wanted:
         return 0
     with transaction.atomic():
-        slots = _lock(campaign_id, wanted)
+        slots = lock(campaign_id, wanted)
         if only_marked:
             wanted = sorted({slot.row_id for slot in slots if slot.dirty})
         line, port = line_of(campaign_id), ServerPort()
@@ -101,7 +102,8 @@ def reconcile_rows(campaign_id: int, row_ids: Iterable[str], *, only_marked: boo
     return len(wanted)
 
 
-def _lock(campaign_id: int, row_ids: list[str]) -> list[Slot]:
+def lock(campaign_id: int, row_ids: list[str]) -> list[Slot]:
+    """All slots of these rows by task id, locked in this order: the one in which everybody locks them."""
     projects = CampaignProject.objects.filter(campaign_id=campaign_id).values_list("project_id", flat=True)
     slots = Slot.objects.filter(project_id__in=list(projects), row_id__in=row_ids).order_by("task_id")
     if connection.features.has_select_for_update:
@@ -114,7 +116,7 @@ def index(campaign_id: int, decisions: dict[str, Decision], line: Line) -> None:
     from tasks.models import Task
 
     accounts = {person: user for user, person in line.people.items()}
-    slots = _lock(campaign_id, sorted(decisions))
+    slots = lock(campaign_id, sorted(decisions))
     queue = {
         pk: (overlap, labeled)
         for pk, overlap, labeled in Task.objects.filter(pk__in=[slot.task_id for slot in slots]).values_list(
@@ -138,7 +140,7 @@ def index(campaign_id: int, decisions: dict[str, Decision], line: Line) -> None:
                 [Excluded(task_id=slot.task_id, user_id=user) for user in out], ignore_conflicts=True
             )
     Slot.objects.bulk_update(slots, ["open", "capacity", "dirty", "has_expert", "requires", "state", "agreed"])
-    qualify.open_to_all(campaign_id, qualify.standard_of(campaign_id))
+    qualify.open_to_all(campaign_id, qualify.standard_of(campaign_id), only=decisions)
 
 
 def _agreed(decision: Decision) -> float | None:

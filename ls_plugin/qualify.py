@@ -6,7 +6,7 @@ anything else. What they answered is compared with what is known, field by field
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,11 +56,12 @@ def standard_of(campaign_id: int) -> Standard | None:
     return Standard(stored["rows"], stored["bar"]) if stored else None
 
 
-def open_to_all(campaign_id: int, standard: Standard | None) -> None:
-    """Give the rows with known answers a seat for everybody, whatever stage they have reached."""
+def open_to_all(campaign_id: int, standard: Standard | None, *, only: Container[str] | None = None) -> None:
+    """Give the rows with known answers, all or those that the caller has locked, a seat for everybody at any stage."""
     if standard is not None:
+        rows = [row_id for row_id in standard.rows if only is None or row_id in only]
         first = CampaignProject.objects.filter(campaign_id=campaign_id, stage=Stage.PASS).values("project_id")
-        known = Slot.objects.filter(project_id__in=first, row_id__in=list(standard.rows))
+        known = Slot.objects.filter(project_id__in=first, row_id__in=rows)
         known.update(capacity=SEATS, open=True, sealed=False)
 
 

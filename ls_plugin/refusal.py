@@ -11,6 +11,8 @@ from django.shortcuts import redirect, render
 from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 
+from ls_plugin import races
+
 # code: (HTTP status, sentence)
 REASONS: dict[str, tuple[int, str]] = {
     "unknown_view": (403, "Quorum has no rule for this address, and what has no rule is refused."),
@@ -74,6 +76,8 @@ def from_database(error: BaseException) -> Refused | None:
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     """Django REST framework's handler: refusals as code and sentence, everything else as Label Studio does."""
     refused = error if isinstance(error, Refused) else from_database(error)
+    if refused is None and races.was_lost(error):
+        refused = Refused("busy")
     if refused is not None:
         return Response(refused.payload(), status=refused.status_code)
     from core.utils.common import custom_exception_handler

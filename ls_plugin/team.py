@@ -81,6 +81,7 @@ def save_campaign(name: str, task: str, policy_text: str, team_text: str, projec
 
 def _slots(policy: Policy, projects: Mapping[Stage, int]) -> None:
     """Slots for tasks that were there before, marked, so that the next reconcile reads what was said about them."""
+    _in_order(Slot.objects.filter(project_id__in=list(projects.values())))
     with connection.cursor() as cursor:
         for project in projects.values():
             cursor.execute(guards.existing_tasks_sql(connection.vendor), [project])
@@ -102,7 +103,15 @@ def _slots(policy: Policy, projects: Mapping[Stage, int]) -> None:
 
 def mark_answered(projects: Iterable[int]) -> None:
     """A new policy or team may decide every row otherwise about which something was said."""
-    Slot.objects.filter(project_id__in=list(projects)).filter(Q(taken__gt=0) | Q(stage__gt=0)).update(dirty=True)
+    said = Slot.objects.filter(project_id__in=list(projects)).filter(Q(taken__gt=0) | Q(stage__gt=0))
+    _in_order(said)
+    said.update(dirty=True)
+
+
+def _in_order(slots: Any) -> None:
+    """Lock these slots in the order in which hand-out and reconcile lock theirs."""
+    if record.locks_rows():
+        list(slots.order_by("task_id").select_for_update().values_list("task_id"))
 
 
 def apply_team(campaign: Campaign, team_text: str, *, dry_run: bool = False) -> Applied:

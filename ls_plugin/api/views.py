@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 
 from ls_plugin import audit, figures, jobs, qualify, record, team
 from ls_plugin.gate import call_of
-from ls_plugin.models import Campaign, CampaignProject, Slot, Stage
+from ls_plugin.models import Campaign, Slot, Stage
 from ls_plugin.refusal import Refused
 from review_rules import FaultsError
 
@@ -136,10 +136,9 @@ def reopen(campaign: Campaign, row_id: str, reason: str, user_id: int) -> None:
     Raises:
         Refused: ``not_yours`` if the campaign has no such row.
     """
-    projects = list(CampaignProject.objects.filter(campaign=campaign).values_list("project_id", flat=True))
     with transaction.atomic():
-        slots = Slot.objects.filter(project_id__in=projects, row_id=row_id)
-        if not slots.update(sealed=False):
+        slots = [slot.task_id for slot in jobs.lock(campaign.pk, [row_id])]
+        if not Slot.objects.filter(task_id__in=slots).update(sealed=False):
             raise Refused("not_yours", f"This campaign has no row {row_id!r}.")
         record.write(record.Line("reopened", user_id, campaign.pk, None, row_id, {"reason": reason[:500]}))
 

@@ -9,12 +9,15 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.contract.plugin_campaign import ROOT, Line, make_line, review, rows, verdict
 from tests.servers import OWNER, LabelStudioServer
@@ -56,6 +59,7 @@ def postgres() -> Iterator[dict[str, str]]:
             "POSTGRE_USER": "postgres",
             "POSTGRE_PASSWORD": "unused",
             "POSTGRE_NAME": "postgres",
+            "QUORUM_TEST_LOG": str(folder / "log"),
         }
     finally:
         subprocess.run(_as_postgres(*control, "-m", "immediate", "stop"), **quiet)  # type: ignore[call-overload]
@@ -227,3 +231,50 @@ def test_task_data_and_authors_are_fixed_on_postgres(server: LabelStudioServer) 
     assert (again.status_code, again.json()["code"]) == (409, "second")
     update = line.people["ana"].patch(f"/api/annotations/{mine}/", json={"result": verdict("Incorrect")})
     assert update.status_code == 200, update.text
+
+
+def test_people_at_work_while_every_row_is_reconciled_never_meet_a_500(
+    server: LabelStudioServer, worker: Child, postgres: dict[str, str]
+) -> None:
+    """With all rows reconciled over and over, nobody who asks for tasks, answers or corrects is told of a lost race."""
+    line = make_line(server, rows(40, "financial"))
+    stop, seen = threading.Event(), list[tuple[str, int, str]]()
+
+    def tell(what: str, answer: requests.Response) -> requests.Response:
+        seen.append((what, answer.status_code, answer.text[:300]))
+        return answer
+
+    def reconcile() -> None:
+        while not stop.is_set():
+            tell("repair", line.call("POST", "/quorum/api/repair", json={"name": line.name, "all": True}))
+
+    def work(person: str, stage: str) -> None:
+        idle = 0
+        while idle < 12:
+            given = tell("next", line.next(person, stage))
+            if given.status_code != 200:
+                idle += 1
+                time.sleep(0.3)
+                continue
+            said = verdict("Correct") if stage == "pass" else review("accept", "Correct")
+            done = tell("submit", line.submit(person, given.json()["id"], said))
+            if done.status_code == 201 and stage == "pass":
+                tell(
+                    "correct",
+                    line.people[person].patch(f"/api/annotations/{done.json()['id']}/", json={"result": said}),
+                )
+
+    team = [("ana", "pass"), ("bea", "pass"), ("cal", "pass"), ("quin", "qa"), ("anq", "qa"), ("dag", "qa")]
+    with ThreadPoolExecutor(8) as pool:
+        managers = [pool.submit(reconcile) for _ in range(2)]
+        people = [pool.submit(work, *one) for one in team]
+        for one in people:
+            one.result()
+        stop.set()
+        for one in managers:
+            one.result()
+    assert [one for one in seen if one[1] >= 500] == []
+    assert Counter(what for what, code, _ in seen if what == "submit" and code == 201)["submit"] >= 80
+    log = (Path(postgres["QUORUM_TEST_LOG"])).read_text(errors="replace")
+    assert "deadlock detected" not in log, log[log.index("deadlock detected") :][:2000]
+    assert worker.exit_code is None
