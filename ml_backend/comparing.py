@@ -194,16 +194,16 @@ def _paired(control: str, name: str, domain: str, count: int, a: Any, b: Any, dr
     )  # fmt: skip
 
 
-def verdict(figures: Sequence[Figure]) -> str:
-    """One sentence on the whole: the edits saved decide, as they are what people feel."""
+def verdict(figures: Sequence[Figure], a: str = "A", b: str = "B") -> str:
+    """One sentence on the whole, the models by their names: the edits saved decide, as they are what people feel."""
     whole = next(one for one in figures if one.measure == "edits saved a row" and one.domain == "all")
     if whole.difference.low is None:
-        return f"The data can't tell A and B apart: {whole.rows} rows are too few for an interval."
+        return f"The data can't tell {a} and {b} apart: {whole.rows} rows are too few for an interval."
     interval = f"95 % {whole.difference.low:+.2f} to {whole.difference.high:+.2f}, {whole.rows} rows"
-    saved = f"B saves {whole.difference.value:+.2f} edits a row beside A ({interval})."
+    saved = f"{b} saves {whole.difference.value:+.2f} edits a row beside {a} ({interval})."
     if whole.better is None:
-        return f"The data can't tell A and B apart: {saved}"
-    return f"{whole.better} is better: {saved}"
+        return f"The data can't tell {a} and {b} apart: {saved}"
+    return f"{a if whole.better == 'A' else b} is better: {saved}"
 
 
 def picture(figures: Sequence[Figure], a: str, b: str) -> Any:

@@ -281,8 +281,10 @@ def _gate(running: Server, name: str, gold: Path, task: str, models: Path, *, fo
     from ml_backend.errors import LoadError
 
     active = running.ask("GET", "/models")["active"]
+    if active is None:
+        raise LoadError(f"{running.url} has no active model yet, so there is nothing to compare {name} with; try again")
     figures, _ = _compare(active, name, gold, task, models, 1000)
-    said = comparing.verdict(figures).replace(" A ", f" {active} ").replace("B ", f"{name} ")
+    said = comparing.verdict(figures, active, name)
     typer.echo(said, err=True)
     whole = next(one for one in figures if one.measure == "edits saved a row" and one.domain == "all")
     if whole.better != "B" and not force:

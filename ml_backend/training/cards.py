@@ -48,7 +48,7 @@ def card(recipe: Recipe, trained: Trained, table: Mapping[str, Any]) -> str:
     lines = [
         f"# Head `{recipe.control}`",
         "",
-        f"Answers `{recipe.task}` on the frozen encoder `{meta.encoder[:12]}` from {', '.join(meta.blocks)}.",
+        f"Answers `{recipe.task}` on the frozen encoder `{meta.encoder[:12]}` from the blocks {', '.join(meta.blocks)}.",
         f"Labels: {', '.join(meta.labels)}."
         + (f" Found by patterns: {', '.join(meta.patterns)}." if meta.patterns else ""),
     ]
@@ -60,6 +60,7 @@ def card(recipe: Recipe, trained: Trained, table: Mapping[str, Any]) -> str:
         "## Measured",
         "",
         "Five-fold cross-validation; rows of one document are never on both sides.",
+        *_weak(recipe, table),
         "",
         *_table(recipe, table),
         "",
@@ -71,6 +72,14 @@ def card(recipe: Recipe, trained: Trained, table: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _weak(recipe: Recipe, table: Mapping[str, Any]) -> list[str]:
+    """One sentence that names the sources on which always giving the most frequent label is right more often."""
+    if recipe.task != "choice":
+        return []
+    below = [name for name, one in table.items() if one["accuracy"] < one["accuracy_of_majority"]]
+    return [f"Right less often than always the most frequent label: {', '.join(below)}."] if below else []
 
 
 def _table(recipe: Recipe, table: Mapping[str, Any]) -> list[str]:

@@ -51,7 +51,7 @@ class Recipe:
 RECIPES: Final[Mapping[str, Recipe]] = {
     recipe.control: recipe
     for recipe in (
-        Recipe(control="verdict", task="choice"),
+        Recipe(control="verdict", task="choice", abstain=0.6),
         Recipe(control="issues", task="choices"),
         Recipe(control="response_type", task="choice", blocks=("q", "r", "lexical"), strengths=(0.003, 0.03, 0.3)),
         *(
