@@ -48,7 +48,8 @@ def card(recipe: Recipe, trained: Trained, table: Mapping[str, Any]) -> str:
     lines = [
         f"# Head `{recipe.control}`",
         "",
-        f"Answers `{recipe.task}` on the frozen encoder `{meta.encoder[:12]}` from the blocks {', '.join(meta.blocks)}.",
+        f"Answers `{recipe.task}` on the frozen encoder `{meta.encoder[:12]}` "
+        f"from the blocks {', '.join(meta.blocks)}.",
         f"Labels: {', '.join(meta.labels)}."
         + (f" Found by patterns: {', '.join(meta.patterns)}." if meta.patterns else ""),
     ]
