@@ -118,7 +118,8 @@ class Bench:
             "setup", "--name", self.name, "--task", self.task,
             "--policy", str(self.policy_file), "--team", str(self.team_file),
         )  # fmt: skip
-        self.quorum("team", "apply", str(self.team_file), "--passwords", str(self.folder / "passwords.json"))
+        passwords = self.folder / "passwords.json"
+        self.quorum("team", "apply", str(self.team_file), "--name", self.name, "--passwords", str(passwords))
         if rows:
             self.quorum("import", str(self.rows_file(rows)), "--no-prelabel")
 

@@ -267,7 +267,7 @@ def test_team_apply_makes_accounts_that_can_log_in_once_each(crew: Bench) -> Non
     passwords = crew.folder / "passwords.json"
     assert passwords.stat().st_mode & 0o777 == 0o600
     assert set(crew.people) == set(PEOPLE)
-    assert crew.quorum_json("team", "apply", str(crew.team_file))["missing"] == []
+    assert crew.quorum_json("team", "apply", str(crew.team_file), "--name", crew.name)["missing"] == []
 
 
 def test_another_policy_is_refused_until_set_up_again(crew: Bench, tmp_path: Path) -> None:
