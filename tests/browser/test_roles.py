@@ -148,7 +148,7 @@ def test_qa_and_experts_day(chromium: Browser, ls_server_plugin: LabelStudioServ
     for _ in range(2):
         line.answer("ana", verdict("Correct"))
         line.answer("bea", verdict("Correct"))
-    # QA first: once the expert has answered, the page asks for more, and with nobody else at work is given the other row.
+    # QA first: the expert, with nobody else at work, is given the other row too once the first is answered.
     for person, row in (("quin", "r1"), ("dag", "t1")):
         with at_work(chromium, line, person) as (page, refused):
             open_queue(page, line.projects["qa"])

@@ -22,7 +22,7 @@ def _qa(world: World) -> list[int]:
 
 
 def test_a_reading_that_lacks_a_pass_withdraws_nothing() -> None:
-    """A row whose second pass the reading has missed keeps its QA task, although by that reading it has none to have."""
+    """A row whose second pass the reading has missed keeps its QA task, though by that reading it has none to have."""
     world = new_world()
     _pass(world, "r1", 1)
     behind = Snapshot.read(world.server, world.campaign)
