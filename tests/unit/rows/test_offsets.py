@@ -121,3 +121,21 @@ def test_resolved_span_always_stands_on_its_text(parts: list[str], data: st.Data
         assert found.match is Match.AMBIGUOUS
         assert (start, end) in found.places
         assert (found.start, found.end) == (given_span.start, given_span.end)
+
+
+@pytest.mark.parametrize(
+    ("reading", "said"),
+    [
+        (Reading(), f"{Unit.CODE_POINT.value}, half-open"),
+        (Reading(Unit.UTF16, inclusive=True), f"{Unit.UTF16.value}, inclusive end"),
+        (Reading(text_change="NFC"), f"{Unit.CODE_POINT.value}, half-open, counted after NFC"),
+    ],
+)
+def test_a_reading_says_itself_in_words(reading: Reading, said: str) -> None:
+    """Faults quote how the numbers were read: unit, kind of end, and what was done to the text before counting."""
+    assert str(reading) == said
+
+
+def test_no_character_stands_before_the_text() -> None:
+    """A negative offset in UTF-16 units is outside the text, not counted from its end."""
+    assert convert("a😀b", -1, 2, Unit.UTF16) is None
