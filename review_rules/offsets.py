@@ -94,9 +94,7 @@ _TOKENS = {Unit.WORD: re.compile(r"\S+"), Unit.MARKED_WORD: re.compile(r"\w+|[^\
 
 
 def _position(text: str, offset: int, width: Callable[[str], int]) -> int | None:
-    """Code point index of an offset counted in wider units; None inside a character or outside the text."""
-    if offset < 0:
-        return None
+    """Code point index of an offset counted in wider units; None inside a character or beyond the text."""
     at = 0
     for index, char in enumerate(text):
         if at >= offset:
