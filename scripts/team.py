@@ -141,14 +141,12 @@ def _file(given: Path | None, url: str | None, name: str | None) -> Path:
 
 def _campaign_of_plugin(port: HttpLabelStudio, name: str | None) -> str | None:
     """The campaign whose team the server's plugin keeps; None on a stock server, and before any campaign is set up."""
-    from workflow.campaign import CampaignError, find_all
+    from workflow.campaign import find_all, the_one
 
     if port.plugin_version() is None:
         return None
-    every = sorted(find_all(port.projects()))
-    if name is None and len(every) > 1:
-        raise CampaignError(f"which campaign? On this server: {', '.join(every)}", "name one with --name")
-    return name if name is not None else next(iter(every), None)
+    every = find_all(port.projects())
+    return the_one(every, name) if every else name
 
 
 def _apply_by_plugin(

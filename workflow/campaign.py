@@ -173,7 +173,7 @@ def open_campaign(port: LabelStudio, name: str | None, *, policy: Policy, team: 
         CampaignError: There is no such campaign, it is incomplete, or it runs under another policy.
     """
     every = find_all(port.projects())
-    name = _the_one(every, name)
+    name = the_one(every, name)
     stages = every[name]
     missing = [stage.value for stage in STAGES if stage not in stages]
     if missing:
@@ -201,7 +201,12 @@ def assemble(name: str, projects: Mapping[Stage, Project], *, policy: Policy, te
     )
 
 
-def _the_one(every: Mapping[str, object], name: str | None) -> str:
+def the_one(every: Mapping[str, object], name: str | None) -> str:
+    """The campaign that is meant: the one named, or the only one there is.
+
+    Raises:
+        CampaignError: There is none of that name, or no name and not just one campaign.
+    """
     if name is not None and name in every:
         return name
     known = ", ".join(sorted(every)) or "none"
