@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import requests
+from playwright.sync_api import Page
 
 from ls_config import Interface, parse_all, to_result
 from ls_config.results import from_result
@@ -88,8 +89,8 @@ def review_task(
     return {"data": shown, "predictions": [prediction(proposal, interface, shown, "quorum-proposal")]}
 
 
-class Screens:
-    """Makes projects on a server and reads back what was submitted there, by the owner's token."""
+class OwnerApi:
+    """A server's API by its owner's token; an answer that is no success fails the test."""
 
     def __init__(self, server: LabelStudioServer) -> None:
         self.url = server.url
@@ -101,6 +102,10 @@ class Screens:
         answer = self.session.request(method, self.url + path, json=body, timeout=120)
         assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text[:400]}"
         return answer.json()
+
+
+class Screens(OwnerApi):
+    """Makes projects on a server and reads back what was submitted there."""
 
     def project(self, title: str, xml: str, tasks: Sequence[Json], version: str = "auto-label", **more: Json) -> int:
         """A project whose form is pre-filled from predictions of this version."""
@@ -121,3 +126,30 @@ class Screens:
             for task in sorted(kept, key=lambda task: int(task["id"]))
             for annotation in task["annotations"]
         ]
+
+
+def drag_over(page: Page, words: str) -> None:
+    """Select words of the response with the mouse, as a person does."""
+    box = page.locator(".q-response .lsf-richtext__container").evaluate(
+        """(root, words) => {
+          const walk = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+          while (walk.nextNode()) {
+            const at = walk.currentNode.data.indexOf(words);
+            if (at < 0) continue;
+            walk.currentNode.parentElement.scrollIntoView({block: 'nearest'});
+            const range = document.createRange();
+            range.setStart(walk.currentNode, at); range.setEnd(walk.currentNode, at + words.length);
+            const first = range.getBoundingClientRect();
+            let box = root; while (box && box.scrollHeight <= box.clientHeight + 1) box = box.parentElement;
+            const inside = box ? box.getBoundingClientRect() : first;
+            if (box && first.bottom > inside.bottom) box.scrollTop += first.bottom - inside.bottom + 20;
+            const r = range.getBoundingClientRect();
+            return [r.left, r.right, r.top + r.height / 2];
+          }
+        }""",
+        words,
+    )
+    page.mouse.move(box[0] + 1, box[2])
+    page.mouse.down()
+    page.mouse.move(box[1] - 1, box[2], steps=6)
+    page.mouse.up()

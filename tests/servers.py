@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from workflow.running import label_studio, ml_server
 from workflow.running.folder import Secrets, write_private
 from workflow.running.label_studio import Owner
 from workflow.running.people import Visitor, invite_link
-from workflow.running.processes import Child, StartError, free_port
+from workflow.running.processes import LOOPBACK, Child, StartError, free_port, require_port, wait_until
 from workflow.running.stack import Settings, database_stamp
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -79,7 +79,7 @@ class LabelStudioServer:
     def restart(self) -> None:
         """Start again on the same port with the same data, after `child.kill()` or `child.stop()`."""
         self.child.stop()
-        label_studio.start(self.child, self.port)
+        start(self.child, self.port, label_studio.is_up)
 
     @property
     def log(self) -> str:
@@ -108,6 +108,13 @@ class MlServer:
         return self.child.tail(60)
 
 
+def start(child: Child, port: int, is_up: Callable[[str], bool]) -> None:
+    """Start a server and wait until it answers; a machine that runs other tests beside is slow."""
+    require_port(child.name, port, LOOPBACK)
+    child.start()
+    wait_until(lambda: is_up(f"http://{LOOPBACK}:{port}"), child, 180)
+
+
 @contextlib.contextmanager
 def label_studio_server(folder: Path, settings: str = label_studio.STOCK, **extra: str) -> Iterator[LabelStudioServer]:
     """Run a Label Studio with a fresh database in `folder`; `extra` are further environment variables."""
@@ -116,7 +123,7 @@ def label_studio_server(folder: Path, settings: str = label_studio.STOCK, **extr
     port = free_port()
     child = label_studio.server(data_dir, port, folder / "label-studio.log", settings=settings, extra=extra)
     try:
-        label_studio.start(child, port)
+        start(child, port, label_studio.is_up)
         yield LabelStudioServer(data_dir, port, settings, child)
     except StartError as error:
         raise StartError(f"{error}\n{child.tail(60)}") from error
@@ -130,7 +137,7 @@ def ml_backend_server(folder: Path, **extra: str) -> Iterator[MlServer]:
     port, user, password = free_port(), "quorum", "ml-password-of-tests"
     child = ml_server.server(folder / "ml", port, folder / "ml.log", user=user, password=password, extra=extra)
     try:
-        ml_server.start(child, port)
+        start(child, port, ml_server.is_up)
         yield MlServer(f"http://127.0.0.1:{port}", user, password, child)
     except StartError as error:
         raise StartError(f"{error}\n{child.tail(60)}") from error

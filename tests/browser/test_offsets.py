@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from ls_config import load
 from review_rules.offsets import Unit, to_unit
-from tests.screens import Screens, prediction
+from tests.screens import Screens, drag_over, prediction
 from tests.servers import LabelStudioServer
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
@@ -107,33 +107,6 @@ def submit(page: Page) -> None:
     with page.expect_response(lambda answer: "/annotations" in answer.url and answer.request.method == "POST") as got:
         page.get_by_test_id("bottombar-submit-button").click()
     assert got.value.status == 201
-
-
-def drag_over(page: Page, words: str) -> None:
-    """Select words of the response with the mouse, as a person does."""
-    box = page.locator(".q-response .lsf-richtext__container").evaluate(
-        """(root, words) => {
-          const walk = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
-          while (walk.nextNode()) {
-            const at = walk.currentNode.data.indexOf(words);
-            if (at < 0) continue;
-            walk.currentNode.parentElement.scrollIntoView({block: 'nearest'});
-            const range = document.createRange();
-            range.setStart(walk.currentNode, at); range.setEnd(walk.currentNode, at + words.length);
-            const first = range.getBoundingClientRect();
-            let box = root; while (box && box.scrollHeight <= box.clientHeight + 1) box = box.parentElement;
-            const inside = box ? box.getBoundingClientRect() : first;
-            if (box && first.bottom > inside.bottom) box.scrollTop += first.bottom - inside.bottom + 20;
-            const r = range.getBoundingClientRect();
-            return [r.left, r.right, r.top + r.height / 2];
-          }
-        }""",
-        words,
-    )
-    page.mouse.move(box[0] + 1, box[2])
-    page.mouse.down()
-    page.mouse.move(box[1] - 1, box[2], steps=6)
-    page.mouse.up()
 
 
 @pytest.fixture(scope="module")

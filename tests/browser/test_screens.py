@@ -15,7 +15,7 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from ls_config import compose_review, label_types, load
-from tests.screens import Screens, prediction, review_task, said, sample_values
+from tests.screens import Screens, drag_over, prediction, review_task, said, sample_values
 from tests.servers import LabelStudioServer
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
@@ -234,28 +234,6 @@ def test_the_form_opens_filled_in_and_submits_what_it_shows(page: Page, screens:
     (parsed,) = screens.submitted(project, interface.xml)
     assert parsed.problems == ()
     assert parsed.values == values
-
-
-def drag_over(page: Page, word: str) -> None:
-    """Select a word of the response with the mouse."""
-    box = page.locator(".q-response .lsf-richtext__container").evaluate(
-        """(root, word) => {
-          const walk = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
-          while (walk.nextNode()) {
-            const at = walk.currentNode.data.indexOf(word);
-            if (at < 0) continue;
-            const range = document.createRange();
-            range.setStart(walk.currentNode, at); range.setEnd(walk.currentNode, at + word.length);
-            const r = range.getBoundingClientRect();
-            return [r.left, r.right, r.top + r.height / 2];
-          }
-        }""",
-        word,
-    )
-    page.mouse.move(box[0] + 1, box[2])
-    page.mouse.down()
-    page.mouse.move(box[1] - 1, box[2], steps=5)
-    page.mouse.up()
 
 
 def test_a_row_is_done_by_keys(page: Page, screens: Screens) -> None:

@@ -13,6 +13,7 @@ import requests
 
 from ls_config.results import from_result
 from tests.campaigns import Bench, Json
+from tests.export_files import SUFFIX
 from tests.servers import LabelStudioServer
 from workflow.export import export_records
 from workflow.formats import CARRIES_HISTORY
@@ -22,14 +23,6 @@ from workflow.sdk import HttpLabelStudio
 pytestmark = pytest.mark.server
 
 ODD = "=1+1\r\n😀 שלום 東京\tcafe\u0301 \\ \" ' _x0041_"
-SUFFIX = {
-    "jsonl": "a.jsonl",
-    "csv": "a.csv",
-    "xlsx": "a.xlsx",
-    "parquet": "a.parquet",
-    "hf": "folder",
-    "label-studio": "a.json",
-}
 
 
 def row(name: str, **more: object) -> Json:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from label_studio_sdk.label_interface import LabelInterface
 
 from ls_config import Control, Interface, compose_review, from_result, label_types, load, parse, parse_all, to_result
 from review_rules import decide, load_policy, load_team, parse_history
+from tests.screens import OwnerApi
 from tests.servers import LabelStudioServer
 from workflow.panel import panel_data
 
@@ -111,19 +111,8 @@ def stored(control: Any) -> list[str]:
     return [label.attr.get("alias") or label.value for label in (control.labels_attrs or {}).values()]
 
 
-class Api:
-    """The server's API as the owner or as another person's token sees it."""
-
-    def __init__(self, server: LabelStudioServer) -> None:
-        self.url = server.url
-        self.session = requests.Session()
-        self.session.trust_env = False
-        self.session.headers["Authorization"] = f"Token {server.token}"
-
-    def call(self, method: str, path: str, body: Any = None) -> Any:
-        answer = self.session.request(method, self.url + path, json=body, timeout=120)
-        assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text[:400]}"
-        return answer.json()
+class Api(OwnerApi):
+    """The server's API as the owner sees it."""
 
     def project(self, title: str, xml: str, tasks: list[dict[str, Any]], **more: Any) -> list[dict[str, Any]]:
         """Make a project with these tasks; the tasks as the server then gives them back, in order of import."""

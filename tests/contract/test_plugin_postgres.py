@@ -20,7 +20,7 @@ import pytest
 import requests
 
 from tests.contract.plugin_campaign import ROOT, Line, make_line, review, rows, verdict
-from tests.servers import OWNER, LabelStudioServer
+from tests.servers import OWNER, LabelStudioServer, start
 from workflow.running import label_studio
 from workflow.running.processes import Child, free_port, wait_until
 
@@ -107,7 +107,7 @@ def server(
     port = free_port()
     child = label_studio.server(data, port, folder / "log", settings=label_studio.WITH_PLUGIN, extra=extra)
     try:
-        label_studio.start(child, port)
+        start(child, port, label_studio.is_up)
         yield LabelStudioServer(data, port, label_studio.WITH_PLUGIN, child)
     finally:
         child.stop()

@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from tests.contract.plugin_campaign import POLICY, Line, django, make_line, review, rows, verdict
-from tests.servers import LabelStudioServer, label_studio_server
+from tests.servers import LabelStudioServer, label_studio_server, start
 from workflow.running import label_studio
 from workflow.running.label_studio import WITH_PLUGIN
 from workflow.running.people import VisitError, Visitor
@@ -216,7 +216,7 @@ def test_without_the_plugin_the_database_is_a_plain_label_studio(tmp_path: Path)
         port = free_port()
         stock = label_studio.server(server.data_dir, port, tmp_path / "stock.log")
         try:
-            label_studio.start(stock, port)
+            start(stock, port, label_studio.is_up)
             plain = f"http://127.0.0.1:{port}"
             assert (
                 "plugin" not in requests.get(f"{plain}/quorum/api/version", headers=line.owner, timeout=60).text[:200]

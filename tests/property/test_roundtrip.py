@@ -13,19 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ls_config import load
+from tests.export_files import SUFFIX
 from workflow.formats import CARRIES_HISTORY, read_records, write
 from workflow.rows import Options, Row, RowFault, read_rows
 
 REVIEW = load("response_review")
-SUFFIX = {
-    "jsonl": "a.jsonl",
-    "csv": "a.csv",
-    "xlsx": "a.xlsx",
-    "parquet": "a.parquet",
-    "hf": "folder",
-    "ground-truth": "a.manifest",
-    "label-studio": "a.json",
-}
 # Surrogate halves cannot be written in any file; they are refused on the way in (QD.E026).
 ODD = [
     "\x00",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import requests
 
-from workflow.running.processes import LOOPBACK, Child, StartError, own_environment, require_port, wait_until
+from workflow.running.processes import LOOPBACK, Child, StartError, own_environment, wait_until
 
 STOCK = "workflow.running.stock_settings"
 WITH_PLUGIN = "ls_plugin.settings"
@@ -131,17 +131,6 @@ def server(
         *("--pythonpath", str(package_dir()), "label_studio.core.wsgi:application"),
     ]
     return Child("Label Studio", command, environment(data_dir, settings, extra), log, data_dir)
-
-
-def start(child: Child, port: int, host: str = LOOPBACK, seconds: float = 120) -> None:
-    """Start the server and wait until it answers.
-
-    Raises:
-        StartError: The port is taken, or the server does not come up.
-    """
-    require_port(child.name, port, host)
-    child.start()
-    wait_until(lambda: is_up(f"http://{LOOPBACK}:{port}"), child, seconds)
 
 
 def is_up(url: str) -> bool:

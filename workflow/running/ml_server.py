@@ -10,7 +10,7 @@ from pathlib import Path
 
 import requests
 
-from workflow.running.processes import LOOPBACK, Child, StartError, own_environment, require_port, wait_until
+from workflow.running.processes import LOOPBACK, Child, StartError, own_environment
 
 
 def server(
@@ -48,17 +48,6 @@ def require_packages() -> None:
         if importlib.util.find_spec(package) is None:
             hint = "run: pip install 'label-studio-quorum[ml]'"
             raise StartError(f"ML backend: the package {package} is not installed; {hint}")
-
-
-def start(child: Child, port: int, host: str = LOOPBACK, seconds: float = 180) -> None:
-    """Start the server and wait until its models are loaded.
-
-    Raises:
-        StartError: The port is taken, or the server does not come up.
-    """
-    require_port(child.name, port, host)
-    child.start()
-    wait_until(lambda: is_up(f"http://{LOOPBACK}:{port}"), child, seconds)
 
 
 def why_not(url: str, user: str, password: str) -> str:

@@ -14,6 +14,7 @@ import pytest
 from ls_config import load
 from review_rules import decide, load_policy, load_team, parse_history
 from scripts.verify import check_file
+from tests.export_files import SUFFIX
 from workflow.formats import CARRIES_HISTORY, write
 from workflow.rows import Row, read_rows
 
@@ -27,14 +28,6 @@ people:
   - {id: ben, email: ben@example.com, roles: [annotator]}
   - {id: dag, email: dag@example.com, roles: [qa, expert], expertise: [financial, technical]}
 """)
-SUFFIX = {
-    "jsonl": "a.jsonl",
-    "csv": "a.csv",
-    "xlsx": "a.xlsx",
-    "parquet": "a.parquet",
-    "hf": "folder",
-    "label-studio": "a.json",
-}
 
 
 def rows(source: str) -> list[Row]:
