@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from review_rules import Fault, Policy, Team
     from workflow.campaign import Campaign
     from workflow.sdk import HttpLabelStudio
+    from workflow.setup import MLConnection
 
 KEY_VARIABLES = ("QUORUM_API_KEY", "LABEL_STUDIO_API_KEY")
 
@@ -87,6 +88,22 @@ def _access() -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def running_ml(beside: str | None = None) -> MLConnection | None:
+    """The ML backend that `quorum up` runs, with the credentials of its data folder; None if none runs.
+
+    Args:
+        beside: Only if it runs beside the Label Studio at this address.
+    """
+    access = _access()
+    if not access or beside not in (None, access["url"]):
+        return None
+    from workflow.running.folder import Secrets
+    from workflow.setup import MLConnection
+
+    held = Secrets.from_json(json.loads((data_dir() / "secrets.json").read_text(encoding="utf-8")))
+    return MLConnection(url=access["ml_url"], user=held.ml_user, password=held.ml_password)
 
 
 def _key(given: str | None, file: Path | None) -> str | None:

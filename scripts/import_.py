@@ -24,6 +24,7 @@ from scripts.campaigns import (
     open_one,
     print_json,
     progress_bar,
+    running_ml,
     told,
 )
 from scripts.setup import ml_connection
@@ -173,11 +174,12 @@ def _import(
 
 
 def _connected(opened: Opened) -> MLConnection | None:
-    """The ML backend that is connected; the server does not give its password, so that is from the environment."""
+    """The ML backend that is connected, else the one named or running beside; the server does not give its password."""
     from review_rules import Stage
 
     held = opened.port.ml_backends(opened.campaign.project(Stage.PASS))
-    return ml_connection(held[0].url) if held else ml_connection(os.environ.get("QUORUM_ML_URL"))
+    url = held[0].url if held else os.environ.get("QUORUM_ML_URL")
+    return ml_connection(url) if url else running_ml(beside=opened.port.url)
 
 
 def _write_rejects(checked: CheckedFile, file: Path, rejects: Path | None) -> None:

@@ -62,18 +62,14 @@ def models_file(given: Path | None) -> Path:
 
 
 class Server:
-    """A running ML backend, asked over HTTP with the credentials of the environment."""
+    """A running ML backend, asked over HTTP with the credentials of the environment, else those of `quorum up`."""
 
     def __init__(self, url: str | None) -> None:
-        import json
+        from scripts.campaigns import running_ml
 
-        from workflow.remembered import data_dir
-
-        access = data_dir() / "access.json"
-        found = json.loads(access.read_text(encoding="utf-8")) if access.exists() else {}
-        self.url = (
-            url or found.get("ml_url") or f"http://127.0.0.1:{os.environ.get('QUORUM_ML_PORT') or 9090}"
-        ).rstrip("/")
+        self._up = running_ml()
+        running = self._up.url if self._up else f"http://127.0.0.1:{os.environ.get('QUORUM_ML_PORT') or 9090}"
+        self.url = (url or running).rstrip("/")
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """The server's JSON answer; a refusal as its own sentence."""
@@ -110,9 +106,10 @@ class Server:
         shown = from_environment(os.environ)
         if shown.token:
             return {"Authorization": f"Bearer {shown.token}"}
-        if shown.basic:
-            return {"Authorization": "Basic " + base64.b64encode(shown.basic.encode()).decode()}
-        return {}
+        basic = shown.basic
+        if not basic and self._up is not None and self.url == self._up.url:
+            basic = f"{self._up.user}:{self._up.password}"
+        return {"Authorization": "Basic " + base64.b64encode(basic.encode()).decode()} if basic else {}
 
 
 @app.command("list")

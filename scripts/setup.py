@@ -17,6 +17,7 @@ from scripts.campaigns import (
     connect,
     load_rules,
     print_json,
+    running_ml,
     told,
 )
 
@@ -97,12 +98,15 @@ def command(
 
 
 def ml_connection(url: str | None) -> MLConnection | None:
-    """The ML backend at this address, with user and password from the environment."""
+    """The ML backend at this address, with user and password from the environment, else as `quorum up` runs it."""
     from workflow.setup import MLConnection
 
     if url is None:
         return None
     user, password = os.environ.get("QUORUM_ML_USER"), os.environ.get("QUORUM_ML_PASSWORD")
+    up = running_ml()
+    if not password and up is not None and up.url == url.rstrip("/"):
+        return up
     return MLConnection(url=url, user=user if password else None, password=password)
 
 

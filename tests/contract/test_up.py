@@ -16,11 +16,13 @@ from pathlib import Path
 import pytest
 import requests
 
+from review_rules import load_policy, withheld
 from tests.servers import ROOT, QuorumUp, example_rows
 from workflow.running.people import Visitor
 from workflow.running.processes import port_is_free
 
 ROWS = 8
+EXAMPLE_POLICY = load_policy((ROOT / "examples" / "policy.yaml").read_text(encoding="utf-8"))
 PERSON_KEYS = {"id", "email", "password", "roles", "expertise"}
 
 
@@ -110,6 +112,25 @@ def test_status_finds_the_running_campaign_by_itself(up: QuorumUp) -> None:
     assert campaign["rows"] == ROWS
     assert campaign["states"]["AWAITING_PASSES"] == ROWS
     assert 0 < campaign["prelabelled"] <= ROWS
+
+
+@pytest.mark.server
+def test_commands_find_the_running_ml_backend_with_its_credentials(up: QuorumUp, tmp_path: Path) -> None:
+    """Without any option or variable, models list asks it, and rows imported later are pre-labelled by it."""
+    up.wait_ready()
+    listed = quorum("models", "list", "--json", **up.env)
+    assert listed.returncode == 0, listed.stderr
+    assert json.loads(listed.stdout)["active"]
+    text = {"context": "Paris is in France.", "query": "Where is Paris?", "response": "Paris is in France."}
+    shown = next(f"late-{n}" for n in range(100) if not withheld(f"late-{n}", EXAMPLE_POLICY))
+    file = tmp_path / "late.jsonl"
+    file.write_text(json.dumps({"id": shown, **text}) + "\n", encoding="utf-8")
+    imported = quorum("import", str(file), "--json", **up.env)
+    assert imported.returncode == 0, imported.stderr
+    report = json.loads(imported.stdout)
+    assert report["prelabelled"] == 1
+    undone = quorum("import", "--undo", report["import_id"], **up.env)
+    assert undone.returncode == 0, undone.stderr
 
 
 @pytest.mark.server
