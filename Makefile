@@ -2,8 +2,7 @@
 #
 #   ARGS=…        further arguments of the command (make run ARGS="--stock", make test ARGS="-k offsets")
 #   PYTHON=…      the interpreter that .venv is made from
-#   PIP_FLAGS=…   further flags of pip install, e.g. on a Linux machine without a GPU, to save gigabytes:
-#                 PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+#   PIP_FLAGS=…   further flags of pip install, e.g. the index of another torch build
 
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $$p && break; done)
