@@ -15,6 +15,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from ls_config.loader import Interface
 from ls_plugin import qualify, races, rulebook
@@ -103,12 +104,23 @@ def reconcile_rows(campaign_id: int, row_ids: Sequence[str], *, only_marked: boo
 
 
 def lock(campaign_id: int, row_ids: list[str]) -> list[Slot]:
-    """All slots of these rows by task id, locked in this order: the one in which everybody locks them."""
+    """All slots of these rows by task id, locked in this order: the one in which everybody locks them.
+
+    Whoever waited here for another reconcile may find tasks that it has made meanwhile, unlocked: the rows are read
+    until nothing is new. Nobody adds a task to a row whose slots somebody else has locked, so this ends.
+    """
+    slots = _slots(campaign_id, row_ids)
+    if not connection.features.has_select_for_update:
+        return list(slots)
+    found, held = list(slots.select_for_update()), list[Slot]()
+    while {slot.pk for slot in found} != {slot.pk for slot in held}:
+        found, held = list(slots.select_for_update()), found
+    return found
+
+
+def _slots(campaign_id: int, row_ids: list[str]) -> QuerySet[Slot]:
     projects = CampaignProject.objects.filter(campaign_id=campaign_id).values_list("project_id", flat=True)
-    slots = Slot.objects.filter(project_id__in=list(projects), row_id__in=row_ids).order_by("task_id")
-    if connection.features.has_select_for_update:
-        slots = slots.select_for_update()
-    return list(slots)
+    return Slot.objects.filter(project_id__in=list(projects), row_id__in=row_ids).order_by("task_id")
 
 
 def index(campaign_id: int, decisions: dict[str, Decision], line: Line) -> None:
@@ -116,7 +128,7 @@ def index(campaign_id: int, decisions: dict[str, Decision], line: Line) -> None:
     from tasks.models import Task
 
     accounts = {person: user for user, person in line.people.items()}
-    slots = lock(campaign_id, sorted(decisions))
+    slots = list(_slots(campaign_id, sorted(decisions)))
     queue = {
         pk: (overlap, labeled)
         for pk, overlap, labeled in Task.objects.filter(pk__in=[slot.task_id for slot in slots]).values_list(

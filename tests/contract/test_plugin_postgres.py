@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.contract.plugin_campaign import ROOT, Line, make_line, review, rows, verdict
+from tests.contract.plugin_campaign import ROOT, Line, django, make_line, review, rows, verdict
 from tests.servers import OWNER, LabelStudioServer, start
 from workflow.running import label_studio
 from workflow.running.processes import Child, free_port, wait_until
@@ -163,8 +163,6 @@ def test_licences_alone_do_not_open_a_third_seat_on_postgres(
     server: LabelStudioServer, postgres: dict[str, str], redis: dict[str, str]
 ) -> None:
     """With twenty licences for one seat slipped into the database, its own rule still lets in exactly one answer."""
-    from tests.contract.plugin_campaign import django
-
     people = "\n".join(f"  - {{id: p{n}, email: p{n}-{{tag}}@quorum.test, roles: [annotator]}}" for n in range(21))
     line = make_line(server, rows(1), team=f"people:\n{people}\n", fresh=True)
     task, _ = line.answer("p20", verdict("Correct"))
@@ -231,6 +229,48 @@ def test_task_data_and_authors_are_fixed_on_postgres(server: LabelStudioServer) 
     assert (again.status_code, again.json()["code"]) == (409, "second")
     update = line.people["ana"].patch(f"/api/annotations/{mine}/", json={"result": verdict("Incorrect")})
     assert update.status_code == 200, update.text
+
+
+def test_a_lock_that_was_waited_for_holds_the_tasks_made_meanwhile(
+    server: LabelStudioServer, postgres: dict[str, str], redis: dict[str, str]
+) -> None:
+    """Whoever waits for a row's slots gets those too that the one before has added, so that no circle of locks forms."""
+    line = make_line(server, rows(1))
+    script = f"""
+import time
+from threading import Thread
+from django.db import connection, transaction
+from ls_plugin import jobs
+from ls_plugin.models import Campaign, CampaignProject, Slot, Stage
+campaign = Campaign.objects.get(name={line.name!r}).pk
+home = {{one.stage: one.project_id for one in CampaignProject.objects.filter(campaign_id=campaign)}}
+seen = []
+def second():
+    with transaction.atomic():
+        held = [slot.task_id for slot in jobs.lock(campaign, ["r1"])]
+        def third():
+            with transaction.atomic():
+                seen.append(len(Slot.objects.filter(row_id="r1", task_id__in=held).select_for_update(skip_locked=True)))
+            connection.close()
+        other = Thread(target=third); other.start(); other.join()
+        seen.append(len(held))
+    connection.close()
+with transaction.atomic():
+    jobs.lock(campaign, ["r1"])
+    waiting = Thread(target=second); waiting.start()
+    blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    for _ in range(200):
+        with connection.cursor() as cursor:
+            cursor.execute(blocked)
+            if cursor.fetchone()[0]:
+                break
+        time.sleep(0.02)
+    Slot.objects.create(task_id=10**6, project_id=home[Stage.QA], stage=Stage.QA, row_id="r1")
+waiting.join()
+Slot.objects.filter(task_id=10**6).delete()
+print(seen)
+"""
+    assert django(script, server, {**postgres, **redis}).splitlines()[-1] == "[0, 2]"
 
 
 def test_people_at_work_while_every_row_is_reconciled_never_meet_a_500(
