@@ -2,12 +2,14 @@
 #
 #   ARGS=…        further arguments of the command (make run ARGS="--stock", make test ARGS="-k offsets")
 #   PYTHON=…      the interpreter that .venv is made from
+#   WORKERS=…     processes that share the tests; each starts the servers that it needs
 #   PIP_FLAGS=…   further flags of pip install, e.g. the index of another torch build
 
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $$p && break; done)
 BIN := .venv/bin
 READY := .venv/.ready
+WORKERS ?= 2
 ROOMS := review_rules ls_config ml_backend workflow ls_plugin scripts
 
 .DEFAULT_GOAL := help
@@ -25,7 +27,7 @@ demo: $(READY) ## the same, and a simulated team works the campaign to the end
 	@exec $(BIN)/quorum demo --start $(ARGS)
 
 test: $(READY) ## run every test on real servers
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(READY) ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

@@ -20,13 +20,25 @@ CHROMIUM_FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
+TOO_SLOW = ["StartError", "TimeoutError", "ReadTimeout"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A failed test of real servers or a real browser is tried once more: machines get busy. Each rerun is printed."""
+    """Longest modules first, and one more try for what a busy machine was too slow for; a wrong answer gets none."""
     for item in items:
-        if item.get_closest_marker("server") or item.get_closest_marker("browser"):
-            item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=3))
+        if needs_server(item):
+            item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=3, only_rerun=TOO_SLOW))
+    # Two workers take whole modules from the front: with short ones last, neither waits long for the other at the end.
+    # Of the long ones the last of the alphabet come first, because those need not wait for the first server's database.
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    serving = {item.path for item in items if needs_server(item)}
+    place = {path: number for number, path in enumerate(dict.fromkeys(item.path for item in items))}
+    items.sort(key=lambda item: (item.path not in slow, item.path not in serving, -place[item.path]))
+
+
+def needs_server(item: pytest.Item) -> bool:
+    """Whether the test talks to a real server or a real browser."""
+    return item.get_closest_marker("server") is not None or item.get_closest_marker("browser") is not None
 
 
 @pytest.fixture(scope="session")
