@@ -127,6 +127,8 @@ def server(
         *(sys.executable, "-m", "gunicorn"),
         *("--worker-class", "gthread", "--workers", "1", "--threads", str(THREADS)),
         *("--bind", f"{host}:{port}", "--timeout", "120", "--graceful-timeout", "5"),
+        # Longer than clients reuse a connection for: one closed just as a request comes in is an error to the client.
+        *("--keep-alive", "75"),
         *("--no-control-socket", "--log-level", "warning"),
         *("--pythonpath", str(package_dir()), "label_studio.core.wsgi:application"),
     ]
