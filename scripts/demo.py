@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Annotated, Any, NoReturn
 
 import requests
@@ -31,6 +31,8 @@ from workflow.status import Status, campaign_status
 
 app = typer.Typer(add_completion=False)
 
+PATIENCE = 45.0  # seconds in which nobody is handed a task, after which open rows wait for somebody else
+PAUSE = 1.0  # seconds between two looks
 REFUSALS = (WorkError, VisitError, CampaignError, ServerError, FaultsError)
 
 
@@ -150,19 +152,25 @@ def _simulant(one: Mapping[str, Any], skills: Mapping[str, float]) -> Simulant:
 
 
 def _run(crew: Team, port: LabelStudio, campaign: Campaign) -> Status:
-    """Work round by round: what one round submits may open tasks for the next."""
+    """Work round by round, until nothing is open, or nobody was handed anything for a while.
+
+    What people submit opens tasks for others: at once with the plugin, some seconds later where `quorum sync --watch`
+    or a job queue does it.
+    """
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         line = progress.add_task("logging in")
         crew.log_in()
+        latest = monotonic()
         while True:
-            before = crew.tally.submitted.total()
             for _ in crew.work():
                 progress.update(line, description=_so_far(crew.tally.submitted))
+                latest = monotonic()
             status = campaign_status(port, campaign)
-            if crew.tally.submitted.total() == before or not _open(status):
+            if not _open(status) or monotonic() - latest > PATIENCE:
                 return status
+            sleep(PAUSE)
 
 
 def _open(status: Status) -> int:
