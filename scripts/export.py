@@ -99,7 +99,7 @@ class _Options:
 
 def _write(opened: Opened, target: Path, options: _Options) -> tuple[WriteReport, list[str]]:
     """Write the file; what it holds, and the rows that are wrong."""
-    from workflow.export import Tally, export_records
+    from workflow.export import Tally, export_lines
     from workflow.formats import FORMATS, format_of, write
 
     if (options.form or format_of(target)) not in FORMATS:
@@ -107,15 +107,14 @@ def _write(opened: Opened, target: Path, options: _Options) -> tuple[WriteReport
     campaign, tally = opened.campaign, Tally()
     try:
         with progress_bar("exporting") as (bar, row_bar):
-            records = export_records(
+            lines = export_lines(
                 opened.port,
                 campaign,
-                gold_only=False,
                 tally=tally,
                 progress=lambda done: bar.update(row_bar, completed=done),
             )
             report = write(
-                records,
+                lines,
                 target,
                 options.form,
                 interface=campaign.interface,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pickle
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import groupby, islice
 from pathlib import Path
 
@@ -52,7 +52,6 @@ class RowStore:
     def __init__(self, port: RowPort, campaign: Campaign) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="quorum-")
         self._database = sqlite3.connect(Path(self._folder.name) / "rows.sqlite3", isolation_level=None)
-        self._current: tuple[str, Mapping[Stage, Sequence[Task]]] = ("", {})
         try:
             self._fill(port, campaign)
         except BaseException:
@@ -91,16 +90,3 @@ class RowStore:
         found = self._database.execute("SELECT row_id, stage, body FROM task ORDER BY row_id, stage, rowid")
         for row_id, group in groupby(found, key=lambda one: str(one[0])):
             yield row_id, [(stage, body) for _, stage, body in group]
-
-    @property
-    def row_ids(self) -> Iterator[str]:
-        """Every row, in text order; `tasks` answers for the row that came last."""
-        for row_id, bodies in self.bodies():
-            self._current = (row_id, tasks_of(bodies))
-            yield row_id
-
-    def tasks(self, row_id: str) -> Mapping[Stage, Sequence[Task]]:
-        """The tasks by stage of the row that `row_ids` gave last, in order of id; KeyError for any other row."""
-        if row_id != self._current[0]:
-            raise KeyError(row_id)
-        return self._current[1]

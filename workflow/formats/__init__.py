@@ -17,7 +17,7 @@ from ls_config import Interface
 from workflow.formats.atomic import new_file, new_folder, sha256_of
 from workflow.formats.card import Card
 from workflow.formats.reading import CARRIES_HISTORY, read_records
-from workflow.formats.spool import Spool
+from workflow.formats.spool import Line, Spool
 
 __all__ = ["CARRIES_HISTORY", "FORMATS", "WriteReport", "format_of", "read_records", "write"]
 
@@ -71,7 +71,7 @@ def format_of(path: str | Path) -> str | None:
 
 
 def write(
-    records: Iterable[Mapping[str, Any]],
+    records: Iterable[Mapping[str, Any] | Line],
     path: str | Path,
     format: str | None = None,
     *,
@@ -84,7 +84,7 @@ def write(
     """Write full records as one file or folder.
 
     Args:
-        records: Full records, in the order in which they are to stand; read once.
+        records: Full records or their lines, in the order in which they are to stand; read once.
         path: The file or (for `hf`) folder to make; it appears only when it is whole.
         format: One of `FORMATS`; None goes by the ending.
         interface: The label interface, for labels, kinds and texts.
@@ -114,9 +114,7 @@ def write(
                 _WRITERS[name](spool, temporary, lints, interface, sheet, guard)
         hashes = _hashes(path)
         beside = _write_card(path, name, sheet.text(hashes)) if card else None
-        return WriteReport(
-            path, name, spool.shape.rows, spool.shape.left_out, hashes, dict(sorted(lints.items())), beside
-        )
+        return WriteReport(path, name, spool.rows, spool.left_out, hashes, dict(sorted(lints.items())), beside)
 
 
 def _hashes(path: Path) -> dict[str, str]:
@@ -135,8 +133,7 @@ _Writer = Callable[[Spool, Path, "Counter[str]", Interface, Card, bool], object]
 
 
 def _jsonl(spool: Spool, path: Path, *_: object) -> None:
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(spool.lines())
+    spool.copy_to(path)
 
 
 def _csv(spool: Spool, path: Path, lints: Counter[str], interface: Interface, sheet: Card, guard: bool) -> None:

@@ -196,16 +196,12 @@ class Card:
 
     def _head(self) -> str:
         name = self._about.get("name") or "Labelled rows"
-        shape = self._spool.shape
+        rows = self._spool.rows
         gold = self._counts.states.get("FINAL", 0)
-        kind = (
-            "gold rows only"
-            if gold == shape.rows
-            else f"{gold} gold rows and {shape.rows - gold} that are not (column `gold`)"
-        )
+        kind = "gold rows only" if gold == rows else f"{gold} gold rows and {rows - gold} that are not (column `gold`)"
         return (
-            f"# {_plain(name)}\n\nDatasheet of an export by Quorum: {shape.rows} rows, {kind}; "
-            f"{shape.left_out} rows of the campaign are not final yet and not in the file."
+            f"# {_plain(name)}\n\nDatasheet of an export by Quorum: {rows} rows, {kind}; "
+            f"{self._spool.left_out} rows of the campaign are not final yet and not in the file."
         )
 
     def _contents(self) -> str:
@@ -245,7 +241,7 @@ class Card:
             "a certificate of who decided, which "
             f"`quorum verify` proves again from the row's own history.\n\nPolicy: {policies}. "
             f"Labelled from {counts.first[:10] or '–'} to {counts.last[:10] or '–'}. "
-            f"An expert took part in {Rate(counts.expert_rows, self._spool.shape.rows)} of the rows."
+            f"An expert took part in {Rate(counts.expert_rows, self._spool.rows)} of the rows."
         )
         return f"{text}\n\nWho decided the final value:\n\n{origins}" if counts.origins else text
 
@@ -302,9 +298,9 @@ class Card:
         ]
         if any(domain == "none given" for domain in counts.domains):
             gaps.append(f"{counts.domains['none given']} rows name no domain; expert rules cannot apply to them.")
-        if shape.left_out:
+        if self._spool.left_out:
             gaps.append(
-                f"{shape.left_out} rows are not final; if they are the harder ones, the file is "
+                f"{self._spool.left_out} rows are not final; if they are the harder ones, the file is "
                 f"easier than the campaign."
             )
         for name, kind in shape.fields.items():

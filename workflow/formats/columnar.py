@@ -93,7 +93,7 @@ def _values(record: Mapping[str, Any], line: str, shape: Shape) -> dict[str, Any
         OWN_PREFIX + "gold": record["gold"],
         OWN_PREFIX + "state": record.get("state"),
         OWN_PREFIX + "reviewers": [str(who) for who in people if who],
-        OWN_PREFIX + "record": line.rstrip("\n"),
+        OWN_PREFIX + "record": line,
     }
     for name, label in ((record.get("final") or {}).get("values") or {}).items():
         cells[f"{OWN_PREFIX}final.{name}"] = _final(shape.fields.get(name, ""), label.get("value"))
@@ -150,7 +150,7 @@ def _front_matter(spool: Spool, part: Path) -> str:
     size = part.stat().st_size
     info = {
         "features": features,
-        "splits": [{"name": "train", "num_bytes": size, "num_examples": spool.shape.rows}],
+        "splits": [{"name": "train", "num_bytes": size, "num_examples": spool.rows}],
         "download_size": size,
         "dataset_size": size,
     }

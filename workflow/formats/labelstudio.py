@@ -24,7 +24,7 @@ def write_tasks(spool: Spool, path: Path, lints: Counter[str], interface: Interf
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for number, record in enumerate(spool, 1):
             file.write(("[\n" if number == 1 else ",\n") + json_line(_task(number, record, interface, lints)))
-        file.write("\n]\n" if spool.shape.rows else "[]\n")
+        file.write("\n]\n" if spool.rows else "[]\n")
 
 
 def _task(number: int, record: Mapping[str, Any], interface: Interface, lints: Counter[str]) -> dict[str, Any]:

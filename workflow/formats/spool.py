@@ -1,22 +1,24 @@
-"""Full records, held on disk between the pass that learns their columns and the pass that writes them.
+"""Full records, held on disk between the passes that learn about them and the pass that writes them.
 
 Tables need their header before their first row: which columns rows have, who labelled, which fields there are.
-Records are therefore written once to a temporary file beside the target while that is learnt, so that memory stays
-flat for any number of rows.
+Records are therefore written once to a temporary file beside the target, so that memory stays flat for any number of
+rows. What JSONL does not need is not learnt for it.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
 from ls_config import Interface
 
-__all__ = ["STAGES", "Shape", "Spool", "json_line", "row_of"]
+__all__ = ["STAGES", "Line", "Shape", "Spool", "json_line", "line_of", "row_of"]
 
 STAGES = ("passes", "qa", "expert")
 _FIRST = ("id", "context", "query", "response", "domain", "auto_label")
@@ -50,6 +52,23 @@ def row_of(record: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A full record as exports hold it: its JSON with the line end, and whether it is gold."""
+
+    gold: bool
+    text: bytes
+
+
+def line_of(record: Mapping[str, Any]) -> Line:
+    """A record's line: its keys in the order of docs/data.md, then any others."""
+    gold = bool(record.get("gold", record.get("state") == "FINAL"))
+    whole = {key: record[key] for key in _KEYS if key in record}
+    whole |= {"row": row_of(record), "gold": gold}
+    whole |= {key: value for key, value in record.items() if key not in whole}
+    return Line(gold, f"{json_line(whole)}\n".encode())
+
+
 @dataclass(slots=True)
 class Shape:
     """What all records together hold: columns of rows, fields with their kinds, and who worked in which stage."""
@@ -57,13 +76,10 @@ class Shape:
     columns: dict[str, set[str]] = field(default_factory=dict)
     fields: dict[str, str] = field(default_factory=dict)
     people: dict[str, set[str]] = field(default_factory=lambda: {stage: set() for stage in STAGES})
-    rows: int = 0
-    left_out: int = 0
 
     def learn(self, record: Mapping[str, Any]) -> None:
         """Take one more record into account."""
-        self.rows += 1
-        for name, value in row_of(record).items():
+        for name, value in record["row"].items():
             self.columns.setdefault(name, set()).add(type(value).__name__)
         for name, about in (record.get("fields") or {}).items():
             self.fields.setdefault(name, str(about.get("kind")))
@@ -79,57 +95,68 @@ class Shape:
 
 
 class Spool:
-    """Records on disk, in the order given; a context manager that removes its file."""
+    """Records on disk, in the order given; a context manager that removes its file.
+
+    Args:
+        records: Full records, or their lines where they were made elsewhere; read once.
+        folder: Where the file goes.
+        interface: Its fields come first, in its order.
+        everything: Also records that are not gold.
+    """
 
     def __init__(
-        self, records: Iterable[Mapping[str, Any]], folder: Path, interface: Interface | None, *, everything: bool
+        self, records: Iterable[Mapping[str, Any] | Line], folder: Path, interface: Interface, *, everything: bool
     ) -> None:
-        self._records, self._folder, self._everything = records, folder, everything
-        self.shape = Shape()
-        self._controls = {control.name: control.kind for control in interface.controls} if interface else {}
-        self._file: IO[str] | None = None
-
-    def __enter__(self) -> Spool:
-        self._file = tempfile.TemporaryFile("w+", encoding="utf-8", dir=self._folder, newline="\n")
+        self._controls = {control.name: control.kind for control in interface.controls}
+        self._file: IO[bytes] = tempfile.TemporaryFile("w+b", dir=folder)  # noqa: SIM115 - closed by __exit__
+        self.rows = self.left_out = 0
         try:
-            self._fill(self._file)
+            self._fill(records, everything)
         except BaseException:
             self._file.close()
             raise
+
+    def _fill(self, records: Iterable[Mapping[str, Any] | Line], everything: bool) -> None:
+        for record in records:
+            line = record if isinstance(record, Line) else line_of(record)
+            if line.gold or everything:
+                self._file.write(line.text)
+                self.rows += 1
+            else:
+                self.left_out += 1
+
+    def __enter__(self) -> Spool:
         return self
 
-    def _fill(self, file: IO[str]) -> None:
-        self.shape.fields.update(self._controls)
-        for record in self._records:
-            gold = bool(record.get("gold", record.get("state") == "FINAL"))
-            if not gold and not self._everything:
-                self.shape.left_out += 1
-                continue
-            self.shape.learn(record)
-            known = {key: record[key] for key in _KEYS if key in record}
-            file.write(
-                json_line(
-                    {
-                        **known,
-                        "row": row_of(record),
-                        "gold": gold,
-                        **{key: record[key] for key in record if key not in _KEYS},
-                    }
-                )
-                + "\n"
-            )
-        used = {name for name in self.shape.fields if name not in self._controls}
-        self.shape.fields = {**self._controls, **{name: self.shape.fields[name] for name in sorted(used)}}
-
     def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
+        self._file.close()
+
+    @cached_property
+    def shape(self) -> Shape:
+        """What the records together hold; read from all of them the first time it is asked for."""
+        shape = Shape(fields=dict(self._controls))
+        for record in self:
+            shape.learn(record)
+        others = sorted(shape.fields.keys() - self._controls.keys())
+        shape.fields = {**self._controls, **{name: shape.fields[name] for name in others}}
+        return shape
+
+    def copy_to(self, path: Path) -> None:
+        """All lines as one file."""
+        self._file.seek(0)
+        with path.open("wb") as file:
+            shutil.copyfileobj(self._file, file, 1 << 20)
 
     def lines(self) -> Iterator[str]:
-        """Each record's JSON, with its line end."""
-        assert self._file is not None
-        self._file.seek(0)
-        yield from self._file
+        """Each record's JSON, without its line end."""
+        at = 0
+        while True:
+            self._file.seek(at)  # somebody may have read elsewhere meanwhile
+            line = self._file.readline()
+            if not line:
+                return
+            at += len(line)
+            yield line[:-1].decode()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         yield from map(json.loads, self.lines())

@@ -82,7 +82,7 @@ def write_csv(spool: Spool, path: Path, lints: Counter[str], *, guard: bool = Fa
                 cells[NOTE] = add_to_note(
                     cells[NOTE], "guarded", [name for name in risky if name in spool.shape.columns]
                 )
-            writer.writerow([*(cells.get(name, "") for name in columns), line.rstrip("\n")])
+            writer.writerow([*(cells.get(name, "") for name in columns), line])
 
 
 def _with_lines(spool: Spool) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -117,7 +117,7 @@ def write_xlsx(spool: Spool, path: Path, lints: Counter[str], agreement: Iterabl
     for number, (line, record) in enumerate(_with_lines(spool), 1):
         cells = table_cells(record, columns)
         _line(rows, number, [cells.get(name, "") for name in columns], text, lints)
-        for part, piece in enumerate(_pieces(line.rstrip("\n")), 1):
+        for part, piece in enumerate(_pieces(line), 1):
             at += 1
             _line(records, at, [str(record["row_id"]), str(part), piece], text, lints)
         work.update((str(one.get("by")), stage) for stage in STAGES for one in record.get(stage) or ())

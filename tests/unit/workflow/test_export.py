@@ -12,10 +12,10 @@ from tests.campaigns import POLICY, TEAM
 from tests.fakes.label_studio import FakeLabelStudio
 from workflow import export
 from workflow.campaign import Campaign
-from workflow.export import Tally, export_records
+from workflow.export import Tally, export_records, record_of
 from workflow.importing import import_rows
+from workflow.reconcile import decide_rows
 from workflow.rows import Row
-from workflow.rowstore import RowStore
 from workflow.setup import CampaignSpec, setup_campaign
 from workflow.snapshot import Snapshot
 
@@ -51,20 +51,10 @@ def test_store_gives_what_a_snapshot_gives(
     port, campaign = held
     monkeypatch.setattr(export, "_WORTH_WORKERS", least)
     monkeypatch.setattr(export, "_CHUNK", 2)
-    wanted = list(export_records(port, campaign, gold_only=False, snapshot=Snapshot.read(port, campaign)))
+    snapshot = Snapshot.read(port, campaign)
+    wanted = [record_of(campaign, row) for row in decide_rows(campaign, snapshot, snapshot.row_ids)]
     tally = Tally()
     found = list(export_records(port, campaign, gold_only=False, tally=tally))
     assert found == wanted
     assert [record["row_id"] for record in found] == sorted(NAMES)
     assert (tally.rows, tally.problems) == (len(NAMES), [])
-
-
-def test_store_knows_only_the_row_that_came_last(held: tuple[FakeLabelStudio, Campaign]) -> None:
-    """Rows are given one after the other; asking for another one is an error, not an empty answer."""
-    port, campaign = held
-    with RowStore(port, campaign) as store:
-        assert len(store) == len(NAMES)
-        first = next(store.row_ids)
-        assert [task.row_id for task in store.tasks(first)[Stage.PASS]] == [first]
-        with pytest.raises(KeyError):
-            store.tasks("r10" if first != "r10" else "r9")
