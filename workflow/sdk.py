@@ -59,16 +59,23 @@ class HttpLabelStudio:
     """
 
     def __init__(self, url: str, key: str) -> None:
-        from label_studio_sdk import LabelStudio
+        # Only the part of the SDK that talks: the whole takes seconds to import, and every command would wait for it.
+        import httpx
         from label_studio_sdk.core.api_error import ApiError
+        from label_studio_sdk.core.client_wrapper import SyncClientWrapper
 
         self.url = url.rstrip("/")
         try:
-            client = LabelStudio(base_url=self.url, api_key=key, timeout=TIMEOUT_S)
+            client = SyncClientWrapper(
+                base_url=self.url,
+                api_key=key,
+                timeout=TIMEOUT_S,
+                httpx_client=httpx.Client(timeout=TIMEOUT_S, follow_redirects=True),
+            )
         except ApiError as error:
             hint = "make a new one under Account & Settings"
             raise ServerError("the API key has expired", hint=hint, status=401) from error
-        self._http = client._client_wrapper.httpx_client
+        self._http = client.httpx_client
         self._in_bulk: bool | None = None  # whether the server has the plugin's bulk endpoint; not known yet
 
     def close(self) -> None:
