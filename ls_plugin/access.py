@@ -18,9 +18,10 @@ class Who(IntEnum):
     ANYBODY = 0  # also without signing in
     PERSON = 1  # signed in and a member of the organisation
     WORKER = 2  # works in the project, or manages it
-    MANAGER = 3  # manages the project; without one, all projects
-    OWNER = 4  # of the server
-    NOBODY = 5  # switched off
+    LEADER = 3  # manages something, whatever it is: for what is nobody's in particular
+    MANAGER = 4  # manages the project; without one, every campaign of the server
+    OWNER = 5  # of the server
+    NOBODY = 6  # switched off
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +30,11 @@ class Rule:
 
     Attributes:
         methods: HTTP method → who may; HEAD goes by GET, OPTIONS by the most open of the methods.
-        project: where the project is named: ``pk``, ``project_id`` (path), ``task:pk``, ``task:task_id``,
-            ``annotation:pk``, ``draft:pk``, ``prediction:pk``, ``view:pk``, ``upload:pk``, ``webhook:pk``, ``ml:pk``,
-            ``<folder>.<storage model>:pk`` (what the path names), ``names:task`` (a task in the body), ``query``
-            (parameter), or nothing.
+        project: where the project is named, parted by ``|``; whatever is there must name the same one, also a
+            ``project`` or ``view`` in query and body. ``pk``, ``project_id``: in the path. ``<kind>:<name>``: by a
+            thing in the path, of the kinds of :data:`ls_plugin.gate.KINDS`. ``names:<key>:<kind>``: by a thing in
+            query or body. ``entity``: by a kind and an id in the path. ``query``: nowhere else. Nothing: no project.
+        rows: whether the body holds rows, whose columns may bear any name.
         check: further checks before the view runs, by name in :mod:`ls_plugin.checks`.
         show: what an ordinary person is shown of the answer, by name in :mod:`ls_plugin.blind`; ``plain`` passes it as
             is, and an answer without one is never passed to an ordinary person.
@@ -41,6 +43,7 @@ class Rule:
 
     methods: Mapping[str, Who]
     project: str = ""
+    rows: bool = False
     check: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     show: str = ""
     manager_check: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -59,11 +62,18 @@ _READ = ("GET",)
 
 
 def _rule(
-    who: Who, methods: tuple[str, ...] = _ALL, project: str = "", show: str = "", **checks: dict[str, str]
+    who: Who,
+    methods: tuple[str, ...] = _ALL,
+    project: str = "",
+    show: str = "",
+    *,
+    rows: bool = False,
+    **checks: dict[str, str],
 ) -> Rule:
     return Rule(
         methods=dict.fromkeys(methods, who),
         project=project,
+        rows=rows,
         show=show,
         check=checks.get("check", {}),
         manager_check=checks.get("manager_check", {}),
@@ -73,27 +83,41 @@ def _rule(
 _ANYBODY = _rule(Who.ANYBODY, show="plain")
 _FILES = _rule(Who.ANYBODY, _READ, show="plain")
 _SELF = _rule(Who.PERSON, show="plain")
+_LEADER = _rule(Who.LEADER)
 _MANAGER = _rule(Who.MANAGER)
 _MANAGER_PK = _rule(Who.MANAGER, project="pk")
+_ROWS = _rule(Who.MANAGER, project="pk", rows=True, manager_check={"POST": "no_answers"})
 _OWNER = _rule(Who.OWNER)
 _NOBODY = _rule(Who.NOBODY)
 # Endpoints that name a campaign: only a manager of it gets further, which the view checks by its name.
-_CAMPAIGN = _rule(Who.MANAGER, show="plain")
+_CAMPAIGN = _rule(Who.LEADER)
 _STORAGE = _rule(Who.MANAGER, project="query")
+_STORAGES = (
+    ("S3", "s3", "s3"),
+    ("AzureBlob", "azure_blob", "azure"),
+    ("GCS", "gcs", "gcs"),
+    ("Redis", "redis", "redis"),
+    ("LocalFiles", "localfiles", "localfiles"),
+)
+
 
 # Exact routes whose view serves several addresses.
 ROUTES: dict[str, Rule] = {
     r"^favicon\.ico$": _FILES,
-    "docs/": _MANAGER,
-    "docs/api/": _MANAGER,
-    r"^swagger\.json$": _MANAGER,
-    r"^swagger\.yaml$": _MANAGER,
-    "^swagger/$": _MANAGER,
+    "docs/": _LEADER,
+    "docs/api/": _LEADER,
+    r"^swagger\.json$": _LEADER,
+    r"^swagger\.yaml$": _LEADER,
+    "^swagger/$": _LEADER,
     "^data/local-files/": _MANAGER,  # one function for files of every project
     "^projects/<int:pk>/": _rule(Who.WORKER, _READ, "pk", "plain"),
     "^projects/<int:pk>/data/": _rule(Who.WORKER, _READ, "pk", "plain"),
     "^projects/<int:pk>/data/import": _rule(Who.MANAGER, _READ, "pk"),
     "^projects/<int:pk>/data/export": _rule(Who.MANAGER, _READ, "pk"),
+    **{
+        f"^api/storages/{path}/files": _rule(Who.MANAGER, project=f"query|names:id:{folder}.{cloud}ImportStorage")
+        for cloud, folder, path in _STORAGES
+    },
 }
 
 # Families of routes that stand or fall together.
@@ -112,17 +136,17 @@ VIEWS: dict[str, Rule] = {
     "core.views.health": _FILES,
     "core.views.metrics": _FILES,
     "core.views.TriggerAPIError": _NOBODY,
-    "core.views.samples_time_series": _MANAGER,
-    "core.views.samples_paragraphs": _MANAGER,
-    "core.views.feature_flags": _MANAGER,
+    "core.views.samples_time_series": _LEADER,
+    "core.views.samples_paragraphs": _LEADER,
+    "core.views.feature_flags": _LEADER,
     "core.views.heidi_tips": _NOBODY,  # asks a server outside
     "core.views.collect_metrics": _NOBODY,  # telemetry
-    "drf_spectacular.views.SpectacularAPIView": _MANAGER,
-    "drf_spectacular.views.SpectacularSwaggerView": _MANAGER,
-    "drf_spectacular.views.SpectacularRedocView": _MANAGER,
-    "drf_spectacular.views.SpectacularJSONAPIView": _MANAGER,
-    "drf_spectacular.views.SpectacularYAMLAPIView": _MANAGER,
-    "rest_framework.routers.APIRootView": _MANAGER,
+    "drf_spectacular.views.SpectacularAPIView": _LEADER,
+    "drf_spectacular.views.SpectacularSwaggerView": _LEADER,
+    "drf_spectacular.views.SpectacularRedocView": _LEADER,
+    "drf_spectacular.views.SpectacularJSONAPIView": _LEADER,
+    "drf_spectacular.views.SpectacularYAMLAPIView": _LEADER,
+    "rest_framework.routers.APIRootView": _LEADER,
     "django.contrib.auth.views.LoginView": _NOBODY,  # a second door beside /user/login/
     "django.contrib.auth.views.LogoutView": _SELF,
     # Accounts
@@ -133,7 +157,7 @@ VIEWS: dict[str, Rule] = {
     "users.api.UserAPI": Rule(
         methods={"GET": Who.PERSON, "POST": Who.PERSON, "PATCH": Who.PERSON, "DELETE": Who.PERSON},
         check={"GET": "own_account", "POST": "own_avatar", "PATCH": "own_account", "DELETE": "own_avatar"},
-        manager_check={"DELETE": "not_last_manager"},
+        manager_check={"POST": "avatar", "DELETE": "not_last_manager"},
         show="users",
     ),
     "users.api.UserResetTokenAPI": _SELF,
@@ -162,7 +186,7 @@ VIEWS: dict[str, Rule] = {
     "projects.views.project_list": _rule(Who.PERSON, _READ, show="plain"),
     "projects.views.project_settings": _MANAGER_PK,
     "data_manager.views.task_page": _rule(Who.WORKER, _READ, "pk", "plain"),
-    "projects.api.ProjectListAPI": Rule(methods={"GET": Who.PERSON, "POST": Who.MANAGER}, show="project_list"),
+    "projects.api.ProjectListAPI": Rule(methods={"GET": Who.PERSON, "POST": Who.LEADER}, show="project_list"),
     "projects.api.ProjectCountsListAPI": _rule(Who.PERSON, _READ, show="count_list"),
     "projects.api.ProjectAPI": Rule(
         methods={"GET": Who.WORKER, "PUT": Who.MANAGER, "PATCH": Who.MANAGER, "DELETE": Who.MANAGER},
@@ -172,25 +196,27 @@ VIEWS: dict[str, Rule] = {
     ),
     "projects.api.ProjectNextTaskAPI": _rule(Who.WORKER, _READ, "pk", "task"),
     "projects.api.LabelStreamHistoryAPI": _rule(Who.WORKER, _READ, "pk", "plain"),
-    "projects.api.LabelConfigValidateAPI": _MANAGER,
+    "projects.api.LabelConfigValidateAPI": _LEADER,
     "projects.api.ProjectLabelConfigValidateAPI": _MANAGER_PK,
     "projects.api.ProjectSummaryAPI": _MANAGER_PK,
     "projects.api.ProjectSummaryResetAPI": _MANAGER_PK,
     "projects.api.ProjectImportAPI": _MANAGER_PK,
     "projects.api.ProjectReimportAPI": _MANAGER_PK,
-    "projects.api.ProjectTaskListAPI": _rule(Who.MANAGER, project="pk", manager_check={"POST": "no_answers"}),
+    "projects.api.ProjectTaskListAPI": _ROWS,
     "projects.api.ProjectSampleTask": _MANAGER_PK,
     "projects.api.ProjectModelVersions": _MANAGER_PK,
     "projects.api.ProjectAnnotatorsAPI": _MANAGER_PK,
-    "projects.api.TemplateListAPI": _MANAGER,
+    "projects.api.TemplateListAPI": _LEADER,
     # Data in
     "data_import.api.FileUploadAPI": _rule(Who.MANAGER, project="upload:pk"),
     "data_import.api.FileUploadListAPI": _MANAGER_PK,
-    "data_import.api.TasksBulkCreateAPI": _rule(Who.MANAGER, project="pk", manager_check={"POST": "no_answers"}),
-    "data_import.api.ImportAPI": _rule(Who.MANAGER, project="pk", manager_check={"POST": "no_answers"}),
-    "data_import.api.ImportPredictionsAPI": _MANAGER_PK,
+    "data_import.api.TasksBulkCreateAPI": _ROWS,
+    "data_import.api.ImportAPI": _ROWS,
+    "data_import.api.ImportPredictionsAPI": _rule(Who.MANAGER, project="pk", rows=True),
     "data_import.api.ReImportAPI": _rule(Who.MANAGER, project="pk", manager_check={"POST": "no_reimport"}),
-    "data_import.api.UploadedFileResponse": _MANAGER,
+    "data_import.api.UploadedFileResponse": _rule(
+        Who.WORKER, _READ, "file:filename", "plain", check={"GET": "own_upload"}
+    ),
     "data_import.api.DownloadStorageData": _MANAGER,
     # Data manager
     "data_manager.api.ViewAPI": Rule(
@@ -272,13 +298,12 @@ VIEWS: dict[str, Rule] = {
         manager_check=dict.fromkeys(("PUT", "PATCH", "DELETE"), "own_draft"),
         show="draft_list",
     ),
-    "tasks.api.PredictionAPI": _rule(Who.MANAGER, project="query|prediction:pk|names:task"),
+    "tasks.api.PredictionAPI": _rule(Who.MANAGER, project="query|prediction:pk|names:task:task"),
     # Storages, models, webhooks, labels, states
     "io_storages.all_api.AllImportStorageListAPI": _STORAGE,
     "io_storages.all_api.AllExportStorageListAPI": _STORAGE,
-    "io_storages.all_api.AllImportStorageTypesAPI": _MANAGER,
-    "io_storages.all_api.AllExportStorageTypesAPI": _MANAGER,
-    "io_storages.api.ImportStorageListFilesAPI": _MANAGER,
+    "io_storages.all_api.AllImportStorageTypesAPI": _LEADER,
+    "io_storages.all_api.AllExportStorageTypesAPI": _LEADER,
     "io_storages.proxy_api.TaskResolveStorageUri": _rule(
         Who.WORKER, _READ, "task:task_id", "plain", check={"GET": "own_file"}
     ),
@@ -295,16 +320,18 @@ VIEWS: dict[str, Rule] = {
     "ml.api.MLBackendVersionsAPI": _rule(Who.MANAGER, project="ml:pk"),
     "webhooks.api.WebhookListAPI": _rule(Who.MANAGER, project="query"),
     "webhooks.api.WebhookAPI": _rule(Who.MANAGER, project="webhook:pk"),
-    "webhooks.api.WebhookInfoAPI": _MANAGER,
+    "webhooks.api.WebhookInfoAPI": _LEADER,
     "labels_manager.api.LabelAPI": _MANAGER,
     "labels_manager.api.LabelLinkAPI": Rule(
         methods={"GET": Who.WORKER} | dict.fromkeys(("POST", "PUT", "PATCH", "DELETE"), Who.MANAGER),
-        project="query",
+        project="query|link:pk",
         show="nothing",
     ),
-    "labels_manager.api.LabelBulkUpdateAPI": _rule(Who.MANAGER, manager_check={"POST": "no_bulk_labels"}),
-    "fsm.api.FSMEntityHistoryAPI": _MANAGER,
-    "fsm.api.FSMEntityTransitionAPI": _MANAGER,
+    "labels_manager.api.LabelBulkUpdateAPI": _rule(
+        Who.MANAGER, project="query", manager_check={"POST": "no_bulk_labels"}
+    ),
+    "fsm.api.FSMEntityHistoryAPI": _rule(Who.MANAGER, project="entity"),
+    "fsm.api.FSMEntityTransitionAPI": _rule(Who.MANAGER, project="entity"),
     # Quorum's own
     "ls_plugin.api.views.VersionView": _rule(Who.PERSON, _READ, show="plain"),
     "ls_plugin.api.views.CampaignView": _CAMPAIGN,
@@ -322,19 +349,17 @@ VIEWS: dict[str, Rule] = {
     "ls_plugin.pages.no_telemetry": _ANYBODY,
 }
 
-for _cloud, _folder in (
-    ("S3", "s3"),
-    ("AzureBlob", "azure_blob"),
-    ("GCS", "gcs"),
-    ("Redis", "redis"),
-    ("LocalFiles", "localfiles"),
-):
+for _cloud, _folder, _ in _STORAGES:
     for _way in ("Import", "Export"):
-        for _what in ("List", "Detail", "Sync", "Validate", "FormLayout"):
-            # A storage belongs to its own project, whatever project the query names.
-            VIEWS[f"io_storages.{_folder}.api.{_cloud}{_way}Storage{_what}API"] = _rule(
-                Who.MANAGER, project=f"query|{_folder}.{_cloud}{_way}Storage:pk"
-            )
+        # A storage belongs to its own project, whatever project the query names.
+        _kind = f"{_folder}.{_cloud}{_way}Storage"
+        _api = f"io_storages.{_folder}.api.{_cloud}{_way}Storage"
+        VIEWS |= {
+            f"{_api}ListAPI": _STORAGE,
+            f"{_api}FormLayoutAPI": _LEADER,
+            f"{_api}ValidateAPI": _rule(Who.MANAGER, project=f"query|names:id:{_kind}"),
+            **{f"{_api}{what}API": _rule(Who.MANAGER, project=f"query|{_kind}:pk") for what in ("Detail", "Sync")},
+        }
 
 
 def find(route: str, view: str) -> Rule | None:

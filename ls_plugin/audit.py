@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from ls_plugin import jobs, record
@@ -13,6 +13,7 @@ from ls_plugin.models import Campaign, CampaignProject, Record
 from ls_plugin.record import Fault
 from ls_plugin.refusal import Refused
 
+CHUNK = 500
 _SAID = frozenset({"submitted", "changed", "skipped"})
 
 
@@ -63,71 +64,109 @@ def run(campaign: Campaign, kept: tuple[int, str] | None = None) -> Audit:
     """Check the record of the server, and with it what this campaign's people were shown and said.
 
     Four things are checked: the chain is whole; nobody was served another's answer to a row before their own answer to
-    it; nobody answered what they were not given; and the answers on the server are those that the record says.
+    it; nobody answered what they were not given; and the answers on the server are those that the record says. The
+    record is read once, a few lines at a time, while people go on working.
     """
-    lines = list(Record.objects.order_by("seq"))
-    mine = [line for line in lines if line.campaign_id == campaign.pk]
-    faults = [*record.check_chain(lines, record.head(), kept), *_blind(mine), *_given(mine)]
-    answers, differing = _answers(campaign, mine)
+    look, before = _Look(campaign), record.head()
+    lines = look.each(Record.objects.order_by("seq").iterator(chunk_size=CHUNK))
+    chain = list(record.check_chain(lines, before, kept))
+    answers = _answers(campaign, look)
     return Audit(
         campaign=campaign.name,
-        lines=len(lines),
-        head=record.head(),
-        kinds=dict(sorted(Counter(line.kind for line in mine).items())),
+        lines=look.lines,
+        head=look.end,
+        kinds=dict(sorted(look.kinds.items())),
         answers=answers,
-        faults=(*faults, *differing),
+        faults=(*chain, *look.faults),
     )
 
 
-def _blind(lines: list[Record]) -> Iterator[Fault]:
-    """Nobody was served somebody else's answer on a row and then answered that row."""
-    saw: dict[tuple[int | None, str], Record] = {}
-    for line in lines:
-        key = (line.user_id, line.row_id)
-        if line.kind == "shown" and json.loads(line.body).get("others"):
-            saw.setdefault(key, line)
-        elif line.kind in _SAID and key in saw:
-            yield Fault(
-                line.seq,
-                "not_blind",
-                f"account {line.user_id} answered row {line.row_id}; line {saw[key].seq} had shown it others' answers",
-            )
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What the record says of an answer: the line that said it last, whose it is, and whether it began as a skip."""
+
+    seq: int
+    user_id: int | None
+    task_id: int | None
+    digest: str
+    skip: bool
 
 
-def _given(lines: list[Record]) -> Iterator[Fault]:
-    """Nobody answered a task that the server had not given them."""
-    given: set[tuple[int | None, int | None]] = set()
-    for line in lines:
-        key = (line.user_id, line.task_id)
+@dataclass
+class _Look:
+    """What is kept of the lines while they go by: a few numbers for each answer, never the lines."""
+
+    campaign: Campaign
+    lines: int = 0
+    end: tuple[int, str] = (0, record.START)
+    kinds: Counter[str] = field(default_factory=Counter)
+    faults: list[Fault] = field(default_factory=list)
+    said: dict[int, _Said] = field(default_factory=dict)
+    _given: set[tuple[int | None, int | None]] = field(default_factory=set)
+    _saw: dict[tuple[int | None, str], int] = field(default_factory=dict)
+
+    def each(self, lines: Iterable[Record]) -> Iterator[Record]:
+        """Pass the lines on, and look at those of the campaign."""
+        for line in lines:
+            self.lines, self.end = self.lines + 1, (line.seq, line.hash)
+            if line.campaign_id == self.campaign.pk:
+                self._look(line)
+            yield line
+
+    def _look(self, line: Record) -> None:
+        self.kinds[line.kind] += 1
+        person, of_row = (line.user_id, line.task_id), (line.user_id, line.row_id)
         if line.kind == "given":
-            given.add(key)
-        elif line.kind in _SAID and key not in given:
-            yield Fault(
-                line.seq, "not_given", f"account {line.user_id} answered task {line.task_id}, never given to it"
-            )
+            self._given.add(person)
+        elif line.kind == "shown":
+            if json.loads(line.body).get("others"):
+                self._saw.setdefault(of_row, line.seq)
+        elif line.kind == "taken_back":
+            self.said.pop(json.loads(line.body)["annotation"], None)
+        elif line.kind in _SAID:
+            self._answered(line, person, of_row)
+
+    def _answered(self, line: Record, person: tuple[int | None, int | None], of_row: tuple[int | None, str]) -> None:
+        if of_row in self._saw:
+            what = f"account {line.user_id} answered row {line.row_id}"
+            why = f"line {self._saw[of_row]} had shown it others' answers"
+            self.faults.append(Fault(line.seq, "not_blind", f"{what}; {why}"))
+        if person not in self._given:
+            text = f"account {line.user_id} answered task {line.task_id}, never given to it"
+            self.faults.append(Fault(line.seq, "not_given", text))
+        body = json.loads(line.body)
+        before = self.said.get(body["annotation"])
+        skip = line.kind == "skipped" or (before is not None and before.skip)
+        self.said[body["annotation"]] = _Said(line.seq, line.user_id, line.task_id, body["digest"], skip)
 
 
-def _answers(campaign: Campaign, lines: list[Record]) -> tuple[int, list[Fault]]:
-    """The answers on the server are those of the record: same author, same content, none more."""
+def _answers(campaign: Campaign, look: _Look) -> int:
+    """The answers on the server are those of the record: same author, same content, none more and none less."""
     from tasks.models import Annotation
 
-    said: dict[int, Record] = {}
-    for line in lines:
-        if line.kind in _SAID:
-            said[json.loads(line.body)["annotation"]] = line
     projects = list(CampaignProject.objects.filter(campaign=campaign).values_list("project_id", flat=True))
-    faults, count = [], 0
-    for one in Annotation.objects.filter(project_id__in=projects).iterator(chunk_size=500):
+    count, left = 0, dict(look.said)
+    for one in Annotation.objects.filter(project_id__in=projects).iterator(chunk_size=CHUNK):
         count += 1
-        found = said.get(one.pk)
-        if found is None:
-            faults.append(Fault(0, "unrecorded", f"answer {one.pk} of task {one.task_id} is not in the record"))
-        elif found.user_id != one.completed_by_id or found.task_id != one.task_id:
-            faults.append(
-                Fault(found.seq, "author", f"answer {one.pk} has another author or task than line {found.seq} says")
-            )
-        elif json.loads(found.body)["digest"] != jobs.digest(one.result):
-            faults.append(
-                Fault(found.seq, "content", f"answer {one.pk} is not what line {found.seq} says was submitted")
-            )
-    return count, faults
+        left.pop(one.pk, None)
+        if _differs(one, look.said.get(one.pk)):
+            # Somebody may have said it while the record was read: its newest line on this task decides.
+            later = _Look(campaign)
+            list(later.each(Record.objects.filter(task_id=one.task_id, kind__in=_SAID).order_by("seq")))
+            look.faults.extend(filter(None, [_differs(one, later.said.get(one.pk))]))
+    for pk, said in left.items():
+        if not said.skip and not Annotation.objects.filter(pk=pk).exists():
+            text = f"answer {pk} of task {said.task_id}, submitted by line {said.seq}, is not on the server any more"
+            look.faults.append(Fault(said.seq, "gone", text))
+    return count
+
+
+def _differs(one: Any, said: _Said | None) -> Fault | None:
+    """What an answer on the server has against what the record says of it."""
+    if said is None:
+        return Fault(0, "unrecorded", f"answer {one.pk} of task {one.task_id} is not in the record")
+    if (said.user_id, said.task_id) != (one.completed_by_id, one.task_id):
+        return Fault(said.seq, "author", f"answer {one.pk} has another author or task than line {said.seq} says")
+    if said.digest != jobs.digest(one.result):
+        return Fault(said.seq, "content", f"answer {one.pk} is not what line {said.seq} says was submitted")
+    return None

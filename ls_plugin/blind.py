@@ -12,16 +12,13 @@ from typing import Any
 
 from rest_framework.response import Response
 
-from ls_plugin import record
+from ls_plugin import people, record
 from ls_plugin.access import Who
 from ls_plugin.gate import Call
-from ls_plugin.models import CampaignProject, Excluded, Grant, Record, Slot, Stage
-from ls_plugin.rulebook import policy_of
+from ls_plugin.models import Campaign, CampaignProject, Excluded, Grant, Record, Slot, Stage
+from ls_plugin.rulebook import read_policy
 from review_rules import withheld
 from workflow.campaign import AUTO_LABEL, PROPOSAL
-
-# Data-manager tabs that exist only on an ordinary person's screen have this number plus their project's.
-OWN_VIEW = 1_000_000_000
 
 _TASK = ("id", "data", "project", "inner_id", "created_at", "queue", "unique_lock_id")
 _PREDICTION = ("id", "result", "score", "model_version", "task", "project", "created_at", "updated_at", "created_ago")
@@ -150,11 +147,13 @@ def _task(call: Call, request: Any, data: Mapping[str, Any], mine: Iterable[Any]
 
 
 def _predictions(call: Call, data: Mapping[str, Any], predictions: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The pre-annotations meant for this stage; none where the policy withholds it from the passes."""
+    """The pre-annotations meant for this stage; none where the policy withholds it, or asks for what is known."""
     if call.place is None:
         return []
     if call.place.stage is Stage.PASS:
-        if withheld(str(data.get("row_id", "")), policy_of(call.place.campaign_id)):
+        row_id, mine = str(data.get("row_id", "")), Campaign.objects.filter(pk=call.place.campaign_id)
+        policy, asked = mine.values_list("policy_text", "qualification").get()
+        if withheld(row_id, read_policy(policy)) or row_id in asked.get("rows", ()):
             return []
         hidden = {PROPOSAL}
     else:
@@ -236,16 +235,18 @@ def count_list(call: Call, request: Any, data: Any) -> Any:
 
 
 def _listed(call: Call, request: Any, data: Any, show: Callable[[Call, Any, Any], Any]) -> Any:
-    seen = set(call.signed_in.works_somewhere())
-    managed = {one.project_id for one in call.signed_in.places.values() if call.signed_in.manages(one.campaign_id)}
-    every = seen | managed
-    # Only what this person may see was asked for; an entry without its id is filtered like any other.
+    """A page of projects: those one works in with one's own counts, those one manages, or of no campaign, as they are.
+
+    Only what this person may see was asked for; an entry without its id is filtered like any other.
+    """
+    listed = [one.get("id") for one in data["results"]]
+    free = set(listed) - set(CampaignProject.objects.filter(pk__in=listed).values_list("pk", flat=True))
+    whole = {*call.signed_in.managed(), *(free if call.signed_in.manager_somewhere else ())} - {None}
+    every = whole | {None, *call.signed_in.works_somewhere()}
     results = [
-        one if one.get("id") in managed else show(call, request, one)
-        for one in data["results"]
-        if one.get("id") is None or one["id"] in every
+        one if one.get("id") in whole else show(call, request, one) for one in data["results"] if one.get("id") in every
     ]
-    return {**data, "count": min(data["count"], len(every)), "results": results}
+    return {**data, "results": results}
 
 
 def _done(call: Call, project_id: int) -> int:
@@ -260,29 +261,26 @@ def _given(call: Call, project_id: int) -> int:
 
 
 def users(call: Call, request: Any, data: Any) -> Any:
-    """Oneself."""
-    me = call.signed_in.user_id
-    if isinstance(data, list):
-        return [_user(one) for one in data if one.get("id") == me]
-    if isinstance(data, Mapping) and "results" in data:
-        results = [_user(one) for one in data["results"] if one.get("id") == me]
-        return {**data, "count": len(results), "results": results}
-    return (
-        _user(data) if isinstance(data, Mapping) and data.get("id") == me else data if "detail" in (data or {}) else {}
-    )
+    """Oneself, and for a manager the people of their campaigns."""
+    known = set(people.colleagues(call.signed_in))
+    if isinstance(data, Mapping) and "results" not in data:
+        return _user(call, data) if data.get("id") in known else data if "detail" in data else {}
+    every = data["results"] if isinstance(data, Mapping) else data or ()
+    shown = [_user(call, one) for one in every if one.get("id") in known]
+    return {**data, "count": len(shown), "results": shown} if isinstance(data, Mapping) else shown
 
 
-def _user(data: Mapping[str, Any]) -> dict[str, Any]:
+def _user(call: Call, data: Mapping[str, Any]) -> dict[str, Any]:
     out = dict(data)
-    if "active_organization_meta" in out:
+    if "active_organization_meta" in out and not call.signed_in.manager_somewhere:
         out["active_organization_meta"] = {"title": "", "email": ""}
     return out
 
 
 def whoami(call: Call, request: Any, data: Any) -> Any:
     """Oneself, with the permissions that an ordinary person has; Label Studio's screens hide buttons by them."""
-    out = _user(data)
-    if isinstance(out.get("permissions"), list):
+    out = _user(call, data)
+    if isinstance(out.get("permissions"), list) and not call.signed_in.manager_somewhere:
         out["permissions"] = [name for name in out["permissions"] if name in _PERMISSIONS]
     return out
 

@@ -9,11 +9,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.http import QueryDict
 
 from ls_plugin import handout, people
 from ls_plugin.gate import Call, parameters
-from ls_plugin.models import CampaignProject, Slot
+from ls_plugin.models import CampaignProject, Grant, Slot
 from ls_plugin.refusal import Refused
 from review_rules import Person
 
@@ -93,10 +94,24 @@ def own_file(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
         decoded = base64.urlsafe_b64decode(wanted.encode()).decode()
     except (binascii.Error, UnicodeDecodeError, ValueError):
         raise Refused("bad_request", "`fileuri` is not readable.") from None
-    data = json.dumps(Task.objects.values_list("data", flat=True).get(pk=_task(kwargs)), ensure_ascii=False)
-    # The whole address: a part of it could be the address of another file.
-    if not decoded or not re.search(rf"(?<![\w/.%:-]){re.escape(decoded)}(?![\w/%-]|\.\w)", data):
+    if not decoded or not _names_file(Task.objects.values_list("data", flat=True).get(pk=_task(kwargs)), decoded):
         raise Refused("not_yours")
+
+
+def own_upload(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
+    """Only uploaded files that the data of some task given to this person names."""
+    from tasks.models import Task
+
+    given = Grant.objects.filter(user_id=call.signed_in.user_id, project_id=call.project_id).values("task_id")
+    data = Task.objects.filter(pk__in=given).values_list("data", flat=True)
+    if not any(_names_file(one, f"/data/upload/{kwargs['filename']}") for one in data.iterator()):
+        raise Refused("not_yours")
+
+
+def _names_file(data: Any, address: str) -> bool:
+    """Whether a row's data holds the whole of an address: a part of it could be the address of another file."""
+    text = json.dumps(data, ensure_ascii=False)
+    return re.search(rf"(?<![\w/.%:-]){re.escape(address)}(?![\w/%-]|\.\w)", text) is not None
 
 
 def submission(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
@@ -197,6 +212,20 @@ def own_avatar(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
     if "/avatar" not in request.path:
         raise Refused("managers_only")
     own_account(call, request, kwargs)
+    avatar(call, request, kwargs)
+
+
+def avatar(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
+    """A picture that Label Studio takes; what it does not take would be an error of the server there."""
+    from users.functions.common import check_avatar
+
+    if request.method != "POST" or "/avatar" not in request.path:
+        return
+    try:
+        check_avatar(request.FILES)
+    except (ValidationError, ValueError) as error:
+        sentences = getattr(error, "messages", ["This is no picture."])
+        raise Refused("bad_request", " ".join(map(str, sentences))) from None
 
 
 def not_last_manager(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
@@ -380,8 +409,8 @@ Check = Callable[[Call, Any, Mapping[str, Any]], None]
 CHECKS: dict[str, Check] = {
     check.__name__: check
     for check in (
-        own_task, own_file, submission, change, own_annotation, keep_answer, take_back_skip, new_draft, own_draft,
-        next_action, manager_action, own_account, own_avatar, not_last_manager, not_last_manager_member, project_change,
-        no_answers, no_reimport, no_bulk_labels,
+        own_task, own_file, own_upload, submission, change, own_annotation, keep_answer, take_back_skip, new_draft,
+        own_draft, next_action, manager_action, own_account, own_avatar, avatar, not_last_manager,
+        not_last_manager_member, project_change, no_answers, no_reimport, no_bulk_labels,
     )
 }  # fmt: skip

@@ -9,12 +9,13 @@ from typing import Any
 
 from django.db.models import Avg, Count, Q, Sum
 
-from ls_plugin import rulebook
+from ls_plugin import qualify, rulebook
 from ls_plugin.models import Campaign, CampaignProject, Grant, Member, Record, Slot, Stage
 from ls_plugin.people import can_work, to_person
 from review_rules import Person as TeamPerson
 from review_rules import Policy, Role, State, Team
 
+_BEGINNING = State.AWAITING_PASSES.value
 _SECONDS_A_ROW = 90.0  # what a review is taken to need before anybody has done one
 
 
@@ -90,7 +91,9 @@ def of_campaign(campaign: Campaign) -> CampaignFigures:
         mean=Avg("agreed"), compared=Count("agreed"), conflicts=Count("pk", filter=Q(agreed__lt=1))
     )
     needs = _needs(campaign, slots)
-    waiting = slots.filter(open=True).values_list("stage").annotate(count=Count("task_id")).order_by()
+    # Rows with known answers stay open for whoever comes; once they are decided nobody waits for them.
+    waited_for = slots.filter(open=True).exclude(Q(capacity=qualify.SEATS) & ~Q(state__in=["", _BEGINNING]))
+    waiting = waited_for.values_list("stage").annotate(count=Count("task_id")).order_by()
     return CampaignFigures(
         id=campaign.pk,
         name=campaign.name,

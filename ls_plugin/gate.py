@@ -9,12 +9,12 @@ or the JWT. Both ask :func:`decide`; what an ordinary person gets to see of an a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.exceptions import ObjectDoesNotExist
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.utils.module_loading import import_string
@@ -25,6 +25,9 @@ from ls_plugin import access, people
 from ls_plugin.access import Rule, Who
 from ls_plugin.people import Place, Standing
 from ls_plugin.refusal import Refused, page
+
+# Data-manager tabs that exist only on an ordinary person's screen have this number plus their project's.
+OWN_VIEW = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,11 @@ class Call:
     place: Place | None
     project_id: int | None
     ordinary: bool
+
+    @property
+    def shows_less(self) -> bool:
+        """Whether the page's buttons are those of an ordinary person: not on the pages of all projects together."""
+        return self.ordinary and not (self.project_id is None and self.signed_in.manager_somewhere)
 
     @property
     def signed_in(self) -> Standing:
@@ -68,90 +76,98 @@ def view_name(view: Any) -> str:
     return f"{owner.__module__}.{getattr(owner, '__qualname__', type(owner).__qualname__)}"
 
 
-def parameters(request: Any) -> Mapping[str, Any]:
-    """The body as a mapping; a list or nothing is an empty one."""
+def bodies(request: Any) -> list[Mapping[str, Any]]:
+    """What the body holds, as mappings: one, those of a list, or none."""
     data = getattr(request, "data", None)
     if data is None:
         data = request.POST if isinstance(request, HttpRequest) else {}
-    return data if isinstance(data, dict | QueryDict) else {}
+    return [one for one in (data if isinstance(data, list) else [data]) if isinstance(one, dict | QueryDict)]
 
 
-def _named(request: Any, key: str) -> list[int]:
-    """Every id that the query or the body gives under this name."""
+def parameters(request: Any) -> Mapping[str, Any]:
+    """The body as a mapping; a list or nothing is an empty one."""
+    return {} if isinstance(getattr(request, "data", None), list) else next(iter(bodies(request)), {})
+
+
+def _named(request: Any, key: str, *, rows: bool = False) -> list[int]:
+    """Every id that the query, or the body unless it holds rows, gives under this name."""
     query = request.GET if isinstance(request, HttpRequest) else request.query_params
-    body = parameters(request)
     given: list[Any] = list(query.getlist(key))
-    if isinstance(body, QueryDict):
-        given += body.getlist(key)
-    elif body.get(key) is not None:
-        given.append(body[key])
+    for body in () if rows else bodies(request):
+        given += body.getlist(key) if isinstance(body, QueryDict) else [body.get(key)]
     try:
         return [int(value) for value in given if value not in ("", None)]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise Refused("bad_request", f"`{key}` must be a number.") from None
 
 
-def _by_path(kind: str, pk: Any) -> int | None:
-    """The project of what a path names."""
-    from data_import.models import FileUpload
-    from data_manager.models import View
-    from ml.models import MLBackend
-    from tasks.models import Annotation, AnnotationDraft, Prediction, Task
-    from webhooks.models import Webhook
+# How a thing names its project: its model, the column it is found by, and the column of its project.
+KINDS: Mapping[str, tuple[str, str, str]] = {
+    "project": ("projects.models.Project", "pk", "pk"),
+    "task": ("tasks.models.Task", "pk", "project_id"),
+    "annotation": ("tasks.models.Annotation", "pk", "task__project_id"),
+    "draft": ("tasks.models.AnnotationDraft", "pk", "task__project_id"),
+    "prediction": ("tasks.models.Prediction", "pk", "task__project_id"),
+    "view": ("data_manager.models.View", "pk", "project_id"),
+    "upload": ("data_import.models.FileUpload", "pk", "project_id"),
+    "file": ("data_import.models.FileUpload", "file", "project_id"),
+    "webhook": ("webhooks.models.Webhook", "pk", "project_id"),
+    "ml": ("ml.models.MLBackend", "pk", "project_id"),
+    "link": ("labels_manager.models.LabelLink", "pk", "project_id"),
+}
 
+
+def _project_behind(kind: str, name: Any) -> int | None:
+    """The project that something belongs to; None for what belongs to none.
+
+    Raises:
+        Refused: ``not_yours`` if there is no such thing.
+    """
+    if kind == "view" and str(name).isdecimal() and int(name) > OWN_VIEW:
+        return int(name) - OWN_VIEW
     if "." in kind:
-        folder, _, name = kind.partition(".")
-        models: dict[str, Any] = {kind: (import_string(f"io_storages.{folder}.models.{name}"), "project_id")}
+        folder, _, model = kind.partition(".")
+        where = (f"io_storages.{folder}.models.{model}", "pk", "project_id")
+    elif kind in KINDS:
+        where = KINDS[kind]
     else:
-        models = {
-            "task": (Task, "project_id"),
-            "annotation": (Annotation, "task__project_id"),
-            "draft": (AnnotationDraft, "task__project_id"),
-            "prediction": (Prediction, "task__project_id"),
-            "view": (View, "project_id"),
-            "upload": (FileUpload, "project_id"),
-            "webhook": (Webhook, "project_id"),
-            "ml": (MLBackend, "project_id"),
-        }
-    model, column = models[kind]
+        raise Refused("not_yours")
+    model, key, column = where
+    name = f"{settings.UPLOAD_DIR}/{name}" if kind == "file" else name
     try:
-        found = model.objects.filter(pk=pk).values_list(column, flat=True)
-        project: int | None = next(iter(found))
-    except (StopIteration, ValueError, ObjectDoesNotExist):
-        raise Refused("not_yours") from None
+        found = list(import_string(model).objects.filter(**{key: name}).values_list(column, flat=True)[:1])
+    except (ValueError, OverflowError):
+        found = []
+    if not found:
+        raise Refused("not_yours")
+    project: int | None = found[0]
     return project
 
 
 def project_of(rule: Rule, request: Any, kwargs: Mapping[str, Any]) -> int | None:
-    """The project that a call concerns; whatever else names one must name the same.
+    """The project that a call concerns; whatever else names one, in path, query or body, must name the same.
 
     Raises:
-        Refused: ``not_yours`` where the path names nothing, ``project_mismatch`` where two projects are named.
+        Refused: ``not_yours`` where something that is named is not there, ``project_mismatch`` where two projects are.
     """
-    found: set[int] = set()
-    for way in rule.project.split("|") if rule.project else ():
+    if not rule.project:
+        return None
+    found: set[int | None] = set(_named(request, "project", rows=rule.rows))
+    found |= {_project_behind("view", view) for view in _named(request, "view", rows=rule.rows)}
+    for way in rule.project.split("|"):
         kind, _, key = way.partition(":")
-        if key and key in kwargs:
-            project = _own_view(kind, kwargs[key]) or _by_path(kind, kwargs[key])
-            found |= {project} if project is not None else set()
-        elif kind == "names":
-            found |= {_by_path(key, named) or 0 for named in _named(request, key)}
+        if kind == "names":
+            key, _, kind = key.partition(":")
+            found |= {_project_behind(kind, name) for name in _named(request, key)}
+        elif kind == "entity":
+            found.add(_project_behind(kwargs["entity_name"], kwargs["entity_id"]))
+        elif key in kwargs:
+            found.add(_project_behind(kind, kwargs[key]))
         elif way in kwargs:
             found.add(int(kwargs[way]))
-    asked = set(_named(request, "project")) if rule.project else set()
-    for view in _named(request, "view") if rule.project == "query" else ():
-        asked.add(_own_view("view", view) or _by_path("view", view) or 0)
-    if len(found | asked) > 1:
+    if len(found) > 1:
         raise Refused("project_mismatch")
-    return next(iter(found | asked), None)
-
-
-def _own_view(kind: str, pk: Any) -> int | None:
-    """The project of a data-manager tab that exists only on an ordinary person's screen."""
-    from ls_plugin.blind import OWN_VIEW
-
-    number = int(pk) if kind == "view" and str(pk).isdecimal() else 0
-    return number - OWN_VIEW if number > OWN_VIEW else None
+    return next(iter(found), None)
 
 
 def decide(request: Any, user: Any, route: str, view: str, kwargs: Mapping[str, Any]) -> Call:
@@ -189,8 +205,10 @@ def decide(request: Any, user: Any, route: str, view: str, kwargs: Mapping[str, 
 
 def _on_project(request: Any, rule: Rule, who: Who, standing: Standing, kwargs: Mapping[str, Any]) -> Call:
     """The part of the decision that depends on the project."""
-    if who is Who.MANAGER and not standing.manager_somewhere:
+    if who in (Who.LEADER, Who.MANAGER) and not standing.manager_somewhere:
         raise Refused("managers_only")
+    if who is Who.LEADER:
+        return Call(standing, rule, None, None, ordinary=False)
     project = project_of(rule, request, kwargs)
     place = standing.places.get(project) if project is not None else None
     if place is None:
@@ -268,7 +286,7 @@ class GateMiddleware:
         jobs.repair_once()
         response = self.get_response(request)
         call = call_of(request)
-        if call is not None and call.ordinary and "text/html" in response.get("Content-Type", ""):
+        if call is not None and call.shows_less and "text/html" in response.get("Content-Type", ""):
             _hide_refused(response)
         return response
 
@@ -289,10 +307,20 @@ class GateMiddleware:
             request.quorum_call = call
         except Refused as refused:
             return page(request, refused)
+        if call.standing is not None and not call.standing.manager_somewhere:
+            _forget_owner(request.user)
         at_home = view_name(view) == "core.views.main"
         if at_home and call.standing is not None and call.standing.people and not call.standing.manager_somewhere:
             return redirect("/quorum/mine/")
         return None
+
+
+def _forget_owner(user: Any) -> None:
+    """A page that prints the organisation prints its owner's name and address: not for people."""
+    if user.active_organization is not None and user.active_organization.created_by is not None:
+        owner = copy(user.active_organization.created_by)
+        owner.email = owner.username = owner.first_name = owner.last_name = ""
+        user.active_organization.created_by = owner
 
 
 def _from_elsewhere(request: HttpRequest) -> bool:

@@ -49,20 +49,23 @@ def give(user_id: int, person: Person, place: Place) -> Slot:
     Raises:
         Refused: ``no_task`` if there is none, ``qualify`` if the person is not through the qualification.
     """
-    slot = _give(user_id, person, place)
+    standard = qualify.standard_of(place.campaign_id) if place.stage is Stage.PASS else None
+    if standard is not None:
+        qualify.seat_new(place.campaign_id, standard)
+    slot = _give(user_id, person, place, standard)
     if slot is None and place.stage is not Stage.PASS and _catch_up(place):
-        slot = _give(user_id, person, place)
+        slot = _give(user_id, person, place, standard)
     if slot is None:
         raise Refused("no_task")
     return slot
 
 
 @races.again
-def _give(user_id: int, person: Person, place: Place) -> Slot | None:
+def _give(user_id: int, person: Person, place: Place, standard: qualify.Standard | None) -> Slot | None:
     with transaction.atomic():
         slot = (
             _in_hand(user_id, place)
-            or _best(user_id, person, place)
+            or _best(user_id, person, place, standard)
             or _put_off(user_id, place)
             or _skipped(user_id, place)
         )
@@ -96,9 +99,9 @@ def _in_hand(user_id: int, place: Place) -> Slot | None:
     return None
 
 
-def _best(user_id: int, person: Person, place: Place) -> Slot | None:
+def _best(user_id: int, person: Person, place: Place, standard: qualify.Standard | None) -> Slot | None:
     """The best open task; rows that somebody else is at this very moment are passed over, and waited for at the end."""
-    only, passed_over = _asked_of(user_id, place), list[int]()
+    only, passed_over = _asked_of(user_id, place, standard), list[int]()
     for every in _queues(user_id, person, place):
         queue = every.filter(only)
         for task_id in queue.values_list("task_id", flat=True).iterator(chunk_size=20):
@@ -113,9 +116,8 @@ def _best(user_id: int, person: Person, place: Place) -> Slot | None:
     return next(filter(None, waited), None)
 
 
-def _asked_of(user_id: int, place: Place) -> Q:
+def _asked_of(user_id: int, place: Place, standard: qualify.Standard | None) -> Q:
     """The rows with known answers until the person has answered them all, the others afterwards."""
-    standard = qualify.standard_of(place.campaign_id) if place.stage is Stage.PASS else None
     if standard is None:
         return Q()
     known = Q(row_id__in=list(standard.rows))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from rest_framework.response import Response
 
 from ls_plugin import record
@@ -75,7 +76,8 @@ def _lists() -> None:
     from projects.api import ProjectCountsListAPI, ProjectListAPI
     from users.api import UserAPI
 
-    from ls_plugin.models import Grant
+    from ls_plugin import people
+    from ls_plugin.models import CampaignProject, Grant
 
     stock_params = data_manager.functions.get_prepare_params
 
@@ -97,8 +99,9 @@ def _lists() -> None:
 
     def visible(queryset: Any, call: Any) -> Any:
         standing = call.signed_in
-        managed = [one.project_id for one in standing.places.values() if standing.manages(one.campaign_id)]
-        return queryset.filter(pk__in=[*standing.works_somewhere(), *managed])
+        mine = Q(pk__in=[*standing.works_somewhere(), *standing.managed()])
+        of_no_campaign = ~Q(pk__in=CampaignProject.objects.values("project_id"))
+        return queryset.filter(mine | of_no_campaign if standing.manager_somewhere else mine)
 
     _narrow(ProjectListAPI, "get_queryset", visible)
     _narrow(ProjectCountsListAPI, "get_queryset", visible)
@@ -113,7 +116,7 @@ def _lists() -> None:
 
     MLBackendListAPI.get_queryset = models
     _narrow(LabelLinkAPI, "get_queryset", lambda queryset, call: queryset.none())
-    _narrow(UserAPI, "get_queryset", lambda queryset, call: queryset.filter(pk=call.signed_in.user_id))
+    _narrow(UserAPI, "get_queryset", lambda queryset, call: queryset.filter(pk__in=people.colleagues(call.signed_in)))
     _narrow(
         tasks.api.AnnotationsListAPI,
         "get_queryset",
@@ -141,7 +144,7 @@ def _views() -> None:
     """The data manager's tabs: an ordinary person has one, "My tasks", that is stored nowhere."""
     from data_manager.api import ViewAPI
 
-    from ls_plugin.blind import OWN_VIEW
+    from ls_plugin.gate import OWN_VIEW
     from ls_plugin.refusal import Refused
 
     def own(project_id: int) -> dict[str, Any]:

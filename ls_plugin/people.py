@@ -9,7 +9,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from ls_plugin.models import CampaignProject, Member, Stage
+from ls_plugin.models import Campaign, CampaignProject, Member, Stage
 from review_rules import NextStep, Person, PersonId, Role, may_take
 from review_rules import Stage as RuleStage
 
@@ -35,6 +35,7 @@ class Standing:
         people: campaign id → the person of its team.
         member: False once removed from the organisation.
         places: project id → its place, for the campaigns of ``people``.
+        others: whether the server has campaigns of which this person is no manager.
     """
 
     user_id: int
@@ -42,6 +43,7 @@ class Standing:
     member: bool
     people: Mapping[int, Person] = field(default_factory=dict)
     places: Mapping[int, Place] = field(default_factory=dict)
+    others: bool = False
 
     @property
     def manager_somewhere(self) -> bool:
@@ -50,17 +52,15 @@ class Standing:
 
     @property
     def manages_all(self) -> bool:
-        """Manager, and an ordinary person in no campaign: what concerns all projects at once shows them nothing new."""
-        return self.owner or (
-            bool(self.people) and all(Role.MANAGER in person.roles for person in self.people.values())
-        )
+        """Manager of every campaign: what concerns all projects at once shows them nothing new."""
+        return self.owner or (self.manager_somewhere and not self.others)
 
     def manages(self, campaign_id: int | None) -> bool:
         """Whether this is a manager of the campaign, or of projects that belong to none."""
-        person = self.people.get(campaign_id) if campaign_id is not None else None
-        if self.owner or person is None:
-            return self.owner or self.manager_somewhere
-        return Role.MANAGER in person.roles
+        if self.owner or campaign_id is None:
+            return self.manager_somewhere
+        person = self.people.get(campaign_id)
+        return person is not None and Role.MANAGER in person.roles
 
     def person(self, campaign_id: int) -> Person | None:
         """The person of the campaign's team who may still work, if any."""
@@ -74,6 +74,10 @@ class Standing:
     def works_in_campaign(self, campaign_id: int) -> bool:
         """Whether the person has a role for any stage of a campaign."""
         return any(self.works_in(place) for place in self.places.values() if place.campaign_id == campaign_id)
+
+    def managed(self) -> list[int]:
+        """The projects of campaigns that this person manages."""
+        return [place.project_id for place in self.places.values() if self.manages(place.campaign_id)]
 
     def works_somewhere(self) -> list[int]:
         """The projects this person works in."""
@@ -116,6 +120,7 @@ def standing_of(user: Any) -> Standing | None:
     now = timezone.now()
     members = [one for one in Member.objects.filter(user_id=user.pk) if not gone(one, now)]
     places = CampaignProject.objects.filter(campaign_id__in=[one.campaign_id for one in members]) if members else ()
+    managed = [one.campaign_id for one in members if Role.MANAGER.value in words(one.roles)]
     return Standing(
         user_id=user.pk,
         owner=owner,
@@ -125,7 +130,15 @@ def standing_of(user: Any) -> Standing | None:
         ).exists(),
         people={one.campaign_id: to_person(one) for one in members},
         places={one.project_id: Place(one.project_id, one.campaign_id, Stage(one.stage)) for one in places},
+        others=bool(managed) and not owner and Campaign.objects.exclude(pk__in=managed).exists(),
     )
+
+
+def colleagues(standing: Standing) -> list[int]:
+    """The accounts that somebody knows of: their own, and those of campaigns that they manage."""
+    managed = [campaign for campaign in standing.people if standing.manages(campaign)]
+    team = Member.objects.filter(campaign_id__in=managed, user_id__isnull=False) if managed else Member.objects.none()
+    return [standing.user_id, *team.values_list("user_id", flat=True)]
 
 
 def place_of(project_id: int | None) -> Place | None:

@@ -10,7 +10,10 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import transaction
+
 from ls_config.results import from_result
+from ls_plugin import record
 from ls_plugin.models import Campaign, CampaignProject, Slot, Stage
 from ls_plugin.people import Place
 from ls_plugin.refusal import Refused
@@ -56,13 +59,35 @@ def standard_of(campaign_id: int) -> Standard | None:
     return Standard(stored["rows"], stored["bar"]) if stored else None
 
 
+def summary(campaign_id: int) -> dict[str, Any] | None:
+    """The qualification in figures: its rows, how many of them the campaign lacks, the bar; None if there is none."""
+    standard = standard_of(campaign_id)
+    if standard is None:
+        return None
+    there = _slots(campaign_id, standard).count()
+    return {"rows": len(standard.rows), "missing": len(standard.rows) - there, "bar": standard.bar}
+
+
 def open_to_all(campaign_id: int, standard: Standard | None, *, only: Container[str] | None = None) -> None:
     """Give the rows with known answers, all or those that the caller has locked, a seat for everybody at any stage."""
     if standard is not None:
-        rows = [row_id for row_id in standard.rows if only is None or row_id in only]
-        first = CampaignProject.objects.filter(campaign_id=campaign_id, stage=Stage.PASS).values("project_id")
-        known = Slot.objects.filter(project_id__in=first, row_id__in=rows)
+        known = _slots(campaign_id, standard, only)
         known.update(capacity=SEATS, open=True, sealed=False)
+
+
+def seat_new(campaign_id: int, standard: Standard) -> None:
+    """Seats for everybody on rows that were imported after the qualification was set up."""
+    new = _slots(campaign_id, standard).exclude(capacity=SEATS).order_by("task_id")
+    if new.exists():
+        with transaction.atomic():
+            locked = new.select_for_update() if record.locks_rows() else new
+            open_to_all(campaign_id, standard, only=list(locked.values_list("row_id", flat=True)))
+
+
+def _slots(campaign_id: int, standard: Standard, only: Container[str] | None = None) -> Any:
+    rows = [row_id for row_id in standard.rows if only is None or row_id in only]
+    first = CampaignProject.objects.filter(campaign_id=campaign_id, stage=Stage.PASS).values("project_id")
+    return Slot.objects.filter(project_id__in=first, row_id__in=rows)
 
 
 def score(user_id: int, place: Place, standard: Standard) -> tuple[int, float]:

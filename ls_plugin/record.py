@@ -94,13 +94,13 @@ class Fault:
 
 
 def check_chain(
-    records: Iterable[Record], head: tuple[int, str], kept: tuple[int, str] | None = None
+    records: Iterable[Record], before: tuple[int, str], kept: tuple[int, str] | None = None
 ) -> Iterator[Fault]:
     """What is broken in the chain.
 
     Args:
-        records: every line, in order.
-        head: number and hash that the server holds as its end.
+        records: every line, in order, as they are from now on.
+        before: number and hash that the server held as its end before the lines were read.
         kept: number and hash that somebody noted earlier.
     """
     last, expected = START, 1
@@ -112,11 +112,14 @@ def check_chain(
             yield Fault(record.seq, "chain", f"line {record.seq} does not follow the line before it")
         if record.hash != chain(record.previous, record.seq, record.at, line, record.body):
             yield Fault(record.seq, "changed", f"line {record.seq} ({record.kind}) was changed after it was written")
+        if before[0] == record.seq and before[1] != record.hash:
+            yield Fault(record.seq, "end", f"line {record.seq}, the last one by what the server wrote, is another")
         if kept and kept[0] == record.seq and kept[1] != record.hash:
             yield Fault(record.seq, "kept", f"line {record.seq} is not the one that was noted earlier")
         last, expected = record.hash, record.seq + 1
-    if (expected - 1, last) != head:
-        yield Fault(head[0], "end", f"the record ends at line {expected - 1}, the server wrote up to line {head[0]}")
+    after = head()
+    if not before[0] < expected <= after[0] + 1 or (expected - 1 == after[0] and last != after[1]):
+        yield Fault(after[0], "end", f"the record ends at line {expected - 1}, the server wrote up to line {after[0]}")
     if kept and kept[0] >= expected:
         yield Fault(kept[0], "kept", f"line {kept[0]}, noted earlier, is not there any more")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from ls_plugin.models import Campaign
 from review_rules import Policy, Team, load_policy, load_team
 
 
@@ -18,8 +17,3 @@ def read_policy(text: str) -> Policy:
 def read_team(text: str) -> Team:
     """The team that a text states."""
     return load_team(text)
-
-
-def policy_of(campaign_id: int) -> Policy:
-    """The policy of a campaign."""
-    return read_policy(Campaign.objects.values_list("policy_text", flat=True).get(pk=campaign_id))

@@ -13,6 +13,9 @@ import os
 import sys
 from importlib.util import find_spec
 
+# Before Label Studio's settings are read: while they are, they ask PyPI for the newest version.
+os.environ.update(LATEST_VERSION_CHECK="False", COLLECT_ANALYTICS="False")
+
 # Label Studio's apps are top-level modules of its own folder; its own entry points put that folder in front, but
 # gunicorn, the RQ worker and a plain ``manage.py`` elsewhere do not.
 _HOME = os.path.dirname(str(find_spec("label_studio").origin))  # type: ignore[union-attr]
@@ -54,8 +57,6 @@ REST_FRAMEWORK["EXCEPTION_HANDLER"] = "ls_plugin.refusal.exception_handler"
 from core.settings.label_studio import *  # noqa: F403
 
 SENTRY_DSN = FRONTEND_SENTRY_DSN = ""
-COLLECT_ANALYTICS = False
-LATEST_VERSION_CHECK = False
 
 # Nobody joins without the invite link, and no other site's script may call, unless the environment says so.
 DISABLE_SIGNUP_WITHOUT_LINK = get_bool_env("DISABLE_SIGNUP_WITHOUT_LINK", True)

@@ -236,6 +236,12 @@ def _retire(campaign: Campaign, before: Mapping[str, Member], applied: Applied) 
         applied.deactivated.append(str(was[user.pk]))
 
 
+def manages(campaign: Campaign, user_id: int) -> bool:
+    """Whether the team of a campaign has this account as a manager."""
+    roles = Member.objects.filter(campaign=campaign, user_id=user_id).values_list("roles", flat=True)
+    return any(f",{Role.MANAGER.value}," in one for one in roles)
+
+
 def managers_without(user_id: int | None) -> bool:
     """Whether somebody who can sign in would still manage this server if this account were gone."""
     from organizations.models import Organization

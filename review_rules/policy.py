@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from types import MappingProxyType
 
@@ -111,6 +111,18 @@ class Prelabel:
 
 
 @dataclass(frozen=True, slots=True)
+class Qualification:
+    """What people show before they get other rows.
+
+    `rows`: a file of rows with known answers, relative to the policy file; `bar` (0..1): the share of the known fields
+    that a person must get right.
+    """
+
+    rows: str
+    bar: float
+
+
+@dataclass(frozen=True, slots=True)
 class Targets:
     """What the team aims at (None: nothing set): rows an hour, agreement 0..1, accuracy 0..1."""
 
@@ -135,6 +147,7 @@ class Policy:
     proposal: ProposalFrom = ProposalFrom.PASSES
     fields: Mapping[str, Measure] = field(default_factory=lambda: MappingProxyType({}))
     prelabel: Prelabel = Prelabel()
+    qualification: Qualification | None = None
     targets: Targets = Targets()
     version: int = 1
     hash: str = field(init=False)
@@ -146,7 +159,10 @@ class Policy:
         object.__setattr__(self, "known_domains", frozenset({GENERAL, *self.expert_domains}))
         flags = frozenset({UNSURE, NEEDS_EXPERT, *(DOMAIN_FLAG + domain for domain in self.expert_domains)})
         object.__setattr__(self, "asking_flags", flags)
-        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        content = self.to_json()
+        if self.qualification is None:
+            del content["qualification"]  # certificates of before there was this key keep their policy's hash
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         object.__setattr__(self, "hash", "sha256:" + sha256(text.encode()).hexdigest())
 
     def to_json(self) -> dict[str, Json]:
@@ -162,6 +178,7 @@ class Policy:
             "proposal": self.proposal.value,
             "fields": {name: measure.to_json() for name, measure in sorted(self.fields.items())},
             "prelabel": {"withhold": self.prelabel.withhold},
+            "qualification": asdict(self.qualification) if self.qualification else None,
             "targets": {
                 name: None if value is None else float(value)
                 for name in ("rows_per_hour", "agreement", "accuracy")
@@ -290,6 +307,13 @@ def _prelabel(place: Located) -> Prelabel:
     return Prelabel(float(share or 0))
 
 
+def _qualification(place: Located) -> Qualification | None:
+    keys = place.known(("rows", "bar"), required=("rows", "bar"))
+    rows = keys["rows"].text() if "rows" in keys else None
+    bar = keys["bar"].number(0, 1) if "bar" in keys else None
+    return Qualification(rows, float(bar)) if rows is not None and bar is not None else None
+
+
 def _targets(place: Located) -> Targets:
     highest = {"rows_per_hour": float("inf"), "agreement": 1.0, "accuracy": 1.0}
     keys = place.known(highest)
@@ -306,7 +330,8 @@ _READERS: dict[str, Json] = {
     "proposal": lambda place: place.one_of(ProposalFrom, "proposal") or ProposalFrom.PASSES,
     "fields": _fields,
     "prelabel": _prelabel,
+    "qualification": _qualification,
     "targets": _targets,
 }
 _KEYS = tuple(_READERS)
-_NULLABLE = frozenset({"escalate_when", "fields", "prelabel", "targets"})
+_NULLABLE = frozenset({"escalate_when", "fields", "prelabel", "qualification", "targets"})

@@ -60,6 +60,16 @@ def policy_schema() -> dict[str, Json]:
             "properties": {"withhold": _SHARE | {"description": "Share of rows labelled without the auto-label."}},
             "additionalProperties": False,
         },
+        "qualification": {
+            "type": ["object", "null"],
+            "description": "Rows with known answers that people get first, and the share that they must get right.",
+            "properties": {
+                "rows": {"type": "string", "minLength": 1, "description": "Their file, relative to this one."},
+                "bar": _SHARE,
+            },
+            "required": ["rows", "bar"],
+            "additionalProperties": False,
+        },
         "targets": {
             "type": ["object", "null"],
             "description": "What the team aims at.",

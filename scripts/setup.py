@@ -51,6 +51,7 @@ def command(
 ) -> None:
     """Set a campaign up, or bring it in line with its files. Running it again changes nothing."""
     from ls_config.loader import load
+    from workflow.known import qualification_of
     from workflow.setup import CampaignSpec, WebhookTarget, setup_campaign
 
     secret = os.environ.get("QUORUM_WEBHOOK_SECRET")
@@ -69,17 +70,33 @@ def command(
             ml=ml_connection(ml_url),
             webhook=WebhookTarget(url=webhook, secret=secret) if webhook and secret else None,
         )
+        qualification = qualification_of(rules, policy.parent, spec.interface)
         report = setup_campaign(port, spec, dry_run=dry_run)
         projects = {}
         if report.campaign is not None:
             projects = {stage.value: project.id for stage, project in report.campaign.projects.items()}
         plugin = port.plugin_version()
+        notes = list(report.notes)
+        if plugin is None and qualification:
+            notes.append("a stock server asks for no qualification: everybody gets every row")
         if plugin is not None and projects and not dry_run:
-            texts = (file.read_text(encoding="utf-8") for file in (policy, team))
-            port.tell_plugin(name, task=spec.interface.name, policy=next(texts), team=next(texts), projects=projects)
+            policy_text, team_text = (file.read_text(encoding="utf-8") for file in (policy, team))
+            held = port.tell_plugin(
+                name,
+                task=spec.interface.name,
+                policy=policy_text,
+                team=team_text,
+                projects=projects,
+                qualification=qualification,
+            )["qualification"]
+            if held and held["missing"]:
+                notes.append(
+                    f"{held['missing']:,} of {held['rows']:,} rows of the qualification are not in the campaign yet: "
+                    f"quorum import {policy.parent / str(rules.qualification and rules.qualification.rows)}"
+                )
     if not dry_run:
         _remember(name, port.url, task, policy, team)
-    for note in report.notes:
+    for note in notes:
         typer.echo(f"note: {note}", err=True)
     if as_json:
         done = {"changes": list(report.changes), "plugin": plugin, "dry_run": dry_run}

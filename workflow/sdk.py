@@ -381,10 +381,13 @@ class HttpLabelStudio:
         """True if the server speaks at all: a stock one answers unknown paths with a page, not with JSON."""
         return bool(self.version())
 
-    def tell_plugin(self, name: str, *, task: str, policy: str, team: str, projects: Mapping[str, int]) -> None:
+    def tell_plugin(
+        self, name: str, *, task: str, policy: str, team: str, projects: Mapping[str, int], qualification: Json
+    ) -> Json:
         """Give the plugin a campaign's files: from then on the server itself refuses what they forbid."""
         body = {"name": name, "task": task, "policy": policy, "team": team, "projects": dict(projects)}
-        self._ask("PUT", "quorum/api/campaign", body=body)
+        answer: Json = self._ask("PUT", "quorum/api/campaign", body=body | {"qualification": qualification})
+        return answer
 
     def apply_team(self, name: str, team: str, *, dry_run: bool = False) -> Json:
         """Let the plugin make accounts and roles those of a team file; new one-time passwords are in the answer."""

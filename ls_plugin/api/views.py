@@ -21,16 +21,21 @@ from review_rules import FaultsError
 class _View(APIView):  # type: ignore[misc]
     permission_classes = (IsAuthenticated,)
 
-    def campaign(self, name: Any) -> Campaign:
-        """The campaign of this name, which the caller must manage; the only one if no name is given."""
-        found = list(Campaign.objects.filter(name=name) if name else Campaign.objects.all()[:2])
-        if len(found) != 1:
-            raise Refused("no_project", f"There is no campaign {name!r} here." if name else "Name the campaign.")
+    def managed(self) -> list[Campaign]:
+        """The campaigns that the caller manages."""
         call = call_of(self.request)
-        if call is None or not call.signed_in.manages(found[0].pk):
+        return [one for one in Campaign.objects.order_by("name") if call and call.signed_in.manages(one.pk)]
+
+    def campaign(self, name: Any) -> Campaign:
+        """The campaign of this name, which the caller must manage; their only one if no name is given."""
+        if name and not Campaign.objects.filter(name=str(name)).exists():
+            raise Refused("no_project", f"There is no campaign {name!r} here.")
+        found = [one for one in self.managed() if not name or one.name == name]
+        if name and not found:
             raise Refused("managers_only")
-        campaign: Campaign = found[0]
-        return campaign
+        if len(found) != 1:
+            raise Refused("no_project", "Name the campaign.")
+        return found[0]
 
 
 class VersionView(_View):
@@ -54,7 +59,11 @@ class CampaignView(_View):
             self.campaign(name)
         known = qualify.read(request.data["qualification"]) if "qualification" in request.data else None
         try:
-            campaign = team.save_campaign(name, str(request.data.get("task") or ""), policy, people, projects)
+            with transaction.atomic():
+                campaign = team.save_campaign(name, str(request.data.get("task") or ""), policy, people, projects)
+                call = call_of(request)
+                if call is None or (not call.signed_in.owner and not team.manages(campaign, call.signed_in.user_id)):
+                    raise Refused("last_manager", "Name yourself a manager in the team file: it would lock you out.")
         except FaultsError as error:
             return Response(
                 {"code": "faults", "detail": "The file has faults.", "faults": team.faults(error)}, status=400
@@ -67,9 +76,7 @@ class CampaignView(_View):
 
     def get(self, request: Request) -> Response:
         """The campaigns of this server that the caller manages."""
-        call = call_of(request)
-        mine = [one for one in Campaign.objects.order_by("name") if call and call.signed_in.manages(one.pk)]
-        return Response({"campaigns": [_campaign(one) for one in mine]})
+        return Response({"campaigns": [_campaign(one) for one in self.managed()]})
 
 
 class TeamView(_View):
@@ -182,5 +189,6 @@ def _campaign(campaign: Campaign) -> dict[str, Any]:
         "rows": Slot.objects.filter(
             project_id__in=campaign.projects.filter(stage=Stage.PASS).values("project_id")
         ).count(),
+        "qualification": qualify.summary(campaign.pk),
         "page": f"/quorum/campaign/{campaign.pk}/",
     }

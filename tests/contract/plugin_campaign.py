@@ -173,7 +173,7 @@ def make_line(
     spec = CampaignSpec(name=name, interface=load("classification"), policy=load_policy(policy), team=load_team(team))
     port = HttpLabelStudio(server.url, server.token)
     campaign = setup_campaign(port, spec).campaign
-    port._http.httpx_client.close()
+    port.close()
     assert campaign is not None
     projects = {stage.value: project.id for stage, project in campaign.projects.items()}
     people: dict[str, Visitor] = {} if fresh else _SHARED.setdefault(server.url, {})

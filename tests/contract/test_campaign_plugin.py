@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,3 +48,59 @@ def test_doctor_sees_the_plugin(worked: Bench) -> None:
     levels = {(check["about"], check["level"]) for check in report["checks"]}
     assert ("rules on the server", "ok") in levels
     assert report["ok"]
+
+
+def test_a_policys_qualification_comes_first_and_goes_with_its_key(worked: Bench, tmp_path: Path) -> None:
+    """Known rows, also imported later, go to everybody first and without pre-annotation; the others above the bar."""
+    asking = "version: 1\nexpert_domains: []\nqualification: {rows: known.jsonl, bar: 1.0}\n"
+    bench = Bench(worked.server, tmp_path, "classification", asking, crew=worked)
+    some = [
+        {
+            "id": f"{kind}{n}",
+            "context": "c",
+            "query": f"{kind} {n}?",
+            "response": "r",
+            "auto_label": {"verdict": "Correct"},
+        }
+        for kind, count in (("known", 2), ("real", 3))
+        for n in range(count)
+    ]
+    known = [{**row, "known": {"verdict": "Incorrect"}} for row in some[:2]]
+    (tmp_path / "known.jsonl").write_text("".join(json.dumps(row) + "\n" for row in known))
+    setup = (
+        "setup",
+        "--name",
+        bench.name,
+        "--task",
+        "classification",
+        "--policy",
+        str(bench.policy_file),
+        "--team",
+        str(bench.team_file),
+    )
+    assert "2 of 2 rows of the qualification are not in the campaign yet" in bench.quorum(*setup).stderr
+    bench.quorum("import", str(tmp_path / "known.jsonl"), "--no-prelabel")
+    bench.quorum("import", str(bench.rows_file(some[2:])), "--no-prelabel")
+    assert "note" not in bench.quorum(*setup).stderr
+
+    def rows_of(person: str, verdict: str, most: int) -> list[str]:
+        """The rows that somebody is handed, answering all alike."""
+        seen: list[str] = []
+        while len(seen) < most and (task := bench.next_task(person, "pass")) is not None:
+            assert bool(task["predictions"]) is task["data"]["row_id"].startswith("real")
+            assert "known" not in task["data"]
+            assert task["meta"] == {}
+            bench.submit(person, task, {"verdict": verdict})
+            seen.append(task["data"]["row_id"])
+        return sorted(seen[:2]) + seen[2:]
+
+    assert rows_of("ana", "Correct", 9) == ["known0", "known1"]
+    for person in ("ben", "chi"):
+        assert rows_of(person, "Incorrect", 3) == ["known0", "known1", "real0"]
+    assert bench.quorum_json("sync")["changes"] == {}
+    assert [one["row_id"] for one in bench.export("--all")] == ["known0", "known1", "real0", "real1", "real2"]
+    bench.policy_file.write_text("version: 1\nexpert_domains: []\n")
+    bench.quorum(*setup)
+    freed: Any = bench.next_task("ana", "pass")
+    bench.close()
+    assert freed["data"]["row_id"] == "real1"

@@ -739,32 +739,168 @@ def test_the_order_of_projects_tells_no_counts(line: Line) -> None:
             assert [one["id"] for one in asked] == plain, order
 
 
-def test_a_manager_elsewhere_reaches_no_storage_or_task_of_this_campaign(ls_server_plugin: LabelStudioServer) -> None:
-    """Whoever manages one campaign and labels in another opens the other's things under neither project's name."""
-    here, there = (make_line(ls_server_plugin, rows(1), fresh=True) for _ in range(2))
-    team = f"people:\n  - {{id: ana, email: {here.people['ana'].email}, roles: [manager]}}\n"
-    applied = there.apply_team(team)
-    assert applied.status_code == 200, applied.text
-    spy, own = here.people["ana"], there.projects["pass"]
-    storage = f"""
-from io_storages.redis.models import RedisExportStorage
-print(RedisExportStorage.objects.create(project_id={here.projects["pass"]}, title={SECRET!r}, host="127.0.0.1", port="1").pk)
+_THINGS = """
+import json
+from data_export.models import Export
+from data_import.models import FileUpload
+from data_manager.models import View
+from io_storages.redis.models import RedisExportStorage, RedisImportStorage
+from labels_manager.models import Label, LabelLink
+from ml.models import MLBackend
+from users.models import User
+from webhooks.models import Webhook
+pk, title, owner = PROJECT, SECRET, User.objects.order_by("pk").first()
+hidden = dict(title=title, host="127.0.0.1", port="1")
+made = {
+    "import": RedisImportStorage.objects.create(project_id=pk, **hidden),
+    "export": RedisExportStorage.objects.create(project_id=pk, **hidden),
+    "webhook": Webhook.objects.create(project_id=pk, organization=owner.active_organization, url="http://127.0.0.1:9/" + title),
+    "everywhere": Webhook.objects.create(organization=owner.active_organization, url="http://127.0.0.1:9/" + title),
+    "view": View.objects.create(project_id=pk, data={"title": title}),
+    "ml": MLBackend.objects.bulk_create([MLBackend(project_id=pk, url="http://127.0.0.1:9/" + title, title=title)])[0],
+    "upload": FileUpload.objects.create(project_id=pk, user=owner, file="upload/" + title + ".json"),
+    "snapshot": Export.objects.create(project_id=pk, title=title, created_by=owner),
+}
+label = Label.objects.create(value=title, title=f"{title} {pk}", created_by=owner, organization=owner.active_organization)
+made["link"] = LabelLink.objects.create(project_id=pk, label=label, from_name="verdict")
+print(json.dumps({name: thing.pk for name, thing in made.items()}))
 """
-    door = f"/api/storages/export/redis/{int(django(storage, here.server))}"
-    task = here.task_of("r1")["id"]
+
+
+@pytest.mark.parametrize("works_here", [True, False], ids=["who labels here", "who has no part here"])
+def test_a_manager_elsewhere_reaches_nothing_of_this_campaign(
+    ls_server_plugin: LabelStudioServer, works_here: bool
+) -> None:
+    """Whatever of this campaign is named in path, query or body, also beside a project of their own: refused."""
+    here, there = (make_line(ls_server_plugin, rows(1), fresh=True) for _ in range(2))
+    spy = (here if works_here else there).people["ana"]
+    applied = there.apply_team(f"people:\n  - {{id: ana, email: {spy.email}, roles: [manager]}}\n")
+    assert applied.status_code == 200, applied.text
+    own, foreign = there.projects["pass"], here.projects["pass"]
+    task, answer = here.answer("bea", verdict("Incorrect", SECRET))
+    made = django(_THINGS.replace("PROJECT", str(foreign)).replace("SECRET", repr(SECRET)), here.server)
+    things = json.loads(made.splitlines()[-1])
+    view, every = things["view"], {"selectedItems": {"all": True, "excluded": []}}
+    storage = {"title": "taken", "host": "127.0.0.2", "port": "1"}
     tries: list[tuple[str, str, Any]] = [
-        ("POST", f"/api/predictions/?project={own}", {"task": task, "result": verdict("Incorrect")}),
+        ("GET", f"/api/tasks?view={view}", None),
+        ("GET", f"/api/tasks?project={own}&view={view}", None),
+        ("GET", f"/api/tasks?project={foreign}", None),
+        ("GET", f"/api/tasks?project={own}&project={foreign}", None),
+        ("GET", "/api/tasks", {"project": foreign}),
+        ("GET", f"/api/tasks?project={own}", {"view": view}),
+        ("POST", "/api/tasks/", {"project": foreign, "data": {"row_id": "x"}}),
+        ("POST", f"/api/tasks/?project={own}", {"project": foreign, "data": {"row_id": "x"}}),
+        *[(method, f"/api/tasks/{task}/?project={own}", {"project": own}) for method in ("PATCH", "DELETE")],
+        ("GET", f"/api/tasks/{task}/agreement/?project={own}", None),
+        ("GET", f"/api/annotations/{answer}/?project={own}", None),
         ("POST", "/api/predictions/", {"task": task, "result": verdict("Incorrect")}),
+        ("POST", f"/api/predictions/?project={own}", {"task": task, "project": own, "result": verdict("Incorrect")}),
         ("GET", f"/api/predictions/?project={own}&task={task}", None),
-        ("GET", f"/api/projects/{here.projects['pass']}/export?project={own}", None),
-        *[("GET", f"{door}{query}", None) for query in ("", f"?project={own}")],
-        ("PATCH", f"{door}?project={own}", {"host": "127.0.0.2"}),
-        ("DELETE", f"{door}?project={own}", None),
-        ("POST", f"{door}/sync?project={own}", {}),
-    ]
-    assert spy.get(f"/api/projects/{own}/summary/").status_code == 200
+        ("GET", "/api/predictions/", None),
+        ("GET", f"/api/projects/{foreign}/export?project={own}", None),
+        ("GET", f"/api/projects/{own}/exports/{things['snapshot']}", None),
+        ("POST", f"/api/projects/{foreign}/exports/?project={own}", {}),
+        ("POST", f"/api/dm/actions?id=delete_tasks&project={own}&view={view}", every),
+        ("POST", f"/api/dm/actions?id=delete_tasks&project={own}", {**every, "view": view}),
+        ("POST", f"/api/dm/actions?id=delete_tasks&project={own}&project={foreign}", every),
+        ("POST", f"/api/dm/actions?id=delete_tasks&project={own}", {**every, "project": foreign}),
+        ("POST", "/api/dm/views/", {"project": foreign, "data": {}}),
+        ("DELETE", f"/api/dm/views/reset/?project={own}", {"project": foreign}),
+        ("POST", "/api/dm/views/order/", {"project": foreign, "ids": [view]}),
+        ("PATCH", f"/api/dm/views/{view}/?project={own}", {"data": {"title": "taken"}}),
+        *[("GET", f"/api/dm/{what}?project={foreign}", None) for what in ("project", "columns", "views", "actions")],
+        ("GET", f"/api/storages/?project={foreign}", None),
+        *[("GET", f"/api/storages/{way}redis/{things[name]}?project={own}", None) for way, name in (("", "import"), ("export/", "export"))],
+        ("PATCH", f"/api/storages/redis/{things['import']}?project={own}", storage),
+        ("POST", f"/api/storages/redis/{things['import']}/sync?project={own}", {}),
+        *[
+            ("POST", f"/api/storages/{door}", {"id": things[name], "project": project, **storage})
+            for door, name in (("redis/validate", "import"), ("export/redis/validate", "export"), ("redis/files", "import"))
+            for project in (own, foreign)
+        ],
+        ("POST", "/api/storages/redis/validate", {"id": things["import"], **storage}),
+        ("POST", "/api/storages/redis/validate", {"project": foreign, **storage}),
+        ("POST", f"/api/storages/redis/?project={own}", {"project": foreign, **storage}),
+        *[("GET", path, None) for path in (f"/api/ml?project={foreign}", f"/api/ml/{things['ml']}")],
+        ("POST", f"/api/ml/?project={own}", {"project": foreign, "url": "http://127.0.0.1:9"}),
+        *[("POST", f"/api/ml/{things['ml']}/{what}?project={own}", {"task": task}) for what in ("train", "predict/test", "interactive-annotating")],
+        ("GET", "/api/webhooks/", None),
+        ("GET", f"/api/webhooks/?project={foreign}", None),
+        ("POST", "/api/webhooks/", {"url": "http://127.0.0.1:9"}),
+        ("POST", f"/api/webhooks/?project={own}", {"url": "http://127.0.0.1:9", "project": foreign}),
+        *[("PATCH", f"/api/webhooks/{things[name]}/?project={own}", {"url": "http://127.0.0.1:8"}) for name in ("webhook", "everywhere")],
+        *[(method, f"/api/label_links/{things['link']}/?project={own}", {"from_name": "taken"}) for method in ("GET", "PATCH", "DELETE")],
+        ("POST", "/api/labels/", [{"project": own, "from_name": "v", "value": "a", "title": "a"}, {"project": foreign, "from_name": "v", "value": "b", "title": "b"}]),
+        ("POST", "/api/labels/bulk", {"project": own, "old_label": ["Incorrect"], "new_label": ["Correct"]}),
+        *[("GET", f"/api/fsm/entities/{kind}/{pk}/history", None) for kind, pk in (("task", task), ("annotation", answer), ("project", foreign))],
+        ("GET", f"/api/import/file-upload/{things['upload']}?project={own}", None),
+        ("GET", f"/data/upload/{SECRET}.json", None),
+        ("GET", f"/data/upload/{SECRET}.json?project={own}", None),
+        ("POST", f"/api/projects/{foreign}/reimport?project={own}", {"file_upload_ids": [things["upload"]]}),
+        ("PATCH", f"/api/projects/{foreign}/?project={own}", {"title": "taken"}),
+        ("GET", f"/quorum/api/tasks?project={foreign}", None),
+        *[("GET", f"/quorum/api/{what}?name={here.name}", None) for what in ("status", "audit")],
+        ("POST", "/quorum/api/reopen", {"name": here.name, "row_id": "r1", "reason": "x"}),
+        ("POST", "/quorum/api/team", {"name": here.name, "team": there.team}),
+        ("PUT", "/quorum/api/campaign", {"name": here.name, "policy": there.policy, "team": there.team, "projects": there.projects}),
+        ("PUT", "/quorum/api/campaign", {"name": there.name, "policy": there.policy, "team": there.team, "projects": here.projects}),
+    ]  # fmt: skip
+    before, held = _state(here, 0), here.call("GET", f"/api/storages/redis/{things['import']}").json()
     for method, path, body in tries:
-        answer = spy.request(method, path, json=body)
-        assert answer.status_code in (400, 403, 404), (method, path, answer.status_code, answer.text[:200])
-        assert '"code"' in answer.text, (method, path, answer.text[:200])
-    assert here.call("GET", door).json()["title"] == SECRET
+        refused = spy.request(method, path, json=body)
+        # Whoever labels here reads their own part of this project, which is nothing yet.
+        reads = works_here and method == "GET" and refused.status_code == 200
+        assert reads or refused.status_code in (400, 403, 404), (method, path, body, refused.text[:200])
+        assert not leaks(here, refused.text), (method, path, body, refused.text[:200])
+    assert _state(here, 0) == before
+    assert here.call("GET", f"/api/storages/redis/{things['import']}").json() == held
+    named = [
+        spy.get(path).text
+        for path in ("/api/projects/", "/api/projects/counts/", "/api/users/", "/quorum/api/campaign")
+    ]
+    assert not [text for text in named if here.people["bea"].email in text or (here.name in text and not works_here)]
+    assert spy.get(f"/api/projects/{own}/summary/").status_code == 200
+    assert spy.get(f"/api/tasks?project={own}").status_code == 200
+    assert spy.post("/api/projects/", json={"title": "of no campaign"}).status_code == 201
+
+
+def test_a_persons_account_page_shows_themselves_and_takes_only_pictures(line: Line) -> None:
+    """The page names nobody else, not even the server's owner; what is no picture is refused in one sentence."""
+    ana = line.people["ana"]
+    page = ana.get("/user/account/", headers={"Accept": "text/html"})
+    assert page.status_code == 200
+    assert ana.email in page.text
+    assert "owner@" not in page.text
+    picture = base64.b64decode(
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+    )
+    for name, content, kind, status in (
+        ("me.png", picture, "image/png", 200),
+        ("me.png", b"no picture", "image/png", 400),
+        ("me.svg", picture, "image/svg+xml", 400),
+        ("me.png", picture, "picture", 400),
+    ):
+        sent = ana.post(f"/api/users/{ana.user_id}/avatar", files={"avatar": (name, content, kind)})
+        assert sent.status_code == status, (name, kind, sent.text[:200])
+        assert status == 200 or sent.json()["code"] == "bad_request"
+
+
+def test_uploaded_files_are_shown_to_whoever_was_given_a_task_that_names_them(
+    ls_server_plugin: LabelStudioServer,
+) -> None:
+    """A person opens the files of their tasks, and no other file of the project."""
+    line = make_line(ls_server_plugin, [])
+    up = line.call(
+        "POST",
+        f"/api/projects/{line.projects['pass']}/import?commit_to_project=false",
+        files={"file": ("a.txt", "text of the file"), "other": ("b.txt", "text of another")},
+    )
+    uploads = [line.call("GET", f"/api/import/file-upload/{pk}").json()["file"] for pk in up.json()["file_upload_ids"]]
+    assert len(uploads) == 2
+    line.add([{**rows(1)[0], "context": f"see /data/{uploads[0]}"}])
+    assert line.people["ana"].get(f"/data/{uploads[0]}").status_code == 404
+    line.next("ana")
+    assert line.people["ana"].get(f"/data/{uploads[0]}").status_code == 200
+    for path in (uploads[1], "upload/none.txt", uploads[0][:-1]):
+        assert line.people["ana"].get(f"/data/{path}").status_code == 404, path

@@ -5,10 +5,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -19,122 +15,39 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.contract.plugin_campaign import ROOT, Line, django, make_line, review, rows, verdict
-from tests.servers import OWNER, LabelStudioServer, start
-from workflow.running import label_studio
-from workflow.running.processes import Child, free_port, wait_until
+from tests.contract import plugin_postgres
+from tests.contract.plugin_campaign import Line, django, make_line, review, rows, verdict
+from tests.servers import LabelStudioServer
+from workflow.running.processes import Child
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
-_POSTGRES = Path("/usr/lib/postgresql/15/bin")
 
-
-def _as_postgres(*command: str) -> Sequence[str]:
-    """PostgreSQL refuses to run as root; Debian's package brings an account for it."""
-    return ["runuser", "-u", "postgres", "--", *command] if os.geteuid() == 0 else list(command)
+@pytest.fixture(scope="module")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment by which Label Studio finds a PostgreSQL and a Redis of these tests."""
+    lacking = plugin_postgres.missing()
+    if lacking:
+        pytest.skip(lacking)
+    with (
+        plugin_postgres.postgres() as postgres,
+        plugin_postgres.redis(tmp_path_factory.mktemp("redis")) as redis,
+    ):
+        yield postgres | redis
 
 
 @pytest.fixture(scope="module")
-def postgres() -> Iterator[dict[str, str]]:
-    """A PostgreSQL of its own; the environment by which Label Studio finds it."""
-    if not (_POSTGRES / "initdb").exists():
-        pytest.skip("no PostgreSQL 15 here; on Debian: apt install postgresql-15")
-    folder = Path(
-        subprocess.run(_as_postgres("mktemp", "-d"), capture_output=True, text=True, check=True).stdout.strip()
-    )
-    port, data = free_port(), folder / "data"
-    quiet = {"capture_output": True, "text": True, "check": True, "cwd": "/"}
-    subprocess.run(_as_postgres(str(_POSTGRES / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust"), **quiet)  # type: ignore[call-overload]
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=60"
-    control = [str(_POSTGRES / "pg_ctl"), "-D", str(data), "-w"]
-    subprocess.run(
-        _as_postgres(*control, "-l", str(folder / "log"), "-o", options, "start"),
-        **{**quiet, "capture_output": False, "stdout": subprocess.DEVNULL},
-    )  # type: ignore[call-overload]
-    try:
-        yield {
-            "DJANGO_DB": "default",
-            "POSTGRE_HOST": "127.0.0.1",
-            "POSTGRE_PORT": str(port),
-            "POSTGRE_USER": "postgres",
-            "POSTGRE_PASSWORD": "unused",
-            "POSTGRE_NAME": "postgres",
-            "QUORUM_TEST_LOG": str(folder / "log"),
-        }
-    finally:
-        subprocess.run(_as_postgres(*control, "-m", "immediate", "stop"), **quiet)  # type: ignore[call-overload]
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A Redis of its own; the environment by which the plugin finds it."""
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("no redis-server here; on Debian: apt install redis-server")
-    folder, port = tmp_path_factory.mktemp("redis"), free_port()
-    child = Child(
-        "Redis",
-        [program, "--port", str(port), "--bind", "127.0.0.1", "--save", ""],
-        dict(os.environ),
-        folder / "log",
-        folder,
-    )
-    child.start()
-    try:
-        yield {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(port)}
-    finally:
-        child.stop()
-
-
-@pytest.fixture(scope="module")
-def server(
-    postgres: dict[str, str], redis: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[LabelStudioServer]:
-    """Label Studio with the plugin on PostgreSQL and Redis, not yet with a worker."""
-    folder = tmp_path_factory.mktemp("ls-postgres")
-    extra, data = {**postgres, **redis}, folder / "data"
-    data.mkdir()
-    first = {
-        "LABEL_STUDIO_USERNAME": OWNER.email,
-        "LABEL_STUDIO_PASSWORD": OWNER.password,
-        "LABEL_STUDIO_USER_TOKEN": OWNER.token,
-    }
-    create = [sys.executable, "-c", "from label_studio.server import main; main()", "--enable-legacy-api-token", "init"]
-    environment = label_studio.environment(data, label_studio.WITH_PLUGIN, {**extra, **first})
-    made = subprocess.run(create, env=environment, cwd=data, capture_output=True, text=True, timeout=600, check=False)
-    assert made.returncode == 0, made.stderr[-3000:]
-    port = free_port()
-    child = label_studio.server(data, port, folder / "log", settings=label_studio.WITH_PLUGIN, extra=extra)
-    try:
-        start(child, port, label_studio.is_up)
-        yield LabelStudioServer(data, port, label_studio.WITH_PLUGIN, child)
-    finally:
-        child.stop()
+def server(databases: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudioServer]:
+    """Label Studio with the plugin, not yet with a worker."""
+    with plugin_postgres.postgres_server(tmp_path_factory.mktemp("ls-postgres"), databases) as server:
+        yield server
 
 
 @pytest.fixture
-def worker(
-    server: LabelStudioServer, postgres: dict[str, str], redis: dict[str, str], tmp_path: Path
-) -> Iterator[Child]:
+def worker(server: LabelStudioServer, databases: dict[str, str], tmp_path: Path) -> Iterator[Child]:
     """Label Studio's RQ worker."""
-    manage = label_studio.package_dir() / "manage.py"
-    environment = label_studio.environment(
-        server.data_dir, label_studio.WITH_PLUGIN, {**postgres, **redis, "PYTHONPATH": str(ROOT)}
-    )
-    child = Child(
-        "RQ worker",
-        [sys.executable, str(manage), "rqworker", "critical", "high", "default", "low"],
-        environment,
-        tmp_path / "log",
-        tmp_path,
-    )
-    child.start()
-    try:
-        wait_until(lambda: "Listening on" in child.tail(50), child, 90)
+    with plugin_postgres.worker(server, tmp_path, databases) as child:
         yield child
-    finally:
-        child.stop()
 
 
 def _answer_all(line: Line, people: Sequence[str]) -> None:
@@ -160,7 +73,7 @@ def test_twenty_at_once_for_the_last_seat_give_one_answer_on_postgres(server: La
 
 
 def test_licences_alone_do_not_open_a_third_seat_on_postgres(
-    server: LabelStudioServer, postgres: dict[str, str], redis: dict[str, str]
+    server: LabelStudioServer, databases: dict[str, str]
 ) -> None:
     """With twenty licences for one seat slipped into the database, its own rule still lets in exactly one answer."""
     people = "\n".join(f"  - {{id: p{n}, email: p{n}-{{tag}}@quorum.test, roles: [annotator]}}" for n in range(21))
@@ -187,7 +100,7 @@ def one(user):
 with ThreadPoolExecutor(20) as pool:
     print(sorted(pool.map(one, users)))
 """
-    printed = django(insert, server, {**postgres, **redis})
+    printed = django(insert, server, databases)
     assert printed.splitlines()[-1] == str(sorted(["in", *["full"] * 19]))
 
 
@@ -232,7 +145,7 @@ def test_task_data_and_authors_are_fixed_on_postgres(server: LabelStudioServer) 
 
 
 def test_a_lock_that_was_waited_for_holds_the_tasks_made_meanwhile(
-    server: LabelStudioServer, postgres: dict[str, str], redis: dict[str, str]
+    server: LabelStudioServer, databases: dict[str, str]
 ) -> None:
     """Whoever waits for a row's slots gets those too that the one before has added, so that no circle of locks forms."""
     line = make_line(server, rows(1))
@@ -270,11 +183,11 @@ waiting.join()
 Slot.objects.filter(task_id=10**6).delete()
 print(seen)
 """
-    assert django(script, server, {**postgres, **redis}).splitlines()[-1] == "[0, 2]"
+    assert django(script, server, databases).splitlines()[-1] == "[0, 2]"
 
 
 def test_people_at_work_while_every_row_is_reconciled_never_meet_a_500(
-    server: LabelStudioServer, worker: Child, postgres: dict[str, str]
+    server: LabelStudioServer, worker: Child, databases: dict[str, str]
 ) -> None:
     """With all rows reconciled over and over, nobody who asks for tasks, answers or corrects is told of a lost race."""
     line = make_line(server, rows(40, "financial"))
@@ -315,6 +228,6 @@ def test_people_at_work_while_every_row_is_reconciled_never_meet_a_500(
             one.result()
     assert [one for one in seen if one[1] >= 500] == []
     assert Counter(what for what, code, _ in seen if what == "submit" and code == 201)["submit"] >= 80
-    log = (Path(postgres["QUORUM_TEST_LOG"])).read_text(errors="replace")
+    log = (Path(databases["QUORUM_TEST_LOG"])).read_text(errors="replace")
     assert "deadlock detected" not in log, log[log.index("deadlock detected") :][:2000]
     assert worker.exit_code is None

@@ -192,6 +192,10 @@ def test_the_audit_finds_what_was_tampered_with(tmp_path: Path) -> None:
         assert tamper("UPDATE task_completion SET result = '[]' WHERE id = (SELECT min(id) FROM task_completion)") == {
             "content"
         }
+        assert "gone" in tamper("DELETE FROM task_completion WHERE id = (SELECT min(id) FROM task_completion)")
+        assert {"end", "changed"} <= tamper(
+            "INSERT INTO ls_plugin_record SELECT seq + 1, at, kind, campaign_id, user_id, task_id, row_id, body, hash, hash FROM ls_plugin_record WHERE seq = (SELECT max(seq) FROM ls_plugin_record)"
+        )
         assert "unrecorded" in tamper(
             "INSERT INTO task_completion (result, was_cancelled, ground_truth, created_at, updated_at, task_id, project_id, completed_by_id, result_count, bulk_created) SELECT result, was_cancelled, ground_truth, created_at, updated_at, task_id, project_id, completed_by_id, result_count, bulk_created FROM task_completion LIMIT 1"
         )
@@ -204,6 +208,28 @@ record.write(record.Line("shown", said.user_id, said.campaign_id, said.task_id, 
 """
         django(plant, server)
         assert "not_blind" in {fault["code"] for fault in line.audit()["faults"]}
+
+
+_CONNECTIONS = """
+import threading
+from django.db import connection
+def armed():
+    with connection.cursor() as cursor:
+        return cursor.execute("SELECT count(*) FROM sqlite_temp_master WHERE type = 'trigger'").fetchone()[0]
+print("loaded", connection.connection is not None, armed())
+connection.close()
+print("again", armed())
+late = threading.Thread(target=lambda: print("thread", armed()))
+late.start(); late.join()
+"""
+
+
+def test_every_connection_has_the_rules_however_early_or_late_it_was_made(ls_server_plugin: LabelStudioServer) -> None:
+    """The connection that Label Studio opens while being loaded, one after it, and a thread's own are all armed."""
+    from ls_plugin.guards import _SQLITE
+
+    lines = django(_CONNECTIONS, ls_server_plugin).splitlines()[-3:]
+    assert lines == [f"loaded True {len(_SQLITE)}", f"again {len(_SQLITE)}", f"thread {len(_SQLITE)}"]
 
 
 def test_without_the_plugin_the_database_is_a_plain_label_studio(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from review_rules import FaultsError, Person, Policy, Role, Team, load_policy, l
 from workflow.accounts import apply_team
 from workflow.campaign import STAGES, Campaign, find_all, marker_of
 from workflow.importing import CheckedFile, import_rows
+from workflow.known import qualification_of
+from workflow.port import Json
 from workflow.prelabels import MLBackendClient
 from workflow.reconcile import reconcile
 from workflow.remembered import Remembered, remember
@@ -67,6 +69,7 @@ class Plan:
     team: Team
     team_text: str
     policy_text: str
+    qualification: Json
     rows: CheckedFile
 
     @property
@@ -128,6 +131,12 @@ def read_plan(files: Files) -> Iterator[Plan]:
         interface = loader.load(files.task)
     except InterfaceError as error:
         faults += error.faults
+    qualification: Json = {}
+    if policy is not None and interface is not None:
+        try:
+            qualification = qualification_of(policy, files.policy.parent, interface)
+        except FaultsError as error:
+            faults += map(str, error.faults)
     if faults or policy is None or team is None or interface is None or team_text is None or policy_text is None:
         raise PlanError(faults)
     with _rows(files.rows, interface, policy) as rows:
@@ -139,6 +148,7 @@ def read_plan(files: Files) -> Iterator[Plan]:
             team=team,
             team_text=team_text,
             policy_text=policy_text,
+            qualification=qualification,
             rows=rows,
         )
 
@@ -188,7 +198,14 @@ def fill(stack: Stack, port: HttpLabelStudio, plan: Plan, board: Board, webhook:
     if stack.settings.plugin:
         projects = {stage.value: project.id for stage, project in made.campaign.projects.items()}
         task = plan.interface.name
-        port.tell_plugin(plan.name, task=task, policy=plan.policy_text, team=plan.team_text, projects=projects)
+        port.tell_plugin(
+            plan.name,
+            task=task,
+            policy=plan.policy_text,
+            team=plan.team_text,
+            projects=projects,
+            qualification=plan.qualification,
+        )
     _import(stack, port, made.campaign, plan, board, ml)
     board.say(CAMPAIGN, "filling the queues")
     report = reconcile(port, made.campaign)

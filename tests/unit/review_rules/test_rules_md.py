@@ -29,6 +29,7 @@ from review_rules import (
     withheld,
 )
 from review_rules.findings import RULES
+from review_rules.policy import Qualification
 from review_rules.schema import policy_schema, team_schema
 from tests.unit.review_rules.cases import (
     TEAM,
@@ -225,6 +226,19 @@ def test_withheld() -> None:
     assert not any(withheld(name, load_policy("{}")) for name in names)
     sampled = {name for name in names if _is_sampled(name, 0.25)}
     assert 0.04 < len(chosen & sampled) / len(names) < 0.09
+
+
+@rule(
+    "A qualification names a file of rows with known answers, relative to the policy file, and the bar, a share from 0 to 1; it changes no decision."
+)
+def test_qualification() -> None:
+    """It is content of the policy, whose hash it changes, and nothing that a decision looks at."""
+    plain = load_policy("fields: {verdict: {agree: exact}}")
+    asking = load_policy("fields: {verdict: {agree: exact}}\nqualification: {rows: known.jsonl, bar: 0.8}")
+    assert asking.qualification == Qualification("known.jsonl", 0.8)
+    assert asking.hash != plain.hash == load_policy("{fields: {verdict: {agree: exact}}, qualification: null}").hash
+    seen = [decide(parse_history(row(agreeing())), load_team(TEAM), policy).to_json() for policy in (plain, asking)]
+    assert seen[0] == seen[1]
 
 
 @rule("`quorum policy schema` describes exactly the files that load.")
