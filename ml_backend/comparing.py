@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,60 @@ class Figure:
         return "B" if (low > 0) == self.higher_is_better else "A"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gold:
+    """Adjudicated rows, and the controls of the interface that they were labelled with."""
+
+    examples: Sequence[Example]
+    controls: Sequence[Control]
+
+    def rows(self) -> list[dict[str, str]]:
+        """What a model sees of each."""
+        return [{"context": e.context, "query": e.query, "response": e.response} for e in self.examples]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """Two models, by the versions that answered, and every figure."""
+
+    a: str
+    b: str
+    figures: Sequence[Figure]
+
+    @property
+    def whole(self) -> Figure:
+        """What decides: the edits saved over all rows, as they are what people feel."""
+        return next(one for one in self.figures if one.measure == "edits saved a row" and one.domain == "all")
+
+    @property
+    def verdict(self) -> str:
+        """One sentence on the whole."""
+        whole, gap = self.whole, self.whole.difference
+        if gap.low is None or gap.high is None:
+            return f"The data can't tell {self.a} and {self.b} apart: {whole.rows} rows are too few for an interval."
+        if whole.better == "A":
+            return f"{self.a} is better: {_saves(self.a, self.b, -gap.value, -gap.high, -gap.low, whole.rows)}"
+        saves = _saves(self.b, self.a, gap.value, gap.low, gap.high, whole.rows)
+        if whole.better is None:
+            return f"The data can't tell {self.a} and {self.b} apart: {saves}"
+        return f"{self.b} is better: {saves}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The comparison as one JSON object; a figure that is not defined is null."""
+        figures = [_plain(asdict(one)) | {"better": one.better} for one in self.figures]
+        return {"a": self.a, "b": self.b, "verdict": self.verdict, "figures": figures}
+
+
+def _saves(name: str, other: str, value: float, low: float, high: float, rows: int) -> str:
+    return f"{name} saves {value:+.2f} edits a row beside {other} (95 % {low:+.2f} to {high:+.2f}, {rows} rows)."
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return {key: _plain(one) for key, one in value.items()} if isinstance(value, dict) else value
+
+
 @dataclass(frozen=True)
 class _Pair:
     truth: Any
@@ -50,20 +105,29 @@ class _Pair:
 
 
 def compare(
-    gold: Sequence[Example],
-    a: Sequence[Prediction],
-    b: Sequence[Prediction],
-    controls: Sequence[Control],
+    gold: Gold,
+    a: tuple[str, Sequence[Prediction]],
+    b: tuple[str, Sequence[Prediction]],
     *,
     draws: int = 1000,
-) -> list[Figure]:
+) -> Comparison:
     """Every measure that suits each control, over all rows and by domain, then the edits that people would be saved.
 
     Args:
         gold: adjudicated rows; a row without a value for a control is left out of that control's figures.
-        a, b: the models' predictions for these rows, same order.
+        a, b: each model's version and its predictions for these rows, same order.
         draws: bootstrap draws; rows are drawn once for both models (paired).
     """
+    return Comparison(a=a[0], b=b[0], figures=_figures(gold.examples, a[1], b[1], gold.controls, draws))
+
+
+def _figures(
+    gold: Sequence[Example],
+    a: Sequence[Prediction],
+    b: Sequence[Prediction],
+    controls: Sequence[Control],
+    draws: int,
+) -> list[Figure]:
     figures: list[Figure] = []
     domains = ["all", *sorted({one.domain for one in gold if one.domain})]
     for domain in domains:
@@ -194,23 +258,12 @@ def _paired(control: str, name: str, domain: str, count: int, a: Any, b: Any, dr
     )  # fmt: skip
 
 
-def verdict(figures: Sequence[Figure], a: str = "A", b: str = "B") -> str:
-    """One sentence on the whole, the models by their names: the edits saved decide, as they are what people feel."""
-    whole = next(one for one in figures if one.measure == "edits saved a row" and one.domain == "all")
-    if whole.difference.low is None:
-        return f"The data can't tell {a} and {b} apart: {whole.rows} rows are too few for an interval."
-    interval = f"95 % {whole.difference.low:+.2f} to {whole.difference.high:+.2f}, {whole.rows} rows"
-    saved = f"{b} saves {whole.difference.value:+.2f} edits a row beside {a} ({interval})."
-    if whole.better is None:
-        return f"The data can't tell {a} and {b} apart: {saved}"
-    return f"{a if whole.better == 'A' else b} is better: {saved}"
-
-
-def picture(figures: Sequence[Figure], a: str, b: str) -> Any:
+def picture(comparison: Comparison) -> Any:
     """A chart of every paired difference with its interval, scaled so that right is better for B."""
     import altair as alt
 
-    shown = [one for one in figures if one.domain == "all" and one.difference.low is not None]
+    a, b = comparison.a, comparison.b
+    shown = [one for one in comparison.figures if one.domain == "all" and one.difference.low is not None]
     values = []
     for one in shown:
         sign = 1 if one.higher_is_better else -1

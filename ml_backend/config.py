@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError
 
-from ml_backend.errors import ConfigError, Fault
+from ml_backend.errors import ConfigError
 from ml_backend.predictors.base import Settings
 from ml_backend.predictors.registry import KINDS, predictor_class
 from ml_backend.runtimes import RuntimeName
+from review_rules.faults import Fault
 
 DEFAULT_MODELS = Path(__file__).with_name("models.yaml")
 
@@ -29,9 +30,9 @@ class EncoderSettings(_Strict):
 
     source: str
     sha256: str | None = None
-    runtime: RuntimeName = "onnx-int8"
+    runtime: RuntimeName = "onnx-fp32"
     max_tokens: int = Field(default=256, ge=8)
-    stride: int = Field(default=48, ge=0)
+    stride: int | None = Field(default=None, ge=0)
 
 
 class Limits(_Strict):
@@ -45,10 +46,11 @@ class Limits(_Strict):
 
 
 class TrainingSettings(_Strict):
-    """What a training webhook runs: heads for the gold in `gold`, written to `out`."""
+    """What a training webhook runs: heads or whole networks for the gold in `gold`, written to `out`."""
 
     gold: str
     out: str
+    method: Literal["heads", "full"] = "heads"
 
 
 class _RawModel(_Strict):
@@ -125,7 +127,7 @@ def read_models(path: Path) -> ModelsConfig:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            (_whole(path, f"cannot be read as UTF-8 text ({type(error).__name__})", "give an existing models file"),)
+            (_whole(path, f"cannot be read as UTF-8 text ({type(error).__name__})", "Give an existing models file."),)
         ) from error
     return parse_models(text, path)
 
@@ -142,7 +144,7 @@ def parse_models(text: str, path: Path) -> ModelsConfig:
     models = {name: _model(name, one, raw, places, faults) for name, one in raw.models.items()}
     if raw.active not in models:
         faults.append(
-            places.fault(("active",), f"no model is called {raw.active!r}", f"name one of {', '.join(models)}")
+            places.fault(("active",), f"no model is called {raw.active!r}", f"Name one of {', '.join(models)}.")
         )
     if faults:
         raise ConfigError(tuple(sorted(faults, key=lambda fault: (fault.line, fault.column))))
@@ -163,10 +165,10 @@ def _document(text: str, path: Path) -> Any:
         line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
         message = str(error.problem or "not YAML").splitlines()[0]
         raise ConfigError(
-            (Fault(file=str(path), line=line, column=column, path="", message=message, hint="correct the YAML"),)
+            (Fault(file=str(path), line=line, column=column, path="", message=message, hint="Correct the YAML."),)
         ) from error
     if not isinstance(root, dict):
-        raise ConfigError((_whole(path, "not a mapping", "begin with `version: 1`; see docs/models.md"),))
+        raise ConfigError((_whole(path, "not a mapping", "Begin with `version: 1`; see docs/models.md."),))
     return root
 
 
@@ -191,9 +193,9 @@ def _faults(places: _Places, base: tuple[str | int, ...], error: ValidationError
 
 def _hint(kind: str) -> str:
     return {
-        "extra_forbidden": "remove it or correct its spelling",
-        "missing": "add it",
-    }.get(kind, "correct the value; see docs/models.md")
+        "extra_forbidden": "Remove it or correct its spelling.",
+        "missing": "Add it.",
+    }.get(kind, "Correct the value; see docs/models.md.")
 
 
 def _model(name: str, raw: _RawModel, config: _RawConfig, places: _Places, faults: list[Fault]) -> ModelConfig:
@@ -211,7 +213,9 @@ def _settings(
 ) -> Settings | None:
     kind = raw.get("predictor")
     if kind not in KINDS:
-        faults.append(places.fault((*at, "predictor"), f"unknown predictor {kind!r}", f"use one of {', '.join(KINDS)}"))
+        faults.append(
+            places.fault((*at, "predictor"), f"unknown predictor {kind!r}", f"Use one of {', '.join(KINDS)}.")
+        )
         return None
     try:
         settings: Settings = predictor_class(kind).Settings.model_validate(raw)
@@ -224,7 +228,7 @@ def _settings(
             places.fault(
                 (*at, "encoder"),
                 f"no encoder is called {encoder!r}",
-                f"name one of {', '.join(config.encoders) or 'none defined: add it under `encoders`'}",
+                f"Name one of {', '.join(config.encoders)}." if config.encoders else "Add it under `encoders`.",
             )
         )
     return settings

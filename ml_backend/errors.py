@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from review_rules.faults import FaultsError
 
 
 class ApiError(Exception):
@@ -20,25 +20,5 @@ class LoadError(Exception):
     """A model that cannot be loaded; the message names the file or package and what to do."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Fault:
-    """One thing wrong in a file: where it is, what it is, what to do."""
-
-    file: str
-    line: int
-    column: int
-    path: str
-    message: str
-    hint: str
-
-    def __str__(self) -> str:
-        where = f"{self.file}:{self.line}:{self.column}"
-        return f"{where}: {self.path + ': ' if self.path else ''}{self.message} ({self.hint})"
-
-
-class ConfigError(Exception):
+class ConfigError(FaultsError):
     """A models file with faults; all of them, in the order of the file."""
-
-    def __init__(self, faults: tuple[Fault, ...]) -> None:
-        super().__init__("\n".join(map(str, faults)))
-        self.faults = faults

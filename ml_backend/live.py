@@ -15,14 +15,18 @@ from typing import Any
 import structlog
 
 from ml_backend.batching import Batcher
-from ml_backend.config import read_models
+from ml_backend.comparing import Comparison, Gold, compare
+from ml_backend.config import ModelsConfig, read_models
 from ml_backend.errors import ApiError, ConfigError, LoadError
 from ml_backend.metrics import Metrics
-from ml_backend.models import Loader, ModelSet
+from ml_backend.models import Loader, ModelSet, Prediction
 from ml_backend.runtimes import default_threads
 from ml_backend.settings import ServerConfig
 
 log = structlog.get_logger("ml_backend")
+
+_PART = 64
+"""Rows of gold that are replayed at a time."""
 
 
 @dataclass(eq=False)
@@ -53,9 +57,9 @@ class LiveModels:
     def __init__(self, config: ServerConfig, metrics: Metrics) -> None:
         self._server = config
         self._metrics = metrics
-        self.models = read_models(config.models)
         # Several workers share what the parent loaded before the fork, and a runtime's own threads do not survive one.
         self._threads = 1 if config.workers > 1 else config.threads or default_threads()
+        self._loader = self._read()
         limits = self.models.limits
         self.batcher = Batcher(limits.batch_tokens, limits.waiting_tokens, metrics)
         self._lock = threading.Lock()
@@ -64,7 +68,20 @@ class LiveModels:
         self._current: str | None = None
         self._why_not: str = "the model is being loaded"
         self._seen_state: int = 0
-        self._loader = Loader(self.models, config.cache, self._threads)
+
+    @property
+    def models(self) -> ModelsConfig:
+        """The models file as it was when the active model was loaded."""
+        return self._loader.config
+
+    def _read(self) -> Loader:
+        return Loader(read_models(self._server.models), self._server.cache, self._threads)
+
+    def _read_again(self) -> Loader:
+        try:
+            return self._read()
+        except ConfigError as error:
+            raise ApiError(409, "models_file", str(error)) from error
 
     # --- who answers -------------------------------------------------------------------------------------------------
 
@@ -97,7 +114,7 @@ class LiveModels:
         with self._loading:
             with self._lock:
                 known = self._held.get(name)
-            held = known or _Held(self._load(name))
+            held = known or _Held(self._load(name, self._loader))
             with self._lock:
                 self._held[name] = held
                 held.users += 1
@@ -110,15 +127,14 @@ class LiveModels:
         if done:
             held.models.close()
 
-    def _load(self, name: str) -> ModelSet:
-        if name not in self.models.models:
+    def _load(self, name: str, loader: Loader) -> ModelSet:
+        models = loader.config.models
+        if name not in models:
             raise ApiError(
-                404,
-                "unknown_model",
-                f"no model is called {name!r}; the models file has {', '.join(self.models.models)}",
+                404, "unknown_model", f"no model is called {name!r}; the models file has {', '.join(models)}"
             )
         try:
-            return ModelSet.load(self.models.models[name], self._loader)
+            return ModelSet.load(models[name], loader)
         except LoadError as error:
             raise ApiError(503, "load_failed", str(error)) from error
 
@@ -137,7 +153,7 @@ class LiveModels:
             self._seen_state = self._state_file.stat().st_mtime_ns
         try:
             with self._loading:
-                self._swap(state.active, self._load(state.active))
+                self._swap(self._load(state.active, self._loader), self._loader)
         except ApiError as error:
             # Not ready, and saying why: another model must not answer in its name.
             self._why_not = error.message
@@ -160,21 +176,94 @@ class LiveModels:
 
     # --- swap --------------------------------------------------------------------------------------------------------
 
-    def activate(self, name: str) -> dict[str, Any]:
+    def activate(self, name: str, gold: Gold | None = None, *, force: bool = False) -> dict[str, Any]:
         """Read the models file again, load that model and let it answer from now on.
 
         Requests that are under way finish on the model that they began with.
 
+        Args:
+            name: a model of the models file.
+            gold: where given, the model is activated only if it is shown to save more edits on these rows than the
+                model that is running: the one that is loaded, whatever the models file says of it by now.
+            force: activate it also where that is not shown.
+
         Raises:
-            ApiError: 409 if the file has faults, 404, or 503 if it does not load; the running model goes on.
+            ApiError: 409 if the file has faults, the model is not shown to be better, or another was activated
+                meanwhile, 404, or 503 if it does not load; the running model goes on.
         """
+        loader, candidate = self._candidate(name)
+        try:
+            found = None if gold is None else self._gate(candidate, gold, force=force)
+        except ApiError:
+            candidate.close()
+            raise
         with self._loading:
+            if found is not None and found.a != self._running():
+                candidate.close()
+                raise ApiError(409, "changed_meanwhile", "another model was activated meanwhile; compare again")
             before = self._read_state()
-            self._reread()
-            self._swap(name, self._load(name))
+            self._swap(candidate, loader)
             past = before.before if before.active == name else (*before.before, before.active)[-20:]
             self._write_state(_State(name, past))
-        return self.describe()
+        return self.describe() | ({} if found is None else {"comparison": found.to_json()})
+
+    def compare(self, a: str | None, b: str, gold: Gold) -> Comparison:
+        """Replay two models of the models file, as it is now, on gold; without `a` the running model is the first.
+
+        Raises:
+            ApiError: as `activate`, and 503 if nothing runs.
+        """
+        _, second = self._candidate(b)
+        try:
+            if a is None:
+                return self._compare_running(second, gold)
+            _, first = self._candidate(a)
+            try:
+                return self._replay(first, second, gold)
+            finally:
+                first.close()
+        finally:
+            second.close()
+
+    def _candidate(self, name: str) -> tuple[Loader, ModelSet]:
+        with self._loading:
+            loader = self._read_again()
+            return loader, self._load(name, loader)
+
+    def _gate(self, candidate: ModelSet, gold: Gold, *, force: bool) -> Comparison | None:
+        if not self.ready:
+            if force:
+                return None
+            raise ApiError(
+                409, "nothing_runs", f"no model is running that {candidate.version} could be compared with: "
+                f"{self._why_not}; activate it without gold, or by force",
+            )  # fmt: skip
+        found = self._compare_running(candidate, gold)
+        if found.whole.better != "B" and not force:
+            raise ApiError(
+                409,
+                "not_better",
+                f"{found.verdict} So {candidate.version} was not activated; force does it all the same",
+            )
+        return found
+
+    def _compare_running(self, candidate: ModelSet, gold: Gold) -> Comparison:
+        with self.use(None) as running:
+            return self._replay(running, candidate, gold)
+
+    def _replay(self, a: ModelSet, b: ModelSet, gold: Gold) -> Comparison:
+        sides = [(one.version, self._answers(one, gold)) for one in (a, b)]
+        return compare(gold, *sides)
+
+    def _answers(self, models: ModelSet, gold: Gold) -> list[Prediction]:
+        """In small parts, so that whoever asks for predictions meanwhile does not wait for all of them."""
+        rows, seconds = gold.rows(), self.models.limits.seconds
+        parts = [rows[start : start + _PART] for start in range(0, len(rows), _PART)]
+        return [one for part in parts for one in models.predict(part, gold.controls, self.batcher, seconds)]
+
+    def _running(self) -> str | None:
+        with self._lock:
+            return None if self._current is None else self._held[self._current].models.version
 
     def rollback(self) -> dict[str, Any]:
         """Go back to the model that was active before.
@@ -186,30 +275,24 @@ class LiveModels:
             state = self._read_state()
             if not state.before:
                 raise ApiError(409, "no_earlier_model", "no model was active before this one; activate one by name")
-            self._reread()
-            self._swap(state.before[-1], self._load(state.before[-1]))
+            loader = self._read_again()
+            self._swap(self._load(state.before[-1], loader), loader)
             self._write_state(_State(state.before[-1], state.before[:-1]))
         return self.describe()
 
-    def _reread(self) -> None:
-        try:
-            self.models = read_models(self._server.models)
-        except ConfigError as error:
-            raise ApiError(409, "models_file", str(error)) from error
-        self._loader = Loader(self.models, self._server.cache, self._threads)
-
-    def _swap(self, name: str, models: ModelSet) -> None:
+    def _swap(self, models: ModelSet, loader: Loader) -> None:
         with self._lock:
             # Those that requests named are loaded again on their next use: the file may say something else now.
-            old, self._held = self._held, {name: _Held(models)}
-            self._current = name
+            old, self._held = self._held, {models.name: _Held(models)}
+            self._current = models.name
+            self._loader = loader
             for held in old.values():
                 held.retired = True
             idle = [held for held in old.values() if held.users == 0]
         for held in idle:
             held.models.close()
         self._metrics.ready.set(1)
-        log.info("active", model=name, version=models.version)
+        log.info("active", model=models.name, version=models.version)
 
     def describe(self) -> dict[str, Any]:
         """What `/models` shows."""
@@ -237,16 +320,17 @@ class LiveModels:
     def _state_file(self) -> Path:
         return self._server.state / "active.json"
 
-    def _read_state(self) -> _State:
+    def _read_state(self, models: ModelsConfig | None = None) -> _State:
+        models = models or self.models
         try:
             raw = json.loads(self._state_file.read_text(encoding="utf-8"))
             state = _State(str(raw["active"]), tuple(map(str, raw["before"])))
         except FileNotFoundError:
-            return _State(self.models.active)
+            return _State(models.active)
         except (ValueError, KeyError, TypeError):
             log.warning("state_unreadable", file=str(self._state_file))
-            return _State(self.models.active)
-        return state if state.active in self.models.models else _State(self.models.active)
+            return _State(models.active)
+        return state if state.active in models.models else _State(models.active)
 
     def _write_state(self, state: _State) -> None:
         self._state_file.parent.mkdir(parents=True, exist_ok=True)
@@ -274,9 +358,8 @@ class LiveModels:
     def _follow(self) -> None:
         with self._loading:
             try:
-                self._reread()
-                name = self._read_state().active
-                self._swap(name, self._load(name))
+                loader = self._read_again()
+                self._swap(self._load(self._read_state(loader.config).active, loader), loader)
             except ApiError as error:
                 log.error("follow_failed", reason=error.message)
 

@@ -19,7 +19,7 @@ from ml_backend.predictors.base import Answer, Ask, Got, Model, NetworkSettings,
 from ml_backend.predictors.registry import predictor_class
 from ml_backend.runtimes import Kind, RuntimeName, open_network
 from ml_backend.sources import resolve, sha256_of
-from ml_backend.tokens import Input, TextTokenizer
+from ml_backend.tokens import Input, TextTokenizer, default_stride
 
 DOMAIN = Control(name="domain", kind="choice", to_name="", value_key="query", result_type="choices", labels=())
 """The router's control: no part of any interface, answered beside it."""
@@ -48,6 +48,8 @@ class Loader:
 
     def encoder(self, name: str) -> tuple[Model, str]:
         """A shared encoder of the models file, and the SHA-256 of its folder."""
+        if name not in self.config.encoders:
+            raise LoadError(f"no encoder is called {name!r}; the models file has {', '.join(self.config.encoders)}")
         one = self.config.encoders[name]
         return self._network(one.source, one.sha256, "encoder", one.runtime, one.max_tokens, one.stride, "window")
 
@@ -63,9 +65,10 @@ class Loader:
         kind: Kind,
         runtime: RuntimeName,
         max_tokens: int,
-        stride: int,
+        stride: int | None,
         long: Any,
     ) -> tuple[Model, str]:
+        stride = default_stride(max_tokens) if stride is None else stride
         key = (source, kind, runtime, max_tokens, stride, long)
         with self._lock:
             if key not in self._models:

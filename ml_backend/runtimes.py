@@ -64,7 +64,7 @@ def _torch_module(folder: Path, kind: Kind) -> Any:
             str(folder), local_files_only=True, attn_implementation="eager", output_loading_info=True
         )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise LoadError(f"{folder}: transformers can't load it as a {kind} model: {_first_line(error)}") from error
+        raise LoadError(f"{folder}: transformers can't load it as a {kind} model: {first_line(error)}") from error
     finally:
         transformers.utils.logging.set_verbosity(verbosity)
     missing = sorted(key for key in report["missing_keys"] if "pooler" not in key or kind != "encoder")
@@ -76,11 +76,13 @@ def _torch_module(folder: Path, kind: Kind) -> Any:
     return model.eval()
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, in one line."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
-def _wrapped(model: Any, kind: Kind) -> Any:
+def wrapped(model: Any, kind: Kind) -> Any:
+    """A model of transformers as a torch module with plain tensors in and one tensor out, in evaluation mode."""
     import inspect
 
     import torch
@@ -111,7 +113,7 @@ class TorchNetwork:
         self._torch = torch
         torch.set_num_threads(threads)
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        module = _wrapped(_torch_module(folder, kind), kind).to(self._device)
+        module = wrapped(_torch_module(folder, kind), kind).to(self._device)
         self._module = module.half() if self._device == "cuda" else module
 
     def run(self, ids: Array, mask: Array, type_ids: Array) -> Array:
@@ -142,7 +144,7 @@ class OnnxNetwork:
             self._session = onnxruntime.InferenceSession(str(graph), options, providers=providers)
         except Exception as error:
             raise LoadError(
-                f"{graph}: ONNX Runtime can't open it: {_first_line(error)}; delete the file to export it again"
+                f"{graph}: ONNX Runtime can't open it: {first_line(error)}; delete the file to export it again"
             ) from error
         self._names = {node.name for node in self._session.get_inputs()}
 
@@ -176,7 +178,7 @@ def _publish(target: Path, write: Any) -> Path:
 
 
 def _export(folder: Path, kind: Kind, out: Path) -> None:
-    _write_graph(_wrapped(_torch_module(folder, kind), kind), kind, out)
+    _write_graph(wrapped(_torch_module(folder, kind), kind), kind, out)
 
 
 def _export_int8(folder: Path, kind: Kind, out: Path) -> None:
@@ -184,7 +186,7 @@ def _export_int8(folder: Path, kind: Kind, out: Path) -> None:
 
     from ml_backend import quantise
 
-    module = _wrapped(_torch_module(folder, kind), kind)
+    module = wrapped(_torch_module(folder, kind), kind)
     longest = min(128, int(getattr(module.model.config, "max_position_embeddings", 128)))
     tokenizer = TextTokenizer(folder / "tokenizer.json", longest, 0)
     windows = [window for windows in tokenizer.encode(quantise.calibration_texts()) for window in windows][:48]

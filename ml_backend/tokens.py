@@ -54,6 +54,11 @@ class Window:
         return len(self.encoding)
 
 
+def default_stride(max_tokens: int) -> int:
+    """Tokens that neighbouring windows share where nobody says how many: a quarter, at most 48."""
+    return min(48, max_tokens // 4)
+
+
 class TextTokenizer:
     """A `tokenizer.json` with a fixed length limit.
 

@@ -15,7 +15,7 @@ import typer
 from scripts.campaigns import JsonOption, print_json, told
 
 if TYPE_CHECKING:
-    from ml_backend.comparing import Figure
+    from ml_backend.comparing import Comparison
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
@@ -37,15 +37,15 @@ GoldOption = Annotated[
 
 @contextmanager
 def model_faults() -> Iterator[None]:
-    """Tell the faults of models files, models and training data as lines on stderr, and exit 1."""
-    from ml_backend.errors import ApiError, ConfigError, LoadError
+    """Tell what is wrong with models, servers and training data as lines on stderr, and exit 1.
+
+    The faults of a models file are told like those of every other file, by `told`.
+    """
+    from ml_backend.errors import ApiError, LoadError
     from ml_backend.training.data import DataError
 
     try:
         yield
-    except ConfigError as error:
-        for fault in error.faults:
-            typer.echo(str(fault), err=True)
     except (LoadError, DataError, ApiError) as error:
         typer.echo(f"quorum: {error}", err=True)
     else:
@@ -197,51 +197,41 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Replay two models on adjudicated rows; say which is better, or that the data can't tell."""
-    from dataclasses import asdict
-
     with told(), model_faults():
         from ml_backend import comparing
 
-        figures, versions = _compare(a, b, gold, task, models_file(models), draws)
-        said = comparing.verdict(figures)
+        found = _compare(a, b, gold, task, models_file(models), draws)
         if picture is not None:
-            comparing.picture(figures, a, b).save(str(picture))
+            comparing.picture(found).save(str(picture))
     if as_json:
-        print_json(
-            {
-                "a": versions[0],
-                "b": versions[1],
-                "verdict": said,
-                "figures": [asdict(one) | {"better": one.better} for one in figures],
-            }
-        )
+        print_json(found.to_json())
     else:
-        _show(figures, versions, said)
+        _show(found)
 
 
-def _compare(a: str, b: str, gold: Path, task: str, models: Path, draws: int) -> tuple[list[Figure], tuple[str, str]]:
+def _compare(a: str, b: str, gold: Path, task: str, models: Path, draws: int) -> Comparison:
     from ls_config.loader import load
-    from ml_backend import comparing
+    from ml_backend.comparing import Gold, compare
     from ml_backend.local import LocalModel
     from ml_backend.training.data import read_gold
 
-    interface, examples = load(task), read_gold(gold)
-    rows = [{"context": e.context, "query": e.query, "response": e.response} for e in examples]
+    controls = load(task).controls
+    known = Gold(examples=read_gold(gold, controls), controls=controls)
     with LocalModel(models, a) as first:
-        from_a, version_a = first.predict(rows, interface.controls), first.version
+        answers = [(first.version, first.predict(known.rows(), controls))]
         # The same loader: networks that both models use are opened once.
         with LocalModel(models, b, loader=first.loader) as second:
-            from_b, version_b = second.predict(rows, interface.controls), second.version
-    return comparing.compare(examples, from_a, from_b, interface.controls, draws=draws), (version_a, version_b)
+            answers.append((second.version, second.predict(known.rows(), controls)))
+    return compare(known, *answers, draws=draws)
 
 
-def _show(figures: list[Figure], versions: tuple[str, str], said: str) -> None:
+def _show(found: Comparison) -> None:
     from rich.console import Console
     from rich.table import Column, Table
 
     right = [Column(name, justify="right") for name in ("rows", "A", "B", "B - A", "95 %")]
-    table = Table("domain", "field", "figure", *right, "better", title=f"A = {versions[0]}   B = {versions[1]}")
-    for one in figures:
+    table = Table("domain", "field", "figure", *right, "better", title=f"A = {found.a}   B = {found.b}")
+    for one in found.figures:
         low, high = one.difference.low, one.difference.high
         interval = "" if low is None or high is None else f"{low:+.3f} … {high:+.3f}"
         table.add_row(
@@ -249,7 +239,7 @@ def _show(figures: list[Figure], versions: tuple[str, str], said: str) -> None:
             f"{one.difference.value:+.3f}", interval, one.better or "can't tell",
         )  # fmt: skip
     Console().print(table)
-    typer.echo(said)
+    typer.echo(found.verdict)
 
 
 @app.command()
@@ -261,33 +251,31 @@ def activate(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Also if it is not shown to be better.")] = False,
     task: TaskOption = "response_review",
-    models: ModelsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Let a model answer from now on, in the running server, without a dropped request."""
     with told(), model_faults():
-        running = Server(server)
+        body: dict[str, Any] = {"name": name}
         if gold is not None:
-            _gate(running, name, gold, task, models_file(models), force=force)
-        found = running.ask("POST", "/models/activate", {"name": name})
+            body |= {"gold": _gold(gold), "label_config": _interface(task), "force": force}
+        found = Server(server).ask("POST", "/models/activate", body)
+    if "comparison" in found:
+        typer.echo(found["comparison"]["verdict"], err=True)
     _say_active(found, as_json)
 
 
-def _gate(running: Server, name: str, gold: Path, task: str, models: Path, *, force: bool) -> None:
-    from ml_backend import comparing
-    from ml_backend.errors import LoadError
+def _gold(path: Path) -> list[dict[str, Any]]:
+    """What the gate needs of each adjudicated row; the passes and reviews stay here."""
+    from ml_backend.training.data import read_lines
 
-    active = running.ask("GET", "/models")["active"]
-    if active is None:
-        raise LoadError(f"{running.url} has no active model yet, so there is nothing to compare {name} with; try again")
-    figures, _ = _compare(active, name, gold, task, models, 1000)
-    said = comparing.verdict(figures, active, name)
-    typer.echo(said, err=True)
-    whole = next(one for one in figures if one.measure == "edits saved a row" and one.domain == "all")
-    if whole.better != "B" and not force:
-        raise LoadError(
-            f"{name} is not shown to be better than {active}, so it was not activated; --force does it all the same"
-        )
+    needed = ("row_id", "state", "row", "domain", "final", "certificate")
+    return [{key: one.get(key) for key in needed} for one in read_lines(path) if one.get("state") == "FINAL"]
+
+
+def _interface(task: str) -> str:
+    from ls_config.loader import load
+
+    return load(task).xml
 
 
 @app.command()
@@ -319,17 +307,23 @@ def train(
         Path | None, typer.Option("--data", exists=True, help="Folder of public data with label maps (see the cards).")
     ] = None,
     only: Annotated[list[str] | None, typer.Option("--only", help="Controls to train; else all with data.")] = None,
-    encoder: Annotated[str, typer.Option("--encoder", help="An encoder of the models file.")] = "minilm",
+    encoder: Annotated[
+        str | None, typer.Option("--encoder", help="An encoder of the models file; else its only one.")
+    ] = None,
     models: ModelsOption = None,
     again: Annotated[bool, typer.Option("--again", help="Train also what was trained on this data already.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Fine-tune the whole encoder for each control, not a head on it: slow.")
+    ] = False,
 ) -> None:
-    """Train heads from adjudicated gold, measured by grouped cross-validation; Ctrl-C, and it goes on next time."""
+    """Train from adjudicated gold, measured by grouped cross-validation; Ctrl-C, and it goes on next time."""
     from ml_backend.training.__main__ import run
 
     with told(), model_faults():
         run(
-            models_file(models), encoder, out, gold=gold, examples=examples, data=data, only=only, again=again, say=_say
-        )
+            models_file(models), encoder, out, gold=gold, examples=examples, data=data, only=only, again=again,
+            full=full, say=_say, note=lambda line: typer.echo(line, err=True),
+        )  # fmt: skip
 
 
 def _say(line: str) -> None:

@@ -26,7 +26,7 @@ from scripts.campaigns import (
     told,
 )
 from scripts.jsonlines import dumps, loads
-from scripts.models import model_faults
+from scripts.models import model_faults, models_file
 
 if TYPE_CHECKING:
     from ls_config.loader import Interface
@@ -87,13 +87,6 @@ def command(
         )
 
 
-def _models_file(models: Path | None) -> Path:
-    from ml_backend.config import DEFAULT_MODELS
-
-    named = os.environ.get("QUORUM_ML_MODELS")
-    return models or (Path(named) if named else DEFAULT_MODELS)
-
-
 def _file(
     rows: Path,
     out: Path,
@@ -112,7 +105,7 @@ def _file(
 
     interface = load(task)
     columns: dict[str, dict[str, Any]] = {}
-    with LocalModel(_models_file(models), model) as local:
+    with LocalModel(models_file(models), model) as local:
         before = _resume(out, local.version)
         pending = islice(_rows(rows, columns if with_rows else None), before, None)
         report: dict[str, Any] = {
@@ -125,7 +118,7 @@ def _file(
         if dry_run:
             return report | {"pending": sum(1 for _ in pending)}
         if engine is Engine.ray:
-            records = run_ray(_models_file(models), model, pending, interface.controls, batch, workers)
+            records = run_ray(models_file(models), model, pending, interface.controls, batch, workers)
         else:
             records = run_local(local, pending, interface.controls, batch)
         with out.open("ab") as stream, progress_bar("pre-labelling", _count(rows)) as (bar, number):
@@ -195,7 +188,7 @@ def _project(
 
     opened = open_one(url, key, key_file, name, policy, team)
     project, interface = opened.campaign.project(Stage.PASS), opened.campaign.interface
-    with LocalModel(_models_file(models), model) as local:
+    with LocalModel(models_file(models), model) as local:
         report: dict[str, Any] = {
             "model_version": local.version,
             "before": 0,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ls_config.loader import Control
 from ml_backend.batching import Reducer
+from ml_backend.errors import LoadError
 from ml_backend.runtimes import Network, RuntimeName
 from ml_backend.tokens import Input, TextTokenizer, Window
 
@@ -36,7 +38,7 @@ class NetworkSettings(Settings):
     sha256: str | None = None
     runtime: RuntimeName = "onnx-fp32"
     max_tokens: int = Field(default=256, ge=8)
-    stride: int = Field(default=48, ge=0)
+    stride: int | None = Field(default=None, ge=0)
     long: Literal["cut", "window"] = "window"
 
 
@@ -137,6 +139,42 @@ class Predictor:
     def mapped(self, label: str) -> str | int | None:
         """The interface's label for the model's; None drops it."""
         return self.settings.labels.get(label, label)  # type: ignore[no-any-return]
+
+
+class CheckpointPredictor(Predictor):
+    """Base of predictors that run a checkpoint of their own: it sets `task`, what the checkpoint is read as."""
+
+    task: ClassVar[Literal["sequence", "token"]]
+    Settings: ClassVar[type[NetworkSettings]] = NetworkSettings
+
+    def __init__(self, settings: Any, model: Model, classes: tuple[str, ...], identity: str) -> None:
+        super().__init__(settings, identity)
+        self._model = model
+        self.classes = classes
+
+    @classmethod
+    def load(cls, settings: Any, loader: Any) -> Self:
+        """Open the checkpoint and read its class names."""
+        model = loader.network(settings, cls.task)
+        return cls(settings, model, class_names(model), loader.identity(settings, model.identity))
+
+    def _without_place(self, control: Control, names: Iterable[str]) -> str | None:
+        """Why the control can't take these of the model's names, or None if it can."""
+        lost = [one for one in names if self.mapped(one) not in (None, *control.labels)]
+        return f"the model's {lost[0]!r} is not in the interface; map it under `labels`" if lost else None
+
+
+def class_names(model: Model) -> tuple[str, ...]:
+    """The class names of a checkpoint, in the order of its outputs.
+
+    Raises:
+        LoadError: `config.json` has none.
+    """
+    try:
+        names = json.loads((model.folder / "config.json").read_text(encoding="utf-8"))["id2label"]
+    except (OSError, ValueError, KeyError) as error:
+        raise LoadError(f"{model.folder}: config.json names no classes (id2label); save the model with them") from error
+    return tuple(names[key] for key in sorted(names, key=int))
 
 
 def cut(text: str, limit: int) -> tuple[str, str | None]:

@@ -10,36 +10,29 @@ import numpy as np
 from ls_config.loader import Control
 from ml_backend.heads import softmax
 from ml_backend.predictors import base
-from ml_backend.predictors.base import Answer, Ask, Got, Model, Predictor, Row
-from ml_backend.predictors.text_classification import class_names, joined, keep_logits, weighted
+from ml_backend.predictors.base import Answer, Ask, CheckpointPredictor, Got, Model, Row
+from ml_backend.predictors.text_classification import joined, keep_logits, weighted
 
 
-class OrdinalRating(Predictor):
+class OrdinalRating(CheckpointPredictor):
     """The median of the network's distribution over the scale, or its regression value, on the control's scale."""
 
     kinds: ClassVar[frozenset[str]] = frozenset({"rating", "number"})
+    task = "sequence"
 
     class Settings(base.NetworkSettings):
         """`scale` is the range of the network's own numbers, mapped linearly to the control's; None: they are equal."""
 
         scale: tuple[float, float] | None = None
 
-    def __init__(self, settings: Settings, model: Model, steps: tuple[float, ...], identity: str) -> None:
-        super().__init__(settings, identity)
-        self._model = model
-        self._steps = steps
-
-    @classmethod
-    def load(cls, settings: Settings, loader: Any) -> OrdinalRating:
-        """Open the checkpoint; classes are numbers (or mapped to numbers under `labels`), or there is one output."""
-        model = loader.network(settings, "sequence")
-        names = class_names(model)
-        steps = tuple(_number(settings.labels.get(name, name), index) for index, name in enumerate(names))
-        return cls(settings, model, steps, loader.identity(settings, model.identity))
+    def __init__(self, settings: Settings, model: Model, classes: tuple[str, ...], identity: str) -> None:
+        super().__init__(settings, model, classes, identity)
+        # Classes are numbers, or mapped to numbers under `labels`; or there is one output.
+        self._steps = tuple(_number(settings.labels.get(name, name), index) for index, name in enumerate(classes))
 
     def asks(self, row: Row, control: Control) -> Sequence[Ask]:
         """One run over the fields that are read."""
-        return (Ask(self._model, joined(row, self.settings), "logits", keep_logits),)
+        return (Ask(self._model, joined(row, self.settings.reads, self.settings.max_chars), "logits", keep_logits),)
 
     def answer(self, row: Row, control: Control, got: Sequence[Got]) -> Answer:
         """See `Predictor`."""

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from ls_config.loader import Control
-from ml_backend.errors import LoadError
 from ml_backend.features import Floats
 from ml_backend.heads import sigmoid, softmax
 from ml_backend.predictors import base
-from ml_backend.predictors.base import Answer, Ask, Got, Model, Predictor, Row, cut
+from ml_backend.predictors.base import Answer, Ask, CheckpointPredictor, Got, Row, cut
 from ml_backend.tokens import Window
 
 
-class TextClassification(Predictor):
+class TextClassification(CheckpointPredictor):
     """A network whose logits are one number a class.
 
     Long texts are read in windows, whose logits are averaged by their tokens.
     """
 
     kinds: ClassVar[frozenset[str]] = frozenset({"choice", "choices"})
+    task = "sequence"
 
     class Settings(base.NetworkSettings):
         """`reads` names one field, two to be read as a pair, or more to be joined by blank lines.
@@ -33,27 +32,13 @@ class TextClassification(Predictor):
 
         activation: Literal["auto", "softmax", "sigmoid"] = "auto"
 
-    def __init__(self, settings: Settings, model: Model, classes: tuple[str, ...], identity: str) -> None:
-        super().__init__(settings, identity)
-        self._model = model
-        self.classes = classes
-
-    @classmethod
-    def load(cls, settings: Settings, loader: Any) -> TextClassification:
-        """Open the checkpoint and read its class names."""
-        model = loader.network(settings, "sequence")
-        return cls(settings, model, class_names(model), loader.identity(settings, model.identity))
-
     def check(self, control: Control) -> str | None:
         """See `Predictor.check`."""
-        lost = [one for one in self.classes if self.mapped(one) not in (None, *control.labels)]
-        if (why := super().check(control)) or not lost:
-            return why
-        return f"the model's class {lost[0]!r} is not in the interface; map it under `labels`"
+        return super().check(control) or self._without_place(control, self.classes)
 
     def asks(self, row: Row, control: Control) -> Sequence[Ask]:
         """One run over the fields that are read."""
-        return (Ask(self._model, joined(row, self.settings), "logits", keep_logits),)
+        return (Ask(self._model, joined(row, self.settings.reads, self.settings.max_chars), "logits", keep_logits),)
 
     def answer(self, row: Row, control: Control, got: Sequence[Got]) -> Answer:
         """See `Predictor`."""
@@ -94,22 +79,9 @@ def weighted(got: Got) -> Floats:
     return result
 
 
-def joined(row: Row, settings: base.Settings) -> str | tuple[str, str]:
+def joined(row: Row, reads: Sequence[str], max_chars: int) -> str | tuple[str, str]:
     """What the network reads: one text, a pair, or more fields with blank lines between them."""
-    texts = [cut(row.text(key), settings.max_chars)[0] for key in settings.reads]
+    texts = [cut(row.text(key), max_chars)[0] for key in reads]
     if len(texts) == 2:
         return texts[0], texts[1]
     return "\n\n".join(text for text in texts if text)
-
-
-def class_names(model: Model) -> tuple[str, ...]:
-    """The class names of a checkpoint, in the order of its outputs.
-
-    Raises:
-        LoadError: `config.json` has none.
-    """
-    try:
-        names = json.loads((model.folder / "config.json").read_text(encoding="utf-8"))["id2label"]
-    except (OSError, ValueError, KeyError) as error:
-        raise LoadError(f"{model.folder}: config.json names no classes (id2label); save the model with them") from error
-    return tuple(names[key] for key in sorted(names, key=int))

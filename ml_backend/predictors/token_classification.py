@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -11,37 +11,23 @@ from ls_config.loader import Control
 from ml_backend.features import Floats
 from ml_backend.heads import softmax
 from ml_backend.predictors import base
-from ml_backend.predictors.base import Answer, Ask, Got, Model, Predictor, Row, cut
-from ml_backend.predictors.text_classification import class_names
+from ml_backend.predictors.base import Answer, Ask, CheckpointPredictor, Got, Row, cut
 from ml_backend.tokens import Ints, Window
 
 
-class TokenClassification(Predictor):
+class TokenClassification(CheckpointPredictor):
     """A network whose logits are one row a token, with O, B-x, I-x (or plain x) classes."""
 
     kinds: ClassVar[frozenset[str]] = frozenset({"spans"})
+    task = "token"
 
     class Settings(base.NetworkSettings):
         """`labels` maps the model's entity types (without B-, I-) to the interface's; null drops a type."""
 
-    def __init__(self, settings: Settings, model: Model, classes: tuple[str, ...], identity: str) -> None:
-        super().__init__(settings, identity)
-        self._model = model
-        self.classes = classes
-
-    @classmethod
-    def load(cls, settings: Settings, loader: Any) -> TokenClassification:
-        """Open the checkpoint and read its tags."""
-        model = loader.network(settings, "token")
-        return cls(settings, model, class_names(model), loader.identity(settings, model.identity))
-
     def check(self, control: Control) -> str | None:
         """See `Predictor.check`."""
-        types = {split(name)[1] for name in self.classes} - {""}
-        lost = sorted(one for one in types if self.mapped(one) not in (None, *control.labels))
-        if (why := super().check(control)) or not lost:
-            return why
-        return f"the model's type {lost[0]!r} is not in the interface; map it under `labels`"
+        types = sorted({split(name)[1] for name in self.classes} - {""})
+        return super().check(control) or self._without_place(control, types)
 
     def asks(self, row: Row, control: Control) -> Sequence[Ask]:
         """One run over the text that the control labels."""
@@ -86,7 +72,7 @@ def by_word(got: Got) -> tuple[Floats, Ints]:
     """
     best: dict[int, tuple[int, Floats, int]] = {}
     for window, tags in got.windows:
-        for tokens in _words(window).values():
+        for tokens in words_of(window).values():
             start, end = int(window.offsets[tokens[0], 0]), int(window.offsets[tokens[-1], 1])
             margin = min(tokens[0], len(window) - 1 - tokens[-1])
             known = best.get(start)
@@ -99,7 +85,8 @@ def by_word(got: Got) -> tuple[Floats, Ints]:
     return np.stack([best[start][1] for start in places]), offsets
 
 
-def _words(window: Window) -> dict[int, list[int]]:
+def words_of(window: Window) -> dict[int, list[int]]:
+    """Word → its tokens, in the order of the window."""
     found: dict[int, list[int]] = {}
     for index in np.flatnonzero(window.is_text):
         found.setdefault(int(window.words[index]), []).append(int(index))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -12,14 +12,15 @@ from ls_config.loader import Control
 from ml_backend.errors import LoadError
 from ml_backend.heads import softmax
 from ml_backend.predictors import base
-from ml_backend.predictors.base import Answer, Ask, Got, Model, Predictor, Row, cut
-from ml_backend.predictors.text_classification import class_names, keep_logits, weighted
+from ml_backend.predictors.base import Answer, Ask, CheckpointPredictor, Got, Model, Row, cut
+from ml_backend.predictors.text_classification import keep_logits, weighted
 
 
-class ZeroShot(Predictor):
+class ZeroShot(CheckpointPredictor):
     """For every label the chance that the text entails "It is about <label>"."""
 
     kinds: ClassVar[frozenset[str]] = frozenset({"choice", "choices"})
+    task = "sequence"
 
     class Settings(base.NetworkSettings):
         """`hypothesis` holds `{}` for the label; `describe` words a label better than its name does."""
@@ -27,25 +28,20 @@ class ZeroShot(Predictor):
         hypothesis: str = Field(default="This text is about {}.", pattern=r"\{\}")
         describe: dict[str, str] = Field(default_factory=dict)
 
-    def __init__(self, settings: Settings, model: Model, entails: int, contradicts: int, identity: str) -> None:
-        super().__init__(settings, identity)
-        self._model = model
-        self._entails = entails
-        self._contradicts = contradicts
+    def __init__(self, settings: Settings, model: Model, classes: tuple[str, ...], identity: str) -> None:
+        super().__init__(settings, model, classes, identity)
+        self._entails = self._place("entail")
+        self._contradicts = self._place("contra", "not_entail")
 
-    @classmethod
-    def load(cls, settings: Settings, loader: Any) -> ZeroShot:
-        """Open the checkpoint and find its entailment class."""
-        model = loader.network(settings, "sequence")
-        names = [name.lower() for name in class_names(model)]
-        entails = next((i for i, name in enumerate(names) if name.startswith("entail")), None)
-        contradicts = next((i for i, name in enumerate(names) if name.startswith(("contra", "not_entail"))), None)
-        if entails is None or contradicts is None:
+    def _place(self, *beginnings: str) -> int:
+        names = [name.lower() for name in self.classes]
+        found = next((i for i, name in enumerate(names) if name.startswith(beginnings)), None)
+        if found is None:
             raise LoadError(
-                f"{settings.source}: not an NLI model: it needs classes entailment and contradiction, "
+                f"{self.settings.source}: not an NLI model: it needs classes entailment and contradiction, "
                 f"it has {', '.join(names)}"
             )
-        return cls(settings, model, entails, contradicts, loader.identity(settings, model.identity))
+        return found
 
     def asks(self, row: Row, control: Control) -> Sequence[Ask]:
         """One run a label: the text, and the hypothesis with that label."""

@@ -1,4 +1,4 @@
-"""`python -m ml_backend.training`: train heads, measure them by grouped cross-validation, write them with cards."""
+"""`python -m ml_backend.training`: train heads or whole networks, measured by cross-validation, written with cards."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from ml_backend.config import read_models
 from ml_backend.errors import ConfigError, LoadError
@@ -15,6 +16,7 @@ from ml_backend.heads import load_head, save_head
 from ml_backend.models import Loader
 from ml_backend.runtimes import default_threads
 from ml_backend.settings import graph_cache
+from ml_backend.sources import sha256_of
 from ml_backend.training import cards, encode, recipes
 from ml_backend.training.data import (
     DataError,
@@ -28,6 +30,9 @@ from ml_backend.training.data import (
     read_squality,
 )
 
+NOTHING = "no values that could be learned"
+DONE = "trained on this data already"
+
 
 def main(argv: list[str] | None = None) -> int:
     """Train what the arguments name; exit 1 if data or encoder can't be used."""
@@ -35,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         run(
             args.models, args.encoder, args.out, gold=args.gold, examples=args.examples, data=args.data, only=args.only,
-            again=args.again, say=print,
+            again=args.again, full=args.full, say=print, note=lambda line: print(line, file=sys.stderr),
         )  # fmt: skip
     except (ConfigError, LoadError, DataError) as error:
         print(error, file=sys.stderr)
@@ -48,19 +53,20 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 
     parser = argparse.ArgumentParser(prog="python -m ml_backend.training")
     parser.add_argument("--models", type=Path, default=DEFAULT_MODELS, help="models file that names the encoder")
-    parser.add_argument("--encoder", default="minilm")
+    parser.add_argument("--encoder", help="an encoder of the models file; else its only one")
     parser.add_argument("--gold", type=Path, help="gold export (JSON Lines)")
     parser.add_argument("--examples", type=Path, help="folder with rows.jsonl and truth.jsonl")
     parser.add_argument("--data", type=Path, help="folder with responses_dev.jsonl, domain_text_dev.jsonl, …")
     parser.add_argument("--only", nargs="*", help="controls to train")
     parser.add_argument("--again", action="store_true", help="train also what was trained on this data already")
+    parser.add_argument("--full", action="store_true", help="fine-tune the whole encoder, one network a control")
     parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args(argv)
 
 
 def run(
     models: Path,
-    encoder: str,
+    encoder: str | None,
     out: Path,
     *,
     gold: Path | None,
@@ -68,16 +74,20 @@ def run(
     data: Path | None,
     only: Sequence[str] | None,
     again: bool,
+    full: bool,
     say: Callable[[str], object],
+    note: Callable[[str], object],
 ) -> None:
-    """Train and write one head and one card for each control that the data has values for.
+    """Train and write one head, or one fine-tuned network, and one card for each control that the data has values for.
 
     Args:
-        models: models file that names `encoder`.
-        out: folder for heads and cards; a head there that was trained on the same data is kept, so that a run that
-            was stopped goes on.
-        again: train those too.
-        say: told one line of JSON a head.
+        models: models file that names `encoder`, or has one only.
+        out: folder for heads and cards; what was trained there on the same data is kept, so that a run that was
+            stopped goes on.
+        again: train that too.
+        full: fine-tune the whole encoder for each control, instead of a head on the frozen one.
+        say: told one line of JSON a control.
+        note: told how a long training gets on.
 
     Raises:
         ConfigError, LoadError, DataError: the models file, the encoder or the data can't be used.
@@ -91,7 +101,20 @@ def run(
         raise DataError("no data: give --gold, --examples or --data")
     controls = list(only) if only else sorted({name for one in found for name in one.values})
     loader = Loader(read_models(models), graph_cache(os.environ), default_threads())
-    train(loader, encoder, found, controls, out, again=again, say=say)
+    encoder = encoder or _only_encoder(loader)
+    out.mkdir(parents=True, exist_ok=True)
+    if full:
+        train_full(loader, encoder, found, controls, out, again=again, say=say, note=note)
+    else:
+        train(loader, encoder, found, controls, out, again=again, say=say)
+
+
+def _only_encoder(loader: Loader) -> str:
+    names = list(loader.config.encoders)
+    if len(names) != 1:
+        found = f"its encoders are {', '.join(names)}" if names else "it has none under `encoders`"
+        raise LoadError(f"{loader.config.path}: which encoder is to be trained? {found}; give --encoder")
+    return names[0]
 
 
 def public(folder: Path) -> list[Example]:
@@ -129,34 +152,78 @@ def train(
     spans = [recipe.control for recipe in todo if recipe.task == "spans"]
     tagged = list(dict.fromkeys(e.response for e in examples if any(name in e.values for name in spans)))
     tokens = dict(zip(tagged, encode.tokens(model, tagged), strict=True))
-    out.mkdir(parents=True, exist_ok=True)
     for recipe in todo:
         trained = recipes.train(recipe, examples, known, tokens, sha256)
-        table = recipes.figures(recipe, trained)
-        (out / f"{recipe.control}.md").write_text(cards.card(recipe, trained, table), encoding="utf-8")
-        save_head(out / f"{recipe.control}.head", trained.head.meta, trained.head.arrays)
-        say(
-            json.dumps(
-                {"control": recipe.control, "strength": trained.strength, "missing": trained.missing, **table["all"]}
-            )
+        path = out / f"{recipe.control}.head"
+        bound = f'{{predictor: encoder_head, encoder: {encoder}, head: "{_source(path, loader)}"}}'
+        _tell(recipe, trained, out, bound, say)
+        save_head(path, trained.head.meta, trained.head.arrays)
+
+
+def train_full(
+    loader: Loader,
+    encoder: str,
+    examples: Sequence[Example],
+    controls: Sequence[str],
+    out: Path,
+    *,
+    again: bool,
+    say: Callable[[str], object],
+    note: Callable[[str], object],
+) -> None:
+    """Fine-tune and write one network and one card a control; see `run`."""
+    from ml_backend.training import finetune
+
+    folder = loader.resolve(loader.config.encoders[encoder].source)
+    plan = finetune.Plan()
+    for control in controls:
+        recipe = recipes.recipe_for(control, _values(control, examples))
+        if recipe is None:
+            say(json.dumps({"control": control, "skipped": NOTHING}))
+            continue
+        trained = finetune.finetune(
+            recipe, examples, folder, sha256_of(folder), out / control, plan, again=again, note=note
         )
+        if trained is None:
+            say(json.dumps({"control": control, "skipped": DONE}))
+        else:
+            _tell(recipe, trained, out, finetune.binding(recipe, plan, _source(out / control, loader)), say)
+
+
+def _tell(
+    recipe: recipes.Recipe, trained: recipes.Trained, out: Path, bound: str, say: Callable[[str], object]
+) -> None:
+    """Write the card, and say the figures over all rows."""
+    table = recipes.figures(recipe, trained)
+    (out / f"{recipe.control}.md").write_text(cards.card(recipe, trained, table, bound), encoding="utf-8")
+    about = {"control": recipe.control, "strength": trained.strength, "missing": trained.missing, "binding": bound}
+    say(json.dumps(about | table["all"]))
+
+
+def _source(path: Path, loader: Loader) -> str:
+    """How a models file names the path: relative to itself where that is below it."""
+    whole, base = path.resolve(), loader.config.path.parent.resolve()
+    return f"path:{whole.relative_to(base) if whole.is_relative_to(base) else whole}"
+
+
+def _values(control: str, examples: Sequence[Example]) -> list[Any]:
+    return [one.values[control] for one in examples if one.values.get(control) is not None]
 
 
 def _todo(
     control: str, examples: Sequence[Example], encoder: str, out: Path, *, again: bool, say: Callable[[str], object]
 ) -> recipes.Recipe | None:
     """How to train a control; None if there is nothing to learn from, or it was learned already."""
-    values = [one.values[control] for one in examples if one.values.get(control) is not None]
-    recipe = recipes.recipe_for(control, values)
+    recipe = recipes.recipe_for(control, _values(control, examples))
     if recipe is None:
-        say(json.dumps({"control": control, "skipped": "no values that a head could learn"}))
+        say(json.dumps({"control": control, "skipped": NOTHING}))
         return None
     head = out / f"{control}.head"
     if not again and head.exists():
         meta = load_head(head).meta
         used = [one for one in examples if one.values.get(control) is not None]
         if meta.encoder == encoder and meta.trained_on == data_hash(used):
-            say(json.dumps({"control": control, "skipped": "trained on this data already"}))
+            say(json.dumps({"control": control, "skipped": DONE}))
             return None
     return recipe
 

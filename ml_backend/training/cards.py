@@ -41,15 +41,20 @@ LICENCES: Mapping[str, str] = {
 """Source of training rows → name and licence. A head holds weights learned from them, none of their text."""
 
 
-def card(recipe: Recipe, trained: Trained, table: Mapping[str, Any]) -> str:
-    """The card as Markdown."""
+def card(recipe: Recipe, trained: Trained, table: Mapping[str, Any], binding: str) -> str:
+    """The card as Markdown.
+
+    Args:
+        binding: what to write into a models file.
+    """
     meta = trained.head.meta
     sources = Counter(one.source for one in trained.examples)
+    frozen = bool(trained.head.arrays)
+    blocks = f" from the blocks {', '.join(meta.blocks)}" if frozen else ", every weight of it fine-tuned"
     lines = [
-        f"# Head `{recipe.control}`",
+        f"# {'Head' if frozen else 'Network'} `{recipe.control}`",
         "",
-        f"Answers `{recipe.task}` on the frozen encoder `{meta.encoder[:12]}` "
-        f"from the blocks {', '.join(meta.blocks)}.",
+        f"Answers `{recipe.task}` on the {'frozen ' if frozen else ''}encoder `{meta.encoder[:12]}`{blocks}.",
         f"Labels: {', '.join(meta.labels)}."
         + (f" Found by patterns: {', '.join(meta.patterns)}." if meta.patterns else ""),
     ]
@@ -57,6 +62,8 @@ def card(recipe: Recipe, trained: Trained, table: Mapping[str, Any]) -> str:
         lines.append(f"Never answered, for want of examples: {', '.join(trained.missing)}.")
     lines += [
         f"Below score {meta.abstain} it gives no answer." if meta.abstain else "",
+        "",
+        f"In a models file: `{recipe.control}: {binding}`",
         "",
         "## Measured",
         "",

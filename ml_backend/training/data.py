@@ -6,10 +6,13 @@ import hashlib
 import json
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+from ls_config.loader import Control
+from ls_config.results import ResultError, to_result
 
 Span = tuple[int, int, str]
 
@@ -70,42 +73,60 @@ def data_hash(examples: Iterable[Example]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def read_gold(path: Path) -> list[Example]:
-    """Rows that Quorum exported as gold: only those with a final label and a certificate count, single passes never.
-
-    Args:
-        path: JSON Lines of full records, as `quorum export --format jsonl` writes them.
+def read_gold(path: Path, controls: Sequence[Control] | None = None) -> list[Example]:
+    """Rows that Quorum exported as gold, from JSON Lines of full records (`quorum export --format jsonl`).
 
     Raises:
-        DataError: a line is not a JSON object, or no row is final.
+        DataError: a line is not a JSON object; else see `gold_of`.
     """
-    final = [_gold(one) for one in read_lines(path) if _is_final(one)]
+    return gold_of(read_lines(path), controls, str(path))
+
+
+def gold_of(records: Iterable[Any], controls: Sequence[Control] | None = None, where: str = "gold") -> list[Example]:
+    """Adjudicated rows: only those with a final label and a certificate count, single passes never.
+
+    Args:
+        records: full records, as `quorum export --format jsonl` writes them.
+        controls: where given, every value must fit the interface.
+        where: named in errors.
+
+    Raises:
+        DataError: no row is final, or a value does not fit.
+    """
+    final = [_gold(one, controls, where) for one in records if _is_final(one)]
     if not final:
-        raise DataError(f"{path}: no row has a final label with its certificate; export gold with `quorum export`")
+        raise DataError(f"{where}: no row has a final label with its certificate; export gold with `quorum export`")
     return final
 
 
-def _is_final(record: Mapping[str, Any]) -> bool:
+def _is_final(record: Any) -> bool:
     return (
-        record.get("state") == "FINAL"
-        and isinstance(record.get("final"), dict)
+        isinstance(record, dict)
+        and record.get("state") == "FINAL"
         and isinstance(record.get("certificate"), dict)
+        and isinstance(record.get("final"), dict)
+        and isinstance(record["final"].get("values"), dict)
     )
 
 
-def _gold(record: Mapping[str, Any]) -> Example:
-    row = record.get("row") or {}
-    values = {
-        name: one.get("value") for name, one in record["final"].get("values", {}).items() if isinstance(one, dict)
-    }
+def _gold(record: Mapping[str, Any], controls: Sequence[Control] | None, where: str) -> Example:
+    row: Mapping[str, Any] = record["row"] if isinstance(record.get("row"), dict) else {}
+    identity = str(record.get("row_id"))
+    given = {name: one.get("value") for name, one in record["final"]["values"].items() if isinstance(one, dict)}
+    if controls is not None:
+        known = {c.name for c in controls}
+        try:
+            to_result({k: v for k, v in given.items() if k in known and v is not None}, controls, row)
+        except ResultError as error:
+            raise DataError(f"{where}: row {identity}: {error}; give the interface of this gold with --task") from error
     return Example(
-        id=str(record["row_id"]),
-        group=document(str(row.get("context") or ""), str(record["row_id"])),
+        id=identity,
+        group=document(str(row.get("context") or ""), identity),
         source="gold",
         **_texts(row),
-        values=_plain_spans(values),
+        values=_plain_spans({name: value for name, value in given.items() if value is not None}),
         auto=record.get("auto_label") or {},
-        domain=record.get("domain"),
+        domain=record["domain"] if isinstance(record.get("domain"), str) else None,
     )
 
 
@@ -122,10 +143,14 @@ def _texts(row: Mapping[str, Any]) -> dict[str, Any]:
 def _plain_spans(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: [(one["start"], one["end"], one["label"]) for one in value]
-        if isinstance(value, list) and value and all(isinstance(one, dict) and "start" in one for one in value)
+        if isinstance(value, list) and value and all(_is_span(one) for one in value)
         else value
         for name, value in values.items()
     }
+
+
+def _is_span(value: Any) -> bool:
+    return isinstance(value, dict) and {"start", "end", "label"} <= value.keys()
 
 
 def read_examples(folder: Path) -> list[Example]:

@@ -83,5 +83,6 @@ class Jobs:
         command = [
             sys.executable, "-m", "ml_backend.training", "--models", str(self.config.models),
             "--gold", str(base / settings.gold), "--out", str(base / settings.out),
+            *(["--full"] if settings.method == "full" else []),
         ]  # fmt: skip
         return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  our own interpreter

@@ -92,6 +92,12 @@ def _varies(ratings: Sequence[Any]) -> bool:
     return len(ratings) - Counter(ratings).most_common(1)[0][1] >= FEWEST
 
 
+def learnable(counts: Mapping[str, int]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The labels with enough examples to be learned, and the others."""
+    labels = tuple(sorted(label for label, count in counts.items() if count >= FEWEST))
+    return labels, tuple(sorted(set(counts) - set(labels)))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Trained:
     """A head and what was measured on the way.
@@ -155,8 +161,7 @@ def _best(options: Mapping[float, Floats], loss: Callable[[Floats], float]) -> f
 
 def _train_choice(recipe: Recipe, examples: list[Example], known: dict[str, Floats], encoder: str) -> Trained:
     counts = Counter(str(one.values[recipe.control]) for one in examples)
-    labels = sorted(label for label, count in counts.items() if count >= FEWEST)
-    missing = tuple(sorted(set(counts) - set(labels)))
+    labels, missing = learnable(counts)
     use = [one for one in examples if str(one.values[recipe.control]) in labels]
     x = encode.features(use, known, recipe.blocks)
     y = np.asarray([str(one.values[recipe.control]) for one in use])
@@ -181,10 +186,9 @@ def _train_choice(recipe: Recipe, examples: list[Example], known: dict[str, Floa
 
 
 def _train_choices(recipe: Recipe, examples: list[Example], known: dict[str, Floats], encoder: str) -> Trained:
-    counts = Counter(label for one in examples for label in one.values[recipe.control])
-    labels = sorted(label for label, count in counts.items() if count >= FEWEST)
+    labels, missing = learnable(Counter(label for one in examples for label in one.values[recipe.control]))
     x = encode.features(examples, known, recipe.blocks)
-    y = np.asarray([[_decided(one, recipe.control, label) for label in labels] for one in examples], dtype=np.int8)
+    y = np.asarray([[decided(one, recipe.control, label) for label in labels] for one in examples], dtype=np.int8)
     with fit.quiet():
         options = _options(recipe, x, examples, len(labels), lambda rows, c: fit.fit_binaries(x[rows], y[rows], c))
         best = _best(options, lambda logits: float(np.log1p(np.exp(-np.where(y == 1, logits, -logits)))[y >= 0].mean()))
@@ -201,12 +205,13 @@ def _train_choices(recipe: Recipe, examples: list[Example], known: dict[str, Flo
         examples=examples,
         held_out=found,
         scores=scores,
-        missing=tuple(sorted(set(counts) - set(labels))),
+        missing=missing,
         strength=best,
     )
 
 
-def _decided(example: Example, control: str, label: str) -> int:
+def decided(example: Example, control: str, label: str) -> int:
+    """1 if the example has the label, 0 if not, -1 if nobody decided it."""
     decided = example.known.get(control)
     if decided is not None and label not in decided:
         return -1
@@ -325,11 +330,6 @@ def _allowed(example: Example, control: str, labels: Sequence[str]) -> NDArray[n
     return mask
 
 
-def pattern_only(text: str, labels: Sequence[str]) -> list[tuple[int, int, str]]:
-    """What the patterns alone find: the baseline of the entities head that no training went into."""
-    return [one for one in pattern_spans(text) if one[2] in labels]
-
-
 def figures(recipe: Recipe, trained: Trained) -> dict[str, Any]:
     """Cross-validated figures beside the baselines, over all examples and for each source."""
     sources = sorted({one.source for one in trained.examples})
@@ -376,13 +376,13 @@ def _figures(recipe: Recipe, trained: Trained, rows: list[int]) -> dict[str, Any
 def _choices_figures(recipe: Recipe, trained: Trained, rows: list[int]) -> dict[str, Any]:
     per_label = {}
     for label in trained.head.meta.labels:
-        decided = [i for i in rows if _decided(trained.examples[i], recipe.control, label) >= 0]
-        truth = [label in trained.examples[i].values[recipe.control] for i in decided]
-        found = [label in trained.held_out[i] for i in decided]
-        if decided and any(truth):
+        known = [i for i in rows if decided(trained.examples[i], recipe.control, label) >= 0]
+        truth = [label in trained.examples[i].values[recipe.control] for i in known]
+        found = [label in trained.held_out[i] for i in known]
+        if known and any(truth):
             counts = (sum(a and b for a, b in zip(truth, found, strict=True)), sum(truth), sum(found))
             per_label[label] = {
-                "rows": len(decided),
+                "rows": len(known),
                 "f1": measure.micro_f1([counts]),
                 "accuracy": measure.accuracy(truth, found),
                 "accuracy_of_never": 1 - float(np.mean(truth)),
@@ -400,9 +400,7 @@ def _span_figures(recipe: Recipe, trained: Trained, rows: list[int]) -> dict[str
         truth = [one for one in example.values[recipe.control] if one[2] in known]
         found = _countable(trained.held_out[i], example, known)
         counts.append(measure.span_counts(truth, found))
-        plain.append(
-            measure.span_counts(truth, _countable(pattern_only(example.response, recipe.patterns), example, known))
-        )
+        plain.append(measure.span_counts(truth, _countable(pattern_spans(example.response), example, known)))
         for label in known:
             by_label.setdefault(label, []).append(
                 measure.span_counts([s for s in truth if s[2] == label], [s for s in found if s[2] == label])

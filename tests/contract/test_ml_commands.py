@@ -144,7 +144,8 @@ def test_compare_says_which_model_saves_more_edits(folder: Path, tmp_path: Path)
         "--json",
     )
     report = json.loads(done.stdout)
-    assert report["verdict"].startswith("B is better: B saves +1.00 edits a row beside A")
+    better = report["b"]
+    assert report["verdict"].startswith(f"{better} is better: {better} saves +1.00 edits a row beside second@")
     assert {one["measure"] for one in report["figures"]} >= {"accuracy", "macro-F1", "ECE", "edits saved a row"}
     assert "<svg" in picture.read_text()
     same = quorum(

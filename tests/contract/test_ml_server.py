@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +84,7 @@ class Running:
     url: str
     process: subprocess.Popen[bytes]
     log: Path
-    data: Path
+    models: Path
 
     def client(self, **more: Any) -> httpx.Client:
         """A client that shows the token."""
@@ -108,10 +108,12 @@ def serving(
     arguments: tuple[str, ...] = (),
     active: str = "first",
     ready: bool = True,
+    more: str = "",
 ) -> Iterator[Running]:
     """Run a server with the test's models until the test is done with it."""
     models = weights / f"models-{folder.name}.yaml"
-    models.write_text(MODELS.format(waiting=waiting).replace("active: first", f"active: {active}"), encoding="utf-8")
+    text = MODELS.format(waiting=waiting).replace("active: first", f"active: {active}") + more
+    models.write_text(text, encoding="utf-8")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -125,7 +127,7 @@ def serving(
     command = [sys.executable, "-m", "ml_backend", "--port", str(port), "--models", str(models), *arguments]
     with log.open("wb") as stream:
         process = subprocess.Popen(command, stdout=stream, stderr=stream, env=environment)
-        running = Running(f"http://127.0.0.1:{port}", process, log, folder)
+        running = Running(f"http://127.0.0.1:{port}", process, log, models)
         try:
             _await(running, ready)
             yield running
@@ -333,6 +335,26 @@ def test_a_webhook_enqueues_and_learns_nothing_from_single_annotations(server: R
     assert time.monotonic() - began < 1
 
 
+def test_label_studios_start_of_a_training_learns_from_gold(weights: Path, tmp_path: Path) -> None:
+    """START_TRAINING answers at once, trains what the models file names beside the server, and says how it went."""
+    tiny.encoder(weights / "encoder")
+    (weights / "gold.jsonl").write_text("".join(json.dumps(row) + "\n" for row in gold(40)))
+    more = "encoders: {tiny: {source: 'path:encoder', max_tokens: 32}}\ntraining: {gold: gold.jsonl, out: heads}\n"
+    with serving(weights, tmp_path, more=more) as server, server.client() as client:
+        began = time.monotonic()
+        answer = client.post("/webhook", json={"action": "START_TRAINING", "project": {"id": 1}})
+        assert (answer.status_code, answer.json()) == (202, {"status": "queued", "job": 1})
+        assert time.monotonic() - began < 1
+        deadline = time.monotonic() + 120
+        while (job := client.get("/job_status").json()["jobs"][0])["state"] in {"queued", "running"}:
+            assert time.monotonic() < deadline
+            assert server.predict(["so good"]).status_code == 200
+            time.sleep(0.3)
+        assert job == {"job": 1, "state": "done", "detail": ""}
+    assert "accuracy of majority" in (weights / "heads" / "mood.md").read_text()
+    assert (weights / "heads" / "mood.head").exists()
+
+
 def test_a_swap_under_load_drops_no_request(weights: Path, tmp_path: Path) -> None:
     """While clients keep asking, activate and rollback change the answer, and every request gets one whole answer."""
     with serving(weights, tmp_path) as server, server.client() as manager:
@@ -361,6 +383,109 @@ def test_a_swap_under_load_drops_no_request(weights: Path, tmp_path: Path) -> No
         assert {status for status, _ in answers} == {200}
         assert all(seen in ({(first, "Good")}, {(second, "Bad")}) for _, seen in answers)
         assert {next(iter(seen))[0] for _, seen in answers} == {first, second}
+
+
+def gold(rows: int, mood: Callable[[int], str] = lambda i: "Good" if i % 3 else "Bad") -> list[dict[str, Any]]:
+    """Adjudicated rows as `quorum export` writes them: by default what the model `first` would answer."""
+    return [
+        {"row_id": f"r{i}", "state": "FINAL", "domain": "general", "certificate": {},
+         "row": {"response": "so good and fine" if i % 3 else "so bad and poor"},
+         "final": {"values": {"mood": {"value": mood(i), "origin": "passes"}}}}
+        for i in range(rows)
+    ]  # fmt: skip
+
+
+def test_the_gate_lets_only_a_better_model_pass(weights: Path, tmp_path: Path) -> None:
+    """With gold, a worse model and one that the data can't tell apart are refused; force and rollback still work."""
+    with serving(weights, tmp_path) as server, server.client() as manager:
+
+        def activate(name: str, rows: list[dict[str, Any]], **more: Any) -> httpx.Response:
+            body = {"name": name, "gold": rows, "label_config": XML, **more}
+            return manager.post("/models/activate", json=body)
+
+        worse = activate("second", gold(40))
+        first = server.predict(["so good"]).json()["model_version"]
+        assert (worse.status_code, worse.json()["error"]["code"]) == (409, "not_better")
+        assert f"{first} is better: {first} saves +1.00 edits a row beside second@" in worse.json()["error"]["message"]
+        half = gold(40, lambda i: "Good" if (i // 2) % 2 else "Bad")
+        assert "The data can't tell first@" in activate("second", half).json()["error"]["message"]
+        assert "too few" in activate("second", gold(1)).json()["error"]["message"]
+        assert server.predict(["so good"]).json()["model_version"] == first
+        forced = activate("second", gold(40), force=True).json()
+        assert forced["active"] == "second"
+        assert forced["comparison"]["a"] == first
+        better = activate("first", gold(40)).json()
+        assert better["comparison"]["verdict"].startswith(f"{first} is better: {first} saves +1.00 edits a row")
+        assert server.predict(["so good"]).json()["model_version"] == first
+        assert manager.post("/models/rollback").json()["active"] == "second"
+
+
+def test_the_commands_activate_through_the_gate_and_roll_back(weights: Path, tmp_path: Path) -> None:
+    """`quorum models activate --gold` is exit 1 and one line where the gate refuses; --force and rollback are 0."""
+    (tmp_path / "label.xml").write_text(XML)
+    (tmp_path / "gold.jsonl").write_text("".join(json.dumps(row) + "\n" for row in gold(40)))
+    with serving(weights, tmp_path) as server:
+
+        def models(*arguments: str) -> subprocess.CompletedProcess[str]:
+            command = [sys.executable, "-m", "scripts.cli", "models", *arguments, "--ml-url", server.url]
+            environment = {**os.environ, "QUORUM_ML_TOKEN": SECRET}
+            return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+        with_gold = ("--gold", str(tmp_path / "gold.jsonl"), "--task", str(tmp_path / "label.xml"))
+        refused = models("activate", "second", *with_gold)
+        assert (refused.returncode, refused.stdout, len(refused.stderr.splitlines())) == (1, "", 1)
+        assert "first@" in refused.stderr.partition(" is better: ")[2].partition(" saves +1.00 edits")[0]
+        forced = models("activate", "second", *with_gold, "--force")
+        assert (forced.returncode, forced.stdout[:15]) == (0, "active: second@")
+        assert models("rollback").stdout.startswith("active: first@")
+
+
+def test_the_gate_compares_with_the_model_that_runs_not_with_what_the_file_says_by_now(
+    weights: Path, tmp_path: Path
+) -> None:
+    """A models file that was changed after the start renames nothing: what answers people is what must be beaten."""
+    with serving(weights, tmp_path) as server, server.client() as manager:
+        running = server.predict(["so good"]).json()["model_version"]
+        # Now the file calls the contrary checkpoint "first", and the good one, new to the server, "third".
+        text = server.models.read_text()
+        swapped = text.replace("path:mood", "path:X").replace("path:contrary", "path:mood").replace("X", "contrary")
+        server.models.write_text(swapped.replace("  second:", "  third:"))
+        refused = manager.post("/models/activate", json={"name": "first", "gold": gold(40), "label_config": XML})
+        assert refused.json()["error"]["message"].startswith(f"{running} is better: {running} saves")
+        same = manager.post("/models/activate", json={"name": "third", "gold": gold(40), "label_config": XML})
+        assert "can't tell" in same.json()["error"]["message"]
+        found = manager.post("/models/compare", json={"b": "third", "gold": gold(40), "label_config": XML}).json()
+        assert (found["a"], found["b"].split("@")[0]) == (running, "third")
+        assert server.predict(["so good"]).json()["model_version"] == running
+
+
+def test_the_gate_without_a_running_model_needs_force(weights: Path, tmp_path: Path) -> None:
+    """Where nothing runs there is nothing to beat: with gold it is refused and said why, by force it is activated."""
+    with serving(weights, tmp_path, active="broken", ready=False) as server, server.client() as manager:
+        body = {"name": "first", "gold": gold(40), "label_config": XML}
+        refused = manager.post("/models/activate", json=body)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (409, "nothing_runs")
+        assert manager.post("/models/activate", json={**body, "force": True}).json()["active"] == "first"
+        assert server.predict(["so good"]).json()["model_version"].startswith("first@")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        pytest.param({"gold": 3}, 400, "must be a list", id="no list"),
+        pytest.param({"gold": [3, {}, {"state": "FINAL"}]}, 422, "no row has a final label", id="no gold"),
+        pytest.param({"gold": [{}] * 5001}, 413, "5001 rows of gold", id="too many"),
+        pytest.param({"gold": gold(2, lambda i: "Great")}, 422, "row r0: mood: 'Great' is not one of", id="a stranger"),
+        pytest.param({"gold": gold(2), "label_config": None}, 400, "label_config", id="no interface"),
+    ],
+)
+def test_gold_that_can_not_be_used_is_refused(server: Running, body: dict[str, Any], status: int, words: str) -> None:
+    """The gate says what is wrong with its gold, and the running model goes on."""
+    with server.client() as client:
+        answer = client.post("/models/activate", json={"name": "second", "label_config": XML, **body})
+    assert answer.status_code == status
+    assert words in answer.json()["error"]["message"]
+    assert server.predict(["so good"]).json()["model_version"].startswith("first@")
 
 
 def test_a_model_that_does_not_load_never_replaces_one_that_works(weights: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ls_config.loader import Control
-from ml_backend.comparing import alpha_interval, compare, verdict
+from ml_backend.comparing import Comparison, Gold, alpha_interval, compare
 from ml_backend.errors import LoadError
 from ml_backend.features import LEXICAL, lexical, pattern_spans, token_shapes
 from ml_backend.heads import Head, HeadMeta, load_head, save_head
@@ -173,13 +174,17 @@ def made(values: list[str]) -> list[Prediction]:
 def test_a_clear_difference_is_shown_and_a_small_one_is_not() -> None:
     """Where the paired interval holds 0, the comparison says that the data can't tell."""
     gold = [Example(id=str(i), group=str(i), source="gold", values={"mood": "A"}) for i in range(40)]
+
+    def beside(a: list[Prediction], b: list[Prediction], rows: int = 40) -> Comparison:
+        return compare(Gold(examples=gold[:rows], controls=[MOOD]), ("a@1", a[:rows]), ("b@2", b[:rows]), draws=200)
+
     right, wrong = made(["A"] * 40), made(["A"] * 10 + ["B"] * 30)
-    clear = compare(gold, wrong, right, [MOOD], draws=200)
-    assert verdict(clear).startswith("B is better: B saves +0.75 edits")
-    close = compare(gold, made(["A"] * 39 + ["B"]), right, [MOOD], draws=200)
-    assert "can't tell" in verdict(close)
-    assert next(one for one in clear if one.measure == "accuracy").better == "B"
-    assert "too few" in verdict(compare(gold[:1], right[:1], wrong[:1], [MOOD], draws=200))
+    clear = beside(wrong, right)
+    assert clear.verdict.startswith("b@2 is better: b@2 saves +0.75 edits")
+    assert "can't tell" in beside(made(["A"] * 39 + ["B"]), right).verdict
+    assert next(one for one in clear.figures if one.measure == "accuracy").better == "B"
+    assert "too few" in beside(right, wrong, rows=1).verdict
+    json.dumps(clear.to_json(), allow_nan=False)
 
 
 def test_only_final_rows_with_a_certificate_are_gold(tmp_path: Path) -> None:
@@ -197,6 +202,8 @@ def test_only_final_rows_with_a_certificate_are_gold(tmp_path: Path) -> None:
     (tmp_path / "none.jsonl").write_text(json.dumps(rows[1]))
     with pytest.raises(DataError, match="no row has a final label"):
         read_gold(tmp_path / "none.jsonl")
+    with pytest.raises(DataError, match="row a: mood: 'A' is not one of C"):
+        read_gold(tmp_path / "gold.jsonl", [replace(MOOD, labels=("C",))])
     (tmp_path / "bad.jsonl").write_text("{\n")
     with pytest.raises(DataError, match=r"bad.jsonl:1: not JSON"):
         read_gold(tmp_path / "bad.jsonl")

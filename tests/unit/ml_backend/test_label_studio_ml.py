@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from ml_backend.config import DEFAULT_MODELS
@@ -45,3 +52,50 @@ def test_quorums_models_serve_as_a_label_studio_ml_class() -> None:
     assert response.model_version.startswith("default@")
     assert response.predictions[0].result
     assert response.predictions[1].result == []
+
+
+def test_label_studio_ml_start_serves_quorums_models(tmp_path: Path) -> None:
+    """The two lines of docs/models.md, made into a backend and started by label-studio-ml itself, answer over HTTP."""
+    from ls_config.loader import load
+
+    (tmp_path / "model.py").write_text(
+        "from ml_backend.for_label_studio_ml import quorum_model\n\nNewModel = quorum_model()\n"
+    )
+    tool = str(Path(sys.executable).with_name("label-studio-ml"))
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    subprocess.run(
+        [tool, "create", "backend", "--script", "model.py:NewModel"], cwd=tmp_path, env=environment, check=True
+    )
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [tool, "start", "backend", "--host", "127.0.0.1", "--port", str(port)]
+    with (tmp_path / "log").open("wb") as log:
+        running = subprocess.Popen(
+            command, cwd=tmp_path, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            url = f"http://127.0.0.1:{port}"
+            _await(url, running, tmp_path / "log")
+            body = {
+                "tasks": [{"id": 1, "data": {"response": "Paris is in France.", "query": "Where?", "context": ""}}],
+                "label_config": load("rating").xml, "project": "1.0",
+            }  # fmt: skip
+            found = httpx.post(f"{url}/predict", json=body, timeout=120, trust_env=False).json()["results"]
+            assert [one["model_version"].split("@")[0] for one in found] == ["default"]
+            assert found[0]["result"]
+        finally:
+            os.killpg(running.pid, signal.SIGTERM)
+            running.wait(30)
+
+
+def _await(url: str, running: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and running.poll() is None:
+        try:
+            if httpx.get(f"{url}/health", timeout=5, trust_env=False).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.3)
+    pytest.fail(log.read_text())
