@@ -184,10 +184,12 @@ def _page(out: Console, stack: Stack, content: dict[str, Any], ready: Ready) -> 
         people.add_row(*map(Text, ("owner", manager["email"], manager["password"], "manager", "")))
     out.print(people)
     out.print(Text(f"\n{_queues(ready)}"))
+    if stack.settings.plugin:
+        out.print(Text(f"everybody's own work: {stack.url}/quorum/mine/   the manager's page: {stack.url}/quorum/"))
     out.print(Text(f"data and logs: {stack.folder.path}   ML backend: {stack.ml_url}"))
     for note in ready.notes:
         out.print(Text(f"note: {note}"))
-    out.print(Text("Ctrl-C stops everything; the data stays. A simulated team: quorum demo\n"))
+    out.print(Text("Ctrl-C stops everything; the data stays. A simulated team, from another terminal: quorum demo\n"))
 
 
 def _queues(ready: Ready) -> str:

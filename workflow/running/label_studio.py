@@ -70,7 +70,8 @@ def package_dir() -> Path:
     spec = importlib.util.find_spec("label_studio")
     if spec is None or spec.origin is None:
         raise StartError(
-            "Label Studio: the package label-studio is not installed; run: pip install 'label-studio-quorum[server]'"
+            "Label Studio: the package label-studio is not installed; run: make setup, "
+            "or pip install 'label-studio-quorum[server]'"
         )
     return Path(spec.origin).parent
 

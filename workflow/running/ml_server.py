@@ -46,7 +46,7 @@ def require_packages() -> None:
     """
     for package in ("flask", "torch", "transformers", "gunicorn"):
         if importlib.util.find_spec(package) is None:
-            hint = "run: pip install 'label-studio-quorum[ml]'"
+            hint = "run: make setup, or pip install 'label-studio-quorum[ml]'"
             raise StartError(f"ML backend: the package {package} is not installed; {hint}")
 
 

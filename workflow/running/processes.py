@@ -144,14 +144,14 @@ def wait_until(
         time.sleep(0.2)
 
 
-def require_port(name: str, port: int, host: str) -> None:
-    """Check that a part called `name` can listen there.
+def require_port(name: str, port: int, host: str, hint: str = "choose another port") -> None:
+    """Check that a part called `name` can listen there; `hint` says what else to do than to stop who does.
 
     Raises:
         StartError: Something else listens there.
     """
     if not port_is_free(port, host):
-        raise StartError(f"{name}: port {port} on {host} is in use; stop what listens there or choose another port")
+        raise StartError(f"{name}: port {port} on {host} is in use; stop what listens there, or {hint}")
 
 
 def free_port(host: str = LOOPBACK) -> int:

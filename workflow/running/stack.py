@@ -158,8 +158,8 @@ def preflight(settings: Settings) -> None:
         _migrations_hash()
     if settings.ls_port == settings.ml_port:
         raise StartError(f"port {settings.ls_port}: asked for by both parts; set QUORUM_LS_PORT or QUORUM_ML_PORT")
-    require_port(LABEL_STUDIO, settings.ls_port, settings.host)
-    require_port(ML, settings.ml_port, LOOPBACK)
+    require_port(LABEL_STUDIO, settings.ls_port, settings.host, "set QUORUM_LS_PORT to another")
+    require_port(ML, settings.ml_port, LOOPBACK, "set QUORUM_ML_PORT to another")
 
 
 def database_stamp(settings: Settings) -> dict[str, str]:
