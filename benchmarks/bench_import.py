@@ -1,9 +1,11 @@
 """How fast rows go in: `quorum`'s import with all its checks beside a bare SDK import of the same rows, taking turns.
 
-    python benchmarks/bench_import.py [--rows FILE] [--repeats N]
+    python benchmarks/bench_import.py [--source FILE] [--rows N] [--repeats N]
 
 Both send the same tasks with the same predictions to fresh projects of one real Label Studio on SQLite. Quorum's time
-runs from opening the file to the last row on the server: reading, every check, looking up what is there, results.
+runs from opening the file to the last row on the server and the last warning: reading, every check of the rows and of
+the file as a whole (duplicates, near-duplicates, leaks, language, lengths, personal data), looking up what is there,
+results.
 """
 
 from __future__ import annotations
@@ -21,14 +23,12 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from label_studio_sdk import LabelStudio  # noqa: E402
-
 from ls_config.loader import Interface, load  # noqa: E402
 from ls_config.results import to_result  # noqa: E402
 from review_rules import load_policy, load_team  # noqa: E402
 from tests.campaigns import POLICY, TEAM  # noqa: E402
 from tests.servers import LabelStudioServer, label_studio_server  # noqa: E402
-from workflow.importing import CheckedFile, import_rows, task_data  # noqa: E402
+from workflow.importing import CheckedFile, checks_beside, import_rows, task_data  # noqa: E402
 from workflow.rows import Row, read_rows  # noqa: E402
 from workflow.sdk import HttpLabelStudio  # noqa: E402
 from workflow.setup import CampaignSpec, setup_campaign  # noqa: E402
@@ -38,19 +38,29 @@ AUTO_LABEL = {"verdict": "Correct", "issues": [], "response_type": "Direct answe
               "helpfulness": 4, "tone": 4}  # fmt: skip
 
 
-def rows_file(source: Path, folder: Path) -> Path:
-    """The rows, each with an auto-label of the interface."""
+def rows_file(source: Path, folder: Path, count: int) -> Path:
+    """So many rows, each with an auto-label of the interface.
+
+    After the real ones come others that are half of one and half of another, so that none is a near-duplicate.
+    """
+    real = [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines()]
     out = folder / "rows.jsonl"
     with out.open("w", encoding="utf-8") as file:
-        for line in source.read_text(encoding="utf-8").splitlines():
-            row = json.loads(line)
-            kept = {key: row[key] for key in ("id", "context", "query", "response", "domain")}
+        for number in range(count):
+            turn, place = divmod(number, len(real))
+            row, other = real[place], real[(place + 37 * turn) % len(real)]
+            kept = {key: row[key] for key in ("context", "query", "domain")} | {"id": f"{row['id']}#{turn}"}
+            text, more = row["response"], other["response"]
+            kept["response"] = text[: len(text) // 2] + more[len(more) // 2 :]
+            kept["query"] = row["query"] if turn == 0 else other["query"]
             file.write(json.dumps(kept | {"auto_label": AUTO_LABEL}, ensure_ascii=False) + "\n")
     return out
 
 
 def bare(server: LabelStudioServer, interface: Interface, file: Path) -> float:
     """Seconds of the SDK's own import of the same tasks, made ready beforehand."""
+    from label_studio_sdk import LabelStudio
+
     client = LabelStudio(base_url=server.url, api_key=server.token, timeout=600)
     project = client.projects.create(title="bare", label_config=interface.xml, maximum_annotations=2)
     tasks: list[dict[str, Any]] = []
@@ -66,7 +76,7 @@ def bare(server: LabelStudioServer, interface: Interface, file: Path) -> float:
 
 
 def ours(server: LabelStudioServer, interface: Interface, file: Path, name: str) -> float:
-    """Seconds from opening the file to the last row on the server."""
+    """Seconds from opening the file to the last row on the server and the last warning."""
     policy, team = load_policy(POLICY), load_team(TEAM.format(tag="bench"))
     with HttpLabelStudio(server.url, server.token) as port:
         made = setup_campaign(port, CampaignSpec(name=name, interface=interface, policy=policy, team=team))
@@ -74,9 +84,12 @@ def ours(server: LabelStudioServer, interface: Interface, file: Path, name: str)
         started = time.perf_counter()
         with CheckedFile.read(file, interface=interface, policy=policy) as checked:
             assert not checked.errors
-            report = import_rows(port, made.campaign, checked)
+            with checks_beside(file, interface=interface) as beside:
+                report = import_rows(port, made.campaign, checked)
+                warnings = beside.result()
         took = time.perf_counter() - started
         assert report.imported == report.prelabelled == checked.rows
+        print(f"{took:.1f} s, {len(warnings)} warnings of the file as a whole", file=sys.stderr)
     return took
 
 
@@ -84,13 +97,14 @@ def main() -> None:
     """Run and print a table."""
     shared = Path(os.environ.get("QUORUM_SHARED_DATA") or ROOT.parent / "shared" / "data")
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--rows", type=Path, default=shared / "responses_dev.jsonl")
-    options.add_argument("--repeats", type=int, default=5)
+    options.add_argument("--source", type=Path, default=shared / "responses_dev.jsonl")
+    options.add_argument("--rows", type=int, default=5000)
+    options.add_argument("--repeats", type=int, default=3)
     given = options.parse_args()
     interface = load("response_review")
     with tempfile.TemporaryDirectory() as folder, label_studio_server(Path(folder)) as server:
-        file = rows_file(given.rows, Path(folder))
-        count = len(file.read_text(encoding="utf-8").splitlines())
+        count = given.rows
+        file = rows_file(given.source, Path(folder), count)
         bare(server, interface, file)  # warm up
         pairs = []
         for turn in range(given.repeats):

@@ -188,15 +188,15 @@ class _Keeper:
 
 
 def _finder(mode: str) -> Finder | None:
+    from workflow.rows.personal import Finder
+
     if mode in ("off", "unmask"):
         return None
+    if mode == "auto":
+        return Finder.if_installed()
     try:
-        from workflow.rows.personal import Finder
-
         return Finder()
     except ModuleNotFoundError as error:
-        if mode == "auto":
-            return None
         _usage(f"--pii {mode} needs the extra `pii` ({error.name} is missing): pip install 'label-studio-quorum[pii]'")
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
-from contextlib import ExitStack
-from dataclasses import replace
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,7 +30,9 @@ from scripts.campaigns import (
 from scripts.setup import ml_connection
 
 if TYPE_CHECKING:
-    from workflow.importing import CheckedFile, ImportReport
+    from workflow.importing import ImportReport
+    from workflow.prelabels import MLBackendClient
+    from workflow.rows import RowFault
     from workflow.setup import MLConnection
 
 app = typer.Typer(add_completion=False)
@@ -64,9 +66,22 @@ def command(
     ] = None,
     prelabel: Annotated[bool, typer.Option(help="Ask an ML backend for rows without an auto-label.")] = True,
     skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Import the good rows, write the others' faults to a file.")
+        bool,
+        typer.Option(
+            "--skip-bad", help="Import the good rows; write the others, with their faults, to a file to mend."
+        ),
     ] = False,
-    rejects: Annotated[Path | None, typer.Option(help="The file for --skip-bad; FILE.rejects.jsonl otherwise.")] = None,
+    rejects: Annotated[
+        Path | None,
+        typer.Option(help="That file without its ending, which is .jsonl, or .csv for a table; else FILE.rejects."),
+    ] = None,
+    whole: Annotated[
+        bool,
+        typer.Option(
+            "--whole/--rows-only",
+            help="Look at the file as a whole too: duplicates, leaks, language, lengths, personal data. All warnings.",
+        ),
+    ] = True,
     update: Annotated[
         bool, typer.Option("--update", help="Replace rows whose content has changed, if no work on them began.")
     ] = False,
@@ -85,24 +100,23 @@ def command(
             return
         if file is None:
             raise typer.BadParameter("name a file of rows", param_hint="FILE")
-        faulty, report = _import(
-            opened,
-            file,
-            mapping,
-            form,
-            encoding,
-            sheet,
-            offsets,
-            ml_url if prelabel else "",
-            skip_bad,
-            rejects,
-            dry_run,
-            update,
+        options = _Options(
+            mapping=mapping,
+            form=form,
+            encoding=encoding,
+            sheet=sheet,
+            offsets=offsets,
+            ml_url=ml_url if prelabel else "",
+            skip_bad=skip_bad,
+            rejects=rejects or file.with_name(file.name + ".rejects"),
+            whole=whole,
+            dry_run=dry_run,
+            update=update,
         )
+        faulty, warnings, report = _import(opened, file, options)
     if as_json:
-        print_json(
-            {"campaign": opened.campaign.name, **(report.to_json() if report else {"imported": 0}), "faults": faulty}
-        )
+        done = report.to_json() if report else {"imported": 0}
+        print_json({"campaign": opened.campaign.name, **done, "faults": faulty, "warnings": warnings})
     elif report is not None:
         verb = "would import" if dry_run else "imported"
         typer.echo(
@@ -112,65 +126,87 @@ def command(
     raise typer.Exit(1 if faulty else 0)
 
 
-def _import(
-    opened: Opened,
-    file: Path,
-    mapping: list[str] | None,
-    form: str | None,
-    encoding: str | None,
-    sheet: str | None,
-    offsets: str,
-    ml_url: str | None,
-    skip_bad: bool,
-    rejects: Path | None,
-    dry_run: bool,
-    update: bool,
-) -> tuple[int, ImportReport | None]:
-    """(faults that keep rows out, what was imported)."""
-    from workflow.importing import CheckedFile, import_rows, known_rows, withdraw_changed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Options:
+    mapping: list[str] | None
+    form: str | None
+    encoding: str | None
+    sheet: str | None
+    offsets: str
+    ml_url: str | None
+    skip_bad: bool
+    rejects: Path
+    whole: bool
+    dry_run: bool
+    update: bool
+
+
+def _import(opened: Opened, file: Path, given: _Options) -> tuple[int, int, ImportReport | None]:
+    """(faults that keep rows out, warnings, what was imported)."""
+    from workflow.importing import CheckedFile, checks_beside, import_rows, known_rows, withdraw_changed
     from workflow.rows import Options, load_mapping
 
     try:
-        columns = load_mapping(mapping)
+        columns = load_mapping(given.mapping)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--map") from None
-    known = known_rows(opened.port, opened.campaign)
-    held_against = {} if update else known
-    options = replace(Options(), format=form, encoding=encoding, sheet=sheet, offsets=offsets, known=held_against)
     campaign = opened.campaign
+    known = known_rows(opened.port, campaign)
+    options = Options(
+        format=given.form,
+        encoding=given.encoding,
+        sheet=given.sheet,
+        offsets=given.offsets,
+        known={} if given.update else known,
+    )
     with CheckedFile.read(
         file, interface=campaign.interface, policy=campaign.policy, mapping=columns, options=options
     ) as checked, ExitStack() as stack:  # fmt: skip
-        for fault in checked.faults:
-            typer.echo(str(fault), err=True)
+        _tell(checked.faults)
         bad = len(checked.errors)
-        if bad and not skip_bad:
+        warnings = len(checked.faults) - bad
+        if bad and not given.skip_bad:
             typer.echo(f"{file}: {bad} faults, nothing was imported; mend them, or give --skip-bad", err=True)
-            return bad, None
-        if bad and not dry_run:
-            _write_rejects(checked, file, rejects)
-        if update:
-            changed = withdraw_changed(opened.port, campaign, checked, known, dry_run=dry_run)
+            return bad, warnings, None
+        if bad and not given.dry_run:
+            for made in checked.rejects.write(given.rejects):
+                typer.echo(f"{made}: the rows left out, each with its faults; mend and import it", err=True)
+        beside = None
+        if given.whole:
+            checks = checks_beside(file, interface=campaign.interface, mapping=columns, options=options)
+            beside = stack.enter_context(checks)
+        if given.update:
+            changed = withdraw_changed(opened.port, campaign, checked, known, dry_run=given.dry_run)
             known = {row_id: held for row_id, held in known.items() if row_id not in changed}
-        predictor = None
-        connection = ml_connection(ml_url) if ml_url else None if ml_url == "" else _connected(opened)
-        if connection is not None:
-            from review_rules import Stage
-            from workflow.prelabels import MLBackendClient
+        with _predictor(opened, given.ml_url) as predictor, progress_bar("importing", checked.rows) as (bar, row_bar):
+            report = import_rows(
+                opened.port,
+                campaign,
+                checked,
+                predictor=predictor,
+                known=known,
+                dry_run=given.dry_run,
+                progress=lambda done: bar.update(row_bar, completed=done),
+            )
+        found = beside.result() if beside else []
+        _tell(found)
+    return bad, warnings + len(found), report
 
-            client = MLBackendClient(connection, campaign.interface, campaign.project(Stage.PASS))
-            predictor = stack.enter_context(client)
-        bar, row_bar = stack.enter_context(progress_bar("importing", checked.rows))
-        report = import_rows(
-            opened.port,
-            campaign,
-            checked,
-            predictor=predictor,
-            known=known,
-            dry_run=dry_run,
-            progress=lambda done: bar.update(row_bar, completed=done),
-        )
-    return bad, report
+
+def _tell(faults: Iterable[RowFault]) -> None:
+    for fault in faults:
+        typer.echo(str(fault), err=True)
+
+
+def _predictor(opened: Opened, ml_url: str | None) -> AbstractContextManager[MLBackendClient | None]:
+    """The ML backend to ask, if there is one."""
+    connection = ml_connection(ml_url) if ml_url else None if ml_url == "" else _connected(opened)
+    if connection is None:
+        return nullcontext()
+    from review_rules import Stage
+    from workflow.prelabels import MLBackendClient
+
+    return MLBackendClient(connection, opened.campaign.interface, opened.campaign.project(Stage.PASS))
 
 
 def _connected(opened: Opened) -> MLConnection | None:
@@ -180,13 +216,6 @@ def _connected(opened: Opened) -> MLConnection | None:
     held = opened.port.ml_backends(opened.campaign.project(Stage.PASS))
     url = held[0].url if held else os.environ.get("QUORUM_ML_URL")
     return ml_connection(url) if url else running_ml(beside=opened.port.url)
-
-
-def _write_rejects(checked: CheckedFile, file: Path, rejects: Path | None) -> None:
-    place = rejects or file.with_name(file.name + ".rejects.jsonl")
-    lines = [json.dumps(fault.to_json(), ensure_ascii=False, default=str) for fault in checked.errors]
-    place.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    typer.echo(f"{place}: the faults of the rows left out", err=True)
 
 
 def _undo(opened: Opened, import_id: str, as_json: bool) -> None:

@@ -7,11 +7,14 @@ it again; the server takes each request whole or not at all, and a request that 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import secrets
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Final, Protocol
@@ -24,6 +27,8 @@ from workflow.history import QUORUM, note_of
 from workflow.port import Json, LabelStudio, NewPrediction, NewTask
 from workflow.prelabels import Prelabel
 from workflow.rows import Options, Row, RowFault, read_rows, row_hash
+from workflow.rows.checking import table_faults
+from workflow.rows.rejects import Rejects
 
 CHUNK: Final = 250
 """Rows in one request."""
@@ -46,13 +51,15 @@ class ImportRefused(Exception):
 
 @dataclass
 class CheckedFile:
-    """A file that was read to its end: its good rows (kept on disk, not in memory) and all its faults.
+    """A file that was read to its end: its good rows and its rejected ones (kept on disk, not in memory) and all its
+    faults.
 
     Use it as a context manager; the rows are gone afterwards.
     """
 
     rows: int = 0
     faults: list[RowFault] = field(default_factory=list)
+    rejects: Rejects = field(default_factory=Rejects)
     _spool: IO[str] | None = None
 
     @classmethod
@@ -67,7 +74,14 @@ class CheckedFile:
     ) -> CheckedFile:
         """Read and check the whole file."""
         checked = cls(_spool=tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n"))  # noqa: SIM115
-        found = read_rows(path, interface=interface, mapping=mapping, policy=policy, options=options or Options())
+        found = read_rows(
+            path,
+            interface=interface,
+            mapping=mapping,
+            policy=policy,
+            options=options or Options(),
+            rejects=checked.rejects,
+        )
         for one in found:
             if isinstance(one, RowFault):
                 checked.faults.append(one)
@@ -79,6 +93,7 @@ class CheckedFile:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.rejects.close()
         if self._spool is not None:
             self._spool.close()
 
@@ -110,6 +125,20 @@ class CheckedFile:
                 extra=extra,
                 line=number,
             )
+
+
+@contextmanager
+def checks_beside(
+    path: str | Path, *, interface: Interface, mapping: Mapping[str, str] | None = None, options: Options | None = None
+) -> Iterator[Future[list[RowFault]]]:
+    """Look at the file as a whole (`table_faults`) in a process of its own.
+
+    What is found there are warnings, which keep no row out, and finding them takes as long as the server takes to
+    store the rows: so it is done meanwhile.
+    """
+    plain = replace(options or Options(), known={})
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool.submit(table_faults, path, interface=interface, mapping=mapping, options=plain)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

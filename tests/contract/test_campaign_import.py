@@ -51,7 +51,8 @@ def row(name: str, **more: object) -> Json:
 
 
 def test_faults_keep_the_whole_file_out_unless_bad_rows_are_skipped(bench: Bench) -> None:
-    """Every fault is told at once with line, row and field; --skip-bad brings the good rows and notes the others."""
+    """Every fault is told at once with line, row and field; --skip-bad brings the good rows and writes the others to a
+    file that is imported once it is mended. What only the whole file shows is told too."""
     file = bench.rows_file(
         [
             row("good"),
@@ -69,10 +70,20 @@ def test_faults_keep_the_whole_file_out_unless_bad_rows_are_skipped(bench: Bench
     dry = bench.quorum("import", str(file), "--no-prelabel", "--skip-bad", "--dry-run", exit_code=1)
     assert "would import 2 rows" in dry.stdout
     assert bench.tasks("pass") == []
-    bench.quorum("import", str(file), "--no-prelabel", "--skip-bad", exit_code=1)
+    done = bench.quorum("import", str(file), "--no-prelabel", "--skip-bad", exit_code=1)
+    assert "QD.W060" in done.stderr
     assert [task["data"]["row_id"] for task in bench.tasks("pass")] == ["good", "twice"]
-    rejected = (bench.folder / "rows.jsonl.rejects.jsonl").read_text("utf-8").splitlines()
-    assert {json.loads(line)["line"] for line in rejected} == {3, 4, 5, 6}
+    rejects = bench.folder / "rows.jsonl.rejects.jsonl"
+    assert str(rejects) in done.stderr
+    rejected = [json.loads(line) for line in rejects.read_text("utf-8").splitlines()]
+    assert [one["id"] for one in rejected] == ["twice", "span", "label", "bare"]
+    assert all(one["quorum.faults"] for one in rejected)
+    mended = [row("thrice"), rejected[1] | {"auto_label": FORM}, rejected[2] | {"auto_label": FORM}]
+    rejects.write_text("".join(json.dumps(one) + "\n" for one in mended), encoding="utf-8")
+    again = bench.quorum("import", str(rejects), "--no-prelabel", "--rows-only")
+    assert "QD.W" not in again.stderr
+    assert [task["data"]["row_id"] for task in bench.tasks("pass")][2:] == ["thrice", "span", "label"]
+    assert bench.tasks("pass")[3]["meta"]["quorum"]["extra"] == {}
 
 
 def test_an_import_can_be_undone_until_work_begins(bench: Bench) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from dataclasses import field as dataclass_field
 from typing import Any, Literal
 
 __all__ = ["KINDS", "Kind", "Place", "RowFault", "fault"]
@@ -158,6 +159,8 @@ class RowFault:
     row_id: str | None = None
     field: str | None = None
     fix: Any = None
+    given: Any = dataclass_field(default=None, repr=False, compare=False)
+    """What stood there, where it could not be read as a record: a line, or the cells of a table row."""
 
     def __str__(self) -> str:
         """One line: id, place, row and field, what is wrong, what to do."""
@@ -170,7 +173,7 @@ class RowFault:
 
     def to_json(self) -> dict[str, Any]:
         """The fault as a JSON object; absent parts are left out."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        return {key: value for key, value in asdict(self).items() if value is not None and key != "given"}
 
 
 def fault(
@@ -182,6 +185,7 @@ def fault(
     row_id: str | None = None,
     field: str | None = None,
     fix: Any = None,
+    given: Any = None,
 ) -> RowFault:
     """Make a fault of a registered kind; raises KeyError for an unknown id."""
     return RowFault(
@@ -195,4 +199,5 @@ def fault(
         row_id,
         field,
         fix,
+        given,
     )

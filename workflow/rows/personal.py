@@ -8,8 +8,11 @@ fetch a list of domains from the network on first use, hence the subclass.
 from __future__ import annotations
 
 import hashlib
+import re
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,6 +24,11 @@ __all__ = ["Finder", "Masker", "Piece", "unmask"]
 
 TEXTS = ("context", "query", "response")
 _SURE = 0.4
+_DIGITS = 7
+"""Fewest digits of a telephone number; in some countries nearly every shorter number could be one."""
+_NUMBER = re.compile(rf"\d(?:[ ().+/\-–\u2011\u00a0]{{0,3}}\d){{{_DIGITS - 1}}}")
+_ADDRESS = re.compile(r"\d\.\d|:[0-9A-Fa-f:]")
+_MODELS = ("torch", "transformers", "stanza", "tensorflow", "cupy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +50,22 @@ class Finder:
     def __init__(self) -> None:
         self._recognizers = _recognizers()
 
+    @classmethod
+    def if_installed(cls) -> Finder | None:
+        """A finder, or None without the extra."""
+        try:
+            return cls()
+        except ModuleNotFoundError:
+            return None
+
     def find(self, text: str) -> list[Piece]:
         """The pieces of a text, in order, without overlap: the surer, then the longer of two wins."""
-        if not any(mark in text for mark in "@.:-") and not any(map(str.isdigit, text)):
-            return []
         found = [
             one
-            for recognizer in self._recognizers
+            for needed, recognizer in self._recognizers
+            if needed.search(text)
             for one in recognizer.analyze(text, recognizer.supported_entities, None)
+            if one.entity_type != "PHONE_NUMBER" or sum(map(str.isdigit, text[one.start : one.end])) >= _DIGITS
         ]
         kept: list[Piece] = []
         for one in sorted(found, key=lambda one: (-one.score, one.start - one.end, one.start, one.entity_type)):
@@ -69,9 +85,12 @@ class Finder:
                 )
 
 
-def _recognizers() -> list[Any]:
+def _recognizers() -> list[tuple[re.Pattern[str], Any]]:
+    """Recognisers, each with what a text must hold for it to be worth asking: some cost more than all other checks."""
     import tldextract
-    from presidio_analyzer import predefined_recognizers as known
+
+    with _without_models():
+        from presidio_analyzer import predefined_recognizers as known
 
     offline = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
 
@@ -81,11 +100,28 @@ def _recognizers() -> list[Any]:
         def validate_result(self, pattern_text: str) -> bool:
             return bool(offline(pattern_text).suffix)
 
-    kinds = (
-        Email, known.PhoneRecognizer, known.CreditCardRecognizer, known.IbanRecognizer, known.IpRecognizer,
-        known.UsSsnRecognizer, known.CryptoRecognizer,
-    )  # fmt: skip
-    return [kind() for kind in kinds]
+    return [
+        (re.compile("@"), Email()),
+        (_NUMBER, known.PhoneRecognizer()),
+        (_NUMBER, known.CreditCardRecognizer()),
+        (_NUMBER, known.UsSsnRecognizer()),
+        (_ADDRESS, known.IpRecognizer()),
+        (re.compile(r"\d"), known.IbanRecognizer()),
+        (re.compile(r"\d"), known.CryptoRecognizer()),
+    ]
+
+
+@contextmanager
+def _without_models() -> Iterator[None]:
+    """Keep Presidio from loading the libraries of language models, which take five times as long as all else here and
+    which its regular expressions never use."""
+    kept_out = [name for name in _MODELS if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(kept_out))  # type: ignore[arg-type] # None: "cannot be imported"
+    try:
+        yield
+    finally:
+        for name in kept_out:
+            sys.modules.pop(name, None)
 
 
 # --- masking -------------------------------------------------------------------------------------------------------

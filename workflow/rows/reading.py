@@ -12,6 +12,7 @@ from ls_config import Interface
 from workflow.rows import columnar, sheets, textfile
 from workflow.rows.faults import Place, RowFault, fault
 from workflow.rows.foreign import shape_of, unwrap
+from workflow.rows.rejects import Rejects
 from workflow.rows.row import Row, row_hash
 from workflow.rows.textfile import Record, UnreadableError
 from workflow.rows.validate import REQUIRED, ROW_CHARS, Limits, Validator
@@ -176,6 +177,7 @@ def read_rows(
     mapping: Mapping[str, str] | None = None,
     policy: _Policy | None = None,
     options: Options = DEFAULTS,
+    rejects: Rejects | None = None,
 ) -> Iterator[Row | RowFault]:
     """Read a file or folder of rows; every fault of every row comes out, and every row without an error.
 
@@ -186,6 +188,7 @@ def read_rows(
         mapping: Quorum's field → the file's column (`auto_label.<control>` too); an empty column means an empty field.
         policy: Says which domains have an effect.
         options: Format, encoding, delimiter, sheet, what spans count, size limit, hashes of known rows.
+        rejects: Takes every row that has an error, as it was given.
 
     Yields a `Row` or a `RowFault` in the order of the file; memory stays flat but for the set of ids. Never raises
     on content.
@@ -196,7 +199,13 @@ def read_rows(
         source = open_source(path, options, wanted=wanted)
         yield from source.faults
         yield from _checked(
-            _records(source, options, [name for name in wanted if name]), source, interface, mapping, policy, options
+            _records(source, options, [name for name in wanted if name]),
+            source,
+            interface,
+            mapping,
+            policy,
+            options,
+            rejects,
         )
     except UnreadableError as error:
         yield error.fault
@@ -230,6 +239,7 @@ def _checked(
     mapping: Mapping[str, str],
     policy: _Policy | None,
     options: Options,
+    rejects: Rejects | None,
 ) -> Iterator[Row | RowFault]:
     domains = None if policy is None else frozenset({"general", *policy.expert_domains})
     validator = Validator(interface, Limits(options.max_chars, domains, options.offsets))
@@ -241,6 +251,8 @@ def _checked(
     for record in records:
         if isinstance(record, RowFault):
             empty = empty and record.id == "QD.W005"
+            if rejects is not None and record.given is not None:
+                rejects.add(record.given, [record])
             yield record
             continue
         empty = False
@@ -250,7 +262,10 @@ def _checked(
             tables[table] = not wrong
             yield from wrong
         if tables.get(table, True):
-            yield from _row(record, validator, interface, mapping, shape, options)
+            found = list(_row(record, validator, interface, mapping, shape, options))
+            if rejects is not None and not any(isinstance(one, Row) for one in found):
+                rejects.add(record, [one for one in found if isinstance(one, RowFault)])
+            yield from found
     if empty:
         yield fault(
             "QD.E002",

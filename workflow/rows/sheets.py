@@ -7,6 +7,7 @@ import datetime
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import ParseError
@@ -136,19 +137,24 @@ def _name(value: Any) -> str:
 
 def _sheet_row(names: list[str], cells: Sequence[Any], place: Place) -> Iterator[Record | RowFault]:
     values: dict[str, Any] = dict.fromkeys(names, "")
-    broken = False
+    found: list[RowFault] = []
     for at, cell in enumerate(cells):
         if cell.value is None:
             continue
         name = names[at] if at < len(names) else ""
         text, kind = _text(cell, name)
         if kind:
-            found = fault(kind, place, *_SAID[kind], row_id=str(values.get("id") or "") or None, field=name or None)
-            broken |= found.severity == "error"
-            yield found
+            row_id = str(values.get("id") or "") or None
+            found.append(fault(kind, place, *_SAID[kind], row_id=row_id, field=name or None))
         values[name] = text if name or not values.get("") else values[""] + text
-    if not broken:
+    broken = next((at for at, one in enumerate(found) if one.severity == "error"), None)
+    if broken is None:
+        yield from found
         yield Record(values, place, typed=False)
+    else:
+        # In a table the error value would be a text like any other; with a cell too many the row stays out as it is.
+        found[broken] = replace(found[broken], given=(list(values), [*values.values(), ""]))
+        yield from found
 
 
 _SAID = {

@@ -32,6 +32,8 @@ _TELLING = frozenset(
         "is_correct",
     }
 )
+_ENOUGH = 400
+"""Characters from which a language is told; more cost time and change nothing."""
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`]*`|https?://\S+", re.DOTALL)
 
 
@@ -117,7 +119,7 @@ class TableChecks:
                 yield fault("QD.W069", place, f"The column '{name}' looks like the answer.", hint, field=name)
 
     def _language(self, row: Row) -> None:
-        text = _CODE.sub(" ", row.response)[:800]
+        text = _CODE.sub(" ", row.response)[:_ENOUGH]
         if not self.expected.languages or sum(map(str.isalpha, text)) < 40:
             return
         tongue, sure = _identify(text)

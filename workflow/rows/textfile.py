@@ -175,19 +175,20 @@ def parse_json(text: str, place: Place, *, field: str | None = None, row_id: str
     try:
         return _DECODER.decode(text)
     except _BadJsonError as error:
-        return fault(error.kind, place, str(error), _CURES[error.kind], field=field, row_id=row_id)
+        kind, message = error.kind, str(error)
     except json.JSONDecodeError as error:
-        message = f"Not valid JSON at character {error.pos + 1}: {error.msg}."
-        return fault("QD.E005", place, message, _CURES["QD.E005"], field=field, row_id=row_id)
+        kind, message = "QD.E005", f"Not valid JSON at character {error.pos + 1}: {error.msg}."
     except RecursionError:
-        return fault("QD.E005", place, "The JSON is nested too deeply.", _CURES["QD.E005"], field=field, row_id=row_id)
+        kind, message = "QD.E005", "The JSON is nested too deeply."
+    return fault(kind, place, message, _CURES[kind], field=field, row_id=row_id, given=text)
 
 
 def _as_record(value: Any, place: Place) -> Record | RowFault:
     if isinstance(value, RowFault):
         return value
     if not isinstance(value, dict):
-        return fault("QD.E006", place, f"A {type(value).__name__} stands where an object should.", _CURES["QD.E006"])
+        message = f"A {type(value).__name__} stands where an object should."
+        return fault("QD.E006", place, message, _CURES["QD.E006"], given=json.dumps(value, ensure_ascii=False))
     return Record(value, place)
 
 
@@ -336,7 +337,9 @@ def read_csv(path: Path, encoding: str, delimiter: str) -> Iterator[Record | Row
 def _csv_record(names: list[str], cells: list[str], place: Place) -> Record | RowFault:
     if len(cells) != len(names):
         message = f"The row has {len(cells)} cells, the header {len(names)}."
-        return fault("QD.E009", place, message, "Quote cells that hold the delimiter or a line break.")
+        return fault(
+            "QD.E009", place, message, "Quote cells that hold the delimiter or a line break.", given=(names, cells)
+        )
     return Record(dict(zip(names, cells, strict=True)), place, typed=False)
 
 
