@@ -212,9 +212,9 @@ class QuorumUp:
 def quorum_up(folder: Path, *args: str) -> Iterator[QuorumUp]:
     """`quorum up` on a database that was migrated before, ready; its owner is `OWNER`."""
     folder.mkdir(parents=True)
-    shutil.copytree(_migrated(label_studio.WITH_PLUGIN), folder / "label-studio")
+    settings = Settings(host="127.0.0.1", ls_port=1, ml_port=2, plugin="--stock" not in args)
+    shutil.copytree(_migrated(settings.module), folder / "label-studio")
     write_private(folder / "secrets.json", Secrets(OWNER, "quorum", "ml-password-of-tests").to_json())
-    settings = Settings(host="127.0.0.1", ls_port=1, ml_port=2, plugin=True)
     (folder / "database.json").write_text(json.dumps(database_stamp(settings)), encoding="utf-8")
     up = QuorumUp(folder, *args).start()
     try:

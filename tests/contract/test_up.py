@@ -12,12 +12,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
 from review_rules import load_policy, withheld
-from tests.servers import ROOT, QuorumUp, example_rows
+from tests.servers import ROOT, QuorumUp, example_rows, quorum_up
 from workflow.running.people import Visitor
 from workflow.running.processes import port_is_free
 
@@ -157,6 +158,38 @@ def test_a_second_one_on_the_same_folder_is_refused(up: QuorumUp) -> None:
     assert (up.folder / "access.json").exists()
 
 
+def simulated(up: QuorumUp, rows: int) -> dict[str, Any]:
+    """What the simulated team did with a campaign of so many rows, after checking that it came to the end."""
+    done = quorum("demo", "--json", **up.env)
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout)
+    assert result["status"]["states"]["FINAL"] == rows
+    assert result["gold"] == rows
+    assert result["submitted"]["pass"] == 2 * rows
+    assert result["submitted"]["qa"] >= rows
+    return result
+
+
+@pytest.mark.server
+def test_a_simulated_team_works_the_campaign_to_the_end(up: QuorumUp) -> None:
+    """With the plugin nobody is handed what would not count, and QA accepts where it changes nothing."""
+    up.wait_ready()
+    result = simulated(up, ROWS)
+    assert result["submitted"]["qa"] == ROWS
+    assert result["withdrawn"] == 0
+    assert result["decisions"]["accept"] > 0
+    done = quorum("audit", **up.env)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.server
+def test_a_simulated_team_works_a_stock_server_to_the_end(tmp_path: Path) -> None:
+    """Queues that `quorum sync --watch` fills some moments later are waited for."""
+    rows = str(example_rows(tmp_path, 4))
+    with quorum_up(tmp_path / "data", "--stock", "--rows", rows, "--name", "Stock") as stock:
+        simulated(stock, 4)
+
+
 @pytest.mark.server
 def test_ctrl_c_leaves_nothing_behind_and_the_next_start_goes_on(up: QuorumUp) -> None:
     """Ctrl-C ends with 0, no process and no access file; the next start has the same people and rows at once."""
@@ -197,7 +230,8 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
         done = quorum("up", QUORUM_DATA_DIR=str(tmp_path / "data"), QUORUM_LS_PORT=port)
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        f"quorum up: Label Studio: port {port} on 127.0.0.1 is in use; stop what listens there or choose another port"
+        f"quorum up: Label Studio: port {port} on 127.0.0.1 is in use; stop what listens there, "
+        "or set QUORUM_LS_PORT to another"
     ]
     assert not (tmp_path / "data" / "label-studio").exists()
 
