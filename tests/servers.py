@@ -145,6 +145,19 @@ def ml_backend_server(folder: Path, **extra: str) -> Iterator[MlServer]:
         child.stop()
 
 
+def quorum(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """A `quorum` command that ends by itself."""
+    return subprocess.run(
+        [sys.executable, "-m", "scripts.cli", *args],
+        env=os.environ | env,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
 class QuorumUp:
     """`quorum up` as a process of its own, as a person would start it.
 

@@ -6,8 +6,6 @@ On a real `quorum up` with the plugin, each person in a browser of their own.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from review_rules import load_policy, withheld
-from tests.servers import ROOT, QuorumUp, quorum_up
+from tests.servers import ROOT, QuorumUp, quorum, quorum_up
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
 
@@ -148,8 +146,7 @@ def submit(page: Page) -> None:
 def exported(up: QuorumUp, folder: Path) -> dict[str, Any]:
     """The one gold record of `quorum export`."""
     out = folder / "gold.jsonl"
-    command = [sys.executable, "-m", "scripts.cli", "export", "--out", str(out)]
-    done = subprocess.run(command, env=up.env, capture_output=True, text=True, timeout=300, check=False)
+    done = quorum("export", "--out", str(out), **up.env)
     assert done.returncode == 0, done.stderr
     (line,) = out.read_text(encoding="utf-8").splitlines()
     record: dict[str, Any] = json.loads(line)

@@ -7,8 +7,6 @@ import os
 import signal
 import socket
 import stat
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +16,7 @@ import pytest
 import requests
 
 from review_rules import load_policy, withheld
-from tests.servers import ROOT, QuorumUp, example_rows, quorum_up
+from tests.servers import ROOT, QuorumUp, example_rows, quorum, quorum_up
 from workflow.running.people import Visitor
 from workflow.running.processes import port_is_free
 
@@ -36,19 +34,6 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuorumUp]:
         yield running
     finally:
         running.stop()
-
-
-def quorum(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """A `quorum` command that ends by itself."""
-    return subprocess.run(
-        [sys.executable, "-m", "scripts.cli", *args],
-        env=os.environ | env,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
 
 
 def left_behind(up: QuorumUp) -> list[str]:
