@@ -120,7 +120,7 @@ def _write(opened: Opened, target: Path, options: _Options) -> tuple[WriteReport
                 interface=campaign.interface,
                 everything=options.everything,
                 card=options.card,
-                about={"name": campaign.name, "policy": campaign.policy.hash, "rules": campaign.policy},
+                about={"name": campaign.name, "policy": campaign.policy.hash},
                 guard=options.guard,
             )
     except OSError as error:

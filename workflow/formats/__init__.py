@@ -90,8 +90,7 @@ def write(
         interface: The label interface, for labels, kinds and texts.
         everything: Also rows that are not gold; each row says which it is.
         card: Write a datasheet beside it (`<path>.card.md`; the `hf` folder's README.md has it in any case).
-        about: What the datasheet says of the campaign: `name`, `policy` (its hash), `rules` (the policy itself,
-            which tells the rows whose auto-label was withheld).
+        about: What the datasheet says of the campaign: `name`, `policy` (its hash).
         guard: In CSV, put an apostrophe before cells that a spreadsheet would read as a formula.
 
     Raises ValueError for an unknown format, OSError where the path cannot be written.

@@ -5,6 +5,7 @@ People appear under pseudonyms that are stable within one datasheet and tell not
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -17,7 +18,7 @@ from review_rules.agreement import Agreement, agreement
 from review_rules.votes import VoteKind, collect_votes
 from workflow.formats.spool import STAGES, Spool
 
-__all__ = ["Card", "Rate", "wilson"]
+__all__ = ["Card", "Rate", "newcombe", "wilson"]
 
 _SETS = ("choices", "spans", "boxes", "segments")
 _VOTE_KINDS = {
@@ -27,6 +28,8 @@ _VOTE_KINDS = {
     "number": VoteKind.RATING,
     "spans": VoteKind.SPANS,
 }
+_MOST_VOTED = 10_000
+"""Rows whose votes are kept: the agreement of more is that of a sample, so that memory stays flat."""
 _SHOWN = ("percent", "alpha.nominal", "alpha.masi", "alpha.ordinal", "ac1", "ac2", "span_f1.strict", "span_f1.overlap")
 
 
@@ -57,6 +60,19 @@ def wilson(hits: int, of: int, z: float = 1.959964) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+def newcombe(one: Rate, other: Rate) -> tuple[float, float]:
+    """The 95 % interval of the difference of two shares, by their Wilson intervals (Newcombe 1998, method 10).
+
+    >>> [round(edge, 4) for edge in newcombe(Rate(56, 70), Rate(48, 80))]
+    [0.0524, 0.3339]
+    """
+    (low, high), (other_low, other_high) = wilson(one.hits, one.of), wilson(other.hits, other.of)
+    share, other_share = one.hits / one.of, other.hits / other.of
+    down = math.hypot(share - low, other_high - other_share)
+    up = math.hypot(high - share, other_share - other_low)
+    return share - other_share - down, share - other_share + up
+
+
 @dataclass(slots=True)
 class _Counts:
     """All that one pass over the records counts."""
@@ -75,8 +91,25 @@ class _Counts:
     first: str = ""
     last: str = ""
     policies: set[str] = field(default_factory=set)
-    votes: dict[str, list[tuple[str, str, Any]]] = field(default_factory=lambda: defaultdict(list))
-    odd_votes: int = 0
+    sample: dict[str, list[tuple[str, str, Any]]] = field(default_factory=dict)
+    """Row id → field, person, value of each vote on it."""
+
+    @property
+    def sampled(self) -> bool:
+        """True if the votes of some rows were not kept."""
+        return sum(self.states.values()) > _MOST_VOTED
+
+    def keep(self, row_id: str, votes: list[tuple[str, str, Any]]) -> None:
+        """Take a row's votes into the sample: the rows whose ids have the lowest hashes, whatever order they come
+        in."""
+        self.sample[row_id] = votes
+        if len(self.sample) >= 2 * _MOST_VOTED:
+            self.trim()
+
+    def trim(self) -> None:
+        """Leave no more rows in the sample than it may have."""
+        kept = frozenset(sorted(self.sample, key=_hash)[:_MOST_VOTED])
+        self.sample = {row_id: votes for row_id, votes in self.sample.items() if row_id in kept}
 
 
 class Card:
@@ -95,6 +128,7 @@ class Card:
         counts = _Counts()
         for record in self._spool:
             self._count(counts, record)
+        counts.trim()
         return counts
 
     def _count(self, counts: _Counts, record: Mapping[str, Any]) -> None:
@@ -117,14 +151,16 @@ class Card:
     def _count_fields(self, counts: _Counts, record: Mapping[str, Any]) -> None:
         final = (record.get("final") or {}).get("values") or {}
         counted = _counted_passes(record)
+        votes: list[tuple[str, str, Any]] = []
         for name, kind in self._spool.shape.fields.items():
             for one in counted:
                 value = (one.get("values") or {}).get(name)
                 value = [] if value is None and kind in _SETS else value
                 if value is not None:
-                    counts.votes[name].append((record["row_id"], str(one["by"]), value))
+                    votes.append((name, str(one["by"]), value))
             if name in final:
                 self._count_final(counts, record, name, kind, final[name], counted)
+        counts.keep(record["row_id"], votes)
 
     def _count_final(
         self,
@@ -147,24 +183,21 @@ class Card:
         if len(given) > 1 and all(one == given[0] for one in given):
             _tick(counts.agreed[name], given[0] != value)
         auto = (record.get("auto_label") or {}).get(name)
-        withheld = self._withheld(record["row_id"])
-        if auto is not None and withheld is not None:
+        withheld = bool(record.get("withheld"))
+        if auto is not None and (withheld or record.get("prelabel")):
             for one in given:
                 _tick(counts.anchoring[withheld], one == _comparable(kind, auto))
-
-    def _withheld(self, row_id: str) -> bool | None:
-        policy = self._about.get("rules")
-        if policy is None or not policy.prelabel.withhold:
-            return None
-        from review_rules import withheld
-
-        return withheld(row_id, policy)
 
     @cached_property
     def _agreements(self) -> dict[str, Agreement]:
         made = {}
         for name, kind in self._spool.shape.fields.items():
-            votes = self._counts.votes.get(name)
+            votes = [
+                (row_id, who, value)
+                for row_id, given in self._counts.sample.items()
+                for field_name, who, value in given
+                if field_name == name
+            ]
             if kind in _VOTE_KINDS and votes:
                 made[name] = agreement(collect_votes(_fit(votes, kind), _VOTE_KINDS[kind]))
         return made
@@ -264,6 +297,7 @@ class Card:
             ("field", "measure", "value", "95 % interval"),
             [(f"`{one['field']}`", one["measure"], *_figure(one)) for one in self.agreement],
         )
+        sample = f", in a sample of {_MOST_VOTED:,} rows drawn by their ids" if counts.sampled else ""
         rates = _table(
             ("field", "auto-label overturned", "a single pass was wrong", "two agreeing passes were overturned"),
             [
@@ -274,20 +308,23 @@ class Card:
         )
         return (
             f"## How far to trust it\n\nAgreement of the blind "
-            f"passes:\n\n{measured}\n\nMeasured against the final label, with 95 % Wilson "
+            f"passes{sample}:\n\n{measured}\n\nMeasured against the final label, with 95 % Wilson "
             f"intervals:\n\n{rates}\n\n{self._anchoring()}"
         )
 
     def _anchoring(self) -> str:
         shown, hidden = (Rate(*self._counts.anchoring[withheld]) for withheld in (False, True))
-        if not hidden.of:
+        if not hidden.of or not shown.of:
+            which = "without" if shown.of else "with"
             return (
-                "Anchoring was not measured: no row was labelled without its auto-label (policy `prelabel.withhold`)."
+                f"Anchoring was not measured: no row was labelled {which} its auto-label (policy `prelabel.withhold`)."
             )
+        low, high = newcombe(shown, hidden)
         return (
-            f"Anchoring: people gave the auto-label's value in {shown} of answers where they "
-            f"saw it, and in {hidden} where it was withheld; "
-            "the difference is what showing it does."
+            f"Anchoring: people gave the auto-label's value in {shown} of answers where they saw it, and in {hidden} "
+            f"where it was withheld. The difference, {shown.hits / shown.of - hidden.hits / hidden.of:+.1%} "
+            f"({low:+.1%} to {high:+.1%}), is what showing it does; a row's answers are not independent, so that the "
+            "interval is rather too narrow."
         )
 
     def _gaps(self) -> str:
@@ -317,6 +354,10 @@ class Card:
     def _hashes(self, hashes: Mapping[str, str]) -> str:
         lines = [f"- `{name}`: `sha256:{value}`" for name, value in sorted(hashes.items())]
         return "## Hashes\n\n" + "\n".join(lines) if lines else ""
+
+
+def _hash(row_id: str) -> bytes:
+    return hashlib.blake2b(row_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
 def _counted_passes(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:

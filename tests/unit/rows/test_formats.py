@@ -283,6 +283,35 @@ def test_datasheet_says_what_was_measured(tmp_path: Path) -> None:
     assert "Anchoring was not measured" in text
 
 
+def test_datasheet_measures_anchoring_where_rows_were_withheld(tmp_path: Path) -> None:
+    """Answers like the auto-label are counted where people saw it and where it was withheld, with the difference."""
+    prelabel = {"model_version": "auto-label", "values": {}}
+    shown = [record(f"s{n}") | {"withheld": False, "prelabel": prelabel} for n in range(20)]
+    hidden = [record(f"h{n}") | {"withheld": True, "prelabel": None} for n in range(20)]
+    for one in hidden:
+        one["auto_label"] = {"verdict": "Partly correct", "tone": 1}
+    write([*shown, *hidden], tmp_path / "a.jsonl", interface=REVIEW, card=True)
+    text = (tmp_path / "a.jsonl.card.md").read_text("utf-8")
+    assert "auto-label's value in 50.0% (39.3%–60.7%; 40 of 80) of answers where they saw it" in text
+    assert "and in 0.0% (0.0%–4.6%; 0 of 80) where it was withheld" in text
+    assert "The difference, +50.0% (+38.4% to +60.7%)" in text
+
+
+def test_datasheet_samples_the_votes_of_large_exports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The agreement of more rows than are kept is that of a sample which does not depend on their order, and the
+    datasheet says so."""
+    monkeypatch.setattr("workflow.formats.card._MOST_VOTED", 8)
+    rows = [record(f"r{n}") for n in range(50)]
+    for one in rows[::3]:
+        one["passes"][1]["values"] = one["passes"][0]["values"]
+    texts = []
+    for order in (rows, rows[::-1]):
+        write(order, tmp_path / "a.jsonl", interface=REVIEW, card=True)
+        texts.append((tmp_path / "a.jsonl.card.md").read_text("utf-8").partition("## Hashes")[0])
+    assert texts[0] == texts[1]
+    assert "in a sample of 8 rows drawn by their ids" in texts[0]
+
+
 def test_export_without_records_cannot_be_verified(tmp_path: Path) -> None:
     """A table whose column of records was taken out says so instead of verifying nothing."""
     (tmp_path / "a.csv").write_text("id,response\r\n1,x\r\n", encoding="utf-8")

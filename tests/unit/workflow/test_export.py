@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ls_config import load, to_result
+from ls_config.compose import compose_review
+from ls_config.loader import parse_all
 from review_rules import Stage, load_policy, load_team
 from tests.campaigns import POLICY, TEAM
 from tests.fakes.label_studio import FakeLabelStudio
 from workflow import export
-from workflow.campaign import Campaign
-from workflow.export import Tally, export_records, record_of
+from workflow.campaign import PROPOSAL, Campaign
+from workflow.export import Tally, export_lines, export_records, record_of
+from workflow.formats import write
+from workflow.history import prediction_values
 from workflow.importing import import_rows
-from workflow.reconcile import decide_rows
+from workflow.reconcile import decide_rows, reconcile
 from workflow.rows import Row
 from workflow.setup import CampaignSpec, setup_campaign
 from workflow.snapshot import Snapshot
@@ -58,3 +64,37 @@ def test_store_gives_what_a_snapshot_gives(
     assert found == wanted
     assert [record["row_id"] for record in found] == sorted(NAMES)
     assert (tally.rows, tally.problems) == (len(NAMES), [])
+
+
+def test_a_campaign_with_withheld_rows_measures_anchoring(tmp_path: Path) -> None:
+    """Rows whose auto-label the policy withheld come out marked, and the datasheet compares them with the others."""
+    team, policy = load_team(TEAM.format(tag="x")), load_policy(POLICY + "prelabel: {withhold: 0.5}\n")
+    port = FakeLabelStudio([person.email for person in team.people.values() if person.email])
+    spec = CampaignSpec(name="c", interface=INTERFACE, policy=policy, team=team)
+    campaign = setup_campaign(port, spec).campaign
+    assert campaign is not None
+    rows = [
+        Row(row_id=f"r{n}", context="", query="q", response="ACME won.", domain="general", auto_label={"tone": 4})
+        for n in range(12)
+    ]
+    import_rows(port, campaign, rows)
+    ana, ben, cleo = (
+        next(user.id for user in port.users() if user.email.startswith(name)) for name in ("ana", "ben", "cleo")
+    )
+    for task in list(port.tasks(campaign.project(Stage.PASS))):
+        # Whoever saw the auto-label took it over.
+        form = FORM | {"tone": 4 if task.predictions else 2}
+        for user in (ana, ben):
+            port.submit(task.id, user, to_result(form, INTERFACE.controls, task.data))
+    reconcile(port, campaign)
+    review = parse_all(compose_review(INTERFACE.xml, "qa"))
+    for task in list(port.tasks(campaign.project(Stage.QA))):
+        values = prediction_values(task, PROPOSAL, INTERFACE) | {"decision": "accept"}
+        port.submit(task.id, cleo, to_result(values, review, task.data))
+    report = write(export_lines(port, campaign), tmp_path / "a.jsonl", interface=INTERFACE, card=True)
+    assert (report.rows, report.left_out) == (12, 0)
+    hidden = sum(json.loads(line)["withheld"] for line in (tmp_path / "a.jsonl").read_text("utf-8").splitlines())
+    assert 0 < hidden < 12
+    text = (tmp_path / "a.jsonl.card.md").read_text("utf-8")
+    assert f"{2 * (12 - hidden)} of {2 * (12 - hidden)}) of answers where they saw it" in text
+    assert f"0 of {2 * hidden}) where it was withheld" in text
