@@ -192,6 +192,7 @@ def _answers() -> None:
     from tasks.api import AnnotationAPI, AnnotationConvertAPI, AnnotationsListAPI, TaskAPI
 
     from ls_plugin.gate import call_of
+    from ls_plugin.refusal import Refused
 
     stock_create = AnnotationsListAPI.perform_create
     stock_update = AnnotationAPI.perform_update
@@ -214,7 +215,9 @@ def _answers() -> None:
             stock_update(self, serializer)
             return
         with transaction.atomic():
-            _lock(serializer.instance.task_id)
+            if _lock(serializer.instance.task_id).sealed and call.ordinary:
+                # Handed on since the request was let in: saved once more as it was, it would still be a new version.
+                raise Refused("sealed")
             stock_update(self, serializer)
             _note(call, "changed", serializer.instance)
 
@@ -241,10 +244,19 @@ def _answers() -> None:
     AnnotationConvertAPI.post = post
 
 
-def _lock(task_id: int) -> None:
-    """The task's slot comes before everything that Label Studio locks, and before the record, as in a reconcile."""
-    if record.locks_rows():
-        list(Slot.objects.select_for_update().filter(task_id=task_id).values_list("task_id"))
+def _lock(task_id: int) -> Slot:
+    """The task's slot comes before everything that Label Studio locks, and before the record, as in a reconcile.
+
+    Raises:
+        Refused: ``closed`` if a reconcile has withdrawn the task since the request was let in.
+    """
+    from ls_plugin.refusal import Refused
+
+    slots = Slot.objects.filter(task_id=task_id)
+    slot: Slot | None = (slots.select_for_update() if record.locks_rows() else slots).first()
+    if slot is None:
+        raise Refused("closed")
+    return slot
 
 
 def _again(campaign_id: int, task_id: int) -> None:
