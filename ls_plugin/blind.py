@@ -340,17 +340,25 @@ def _note_shown(call: Call, request: Any, data: Any) -> None:
             return
     tasks = _tasks_in(data, call)
     known = _shown_before(who.user_id, tasks)
-    rows = dict(Slot.objects.filter(task_id__in=tasks).values_list("task_id", "row_id"))
-    lines = []
-    for task_id, row_id in rows.items():
-        body = {
-            "stage": call.place.stage.label,
-            "others": sorted(peers.get(task_id, ())),
-            "digest": _digest(data, task_id),
-        }
-        if (task_id, body["digest"]) not in known:
-            lines.append(record.Line("shown", who.user_id, call.place.campaign_id, task_id, row_id, body))
-    record.write(*lines)
+    digests = {task_id: _digest(data, task_id) for task_id in tasks}
+    new = [task_id for task_id in tasks if (task_id, digests[task_id]) not in known]
+    if not new:
+        return
+    stage, campaign = call.place.stage.label, call.place.campaign_id
+    rows = Slot.objects.filter(task_id__in=new).values_list("task_id", "row_id")
+    record.write(
+        *(
+            record.Line(
+                "shown",
+                who.user_id,
+                campaign,
+                task_id,
+                row_id,
+                {"stage": stage, "others": sorted(peers.get(task_id, ())), "digest": digests[task_id]},
+            )
+            for task_id, row_id in rows
+        )
+    )
 
 
 def _shown_before(user_id: int, tasks: list[int]) -> set[tuple[int, str]]:

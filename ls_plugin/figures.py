@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from statistics import median
@@ -11,7 +12,7 @@ from django.db.models import Avg, Count, Q, Sum
 
 from ls_plugin import qualify, rulebook
 from ls_plugin.models import Campaign, CampaignProject, Grant, Member, Record, Slot, Stage
-from ls_plugin.people import can_work, to_person
+from ls_plugin.people import Place, can_work, to_person, words
 from review_rules import Person as TeamPerson
 from review_rules import Policy, Role, State, Team
 
@@ -21,7 +22,10 @@ _SECONDS_A_ROW = 90.0  # what a review is taken to need before anybody has done 
 
 @dataclass(frozen=True, slots=True)
 class PersonFigures:
-    """One person's work in a campaign."""
+    """One person's work in a campaign.
+
+    ``known_right``: the share of known fields that they got right, None before they answered a row with known answers.
+    """
 
     id: str
     roles: tuple[str, ...]
@@ -33,6 +37,7 @@ class PersonFigures:
     skipped: int
     hours: float
     in_hand: int
+    known_right: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,7 @@ class CampaignFigures:
     infeasible: int
     waiting_for_reconcile: int
     projects: dict[str, int]
+    qualification: dict[str, Any] | None
 
     def to_json(self) -> dict[str, Any]:
         """The answer of ``GET /quorum/api/status``."""
@@ -108,6 +114,7 @@ def of_campaign(campaign: Campaign) -> CampaignFigures:
         infeasible=sum(need.infeasible for need in needs),
         waiting_for_reconcile=slots.filter(dirty=True, stage=Stage.PASS).count(),
         projects={stage.label: project for stage, project in projects.items()},
+        qualification=qualify.summary(campaign.pk),
     )
 
 
@@ -115,30 +122,36 @@ def _people(campaign: Campaign, projects: Mapping[Stage, int]) -> tuple[PersonFi
     from tasks.models import Annotation
 
     stage_of = {project: stage for stage, project in projects.items()}
-    work: dict[int, dict[str, float]] = {}
+    work = defaultdict[int | None, Counter[str]](Counter)
     done = Annotation.objects.filter(project_id__in=stage_of).values("completed_by_id", "project_id", "was_cancelled")
     for one in done.annotate(count=Count("id"), seconds=Sum("lead_time")).order_by():
         key = "skipped" if one["was_cancelled"] else stage_of[one["project_id"]].label
-        mine = work.setdefault(one["completed_by_id"], {})
-        mine[key] = mine.get(key, 0) + one["count"]
-        mine["seconds"] = mine.get("seconds", 0) + (one["seconds"] or 0)
+        work[one["completed_by_id"]].update({key: one["count"], "seconds": one["seconds"] or 0})
     live = Grant.objects.filter(project_id__in=stage_of, live=True).values_list("user_id").annotate(count=Count("id"))
     in_hand = dict(live.order_by())
-    return tuple(
-        PersonFigures(
+    standard, passing = qualify.standard_of(campaign.pk), Place(projects[Stage.PASS], campaign.pk, Stage.PASS)
+
+    def known_right(user_id: int | None) -> float | None:
+        answered, share = qualify.score(user_id, passing, standard) if standard and user_id else (0, 0.0)
+        return share if answered else None
+
+    def figures(member: Member) -> PersonFigures:
+        mine = work[member.user_id] if member.user_id else Counter[str]()
+        return PersonFigures(
             id=member.person_id,
-            roles=tuple(word for word in member.roles.split(",") if word),
-            expertise=tuple(word for word in member.expertise.split(",") if word),
+            roles=tuple(words(member.roles)),
+            expertise=tuple(words(member.expertise)),
             account=member.user_id is not None,
-            passes=int(work.get(member.user_id or 0, {}).get("pass", 0)),
-            qa=int(work.get(member.user_id or 0, {}).get("qa", 0)),
-            expert=int(work.get(member.user_id or 0, {}).get("expert", 0)),
-            skipped=int(work.get(member.user_id or 0, {}).get("skipped", 0)),
-            hours=round(work.get(member.user_id or 0, {}).get("seconds", 0) / 3600, 2),
+            passes=mine["pass"],
+            qa=mine["qa"],
+            expert=mine["expert"],
+            skipped=mine["skipped"],
+            hours=round(mine["seconds"] / 3600, 2),
             in_hand=in_hand.get(member.user_id, 0),
+            known_right=known_right(member.user_id),
         )
-        for member in Member.objects.filter(campaign=campaign).order_by("person_id")
-    )
+
+    return tuple(map(figures, Member.objects.filter(campaign=campaign).order_by("person_id")))
 
 
 def _needs(campaign: Campaign, slots: Any) -> tuple[Need, ...]:
@@ -170,7 +183,7 @@ def _needs(campaign: Campaign, slots: Any) -> tuple[Need, ...]:
             holders = [
                 pid
                 for pid, one in sorted(people.items())
-                if can_work(one, stage) and all(one.holds(part) for part in requires.split(",") if part)
+                if can_work(one, stage) and all(one.holds(part) for part in words(requires))
             ]
             text = f"{stage.label} queue" + (f", asks for {requires}" if requires else "")
             needs.append(

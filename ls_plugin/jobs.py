@@ -59,10 +59,8 @@ def line_of(campaign_id: int) -> Line:
     """The campaign as the workflow's value, from the database."""
     campaign = Campaign.objects.get(pk=campaign_id)
     port = ServerPort()
-    projects = {
-        STAGES[StageNumber(one.stage)]: port.project(one.project_id)
-        for one in CampaignProject.objects.filter(campaign_id=campaign_id)
-    }
+    stages = dict(CampaignProject.objects.filter(campaign_id=campaign_id).values_list("project_id", "stage"))
+    projects = {STAGES[StageNumber(stages[pk])]: one for pk, one in port.projects(stages).items()}
     first = projects[Stage.PASS]
     return Line(
         name=campaign.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from typing import Any
 
 from django.db import IntegrityError
@@ -12,6 +13,7 @@ from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 
 from ls_plugin import races
+from review_rules import FaultsError
 
 # code: (HTTP status, sentence)
 REASONS: dict[str, tuple[int, str]] = {
@@ -51,6 +53,8 @@ REASONS: dict[str, tuple[int, str]] = {
     "bad_request": (400, "The request cannot be read."),
     "busy": (503, "The server is busy; try again."),
 }
+# PostgreSQL's words when a draft or an answer comes to a task that was withdrawn meanwhile
+_TASK_IS_GONE = 'is not present in table "task"'
 _FROM_DATABASE = re.compile(r"quorum:([a-z_]+)")
 
 
@@ -69,12 +73,19 @@ class Refused(APIException):  # type: ignore[misc]
 
 def from_database(error: BaseException) -> Refused | None:
     """The refusal behind a database error, if one of our own rules raised it."""
-    found = _FROM_DATABASE.search(str(error)) if isinstance(error, IntegrityError) else None
+    if not isinstance(error, IntegrityError):
+        return None
+    if _TASK_IS_GONE in str(error):
+        return Refused("closed")
+    found = _FROM_DATABASE.search(str(error))
     return Refused(found.group(1)) if found and found.group(1) in REASONS else None
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
-    """Django REST framework's handler: refusals as code and sentence, everything else as Label Studio does."""
+    """Django REST framework's handler: refusals as code and sentence, faults of a file one by one, the rest as ever."""
+    if isinstance(error, FaultsError):
+        told = {"code": "faults", "detail": "The file has faults.", "faults": [asdict(one) for one in error.faults]}
+        return Response(told, status=400)
     refused = error if isinstance(error, Refused) else from_database(error)
     if refused is None and races.was_lost(error):
         refused = Refused("busy")

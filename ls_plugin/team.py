@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from django.db import connection, transaction
@@ -14,7 +15,7 @@ from django.utils import timezone
 from ls_plugin import guards, record, rulebook
 from ls_plugin.models import Campaign, CampaignProject, Member, Slot, Stage
 from ls_plugin.refusal import Refused
-from review_rules import FaultsError, Policy, Role, Team
+from review_rules import Policy, Role, Team
 
 PASSWORD_BYTES = 12
 
@@ -136,22 +137,12 @@ def apply_team(campaign: Campaign, team_text: str, *, dry_run: bool = False) -> 
         mark_answered(campaign.projects.values_list("project_id", flat=True))
         if not managers_without(None):
             raise Refused("last_manager")
-        record.write(
-            record.Line(
-                "team", campaign_id=campaign.pk, body={"people": sorted(team.people), "hash": record_hash(team_text)}
-            )
-        )
+        digest = sha256(team_text.encode()).hexdigest()
+        record.write(record.Line("team", campaign_id=campaign.pk, body={"people": sorted(team.people), "hash": digest}))
         if dry_run:
             applied.created = [(pid, email, "") for pid, email, _ in applied.created]
             transaction.set_rollback(True)
     return applied
-
-
-def record_hash(text: str) -> str:
-    """The digest by which the record knows a file."""
-    from hashlib import sha256
-
-    return sha256(text.encode()).hexdigest()
 
 
 def _accounts(team: Team, applied: Applied) -> None:
@@ -256,18 +247,3 @@ def managers_without(user_id: int | None) -> bool:
         Q(is_superuser=True) | Q(pk__in=list(owners)) | Q(pk__in=list(managing.values_list("user_id", flat=True)))
     )
     return bool(people.exclude(pk=user_id).exists())
-
-
-def faults(error: FaultsError) -> list[dict[str, Any]]:
-    """A file's faults as JSON."""
-    return [
-        {
-            "file": one.file,
-            "line": one.line,
-            "column": one.column,
-            "path": one.path,
-            "message": one.message,
-            "hint": one.hint,
-        }
-        for one in error.faults
-    ]

@@ -15,7 +15,6 @@ from ls_plugin import audit, figures, jobs, qualify, record, team
 from ls_plugin.gate import call_of
 from ls_plugin.models import Campaign, Slot, Stage
 from ls_plugin.refusal import Refused
-from review_rules import FaultsError
 
 
 class _View(APIView):  # type: ignore[misc]
@@ -58,16 +57,11 @@ class CampaignView(_View):
         if Campaign.objects.filter(name=name).exists():
             self.campaign(name)
         known = qualify.read(request.data["qualification"]) if "qualification" in request.data else None
-        try:
-            with transaction.atomic():
-                campaign = team.save_campaign(name, str(request.data.get("task") or ""), policy, people, projects)
-                call = call_of(request)
-                if call is None or (not call.signed_in.owner and not team.manages(campaign, call.signed_in.user_id)):
-                    raise Refused("last_manager", "Name yourself a manager in the team file: it would lock you out.")
-        except FaultsError as error:
-            return Response(
-                {"code": "faults", "detail": "The file has faults.", "faults": team.faults(error)}, status=400
-            )
+        with transaction.atomic():
+            campaign = team.save_campaign(name, str(request.data.get("task") or ""), policy, people, projects)
+            call = call_of(request)
+            if call is None or not (call.signed_in.owner or team.manages(campaign, call.signed_in.user_id)):
+                raise Refused("last_manager", "Name yourself a manager in the team file: it would lock you out.")
         if known is not None:
             Campaign.objects.filter(pk=campaign.pk).update(qualification=known)
         qualify.open_to_all(campaign.pk, qualify.standard_of(campaign.pk))
@@ -85,12 +79,7 @@ class TeamView(_View):
     def post(self, request: Request) -> Response:
         """Apply a team file; one-time passwords of new accounts are in the answer and nowhere else."""
         campaign = self.campaign(request.data.get("name"))
-        try:
-            applied = team.apply_team(campaign, _text(request, "team"), dry_run=bool(request.data.get("dry_run")))
-        except FaultsError as error:
-            return Response(
-                {"code": "faults", "detail": "The file has faults.", "faults": team.faults(error)}, status=400
-            )
+        applied = team.apply_team(campaign, _text(request, "team"), dry_run=bool(request.data.get("dry_run")))
         jobs.drain(campaign.pk)
         return Response(applied.to_json())
 
