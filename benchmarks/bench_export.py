@@ -1,10 +1,12 @@
 """How fast records come out: `quorum export` of a campaign beside Label Studio's own JSON export of its Pass project.
 
-    python benchmarks/bench_export.py [--rows 20000] [--plugin | --stock]
+    python benchmarks/bench_export.py [--rows 100000] [--postgres] [--stock] [--pause]
 
-One real Label Studio on SQLite holds a campaign in which two people labelled every row and a third accepted it. Label
-Studio exports the Pass project alone; Quorum exports the full record of every row over all three projects, each decided
-again. Both write to disk; they take turns. What Label Studio stores is then looked up in the records, field by field.
+One real Label Studio, on SQLite or PostgreSQL, holds a campaign in which two people labelled every row and a third
+accepted it. Label Studio exports the Pass project alone; Quorum exports the full record of every row over all three
+projects, each decided again. Both write to disk; they take turns. What Label Studio stores is then looked up in the
+records, field by field. Filling the database takes longer than measuring: `--pause` waits for a line on standard input
+in between.
 """
 
 from __future__ import annotations
@@ -17,8 +19,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -29,9 +34,12 @@ from ls_config import load, to_result  # noqa: E402
 from ls_config.results import from_result  # noqa: E402
 from review_rules import Stage, load_policy, load_team  # noqa: E402
 from tests.campaigns import POLICY, TEAM  # noqa: E402
+from tests.contract.plugin_postgres import postgres, postgres_server  # noqa: E402
 from tests.servers import LabelStudioServer, label_studio_server  # noqa: E402
 from workflow.importing import import_rows  # noqa: E402
+from workflow.port import LabelStudio, NewTask  # noqa: E402
 from workflow.rows import Row, read_rows  # noqa: E402
+from workflow.rows.textfile import Record, read_json  # noqa: E402
 from workflow.running.label_studio import STOCK, WITH_PLUGIN, environment, package_dir  # noqa: E402
 from workflow.sdk import HttpLabelStudio  # noqa: E402
 from workflow.setup import CampaignSpec, setup_campaign  # noqa: E402
@@ -40,12 +48,14 @@ INTERFACE = load("response_review")
 VALUES = {"verdict": "Correct", "issues": [], "response_type": "Direct answer", "correctness": 4, "completeness": 4,
           "helpfulness": 4, "tone": 4}  # fmt: skip
 
-# Runs inside the server's environment: answers of three people, written as Label Studio stores them. Labelling 100,000
-# rows by HTTP would take hours and is not what is measured.
+# Runs inside the server's environment: the tasks that an import sends, and answers of three people, written as Label
+# Studio stores them. Importing and labelling 100,000 rows by HTTP would take hours and is not what is measured.
 FILL = """
 import json, sys, django
+from itertools import islice
 django.setup()
-from tasks.models import Annotation, Task
+from django.db import connection
+from tasks.models import Annotation, Prediction, Task
 from projects.models import Project
 from users.models import User
 given = json.load(open(sys.argv[1]))
@@ -59,41 +69,44 @@ def spans(task):
     text = task.data["response"][:5]
     return [{"id": "e1", "from_name": "entities", "to_name": "response", "type": "labels",
              "value": {"start": 0, "end": len(text), "text": text, "labels": ["ORG"]}}] if text else []
-last = 0
-while True:
-    tasks = list(Task.objects.filter(project=passes, pk__gt=last).order_by("pk")[:1000])
-    if not tasks:
-        break
-    last = tasks[-1].pk
+lines = map(json.loads, open(sys.argv[2]))
+while some := list(islice(lines, 1000)):
+    tasks = Task.objects.bulk_create(
+        [Task(project=passes, data=one["data"], meta=one["meta"], overlap=2, is_labeled=True) for one in some])
+    Prediction.objects.bulk_create([Prediction(task=task, project=passes, **guess)
+                                    for task, one in zip(tasks, some) for guess in one["predictions"]])
     for who in ("ana", "ben"):
         Annotation.objects.bulk_create([answer(t, who, passes, given["result"] + spans(t)) for t in tasks])
     reviews = Task.objects.bulk_create([Task(project=qa, data=t.data, overlap=1, is_labeled=True) for t in tasks])
     Annotation.objects.bulk_create([answer(t, "cleo", qa, given["review"] + spans(t)) for t in reviews])
-Task.objects.filter(project=passes).update(is_labeled=True)
+with connection.cursor() as cursor:
+    cursor.execute("ANALYZE")
 """
 
 
-def rows(source: Path, count: int) -> list[Row]:
+@dataclass
+class Tasks:
+    """Takes what an import sends and writes it to a file, a task a line."""
+
+    file: IO[str]
+
+    def add_tasks(self, project: int, tasks: Sequence[NewTask]) -> None:
+        """As a server would take them."""
+        self.file.writelines(json.dumps(asdict(task)) + "\n" for task in tasks)
+
+
+def rows(source: Path, count: int) -> Iterator[Row]:
     """So many rows, made of the real ones under new ids."""
     real = [one for one in read_rows(source, interface=INTERFACE) if isinstance(one, Row)]
-    made = []
     for number in range(count):
-        row = real[number % len(real)]
-        made.append(
-            Row(
-                row_id=f"{row.row_id}#{number // len(real)}",
-                context=row.context,
-                query=row.query,
-                response=row.response,
-                domain="general",
-                auto_label=VALUES,
-                extra=row.extra,
-            )
-        )
-    return made
+        turn, place = divmod(number, len(real))
+        row = real[place]
+        yield replace(row, row_id=f"{row.row_id}#{turn}", domain="general", auto_label=VALUES, line=None)
 
 
-def fill(server: LabelStudioServer, folder: Path, source: Path, count: int) -> tuple[str, dict[str, int]]:
+def fill(
+    server: LabelStudioServer, folder: Path, source: Path, count: int, database: Mapping[str, str]
+) -> tuple[str, dict[str, int]]:
     """A campaign whose every row is final; its name and projects."""
     tag = "bench"
     (folder / "policy.yaml").write_text(POLICY, encoding="utf-8")
@@ -105,14 +118,16 @@ def fill(server: LabelStudioServer, folder: Path, source: Path, count: int) -> t
     with HttpLabelStudio(server.url, server.token) as port:
         made = setup_campaign(port, CampaignSpec(name="bench", interface=INTERFACE, policy=policy, team=team))
         assert made.campaign is not None
-        import_rows(port, made.campaign, rows(source, count))
+        with (folder / "tasks.jsonl").open("w", encoding="utf-8") as file:
+            import_rows(cast("LabelStudio", Tasks(file)), made.campaign, rows(source, count), known={})
         projects = {stage.value: made.campaign.project(stage) for stage in Stage}
     result = to_result(VALUES, INTERFACE.controls, {"response": ""})
     decision = {"from_name": "decision", "to_name": "response", "type": "choices", "value": {"choices": ["accept"]}}
     task = {"people": people, "result": result, "review": [*result, {"id": "d1", **decision}], **projects}
     (folder / "fill.json").write_text(json.dumps(task), encoding="utf-8")
-    env = environment(server.data_dir, server.settings) | {"PYTHONPATH": f"{package_dir()}:{ROOT}"}
-    subprocess.run([sys.executable, "-W", "ignore", "-c", FILL, str(folder / "fill.json")], env=env, check=True)
+    env = environment(server.data_dir, server.settings, database) | {"PYTHONPATH": f"{package_dir()}:{ROOT}"}
+    files = [str(folder / name) for name in ("fill.json", "tasks.jsonl")]
+    subprocess.run([sys.executable, "-W", "ignore", "-c", FILL, *files], env=env, check=True)
     return "bench", projects
 
 
@@ -170,26 +185,34 @@ def ours(server: LabelStudioServer, folder: Path, name: str, out: Path) -> tuple
 
 def missing(stock: Path, records: Path) -> list[str]:
     """What Label Studio's export of the Pass project holds and the full records do not, by kind of thing."""
-    held = {record["row_id"]: record for record in map(json.loads, records.open(encoding="utf-8"))}
+    places: dict[str, int] = {}
     lacking = set()
-    for task in json.loads(stock.read_text("utf-8")):
-        record = held.get(task["data"]["row_id"])
-        if record is None:
-            lacking.add("task")
-            continue
-        row = record["row"]
-        lacking |= {f"data.{key}" for key, value in task["data"].items() if key != "row_id" and row.get(key) != value}
-        for one in task["annotations"]:
-            values = from_result(one["result"], INTERFACE.controls, task["data"]).values
-            same = [seat for seat in record["passes"] if _same(seat, one, values)]
-            lacking |= set() if len(same) == 1 else {"annotation"}
-        for one in task["predictions"] if isinstance(task["predictions"][0], dict) else []:
-            if (
-                record["prelabel"] is None
-                or record["prelabel"]["values"] != from_result(one["result"], INTERFACE.controls, task["data"]).values
-            ):
-                lacking.add("prediction")
-    return sorted(lacking)
+    with records.open("rb") as file:
+        at = 0
+        for line in file:
+            places[json.loads(line)["row_id"]] = at
+            at += len(line)
+        for found in read_json(stock, "utf-8"):
+            assert isinstance(found, Record), found
+            task = found.values
+            place = places.pop(task["data"]["row_id"], None)
+            if place is None:
+                lacking.add("task")
+            else:
+                file.seek(place)
+                lacking |= _lacking(task, json.loads(file.readline()))
+    return sorted(lacking) + sorted(places)
+
+
+def _lacking(task: Mapping[str, Any], record: Mapping[str, Any]) -> set[str]:
+    """What one task holds and its record does not."""
+    row = record["row"]
+    lacking = {f"data.{key}" for key, value in task["data"].items() if key != "row_id" and row.get(key) != value}
+    for one in task["annotations"]:
+        values = from_result(one["result"], INTERFACE.controls, task["data"]).values
+        same = [seat for seat in record["passes"] if _same(seat, one, values)]
+        lacking |= set() if len(same) == 1 else {"annotation"}
+    return lacking
 
 
 def _same(seat: dict[str, Any], annotation: dict[str, Any], values: dict[str, Any]) -> bool:
@@ -203,16 +226,25 @@ def main() -> None:
     shared = Path(os.environ.get("QUORUM_SHARED_DATA") or ROOT.parent / "shared" / "data")
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--source", type=Path, default=shared / "responses_dev.jsonl")
-    options.add_argument("--rows", type=int, default=20_000)
-    options.add_argument("--repeats", type=int, default=2)
-    options.add_argument("--stock", action="store_true", help="a server without the plugin")
+    options.add_argument("--rows", type=int, default=100_000)
+    options.add_argument("--repeats", type=int, default=1)
+    options.add_argument("--stock", action="store_true", help="a server without the plugin (on SQLite)")
+    options.add_argument("--postgres", action="store_true", help="on PostgreSQL 15 instead of SQLite")
+    options.add_argument("--pause", action="store_true", help="wait for a line on standard input before measuring")
     given = options.parse_args()
+    if given.stock and given.postgres:
+        options.error("--stock is on SQLite")
     settings = STOCK if given.stock else WITH_PLUGIN
-    with tempfile.TemporaryDirectory() as name, label_studio_server(Path(name), settings) as server:
-        folder = Path(name)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        database = stack.enter_context(postgres()) if given.postgres else {}
+        made = postgres_server(folder, database) if given.postgres else label_studio_server(folder, settings)
+        server = stack.enter_context(made)
         started = time.perf_counter()
-        campaign, projects = fill(server, folder, given.source, given.rows)
+        campaign, projects = fill(server, folder, given.source, given.rows, database)
         print(f"{given.rows:,} rows filled in {time.perf_counter() - started:.0f} s", file=sys.stderr)
+        if given.pause:
+            sys.stdin.readline()
         runs = []
         for _ in range(given.repeats):
             before = cpu_of_server(server)
@@ -226,7 +258,8 @@ def main() -> None:
         pick(run[at] for run in runs) for at, pick in enumerate((min, min, max, min, min))
     )
     where = "stock server" if given.stock else "server with the plugin"
-    print(f"{given.rows:,} rows, Label Studio on SQLite, {where}, best of {given.repeats}")
+    engine = "PostgreSQL" if given.postgres else "SQLite"
+    print(f"{given.rows:,} rows, Label Studio on {engine}, {where}, best of {given.repeats}")
     print(f"Label Studio JSON export, Pass project {given.rows / stock:>8.0f} rows/s")
     print(f"quorum export, full records           {given.rows / mine:>8.0f} rows/s, most memory {memory:.0f} MiB")
     print(f"processor time, client and server: {stock_cpu:.1f} s and {own_cpu:.1f} s (ratio {stock_cpu / own_cpu:.2f})")

@@ -1,0 +1,81 @@
+"""How much memory exports take: the most that a process held while it wrote N and 4N full records, for each format.
+
+    python benchmarks/bench_memory.py [--rows 1500]
+
+Each format is written in a process of its own, from records of the size of real ones that are made one at a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from ls_config import load  # noqa: E402
+from review_rules import decide, load_policy, load_team, parse_history  # noqa: E402
+from tests.campaigns import POLICY, TEAM  # noqa: E402
+from tests.export_files import SUFFIX  # noqa: E402
+from workflow.formats import FORMATS, write  # noqa: E402
+
+INTERFACE = load("response_review")
+
+
+def records(count: int) -> Iterator[dict[str, Any]]:
+    """So many full records of about 5 KB."""
+    policy, team = load_policy(POLICY), load_team(TEAM.format(tag="m"))
+    values = {"verdict": "Correct", "issues": [], "response_type": "Other", "correctness": 4, "completeness": 4,
+              "helpfulness": 4, "tone": 4}  # fmt: skip
+    for number in range(count):
+        text = f"{number} " + "The answer rests on the text and says no more than that. " * 16
+        values["entities"] = [{"start": 0, "end": 1, "label": "ORG", "text": text[0]}]
+        row = {"id": f"r{number}", "context": text, "query": "Why?", "response": text, "domain": "general"}
+        history: dict[str, Any] = {
+            "row_id": row["id"],
+            "fields": INTERFACE.fields(row),
+            "domain": "general",
+            "expert": [],
+        }
+        seat = {"lead_time": 9.5, "values": values, "flags": [], "reason": None}
+        history["passes"] = [
+            seat | {"by": who, "at": f"2026-01-05T1{at}:00:00Z"} for at, who in enumerate(("ana", "chi"))
+        ]
+        history["qa"] = [seat | {"by": "cleo", "at": "2026-01-05T12:00:00Z", "decision": "accept"}]
+        yield history | {"row": row} | decide(parse_history(history), team, policy).to_json()
+
+
+def most(name: str, count: int) -> float:
+    """MiB."""
+    command = [sys.executable, __file__, "--rows", str(count), "--only", name]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+def main() -> None:
+    """Run and print a table."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--rows", type=int, default=1500)
+    options.add_argument("--only", choices=FORMATS, help="write this format here and print the memory")
+    given = options.parse_args()
+    if given.only:
+        with tempfile.TemporaryDirectory() as folder:
+            place = Path(folder) / SUFFIX.get(given.only, "out")
+            report = write(records(given.rows), place, given.only, interface=INTERFACE)
+        assert report.rows == given.rows, report
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        return
+    print(f"most memory in MiB at {given.rows:,} and {4 * given.rows:,} rows")
+    for name in FORMATS:
+        few, many = most(name, given.rows), most(name, 4 * given.rows)
+        print(f"{name:<14}{few:>7.0f}{many:>7.0f}  {many / few:.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
