@@ -1,12 +1,17 @@
 """What the plugin costs: stock Label Studio beside Label Studio with the plugin, in one run, taking turns.
 
-    python benchmarks/bench_plugin.py [--rows 1000] [--repeats 30] [--only open …] [--people 20] [--simulate 300] [--json FILE]
+    python benchmarks/bench_plugin.py [--rows 1000] [--repeats 30] [--only open …] [--people 20] [--simulate 300]
+        [--json FILE]
 
 Two servers on SQLite, the same rows, the same interface. Times are medians over the repeats, the ratio is that of the
-medians; `cpu` is what the server computed, in the mean, which other work on the machine hardly changes. `page` is what the data manager asks for when it opens: project, columns, tabs and the first thirty tasks.
+medians; `cpu` is what the server computed, in the mean, which other work on the machine hardly changes. `page` is what
+the data manager asks for when it opens: project, columns, tabs and the first thirty tasks. `--only` measures some of
+the steps, again and again.
+
 `--people` measures, on SQLite and on PostgreSQL with an RQ worker, the time from sending a row's second answer until its
-QA task can be read, with so many people at work at once, each thinking for two to six seconds. `--simulate` lets a team with few
-experts work so many rows to the end, once by the hand-out of the plugin and once by a random one of what each may take.
+QA task can be read, with so many people at work at once, each thinking for two to six seconds. `--simulate` lets a team
+with few experts work so many rows to the end, once by the hand-out of the plugin and once by a random one of what each
+may take.
 """
 
 # Requests, and programs that run inside the server, stay readable on one line each.

@@ -453,8 +453,8 @@ def test_people_qualify_on_known_rows_before_they_get_others(ls_server_plugin: L
     refused = line.next("cal")
     assert (refused.status_code, refused.json()["code"]) == (404, "qualify")
     status = line.status()
-    right = {one["id"]: one["known_right"] for one in status["people"]}
-    assert (right["ana"], right["cal"], right["fin"]) == (1.0, 0.5, None)
+    shares = {one["id"]: one["known_right"] for one in status["people"]}
+    assert (shares["ana"], shares["cal"], shares["fin"]) == (1.0, 0.5, None)
     assert status["qualification"] == {"rows": 2, "missing": 0, "bar": 0.8}
     assert "Known right" in line.people["max"].get(f"/quorum/campaign/{status['id']}/").text
     faulty = line.call("PUT", "/quorum/api/campaign", json={**body, "qualification": {"rows": {}, "bar": 2}})
