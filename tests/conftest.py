@@ -20,7 +20,7 @@ CHROMIUM_FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
-TOO_SLOW = ["StartError", "TimeoutError", "ReadTimeout"]
+TOO_SLOW = ["^StartError", "^TimeoutError", "^ReadTimeout"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
