@@ -18,8 +18,10 @@ from ml_backend.tokens import Window
 Reducer = Callable[[Array, Window], NDArray[np.float32]]
 """Turns one window's share of a network's output into what a predictor keeps; runs on the batching thread."""
 
-PATIENCE_TOKENS_PER_S = 2000.0
-"""How fast a waiting job gains on smaller newcomers, so that a bulk job is never starved."""
+TURN = 4
+"""Every so many batches it is the turn of the job that waits longest, so that no flow of small ones starves a bulk."""
+FIRST_GUESS_TOKENS_PER_S = 2000.0
+"""For the time to come back that a refused newcomer is told, until the real speed is known."""
 
 
 @dataclass(eq=False)
@@ -58,7 +60,8 @@ class Batcher:
         self._metrics = metrics
         self._jobs: list[_Job] = []
         self._waiting = 0
-        self._speed = PATIENCE_TOKENS_PER_S
+        self._speed = FIRST_GUESS_TOKENS_PER_S
+        self._turn = 0
         self._closed = False
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -133,9 +136,12 @@ class Batcher:
             self._run(batch)
 
     def _take(self) -> list[tuple[_Job, Piece]]:
-        """The next batch: of the job with the least left to do, older jobs counting as smaller."""
-        now = time.monotonic()
-        by_rank = sorted(self._jobs, key=lambda job: job.tokens - (now - job.since) * PATIENCE_TOKENS_PER_S)
+        """The next batch: of the job with the least left to do, and at every turn of the one that waits longest."""
+        by_rank = sorted(self._jobs, key=lambda job: job.tokens)
+        self._turn = (self._turn + 1) % TURN
+        if self._turn == 0:
+            oldest = min(self._jobs, key=lambda job: job.since)
+            by_rank = [oldest, *(job for job in by_rank if job is not oldest)]
         lead = by_rank[0]
         network = lead.pieces[-1].network
         longest = len(lead.pieces[-1].window)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,8 @@ from ml_backend.errors import LoadError
 
 Ints = NDArray[np.int64]
 Input = str | tuple[str, str]
+PART_CHARS = 20_000
+"""Characters that are tokenised at a time: what a small request may have to wait for beside a large one."""
 
 
 @dataclass(frozen=True)
@@ -87,5 +89,20 @@ class TextTokenizer:
         """Windows of each text, in order; an empty text has one window of special tokens."""
         return [
             (Window(encoding), *(Window(more) for more in encoding.overflowing))
-            for encoding in self._tokenizer.encode_batch(list(texts))
+            for part in _parts(texts)
+            for encoding in self._tokenizer.encode_batch(part)
         ]
+
+
+def _parts(texts: Sequence[Input]) -> Iterator[list[Input]]:
+    """Texts in lists of about `PART_CHARS`: the tokeniser's threads serve one list after the other, whoever asks."""
+    part: list[Input] = []
+    room = PART_CHARS
+    for text in texts:
+        part.append(text)
+        room -= len(text) if isinstance(text, str) else len(text[0]) + len(text[1])
+        if room <= 0:
+            yield part
+            part, room = [], PART_CHARS
+    if part:
+        yield part

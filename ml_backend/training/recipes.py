@@ -226,7 +226,7 @@ def _train_rating(recipe: Recipe, examples: list[Example], known: dict[str, Floa
         options = _options(recipe, x, examples, y.shape[1], lambda rows, c: fit.fit_binaries(x[rows], y[rows], c))
         best = _best(
             options,
-            lambda logits: float(np.abs(1 + (logits > 0).sum(axis=1) - np.asarray(values)).mean()),
+            lambda logits: float(np.abs(recipe.scale[0] + (logits > 0).sum(axis=1) - np.asarray(values)).mean()),
         )
         arrays = fit.fit_binaries(x, y, best)
     temperature = fit.fit_binary_temperature(options[best], y)

@@ -155,22 +155,19 @@ def test_a_closed_batcher_finishes_what_it_has_and_refuses_the_rest() -> None:
 
 
 def test_a_bulk_is_not_starved_by_small_requests() -> None:
-    """A waiting job gains on newcomers with time, whatever their size."""
+    """Every fourth batch is that of the job that waits longest, however many small ones stand beside it."""
     network = Doubling()
-    network.gate.set()
-    batcher = Batcher(64, 100_000, Metrics())
-    stop = threading.Event()
-
-    def small() -> None:
-        while not stop.is_set():
-            batcher.run([piece(network, 1)], 10)
-
-    others = [threading.Thread(target=small) for _ in range(3)]
+    batcher = Batcher(8, 100_000, Metrics())
+    bulk = threading.Thread(target=batcher.run, args=([piece(network, *([9] * 8)) for _ in range(4)], 30))
+    bulk.start()
+    assert network.began.wait(5)
+    others = [threading.Thread(target=batcher.run, args=([piece(network, *([1] * 7))], 30)) for _ in range(12)]
     for other in others:
         other.start()
-    batcher.run([piece(network, *([9] * 8)) for _ in range(200)], 20)
-    stop.set()
-    for other in others:
-        other.join(5)
-    assert network.order.count(9) == 200
+    while len(batcher._jobs) < 13:
+        time.sleep(0.001)
+    network.gate.set()
+    for thread in (bulk, *others):
+        thread.join(10)
+    assert network.order == [9, 1, 1, 9, 1, 1, 1, 9, 1, 1, 1, 9, 1, 1, 1, 1]
     batcher.close()
