@@ -19,6 +19,7 @@ from tests.contract import plugin_postgres
 from tests.contract.plugin_campaign import Line, django, make_line, review, rows, verdict
 from tests.servers import LabelStudioServer
 from workflow.running.processes import Child
+from workflow.sdk import HttpLabelStudio
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -142,6 +143,20 @@ def test_task_data_and_authors_are_fixed_on_postgres(server: LabelStudioServer) 
     assert (again.status_code, again.json()["code"]) == (409, "second")
     update = line.people["ana"].patch(f"/api/annotations/{mine}/", json={"result": verdict("Incorrect")})
     assert update.status_code == 200, update.text
+
+
+def test_tasks_in_bulk_are_those_of_label_studios_own_list_on_postgres(server: LabelStudioServer) -> None:
+    """What exports read in bulk is, object for object, what Label Studio's own task list gives: texts, answers, times."""
+    line = make_line(server, rows(4))
+    line.answer("ana", verdict("Correct", 'odd "text" \\ 😀 \u2028 \t\r\n שלום'))
+    line.answer("bea", verdict("Incorrect"))
+    with HttpLabelStudio(server.url, server.token) as port:
+        assert port.task_lines(line.projects["pass"]) is not None
+        bulk = list(port.tasks(line.projects["pass"]))
+        port._in_bulk = False
+        pages = list(port.tasks(line.projects["pass"]))
+    assert bulk == pages
+    assert [len(task.annotations) for task in bulk].count(0) < len(bulk) == 4
 
 
 def test_a_lock_that_was_waited_for_holds_the_tasks_made_meanwhile(
