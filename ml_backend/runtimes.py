@@ -1,4 +1,4 @@
-"""What runs a network: torch, or ONNX Runtime in fp32 or int8, with the exported graph cached by weight hash."""
+"""What runs a network: torch, ONNX Runtime in fp32 or int8, or OpenVINO; exported graphs are cached by weight hash."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ml_backend.tokens import TextTokenizer
 
 Array = NDArray[Any]
 Kind = Literal["encoder", "sequence", "token"]
-RuntimeName = Literal["torch", "onnx-fp32", "onnx-int8"]
+RuntimeName = Literal["torch", "onnx-fp32", "onnx-int8", "openvino"]
 EXPORT_REVISION = "3"  # part of the cache key: raise it when the export or the quantisation below changes
 
 
@@ -45,6 +45,8 @@ def open_network(folder: Path, sha256: str, kind: Kind, runtime: RuntimeName, th
     """
     if runtime == "torch":
         return TorchNetwork(folder, kind, threads)
+    if runtime == "openvino":
+        return OpenVinoNetwork(exported(folder, sha256, kind, "onnx-fp32", cache), threads)
     return OnnxNetwork(exported(folder, sha256, kind, runtime, cache), threads)
 
 
@@ -152,6 +154,31 @@ class OnnxNetwork:
         """See `Network.run`."""
         feed: Mapping[str, Array] = {"input_ids": ids, "attention_mask": mask, "token_type_ids": type_ids}
         result: Array = self._session.run(None, {name: feed[name] for name in self._names})[0]
+        return result
+
+
+class OpenVinoNetwork:
+    """A network run by OpenVINO (the extra `openvino`), in bfloat16 where the processor computes in it."""
+
+    def __init__(self, graph: Path, threads: int) -> None:
+        import openvino
+
+        hints = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
+        try:
+            compiled = openvino.Core().compile_model(str(graph), "CPU", hints)
+        except RuntimeError as error:
+            raise LoadError(
+                f"{graph}: OpenVINO can't open it: {first_line(error)}; delete the file to export it again"
+            ) from error
+        self._request = compiled.create_infer_request()
+        self._names = [node.get_any_name() for node in compiled.inputs]
+
+    def run(self, ids: Array, mask: Array, type_ids: Array) -> Array:
+        """See `Network.run`."""
+        feed: Mapping[str, Array] = {"input_ids": ids, "attention_mask": mask, "token_type_ids": type_ids}
+        found = self._request.infer({name: feed[name] for name in self._names})
+        # A copy: the request writes its next output to the same place.
+        result: Array = np.array(found[0], dtype=np.float32)
         return result
 
 

@@ -83,15 +83,41 @@ class TextTokenizer:
             raise LoadError(
                 f"{path}: max_tokens {max_tokens} leaves no room beside stride {stride}; raise one or lower the other"
             )
-        self._tokenizer.enable_truncation(max_tokens, stride=stride)
+        self._half = room // 2
+        self._whole = Tokenizer.from_str(self._tokenizer.to_str())
+        self._whole.no_truncation()
+        # A pair is read in windows over one of its texts only: windows over both would be as many as their product.
+        self._over = {
+            strategy: Tokenizer.from_str(self._whole.to_str())
+            for strategy in ("longest_first", "only_first", "only_second")
+        }
+        for strategy, one in self._over.items():
+            one.enable_truncation(max_tokens, stride=stride, strategy=strategy)
 
     def encode(self, texts: Sequence[Input]) -> list[tuple[Window, ...]]:
-        """Windows of each text, in order; an empty text has one window of special tokens."""
-        return [
-            (Window(encoding), *(Window(more) for more in encoding.overflowing))
-            for part in _parts(texts)
-            for encoding in self._tokenizer.encode_batch(part)
-        ]
+        """Windows of each text or pair, in order; an empty text has one window of special tokens.
+
+        Of a pair whose second text fits into half a window, the windows go over the first, each beside the whole
+        second; else the first is cut to half a window and they go over the second.
+        """
+        found: list[tuple[Window, ...]] = [()] * len(texts)
+        ways: dict[str, list[tuple[int, Input]]] = {}
+        for place, text in enumerate(texts):
+            way, read = ("longest_first", text) if isinstance(text, str) else self._pair(*text)
+            ways.setdefault(way, []).append((place, read))
+        for way, asked in ways.items():
+            encodings = (e for part in _parts([read for _, read in asked]) for e in self._over[way].encode_batch(part))
+            for (place, _), encoding in zip(asked, encodings, strict=True):
+                found[place] = (Window(encoding), *(Window(more) for more in encoding.overflowing))
+        return found
+
+    def _pair(self, first: str, second: str) -> tuple[str, tuple[str, str]]:
+        """The text to go over, and the pair with the other one cut to half a window."""
+        if len(self._whole.encode(second, add_special_tokens=False)) <= self._half:
+            return "only_first", (first, second)
+        encoding = self._whole.encode(first, add_special_tokens=False)
+        end = encoding.offsets[self._half - 1][1] if len(encoding) > self._half else len(first)
+        return "only_second", (first[:end], second)
 
 
 def _parts(texts: Sequence[Input]) -> Iterator[list[Input]]:
