@@ -17,9 +17,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from review_rules import Stage, State, withheld
-from workflow.campaign import Campaign
+from workflow.campaign import STAGES, Campaign
 from workflow.formats.spool import Line, line_of
-from workflow.history import note_of, prelabel_of, skips
+from workflow.history import note_of, prelabel_of, skips, stamp
 from workflow.port import Json, RowPort, Task
 from workflow.reconcile import DecidedRow, decide_rows
 from workflow.rows import Row, row_hash
@@ -59,7 +59,8 @@ def export_records(
     Yields:
         `{"row_id", "gold", "state", "domain", "predicted_domain", "row", "auto_label", "fields", "passes", "qa",
         "expert", "comparison", "proposal", "findings", "final", "certificate", "row_hash", "next", "prelabel",
-        "withheld", "skips", "import_id"}`; absent domain, predicted domain, auto-label and prelabel are null.
+        "withheld", "skips", "import_id", "sources"}`; absent domain, predicted domain, auto-label and prelabel are
+        null.
     """
     lines = export_lines(port, campaign, tally=tally)
     yield from (json.loads(line.text) for line in lines if line.gold or not gold_only)
@@ -185,8 +186,18 @@ def record_of(campaign: Campaign, row: DecidedRow) -> Json:
         "withheld": withheld(row.row_id, campaign.policy),
         "skips": [one for stage, tasks in row.tasks.items() for one in skips(stage, tasks, campaign.people)],
         "import_id": note.get("import_id"),
+        "sources": {stage.key: _sources(row, stage) for stage in STAGES},
     }
     return record
+
+
+def _sources(row: DecidedRow, stage: Stage) -> list[Json]:
+    """Where each submission of a stage stands on the server, index by index, and when it was first saved there."""
+    made = {one.id: one.created_at for task in row.tasks.get(stage, ()) for one in task.annotations}
+    return [
+        {"task": source.task, "annotation": source.annotation, "created_at": stamp(made[source.annotation])}
+        for source in row.record.sources[stage]
+    ]
 
 
 def imported_row(task: Task) -> Row:

@@ -162,12 +162,13 @@ def skips(stage: Stage, tasks: Iterable[Task], people: Mapping[int, str]) -> lis
 
 
 def prelabel_of(task: Task, interface: Interface) -> Json | None:
-    """What pre-filled the Pass form: the model version as it ran, and the values; None for an empty form."""
+    """What pre-filled the Pass form: the model version as it ran, its score and the values; None for an empty form."""
     served = [one for one in task.predictions if one.model_version == AUTO_LABEL]
     if not served:
         return None
     ran = note_of(task).get("prelabel") or AUTO_LABEL
-    return {"model_version": ran, "values": prediction_values(task, AUTO_LABEL, interface)}
+    values = prediction_values(task, AUTO_LABEL, interface)
+    return {"model_version": ran, "score": served[-1].score, "values": values}
 
 
 def stamp(moment: datetime) -> str:

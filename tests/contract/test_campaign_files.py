@@ -25,6 +25,25 @@ pytestmark = pytest.mark.server
 ODD = "=1+1\r\n😀 שלום 東京\tcafe\u0301 \\ \" ' _x0041_"
 
 
+IN_RECORD = {
+    "task": {"id", "data", "meta", "annotations", "predictions", "project"},
+    "annotation": {"id", "completed_by", "result", "was_cancelled", "created_at", "updated_at", "lead_time", "task"},
+}
+"""What the full record holds of Label Studio's export."""
+COUNTED = {
+    "task": {
+        "drafts", "allow_skip", "created_at", "updated_at", "inner_id", "total_annotations", "cancelled_annotations",
+        "total_predictions", "comment_count", "unresolved_comment_count", "last_comment_updated_at", "updated_by",
+        "comment_authors",
+    },
+    "annotation": {
+        "ground_truth", "draft_created_at", "prediction", "result_count", "unique_id", "import_id", "last_action",
+        "bulk_created", "project", "updated_by", "parent_prediction", "parent_annotation", "last_created_by",
+    },
+}  # fmt: skip
+"""What it does not hold: counts of what is there, queue and comment columns, and what Quorum does not use."""
+
+
 def row(name: str, **more: object) -> Json:
     """A row."""
     return {"id": name, "context": "", "query": "q", "response": f"ACME won {name}. {ODD}", "domain": "general"} | more
@@ -87,12 +106,15 @@ def test_bulk_endpoint_is_for_managers(bench: Bench) -> None:
 
 
 def test_nothing_that_label_studio_stores_is_missing(bench: Bench) -> None:
-    """Each annotation and prediction of Label Studio's own export is in the full record: who, when, how long, what."""
+    """Each annotation and prediction of Label Studio's own export is in the full record: who, when, how long, what.
+    What it has beside that is listed here, so that a new kind of thing is noticed."""
     records = {record["row_id"]: record for record in bench.export()}
     users = {user["id"]: user["email"].split("-")[0] for user in bench.owner("GET", "/api/users/")}
     for stage, key in (("pass", "passes"), ("qa", "qa"), ("expert", "expert")):
         for task in bench.owner("GET", f"/api/projects/{bench.projects[stage]}/export?exportType=JSON"):
             record = records[task["data"]["row_id"]]
+            assert set(task) == IN_RECORD["task"] | COUNTED["task"], set(task) ^ (IN_RECORD["task"] | COUNTED["task"])
+            sources = {source["annotation"]: source for source in record["sources"][key]}
             assert {name: record["row"][name] for name in ("context", "query", "response", "domain")} == {
                 name: task["data"][name] for name in ("context", "query", "response", "domain")
             }
@@ -101,7 +123,12 @@ def test_nothing_that_label_studio_stores_is_missing(bench: Bench) -> None:
                 seat = seats[users[one["completed_by"]], one["lead_time"]]
                 values = from_result(one["result"], bench.interface.controls, task["data"]).values
                 assert {name: value for name, value in seat["values"].items() if value != []} == values
-                assert seat["at"][:19] == one["updated_at"][:19]
+                assert seat["at"] == one["updated_at"]
+                assert set(one) == IN_RECORD["annotation"] | COUNTED["annotation"], set(one) ^ (
+                    IN_RECORD["annotation"] | COUNTED["annotation"]
+                )
+                source = sources[one["id"]]
+                assert (source["task"], source["created_at"]) == (task["id"], one["created_at"])
             assert len(seats) == len(task["annotations"])
     assert {record["prelabel"]["model_version"] for record in records.values()} == {"auto-label"}
 
