@@ -62,7 +62,8 @@ def test_the_documented_predictor_works_as_it_stands(tmp_path: Path, monkeypatch
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, path.stem, module)
     spec.loader.exec_module(module)
-    name, _, place = block("python", '"keyword":').strip().rstrip(",").partition(": ")
+    line = block("python", '"keyword":').splitlines()[-1]
+    name, _, place = line.strip().rstrip(",").partition(": ")
     monkeypatch.setitem(registry.KINDS, name.strip('"'), f"{path.stem}:{place.strip(chr(34)).partition(':')[2]}")
     settings = "mood: {predictor: keyword, words: {Good: fine, Bad: poor}}"
     found = predict(tmp_path, settings, [{"response": "So fine"}, {"response": "so so"}])
