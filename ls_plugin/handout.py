@@ -26,7 +26,7 @@ from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
 from django.utils import timezone
 
 from ls_plugin import qualify, races, record
-from ls_plugin.models import CampaignProject, Excluded, Grant, Member, Slot, Stage
+from ls_plugin.models import CampaignProject, Excluded, Grant, Member, Slot, Stage, slots_of
 from ls_plugin.people import RULE_STAGE, Place, can_work, to_person, words
 from ls_plugin.refusal import Refused
 from review_rules import NextStep, Person, PersonId, Role, may_take
@@ -249,8 +249,7 @@ def _locked(task_id: int, place: Place, *, wait: bool = True) -> Slot | None:
     row_id = Slot.objects.filter(task_id=task_id).values_list("row_id", flat=True).first()
     if row_id is None:
         return None
-    projects = CampaignProject.objects.filter(campaign_id=place.campaign_id).values_list("project_id", flat=True)
-    row = Slot.objects.filter(project_id__in=list(projects), row_id=row_id).order_by("task_id")
+    row = slots_of(place.campaign_id, [row_id])
     found = list(row.select_for_update(skip_locked=not wait) if record.locks_rows() else row)
     if not wait and len(found) < row.count():
         raise _Busy

@@ -15,11 +15,10 @@ from functools import lru_cache, partial
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import QuerySet
 
 from ls_config.loader import Interface
-from ls_plugin import qualify, races, rulebook
-from ls_plugin.models import Campaign, CampaignProject, Excluded, Slot
+from ls_plugin import qualify, races, record, rulebook
+from ls_plugin.models import Campaign, CampaignProject, Excluded, Slot, slots_of
 from ls_plugin.models import Stage as StageNumber
 from ls_plugin.orm import ServerPort
 from review_rules import Decision, Stage, Team
@@ -107,8 +106,8 @@ def lock(campaign_id: int, row_ids: list[str]) -> list[Slot]:
     Whoever waited here for another reconcile may find tasks that it has made meanwhile, unlocked: the rows are read
     until nothing is new. Nobody adds a task to a row whose slots somebody else has locked, so this ends.
     """
-    slots = _slots(campaign_id, row_ids)
-    if not connection.features.has_select_for_update:
+    slots = slots_of(campaign_id, row_ids)
+    if not record.locks_rows():
         return list(slots)
     found, held = list(slots.select_for_update()), list[Slot]()
     while {slot.pk for slot in found} != {slot.pk for slot in held}:
@@ -116,17 +115,12 @@ def lock(campaign_id: int, row_ids: list[str]) -> list[Slot]:
     return found
 
 
-def _slots(campaign_id: int, row_ids: list[str]) -> QuerySet[Slot]:
-    projects = CampaignProject.objects.filter(campaign_id=campaign_id).values_list("project_id", flat=True)
-    return Slot.objects.filter(project_id__in=list(projects), row_id__in=row_ids).order_by("task_id")
-
-
 def index(campaign_id: int, decisions: dict[str, Decision], line: Line) -> None:
     """Bring the slots of decided rows in line with what the server now asks for, and take their marks off."""
     from tasks.models import Task
 
     accounts = {person: user for user, person in line.people.items()}
-    slots = list(_slots(campaign_id, sorted(decisions)))
+    slots = list(slots_of(campaign_id, sorted(decisions)))
     queue = {
         pk: (overlap, labeled)
         for pk, overlap, labeled in Task.objects.filter(pk__in=[slot.task_id for slot in slots]).values_list(

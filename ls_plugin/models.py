@@ -7,9 +7,11 @@ Studio's tables, so that a server without the plugin can still delete what it li
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 
 from django.db import models
+from django.db.models import QuerySet
 
 
 class Campaign(models.Model):  # type: ignore[misc]
@@ -107,6 +109,12 @@ class Slot(models.Model):  # type: ignore[misc]
             models.Index(fields=["project_id", "row_id"], name="quorum_slot_row"),
             models.Index(fields=["project_id"], condition=models.Q(dirty=True), name="quorum_slot_dirty"),
         )
+
+
+def slots_of(campaign_id: int, row_ids: Iterable[str]) -> QuerySet[Slot]:
+    """All slots of these rows by task id: the order in which everybody locks them."""
+    projects = CampaignProject.objects.filter(campaign_id=campaign_id).values_list("project_id", flat=True)
+    return Slot.objects.filter(project_id__in=list(projects), row_id__in=list(row_ids)).order_by("task_id")
 
 
 class Excluded(models.Model):  # type: ignore[misc]

@@ -6,7 +6,8 @@ import hashlib
 import os
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -58,17 +59,13 @@ def _torch_module(folder: Path, kind: Kind) -> Any:
         "sequence": transformers.AutoModelForSequenceClassification,
         "token": transformers.AutoModelForTokenClassification,
     }
-    transformers.utils.logging.disable_progress_bar()
-    verbosity = transformers.utils.logging.get_verbosity()
-    transformers.utils.logging.set_verbosity_error()
     try:
-        model, report = loaders[kind].from_pretrained(
-            str(folder), local_files_only=True, attn_implementation="eager", output_loading_info=True
-        )
+        with quiet_transformers():
+            model, report = loaders[kind].from_pretrained(
+                str(folder), local_files_only=True, attn_implementation="eager", output_loading_info=True
+            )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise LoadError(f"{folder}: transformers can't load it as a {kind} model: {first_line(error)}") from error
-    finally:
-        transformers.utils.logging.set_verbosity(verbosity)
     missing = sorted(key for key in report["missing_keys"] if "pooler" not in key or kind != "encoder")
     if missing:
         raise LoadError(
@@ -76,6 +73,20 @@ def _torch_module(folder: Path, kind: Kind) -> Any:
             "give a trained checkpoint"
         )
     return model.eval()
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """While weights are loaded: no progress bar, and only errors are printed."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def first_line(error: Exception) -> str:

@@ -26,7 +26,7 @@ from ml_backend.heads import Head, HeadMeta, sigmoid, softmax
 from ml_backend.predictors.base import Got, Row
 from ml_backend.predictors.text_classification import joined
 from ml_backend.predictors.token_classification import by_word, spans_of, words_of
-from ml_backend.runtimes import default_threads, first_line, pad, wrapped
+from ml_backend.runtimes import default_threads, first_line, pad, quiet_transformers, wrapped
 from ml_backend.tokens import TextTokenizer, Window, default_stride
 from ml_backend.training import fit
 from ml_backend.training.data import DataError, Example, data_hash
@@ -387,18 +387,14 @@ def _fresh(encoder: Path, goal: _Goal) -> Any:
         "sequence": transformers.AutoModelForSequenceClassification,
         "token": transformers.AutoModelForTokenClassification,
     }
-    transformers.utils.logging.disable_progress_bar()
-    verbosity = transformers.utils.logging.get_verbosity()
-    transformers.utils.logging.set_verbosity_error()
     try:
-        model = kinds[goal.kind].from_pretrained(
-            str(encoder), local_files_only=True, ignore_mismatched_sizes=True, num_labels=len(goal.outputs),
-            id2label=dict(enumerate(goal.outputs)), label2id={name: i for i, name in enumerate(goal.outputs)},
-        )  # fmt: skip
+        with quiet_transformers():
+            model = kinds[goal.kind].from_pretrained(
+                str(encoder), local_files_only=True, ignore_mismatched_sizes=True, num_labels=len(goal.outputs),
+                id2label=dict(enumerate(goal.outputs)), label2id={name: i for i, name in enumerate(goal.outputs)},
+            )  # fmt: skip
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise DataError(f"{encoder}: transformers can't train it: {first_line(error)}") from error
-    finally:
-        transformers.utils.logging.set_verbosity(verbosity)
     return wrapped(model, "token" if goal.kind == "token" else "sequence")
 
 
