@@ -28,7 +28,8 @@ def qualification_of(policy: Policy, folder: Path, interface: Interface) -> Json
         return {}
     file = folder / policy.qualification.rows
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        # Not `splitlines`: a text may hold U+2028 and its like, which end no line of JSON.
+        lines = file.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not UTF-8"
         raise FaultsError((Fault(str(file), 1, 1, "", f"cannot be read: {why}", "The policy names it."),)) from None
