@@ -28,8 +28,9 @@ from ls_config.results import to_result  # noqa: E402
 from review_rules import load_policy, load_team  # noqa: E402
 from tests.campaigns import POLICY, TEAM  # noqa: E402
 from tests.servers import LabelStudioServer, label_studio_server  # noqa: E402
-from workflow.importing import CheckedFile, checks_beside, import_rows, task_data  # noqa: E402
+from workflow.importing import CheckedFile, import_rows, task_data  # noqa: E402
 from workflow.rows import Row, read_rows  # noqa: E402
+from workflow.rows.beside import Beside  # noqa: E402
 from workflow.sdk import HttpLabelStudio  # noqa: E402
 from workflow.setup import CampaignSpec, setup_campaign  # noqa: E402
 
@@ -82,14 +83,16 @@ def ours(server: LabelStudioServer, interface: Interface, file: Path, name: str)
         made = setup_campaign(port, CampaignSpec(name=name, interface=interface, policy=policy, team=team))
         assert made.campaign is not None
         started = time.perf_counter()
-        with CheckedFile.read(file, interface=interface, policy=policy) as checked:
+        with Beside() as beside, CheckedFile.read(file, interface=interface, policy=policy) as checked:
             assert not checked.errors
-            with checks_beside(file, interface=interface) as beside:
-                report = import_rows(port, made.campaign, checked)
-                warnings = beside.result()
+            beside.look(checked.held.path(), str(file), interface)
+            report = import_rows(port, made.campaign, checked)
+            stored = time.perf_counter() - started
+            warnings = beside.found()
         took = time.perf_counter() - started
         assert report.imported == report.prelabelled == checked.rows
-        print(f"{took:.1f} s, {len(warnings)} warnings of the file as a whole", file=sys.stderr)
+        said = f"rows stored after {stored:.1f} s, {len(warnings)} warnings of the file as a whole after {took:.1f} s"
+        print(said, file=sys.stderr)
     return took
 
 

@@ -65,13 +65,14 @@ def told() -> Iterator[None]:
     from workflow.importing import ImportRefused
     from workflow.port import ServerError
     from workflow.prelabels import PrelabelError
+    from workflow.rows.beside import BesideError
 
     try:
         yield
     except (FaultsError, InterfaceError) as error:
         for fault in error.faults:
             typer.echo(str(fault), err=True)
-    except (CampaignError, ServerError, PrelabelError, ImportRefused) as error:
+    except (CampaignError, ServerError, PrelabelError, ImportRefused, BesideError) as error:
         typer.echo(f"quorum: {error}", err=True)
     except KeyboardInterrupt:
         typer.echo("quorum: stopped; run it again to go on", err=True)

@@ -143,25 +143,28 @@ class _Options:
 
 def _import(opened: Opened, file: Path, given: _Options) -> tuple[int, int, ImportReport | None]:
     """(faults that keep rows out, warnings, what was imported)."""
-    from workflow.importing import CheckedFile, checks_beside, import_rows, known_rows, withdraw_changed
+    from workflow.importing import CheckedFile, import_rows, known_rows, withdraw_changed
     from workflow.rows import Options, load_mapping
+    from workflow.rows.beside import Beside
 
     try:
         columns = load_mapping(given.mapping)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--map") from None
     campaign = opened.campaign
-    known = known_rows(opened.port, campaign)
-    options = Options(
-        format=given.form,
-        encoding=given.encoding,
-        sheet=given.sheet,
-        offsets=given.offsets,
-        known={} if given.update else known,
-    )
-    with CheckedFile.read(
-        file, interface=campaign.interface, policy=campaign.policy, mapping=columns, options=options
-    ) as checked, ExitStack() as stack:  # fmt: skip
+    with Beside() if given.whole else nullcontext() as beside, ExitStack() as stack:
+        known = known_rows(opened.port, campaign)
+        options = Options(
+            format=given.form,
+            encoding=given.encoding,
+            sheet=given.sheet,
+            offsets=given.offsets,
+            known={} if given.update else known,
+        )
+        checked = CheckedFile.read(
+            file, interface=campaign.interface, policy=campaign.policy, mapping=columns, options=options
+        )
+        stack.enter_context(checked)
         _tell(checked.faults)
         bad = len(checked.errors)
         warnings = len(checked.faults) - bad
@@ -171,10 +174,8 @@ def _import(opened: Opened, file: Path, given: _Options) -> tuple[int, int, Impo
         if bad and not given.dry_run:
             for made in checked.rejects.write(given.rejects):
                 typer.echo(f"{made}: the rows left out, each with its faults; mend and import it", err=True)
-        beside = None
-        if given.whole:
-            checks = checks_beside(file, interface=campaign.interface, mapping=columns, options=options)
-            beside = stack.enter_context(checks)
+        if beside is not None:
+            beside.look(checked.held.path(), str(file), campaign.interface)
         if given.update:
             changed = withdraw_changed(opened.port, campaign, checked, known, dry_run=given.dry_run)
             known = {row_id: held for row_id, held in known.items() if row_id not in changed}
@@ -188,7 +189,7 @@ def _import(opened: Opened, file: Path, given: _Options) -> tuple[int, int, Impo
                 dry_run=given.dry_run,
                 progress=lambda done: bar.update(row_bar, completed=done),
             )
-        found = beside.result() if beside else []
+        found = beside.found() if beside is not None else []
         _tell(found)
     return bad, warnings + len(found), report
 

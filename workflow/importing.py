@@ -7,17 +7,14 @@ it again; the server takes each request whole or not at all, and a request that 
 from __future__ import annotations
 
 import json
-import multiprocessing
 import secrets
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Final, Protocol
+from typing import Final, Protocol
 
 from ls_config.loader import Interface
 from ls_config.results import to_result
@@ -27,11 +24,11 @@ from workflow.history import QUORUM, note_of
 from workflow.port import Json, LabelStudio, NewPrediction, NewTask
 from workflow.prelabels import Prelabel
 from workflow.rows import Options, Row, RowFault, read_rows, row_hash
-from workflow.rows.checking import table_faults
+from workflow.rows.held import HeldRows
 from workflow.rows.rejects import Rejects
 
-CHUNK: Final = 250
-"""Rows in one request."""
+CHUNK: Final = 500
+"""Rows in one request; with fewer the server spends more on each, with many more it runs slower again."""
 
 
 class Predictor(Protocol):
@@ -60,7 +57,7 @@ class CheckedFile:
     rows: int = 0
     faults: list[RowFault] = field(default_factory=list)
     rejects: Rejects = field(default_factory=Rejects)
-    _spool: IO[str] | None = None
+    held: HeldRows = field(default_factory=HeldRows)
 
     @classmethod
     def read(
@@ -73,7 +70,7 @@ class CheckedFile:
         options: Options | None = None,
     ) -> CheckedFile:
         """Read and check the whole file."""
-        checked = cls(_spool=tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n"))  # noqa: SIM115
+        checked = cls()
         found = read_rows(
             path,
             interface=interface,
@@ -86,7 +83,8 @@ class CheckedFile:
             if isinstance(one, RowFault):
                 checked.faults.append(one)
             else:
-                checked._put(one)
+                checked.held.add(one)
+                checked.rows += 1
         return checked
 
     def __enter__(self) -> CheckedFile:
@@ -94,51 +92,15 @@ class CheckedFile:
 
     def __exit__(self, *_: object) -> None:
         self.rejects.close()
-        if self._spool is not None:
-            self._spool.close()
+        self.held.close()
 
     @property
     def errors(self) -> list[RowFault]:
         """The faults that keep rows out; the others are warnings."""
         return [one for one in self.faults if one.severity == "error"]
 
-    def _put(self, row: Row) -> None:
-        if self._spool is None:
-            raise AssertionError("made without a file")
-        kept = [row.row_id, row.context, row.query, row.response, row.domain, _plain(row.auto_label), dict(row.extra)]
-        self._spool.write(json.dumps([*kept, row.line]) + "\n")
-        self.rows += 1
-
     def __iter__(self) -> Iterator[Row]:
-        if self._spool is None:
-            return
-        self._spool.seek(0)
-        for line in self._spool:
-            row_id, context, query, response, domain, auto_label, extra, number = json.loads(line)
-            yield Row(
-                row_id=row_id,
-                context=context,
-                query=query,
-                response=response,
-                domain=domain,
-                auto_label=auto_label,
-                extra=extra,
-                line=number,
-            )
-
-
-@contextmanager
-def checks_beside(
-    path: str | Path, *, interface: Interface, mapping: Mapping[str, str] | None = None, options: Options | None = None
-) -> Iterator[Future[list[RowFault]]]:
-    """Look at the file as a whole (`table_faults`) in a process of its own.
-
-    What is found there are warnings, which keep no row out, and finding them takes as long as the server takes to
-    store the rows: so it is done meanwhile.
-    """
-    plain = replace(options or Options(), known={})
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield pool.submit(table_faults, path, interface=interface, mapping=mapping, options=plain)
+        return iter(self.held)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -209,24 +171,25 @@ def import_rows(
         ServerError, PrelabelError: What was imported until then stays; run again to go on.
     """
     there = set(known_rows(port, campaign) if known is None else known)
-    run = _Import(port, campaign, predictor, import_id or new_import_id(), dry_run)
-    chunk: list[Row] = []
-    for done, row in enumerate(rows, start=1):
-        if row.row_id in there:
-            run.known += 1
-        else:
-            there.add(row.row_id)
-            chunk.append(row)
-        if len(chunk) == CHUNK:
-            run.send(chunk)
-            chunk = []
-            progress(done)
-    run.send(chunk)
-    return run.report()
+    with _Import(port, campaign, predictor, import_id or new_import_id(), dry_run) as run:
+        chunk: list[Row] = []
+        for done, row in enumerate(rows, start=1):
+            if row.row_id in there:
+                run.known += 1
+            else:
+                there.add(row.row_id)
+                chunk.append(row)
+            if len(chunk) == CHUNK:
+                run.send(chunk)
+                chunk = []
+                progress(done)
+        run.send(chunk)
+        run.wait()
+        return run.report()
 
 
 class _Import:
-    """Counts and sends."""
+    """Counts and sends: while the server stores one chunk, the next is made ready."""
 
     def __init__(
         self, port: LabelStudio, campaign: Campaign, predictor: Predictor | None, import_id: str, dry_run: bool
@@ -234,6 +197,19 @@ class _Import:
         self._port, self._campaign, self._predictor, self._dry = port, campaign, predictor, dry_run
         self._id = import_id
         self.imported = self.known = self.prelabelled = self.withheld = 0
+        self._sender = ThreadPoolExecutor(1, "quorum-import")
+        self._sent: Future[None] | None = None
+
+    def __enter__(self) -> _Import:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._sender.shutdown()
+
+    def wait(self) -> None:
+        """Until the server has stored what was sent."""
+        if self._sent is not None:
+            self._sent.result()
 
     def send(self, rows: Sequence[Row]) -> None:
         if not rows:
@@ -253,8 +229,9 @@ class _Import:
             tasks.append(
                 NewTask(data=data[index], meta=self._meta(row, machine, domain), predictions=_both(own, machine))
             )
+        self.wait()
         if not self._dry:
-            self._port.add_tasks(self._campaign.project(Stage.PASS), tasks)
+            self._sent = self._sender.submit(self._port.add_tasks, self._campaign.project(Stage.PASS), tasks)
         self.imported += len(tasks)
         self.withheld += sum(held_back)
         self.prelabelled += sum(bool(task.predictions) for task in tasks)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ls_config import Interface
-from workflow.rows.faults import KINDS, RowFault
+from workflow.rows.faults import RowFault
 from workflow.rows.personal import Finder
 from workflow.rows.profile import Profile
 from workflow.rows.reading import DEFAULTS, Options, open_source, read_rows
@@ -16,7 +16,7 @@ from workflow.rows.row import Row
 from workflow.rows.tablechecks import Expected, TableChecks
 from workflow.rows.textfile import UnreadableError
 
-__all__ = ["Checked", "check_rows", "table_faults"]
+__all__ = ["Checked", "check_rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +60,6 @@ def check_rows(
         str(path), _said(path, options), faults, domains=table.domains, languages=table.languages, labels=table.labels
     )
     return Checked(profile.rows, tuple(faults), found)
-
-
-def table_faults(
-    path: str | Path,
-    *,
-    interface: Interface | None,
-    mapping: Mapping[str, str] | None = None,
-    options: Options = DEFAULTS,
-) -> list[RowFault]:
-    """What only a look at the file as a whole tells, and personal data where the extra `pii` is there: all of it
-    warnings."""
-    finder = Finder.if_installed()
-    checked = check_rows(path, interface=interface, mapping=mapping, options=options, finder=finder)
-    return [found for found in checked.faults if KINDS[found.id].scope == "table"]
 
 
 def _faults(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ls_config import Interface
-from workflow.rows import columnar, sheets, textfile
+from workflow.rows import columnar, textfile
 from workflow.rows.faults import Place, RowFault, fault
 from workflow.rows.foreign import shape_of, unwrap
 from workflow.rows.rejects import Rejects
@@ -220,6 +220,8 @@ def _records(source: Source, options: Options, wanted: list[str]) -> Iterator[Re
         case "csv" | "tsv":
             yield from textfile.read_csv(source.path, source.encoding or "utf-8", source.delimiter or ",")
         case "xlsx":
+            from workflow.rows import sheets  # its library takes longer to load than most files to read
+
             yield from sheets.read_xlsx(source.path, sheet=options.sheet, required=wanted)
         case "parquet":
             yield from columnar.read_parquet(source.path)

@@ -15,6 +15,7 @@ from ls_config import Interface
 from workflow.rows.faults import Place, RowFault, fault
 from workflow.rows.row import Row
 from workflow.rows.similar import NearDuplicates
+from workflow.rows.tongues import identify
 
 __all__ = ["Expected", "TableChecks"]
 
@@ -34,6 +35,8 @@ _TELLING = frozenset(
 )
 _ENOUGH = 400
 """Characters from which a language is told; more cost time and change nothing."""
+_AT_ONCE = 512
+"""Texts whose language is told together."""
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`]*`|https?://\S+", re.DOTALL)
 
 
@@ -48,7 +51,7 @@ class Expected:
 
 class TableChecks:
     """Sees the rows of a file one by one; what can only be told at the end comes from `finish`. Holds hashes and
-    numbers, no texts."""
+    numbers, and texts of the last few rows only."""
 
     def __init__(self, file: str, interface: Interface | None, expected: Expected) -> None:
         self.file, self.interface, self.expected = file, interface, expected
@@ -56,7 +59,8 @@ class TableChecks:
         self._responses: dict[bytes, list[Any]] = {}
         self._questions: Counter[bytes] = Counter()
         self._near = NearDuplicates(expected.near) if expected.near else None
-        self._leak = _leak_pattern(interface)
+        self._leak = _leak_patterns(interface)
+        self._unread: list[tuple[int | None, str, str]] = []
         self._tongues: list[tuple[int | None, str, str, float]] = []
         self._long: list[tuple[int, int | None, str]] = []
         self._telling: set[str] = set()
@@ -105,8 +109,9 @@ class TableChecks:
     def _leaks(self, row: Row, place: Place) -> Iterator[RowFault]:
         if self._leak is None:
             return
+        needed, leak = self._leak
         for name in ("context", "query", "response"):
-            if found := self._leak.search(getattr(row, name)):
+            if needed.search(text := getattr(row, name)) and (found := leak.search(text)):
                 message = f"At character {found.start()} the {name} says '{_short(found.group())}'."
                 yield fault("QD.W062", place, message, "Cut it out, or people copy it.", row_id=row.row_id, field=name)
 
@@ -122,14 +127,22 @@ class TableChecks:
         text = _CODE.sub(" ", row.response)[:_ENOUGH]
         if not self.expected.languages or sum(map(str.isalpha, text)) < 40:
             return
-        tongue, sure = _identify(text)
-        self.languages[tongue] += 1
-        self._tongues.append((row.line, row.row_id, tongue, sure))
+        self._unread.append((row.line, row.row_id, text))
+        if len(self._unread) == _AT_ONCE:
+            self._identify()
+
+    def _identify(self) -> None:
+        found = identify([text for _, _, text in self._unread])
+        for (line, row_id, _), (tongue, sure) in zip(self._unread, found, strict=True):
+            self.languages[tongue] += 1
+            self._tongues.append((line, row_id, tongue, sure))
+        self._unread.clear()
 
     # --- at the end
 
     def finish(self) -> Iterator[RowFault]:
         """Yield what can only be told from the whole file."""
+        self._identify()
         yield from self._odd_languages()
         yield from self._odd_lengths()
         yield from self._whole_table()
@@ -234,8 +247,9 @@ def _label_names(value: Any) -> list[str]:
     return [str(value)]
 
 
-def _leak_pattern(interface: Interface | None) -> re.Pattern[str] | None:
-    """`verdict: Correct`, `label = ORG`, … for the controls and labels of the interface."""
+def _leak_patterns(interface: Interface | None) -> tuple[re.Pattern[str], re.Pattern[str]] | None:
+    """`verdict: Correct`, `label = ORG`, … for the controls and labels of the interface; before it its second half,
+    which is soon looked for and seldom found."""
     controls = (
         [control for control in interface.controls if control.kind in ("choice", "choices", "rating")]
         if interface
@@ -253,31 +267,22 @@ def _leak_pattern(interface: Interface | None) -> re.Pattern[str] | None:
         *(control.name for control in controls),
     }
     labels = {label for control in controls for label in control.labels}
-    ratings = r"|[1-9]\s*(?:/\s*\d+)?" if any(control.kind == "rating" for control in controls) else ""
     rated = [control.name for control in controls if control.kind == "rating"]
-    patterns = [_says(names, "|".join(sorted(map(re.escape, labels), key=len, reverse=True)))] if labels else []
-    patterns += [_says(rated, ratings.removeprefix("|"))] if rated else []
-    return re.compile("|".join(patterns), re.IGNORECASE)
+    said = [(names, "|".join(sorted(map(re.escape, labels), key=len, reverse=True)))] if labels else []
+    said += [(set(rated), r"[1-9]\s*(?:/\s*\d+)?")] if rated else []
+    values = [_value(some) for _, some in said]
+    whole = [_name(some) + value for (some, _), value in zip(said, values, strict=True)]
+    return re.compile("|".join(values), re.IGNORECASE), re.compile("|".join(whole), re.IGNORECASE)
 
 
-def _says(names: Any, values: str) -> str:
+def _name(names: set[str]) -> str:
     alternatives = "|".join(sorted((re.escape(name).replace("_", "[_ ]") for name in names), key=len, reverse=True))
-    return rf"\b(?:{alternatives})\b\W{{0,3}}[:=]\W{{0,3}}(?:{values})\b"
+    return rf"\b(?:{alternatives})\b\W{{0,3}}"
+
+
+def _value(values: str) -> str:
+    return rf"[:=]\W{{0,3}}(?:{values})\b"
 
 
 def _short(text: str) -> str:
     return text if len(text) <= 40 else text[:37] + "…"
-
-
-_identifier: Any = None
-
-
-def _identify(text: str) -> tuple[str, float]:
-    """Language and how sure (py3langid, whose model comes with it); the identifier is loaded once a process."""
-    global _identifier
-    if _identifier is None:
-        from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-        _identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    tongue, sure = _identifier.classify(text)
-    return str(tongue), float(sure)

@@ -1,0 +1,62 @@
+"""Checked rows held on disk, so that neither their number nor the size of their file fills the memory."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from workflow.rows.row import Row
+
+__all__ = ["HeldRows", "rows_in"]
+
+
+class HeldRows:
+    """Takes rows and gives them back in order, as often as asked; `close` removes them."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="quorum-")
+        self._path = Path(self._folder.name) / "rows.jsonl"
+        self._file = self._path.open("w", encoding="utf-8", newline="\n")
+
+    def add(self, row: Row) -> None:
+        """Keep one more."""
+        held = [row.row_id, row.context, row.query, row.response, row.domain, row.auto_label, dict(row.extra), row.line]
+        self._file.write(json.dumps(held, default=dict) + "\n")
+
+    def path(self) -> Path:
+        """The file, with all rows so far in it; only this account can read it."""
+        self._file.flush()
+        return self._path
+
+    def __iter__(self) -> Iterator[Row]:
+        return rows_in(self.path())
+
+    def close(self) -> None:
+        """Remove the file."""
+        self._file.close()
+        self._folder.cleanup()
+
+
+def rows_in(path: Path) -> Iterator[Row]:
+    """The rows of such a file."""
+    with path.open(encoding="utf-8", newline="\n") as file:
+        for line in file:
+            row_id, context, query, response, domain, auto_label, extra, number = _held(line)
+            yield Row(
+                row_id=row_id,
+                context=context,
+                query=query,
+                response=response,
+                domain=domain,
+                auto_label=auto_label,
+                extra=extra,
+                line=number,
+            )
+
+
+def _held(line: str) -> list[Any]:
+    values: list[Any] = json.loads(line)
+    return values
