@@ -20,6 +20,7 @@ from ls_config.loader import Control
 __all__ = ["ParsedResult", "ResultError", "from_result", "to_result"]
 
 Item = dict[str, Any]
+_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=True).encode  # made once: ids are asked for by the thousand
 # Written by Label Studio for what people add around an answer; never an answer itself.
 _NOT_ANSWERS: Final = {"relation": "a relation between regions"}
 
@@ -123,7 +124,7 @@ def _items(control: Control, value: Any, data: Mapping[str, Any], score: Any) ->
 
 def _region_id(control: Control, body: Item, seen: Counter[str]) -> str:
     """Ten hex digits that depend on the content only, so that writing the same answer again changes nothing."""
-    content = json.dumps([control.name, body], sort_keys=True, ensure_ascii=True)
+    content = _encode([control.name, body])
     seen[content] += 1
     return hashlib.sha256(f"{content}#{seen[content]}".encode()).hexdigest()[:10]
 

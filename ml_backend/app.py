@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+import orjson
 import structlog
 from flask import Flask, Response, g, jsonify, request
+from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
 
 from ls_config.loader import Control, InterfaceError, parse
@@ -34,6 +36,7 @@ def create_app(config: ServerConfig) -> Flask:
         ConfigError: the models file has faults.
     """
     app = Flask("ml_backend", static_folder=None)
+    app.json = _Json(app)
     metrics = Metrics()
     live = LiveModels(config, metrics)
     jobs = Jobs(live.models.training, config)
@@ -46,6 +49,19 @@ def create_app(config: ServerConfig) -> Flask:
     _management(app, live)
     live.start()
     return app
+
+
+class _Json(DefaultJSONProvider):
+    """Writes answers by orjson: those of an entity model are long."""
+
+    def response(self, *args: Any, **kwargs: Any) -> Response:
+        """See `flask.json.provider.JSONProvider.response`."""
+        value = self._prepare_response_obj(args, kwargs)
+        try:
+            return Response(orjson.dumps(value), mimetype=self.mimetype)
+        except orjson.JSONEncodeError:
+            # Half a surrogate pair in somebody's text: JSON can escape it, UTF-8 can't hold it.
+            return Response(self.dumps(value), mimetype=self.mimetype)
 
 
 def _guard(app: Flask, config: ServerConfig) -> None:

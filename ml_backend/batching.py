@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from ml_backend.errors import ApiError
 from ml_backend.metrics import Metrics
@@ -126,14 +127,19 @@ class Batcher:
             self._wake.notify()
 
     def _loop(self) -> None:
-        while True:
-            with self._wake:
-                while not self._jobs:
-                    if self._closed:
-                        return
-                    self._wake.wait()
-                batch = self._take()
-            self._run(batch)
+        # One thread for numpy's products: after each of them OpenBLAS's other threads spin for some 20 ms, on the very
+        # cores that the network needs next.
+        with threadpool_limits(limits=1, user_api="blas"):
+            while (batch := self._next()) is not None:
+                self._run(batch)
+
+    def _next(self) -> list[tuple[_Job, Piece]] | None:
+        with self._wake:
+            while not self._jobs:
+                if self._closed:
+                    return None
+                self._wake.wait()
+            return self._take()
 
     def _take(self) -> list[tuple[_Job, Piece]]:
         """The next batch: of the job with the least left to do, and at every turn of the one that waits longest."""

@@ -43,8 +43,7 @@ class LocalModel:
         cache = graph_cache(os.environ)
         self.loader = loader or Loader(self.config, cache, threads or default_threads())
         self.models = ModelSet.load(self.config.models[wanted], self.loader)
-        # Nobody else waits here: larger batches waste less.
-        self._batcher = Batcher(4 * self.config.limits.batch_tokens, 1 << 60, Metrics())
+        self._batcher = Batcher(self.config.limits.batch_tokens, 1 << 60, Metrics())
 
     @property
     def version(self) -> str:

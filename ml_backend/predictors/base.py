@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,8 @@ from ml_backend.batching import Reducer
 from ml_backend.errors import LoadError
 from ml_backend.runtimes import Network, RuntimeName
 from ml_backend.tokens import Input, TextTokenizer, Window
+
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 class Settings(BaseModel):
@@ -178,10 +181,14 @@ def class_names(model: Model) -> tuple[str, ...]:
 
 
 def cut(text: str, limit: int) -> tuple[str, str | None]:
-    """The text up to `limit` characters, and a note if there was more."""
-    if len(text) <= limit:
-        return text, None
-    return text[:limit], f"only the first {limit} of {len(text)} characters were read (max_chars)"
+    """The text up to `limit` characters as a model can read it, and a note if there was more.
+
+    Half a surrogate pair, which JSON can hold and UTF-8 can't, is read as U+FFFD: offsets stay as they are.
+    """
+    read = _HALF_PAIR.sub("\ufffd", text[:limit])
+    return read, None if len(
+        text
+    ) <= limit else f"only the first {limit} of {len(text)} characters were read (max_chars)"
 
 
 def finite(*numbers: float) -> bool:

@@ -86,8 +86,17 @@ class EncoderHead(Predictor):
         return [self._readable(row, control, chance) for row, chance in zip(rows, chances, strict=True)]
 
     def _features(self, row: Row, got: Sequence[Got]) -> Floats:
-        vectors = {field: combined(one) for field, one in zip(self._fields, got, strict=True)}
-        return row_features(row, vectors, self.head.meta.blocks)
+        # Heads that read the same states in the same way share what is worked out from them.
+        states = f"{self._model.identity} {self.settings.max_chars}"
+        key = f"{states} {'|'.join(self.head.meta.blocks)}"
+        if key not in row.memo:
+            for field, one in zip(self._fields, got, strict=True):
+                if f"{states} {field}" not in row.memo:
+                    row.memo[f"{states} {field}"] = combined(one)
+            vectors = {field: row.memo[f"{states} {field}"] for field in self._fields}
+            row.memo[key] = row_features(row, vectors, self.head.meta.blocks)
+        found: Floats = row.memo[key]
+        return found
 
     def _readable(self, row: Row, control: Control, chance: Floats) -> Answer:
         if not row.text("response").strip() and control.name != "domain":
@@ -128,7 +137,8 @@ class EncoderHead(Predictor):
         return Answer(max(low, min(high, value)), score)
 
     def _spans(self, row: Row, control: Control, got: Sequence[Got]) -> Answer:
-        text, note = cut(row.text(control.value_key), self.settings.max_chars)
+        whole = row.text(control.value_key)
+        text, note = cut(whole, self.settings.max_chars)
         if not got:
             return Answer(reason="the text is empty")
         tags, offsets = merged(got[0])
@@ -145,7 +155,13 @@ class EncoderHead(Predictor):
         )
         found = with_patterns(found, text, self.head.meta.patterns)
         spans = [
-            {"start": start, "end": end, "label": self.mapped(label), "text": text[start:end], "score": round(score, 4)}
+            {
+                "start": start,
+                "end": end,
+                "label": self.mapped(label),
+                "text": whole[start:end],
+                "score": round(score, 4),
+            }
             for start, end, label, score in found
             if self.mapped(label) is not None
         ]
@@ -185,18 +201,16 @@ def row_features(row: Row, vectors: dict[str, Floats], blocks: Sequence[str]) ->
     Blocks: `c`, `q`, `r` the unit vector of context, query, response; `cr`, `qr` product and absolute difference of
     two; `mean` the unit mean of what is not empty; `lexical` overlaps and shapes, and the cosines.
     """
-    key = "|".join(blocks)
-    if key not in row.memo:
-        row.memo[key] = np.concatenate(list(_blocks(row, vectors, blocks))).astype(np.float32)
-    found: Floats = row.memo[key]
-    return found
+    return np.concatenate(list(_blocks(row, vectors, blocks))).astype(np.float32)
 
 
 def _blocks(row: Row, vectors: dict[str, Floats], blocks: Sequence[str]) -> Iterator[Floats]:
     by_letter = {field[0]: vector for field, vector in vectors.items()}
     for block in blocks:
         if block == "lexical":
-            yield lexical(row.text("context"), row.text("query"), row.text("response"))
+            if "lexical" not in row.memo:
+                row.memo["lexical"] = lexical(row.text("context"), row.text("query"), row.text("response"))
+            yield row.memo["lexical"]
             yield np.asarray(
                 [by_letter[a] @ by_letter["r"] for a in "cq" if a in by_letter and "r" in by_letter], dtype=np.float32
             )
@@ -227,18 +241,17 @@ def token_width(hidden: int) -> int:
 
 def merged(got: Got) -> tuple[Floats, Ints]:
     """One row of tags a token over all windows; a token seen twice keeps the one farther from its window's edge."""
-    best: dict[tuple[int, int], tuple[int, Floats]] = {}
-    for window, tags in got.windows:
-        text_tokens = np.flatnonzero(window.is_text)
-        for index in text_tokens:
-            start, end = (int(x) for x in window.offsets[index])
-            margin = int(min(index, len(window) - 1 - index))
-            if end > start and ((start, end) not in best or best[start, end][0] < margin):
-                best[start, end] = (margin, tags[index])
-    places = sorted(best)
-    if not places:
+    kept = [np.flatnonzero(w.is_text & (w.offsets[:, 1] > w.offsets[:, 0])) for w, _ in got.windows]
+    margins = [np.minimum(one, len(w) - 1 - one) for one, (w, _) in zip(kept, got.windows, strict=True)]
+    offsets = np.concatenate([w.offsets[one] for one, (w, _) in zip(kept, got.windows, strict=True)])
+    if not len(offsets):
         return np.zeros((0, 1), dtype=np.float32), np.zeros((0, 2), dtype=np.int64)
-    return np.stack([best[place][1] for place in places]), np.asarray(places, dtype=np.int64)
+    tags = np.concatenate([tags[one] for one, (_, tags) in zip(kept, got.windows, strict=True)])
+    # By place, the farthest from an edge first; of equals the one that came first, as the sort is stable.
+    order = np.lexsort((-np.concatenate(margins), offsets[:, 1], offsets[:, 0]))
+    placed = offsets[order]
+    first = np.append(True, (placed[1:] != placed[:-1]).any(axis=1))
+    return tags[order[first]], placed[first]
 
 
 def decode(

@@ -49,7 +49,8 @@ class Gliner(Predictor):
 
     def answer(self, row: Row, control: Control, got: Sequence[Got]) -> Answer:
         """See `Predictor`."""
-        text, note = cut(row.text(control.value_key), self.settings.max_chars)
+        whole = row.text(control.value_key)
+        text, note = cut(whole, self.settings.max_chars)
         if not text.strip():
             return Answer(reason="the text is empty")
         names = {self.settings.describe.get(label, label): label for label in control.labels}
@@ -68,7 +69,7 @@ class Gliner(Predictor):
                         "start": span[0],
                         "end": span[1],
                         "label": names[one["label"]],
-                        "text": text[span[0] : span[1]],
+                        "text": whole[span[0] : span[1]],
                         "score": score,
                     }
         spans = without_overlap(found.values())

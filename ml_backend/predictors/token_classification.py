@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 from typing import ClassVar
 
 import numpy as np
@@ -36,17 +37,17 @@ class TokenClassification(CheckpointPredictor):
 
     def answer(self, row: Row, control: Control, got: Sequence[Got]) -> Answer:
         """See `Predictor`."""
-        text, note = cut(row.text(control.value_key), self.settings.max_chars)
+        whole = row.text(control.value_key)
+        text, note = cut(whole, self.settings.max_chars)
         if not got:
             return Answer(reason="the text is empty")
         logits, offsets = by_word(got[0])
         if not np.isfinite(logits).all():
             return Answer(reason="the model gave a score that is not a number")
         if self._model.long == "cut" and len(offsets) and text[int(offsets[-1, 1]) :].strip():
-            read, whole = int(offsets[-1, 1]), len(row.text(control.value_key))
-            note = f"only the first {read} of {whole} characters were read (long: cut)"
+            note = f"only the first {offsets[-1, 1]} of {len(whole)} characters were read (long: cut)"
         spans = [
-            {"start": start, "end": end, "label": label, "text": text[start:end], "score": round(score, 4)}
+            {"start": start, "end": end, "label": label, "text": whole[start:end], "score": round(score, 4)}
             for start, end, kind, score in spans_of(softmax(logits), offsets, self.classes, text)
             if score >= self.settings.threshold and (label := self.mapped(kind)) is not None
         ]
@@ -70,27 +71,33 @@ def by_word(got: Got) -> tuple[Floats, Ints]:
 
     A word seen in two windows keeps the window where it is farther from the edge.
     """
-    best: dict[int, tuple[int, Floats, int]] = {}
-    for window, tags in got.windows:
-        for tokens in words_of(window).values():
-            start, end = int(window.offsets[tokens[0], 0]), int(window.offsets[tokens[-1], 1])
-            margin = min(tokens[0], len(window) - 1 - tokens[-1])
-            known = best.get(start)
-            if end > start and (known is None or known[0] < margin):
-                best[start] = (margin, tags[tokens[0]], end)
-    places = sorted(best)
-    if not places:
+    places: list[Ints] = []
+    tags: list[Floats] = []
+    for window, logits in got.windows:
+        first, last = word_ends(window)
+        start, end = window.offsets[first, 0], window.offsets[last, 1]
+        margin = np.minimum(first, len(window) - 1 - last)
+        full = end > start
+        places.append(np.stack([start, end, margin], axis=1)[full])
+        tags.append(logits[first[full]])
+    every = np.concatenate(places)
+    if not len(every):
         return np.zeros((0, 1), dtype=np.float32), np.zeros((0, 2), dtype=np.int64)
-    offsets = np.asarray([(start, best[start][2]) for start in places], dtype=np.int64)
-    return np.stack([best[start][1] for start in places]), offsets
+    # By place, the farthest from an edge first; of equals the one that came first, as the sort is stable.
+    order = np.lexsort((-every[:, 2], every[:, 0]))
+    placed = every[order]
+    new = np.append(True, placed[1:, 0] != placed[:-1, 0])
+    return np.concatenate(tags)[order[new]], placed[new, :2]
 
 
-def words_of(window: Window) -> dict[int, list[int]]:
-    """Word → its tokens, in the order of the window."""
-    found: dict[int, list[int]] = {}
-    for index in np.flatnonzero(window.is_text):
-        found.setdefault(int(window.words[index]), []).append(int(index))
-    return found
+def word_ends(window: Window) -> tuple[Ints, Ints]:
+    """First and last token of each word, in the order of the window."""
+    text = np.flatnonzero(window.is_text)
+    words = window.words[text]
+    if not len(text):
+        return text, text
+    turns = np.flatnonzero(words[1:] != words[:-1])
+    return text[np.append(0, turns + 1)], text[np.append(turns, len(text) - 1)]
 
 
 def spans_of(chances: Floats, offsets: Ints, classes: Sequence[str], text: str) -> list[tuple[int, int, str, float]]:
@@ -100,22 +107,24 @@ def spans_of(chances: Floats, offsets: Ints, classes: Sequence[str], text: str) 
     begins one; E-, L- end it; S-, U- stand alone; types without a prefix run on while they stay the same.
     """
     found: list[tuple[int, int, str, list[float]]] = []
+    if not len(chances):
+        return []
+    known = [split(name) for name in classes]
+    best, scores = chances.argmax(axis=1).tolist(), chances.max(axis=1).tolist()
     closed = True
     previous = -2
-    for index in range(len(chances)):
-        best = int(chances[index].argmax())
-        prefix, kind = split(classes[best])
+    for index, ((start, end), one, score) in enumerate(zip(offsets.tolist(), best, scores, strict=True)):
+        prefix, kind = known[one]
         if not kind:
             continue
         goes_on = not closed and previous == index - 1 and found[-1][2] == kind and prefix not in {"B", "S", "U"}
-        start, end = int(offsets[index, 0]), int(offsets[index, 1])
         if goes_on:
-            found[-1] = (found[-1][0], end, kind, [*found[-1][3], float(chances[index, best])])
+            found[-1] = (found[-1][0], end, kind, [*found[-1][3], score])
         else:
-            found.append((start, end, kind, [float(chances[index, best])]))
+            found.append((start, end, kind, [score]))
         closed = prefix in {"E", "L", "S", "U"}
         previous = index
-    return [(*_trim(start, end, text), kind, float(np.mean(scores))) for start, end, kind, scores in found]
+    return [(*_trim(start, end, text), kind, fmean(parts)) for start, end, kind, parts in found]
 
 
 def _trim(start: int, end: int, text: str) -> tuple[int, int]:

@@ -25,7 +25,7 @@ from ml_backend.features import Floats
 from ml_backend.heads import Head, HeadMeta, sigmoid, softmax
 from ml_backend.predictors.base import Got, Row
 from ml_backend.predictors.text_classification import joined
-from ml_backend.predictors.token_classification import by_word, spans_of, words_of
+from ml_backend.predictors.token_classification import by_word, spans_of, word_ends
 from ml_backend.runtimes import default_threads, first_line, pad, quiet_transformers, wrapped
 from ml_backend.tokens import TextTokenizer, Window, default_stride
 from ml_backend.training import fit
@@ -223,9 +223,9 @@ def _span_items(
 def _tags(example: Example, control: str, window: Window, labels: Sequence[str]) -> list[int]:
     """The class of each word at its first token, -100 where there is nothing to learn."""
     tags = [-100] * len(window)
-    for tokens in words_of(window).values():
-        start, end = int(window.offsets[tokens[0], 0]), int(window.offsets[tokens[-1], 1])
-        tags[tokens[0]] = _class(example, control, start, end, labels)
+    for first, last in zip(*word_ends(window), strict=True):
+        start, end = int(window.offsets[first, 0]), int(window.offsets[last, 1])
+        tags[first] = _class(example, control, start, end, labels)
     return tags
 
 

@@ -96,7 +96,8 @@ class Running:
         """Ask for predictions of these responses."""
         tasks = [{"id": i, "data": {"response": text}} for i, text in enumerate(texts)]
         with self.client() as client:
-            return client.post(path, json={"tasks": tasks, "label_config": XML})
+            # As bytes: JSON may escape what UTF-8 can't hold.
+            return client.post(path, content=json.dumps({"tasks": tasks, "label_config": XML}))
 
 
 @contextmanager
@@ -246,6 +247,14 @@ def test_a_text_of_two_megabytes_is_answered_and_says_what_was_read(server: Runn
     one = server.predict(["Ana met Ben. " * 160_000]).json()["results"][0]
     assert "only the first 100000 of 2080000 characters" in one["reasons"]["names"]
     assert all(span["end"] <= 100_000 for span in one["values"]["names"])
+
+
+def test_half_a_surrogate_pair_is_answered_like_any_other_text(server: Running) -> None:
+    """Text that JSON can hold and UTF-8 can't comes back as it was sent, with its spans in place."""
+    found = server.predict(["so \ud83d Ana"]).json()["results"][0]
+    assert [one["text"] for one in found["values"]["names"]] == ["Ana"]
+    beside = server.predict(["so \ud83d\ude00 Ana \udc00"]).json()["results"][0]
+    assert "Ana" in [one["text"] for one in beside["values"]["names"]]
 
 
 def test_unknown_paths_and_methods_are_json_too(server: Running) -> None:

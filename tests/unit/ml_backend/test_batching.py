@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 from ml_backend.batching import Batcher, Piece
 from ml_backend.errors import ApiError
@@ -170,4 +171,19 @@ def test_a_bulk_is_not_starved_by_small_requests() -> None:
     for thread in (bulk, *others):
         thread.join(10)
     assert network.order == [9, 1, 1, 9, 1, 1, 1, 9, 1, 1, 1, 9, 1, 1, 1, 1]
+    batcher.close()
+
+
+def test_while_networks_run_numpy_keeps_to_one_thread(network: Doubling) -> None:
+    """Threads of numpy's products would spin on the cores that the network needs."""
+    batcher = Batcher(8, 1000, Metrics())
+    seen: list[int] = []
+
+    def look(row: Any, window: Window) -> Any:
+        seen.extend(one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas")
+        return np.zeros(1, dtype=np.float32)
+
+    batcher.run([Piece(network, Window(Tokens([1, 2])), {"look": look})], 10)
+    assert seen
+    assert set(seen) == {1}
     batcher.close()

@@ -12,15 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ls_config.loader import Control
+from ls_config.loader import Control, parse
 from ml_backend.comparing import Comparison, Gold, alpha_interval, compare
 from ml_backend.errors import LoadError
 from ml_backend.features import LEXICAL, lexical, pattern_spans, token_shapes
 from ml_backend.heads import Head, HeadMeta, load_head, save_head
+from ml_backend.local import LocalModel
 from ml_backend.models import Prediction
 from ml_backend.predictors.encoder_head import decode
+from ml_backend.sources import sha256_of
 from ml_backend.training import fit, measure
 from ml_backend.training.data import DataError, Example, as_written, document, read_gold
+from tests.unit.ml_backend import tiny
 
 META = HeadMeta(task="rating", labels=("1", "2", "3"), blocks=("lexical",), encoder="e", trained_on="t")
 
@@ -220,3 +223,40 @@ def test_rows_of_one_context_are_one_document() -> None:
     """White space does not make another document; without context the row stands alone."""
     assert document("a  b", "1") == document("a b\n", "2")
     assert document("", "1") != document("", "2")
+
+
+TWO_ENCODERS = """
+version: 1
+active: both
+encoders:
+  wide: {source: "path:encoder", max_tokens: 48, runtime: torch}
+  narrow: {source: "path:encoder", max_tokens: 8, stride: 2, runtime: torch}
+models:
+  both: {controls: {first: {HEAD, encoder: wide}, second: {HEAD, encoder: narrow}}}
+  alone: {controls: {second: {HEAD, encoder: narrow}}}
+""".replace("HEAD", "predictor: encoder_head, head: 'path:mood.head'")
+TWO_CHOICES = "".join(
+    f'<Choices name="{name}" toName="response"><Choice value="Good"/><Choice value="Bad"/></Choices>'
+    for name in ("first", "second")
+)
+
+
+def test_heads_of_two_encoders_in_one_interface_read_each_its_own_states(tmp_path: Path) -> None:
+    """A head answers the same whether another encoder's head stands beside it or not."""
+    rng = np.random.default_rng(5)
+    meta = HeadMeta(
+        task="choice", labels=("Good", "Bad"), blocks=("r", "lexical"), trained_on="t",
+        encoder=sha256_of(tiny.encoder(tmp_path / "encoder")),
+    )  # fmt: skip
+    layer = {"w0": rng.normal(size=(32 + len(LEXICAL), 2)).astype(np.float32), "b0": np.zeros(2, dtype=np.float32)}
+    save_head(tmp_path / "mood.head", meta, layer)
+    (tmp_path / "models.yaml").write_text(TWO_ENCODERS, encoding="utf-8")
+    controls = parse(f'<View><Text name="response" value="$response"/>{TWO_CHOICES}</View>')
+    scores = {}
+    for name in ("both", "alone"):
+        with LocalModel(tmp_path / "models.yaml", name, threads=1) as model:
+            scores[name] = model.predict([{"response": "ana met ben and acme in the good bad fine poor so"}], controls)[
+                0
+            ].scores
+    assert scores["both"]["second"] == pytest.approx(scores["alone"]["second"], abs=1e-6)
+    assert scores["both"]["second"] != pytest.approx(scores["both"]["first"], abs=1e-4)
