@@ -183,7 +183,7 @@ def mean_state(states: Floats, window: Window) -> Floats:
     """Mean over a window's text tokens, and their number as last element, shape (width + 1,)."""
     keep = window.is_text
     count = int(keep.sum())
-    mean = states[: len(keep)][keep].mean(axis=0) if count else np.zeros(states.shape[1], dtype=np.float32)
+    mean = keep.astype(np.float32) @ states[: len(keep)] / np.float32(max(1, count))
     return np.append(mean, np.float32(count)).astype(np.float32)
 
 
@@ -228,10 +228,15 @@ def _blocks(row: Row, vectors: dict[str, Floats], blocks: Sequence[str]) -> Iter
 def token_features(states: Floats, window: Window, text: str) -> Floats:
     """State and shape of each token with those of its neighbours, shape (tokens, 3 × (width + SHAPES))."""
     count = len(window)
-    own = np.hstack([states[:count], token_shapes(text, window.offsets)])
+    hidden, width = states.shape[1], states.shape[1] + SHAPES
+    found = np.zeros((count, 3 * width), dtype=np.float32)
+    own = found[:, width : 2 * width]
+    own[:, :hidden] = states[:count]
+    own[:, hidden:] = token_shapes(text, window.offsets)
     own[~window.is_text] = 0
-    gap = np.zeros((1, own.shape[1]), dtype=np.float32)
-    return np.hstack([np.vstack([gap, own[:-1]]), own, np.vstack([own[1:], gap])]).astype(np.float32)
+    found[1:, :width] = own[:-1]
+    found[:-1, 2 * width :] = own[1:]
+    return found
 
 
 def token_width(hidden: int) -> int:
