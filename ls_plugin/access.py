@@ -29,7 +29,7 @@ class Rule:
     """What a view asks of its caller.
 
     Attributes:
-        methods: HTTP method → who may; HEAD goes by GET, OPTIONS by the most open of the methods.
+        methods: HTTP method → who may; HEAD goes by GET, OPTIONS tells nobody anything.
         project: where the project is named, parted by ``|``; whatever is there must name the same one, also a
             ``project`` or ``view`` in query and body. ``pk``, ``project_id``: in the path. ``<kind>:<name>``: by a
             thing in the path, of the kinds of :data:`ls_plugin.gate.KINDS`. ``names:<key>:<kind>``: by a thing in
@@ -39,6 +39,8 @@ class Rule:
         show: what an ordinary person is shown of the answer, by name in :mod:`ls_plugin.blind`; ``plain`` passes it as
             is, and an answer without one is never passed to an ordinary person.
         manager_check: checks for managers too, on projects of a campaign.
+        at_work: where whoever manages and also works in a campaign is at work, and so shown what an ordinary person is.
+            ``queue``: always; ``action``: asking for the next task; ``task``: on a task that they have in hand.
     """
 
     methods: Mapping[str, Who]
@@ -47,13 +49,12 @@ class Rule:
     check: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     show: str = ""
     manager_check: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    at_work: str = ""
 
     def who(self, method: str) -> Who:
         """Who may call the view by this method; a method that is not named is nobody's."""
         if method == "HEAD":
             method = "GET"
-        if method == "OPTIONS":
-            return max(min(self.methods.values()), Who.PERSON) if self.methods else Who.NOBODY
         return self.methods.get(method, Who.NOBODY)
 
 
@@ -68,6 +69,7 @@ def _rule(
     show: str = "",
     *,
     rows: bool = False,
+    at_work: str = "",
     **checks: dict[str, str],
 ) -> Rule:
     return Rule(
@@ -77,6 +79,7 @@ def _rule(
         show=show,
         check=checks.get("check", {}),
         manager_check=checks.get("manager_check", {}),
+        at_work=at_work,
     )
 
 
@@ -92,6 +95,8 @@ _NOBODY = _rule(Who.NOBODY)
 # Endpoints that name a campaign: only a manager of it gets further, which the view checks by its name.
 _CAMPAIGN = _rule(Who.LEADER)
 _STORAGE = _rule(Who.MANAGER, project="query")
+# What sends answers out of the server: whoever works in the campaign could read them there before giving their own.
+_OUTLET = dict.fromkeys(("POST", "PUT", "PATCH"), "no_outlet")
 _STORAGES = (
     ("S3", "s3", "s3"),
     ("AzureBlob", "azure_blob", "azure"),
@@ -157,7 +162,7 @@ VIEWS: dict[str, Rule] = {
     "users.api.UserAPI": Rule(
         methods={"GET": Who.PERSON, "POST": Who.PERSON, "PATCH": Who.PERSON, "DELETE": Who.PERSON},
         check={"GET": "own_account", "POST": "own_avatar", "PATCH": "own_account", "DELETE": "own_avatar"},
-        manager_check={"POST": "avatar", "DELETE": "not_last_manager"},
+        manager_check={"POST": "avatar", "PATCH": "own_account", "DELETE": "not_last_manager"},
         show="users",
     ),
     "users.api.UserResetTokenAPI": _SELF,
@@ -194,7 +199,7 @@ VIEWS: dict[str, Rule] = {
         show="project",
         manager_check={"PUT": "project_change", "PATCH": "project_change"},
     ),
-    "projects.api.ProjectNextTaskAPI": _rule(Who.WORKER, _READ, "pk", "task"),
+    "projects.api.ProjectNextTaskAPI": _rule(Who.WORKER, _READ, "pk", "task", at_work="queue"),
     "projects.api.LabelStreamHistoryAPI": _rule(Who.WORKER, _READ, "pk", "plain"),
     "projects.api.LabelConfigValidateAPI": _LEADER,
     "projects.api.ProjectLabelConfigValidateAPI": _MANAGER_PK,
@@ -238,6 +243,7 @@ VIEWS: dict[str, Rule] = {
         check={"POST": "next_action"},
         manager_check={"POST": "manager_action"},
         show="action",
+        at_work="action",
     ),
     "data_manager.api.ProjectActionsFormAPI": _rule(Who.MANAGER, _READ, "query"),
     # Data out
@@ -248,7 +254,7 @@ VIEWS: dict[str, Rule] = {
     "data_export.api.ExportDetailAPI": _MANAGER_PK,
     "data_export.api.ExportDownloadAPI": _MANAGER_PK,
     "data_export.api.ExportConvertAPI": _MANAGER_PK,
-    "data_export.api.ProjectExportFilesAuthCheck": _MANAGER,
+    "data_export.api.ProjectExportFilesAuthCheck": _rule(Who.MANAGER, _READ, manager_check={"GET": "behind_a_proxy"}),
     # Tasks, answers, drafts, predictions
     "tasks.api.TaskListAPI": Rule(
         methods={"GET": Who.WORKER, "POST": Who.MANAGER},
@@ -261,6 +267,7 @@ VIEWS: dict[str, Rule] = {
         project="task:pk",
         check={"GET": "own_task"},
         show="task",
+        at_work="task",
     ),
     "tasks.api.AnnotationsListAPI": Rule(
         methods={"GET": Who.WORKER, "POST": Who.WORKER},
@@ -268,6 +275,7 @@ VIEWS: dict[str, Rule] = {
         check={"GET": "own_task", "POST": "submission"},
         manager_check={"POST": "submission"},
         show="annotation_list",
+        at_work="task",
     ),
     "tasks.api.AnnotationDraftListAPI": Rule(
         methods={"GET": Who.WORKER, "POST": Who.WORKER},
@@ -275,6 +283,7 @@ VIEWS: dict[str, Rule] = {
         check={"GET": "own_task", "POST": "new_draft"},
         manager_check={"POST": "new_draft"},
         show="draft_list",
+        at_work="task",
     ),
     "tasks.api.TaskAgreementAPI": _rule(Who.MANAGER, _READ, "task:pk"),
     "tasks.api.AnnotationAPI": Rule(
@@ -314,12 +323,12 @@ VIEWS: dict[str, Rule] = {
         show="nothing",
     ),
     "ml.api.MLBackendDetailAPI": _rule(Who.MANAGER, project="ml:pk"),
-    "ml.api.MLBackendTrainAPI": _rule(Who.MANAGER, project="ml:pk"),
+    "ml.api.MLBackendTrainAPI": _rule(Who.MANAGER, project="ml:pk", manager_check=_OUTLET),
     "ml.api.MLBackendPredictTestAPI": _rule(Who.MANAGER, project="ml:pk"),
     "ml.api.MLBackendInteractiveAnnotating": _rule(Who.MANAGER, project="ml:pk"),
     "ml.api.MLBackendVersionsAPI": _rule(Who.MANAGER, project="ml:pk"),
-    "webhooks.api.WebhookListAPI": _rule(Who.MANAGER, project="query"),
-    "webhooks.api.WebhookAPI": _rule(Who.MANAGER, project="webhook:pk"),
+    "webhooks.api.WebhookListAPI": _rule(Who.MANAGER, project="query", manager_check=_OUTLET),
+    "webhooks.api.WebhookAPI": _rule(Who.MANAGER, project="webhook:pk", manager_check=_OUTLET),
     "webhooks.api.WebhookInfoAPI": _LEADER,
     "labels_manager.api.LabelAPI": _MANAGER,
     "labels_manager.api.LabelLinkAPI": Rule(
@@ -354,11 +363,15 @@ for _cloud, _folder, _ in _STORAGES:
         # A storage belongs to its own project, whatever project the query names.
         _kind = f"{_folder}.{_cloud}{_way}Storage"
         _api = f"io_storages.{_folder}.api.{_cloud}{_way}Storage"
+        _out = _OUTLET if _way == "Export" else {}
         VIEWS |= {
-            f"{_api}ListAPI": _STORAGE,
+            f"{_api}ListAPI": _rule(Who.MANAGER, project="query", manager_check=_out),
             f"{_api}FormLayoutAPI": _LEADER,
             f"{_api}ValidateAPI": _rule(Who.MANAGER, project=f"query|names:id:{_kind}"),
-            **{f"{_api}{what}API": _rule(Who.MANAGER, project=f"query|{_kind}:pk") for what in ("Detail", "Sync")},
+            **{
+                f"{_api}{what}API": _rule(Who.MANAGER, project=f"query|{_kind}:pk", manager_check=_out)
+                for what in ("Detail", "Sync")
+            },
         }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ls_plugin import jobs, record
+from ls_plugin import jobs, record, shown
 from ls_plugin.models import Campaign, CampaignProject, Record
 from ls_plugin.record import Fault
 from ls_plugin.refusal import Refused
@@ -118,8 +118,8 @@ class _Look:
         person, of_row = (line.user_id, line.task_id), (line.user_id, line.row_id)
         if line.kind == "given":
             self._given.add(person)
-        elif line.kind == "shown":
-            if json.loads(line.body).get("others"):
+        elif line.kind in shown.KINDS:
+            if shown.tells(line.body):
                 self._saw.setdefault(of_row, line.seq)
         elif line.kind == "taken_back":
             self.said.pop(json.loads(line.body)["annotation"], None)

@@ -5,18 +5,17 @@ Counts, times, names and flags that follow from others' work get the value that 
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from rest_framework.response import Response
 
-from ls_plugin import people, record
-from ls_plugin.access import Who
+from ls_plugin import people
 from ls_plugin.gate import Call
-from ls_plugin.models import Campaign, CampaignProject, Excluded, Grant, Record, Slot, Stage
+from ls_plugin.models import Campaign, CampaignProject, Grant, Stage
+from ls_plugin.refusal import Refused
 from ls_plugin.rulebook import read_policy
+from ls_plugin.shown import author, note, task_ids
 from review_rules import withheld
 from workflow.campaign import AUTO_LABEL, PROPOSAL
 
@@ -44,42 +43,35 @@ _PERMISSIONS = frozenset(
 )  # fmt: skip
 
 
-def on_the_way_out(call: Call, request: Any, response: Response, kwargs: Mapping[str, Any]) -> None:
-    """Filter an answer for an ordinary person, and write into the record what of a campaign was shown to whom."""
-    method = str(request.method)
-    if method == "OPTIONS":
-        if call.ordinary:
-            response.data = {}
-        return
+def on_the_way_out(call: Call, request: Any, response: Any, kwargs: Mapping[str, Any]) -> Any:
+    """Filter an answer for an ordinary person, and write into the record what of a campaign was shown to whom.
+
+    Returns:
+        The answer that leaves the server: a file that no rule lets an ordinary person have becomes a refusal.
+    """
     if call.ordinary and call.rule.show != "plain":
         show = SHOWS.get(call.rule.show)
-        if show is None:
-            response.status_code, response.data = (
-                403,
-                {"code": "managers_only", "detail": "Only a manager may see this."},
-            )
-            return
+        if show is None or not isinstance(response, Response):
+            refused = Refused("managers_only")
+            return Response(refused.payload(), status=refused.status_code)
         response.data = show(call, request, response.data)
-    if call.place is None:
-        return
-    if not call.ordinary and call.signed_in.person(call.place.campaign_id) is not None:
-        _note_managing(call, method)
-    if call.rule.show in _SHOWN:
-        _note_shown(call, request, response.data)
+    if call.standing is not None:
+        note(call, request, getattr(response, "data", None), kwargs)
+    return response
 
 
 def task(call: Call, request: Any, data: Any) -> Any:
     """One task: its data, the pre-annotation meant for this stage, one's own answers and drafts."""
     if not isinstance(data, Mapping):
         return {}
-    mine = _own_answers(call, _ids([data]))
+    mine = _own_answers(call, task_ids([data]))
     return _task(call, request, data, mine.get(data.get("id"), ()))
 
 
 def task_list(call: Call, request: Any, data: Any) -> Any:
     """The tasks that were given to this person, as a page."""
     tasks = data.get("tasks", ()) if isinstance(data, Mapping) else data
-    mine = _own_answers(call, _ids(tasks))
+    mine = _own_answers(call, task_ids(tasks))
     shown = [_task(call, request, one, mine.get(one.get("id"), ())) for one in tasks]
     if not isinstance(data, Mapping):
         return shown
@@ -89,11 +81,6 @@ def task_list(call: Call, request: Any, data: Any) -> Any:
         "total_annotations": sum(one["total_annotations"] for one in shown),
         "total_predictions": sum(one["total_predictions"] for one in shown),
     }
-
-
-def _ids(tasks: Iterable[Mapping[str, Any]]) -> list[int]:
-    """The ids of tasks in a response; Label Studio leaves them out where the caller asks for other fields only."""
-    return [one["id"] for one in tasks if isinstance(one.get("id"), int)]
 
 
 def _own_answers(call: Call, tasks: Iterable[int]) -> dict[Any, list[Any]]:
@@ -168,13 +155,8 @@ def _predictions(call: Call, data: Mapping[str, Any], predictions: Iterable[Mapp
 def annotation_list(call: Call, request: Any, data: Any) -> Any:
     """One's own answers, one or several."""
     if isinstance(data, Mapping):
-        return _answer(data) if _author(data) == call.signed_in.user_id else {}
-    return [_answer(one) for one in data if _author(one) == call.signed_in.user_id]
-
-
-def _author(answer: Mapping[str, Any]) -> Any:
-    author = answer.get("completed_by")
-    return author.get("id") if isinstance(author, Mapping) else author
+        return _answer(data) if author(data) == call.signed_in.user_id else {}
+    return [_answer(one) for one in data if author(one) == call.signed_in.user_id]
 
 
 def _answer(answer: Mapping[str, Any]) -> dict[str, Any]:
@@ -308,111 +290,3 @@ SHOWS: dict[str, Callable[[Call, Any, Any], Any]] = {
         nothing,
     )
 }  # fmt: skip
-_SHOWN = frozenset({"task", "task_list", "annotation_list", "action"})
-
-
-def _note_managing(call: Call, method: str) -> None:
-    """Whoever manages and also works, and read in bulk: every row with an answer is from now on others' to answer."""
-    reading = method in ("GET", "HEAD") and call.rule.who("GET") >= Who.MANAGER
-    if call.place is None or not (reading or call.rule.show in _SHOWN):
-        return
-    if not call.signed_in.works_in_campaign(call.place.campaign_id):
-        return
-    projects = CampaignProject.objects.filter(campaign_id=call.place.campaign_id).values_list("project_id", flat=True)
-    me = call.signed_in.user_id
-    known = Excluded.objects.filter(user_id=me).values("task_id")
-    answered = Slot.objects.filter(project_id__in=list(projects), open=True, taken__gt=0).exclude(task_id__in=known)
-    _exclude(me, list(answered.values_list("task_id", flat=True)))
-
-
-def _note_shown(call: Call, request: Any, data: Any) -> None:
-    """Write down which tasks, and whose answers on them, left the server in this response."""
-    who = call.signed_in
-    if call.place is None or (not call.ordinary and who.person(call.place.campaign_id) is None):
-        return
-    if request.method != "GET" and not (call.rule.show == "action" and isinstance(data, Mapping) and "id" in data):
-        return
-    peers = _others(data, who.user_id)
-    if not call.ordinary:
-        # Whoever manages and also works has now seen these rows: other people's to answer.
-        _exclude(who.user_id, _tasks_in(data, call))
-        if not peers:
-            return
-    tasks = _tasks_in(data, call)
-    known = _shown_before(who.user_id, tasks)
-    digests = {task_id: _digest(data, task_id) for task_id in tasks}
-    new = [task_id for task_id in tasks if (task_id, digests[task_id]) not in known]
-    if not new:
-        return
-    stage, campaign = call.place.stage.label, call.place.campaign_id
-    rows = Slot.objects.filter(task_id__in=new).values_list("task_id", "row_id")
-    record.write(
-        *(
-            record.Line(
-                "shown",
-                who.user_id,
-                campaign,
-                task_id,
-                row_id,
-                {"stage": stage, "others": sorted(peers.get(task_id, ())), "digest": digests[task_id]},
-            )
-            for task_id, row_id in rows
-        )
-    )
-
-
-def _shown_before(user_id: int, tasks: list[int]) -> set[tuple[int, str]]:
-    """What this person was shown of these tasks already: seeing the same again tells nobody anything."""
-    lines = Record.objects.filter(task_id__in=tasks, user_id=user_id, kind="shown").values_list("task_id", "body")
-    return {(task_id, json.loads(body)["digest"]) for task_id, body in lines}
-
-
-def _tasks_in(data: Any, call: Call) -> list[int]:
-    if isinstance(data, Mapping) and "tasks" in data:
-        return _ids(data["tasks"])
-    if isinstance(data, Mapping):
-        return _ids([data]) if "data" in data else [data["task"]] if isinstance(data.get("task"), int) else []
-    return sorted({one["task"] for one in data if isinstance(one, Mapping) and isinstance(one.get("task"), int)})
-
-
-def _others(data: Any, me: int) -> dict[int, set[int]]:
-    """Task id → ids of answers by others anywhere in a response, found by looking at all of it."""
-    found: dict[int, set[int]] = {}
-
-    def walk(part: Any, task_id: int) -> None:
-        if isinstance(part, Mapping):
-            if "completed_by" in part and _author(part) not in (me, None):
-                found.setdefault(int(part.get("task") or task_id), set()).add(int(part.get("id") or 0))
-            inside = int(part["id"]) if "data" in part and isinstance(part.get("id"), int) else task_id
-            for value in part.values():
-                walk(value, inside)
-        elif isinstance(part, list | tuple):
-            for value in part:
-                walk(value, task_id)
-
-    walk(data, 0)
-    return found
-
-
-def _digest(data: Any, task_id: int) -> str:
-    """What of a task was shown: its data, the pre-annotations and the answers, whatever the response around them."""
-    entries = data.get("tasks", [data]) if isinstance(data, Mapping) else data
-    shown = [
-        {
-            "data": one.get("data"),
-            "predictions": [prediction.get("id") for prediction in one.get("predictions") or ()],
-            "annotations": [
-                [answer.get("id"), answer.get("result")] for answer in one.get("annotations") or () if answer
-            ],
-            "result": one.get("result"),
-        }
-        for one in entries
-        if isinstance(one, Mapping) and task_id in (one.get("id"), one.get("task"))
-    ]
-    return hashlib.sha256(json.dumps(shown, default=str, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def _exclude(user_id: int, tasks: Iterable[int]) -> None:
-    Excluded.objects.bulk_create(
-        [Excluded(task_id=task_id, user_id=user_id) for task_id in tasks], ignore_conflicts=True
-    )

@@ -12,7 +12,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
 
-from ls_plugin import handout, people
+from ls_plugin import handout, people, shown
 from ls_plugin.gate import Call, parameters
 from ls_plugin.models import CampaignProject, Grant, Slot
 from ls_plugin.refusal import Refused
@@ -41,6 +41,8 @@ _ACTIONS_OFF = frozenset(
 )  # fmt: skip
 # Longer than anybody works on a row, in seconds; sums over all rows stay finite.
 _LONGEST = 1e9
+# Characters of an answer as JSON; a row that somebody labels is a few thousand.
+_LARGEST = 8_000_000
 # The character NUL as JSON writes it; PostgreSQL stores no such text.
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -61,7 +63,7 @@ def require_storable(request: Any) -> None:
     single answer would break every list, page and export that holds it, for everybody.
 
     Raises:
-        Refused: ``bad_request``.
+        Refused: ``bad_request``, or ``too_large`` for what nobody could open again.
     """
     data = request.data
     try:
@@ -74,6 +76,8 @@ def require_storable(request: Any) -> None:
         text.encode()
     except (ValueError, RecursionError):
         raise Refused("bad_request", "The request holds a number or a character that cannot be stored.") from None
+    if len(text) > _LARGEST:
+        raise Refused("too_large")
     if _NUL.search(text):
         raise Refused("bad_request", "The request holds the character NUL, which cannot be stored.")
 
@@ -120,6 +124,7 @@ def submission(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
         return
     person = _worker(call)
     task_id = _task(kwargs)
+    own_task(call, request, kwargs)
     _answer_fields(call, request, task_id)
     handout.require(task_id, call.signed_in.user_id, person, call.place)
 
@@ -137,6 +142,7 @@ def change(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
     slot = Slot.objects.filter(task_id=annotation.task_id).first()
     if slot is None or slot.sealed:
         raise Refused("sealed")
+    _require_unknowing(call, annotation.task_id)
 
 
 def own_annotation(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
@@ -160,7 +166,28 @@ def take_back_skip(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
     annotation = _annotation(call, kwargs)
     if not annotation.was_cancelled:
         raise Refused("keep_answers")
+    _require_unknowing(call, annotation.task_id)
     handout.regive(annotation.task_id, call.signed_in.user_id, call.place)
+
+
+def _require_unknowing(call: Call, task_id: int) -> None:
+    """Whoever has seen, as a manager, what others said of a row leaves what they said themselves as it is."""
+    if shown.is_kept_from(call.signed_in.user_id, task_id):
+        raise Refused("excluded")
+
+
+def no_outlet(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
+    """Whoever works in a campaign sends none of its answers to where they could read them."""
+    standing = call.signed_in
+    works = standing.works_in_campaign(call.place.campaign_id) if call.place else bool(standing.works_somewhere())
+    if works and (call.place is not None or call.project_id is None):
+        raise Refused("outlet")
+
+
+def behind_a_proxy(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
+    """A proxy asks whether somebody may have a file, and says which; nobody else does."""
+    if "HTTP_X_ORIGINAL_URI" not in request.META:
+        raise Refused("bad_request", "`X-Original-URI` is missing: this is what a proxy asks.")
 
 
 def new_draft(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
@@ -203,7 +230,7 @@ def manager_action(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
 
 def own_account(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
     """Only one's own account."""
-    if "pk" in kwargs and str(kwargs["pk"]) != str(call.signed_in.user_id):
+    if "pk" in kwargs and str(kwargs["pk"]) != str(call.signed_in.user_id) and not call.signed_in.owner:
         raise Refused("not_yours")
 
 
@@ -411,6 +438,6 @@ CHECKS: dict[str, Check] = {
     for check in (
         own_task, own_file, own_upload, submission, change, own_annotation, keep_answer, take_back_skip, new_draft,
         own_draft, next_action, manager_action, own_account, own_avatar, avatar, not_last_manager,
-        not_last_manager_member, project_change, no_answers, no_reimport, no_bulk_labels,
+        not_last_manager_member, project_change, no_answers, no_reimport, no_bulk_labels, no_outlet, behind_a_proxy,
     )
 }  # fmt: skip

@@ -23,6 +23,7 @@ from rest_framework.views import APIView
 
 from ls_plugin import access, people
 from ls_plugin.access import Rule, Who
+from ls_plugin.models import Grant
 from ls_plugin.people import Place, Standing
 from ls_plugin.refusal import Refused, page
 
@@ -144,30 +145,29 @@ def _project_behind(kind: str, name: Any) -> int | None:
     return project
 
 
-def project_of(rule: Rule, request: Any, kwargs: Mapping[str, Any]) -> int | None:
-    """The project that a call concerns; whatever else names one, in path, query or body, must name the same.
+def projects_of(rule: Rule, request: Any, kwargs: Mapping[str, Any]) -> tuple[set[int | None], set[int]]:
+    """The projects that a call is addressed to, by the path and by things named anywhere, and those it just mentions.
 
     Raises:
-        Refused: ``not_yours`` where something that is named is not there, ``project_mismatch`` where two projects are.
+        Refused: ``not_yours`` where something that is named is not there.
     """
     if not rule.project:
-        return None
-    found: set[int | None] = set(_named(request, "project", rows=rule.rows))
-    found |= {_project_behind("view", view) for view in _named(request, "view", rows=rule.rows)}
+        return set(), set()
+    found: set[int | None] = {_project_behind("view", view) for view in _named(request, "view", rows=rule.rows)}
     for way in rule.project.split("|"):
         kind, _, key = way.partition(":")
         if kind == "names":
             key, _, kind = key.partition(":")
             found |= {_project_behind(kind, name) for name in _named(request, key)}
         elif kind == "entity":
+            if kwargs["entity_name"] not in KINDS:
+                raise Refused("not_yours")
             found.add(_project_behind(kwargs["entity_name"], kwargs["entity_id"]))
         elif key in kwargs:
             found.add(_project_behind(kind, kwargs[key]))
         elif way in kwargs:
             found.add(int(kwargs[way]))
-    if len(found) > 1:
-        raise Refused("project_mismatch")
-    return next(iter(found), None)
+    return found, set(_named(request, "project", rows=rule.rows))
 
 
 def decide(request: Any, user: Any, route: str, view: str, kwargs: Mapping[str, Any]) -> Call:
@@ -209,24 +209,94 @@ def _on_project(request: Any, rule: Rule, who: Who, standing: Standing, kwargs: 
         raise Refused("managers_only")
     if who is Who.LEADER:
         return Call(standing, rule, None, None, ordinary=False)
-    project = project_of(rule, request, kwargs)
-    place = standing.places.get(project) if project is not None else None
-    if place is None:
-        place = people.place_of(project)
-    of = place.campaign_id if place else None
-    manager = standing.manages_all if project is None else standing.manages(of)
-    if who is Who.MANAGER and not manager:
-        raise Refused("managers_only")
-    if who is Who.WORKER and not manager and (place is None or not standing.works_in(place)):
-        raise Refused("no_project")
-    return Call(standing, rule, place, project, ordinary=not manager)
+    hidden = _hidden(rule, request)
+    try:
+        addressed, mentioned = projects_of(rule, request, kwargs)
+    except Refused as refused:
+        raise hidden if refused.reason == "not_yours" else refused from None
+    places = {project: _place(project, standing) for project in addressed or mentioned or {None}}
+    for project, place in places.items():
+        if not _reaches(standing, who, project, place):
+            if place is not None and standing.works_in(place) and hidden.reason == "no_project":
+                raise Refused("managers_only")
+            raise hidden if addressed or mentioned else Refused("managers_only" if who is Who.MANAGER else "no_project")
+    managing = all(_manages(standing, project, place) for project, place in places.items())
+    if len(addressed | mentioned) > 1:
+        raise Refused("project_mismatch") if managing or _is_theirs(rule, standing, kwargs) else hidden
+    project, place = next(iter(places.items()))
+    ordinary = not managing or _at_work(request, rule, who, standing, place, kwargs)
+    return Call(standing, rule, place, project, ordinary)
+
+
+def _hidden(rule: Rule, request: Any) -> Refused:
+    """The one answer for what is not there and for what is somebody else's: which of the two it is, is not told."""
+    if request.method == "POST" and rule.project == "task:pk":
+        return Refused("not_given")
+    return Refused("no_project" if rule.project in ("pk", "project_id", "query") else "not_yours")
+
+
+def _is_theirs(rule: Rule, standing: Standing, kwargs: Mapping[str, Any]) -> bool:
+    """Whether what the path names is the project itself, or a task, answer or draft that this person has had."""
+    from tasks.models import Annotation, AnnotationDraft
+
+    kind, _, key = rule.project.partition(":")
+    match kind:
+        case "task":
+            had = Grant.objects.filter(task_id=kwargs[key], user_id=standing.user_id)
+        case "annotation":
+            had = Annotation.objects.filter(pk=kwargs[key], completed_by_id=standing.user_id)
+        case "draft":
+            had = AnnotationDraft.objects.filter(pk=kwargs[key], user_id=standing.user_id)
+        case _:
+            return not key
+    return bool(had.exists())
+
+
+def _place(project: int | None, standing: Standing) -> Place | None:
+    known = standing.places.get(project) if project is not None else None
+    return known or people.place_of(project)
+
+
+def _manages(standing: Standing, project: int | None, place: Place | None) -> bool:
+    if project is None:
+        return standing.manages_all
+    return standing.manages(place.campaign_id if place else None)
+
+
+def _reaches(standing: Standing, who: Who, project: int | None, place: Place | None) -> bool:
+    """Whether somebody has to do with a project in this role, and it is there."""
+    if _manages(standing, project, place):
+        return project is None or place is not None or _exists(project)
+    return who < Who.WORKER or (who is Who.WORKER and place is not None and standing.works_in(place))
+
+
+def _exists(project: int) -> bool:
+    from projects.models import Project
+
+    return bool(Project.objects.filter(pk=project).exists())
+
+
+def _at_work(
+    request: Any, rule: Rule, who: Who, standing: Standing, place: Place | None, kwargs: Mapping[str, Any]
+) -> bool:
+    """Whether a manager who also works in this project is at work with this call: shown what an ordinary person is."""
+    if not rule.at_work or who is not Who.WORKER or place is None or not standing.works_in(place):
+        return False
+    if rule.at_work == "action":
+        return bool(request.method == "POST" and request.query_params.getlist("id") == ["next_task"])
+    if rule.at_work == "task":
+        in_hand = Grant.objects.filter(user_id=standing.user_id, task_id=kwargs["pk"], live=True)
+        return bool(in_hand.exists())
+    return True
 
 
 def _run_checks(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
     from ls_plugin import checks
 
     method = "GET" if request.method == "HEAD" else str(request.method)
-    if call.ordinary and method not in ("GET", "OPTIONS"):
+    if method != "GET" and request.data is None:
+        raise Refused("bad_request", "`null` is no request.")
+    if method != "GET" and (call.ordinary or call.rule.who(method) is Who.LEADER):
         checks.require_storable(request)
     if call.ordinary and method in call.rule.check:
         checks.CHECKS[call.rule.check[method]](call, request, kwargs)
@@ -261,8 +331,8 @@ def _finalize(stock: Callable[..., Response]) -> Callable[..., Response]:
         from ls_plugin import blind
 
         call = call_of(request)
-        if call is not None and isinstance(response, Response) and response.status_code < 400:
-            blind.on_the_way_out(call, request, response, self.kwargs)
+        if call is not None and getattr(response, "status_code", 400) < 400:
+            response = blind.on_the_way_out(call, request, response, self.kwargs)
         return stock(self, request, response, *args, **kwargs)
 
     return finalize_response
@@ -270,8 +340,15 @@ def _finalize(stock: Callable[..., Response]) -> Callable[..., Response]:
 
 def install() -> None:
     """Put the gate into every REST view."""
+    from core.middleware import CommonMiddlewareAppendSlashWithoutRedirect as Slashes
+
     APIView.initial = _initial(APIView.initial)
     APIView.finalize_response = _finalize(APIView.finalize_response)
+    # Label Studio tries every 404 once more with a slash at the end, also one that a view has answered: its JSON would
+    # become a page that says "not found".
+    Slashes.should_redirect_with_slash = lambda self, request: (
+        not request.path_info.endswith("/") and request.resolver_match is None
+    )
 
 
 class GateMiddleware:
@@ -296,6 +373,8 @@ class GateMiddleware:
         """Refuse, or let the view run."""
         if _from_elsewhere(request):
             return page(request, Refused("other_site"))
+        if request.method == "OPTIONS":
+            return HttpResponse()  # an address says nothing about itself, so nothing about what is behind it
         owner = getattr(view, "cls", None)
         if isinstance(owner, type) and issubclass(owner, APIView):
             return None
@@ -309,6 +388,10 @@ class GateMiddleware:
             return page(request, refused)
         if call.standing is not None and not call.standing.manager_somewhere:
             _forget_owner(request.user)
+        if not request.GET.get("next", "/").startswith("/"):
+            # Label Studio's sign-in form takes such a one for the name of a view, and fails.
+            request.GET = request.GET.copy()
+            del request.GET["next"]
         at_home = view_name(view) == "core.views.main"
         if at_home and call.standing is not None and call.standing.people and not call.standing.manager_somewhere:
             return redirect("/quorum/mine/")

@@ -25,7 +25,7 @@ from django.db import transaction
 from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
 from django.utils import timezone
 
-from ls_plugin import qualify, races, record
+from ls_plugin import qualify, races, record, shown
 from ls_plugin.models import CampaignProject, Excluded, Grant, Member, Slot, Stage, slots_of
 from ls_plugin.people import RULE_STAGE, Place, can_work, to_person, words
 from ls_plugin.refusal import Refused
@@ -235,7 +235,7 @@ def _taken(task_id: int, user_id: int, place: Place, *, wait: bool = True, settl
     try:
         with transaction.atomic():
             slot = _locked(task_id, place, wait=wait)
-            if not slot or not slot.open or not _free(slot, user_id):
+            if not slot or not slot.open or not _free(slot, user_id) or shown.is_kept_from(user_id, task_id):
                 raise _NotThis
             if settled and not _settled(slot, place):
                 raise _NotThis

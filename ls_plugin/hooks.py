@@ -16,10 +16,11 @@ from ls_plugin.models import Slot
 
 def install() -> None:
     """Hook the plugin into the server; called once a process."""
-    from ls_plugin import gate, guards
+    from ls_plugin import gate, guards, models_outside
 
     guards.install()
     gate.install()
+    models_outside.install()
     _next_task()
     _lists()
     _views()
@@ -191,6 +192,7 @@ def _answers() -> None:
     """An answer, the record of it and the mark that its row needs a reconcile are one transaction; the job follows."""
     from tasks.api import AnnotationAPI, AnnotationConvertAPI, AnnotationsListAPI, TaskAPI
 
+    from ls_plugin import shown
     from ls_plugin.gate import call_of
     from ls_plugin.refusal import Refused
 
@@ -218,6 +220,8 @@ def _answers() -> None:
             if _lock(serializer.instance.task_id).sealed and call.ordinary:
                 # Handed on since the request was let in: saved once more as it was, it would still be a new version.
                 raise Refused("sealed")
+            if shown.is_kept_from(call.signed_in.user_id, serializer.instance.task_id):
+                raise Refused("excluded")
             stock_update(self, serializer)
             _note(call, "changed", serializer.instance)
 

@@ -17,7 +17,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from ls_config.loader import Interface
-from ls_plugin import qualify, races, record, rulebook
+from ls_plugin import qualify, races, record, rulebook, shown
 from ls_plugin.models import Campaign, CampaignProject, Excluded, Slot, slots_of
 from ls_plugin.models import Stage as StageNumber
 from ls_plugin.orm import ServerPort
@@ -127,6 +127,7 @@ def index(campaign_id: int, decisions: dict[str, Decision], line: Line) -> None:
             "id", "overlap", "is_labeled"
         )
     }
+    knowing = shown.whoever_knows({slot.task_id: slot.row_id for slot in slots})
     for slot in slots:
         decision = decisions[slot.row_id]
         overlap, labeled = queue.get(slot.task_id, (slot.capacity, True))
@@ -139,7 +140,7 @@ def index(campaign_id: int, decisions: dict[str, Decision], line: Line) -> None:
         slot.has_expert = _has_expert(decision, slot, line.team)
         if slot.open and decision.next is not None and slot.stage != StageNumber.PASS:
             slot.requires = ",".join(decision.next.requires)
-            out = [accounts[person] for person in decision.next.excluded if person in accounts]
+            out = {accounts[person] for person in decision.next.excluded if person in accounts} | knowing[slot.row_id]
             Excluded.objects.bulk_create(
                 [Excluded(task_id=slot.task_id, user_id=user) for user in out], ignore_conflicts=True
             )

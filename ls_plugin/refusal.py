@@ -37,13 +37,15 @@ REASONS: dict[str, tuple[int, str]] = {
     "ground_truth": (403, "Whether an answer is the known one is not for its author to say."),
     "second": (409, "You have answered this task already: change your answer instead."),
     "full": (409, "Everybody who was asked has answered this task."),
-    "excluded": (403, "You had another part in this row, so you may not take this one."),
+    "excluded": (403, "You had another part in this row, or saw others' answers to it: others answer it."),
     "sealed": (409, "The next stage has begun, so this answer stays as it is; a manager can reopen the row."),
     "author": (403, "An answer keeps its author and its task."),
     "task_data": (409, "The data of a row never changes after import."),
     "closed": (409, "This task is not open any more."),
     "keep_answers": (403, "Answers of a campaign are not deleted one by one; a manager can reopen the row."),
     "policy_decides": (403, "The policy of the campaign decides this; change the policy with quorum setup."),
+    "outlet": (403, "You work in this campaign, so its answers go nowhere at your word; another manager may do this."),
+    "keeps_projects": (409, "A campaign keeps its projects as long as they are there."),
     "no_answers_in": (403, "Answers come into a campaign only from the people who give them."),
     "no_predictions": (403, "Predictions come from the models, not from people."),
     "action": (403, "This action would change answers or task data of a campaign."),
@@ -51,10 +53,13 @@ REASONS: dict[str, tuple[int, str]] = {
     "qualify": (404, "You have not reached the bar of the qualification yet; a manager can help you on."),
     "last_manager": (409, "This would leave the campaign without a manager who can sign in."),
     "bad_request": (400, "The request cannot be read."),
+    "too_large": (413, "This is more than one answer can hold."),
     "busy": (503, "The server is busy; try again."),
 }
 # PostgreSQL's words when a draft or an answer comes to a task that was withdrawn meanwhile
 _TASK_IS_GONE = 'is not present in table "task"'
+# Django's words when a value is looked up that cannot be a number
+_NO_NUMBER = re.compile(r"Field '\w+' expected a number but got ")
 _FROM_DATABASE = re.compile(r"quorum:([a-z_]+)")
 
 
@@ -87,6 +92,10 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
         told = {"code": "faults", "detail": "The file has faults.", "faults": [asdict(one) for one in error.faults]}
         return Response(told, status=400)
     refused = error if isinstance(error, Refused) else from_database(error)
+    if isinstance(error, RecursionError):
+        refused = Refused("bad_request", "The request is nested too deeply.")
+    if isinstance(error, OverflowError) or (isinstance(error, ValueError | TypeError) and _NO_NUMBER.match(str(error))):
+        refused = Refused("bad_request", "A value in the request is not the number that it should be.")
     if refused is None and races.was_lost(error):
         refused = Refused("busy")
     if refused is not None:

@@ -76,5 +76,5 @@ if get_env("REDIS_HOST"):
     }
 
 INSTALLED_APPS = [*INSTALLED_APPS, "ls_plugin"]
-MIDDLEWARE = [*MIDDLEWARE, "ls_plugin.gate.GateMiddleware"]
+MIDDLEWARE = ["ls_plugin.readable.ReadableMiddleware", *MIDDLEWARE, "ls_plugin.gate.GateMiddleware"]
 ROOT_URLCONF = "ls_plugin.urls"

@@ -12,8 +12,9 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from ls_plugin import guards, record, rulebook
+from ls_plugin import guards, record, rulebook, shown
 from ls_plugin.models import Campaign, CampaignProject, Member, Slot, Stage
+from ls_plugin.people import words
 from ls_plugin.refusal import Refused
 from review_rules import Policy, Role, Team
 
@@ -57,6 +58,7 @@ def save_campaign(name: str, task: str, policy_text: str, team_text: str, projec
     taken = CampaignProject.objects.filter(project_id__in=projects.values()).exclude(campaign__name=name)
     if taken.exists():
         raise Refused("project_mismatch", "A project of these belongs to another campaign.")
+    _keep_projects(name, projects)
     with transaction.atomic():
         campaign: Campaign
         campaign, _ = Campaign.objects.update_or_create(
@@ -78,6 +80,20 @@ def save_campaign(name: str, task: str, policy_text: str, team_text: str, projec
         _members(campaign, team)
         record.write(record.Line("campaign", campaign_id=campaign.pk, body={"name": name, "policy": policy.hash}))
     return campaign
+
+
+def _keep_projects(name: str, projects: Mapping[Stage, int]) -> None:
+    """A project that left its campaign would be open to all that the campaign's rules forbid, and could come back.
+
+    Raises:
+        Refused: ``keeps_projects`` if a project would leave or change its stage while it is there.
+    """
+    from projects.models import Project
+
+    held = {Stage(one.stage): one.project_id for one in CampaignProject.objects.filter(campaign__name=name)}
+    moved = [project for stage, project in held.items() if projects[stage] != project]
+    if Project.objects.filter(pk__in=moved).exists():
+        raise Refused("keeps_projects")
 
 
 def _slots(policy: Policy, projects: Mapping[Stage, int]) -> None:
@@ -187,6 +203,7 @@ def _members(campaign: Campaign, team: Team) -> None:
     accounts = {
         email.casefold(): pk for pk, email in User.objects.values_list("id", "email") if email.casefold() in emails
     }
+    before = set(Member.objects.filter(campaign=campaign))
     Member.objects.filter(campaign=campaign).delete()
     Member.objects.bulk_create(
         [
@@ -202,6 +219,29 @@ def _members(campaign: Campaign, team: Team) -> None:
             for pid, person in team.people.items()
         ]
     )
+    for user_id in _was_manager_only(campaign, before):
+        shown.knows(user_id, campaign.pk, kind="could_see")
+
+
+def _was_manager_only(campaign: Campaign, before: Iterable[Member]) -> list[int]:
+    """Accounts that managed this campaign without working in it, or the whole server, and now do otherwise.
+
+    What managers look at is not written down; whoever then takes up work is kept from all rows answered so far.
+    """
+    from organizations.models import Organization
+    from users.models import User
+
+    now = {one.user_id: one for one in Member.objects.filter(campaign=campaign, user_id__isnull=False)}
+    only = {one.user_id for one in before if one.user_id and _only_manages(one)}
+    creators = list(Organization.objects.values_list("created_by_id", flat=True))
+    owners = User.objects.filter(Q(is_superuser=True) | Q(pk__in=creators)).filter(pk__in=list(now))
+    worked = {one.user_id for one in before if not _only_manages(one)}
+    only |= set(owners.values_list("pk", flat=True)) - worked
+    return sorted(user for user in only if user not in now or not _only_manages(now[user]))
+
+
+def _only_manages(member: Member) -> bool:
+    return set(words(member.roles)) == {Role.MANAGER.value}
 
 
 def _stored(parts: Any) -> str:

@@ -27,11 +27,9 @@ class _View(APIView):  # type: ignore[misc]
 
     def campaign(self, name: Any) -> Campaign:
         """The campaign of this name, which the caller must manage; their only one if no name is given."""
-        if name and not Campaign.objects.filter(name=str(name)).exists():
-            raise Refused("no_project", f"There is no campaign {name!r} here.")
         found = [one for one in self.managed() if not name or one.name == name]
         if name and not found:
-            raise Refused("managers_only")
+            raise Refused("no_project", f"You manage no campaign {name!r} here, or there is none.")
         if len(found) != 1:
             raise Refused("no_project", "Name the campaign.")
         return found[0]

@@ -1,0 +1,42 @@
+"""Requests that no server can read are refused at the door: Label Studio would take them for faults of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from ls_plugin.refusal import Refused
+
+# A request may name any codec of Python, also those that are no encodings of text.
+_CHARSETS = frozenset({"utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1", "utf-16"})
+
+
+class ReadableMiddleware:
+    """Stands before everything else, also before what decides about other sites."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        wrong = unreadable(request)
+        if wrong is None:
+            return self.get_response(request)
+        refused = Refused("bad_request", wrong)
+        return JsonResponse(refused.payload(), status=refused.status_code)
+
+
+def unreadable(request: HttpRequest) -> str | None:
+    """What about a request cannot be read, as a sentence; None if nothing."""
+    if "\x00" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
+        return "The address holds the character NUL."
+    if request.content_params.get("charset", "utf-8").strip().lower() not in _CHARSETS:
+        return "The request is in a character set that cannot be read."
+    if request.content_type == "multipart/form-data" and not request.content_params.get("boundary"):
+        return "The form names no boundary between its parts."
+    try:
+        urlsplit(request.headers.get("Origin", ""))
+    except ValueError:
+        return "`Origin` is no address."
+    return None
