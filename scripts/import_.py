@@ -171,6 +171,9 @@ def _import(opened: Opened, file: Path, given: _Options) -> tuple[int, int, Impo
         if bad and not given.skip_bad:
             typer.echo(f"{file}: {bad} faults, nothing was imported; mend them, or give --skip-bad", err=True)
             return bad, warnings, None
+        if checked.unread:
+            typer.echo(f"{file}: not read to its end (see above), so nothing was imported; mend that first", err=True)
+            return bad, warnings, None
         if bad and not given.dry_run:
             for made in checked.rejects.write(given.rejects):
                 typer.echo(f"{made}: the rows left out, each with its faults; mend and import it", err=True)

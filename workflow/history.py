@@ -177,7 +177,7 @@ def stamp(moment: datetime) -> str:
     >>> stamp(datetime(2026, 1, 5, 10, tzinfo=UTC))
     '2026-01-05T10:00:00.000000Z'
     """
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def _void(entry: Json, why: str) -> None:

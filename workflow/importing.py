@@ -23,7 +23,7 @@ from workflow.campaign import AUTO_LABEL, Campaign
 from workflow.history import QUORUM, note_of
 from workflow.port import Json, LabelStudio, NewPrediction, NewTask
 from workflow.prelabels import Prelabel
-from workflow.rows import Options, Row, RowFault, read_rows, row_hash
+from workflow.rows import KINDS, Options, Row, RowFault, read_rows, row_hash
 from workflow.rows.held import HeldRows
 from workflow.rows.rejects import Rejects
 
@@ -98,6 +98,12 @@ class CheckedFile:
     def errors(self) -> list[RowFault]:
         """The faults that keep rows out; the others are warnings."""
         return [one for one in self.faults if one.severity == "error"]
+
+    @property
+    def unread(self) -> list[RowFault]:
+        """The errors after which rows of the file were not read, so that nobody can hand them back to be mended."""
+        of_file = (one for one in self.errors if KINDS[one.id].scope == "file")
+        return [one for one in of_file if one.given is None and one.id != "QD.E014"]
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self.held)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -175,11 +176,14 @@ class HttpLabelStudio:
         return self._lines(project, first)
 
     def _lines(self, project: int, page: list[str]) -> Iterator[tuple[str, str]]:
-        while page:
-            for line in page:
-                _, row_id, text = line.split("\t", 2)
-                yield json.loads(row_id), text
-            page = self._bulk_page(project, int(page[-1].split("\t", 1)[0]))
+        # While one page is taken in, the server makes the next ready.
+        with ThreadPoolExecutor(1, "quorum-pages") as reader:
+            while page:
+                following = reader.submit(self._bulk_page, project, int(page[-1].split("\t", 1)[0]))
+                for line in page:
+                    _, row_id, text = line.split("\t", 2)
+                    yield json.loads(row_id), text
+                page = following.result()
 
     def _bulk_page(self, project: int, after: int) -> list[str]:
         path = "quorum/api/tasks"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
+import decimal
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,21 +15,27 @@ from typing import Any
 from workflow.rows.faults import Place, RowFault, fault
 from workflow.rows.textfile import Record, UnreadableError
 
-__all__ = ["folder_parts", "read_arrow", "read_parquet"]
+__all__ = ["folder_parts", "read_arrow", "read_parquet", "split_parts"]
 
 _BATCH = 512
+_SPLITS = frozenset({"train", "training", "validation", "valid", "val", "dev", "test", "testing", "eval"})
 
 
 def _plain(value: Any) -> Any:
-    """An arrow value as JSON has it: times as ISO text, bytes as text, NaN as nothing (what a data frame means by
-    it)."""
+    """An arrow value as JSON has it: times as ISO text, decimals as written, bytes as text or, where they are none, in
+    Base64, NaN as nothing (what a data frame means by it)."""
     if isinstance(value, float) and not math.isfinite(value):
-        return None
+        return None if math.isnan(value) else str(value)
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
+    if isinstance(value, datetime.timedelta | decimal.Decimal):
+        return str(value)
     if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if isinstance(value, list):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return "base64:" + base64.b64encode(value).decode()
+    if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
     if isinstance(value, dict):
         return {str(key): _plain(one) for key, one in value.items() if one is not None}
@@ -82,6 +91,21 @@ def read_arrow(path: Path) -> Iterator[Record | RowFault]:
             ) from error
         small = (batch.slice(at, _BATCH) for batch in batches for at in range(0, batch.num_rows, _BATCH))
         yield from _records(small, path)
+
+
+_SHARD = re.compile(r"^(.+?)(?:-\d{5}-of-\d{5})?$")
+
+
+def split_parts(folder: Path) -> list[tuple[Path, str | None]]:
+    """The data files of a folder, each with its split where there are several: the folder that `save_to_disk` made for
+    it, or what the name of a file of the Hub begins with (`train-00000-of-00002.parquet`)."""
+    parts = folder_parts(folder)
+    if (folder / "dataset_dict.json").is_file():
+        splits = [part.parent.name for part in parts]
+    else:
+        splits = [str(_SHARD.sub(r"\1", part.stem)) for part in parts]
+    several = len(set(splits)) > 1 and set(splits) <= _SPLITS
+    return [(part, split if several else None) for part, split in zip(parts, splits, strict=True)]
 
 
 def folder_parts(folder: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -135,6 +136,8 @@ def _format(path: Path, wanted: str | None) -> str:
         return "folder"
     form = wanted if wanted not in _SHAPES else None
     form = form or _BY_SUFFIX.get(path.suffix.lower())
+    if form is None or form not in ("xlsx", "parquet", "arrow"):
+        _must_be_open(path)
     if form is None:
         known = ", ".join(sorted(_BY_SUFFIX))
         raise UnreadableError(
@@ -146,6 +149,23 @@ def _format(path: Path, wanted: str | None) -> str:
             )
         )
     return form
+
+
+_PACKED = {
+    b"\x1f\x8b": ("compressed (gzip)", "Unpack it first: gunzip -k FILE."),
+    b"\xfd7zXZ": ("compressed (xz)", "Unpack it first: unxz -k FILE."),
+    b"\x28\xb5\x2f\xfd": ("compressed (zstd)", "Unpack it first: unzstd FILE."),
+    b"\xd0\xcf\x11\xe0": ("an old or password-protected workbook", "Save it as .xlsx without a password, or as CSV."),
+}
+
+
+def _must_be_open(path: Path) -> None:
+    """Raise UnreadableError for a file that must be unpacked or saved anew before anyone can read it."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    for mark, (what, cure) in _PACKED.items():
+        if head.startswith(mark):
+            raise UnreadableError(fault("QD.E003", Place(str(path)), f"The file is {what}.", cure))
 
 
 def _looked_at(path: Path, form: str, encoding: str) -> str:
@@ -166,8 +186,36 @@ def _looked_at(path: Path, form: str, encoding: str) -> str:
     if form not in ("json", "jsonl"):
         return form
     with path.open(encoding=encoding) as text:
-        first = text.read(4096).lstrip(" \t\r\n\ufeff")[:1]
-    return "json" if first == "[" else "jsonl" if first == "{" else form
+        begin = text.read(1 << 16).lstrip(" \t\r\n\ufeff")
+    if begin.startswith("{") and path.suffix.lower() == ".json":
+        _must_be_rows(path, begin)
+    return "json" if begin.startswith("[") else "jsonl" if begin.startswith("{") else form
+
+
+_WRAPPER_KEYS = 3
+"""Most keys of an object that is only a wrapping."""
+_KEY = re.compile(r'\{\s*"([^"\\]+)"\s*:\s*\[')
+
+
+def _must_be_rows(path: Path, head: str) -> None:
+    """Raise UnreadableError for one JSON object around the rows, such as `{"rows": [{…}, {…}]}`, or one that is written
+    over several lines; an object a line may have the ending .json."""
+    first, newline, _ = head.partition("\n")
+    found = _KEY.match(head)
+    if first.rstrip().endswith("}"):
+        try:
+            one = json.loads(first)
+        except ValueError:
+            return  # a broken line, which is told as one
+        held = one.get(found[1]) if found and isinstance(one, dict) and len(one) <= _WRAPPER_KEYS else None
+        if not isinstance(held, list) or not held or not all(isinstance(each, dict) for each in held):
+            return
+        if "response" in one or "data" in one:
+            return
+    elif not newline:
+        return  # a line too long to be told
+    take = f"Take the array out of it: jq '.{found[1]}' FILE > rows.json." if found else "Write [ {…}, {…} ]."
+    raise UnreadableError(fault("QD.E003", Place(str(path)), "The file is one JSON object, no array of rows.", take))
 
 
 def read_rows(
@@ -228,10 +276,14 @@ def _records(source: Source, options: Options, wanted: list[str]) -> Iterator[Re
         case "arrow":
             yield from columnar.read_arrow(source.path)
         case _:
-            for part in columnar.folder_parts(source.path):
+            for part, split in columnar.split_parts(source.path):
                 inner = open_source(part, replace(options, format=None), wanted=wanted)
                 yield from inner.faults
-                yield from _records(inner, options, wanted)
+                for one in _records(inner, options, wanted):
+                    if split is not None and isinstance(one, Record) and "split" not in one.values:
+                        yield replace(one, values=one.values | {"split": split})
+                    else:
+                        yield one
 
 
 def _checked(
@@ -295,8 +347,18 @@ def _header_faults(record: Record, mapping: Mapping[str, str]) -> list[RowFault]
     ]
     lacking = [name for name in REQUIRED if name not in names and name not in mapping]
     if lacking and shape_of(record.values) == "row":
-        hint = f"Columns: {there}. Map it: --map FIELD=COLUMN (--map FIELD= for none)."
-        wrong += [fault("QD.E012", place, f"The column '{name}' is missing.", hint, field=name) for name in lacking]
+        alike = {name.casefold(): name for name in names}
+        wrong += [
+            fault(
+                "QD.E012",
+                place,
+                f"The column '{name}' is missing.",
+                f"Columns of the first row: {there}. Map it: --map {name}={alike.get(name, 'COLUMN')} "
+                f"(--map {name}= for none).",
+                field=name,
+            )
+            for name in lacking
+        ]
     return wrong
 
 
@@ -308,6 +370,10 @@ def _row(
     shape: str | None,
     options: Options,
 ) -> Iterator[Row | RowFault]:
+    if "source-ref" in record.values and not {"source", "response"} & record.values.keys():
+        message = "The line points to a file (source-ref), and only texts that stand in the line are read."
+        yield fault("QD.E023", record.place, message, "Put the text under 'source'.", field="source")
+        return
     record = _mapped(unwrap(record, interface, shape=shape), mapping)
     for found in validator.check(record):
         before = options.known.get(found.row_id) if isinstance(found, Row) else None

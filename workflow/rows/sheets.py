@@ -183,10 +183,16 @@ def _text(cell: Any, name: str) -> tuple[str, str | None]:
         if cell.data_type == "e":
             return text, "QD.E014"
         return text, "QD.W003" if len(text) >= CELL_LIMIT else None
-    return _spelled(value), "QD.W004" if name in _TEXT_FIELDS - {"id"} or isinstance(value, _DATES) else None
+    return _shown(cell), "QD.W004" if name in _TEXT_FIELDS - {"id"} or isinstance(value, _DATES) else None
 
 
 _DATES = (datetime.date, datetime.time, datetime.timedelta)
+
+
+def _shown(cell: Any) -> str:
+    """A number, date or truth value as text; one that is formatted to show leading zeros has them."""
+    text, pattern = _spelled(cell.value), str(cell.number_format)
+    return text.zfill(len(pattern)) if text.isdigit() and set(pattern) == {"0"} else text
 
 
 def _spelled(value: Any) -> str:

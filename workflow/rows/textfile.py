@@ -6,6 +6,7 @@ from __future__ import annotations
 import codecs
 import csv
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,9 @@ __all__ = [
 _CHUNK = 1 << 20
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _DELIMITERS = (",", ";", "\t", "|")
+_USUAL = ("cp1252", "cp1250", "cp1251", "mac_roman")
+_NEAR = 0.025
+"""How much more broken (charset-normalizer's `chaos`, 0 to 1) a text may look in a usual encoding."""
 csv.field_size_limit(1 << 30)
 
 
@@ -129,8 +133,9 @@ def _guess(path: Path, bad: int) -> tuple[str, RowFault]:
         file.seek(max(0, bad - _CHUNK // 4))
         sample = file.read(_CHUNK // 2)
     place = Place(str(path), _line_of(path, bad))
-    best = None if b"\0" in sample else from_bytes(sample).best()
-    if best is None or _first_bad_byte(path, best.encoding) is not None:
+    likely = [] if b"\0" in sample else _likely(from_bytes(sample))
+    fitting = [name for name in likely if _first_bad_byte(path, name) is None]
+    if not fitting:
         raise UnreadableError(
             fault(
                 "QD.E004",
@@ -139,10 +144,20 @@ def _guess(path: Path, bad: int) -> tuple[str, RowFault]:
                 "Save the file as UTF-8, or name its --encoding.",
             )
         )
-    message = f"Byte {bad} is not UTF-8; the file is read as {best.encoding}."
-    return best.encoding, fault(
+    others = f" ({', '.join(fitting[1:4])} would fit too)" if fitting[1:] else ""
+    message = f"Byte {bad} is not UTF-8; the file is read as {fitting[0]}{others}."
+    return fitting[0], fault(
         "QD.W001", place, message, "Look at the accents; give --encoding to settle it, or save as UTF-8."
     )
+
+
+def _likely(guesses: Any) -> list[str]:
+    """The encodings under which a text looks least broken: among those that come near to the best, what Windows and
+    its spreadsheets write, then the others as guessed."""
+    ranked = list(guesses)
+    near = [one for one in ranked if one.chaos <= ranked[0].chaos + _NEAR]
+    names = list(dict.fromkeys(name for one in near for name in (one.encoding, *one.could_be_from_charset)))
+    return sorted(names, key=lambda name: _USUAL.index(name) if name in _USUAL else len(_USUAL))
 
 
 # --- JSON ----------------------------------------------------------------------------------------------------------
@@ -161,7 +176,14 @@ def _constant(name: str) -> Any:
     raise _BadJsonError("QD.E008", f"{name} is not JSON.")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
+def _float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise _BadJsonError("QD.E008", f"{text} is too large for a number.")
+    return value
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
 _CURES = {
     "QD.E005": "Mend the line; each must hold one whole JSON object.",
     "QD.E006": 'Write an object such as {"id": …, "context": …, "query": …, "response": …}.',
@@ -320,7 +342,7 @@ def read_csv(path: Path, encoding: str, delimiter: str) -> Iterator[Record | Row
                     "QD.E010",
                     place,
                     f"The row that begins here breaks the rules of CSV ({error}).",
-                    'Double each quote inside a quoted cell (""), and close what is opened.',
+                    'Double each quote inside a quoted cell (""), and close what is opened; what follows was not read.',
                 )
                 return  # after a broken quote there is no telling where the next row begins
             if not cells or (names is None and cells[0].lower().startswith("sep=") and begin == 1):
