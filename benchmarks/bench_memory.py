@@ -1,4 +1,4 @@
-"""How much memory exports take: the most that a process held while it wrote N and 4N full records, for each format.
+"""How much memory exports take: the most that a process held while it wrote N and 4N (or `--times`) full records, for each format.
 
     python benchmarks/bench_memory.py [--rows 1500]
 
@@ -26,6 +26,8 @@ from tests.export_files import SUFFIX  # noqa: E402
 from workflow.formats import FORMATS, write  # noqa: E402
 
 INTERFACE = load("response_review")
+FOLDER = " (folder)"
+NAMES = (*FORMATS, f"docbin{FOLDER}")
 
 
 def records(count: int) -> Iterator[dict[str, Any]]:
@@ -62,19 +64,22 @@ def main() -> None:
     """Run and print a table."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rows", type=int, default=1500)
-    options.add_argument("--only", choices=FORMATS, help="write this format here and print the memory")
+    options.add_argument("--times", type=int, default=4, help="how many times as many rows the second file has")
+    options.add_argument("--only", choices=NAMES, help="write this format here and print the memory")
+    options.add_argument("--formats", nargs="+", choices=NAMES, default=NAMES)
     given = options.parse_args()
     if given.only:
         with tempfile.TemporaryDirectory() as folder:
-            place = Path(folder) / SUFFIX.get(given.only, "out")
-            report = write(records(given.rows), place, given.only, interface=INTERFACE)
+            name = given.only.removesuffix(FOLDER)
+            place = Path(folder) / ("out" if given.only.endswith(FOLDER) else SUFFIX.get(name, "out.spacy"))
+            report = write(records(given.rows), place, name, interface=INTERFACE)
         assert report.rows == given.rows, report
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
         return
-    print(f"most memory in MiB at {given.rows:,} and {4 * given.rows:,} rows")
-    for name in FORMATS:
-        few, many = most(name, given.rows), most(name, 4 * given.rows)
-        print(f"{name:<14}{few:>7.0f}{many:>7.0f}  {many / few:.2f}", flush=True)
+    print(f"most memory in MiB at {given.rows:,} and {given.times * given.rows:,} rows")
+    for name in given.formats:
+        few, many = most(name, given.rows), most(name, given.times * given.rows)
+        print(f"{name:<18}{few:>7.0f}{many:>7.0f}  {many / few:.2f}", flush=True)
 
 
 if __name__ == "__main__":

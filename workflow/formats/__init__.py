@@ -85,7 +85,8 @@ def write(
 
     Args:
         records: Full records or their lines, in the order in which they are to stand; read once.
-        path: The file or (for `hf`) folder to make; it appears only when it is whole.
+        path: The file or folder (for `hf`, and for `docbin` where the path has no ending) to make; it appears only when
+            it is whole.
         format: One of `FORMATS`; None goes by the ending.
         interface: The label interface, for labels, kinds and texts.
         everything: Also rows that are not gold; each row says which it is.
@@ -108,6 +109,11 @@ def write(
                 from workflow.formats.columnar import write_folder
 
                 write_folder(spool, temporary, sheet.text())
+        elif name == "docbin" and not path.suffix:
+            with new_folder(path) as temporary:
+                from workflow.formats.spans import write_docbins
+
+                write_docbins(spool, temporary, lints)
         else:
             with new_file(path) as temporary:
                 _WRITERS[name](spool, temporary, lints, interface, sheet, guard)

@@ -204,9 +204,11 @@ class Card:
 
     @cached_property
     def agreement(self) -> list[dict[str, Any]]:
-        """One object a field and measure: `{field, measure, value, low, high, reason}`."""
+        """One object a field and measure: `{field, measure, value, low, high, reason, rows}`; `rows` says of which."""
+        rows = sum(self._counts.states.values())
+        of = f"{_MOST_VOTED:,} of {rows:,}, drawn by their ids" if self._counts.sampled else f"all {rows:,}"
         return [
-            {"field": name, "measure": measure, **figure.to_json()}
+            {"field": name, "measure": measure, **figure.to_json(), "rows": of}
             for name, figures in self._agreements.items()
             for measure, figure in figures.figures.items()
             if measure in _SHOWN

@@ -7,15 +7,16 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
 from workflow.formats.spool import Spool
 
-__all__ = ["Token", "iob2", "tokenize", "write_conll", "write_docbin"]
+__all__ = ["Token", "iob2", "tokenize", "write_conll", "write_docbin", "write_docbins"]
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
+_IN_ONE_BIN = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +64,15 @@ def iob2(tokens: Sequence[Token], spans: Iterable[Mapping[str, Any]]) -> list[st
     return tags
 
 
-def _span_fields(record: Mapping[str, Any], lints: Counter[str]) -> Iterator[tuple[str, str, list[Mapping[str, Any]]]]:
-    """Field, its text and its final spans, for every spans field of a record that has a final label."""
+def _texts(record: Mapping[str, Any]) -> dict[str, dict[str, list[Mapping[str, Any]]]]:
+    """Text → spans field → its final spans, of a record that has a final label."""
     final = (record.get("final") or {}).get("values") or {}
+    texts: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
     for name, about in (record.get("fields") or {}).items():
         if about.get("kind") == "spans" and final:
-            spans, dropped = _flat((final.get(name) or {}).get("value") or ())
-            if dropped:
-                lints[f"overlapping spans of '{name}' left out (the longest is kept)"] += dropped
-            yield name, str(about.get("text") or ""), spans
+            spans = list((final.get(name) or {}).get("value") or ())
+            texts.setdefault(str(about.get("text") or ""), {})[name] = spans
+    return texts
 
 
 def write_conll(spool: Spool, path: Path, lints: Counter[str]) -> int:
@@ -84,12 +85,13 @@ def write_conll(spool: Spool, path: Path, lints: Counter[str]) -> int:
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write("# global.columns = FORM START END TAGS\n")
         for record in spool:
-            texts: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
-            for name, text, spans in _span_fields(record, lints):
-                texts.setdefault(text, {})[name] = spans
-            for text, fields in texts.items():
+            for text, fields in _texts(record).items():
                 written += 1
-                file.writelines(_block(record["row_id"], text, fields))
+                flat = {name: _flat(spans) for name, spans in fields.items()}
+                for name, (_, dropped) in flat.items():
+                    if dropped:
+                        lints[f"overlapping spans of '{name}' left out (the longest is kept)"] += dropped
+                file.writelines(_block(record["row_id"], text, {name: kept for name, (kept, _) in flat.items()}))
     return written
 
 
@@ -106,35 +108,58 @@ def _block(row_id: str, text: str, fields: Mapping[str, list[Mapping[str, Any]]]
 
 
 def write_docbin(spool: Spool, path: Path, lints: Counter[str]) -> int:
-    """Write a spaCy DocBin: entities, span groups by field, and choices as categories; the documents are the texts
-    that hold spans.
+    """Write a spaCy DocBin; returns how many documents. spaCy writes it from one object in memory.
 
-    Needs the extra `spacy`. A record without a spans field is a document of its response.
+    Needs the extra `spacy`. The documents are the texts that hold spans, or the response of a record without a spans
+    field: span groups by field with every span, the longest of overlapping ones as entities, choices as categories.
     """
+    return _write_bin(_documents(spool, lints), path)
+
+
+def write_docbins(spool: Spool, folder: Path, lints: Counter[str]) -> int:
+    """Write the same as a folder of DocBins of at most 10,000 documents, which spaCy's `Corpus` and `spacy train` read
+    as one, at flat memory."""
+    documents = _documents(spool, lints)
+    written = number = 0
+    while some := list(islice(documents, _IN_ONE_BIN)):
+        number += 1
+        written += _write_bin(iter(some), folder / f"part-{number:05}.spacy")
+    return written
+
+
+_Document = tuple[Mapping[str, Any], str, dict[str, list[Mapping[str, Any]]]]
+
+
+def _documents(spool: Spool, lints: Counter[str]) -> Iterator[_Document]:
+    for record in spool:
+        if not ((record.get("final") or {}).get("values") or {}):
+            continue
+        slim = {name: record[name] for name in ("row_id", "fields", "final")}
+        for text, fields in (_texts(record) or {str(record["row"].get("response") or ""): {}}).items():
+            for name, spans in islice(fields.items(), 1):
+                if dropped := _flat(spans)[1]:
+                    lints[f"overlapping spans of '{name}' left out of the entities (the span group has them)"] += (
+                        dropped
+                    )
+            yield slim, text, fields
+
+
+def _write_bin(documents: Iterator[_Document], path: Path) -> int:
     import spacy
     from spacy.tokens import Doc, DocBin
 
     vocab = spacy.blank("xx").vocab
     held = DocBin(attrs=["ORTH", "SPACY", "ENT_IOB", "ENT_TYPE"], store_user_data=True)
-    written = 0
-    for record in spool:
-        final = (record.get("final") or {}).get("values") or {}
-        if not final:
-            continue
-        by_text: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
-        for name, text, spans in _span_fields(record, lints):
-            by_text.setdefault(text, {})[name] = spans
-        for text, fields in (by_text or {str(record["row"].get("response") or ""): {}}).items():
-            edges = [span[key] for spans in fields.values() for span in spans for key in ("start", "end")]
-            words, spaces = _words(text, edges)
-            doc = Doc(vocab, words=words, spaces=spaces)
-            _mark(doc, fields)
-            doc.cats = _categories(record, final)
-            doc.user_data["row_id"] = record["row_id"]
-            held.add(doc)
-            written += 1
+    for record, text, fields in documents:
+        edges = [span[key] for spans in fields.values() for span in spans for key in ("start", "end")]
+        words, spaces = _words(text, edges)
+        doc = Doc(vocab, words=words, spaces=spaces)
+        _mark(doc, fields)
+        doc.cats = _categories(record, record["final"]["values"])
+        doc.user_data["row_id"] = record["row_id"]
+        held.add(doc)
     path.write_bytes(held.to_bytes())
-    return written
+    return len(held)
 
 
 def _words(text: str, edges: Sequence[int]) -> tuple[list[str], list[bool]]:
@@ -157,14 +182,13 @@ def _words(text: str, edges: Sequence[int]) -> tuple[list[str], list[bool]]:
 
 
 def _mark(doc: Any, fields: Mapping[str, list[Mapping[str, Any]]]) -> None:
-    groups = {
-        name: [doc.char_span(one["start"], one["end"], label=one["label"]) for one in spans]
-        for name, spans in fields.items()
-    }
-    for name, group in groups.items():
-        doc.spans[name] = [span for span in group if span is not None]
-    if groups:
-        doc.ents = next(iter(doc.spans.values()))
+    def marked(spans: Iterable[Mapping[str, Any]]) -> list[Any]:
+        return [doc.char_span(one["start"], one["end"], label=one["label"]) for one in spans]  # tokens end at spans
+
+    for name, spans in fields.items():
+        doc.spans[name] = marked(spans)
+    for spans in islice(fields.values(), 1):
+        doc.ents = marked(_flat(spans)[0])
 
 
 def _categories(record: Mapping[str, Any], final: Mapping[str, Any]) -> dict[str, float]:

@@ -131,7 +131,7 @@ def write_xlsx(spool: Spool, path: Path, lints: Counter[str], agreement: Iterabl
 def _agreement_sheet(
     sheet: Any, agreement: Iterable[Mapping[str, Any]], text: Any, bold: Any, lints: Counter[str]
 ) -> None:
-    names = ["field", "measure", "value", "low", "high", "reason"]
+    names = ["field", "measure", "value", "low", "high", "reason", "rows"]
     _head(sheet, names, text, bold)
     for number, figure in enumerate(agreement, 1):
         _line(sheet, number, [spell(figure.get(name)) for name in names], text, lints)

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from workflow.rows import Row, RowFault, UnreadableError, read_rows
 REVIEW = load("response_review")
 RESPONSE = "=SUM(A1)\r\n- 😀 Rome grew 12 % in 2023.\tÀ la Rome\x07"
 ROOT = Path(__file__).parents[3]
+SHARED = Path(os.environ.get("QUORUM_SHARED_DATA") or ROOT.parent / "shared" / "data")
 
 
 def record(row_id: str = "r1", *, gold: bool = True, **row: Any) -> dict[str, Any]:
@@ -180,8 +182,50 @@ def test_docbin_opens_in_spacy(tmp_path: Path) -> None:
     [doc] = DocBin().from_disk(tmp_path / "a.spacy").get_docs(spacy.blank("xx").vocab)
     assert doc.text == RESPONSE
     assert [(one.text, one.label_) for one in doc.ents] == [("😀 Rome", "ORG"), ("2023", "DATE")]
+    assert {(one.start_char, one.end_char) for one in doc.spans["entities"]} == {(14, 18), (12, 18), (32, 36)}
     assert doc.cats["verdict=Correct"] == 1.0
     assert doc.user_data["row_id"] == "r1"
+
+
+@pytest.mark.parametrize("name", ["domain_ner_finance_dev.jsonl", "domain_ner_technical_dev.jsonl"])
+def test_real_entities_come_back_from_spacy(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every text and span of real rows comes back as it was, from one file and from a folder that spaCy's own reader of
+    training data takes as one."""
+    spacy = pytest.importorskip("spacy", reason="needs the extra `spacy`")
+    from spacy.training import Corpus
+
+    path = SHARED / name
+    if not path.is_file():
+        pytest.skip("the shared data is not here (QUORUM_SHARED_DATA)")
+    real = [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
+    given = {one["id"]: (one["text"], {(s["start"], s["end"], s["label"]) for s in one["entities"]}) for one in real}
+    monkeypatch.setattr("workflow.formats.spans._IN_ONE_BIN", 300)
+    for target, files in ((tmp_path / "a.spacy", 1), (tmp_path / "folder", -(-len(real) // 300))):
+        write(map(_with_entities, real), target, "docbin", interface=load("ner"))
+        assert len(list(tmp_path.rglob("*.spacy") if target.suffix else target.rglob("*.spacy"))) == files
+        docs = [example.reference for example in Corpus(target)(spacy.blank("xx"))]
+        assert len(docs) == len(real)
+        assert {
+            doc.user_data["row_id"]: (
+                doc.text,
+                {(span.start_char, span.end_char, span.label_) for span in doc.spans["entities"]},
+            )
+            for doc in docs
+        } == given
+        flat = {doc.user_data["row_id"]: len(doc.ents) for doc in docs}
+        assert all(flat[row_id] == len(spans) for row_id, (_, spans) in given.items() if not _overlapping(spans))
+
+
+def _with_entities(one: dict[str, Any]) -> dict[str, Any]:
+    row = {"id": one["id"], "context": "", "query": "", "response": one["text"]}
+    made = record(one["id"])
+    final = {"entities": {"value": one["entities"], "origin": "passes", "changed_from_auto": None}}
+    return made | {"row": row, "fields": load("ner").fields(row), "final": {"values": final}, "passes": [], "qa": []}
+
+
+def _overlapping(spans: set[tuple[int, int, str]]) -> bool:
+    placed = sorted(spans)
+    return any(first[1] > second[0] for first, second in pairwise(placed))
 
 
 def test_manifest_follows_ground_truth(tmp_path: Path) -> None:
@@ -310,6 +354,15 @@ def test_datasheet_samples_the_votes_of_large_exports(tmp_path: Path, monkeypatc
         texts.append((tmp_path / "a.jsonl.card.md").read_text("utf-8").partition("## Hashes")[0])
     assert texts[0] == texts[1]
     assert "in a sample of 8 rows drawn by their ids" in texts[0]
+
+
+def test_agreement_sheet_says_of_which_rows_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each figure of the workbook says whether it is that of all rows or of a sample, and of how many."""
+    for most, said in ((8, "8 of 50, drawn by their ids"), (50, "all 50")):
+        monkeypatch.setattr("workflow.formats.card._MOST_VOTED", most)
+        write([record(f"r{n}") for n in range(50)], tmp_path / "a.xlsx", interface=REVIEW)
+        head, *figures = openpyxl.load_workbook(tmp_path / "a.xlsx")["quorum agreement"].iter_rows(values_only=True)
+        assert {figure[head.index("rows")] for figure in figures} == {said}
 
 
 def test_export_without_records_cannot_be_verified(tmp_path: Path) -> None:
