@@ -16,11 +16,11 @@ from ls_plugin.models import Slot
 
 def install() -> None:
     """Hook the plugin into the server; called once a process."""
-    from ls_plugin import gate, guards, models_outside
+    from ls_plugin import gate, guards, outside
 
     guards.install()
     gate.install()
-    models_outside.install()
+    outside.install()
     _next_task()
     _lists()
     _views()

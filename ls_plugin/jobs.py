@@ -11,7 +11,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 from django.db import connection, transaction
@@ -45,8 +45,10 @@ def after_commit(campaign_id: int, row_id: str) -> None:
     """
     from core.redis import start_job_async_or_sync
 
-    job = partial(start_job_async_or_sync, reconcile_row, campaign_id, row_id)
-    transaction.on_commit(job, robust=True)
+    def job() -> None:
+        start_job_async_or_sync(reconcile_row, campaign_id, row_id)
+
+    transaction.on_commit(job, robust=True)  # a job that fails is logged by its name, which a partial has not
 
 
 def reconcile_row(campaign_id: int, row_id: str) -> None:

@@ -74,7 +74,9 @@ def campaign(request: HttpRequest, campaign_id: int) -> HttpResponse:
         "campaign": found,
         "figures": shown,
         "funnel": [(name, count, round(100 * count / top)) for name, count in shown.states.items()],
-        "recent": figures.recent(found),
+        # Who answered which row, told to somebody who may still have that row in hand, would not be blind.
+        "works_here": call.signed_in.works_in_campaign(campaign_id),
+        "recent": () if call.signed_in.works_in_campaign(campaign_id) else figures.recent(found),
         "message": message,
         "csrf": get_token(request),
     }

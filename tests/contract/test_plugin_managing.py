@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.contract.plugin_campaign import Line, make_line, review, rows, verdict
+from tests.contract.plugin_campaign import Line, django, make_line, review, rows, verdict
 from tests.servers import LabelStudioServer
 
 pytestmark = pytest.mark.server
@@ -253,3 +253,39 @@ def test_a_manager_changes_nobody_elses_account(line: Line) -> None:
         )
         assert refused.status_code in (403, 404), refused.text
     assert una.get("/api/current-user/whoami").json()["first_name"] == ""
+
+
+def test_the_managers_page_names_no_rows_to_whoever_works_there(line: Line) -> None:
+    """Who answered which row is on the page of a manager, not of one who may have that row in hand."""
+    both_hold(line)
+    page = f"/quorum/campaign/{line.status()['id']}/"
+    assert "<td>submitted</td>" in line.people["head"].get(page).text
+    mine = line.people["boss"].get(page)
+    assert mine.status_code == 200, mine.text
+    assert "<td>submitted</td>" not in mine.text
+    assert "You work in this campaign" in mine.text
+
+
+def test_an_owner_who_labels_is_kept_from_what_the_admin_pages_show(line: Line) -> None:
+    """Django's admin shows every answer, so it counts as having shown all of them."""
+    with line.server.log_in_owner() as owner:
+        team = line.team + f"  - {{id: owner, email: {owner.email}, roles: [annotator]}}\n"
+        assert line.apply_team(team).status_code == 200
+        task = owner.get(f"/api/projects/{line.projects['pass']}/next").json()["id"]
+        assert line.answer("una", verdict("Incorrect", SECRET))[0] == task
+        assert SECRET not in owner.get(f"/api/tasks/{task}/").text
+        assert owner.get("/admin/tasks/annotation/").status_code == 200
+        late = owner.post(f"/api/tasks/{task}/annotations/", json={"result": verdict("Correct")})
+        assert (late.status_code, late.json()["code"]) == (403, "excluded"), late.text
+        assert line.audit()["faults"] == []
+
+
+def test_a_storage_that_is_down_keeps_nobody_from_answering(line: Line) -> None:
+    """An answer is sent to target storages when it stands, and stands whether they take it or not."""
+    code = f"""
+from io_storages.redis.models import RedisExportStorage
+RedisExportStorage.objects.create(project_id={line.projects["pass"]}, title="down", host="127.0.0.1", port="9")
+"""
+    django(code, line.server)
+    line.answer("una", verdict("Correct"))
+    assert line.audit()["faults"] == []

@@ -265,6 +265,22 @@ def test_without_the_plugin_the_database_is_a_plain_label_studio(tmp_path: Path)
             stock.stop()
 
 
+def test_a_reconcile_that_fails_undoes_no_answer(ls_server_plugin: LabelStudioServer) -> None:
+    """An answer stands when the job after it fails; the row keeps its mark, and is reconciled once that can be done."""
+    line = make_line(ls_server_plugin, rows(1))
+    task = line.next("ana").json()["id"]
+    assert line.next("bea").json()["id"] == task
+    put = "from ls_plugin.models import Campaign\nCampaign.objects.filter(name={!r}).update(policy_text={!r})"
+    django(put.format(line.name, "version: none of ours"), line.server)
+    for person in ("ana", "bea"):
+        done = line.submit(person, task, verdict("Correct"))
+        assert done.status_code == 201, done.text
+    django(put.format(line.name, line.policy), line.server)
+    assert line.status()["waiting_for_reconcile"] == 1
+    assert line.call("POST", "/quorum/api/repair", json={"name": line.name}).json() == {"reconciled": 1}
+    assert line.status()["states"]["AWAITING_QA"] == 1
+
+
 def test_a_server_killed_at_any_moment_loses_no_row(tmp_path: Path) -> None:
     """Killed again and again amid submissions, the server comes back with one QA task for each row that has two passes."""
     with label_studio_server(tmp_path, WITH_PLUGIN) as server:
