@@ -23,6 +23,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from ls_plugin import qualify, races, record, shown
@@ -139,11 +140,16 @@ def _settled(slot: Slot, place: Place) -> bool:
 
 
 def _queues(user_id: int, person: Person, place: Place) -> Iterator[Any]:
-    """The open slots that the person may take, best first, without those they had before."""
+    """The open slots with a free seat that the person may take, best first, without those they had before."""
+    held = Grant.objects.filter(task_id=OuterRef("task_id"), live=True, expires_at__gt=timezone.now()).order_by()
+    seats = Coalesce(Subquery(held.values("task_id").annotate(count=Count("id")).values("count")), 0)
     had = Grant.objects.filter(task_id=OuterRef("task_id"), user_id=user_id)
     out = Excluded.objects.filter(task_id=OuterRef("task_id"), user_id=user_id)
-    open_to = Slot.objects.filter(project_id=place.project_id, open=True, taken__lt=F("capacity")).filter(
-        ~Exists(had), ~Exists(out)
+    open_to = (
+        Slot.objects.filter(project_id=place.project_id, open=True, taken__lt=F("capacity"))
+        .filter(~Exists(had), ~Exists(out))
+        .alias(held=seats)
+        .filter(taken__lt=F("capacity") - F("held"))
     )
     order = ("-wants_expert", "-taken", "task_id")
     if place.stage is Stage.PASS and person.expertise:

@@ -16,11 +16,12 @@ from ls_plugin.models import Slot
 
 def install() -> None:
     """Hook the plugin into the server; called once a process."""
-    from ls_plugin import gate, guards, outside
+    from ls_plugin import gate, guards, outside, summary
 
     guards.install()
     gate.install()
     outside.install()
+    summary.install()
     _next_task()
     _lists()
     _views()
@@ -206,9 +207,10 @@ def _answers() -> None:
         if call is None or call.place is None:
             return stock_create(self, serializer)
         with transaction.atomic():
-            _lock(self.parent_object.pk)
+            slot = _lock(self.parent_object.pk)
+            _reconcile_after(call, slot)
             annotation = stock_create(self, serializer)
-            _note(call, "skipped" if annotation.was_cancelled else "submitted", annotation)
+            _note(call, slot, "skipped" if annotation.was_cancelled else "submitted", annotation)
         return annotation
 
     def perform_update(self: Any, serializer: Any) -> None:
@@ -217,13 +219,15 @@ def _answers() -> None:
             stock_update(self, serializer)
             return
         with transaction.atomic():
-            if _lock(serializer.instance.task_id).sealed and call.ordinary:
+            slot = _lock(serializer.instance.task_id)
+            if slot.sealed and call.ordinary:
                 # Handed on since the request was let in: saved once more as it was, it would still be a new version.
                 raise Refused("sealed")
             if shown.is_kept_from(call.signed_in.user_id, serializer.instance.task_id):
                 raise Refused("excluded")
+            _reconcile_after(call, slot)
             stock_update(self, serializer)
-            _note(call, "changed", serializer.instance)
+            _note(call, slot, "changed", serializer.instance)
 
     def post(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
         call = call_of(request)
@@ -231,8 +235,9 @@ def _answers() -> None:
             return stock_convert(self, request, *args, **kwargs)
         with transaction.atomic():
             annotation = self.get_object()
-            _lock(annotation.task_id)
-            _note(call, "taken_back", annotation)
+            slot = _lock(annotation.task_id)
+            _reconcile_after(call, slot)
+            _note(call, slot, "taken_back", annotation)
             return stock_convert(self, request, *args, **kwargs)
 
     def task_update(self: Any, serializer: Any) -> None:
@@ -273,11 +278,16 @@ def _again(campaign_id: int, task_id: int) -> None:
         jobs.after_commit(campaign_id, row_id)
 
 
-def _note(call: Any, kind: str, annotation: Any) -> None:
-    """Write the record's line, and have the row reconciled once all of this is committed."""
+def _reconcile_after(call: Any, slot: Slot) -> None:
+    """Have the row reconciled once all of this is committed, before anything else that waits for the commit."""
     from ls_plugin import jobs
 
-    row_id = Slot.objects.values_list("row_id", flat=True).filter(task_id=annotation.task_id).first() or ""
+    jobs.after_commit(call.place.campaign_id, slot.row_id)
+
+
+def _note(call: Any, slot: Slot, kind: str, annotation: Any) -> None:
+    """Write the record's line."""
+    from ls_plugin import jobs
+
     body = {"annotation": annotation.pk, "stage": call.place.stage.label, "digest": jobs.digest(annotation.result)}
-    record.write(record.Line(kind, call.signed_in.user_id, call.place.campaign_id, annotation.task_id, row_id, body))
-    jobs.after_commit(call.place.campaign_id, row_id)
+    record.write(record.Line(kind, call.signed_in.user_id, call.place.campaign_id, slot.task_id, slot.row_id, body))

@@ -46,7 +46,8 @@ def after_commit(campaign_id: int, row_id: str) -> None:
     from core.redis import start_job_async_or_sync
 
     def job() -> None:
-        start_job_async_or_sync(reconcile_row, campaign_id, row_id)
+        # Ahead of Label Studio's own: somebody may be waiting for the row's next task.
+        start_job_async_or_sync(reconcile_row, campaign_id, row_id, queue_name="critical")
 
     transaction.on_commit(job, robust=True)  # a job that fails is logged by its name, which a partial has not
 
@@ -186,10 +187,15 @@ def repair_once() -> None:
 
 def _repair() -> None:
     try:
-        for campaign_id in list(Campaign.objects.values_list("id", flat=True)):
-            drain(campaign_id)
+        drain_all()
     finally:
         connection.close()
+
+
+def drain_all() -> None:
+    """Reconcile every row of every campaign that bears the mark."""
+    for campaign_id in list(Campaign.objects.values_list("id", flat=True)):
+        drain(campaign_id)
 
 
 def reconcile_all(campaign_id: int) -> int:

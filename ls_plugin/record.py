@@ -55,7 +55,7 @@ def write(*lines: Line) -> None:
     """
     if not lines:
         return
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         head, _ = RecordHead.objects.select_for_update().get_or_create(id=1)
         seq, last, now, rows = head.seq, head.hash, timezone.now(), []
         for line in lines:

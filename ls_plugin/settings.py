@@ -74,6 +74,7 @@ if get_env("REDIS_HOST"):
         }
         for name in ("critical", "high", "default", "low")
     }
+    RQ = {"WORKER_CLASS": "ls_plugin.worker.RowWorker"}
 
 INSTALLED_APPS = [*INSTALLED_APPS, "ls_plugin"]
 MIDDLEWARE = ["ls_plugin.readable.ReadableMiddleware", *MIDDLEWARE, "ls_plugin.gate.GateMiddleware"]

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import uuid
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,11 +67,17 @@ class LabelStudioServer:
 
     def new_person(self, email: str) -> Visitor:
         """One new account with this email, logged in."""
-        return Visitor(self.url, email, PEOPLE_PASSWORD).sign_up(invite_link(self.url, self.token))
+        visitor = self._closed_with_me(Visitor(self.url, email, PEOPLE_PASSWORD))
+        return visitor.sign_up(invite_link(self.url, self.token))
 
     def log_in(self, email: str, password: str = PEOPLE_PASSWORD) -> Visitor:
         """A new session of somebody who has an account."""
-        return Visitor(self.url, email, password).log_in()
+        return self._closed_with_me(Visitor(self.url, email, password)).log_in()
+
+    def _closed_with_me(self, visitor: Visitor) -> Visitor:
+        """A connection kept alive that nobody closes fails whatever test runs when it is collected."""
+        weakref.finalize(self, visitor.close)
+        return visitor
 
     def log_in_owner(self) -> Visitor:
         """A new session of the owner."""

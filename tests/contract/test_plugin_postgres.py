@@ -117,6 +117,65 @@ def test_the_worker_fills_the_review_queue(server: LabelStudioServer, worker: Ch
     line.answer("quin", review("accept", "Correct"), "qa")
 
 
+_CUT = """
+import os, time
+from core.redis import _redis, start_job_async_or_sync
+from django.db import connection
+from rq import Worker
+from ls_plugin import jobs
+from ls_plugin.models import Campaign
+
+def done(job):
+    while job.get_status(refresh=True) not in ("finished", "failed"):
+        time.sleep(0.02)
+    return job.return_value()
+
+worker = Worker.all(connection=_redis)[0].pid
+forked = done(start_job_async_or_sync(os.getpid)) != worker
+done(start_job_async_or_sync(jobs.reconcile_row, Campaign.objects.get(name=NAME).pk, "r1"))
+files = [os.readlink(f"/proc/{worker}/fd/{one}") for one in os.listdir(f"/proc/{worker}/fd")]
+sockets = {one[len("socket:["):-1] for one in files if one.startswith("socket:[")}
+known = [one.split() for one in open("/proc/net/tcp").readlines()[1:]]
+ports = [int(one[1].split(":")[1], 16) for one in known if one[9] in sockets]
+with connection.cursor() as cursor:
+    cursor.execute("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE client_port = ANY(%s)", [ports])
+    print(forked, cursor.fetchone()[0])
+"""
+
+
+def test_the_worker_reconciles_itself_forks_for_other_jobs_and_outlives_its_connection(
+    server: LabelStudioServer, worker: Child, databases: dict[str, str]
+) -> None:
+    """Rows are reconciled over one connection that the worker keeps; when the database ends it, the next row makes another."""
+    line = make_line(server, rows(1))
+    line.answer("ana", verdict("Correct"))
+    assert django(_CUT.replace("NAME", repr(line.name)), server, databases).splitlines()[-1] == "True 1"
+    line.answer("bea", verdict("Correct"))
+    deadline = time.monotonic() + 20
+    while line.status()["open"]["qa"] < 1 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert line.status()["open"]["qa"] == 1
+    assert worker.exit_code is None
+
+
+def test_label_studios_counters_stay_right_while_people_answer_at_once(server: LabelStudioServer) -> None:
+    """Each answer is counted once under its label, a changed one under its new label, and data columns once a row."""
+    line = make_line(server, rows(6))
+
+    def work(person: str) -> int:
+        answers = [line.answer(person, verdict("Correct"))[1] for _ in range(4)]
+        return answers[0]
+
+    with ThreadPoolExecutor(3) as pool:
+        first, *_ = pool.map(work, ("ana", "bea", "cal"))
+    changed = line.people["ana"].patch(f"/api/annotations/{first}/", json={"result": verdict("Incorrect")})
+    assert changed.status_code == 200, changed.text
+    summary = line.call("GET", f"/api/projects/{line.projects['pass']}/summary").json()
+    assert summary["created_labels"] == {"verdict": {"Correct": 11, "Incorrect": 1}}
+    assert summary["created_annotations"] == {"verdict|response|choices": 12}
+    assert set(summary["all_data_columns"].values()) == {6}
+
+
 def test_without_a_worker_the_next_reviewer_finds_the_work_all_the_same(server: LabelStudioServer) -> None:
     """Jobs that nobody runs leave their mark in the database, and whoever asks for a review has them done first."""
     line = make_line(server, rows(1, "financial"))

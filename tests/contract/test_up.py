@@ -80,7 +80,8 @@ def test_everyone_can_log_in_and_the_manager_can_use_the_token(up: QuorumUp) -> 
     """What the access file says is true: passwords and token work, the ML backend answers only who may ask."""
     access = up.wait_ready()
     for person in access["people"]:
-        assert Visitor(access["url"], person["email"], person["password"]).log_in().user_id
+        with Visitor(access["url"], person["email"], person["password"]) as visitor:
+            assert visitor.log_in().user_id
     headers = {"Authorization": f"Token {access['manager']['token']}"}
     assert requests.get(f"{access['url']}/api/projects", headers=headers, timeout=30).json()["count"] == 3
     assert requests.get(f"{access['ml_url']}/health", timeout=30).json()["ready"] is True

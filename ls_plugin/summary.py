@@ -1,0 +1,46 @@
+"""Label Studio's counters of a project, kept without holding people up.
+
+Label Studio writes the one summary row of a project several times while an answer is saved. A submission is one
+transaction here, so on PostgreSQL everybody who submits in a project would wait for whoever came first, from the first
+of these writes to the end. Two of three are for nothing: a task's data columns are taken off and put on again although
+its data stays. What is left, which labels are in use, follows the commit in a short transaction of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import transaction
+
+
+def install() -> None:
+    """Put both rules in place; called once a process."""
+    import tasks.models
+    from tasks.models import Annotation
+
+    stock = tasks.models._task_data_is_not_updated
+
+    def data_stays(update_fields: Iterable[str] | None) -> bool:
+        return bool(stock(update_fields)) or (update_fields is not None and "data" not in update_fields)
+
+    tasks.models._task_data_is_not_updated = data_stays
+    Annotation.increase_project_summary_counters = _count_later
+
+
+def _count_later(annotation: Any) -> None:
+    """Count an answer's labels after the commit; at once where no transaction is open."""
+
+    def count() -> None:
+        _count(annotation)
+
+    transaction.on_commit(count, robust=True)  # what fails here is logged by its name, which a partial has not
+
+
+def _count(annotation: Any) -> None:
+    from projects.models import ProjectSummary
+
+    with transaction.atomic():
+        # Read under its lock: Label Studio counts from what it read some time before.
+        summary, _ = ProjectSummary.objects.select_for_update().get_or_create(project_id=annotation.project_id)
+        summary.update_created_annotations_and_labels([annotation])
