@@ -339,7 +339,7 @@ def _answer_fields(call: Call, request: Any, task_id: int) -> None:
     from tasks.models import Annotation, Prediction
 
     me, body = call.signed_in.user_id, _flat(parameters(request))
-    if not body and request.data:
+    if isinstance(request.data, list) or (not body and request.data):
         raise Refused("bad_request", "An answer is one JSON object.")
     _content(request, body)
     strange = sorted(set(body) - _ANSWER_FIELDS)

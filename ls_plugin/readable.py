@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
@@ -35,8 +36,17 @@ def unreadable(request: HttpRequest) -> str | None:
         return "The request is in a character set that cannot be read."
     if request.content_type == "multipart/form-data" and not request.content_params.get("boundary"):
         return "The form names no boundary between its parts."
+    if request.path_info.startswith("/api/") and not all(map(_is_object, request.GET.getlist("query"))):
+        return "`query` is no JSON object."
     try:
         urlsplit(request.headers.get("Origin", ""))
     except ValueError:
         return "`Origin` is no address."
     return None
+
+
+def _is_object(query: str) -> bool:
+    try:
+        return isinstance(json.loads(unquote(query)), dict)
+    except (ValueError, RecursionError):
+        return False

@@ -6,7 +6,7 @@ import re
 from dataclasses import asdict
 from typing import Any
 
-from django.db import IntegrityError
+from django.db import DataError, IntegrityError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from rest_framework.exceptions import APIException
@@ -94,6 +94,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     refused = error if isinstance(error, Refused) else from_database(error)
     if isinstance(error, RecursionError):
         refused = Refused("bad_request", "The request is nested too deeply.")
+    if isinstance(error, DataError):
+        refused = Refused("bad_request", "A value in the request does not fit where it would be stored.")
     if isinstance(error, OverflowError) or (isinstance(error, ValueError | TypeError) and _NO_NUMBER.match(str(error))):
         refused = Refused("bad_request", "A value in the request is not the number that it should be.")
     if refused is None and races.was_lost(error):

@@ -841,3 +841,37 @@ def test_uploaded_files_are_shown_to_whoever_was_given_a_task_that_names_them(
     assert line.people["ana"].get(f"/data/{uploads[0]}").status_code == 200
     for path in (uploads[1], "upload/none.txt", uploads[0][:-1]):
         assert line.people["ana"].get(f"/data/{path}").status_code == 404, path
+
+
+_ODD: list[tuple[str, str, dict[str, Any]]] = [
+    ("GET", "/api/projects/?ids=NaN", {}),
+    ("GET", "/api/projects/counts/?ids=9999999999999999999999999", {}),
+    ("GET", "/api/projects/?title=%00", {}),
+    ("GET", "/api/tasks?project={project}&query=NaN", {}),
+    ("GET", "/api/tasks/1%00/", {}),
+    ("GET", "/user/login/?next=x", {"allow_redirects": False}),
+    ("POST", "/api/tasks/{task}/annotations/", {"data": "[" * 100_000 + "]" * 100_000}),
+    ("POST", "/api/tasks/{task}/annotations/", {"data": "null"}),
+    ("PATCH", "/api/annotations/{answer}/", {"data": "null"}),
+    ("PATCH", "/api/annotations/{answer}/", {"data": "[]"}),
+    ("POST", "/api/tasks/{task}/drafts", {"data": json.dumps({"result": verdict("Correct", "x" * 9_000_000)})}),
+    ("POST", "/api/tasks/{task}/drafts", {"data": "{}", "headers": {"Content-Type": "application/json; charset=base64"}}),
+    ("POST", "/api/token/refresh/", {"data": "a=b", "headers": {"Content-Type": "application/x-www-form-urlencoded; charset=rot13"}}),
+    ("POST", "/api/users/{me}/avatar", {"data": "x", "headers": {"Content-Type": "multipart/form-data"}}),
+    ("POST", "/api/projects/", {"data": "{}", "headers": {"Origin": "http://["}}),
+]  # fmt: skip
+
+
+def test_what_cannot_be_read_is_refused_and_breaks_nothing(line: Line) -> None:
+    """Odd numbers, bytes, character sets, depths and sizes get an answer that says what is wrong, never a failure."""
+    ana = line.people["ana"]
+    task, answer = line.answer("ana", verdict("Correct"))
+    task = line.next("ana").json()["id"]
+    for method, path, more in _ODD:
+        address = path.format(project=line.projects["pass"], task=task, answer=answer, me=ana.user_id)
+        sent = {**more, "headers": {"Content-Type": "application/json", **more.get("headers", {})}}
+        got = ana.request(method, address, **sent)
+        assert got.status_code < 500, (method, address, got.status_code, got.text[:300])
+        if method != "GET" or "%00" in path:
+            assert got.status_code in (400, 413), (method, address, got.status_code, got.text[:300])
+            assert got.json()["code"] in ("bad_request", "too_large"), (method, address, got.text[:300])
