@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -254,16 +255,23 @@ def main() -> None:
             runs.append((stock, mine, memory, cpu_of_server(server) - between, own_cpu + between - before))
             print(f"Label Studio {stock:.1f} s, quorum {mine:.1f} s, {memory:.0f} MiB", file=sys.stderr)
         lacking = missing(folder / "stock.json", folder / "out.jsonl")
-    stock, mine, memory, stock_cpu, own_cpu = (
-        pick(run[at] for run in runs) for at, pick in enumerate((min, min, max, min, min))
+    report(
+        runs, given.rows, "PostgreSQL" if given.postgres else "SQLite", "stock" if given.stock else "plugin", lacking
     )
-    where = "stock server" if given.stock else "server with the plugin"
-    engine = "PostgreSQL" if given.postgres else "SQLite"
-    print(f"{given.rows:,} rows, Label Studio on {engine}, {where}, best of {given.repeats}")
-    print(f"Label Studio JSON export, Pass project {given.rows / stock:>8.0f} rows/s")
-    print(f"quorum export, full records           {given.rows / mine:>8.0f} rows/s, most memory {memory:.0f} MiB")
+
+
+def report(runs: Sequence[tuple[float, ...]], rows: int, engine: str, server: str, lacking: Sequence[str]) -> None:
+    """Print the table: ratios are of pairs that were taken one after the other, never of two moments of a machine."""
+    walls = [stock / mine for stock, mine, *_ in runs]
+    stock, mine, _, stock_cpu, own_cpu = (statistics.median(column) for column in zip(*runs, strict=True))
+    memory = max(most for _, _, most, *_ in runs)
+    print(f"{rows:,} rows, Label Studio on {engine} ({server}), median of {len(runs)}")
+    print(f"Label Studio JSON export, Pass project {rows / stock:>8.0f} rows/s")
+    print(f"quorum export, full records           {rows / mine:>8.0f} rows/s, most memory {memory:.0f} MiB")
     print(f"processor time, client and server: {stock_cpu:.1f} s and {own_cpu:.1f} s (ratio {stock_cpu / own_cpu:.2f})")
-    print(f"ratio {stock / mine:.2f} (goal ≥ 3); missing from the records: {', '.join(lacking) or 'nothing'}")
+    spread = f"; {min(walls):.2f}–{max(walls):.2f}" if len(walls) > 1 else ""
+    print(f"ratio {statistics.median(walls):.2f} (median of pairs{spread}; goal ≥ 3)")
+    print(f"missing from the records: {', '.join(lacking) or 'nothing'}")
     print(f"this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
 

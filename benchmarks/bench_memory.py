@@ -1,6 +1,6 @@
-"""How much memory exports take: the most that a process held while it wrote N and 4N (or `--times`) full records, for each format.
+"""How much memory exports take: the most that a process held while it wrote N and 4N full records, for each format.
 
-    python benchmarks/bench_memory.py [--rows 1500]
+    python benchmarks/bench_memory.py [--rows 1500] [--times 4] [--formats xlsx hf]
 
 Each format is written in a process of its own, from records of the size of real ones that are made one at a time.
 """
