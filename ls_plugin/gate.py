@@ -296,6 +296,8 @@ def _run_checks(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
     method = "GET" if request.method == "HEAD" else str(request.method)
     if method != "GET" and request.data is None:
         raise Refused("bad_request", "`null` is no request.")
+    if method != "GET" and call.rule.who(method) is Who.LEADER and not bodies(request):
+        raise Refused("bad_request", "One JSON object is expected.")
     if method != "GET" and (call.ordinary or call.rule.who(method) is Who.LEADER):
         checks.require_storable(request)
     if call.ordinary and method in call.rule.check:

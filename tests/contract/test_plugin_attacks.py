@@ -875,3 +875,6 @@ def test_what_cannot_be_read_is_refused_and_breaks_nothing(line: Line) -> None:
         if method != "GET" or "%00" in path:
             assert got.status_code in (400, 413), (method, address, got.status_code, got.text[:300])
             assert got.json()["code"] in ("bad_request", "too_large"), (method, address, got.text[:300])
+    for body in ("1", "[]", '"x"'):
+        got = line.people["max"].post("/quorum/api/reopen", data=body, headers={"Content-Type": "application/json"})
+        assert (got.status_code, got.json()["code"]) == (400, "bad_request"), (body, got.text[:300])
