@@ -20,7 +20,7 @@ from ml_backend.tokens import TextTokenizer
 Array = NDArray[Any]
 Kind = Literal["encoder", "sequence", "token"]
 RuntimeName = Literal["torch", "onnx-fp32", "onnx-int8", "openvino"]
-EXPORT_REVISION = "3"  # part of the cache key: raise it when the export or the quantisation below changes
+EXPORT_REVISION = "4"  # part of the cache key: raise it when the export or the quantisation below changes
 
 
 class Network(Protocol):
@@ -232,13 +232,13 @@ def _export_int8(folder: Path, kind: Kind, out: Path) -> None:
         tuple(torch.from_numpy(array[None]) for array in (window.ids, np.ones_like(window.ids), window.type_ids))
         for window in windows
     ]
-    keep = [
+    contracting = [
         name for name, one in module.named_modules() if isinstance(one, torch.nn.Linear) and quantise.contracts(one)
     ]
-    quantise.smooth(module, inputs)
+    floors = quantise.smooth(module, inputs)
     plain = out.with_name("smoothed.onnx")
     _write_graph(module, kind, plain)
-    quantise.to_int8(plain, out, keep)
+    quantise.to_int8(plain, out, floors, [name for name in contracting if name not in floors])
 
 
 def _write_graph(module: Any, kind: Kind, out: Path) -> None:

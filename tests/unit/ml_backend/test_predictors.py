@@ -162,9 +162,11 @@ def test_a_cut_text_says_so(weights: Path) -> None:
     assert "of 123 characters were read" in one.reasons["names"]
 
 
-@pytest.mark.parametrize(("runtime", "near"), [("torch", 1e-4), ("onnx-fp32", 1e-4), ("openvino", 0.03)])
+@pytest.mark.parametrize(
+    ("runtime", "near"), [("torch", 1e-4), ("onnx-fp32", 1e-4), ("onnx-int8", 0.03), ("openvino", 0.03)]
+)
 def test_scores_equal_those_of_transformers(weights: Path, runtime: str, near: float) -> None:
-    """A checkpoint gives the same chances here as in transformers itself; in bfloat16 nearly."""
+    """A checkpoint gives the same chances here as in transformers itself; in int8 and bfloat16 nearly."""
     installed(runtime)
     texts = ["so good", "bad , bad and fine !", "ana"]
     found = predict(
