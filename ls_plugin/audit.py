@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ls_plugin import jobs, record, shown
-from ls_plugin.models import Campaign, CampaignProject, Record
+from ls_plugin.models import Campaign, Record, project_ids
 from ls_plugin.record import Fault
 from ls_plugin.refusal import Refused
 
@@ -144,7 +144,7 @@ def _answers(campaign: Campaign, look: _Look) -> int:
     """The answers on the server are those of the record: same author, same content, none more and none less."""
     from tasks.models import Annotation
 
-    projects = list(CampaignProject.objects.filter(campaign=campaign).values_list("project_id", flat=True))
+    projects = project_ids(campaign.pk)
     count, left = 0, dict(look.said)
     for one in Annotation.objects.filter(project_id__in=projects).iterator(chunk_size=CHUNK):
         count += 1

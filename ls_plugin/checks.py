@@ -12,9 +12,9 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
 
-from ls_plugin import handout, people, shown
+from ls_plugin import handout, people
 from ls_plugin.gate import Call, parameters
-from ls_plugin.models import CampaignProject, Grant, Slot
+from ls_plugin.models import CampaignProject, Grant, Slot, is_excluded
 from ls_plugin.refusal import Refused
 from review_rules import Person
 
@@ -172,7 +172,7 @@ def take_back_skip(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
 
 def _require_unknowing(call: Call, task_id: int) -> None:
     """Whoever has seen, as a manager, what others said of a row leaves what they said themselves as it is."""
-    if shown.is_kept_from(call.signed_in.user_id, task_id):
+    if is_excluded(task_id, call.signed_in.user_id):
         raise Refused("excluded")
 
 

@@ -391,7 +391,9 @@ class GateMiddleware:
         if call.standing is not None and not call.standing.manager_somewhere:
             _forget_owner(request.user)
         if call.rule.who("GET") is Who.OWNER:
-            _note_administering(call.signed_in)
+            from ls_plugin import shown
+
+            shown.knows_everything(call.signed_in)  # Django's admin shows everything
         if not request.GET.get("next", "/").startswith("/"):
             # Label Studio's sign-in form takes such a one for the name of a view, and fails.
             request.GET = request.GET.copy()
@@ -400,15 +402,6 @@ class GateMiddleware:
         if at_home and call.standing is not None and call.standing.people and not call.standing.manager_somewhere:
             return redirect("/quorum/mine/")
         return None
-
-
-def _note_administering(standing: Standing) -> None:
-    """Django's admin shows everything: an owner who also works in a campaign has now seen what was said in it."""
-    from ls_plugin import shown
-
-    for campaign_id in standing.people:
-        if standing.works_in_campaign(campaign_id):
-            shown.knows(standing.user_id, campaign_id)
 
 
 def _forget_owner(user: Any) -> None:

@@ -26,8 +26,8 @@ from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from ls_plugin import qualify, races, record, shown
-from ls_plugin.models import CampaignProject, Excluded, Grant, Member, Slot, Stage, slots_of
+from ls_plugin import qualify, races, record
+from ls_plugin.models import CampaignProject, Excluded, Grant, Member, Slot, Stage, exclude, is_excluded, slots_of
 from ls_plugin.people import RULE_STAGE, Place, can_work, to_person, words
 from ls_plugin.refusal import Refused
 from review_rules import NextStep, Person, PersonId, Role, may_take
@@ -241,7 +241,7 @@ def _taken(task_id: int, user_id: int, place: Place, *, wait: bool = True, settl
     try:
         with transaction.atomic():
             slot = _locked(task_id, place, wait=wait)
-            if not slot or not slot.open or not _free(slot, user_id) or shown.is_kept_from(user_id, task_id):
+            if not slot or not slot.open or not _free(slot, user_id) or is_excluded(task_id, user_id):
                 raise _NotThis
             if settled and not _settled(slot, place):
                 raise _NotThis
@@ -319,10 +319,7 @@ def _close_before(slot: Slot, user_id: int, place: Place) -> None:
         return  # whoever comes later still has to answer it
     earlier = CampaignProject.objects.filter(campaign_id=place.campaign_id, stage__lt=place.stage)
     before = Slot.objects.filter(project_id__in=earlier.values("project_id"), row_id=slot.row_id)
-    Excluded.objects.bulk_create(
-        [Excluded(task_id=task_id, user_id=user_id) for task_id in before.values_list("task_id", flat=True)],
-        ignore_conflicts=True,
-    )
+    exclude((task_id, user_id) for task_id in before.values_list("task_id", flat=True))
     before.filter(sealed=False).update(sealed=True)
 
 
@@ -336,7 +333,7 @@ def require(task_id: int, user_id: int, person: Person, place: Place) -> Slot:
     grant = Grant.objects.filter(task_id=task_id, user_id=user_id).first()
     if slot is None or grant is None:
         raise Refused("not_given")
-    if Excluded.objects.filter(task_id=task_id, user_id=user_id).exists():
+    if is_excluded(task_id, user_id):
         raise Refused("excluded")
     if not grant.live:
         raise Refused("second")

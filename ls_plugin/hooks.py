@@ -11,7 +11,7 @@ from django.db.models import Q
 from rest_framework.response import Response
 
 from ls_plugin import record
-from ls_plugin.models import Slot
+from ls_plugin.models import Slot, is_excluded
 
 
 def install() -> None:
@@ -193,7 +193,6 @@ def _answers() -> None:
     """An answer, the record of it and the mark that its row needs a reconcile are one transaction; the job follows."""
     from tasks.api import AnnotationAPI, AnnotationConvertAPI, AnnotationsListAPI, TaskAPI
 
-    from ls_plugin import shown
     from ls_plugin.gate import call_of
     from ls_plugin.refusal import Refused
 
@@ -223,7 +222,7 @@ def _answers() -> None:
             if slot.sealed and call.ordinary:
                 # Handed on since the request was let in: saved once more as it was, it would still be a new version.
                 raise Refused("sealed")
-            if shown.is_kept_from(call.signed_in.user_id, serializer.instance.task_id):
+            if is_excluded(serializer.instance.task_id, call.signed_in.user_id):
                 raise Refused("excluded")
             _reconcile_after(call, slot)
             stock_update(self, serializer)

@@ -18,9 +18,10 @@ from django.db import connection, transaction
 
 from ls_config.loader import Interface
 from ls_plugin import qualify, races, record, rulebook, shown
-from ls_plugin.models import Campaign, CampaignProject, Excluded, Slot, slots_of
+from ls_plugin.models import Campaign, CampaignProject, Slot, exclude, project_ids, slots_of
 from ls_plugin.models import Stage as StageNumber
 from ls_plugin.orm import ServerPort
+from ls_plugin.races import when_committed
 from review_rules import Decision, Stage, Team
 from workflow import reconcile as rules
 from workflow.campaign import Campaign as Line
@@ -45,11 +46,8 @@ def after_commit(campaign_id: int, row_id: str) -> None:
     """
     from core.redis import start_job_async_or_sync
 
-    def job() -> None:
-        # Ahead of Label Studio's own: somebody may be waiting for the row's next task.
-        start_job_async_or_sync(reconcile_row, campaign_id, row_id, queue_name="critical")
-
-    transaction.on_commit(job, robust=True)  # a job that fails is logged by its name, which a partial has not
+    # Ahead of Label Studio's own jobs: somebody may be waiting for the row's next task.
+    when_committed(start_job_async_or_sync, reconcile_row, campaign_id, row_id, queue_name="critical")
 
 
 def reconcile_row(campaign_id: int, row_id: str) -> None:
@@ -144,9 +142,7 @@ def index(campaign_id: int, decisions: dict[str, Decision], line: Line) -> None:
         if slot.open and decision.next is not None and slot.stage != StageNumber.PASS:
             slot.requires = ",".join(decision.next.requires)
             out = {accounts[person] for person in decision.next.excluded if person in accounts} | knowing[slot.row_id]
-            Excluded.objects.bulk_create(
-                [Excluded(task_id=slot.task_id, user_id=user) for user in out], ignore_conflicts=True
-            )
+            exclude((slot.task_id, user) for user in out)
     Slot.objects.bulk_update(slots, ["open", "capacity", "dirty", "has_expert", "requires", "state", "agreed"])
     qualify.open_to_all(campaign_id, qualify.standard_of(campaign_id), only=decisions)
 
@@ -167,8 +163,7 @@ def _has_expert(decision: Decision, slot: Slot, team: Team) -> bool:
 
 def drain(campaign_id: int, limit: int = 0) -> int:
     """Reconcile rows that bear the mark, all or at most so many; how many were done."""
-    projects = list(CampaignProject.objects.filter(campaign_id=campaign_id).values_list("project_id", flat=True))
-    marked = Slot.objects.filter(project_id__in=projects, dirty=True).values_list("row_id", flat=True)
+    marked = Slot.objects.filter(project_id__in=project_ids(campaign_id), dirty=True).values_list("row_id", flat=True)
     rows = list(dict.fromkeys(marked[:limit] if limit else marked))
     done = 0
     for start in range(0, len(rows), _ROWS_AT_ONCE):

@@ -111,10 +111,14 @@ class Slot(models.Model):  # type: ignore[misc]
         )
 
 
+def project_ids(campaign_id: int) -> list[int]:
+    """The projects of a campaign."""
+    return list(CampaignProject.objects.filter(campaign_id=campaign_id).values_list("project_id", flat=True))
+
+
 def slots_of(campaign_id: int, row_ids: Iterable[str]) -> QuerySet[Slot]:
     """All slots of these rows by task id: the order in which everybody locks them."""
-    projects = CampaignProject.objects.filter(campaign_id=campaign_id).values_list("project_id", flat=True)
-    return Slot.objects.filter(project_id__in=list(projects), row_id__in=list(row_ids)).order_by("task_id")
+    return Slot.objects.filter(project_id__in=project_ids(campaign_id), row_id__in=list(row_ids)).order_by("task_id")
 
 
 class Excluded(models.Model):  # type: ignore[misc]
@@ -125,6 +129,18 @@ class Excluded(models.Model):  # type: ignore[misc]
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["task_id", "user_id"], name="quorum_excluded_once"),)
+
+
+def exclude(pairs: Iterable[tuple[int, int]]) -> None:
+    """Keep people from tasks: (task, account); whoever is kept from it already stays so."""
+    Excluded.objects.bulk_create(
+        [Excluded(task_id=task_id, user_id=user_id) for task_id, user_id in pairs], ignore_conflicts=True
+    )
+
+
+def is_excluded(task_id: int, user_id: int) -> bool:
+    """Whether somebody may not take or change a task, because of what they did or saw of the row."""
+    return bool(Excluded.objects.filter(task_id=task_id, user_id=user_id).exists())
 
 
 class Grant(models.Model):  # type: ignore[misc]

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from django.db import transaction
 from django.db.models.signals import post_save
 from django.utils.module_loading import import_string
+
+from ls_plugin.races import when_committed
 
 # What a model is asked about; Label Studio sends every answer and draft of a task along with it.
 _TASK = ("id", "data", "meta", "project", "inner_id", "created_at", "updated_at", "overlap", "file_upload")
@@ -44,13 +45,10 @@ def _when_it_stands(send: Callable[..., None]) -> Callable[..., None]:
     from ls_plugin.people import place_of
 
     def later(sender: Any, instance: Any, **kwargs: Any) -> None:
-        def go() -> None:
-            send(sender, instance, **kwargs)
-
         if place_of(instance.project_id) is None:
-            go()
+            send(sender, instance, **kwargs)
         else:
-            transaction.on_commit(go, robust=True)  # what fails here is logged by its name, which a partial has not
+            when_committed(send, sender, instance, **kwargs)
 
     return later
 

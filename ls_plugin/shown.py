@@ -21,7 +21,8 @@ from django.db.models import Q
 from ls_plugin import record
 from ls_plugin.access import Who
 from ls_plugin.gate import Call
-from ls_plugin.models import CampaignProject, Excluded, Grant, Record, Slot, Stage
+from ls_plugin.models import Excluded, Grant, Record, Slot, Stage, exclude, project_ids
+from ls_plugin.people import Standing
 
 _TASKS = frozenset({"task", "task_list", "annotation_list", "action"})
 # Views that show one row at most to whoever manages; every other one that managers read may tell of all rows.
@@ -37,9 +38,7 @@ def note(call: Call, request: Any, data: Any, kwargs: Mapping[str, Any]) -> None
     method, standing = str(request.method), call.signed_in
     managing = not call.ordinary and (method in _READING or bool(_others(data, standing.user_id)))
     if managing and call.place is None and call.rule.who("GET") is Who.MANAGER and call.project_id is None:
-        for campaign_id in standing.people:
-            if standing.works_in_campaign(campaign_id):
-                knows(standing.user_id, campaign_id)
+        knows_everything(standing)
     if call.place is None:
         return
     if managing and standing.works_in_campaign(call.place.campaign_id):
@@ -72,6 +71,13 @@ def _task_of(way: str, kwargs: Mapping[str, Any]) -> int | None:
     return found
 
 
+def knows_everything(standing: Standing) -> None:
+    """Somebody looked at what may tell of the whole server: of every campaign that they also work in."""
+    for campaign_id in standing.people:
+        if standing.works_in_campaign(campaign_id):
+            knows(standing.user_id, campaign_id)
+
+
 def knows(user_id: int, campaign_id: int, *, only: Collection[int] | None = None, kind: str = "shown") -> None:
     """Keep somebody from every row of a campaign, or those of some tasks, about which others have said something.
 
@@ -83,7 +89,7 @@ def knows(user_id: int, campaign_id: int, *, only: Collection[int] | None = None
     """
     from tasks.models import Annotation, AnnotationDraft
 
-    projects = list(CampaignProject.objects.filter(campaign_id=campaign_id).values_list("project_id", flat=True))
+    projects = project_ids(campaign_id)
     slots = Slot.objects.filter(project_id__in=projects)
     if only is not None:
         rows = slots.filter(task_id__in=only).values_list("row_id", flat=True)
@@ -130,9 +136,7 @@ def _by_task(things: Any) -> dict[int, list[int]]:
 
 def _keep_from(user_id: int, tasks: list[int]) -> None:
     """These tasks are others' to answer; seats that this person holds on them are free again."""
-    Excluded.objects.bulk_create(
-        [Excluded(task_id=task_id, user_id=user_id) for task_id in tasks], ignore_conflicts=True
-    )
+    exclude((task_id, user_id) for task_id in tasks)
     Grant.objects.filter(user_id=user_id, task_id__in=tasks).update(live=False, skipped=False)
 
 
@@ -154,11 +158,6 @@ def tells(body: str) -> bool:
     """Whether by a line of the record somebody was shown what others said."""
     line = json.loads(body)
     return bool(line.get("others") or line.get("drafts"))
-
-
-def is_kept_from(user_id: int, task_id: int) -> bool:
-    """Whether somebody may not take or change a task, because of what they saw or did of the row."""
-    return bool(Excluded.objects.filter(user_id=user_id, task_id=task_id).exists())
 
 
 def _note_tasks(call: Call, request: Any, data: Any) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 
 from django.db import transaction
 
+from ls_plugin.races import when_committed
+
 
 def install() -> None:
     """Put both rules in place; called once a process."""
@@ -30,11 +32,7 @@ def install() -> None:
 
 def _count_later(annotation: Any) -> None:
     """Count an answer's labels after the commit; at once where no transaction is open."""
-
-    def count() -> None:
-        _count(annotation)
-
-    transaction.on_commit(count, robust=True)  # what fails here is logged by its name, which a partial has not
+    when_committed(_count, annotation)
 
 
 def _count(annotation: Any) -> None:

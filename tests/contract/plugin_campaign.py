@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -218,6 +219,24 @@ def django(
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
+
+
+# A program for inside the server: every route of it, with the view behind it.
+WALK = """
+from django.urls import get_resolver, URLResolver
+def walk(patterns, before=""):
+    for one in patterns:
+        if isinstance(one, URLResolver):
+            yield from walk(one.url_patterns, before + str(one.pattern))
+        else:
+            yield before + str(one.pattern), one.callback
+every = list(walk(get_resolver().url_patterns))
+"""
+
+
+def routes() -> list[str]:
+    """Every route of the server."""
+    return list(json.loads(django(WALK + "import json; print(json.dumps(sorted({route for route, _ in every})))")))
 
 
 def tokens_of(line: Line, person: str) -> Iterator[tuple[str, Mapping[str, str]]]:

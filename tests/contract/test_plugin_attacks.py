@@ -16,25 +16,13 @@ from typing import Any
 import pytest
 import requests
 
-from tests.contract.plugin_campaign import Line, django, make_line, review, rows, tokens_of, verdict
+from tests.contract.plugin_campaign import Line, django, make_line, review, routes, rows, tokens_of, verdict
 from tests.servers import LabelStudioServer
 
 pytestmark = pytest.mark.server
 
 SECRET = "canary-8f31c2"  # what a peer typed
 LEAD_TIME = 7654321.25
-
-_ROUTES = """
-import json
-from django.urls import get_resolver, URLResolver
-def walk(patterns, before=""):
-    for one in patterns:
-        if isinstance(one, URLResolver):
-            yield from walk(one.url_patterns, before + str(one.pattern))
-        else:
-            yield before + str(one.pattern)
-print(json.dumps(sorted(set(walk(get_resolver().url_patterns)))))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +40,10 @@ def line(ls_server_plugin: LabelStudioServer) -> Line:
     return line
 
 
-@pytest.fixture(scope="module")
-def routes() -> list[str]:
+@pytest.fixture(scope="module", name="routes")
+def every_route() -> list[str]:
     """Every route of the server."""
-    return list(json.loads(django(_ROUTES)))
+    return routes()
 
 
 def paths(route: str, ids: Mapping[str, list[int]]) -> Iterator[str]:

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.contract.plugin_campaign import TEAM, Line, django, make_line, review, rows, verdict
+from tests.contract.plugin_campaign import TEAM, Line, django, make_line, review, routes, rows, verdict
 from tests.servers import LabelStudioServer
 from workflow.running.people import Visitor
 
@@ -29,17 +29,6 @@ SECRET = "canary-d04c6e"
 LEAD_TIME = 8642097.25
 ABSENT = 999983  # the id of nothing
 
-_ROUTES = """
-import json
-from django.urls import get_resolver, URLResolver
-def walk(patterns, before=""):
-    for one in patterns:
-        if isinstance(one, URLResolver):
-            yield from walk(one.url_patterns, before + str(one.pattern))
-        else:
-            yield before + str(one.pattern)
-print(json.dumps(sorted(set(walk(get_resolver().url_patterns)))))
-"""
 _THINGS = """
 import json
 from data_export.models import Export
@@ -146,8 +135,7 @@ def target(ls_server_plugin: LabelStudioServer) -> Target:
         "predictions": (prediction, ABSENT),
         "campaign": (line.status()["id"], ABSENT),
     }  # fmt: skip
-    found = tuple(json.loads(django(_ROUTES)))
-    return Target(line, {word: tuple(map(str, some)) for word, some in ids.items()}, found)
+    return Target(line, {word: tuple(map(str, some)) for word, some in ids.items()}, tuple(routes()))
 
 
 class Watch:
