@@ -168,17 +168,18 @@ class _Quantised:
             lift = self._put(f"quorum_floor_{floor}", np.float32(floor))
             yield make("Add", [states, lift], [f"{output}_lifted"])
             states = f"{output}_lifted"
-        groups = np.array_split(self.weights[weights], max(1, round(len(self.weights[weights]) / GROUP)))
+        columns = self.weights[weights]
+        groups = [_small(one) for one in np.array_split(columns, max(1, round(len(columns) / GROUP)))]
         parts = [f"{output}_states{i}" for i in range(len(groups))] if len(groups) > 1 else [states]
         if len(groups) > 1:
-            sizes = self._put(f"{output}_sizes", np.asarray([len(one) for one in groups]))
+            sizes = self._put(f"{output}_sizes", np.asarray([len(small) for small, _ in groups]))
             yield make("Split", [states, sizes], parts, axis=-1)
-        for i, (part, group) in enumerate(zip(parts, groups, strict=True)):
-            yield from self._part(part, group, floor, f"{output}_{i}")
+        for i, (part, (small, scale)) in enumerate(zip(parts, groups, strict=True)):
+            yield from self._part(part, small, scale, floor, f"{output}_{i}")
         terms = [f"{output}_{i}" for i in range(len(groups))]
         if floor is not None:
             # The states were lifted by the floor: the weights' sums, times it, come off again.
-            off = -np.float32(floor) * sum(_small(one)[0].astype(np.float32).sum(0) * _small(one)[1] for one in groups)
+            off = -np.float32(floor) * sum(small.astype(np.float32).sum(0) * scale for small, scale in groups)
             terms.append(self._put(f"{output}_off", off.astype(np.float32)))
         if len(terms) == 1:
             yield make("Identity", terms, [output])
@@ -186,12 +187,11 @@ class _Quantised:
             whole = output if i == len(terms) - 1 else f"{output}_sum{i}"
             yield make("Add", [terms[0] if i == 1 else f"{output}_sum{i - 1}", term], [whole])
 
-    def _part(self, states: str, columns: Any, floor: float | None, name: str) -> Iterator[Any]:
+    def _part(self, states: str, small: Any, scale: Any, floor: float | None, name: str) -> Iterator[Any]:
         """States times weights, as integers."""
         from onnx import helper
 
-        small, scale = _small(columns)
-        yield from self._tokens(states, len(columns), floor, name)
+        yield from self._tokens(states, len(small), floor, name)
         yield helper.make_node(
             "MatMulIntegerToFloat",
             [

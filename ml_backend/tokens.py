@@ -61,6 +61,22 @@ def default_stride(max_tokens: int) -> int:
     return min(48, max_tokens // 4)
 
 
+def farthest_inside(places: Ints, margins: Ints) -> NDArray[np.intp]:
+    """Of what windows saw twice, the sight that is farther from its window's edge; of equals the first.
+
+    Args:
+        places: where in the text each was seen, shape (sights, columns), at least one: equal rows are one place.
+        margins: tokens to the edge of its window, shape (sights,).
+
+    Returns:
+        One index a place, in the order of the text.
+    """
+    order = np.lexsort((-margins, *places.T[::-1]))  # stable, so that of equals the first stays first
+    placed = places[order]
+    found: NDArray[np.intp] = order[np.append(True, (placed[1:] != placed[:-1]).any(axis=1))]
+    return found
+
+
 class TextTokenizer:
     """A `tokenizer.json` with a fixed length limit.
 

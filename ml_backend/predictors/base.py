@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -71,6 +71,12 @@ class Row:
         """The field's text; empty if it is absent or null."""
         value = self.data.get(key)
         return value if isinstance(value, str) else "" if value is None else str(value)
+
+    def once(self, key: str, make: Callable[[], Any]) -> Any:
+        """What was worked out about the row under this key; made by whoever asks first."""
+        if key not in self.memo:
+            self.memo[key] = make()
+        return self.memo[key]
 
 
 @dataclass(frozen=True)
@@ -186,9 +192,8 @@ def cut(text: str, limit: int) -> tuple[str, str | None]:
     Half a surrogate pair, which JSON can hold and UTF-8 can't, is read as U+FFFD: offsets stay as they are.
     """
     read = _HALF_PAIR.sub("\ufffd", text[:limit])
-    return read, None if len(
-        text
-    ) <= limit else f"only the first {limit} of {len(text)} characters were read (max_chars)"
+    note = f"only the first {limit} of {len(text)} characters were read (max_chars)"
+    return read, note if len(text) > limit else None
 
 
 def finite(*numbers: float) -> bool:

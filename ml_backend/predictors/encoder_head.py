@@ -6,6 +6,7 @@ Every head asks for the same three texts of a row; equal asks are run once, so e
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,7 +18,7 @@ from ml_backend.features import SHAPES, Floats, lexical, pattern_spans, token_sh
 from ml_backend.heads import Head, load_head, softmax
 from ml_backend.predictors import base
 from ml_backend.predictors.base import Answer, Ask, Got, Model, Predictor, Row, cut
-from ml_backend.tokens import Ints, Window
+from ml_backend.tokens import Ints, Window, farthest_inside
 
 FIELDS = ("context", "query", "response")
 
@@ -88,14 +89,15 @@ class EncoderHead(Predictor):
     def _features(self, row: Row, got: Sequence[Got]) -> Floats:
         # Heads that read the same states in the same way share what is worked out from them.
         states = f"{self._model.identity} {self.settings.max_chars}"
-        key = f"{states} {'|'.join(self.head.meta.blocks)}"
-        if key not in row.memo:
-            for field, one in zip(self._fields, got, strict=True):
-                if f"{states} {field}" not in row.memo:
-                    row.memo[f"{states} {field}"] = combined(one)
-            vectors = {field: row.memo[f"{states} {field}"] for field in self._fields}
-            row.memo[key] = row_features(row, vectors, self.head.meta.blocks)
-        found: Floats = row.memo[key]
+
+        def make() -> Floats:
+            vectors = {
+                field: row.once(f"{states} {field}", partial(combined, one))
+                for field, one in zip(self._fields, got, strict=True)
+            }
+            return row_features(row, vectors, self.head.meta.blocks)
+
+        found: Floats = row.once(f"{states} {'|'.join(self.head.meta.blocks)}", make)
         return found
 
     def _readable(self, row: Row, control: Control, chance: Floats) -> Answer:
@@ -208,9 +210,7 @@ def _blocks(row: Row, vectors: dict[str, Floats], blocks: Sequence[str]) -> Iter
     by_letter = {field[0]: vector for field, vector in vectors.items()}
     for block in blocks:
         if block == "lexical":
-            if "lexical" not in row.memo:
-                row.memo["lexical"] = lexical(row.text("context"), row.text("query"), row.text("response"))
-            yield row.memo["lexical"]
+            yield row.once("lexical", lambda: lexical(row.text("context"), row.text("query"), row.text("response")))
             yield np.asarray(
                 [by_letter[a] @ by_letter["r"] for a in "cq" if a in by_letter and "r" in by_letter], dtype=np.float32
             )
@@ -252,11 +252,8 @@ def merged(got: Got) -> tuple[Floats, Ints]:
     if not len(offsets):
         return np.zeros((0, 1), dtype=np.float32), np.zeros((0, 2), dtype=np.int64)
     tags = np.concatenate([tags[one] for one, (_, tags) in zip(kept, got.windows, strict=True)])
-    # By place, the farthest from an edge first; of equals the one that came first, as the sort is stable.
-    order = np.lexsort((-np.concatenate(margins), offsets[:, 1], offsets[:, 0]))
-    placed = offsets[order]
-    first = np.append(True, (placed[1:] != placed[:-1]).any(axis=1))
-    return tags[order[first]], placed[first]
+    places = farthest_inside(offsets, np.concatenate(margins))
+    return tags[places], offsets[places]
 
 
 def decode(

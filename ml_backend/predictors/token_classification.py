@@ -13,7 +13,7 @@ from ml_backend.features import Floats
 from ml_backend.heads import softmax
 from ml_backend.predictors import base
 from ml_backend.predictors.base import Answer, Ask, CheckpointPredictor, Got, Row, cut
-from ml_backend.tokens import Ints, Window
+from ml_backend.tokens import Ints, Window, farthest_inside
 
 
 class TokenClassification(CheckpointPredictor):
@@ -83,11 +83,8 @@ def by_word(got: Got) -> tuple[Floats, Ints]:
     every = np.concatenate(places)
     if not len(every):
         return np.zeros((0, 1), dtype=np.float32), np.zeros((0, 2), dtype=np.int64)
-    # By place, the farthest from an edge first; of equals the one that came first, as the sort is stable.
-    order = np.lexsort((-every[:, 2], every[:, 0]))
-    placed = every[order]
-    new = np.append(True, placed[1:, 0] != placed[:-1, 0])
-    return np.concatenate(tags)[order[new]], placed[new, :2]
+    seen = farthest_inside(every[:, :1], every[:, 2])
+    return np.concatenate(tags)[seen], every[seen, :2]
 
 
 def word_ends(window: Window) -> tuple[Ints, Ints]:

@@ -186,9 +186,13 @@ def test_scores_equal_those_of_transformers(weights: Path, runtime: str, near: f
         assert one.values["mood"] == ["Good", "Bad"][int(expected.argmax())]
 
 
-def test_equal_texts_of_a_batch_get_equal_answers_beside_any_neighbour(weights: Path) -> None:
+@pytest.mark.parametrize("runtime", ["onnx-fp32", "onnx-int8"])
+def test_equal_texts_of_a_batch_get_equal_answers_beside_any_neighbour(weights: Path, runtime: str) -> None:
     """Padding and neighbours change nothing: alone or among longer texts, a row's score is the same."""
-    settings = "mood: {predictor: text_classification, source: 'path:mood', labels: {pos: Good, neg: Bad}}"
+    settings = (
+        f"mood: {{predictor: text_classification, source: 'path:mood', runtime: {runtime}, "
+        "labels: {pos: Good, neg: Bad}}"
+    )
     alone = predict(weights, settings, [{"response": "so good"}])[0].scores["mood"]
     among = predict(weights, settings, [{"response": "bad " * n} for n in range(1, 20)] + [{"response": "so good"}])[
         -1
