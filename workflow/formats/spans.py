@@ -113,38 +113,33 @@ def write_docbin(spool: Spool, path: Path, lints: Counter[str]) -> int:
     Needs the extra `spacy`. The documents are the texts that hold spans, or the response of a record without a spans
     field: span groups by field with every span, the longest of overlapping ones as entities, choices as categories.
     """
-    return _write_bin(_documents(spool, lints), path)
+    return _write_bin(_documents(spool), path, lints)
 
 
 def write_docbins(spool: Spool, folder: Path, lints: Counter[str]) -> int:
     """Write the same as a folder of DocBins of at most 10,000 documents, which spaCy's `Corpus` and `spacy train` read
     as one, at flat memory."""
-    documents = _documents(spool, lints)
+    documents = _documents(spool)
     written = number = 0
     while some := list(islice(documents, _IN_ONE_BIN)):
         number += 1
-        written += _write_bin(iter(some), folder / f"part-{number:05}.spacy")
+        written += _write_bin(some, folder / f"part-{number:05}.spacy", lints)
     return written
 
 
 _Document = tuple[Mapping[str, Any], str, dict[str, list[Mapping[str, Any]]]]
 
 
-def _documents(spool: Spool, lints: Counter[str]) -> Iterator[_Document]:
+def _documents(spool: Spool) -> Iterator[_Document]:
     for record in spool:
         if not ((record.get("final") or {}).get("values") or {}):
             continue
         slim = {name: record[name] for name in ("row_id", "fields", "final")}
         for text, fields in (_texts(record) or {str(record["row"].get("response") or ""): {}}).items():
-            for name, spans in islice(fields.items(), 1):
-                if dropped := _flat(spans)[1]:
-                    lints[f"overlapping spans of '{name}' left out of the entities (the span group has them)"] += (
-                        dropped
-                    )
             yield slim, text, fields
 
 
-def _write_bin(documents: Iterator[_Document], path: Path) -> int:
+def _write_bin(documents: Iterable[_Document], path: Path, lints: Counter[str]) -> int:
     import spacy
     from spacy.tokens import Doc, DocBin
 
@@ -154,7 +149,7 @@ def _write_bin(documents: Iterator[_Document], path: Path) -> int:
         edges = [span[key] for spans in fields.values() for span in spans for key in ("start", "end")]
         words, spaces = _words(text, edges)
         doc = Doc(vocab, words=words, spaces=spaces)
-        _mark(doc, fields)
+        _mark(doc, fields, lints)
         doc.cats = _categories(record, record["final"]["values"])
         doc.user_data["row_id"] = record["row_id"]
         held.add(doc)
@@ -181,14 +176,19 @@ def _words(text: str, edges: Sequence[int]) -> tuple[list[str], list[bool]]:
     return words, spaces
 
 
-def _mark(doc: Any, fields: Mapping[str, list[Mapping[str, Any]]]) -> None:
+def _mark(doc: Any, fields: Mapping[str, list[Mapping[str, Any]]], lints: Counter[str]) -> None:
     def marked(spans: Iterable[Mapping[str, Any]]) -> list[Any]:
         return [doc.char_span(one["start"], one["end"], label=one["label"]) for one in spans]  # tokens end at spans
 
     for name, spans in fields.items():
         doc.spans[name] = marked(spans)
-    for spans in islice(fields.values(), 1):
-        doc.ents = marked(_flat(spans)[0])
+    if not fields:
+        return
+    name, spans = next(iter(fields.items()))
+    kept, dropped = _flat(spans)
+    doc.ents = marked(kept)
+    if dropped:
+        lints[f"overlapping spans of '{name}' left out of the entities (the span group has them)"] += dropped
 
 
 def _categories(record: Mapping[str, Any], final: Mapping[str, Any]) -> dict[str, float]:

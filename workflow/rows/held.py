@@ -44,7 +44,8 @@ def rows_in(path: Path) -> Iterator[Row]:
     """The rows of such a file."""
     with path.open(encoding="utf-8", newline="\n") as file:
         for line in file:
-            row_id, context, query, response, domain, auto_label, extra, number = _held(line)
+            held: list[Any] = json.loads(line)
+            row_id, context, query, response, domain, auto_label, extra, number = held
             yield Row(
                 row_id=row_id,
                 context=context,
@@ -55,8 +56,3 @@ def rows_in(path: Path) -> Iterator[Row]:
                 extra=extra,
                 line=number,
             )
-
-
-def _held(line: str) -> list[Any]:
-    values: list[Any] = json.loads(line)
-    return values
