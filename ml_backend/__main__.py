@@ -87,8 +87,13 @@ def _gunicorn_settings(args: argparse.Namespace) -> dict[str, Any]:
         "loglevel": "warning",
         "proc_name": "quorum-ml",
         "child_exit": _forget_worker,
+        **({"post_worker_init": _watch} if args.workers > 1 else {}),
         "control_socket_disable": True,
     }
+
+
+def _watch(worker: Any) -> None:
+    worker.wsgi.extensions["quorum_ml"].watch()
 
 
 def _forget_worker(server: Any, worker: Any) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from ml_backend.settings import ServerConfig
 
 log = structlog.get_logger("ml_backend")
 
+FOLLOW_EVERY = 0.25
+"""Seconds between looks at which model another worker was told to activate."""
 _PART = 64
 """Rows of gold that are replayed at a time."""
 
@@ -99,7 +102,6 @@ class LiveModels:
             self._release(held)
 
     def _take(self, name: str | None) -> _Held:
-        self._follow_state()
         with self._lock:
             wanted = name or self._current
             if wanted is None:
@@ -339,24 +341,30 @@ class LiveModels:
         os.replace(part.name, self._state_file)
         self._seen_state = self._state_file.stat().st_mtime_ns
 
-    def _follow_state(self) -> None:
-        """With several workers: another one was told to activate a model, so this one does too."""
-        if self._server.workers == 1 or not self.ready:
-            return
+    def watch(self) -> None:
+        """In one of several workers, after the fork: follow whichever of them is told to activate a model.
+
+        Unasked, so that a worker that has had nothing to do for hours is not the one that answers with the old model.
+        """
+        threading.Thread(target=self._watch, name="follow", daemon=True).start()
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(FOLLOW_EVERY)
+            if self.ready and self._state_changed():
+                self._follow()
+
+    def _state_changed(self) -> bool:
         try:
-            changed = self._state_file.stat().st_mtime_ns
+            return self._state_file.stat().st_mtime_ns != self._seen_state
         except FileNotFoundError:
-            return
-        if changed == self._seen_state or not self._loading.acquire(blocking=False):
-            return
-        try:
-            self._seen_state = changed
-            threading.Thread(target=self._follow, name="follow", daemon=True).start()
-        finally:
-            self._loading.release()
+            return False
 
     def _follow(self) -> None:
         with self._loading:
+            if not self._state_changed():
+                return  # it was this worker that was told
+            self._seen_state = self._state_file.stat().st_mtime_ns
             try:
                 loader = self._read_again()
                 self._swap(self._load(self._read_state(loader.config).active, loader), loader)
