@@ -189,7 +189,8 @@ def _page(out: Console, stack: Stack, content: dict[str, Any], ready: Ready) -> 
     out.print(Text(f"data and logs: {stack.folder.path}   ML backend: {stack.ml_url}"))
     for note in ready.notes:
         out.print(Text(f"note: {note}"))
-    out.print(Text("Ctrl-C stops everything; the data stays. A simulated team, from another terminal: make demo, or quorum demo\n"))
+    out.print(Text("Ctrl-C stops everything; the data stays."))
+    out.print(Text("A simulated team, from another terminal: make demo, or quorum demo\n"))
 
 
 def _queues(ready: Ready) -> str:
