@@ -124,9 +124,8 @@ def submission(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
         return
     person = _worker(call)
     task_id = _task(kwargs)
-    own_task(call, request, kwargs)
-    _answer_fields(call, request, task_id)
     handout.require(task_id, call.signed_in.user_id, person, call.place)
+    _answer_fields(call, request, task_id)
 
 
 def change(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -30,6 +30,8 @@ from workflow.snapshot import Snapshot
 
 STAGES = {StageNumber.PASS: Stage.PASS, StageNumber.QA: Stage.QA, StageNumber.EXPERT: Stage.EXPERT}
 _ROWS_AT_ONCE = 50
+# So many rows are written one by one quicker than by one statement that names all of them.
+_FEW = 3
 _started = threading.Lock()
 _repaired = False
 
@@ -57,9 +59,16 @@ def reconcile_row(campaign_id: int, row_id: str) -> None:
 
 def line_of(campaign_id: int) -> Line:
     """The campaign as the workflow's value, from the database."""
-    campaign = Campaign.objects.get(pk=campaign_id)
-    port = ServerPort()
-    stages = dict(CampaignProject.objects.filter(campaign_id=campaign_id).values_list("project_id", "stage"))
+    return _line(*_stored(campaign_id), ServerPort())
+
+
+def _stored(campaign_id: int) -> tuple[Campaign, dict[int, int]]:
+    """A campaign, and the stage of each of its projects."""
+    homes = list(CampaignProject.objects.filter(campaign_id=campaign_id).select_related("campaign"))
+    return homes[0].campaign, {home.project_id: home.stage for home in homes}
+
+
+def _line(campaign: Campaign, stages: Mapping[int, int], port: ServerPort) -> Line:
     projects = {STAGES[StageNumber(stages[pk])]: one for pk, one in port.projects(stages).items()}
     first = projects[Stage.PASS]
     return Line(
@@ -68,7 +77,7 @@ def line_of(campaign_id: int) -> Line:
         policy=rulebook.read_policy(campaign.policy_text),
         team=rulebook.read_team(campaign.team_text),
         projects=projects,
-        users=tuple(port.users_of(campaign_id)),
+        users=tuple(port.users_of(campaign.pk)),
     )
 
 
@@ -90,14 +99,23 @@ def reconcile_rows(campaign_id: int, row_ids: Sequence[str], *, only_marked: boo
         slots = lock(campaign_id, wanted)
         if only_marked:
             wanted = sorted({slot.row_id for slot in slots if slot.dirty})
-        line, port = line_of(campaign_id), ServerPort()
+            slots = [slot for slot in slots if slot.row_id in wanted]
+        campaign, stages = _stored(campaign_id)
+        port = ServerPort(slots)
+        line = _line(campaign, stages, port)
         held = Snapshot.read(port, line, wanted)
         plan = rules.Plan()
         decided = list(rules.decide_rows(line, held, wanted, plan))
         for row in decided:
             rules.plan_row(line, row, plan)
         rules.carry_out(port, line, plan)
-        index(campaign_id, {row.row_id: row.decision for row in decided}, line)
+        tasks = [task for row in decided for some in row.tasks.values() for task in some]
+        queue = {task.id: (task.overlap, task.is_labeled) for task in tasks}
+        if plan.withdraw or plan.create or plan.queue:
+            slots = list(slots_of(campaign_id, wanted))
+            queue = port.queue(slot.task_id for slot in slots)
+        index(slots, queue, {row.row_id: row.decision for row in decided}, line)
+        qualify.open_to_all(campaign_id, qualify.of(campaign), only=wanted)
     return len(wanted)
 
 
@@ -116,20 +134,20 @@ def lock(campaign_id: int, row_ids: list[str]) -> list[Slot]:
     return found
 
 
-def index(campaign_id: int, decisions: dict[str, Decision], line: Line) -> None:
-    """Bring the slots of decided rows in line with what the server now asks for, and take their marks off."""
-    from tasks.models import Task
+def index(
+    slots: Sequence[Slot], queue: Mapping[int, tuple[int, bool]], decisions: Mapping[str, Decision], line: Line
+) -> None:
+    """Bring the slots of decided rows in line with what the server now asks for, and take their marks off.
 
+    Args:
+        slots: All slots of these rows.
+        queue: Task id → how many people it asks for, and whether it has them.
+        decisions: What the rules say of each row.
+        line: The campaign.
+    """
     accounts = {person: user for user, person in line.people.items()}
-    slots = list(slots_of(campaign_id, sorted(decisions)))
-    queue = {
-        pk: (overlap, labeled)
-        for pk, overlap, labeled in Task.objects.filter(pk__in=[slot.task_id for slot in slots]).values_list(
-            "id", "overlap", "is_labeled"
-        )
-    }
-    knowing = shown.whoever_knows({slot.task_id: slot.row_id for slot in slots})
-    for slot in slots:
+    decided = [slot for slot in slots if slot.row_id in decisions]
+    for slot in decided:
         decision = decisions[slot.row_id]
         overlap, labeled = queue.get(slot.task_id, (slot.capacity, True))
         slot.open = not labeled and decision.next is not None and decision.next.stage is STAGES[StageNumber(slot.stage)]
@@ -139,12 +157,25 @@ def index(campaign_id: int, decisions: dict[str, Decision], line: Line) -> None:
             slot.state = decision.state.value
             slot.agreed = _agreed(decision)
         slot.has_expert = _has_expert(decision, slot, line.team)
-        if slot.open and decision.next is not None and slot.stage != StageNumber.PASS:
-            slot.requires = ",".join(decision.next.requires)
-            out = {accounts[person] for person in decision.next.excluded if person in accounts} | knowing[slot.row_id]
+    reviews = [slot for slot in decided if slot.open and slot.stage != StageNumber.PASS]
+    asked = {slot.row_id for slot in reviews}
+    knowing = shown.whoever_knows({slot.task_id: slot.row_id for slot in decided if slot.row_id in asked})
+    for slot in reviews:
+        if (step := decisions[slot.row_id].next) is not None:
+            slot.requires = ",".join(step.requires)
+            out = {accounts[person] for person in step.excluded if person in accounts} | knowing[slot.row_id]
             exclude((slot.task_id, user) for user in out)
-    Slot.objects.bulk_update(slots, ["open", "capacity", "dirty", "has_expert", "requires", "state", "agreed"])
-    qualify.open_to_all(campaign_id, qualify.standard_of(campaign_id), only=decisions)
+    _write(decided)
+
+
+def _write(slots: Sequence[Slot]) -> None:
+    """Store what a decision changes; one statement for many is worth building from a few on."""
+    columns = ["open", "capacity", "dirty", "has_expert", "requires", "state", "agreed"]
+    if len(slots) > _FEW:
+        Slot.objects.bulk_update(slots, columns)
+        return
+    for slot in slots:
+        slot.save(update_fields=columns)
 
 
 def _agreed(decision: Decision) -> float | None:

@@ -118,7 +118,8 @@ def project_ids(campaign_id: int) -> list[int]:
 
 def slots_of(campaign_id: int, row_ids: Iterable[str]) -> QuerySet[Slot]:
     """All slots of these rows by task id: the order in which everybody locks them."""
-    return Slot.objects.filter(project_id__in=project_ids(campaign_id), row_id__in=list(row_ids)).order_by("task_id")
+    homes = CampaignProject.objects.filter(campaign_id=campaign_id).values("project_id")
+    return Slot.objects.filter(project_id__in=homes, row_id__in=list(row_ids)).order_by("task_id")
 
 
 class Excluded(models.Model):  # type: ignore[misc]

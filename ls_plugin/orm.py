@@ -5,8 +5,10 @@ It holds what reconciling rows needs (`workflow.port.RowPort`); setting a campai
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from django.db.models import Max, Q
@@ -15,9 +17,18 @@ from ls_plugin.models import Member, Slot
 from workflow import port
 from workflow.port import NewPrediction, NewTask
 
+_AT_ONCE = 200
+
 
 class ServerPort:
-    """A `workflow.port.RowPort` on the database of this server."""
+    """A `workflow.port.RowPort` on the database of this server.
+
+    Args:
+        known: All slots of the rows that will be asked for by id, where the caller has read them.
+    """
+
+    def __init__(self, known: Iterable[Slot] | None = None) -> None:
+        self._known = None if known is None else [(slot.project_id, slot.row_id, slot.task_id) for slot in known]
 
     def projects(self, ids: Iterable[int]) -> dict[int, port.Project]:
         """These projects by id."""
@@ -48,13 +59,21 @@ class ServerPort:
 
         found = Task.objects.filter(project_id=project)
         if row_ids is not None:
-            slots = Slot.objects.filter(project_id=project, row_id__in=list(row_ids))
-            found = found.filter(pk__in=list(slots.values_list("task_id", flat=True)))
+            ids = self._tasks_of(project, row_ids)
+            if not ids:
+                return
+            found = found.filter(pk__in=ids)
         if since is not None:
             found = found.filter(updated_at__gte=since)
-        wanted = found.order_by("pk").prefetch_related("annotations", "predictions")
-        for task in wanted.iterator(chunk_size=200):
-            yield _task(task)
+        wanted = found.order_by("pk").values_list(*_TASK).iterator(chunk_size=_AT_ONCE)
+        while some := list(islice(wanted, _AT_ONCE)):
+            yield from _tasks(some)
+
+    def _tasks_of(self, project: int, row_ids: Sequence[str]) -> list[int]:
+        if self._known is not None:
+            return [task for home, row_id, task in self._known if home == project and row_id in row_ids]
+        slots = Slot.objects.filter(project_id=project, row_id__in=list(row_ids))
+        return list(slots.values_list("task_id", flat=True))
 
     def add_tasks(self, project: int, tasks: Sequence[NewTask]) -> None:
         """Create all of them with their predictions, or none; the caller's transaction holds them together."""
@@ -102,6 +121,13 @@ class ServerPort:
 
         Task.objects.filter(pk=task).update(overlap=overlap, is_labeled=is_labeled)
 
+    def queue(self, tasks: Iterable[int]) -> dict[int, tuple[int, bool]]:
+        """Task id → how many people it asks for, and whether it has them."""
+        from tasks.models import Task
+
+        found = Task.objects.filter(pk__in=list(tasks)).values_list("id", "overlap", "is_labeled")
+        return {pk: (overlap, is_labeled) for pk, overlap, is_labeled in found}
+
     def withdraw(self, project: int, tasks: Sequence[int]) -> int:
         """Delete those of the tasks that still have no submission at this moment; how many went."""
         from tasks.models import Annotation, Task
@@ -115,38 +141,65 @@ class ServerPort:
         return len(gone)
 
 
-def _task(task: Any) -> port.Task:
-    return port.Task(
-        id=task.pk,
-        project=task.project_id,
-        data=task.data,
-        meta=task.meta if isinstance(task.meta, dict) else {},
-        overlap=task.overlap,
-        is_labeled=task.is_labeled,
-        created_at=task.created_at,
-        updated_at=task.updated_at,
-        annotations=tuple(_annotation(one) for one in sorted(task.annotations.all(), key=lambda one: one.pk)),
-        predictions=tuple(_prediction(one) for one in sorted(task.predictions.all(), key=lambda one: one.pk)),
-    )
+# Columns, not models: Label Studio's keep a copy of every field of each object that they make.
+_TASK = ("id", "project_id", "data", "meta", "overlap", "is_labeled", "created_at", "updated_at")
+_ANNOTATION = (
+    "id", "completed_by_id", "updated_by_id", "created_at", "updated_at", "lead_time", "was_cancelled", "result",
+)  # fmt: skip
+_PREDICTION = ("id", "model_version", "result", "score")
 
 
-def _annotation(one: Any) -> port.Annotation:
+def _tasks(rows: Sequence[tuple[Any, ...]]) -> Iterator[port.Task]:
+    """Tasks, from their columns, with what was said about them."""
+    from tasks.models import Annotation, Prediction
+
+    about = {"task_id__in": [row[0] for row in rows]}
+    given, guessed = defaultdict[int, list[port.Annotation]](list), defaultdict[int, list[port.Prediction]](list)
+    for task, *one in Annotation.objects.filter(**about).order_by("pk").values_list("task_id", *_ANNOTATION):
+        given[task].append(_annotation(*one))
+    for task, *one in Prediction.objects.filter(**about).order_by("pk").values_list("task_id", *_PREDICTION):
+        guessed[task].append(_prediction(*one))
+    for pk, project, data, meta, overlap, is_labeled, created, updated in rows:
+        yield port.Task(
+            id=pk,
+            project=project,
+            data=data,
+            meta=meta if isinstance(meta, dict) else {},
+            overlap=overlap,
+            is_labeled=is_labeled,
+            created_at=created,
+            updated_at=updated,
+            annotations=tuple(given[pk]),
+            predictions=tuple(guessed[pk]),
+        )
+
+
+def _annotation(
+    pk: int,
+    by: int | None,
+    edited_by: int | None,
+    created: datetime,
+    updated: datetime,
+    lead_time: float | None,
+    cancelled: bool,
+    result: Any,
+) -> port.Annotation:
     return port.Annotation(
-        id=one.pk,
-        by=one.completed_by_id,
-        edited_by=one.updated_by_id,
-        created_at=one.created_at,
-        updated_at=one.updated_at,
-        lead_time=one.lead_time,
-        cancelled=one.was_cancelled,
-        result=list(one.result or []) if not isinstance(one.result, dict) else [],
+        id=pk,
+        by=by,
+        edited_by=edited_by,
+        created_at=created,
+        updated_at=updated,
+        lead_time=lead_time,
+        cancelled=cancelled,
+        result=_items(result),
     )
 
 
-def _prediction(one: Any) -> port.Prediction:
-    return port.Prediction(
-        id=one.pk,
-        model_version=one.model_version or "",
-        result=list(one.result or []) if not isinstance(one.result, dict) else [],
-        score=one.score,
-    )
+def _prediction(pk: int, version: str | None, result: Any, score: float | None) -> port.Prediction:
+    return port.Prediction(id=pk, model_version=version or "", result=_items(result), score=score)
+
+
+def _items(result: Any) -> list[Any]:
+    """The parts of an answer; Label Studio stores nothing, or an object, where there are none."""
+    return list(result) if isinstance(result, list) else []

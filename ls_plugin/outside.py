@@ -7,7 +7,7 @@ answering, and one that is up would get answers that are then refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db.models.signals import post_save
@@ -32,23 +32,25 @@ def install() -> None:
     from tasks.models import Annotation
 
     _models()
-    for name in _TO_STORAGES:
-        send = import_string(name)
+    senders = [import_string(name) for name in _TO_STORAGES]
+    for name, send in zip(_TO_STORAGES, senders, strict=True):
         if not post_save.disconnect(send, sender=Annotation):
             raise RuntimeError(
                 f"Label Studio does not call {name} after an answer: this is not the version that is known"
             )
-        post_save.connect(_when_it_stands(send), sender=Annotation, weak=False, dispatch_uid=f"quorum {name}")
+    post_save.connect(_when_it_stands(senders), sender=Annotation, weak=False, dispatch_uid="quorum storages")
 
 
-def _when_it_stands(send: Callable[..., None]) -> Callable[..., None]:
+def _when_it_stands(senders: Sequence[Callable[..., None]]) -> Callable[..., None]:
     from ls_plugin.people import place_of
 
     def later(sender: Any, instance: Any, **kwargs: Any) -> None:
-        if place_of(instance.project_id) is None:
-            send(sender, instance, **kwargs)
-        else:
-            when_committed(send, sender, instance, **kwargs)
+        of_campaign = place_of(instance.project_id) is not None
+        for send in senders:
+            if of_campaign:
+                when_committed(send, sender, instance, **kwargs)
+            else:
+                send(sender, instance, **kwargs)
 
     return later
 

@@ -55,7 +55,12 @@ def read(given: Any) -> dict[str, Any]:
 
 def standard_of(campaign_id: int) -> Standard | None:
     """The qualification of a campaign, None if it asks for none."""
-    stored = Campaign.objects.values_list("qualification", flat=True).get(pk=campaign_id)
+    return of(Campaign.objects.only("qualification").get(pk=campaign_id))
+
+
+def of(campaign: Campaign) -> Standard | None:
+    """The qualification of a campaign that was read, None if it asks for none."""
+    stored = campaign.qualification
     return Standard(stored["rows"], stored["bar"]) if stored else None
 
 

@@ -147,7 +147,7 @@ def whoever_knows(rows: Mapping[int, str]) -> dict[str, set[int]]:
         rows: the tasks of these rows, each with its row id.
     """
     found = defaultdict[str, set[int]](set)
-    lines = Record.objects.filter(task_id__in=list(rows), kind__in=KINDS)
+    lines = Record.objects.filter(task_id__in=list(rows), kind__in=KINDS) if rows else Record.objects.none()
     for task_id, user_id, body in lines.values_list("task_id", "user_id", "body"):
         if tells(body):
             found[rows[task_id]].add(user_id)

@@ -15,6 +15,8 @@ from tests.servers import OWNER, LabelStudioServer, start
 from workflow.running import label_studio
 from workflow.running.processes import Child, free_port, wait_until
 
+# As docker-compose.yml serves it.
+WORKERS = 2
 _POSTGRES = Path("/usr/lib/postgresql/15/bin")
 
 
@@ -86,7 +88,9 @@ def postgres_server(folder: Path, extra: dict[str, str]) -> Iterator[LabelStudio
     environment = label_studio.environment(data, label_studio.WITH_PLUGIN, {**extra, **first})
     made = subprocess.run(create, env=environment, cwd=data, capture_output=True, text=True, timeout=600, check=False)
     assert made.returncode == 0, made.stderr[-3000:]
-    child = label_studio.server(data, port, folder / "log", settings=label_studio.WITH_PLUGIN, extra=extra)
+    child = label_studio.server(
+        data, port, folder / "log", settings=label_studio.WITH_PLUGIN, workers=WORKERS, extra=extra
+    )
     try:
         start(child, port, label_studio.is_up)
         yield LabelStudioServer(data, port, label_studio.WITH_PLUGIN, child)

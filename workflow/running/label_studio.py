@@ -1,7 +1,7 @@
 """How Quorum starts Label Studio: its environment, the commands that create its database and serve it.
 
-Served by gunicorn: Label Studio's own `start` is Django's development server. One worker with threads, because SQLite
-has one writer at a time.
+Served by gunicorn: Label Studio's own `start` is Django's development server. On SQLite by one process with threads,
+because SQLite has one writer at a time; on PostgreSQL by several.
 """
 
 from __future__ import annotations
@@ -121,12 +121,13 @@ def server(
     *,
     settings: str = STOCK,
     host: str = LOOPBACK,
+    workers: int = 1,
     extra: Mapping[str, str] | None = None,
 ) -> Child:
-    """Label Studio as a child process, not yet started; its database must exist."""
+    """Label Studio as a child process with so many workers, not yet started; its database must exist."""
     command = [
         *(sys.executable, "-m", "gunicorn"),
-        *("--worker-class", "gthread", "--workers", "1", "--threads", str(THREADS)),
+        *("--worker-class", "gthread", "--workers", str(workers), "--threads", str(THREADS)),
         *("--bind", f"{host}:{port}", "--timeout", "120", "--graceful-timeout", "5"),
         # Longer than clients reuse a connection for: one closed just as a request comes in is an error to the client.
         *("--keep-alive", "75"),
