@@ -16,12 +16,13 @@ from ls_plugin.models import Slot, is_excluded
 
 def install() -> None:
     """Hook the plugin into the server; called once a process."""
-    from ls_plugin import gate, guards, outside, summary
+    from ls_plugin import gate, guards, outside, readable, summary
 
     guards.install()
     gate.install()
     outside.install()
     summary.install()
+    readable.install()
     _next_task()
     _lists()
     _views()

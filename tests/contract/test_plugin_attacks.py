@@ -845,6 +845,8 @@ _ODD: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", "/api/tasks/{task}/drafts", {"data": json.dumps({"result": verdict("Correct", "x" * 9_000_000)})}),
     ("POST", "/api/tasks/{task}/drafts", {"data": "{}", "headers": {"Content-Type": "application/json; charset=base64"}}),
     ("POST", "/api/token/refresh/", {"data": "a=b", "headers": {"Content-Type": "application/x-www-form-urlencoded; charset=rot13"}}),
+    ("POST", "/api/token/refresh/?a=1", {"data": "a=b", "headers": {"Content-Type": "application/x-www-form-urlencoded; charset=punycode"}}),
+    ("POST", "/api/token/refresh/?%00", {"data": "a=b", "headers": {"Content-Type": "application/x-www-form-urlencoded; charset=idna"}}),
     ("POST", "/api/users/{me}/avatar", {"data": "x", "headers": {"Content-Type": "multipart/form-data"}}),
     ("POST", "/api/projects/", {"data": "{}", "headers": {"Origin": "http://["}}),
 ]  # fmt: skip
