@@ -140,9 +140,11 @@ class Place:
     letters: Mapping[str, str] | None = None
 
     def cell(self, field: str | None) -> str | None:
-        """The cell of a field, `Sheet1!C7`, where the file is a spreadsheet."""
+        """Where the file is a spreadsheet: the cell of a field, `Sheet1!C7`, or the whole row, `Sheet1!7:7`."""
+        if self.sheet is None or self.line is None:
+            return None
         letter = (self.letters or {}).get((field or "").split("[")[0])
-        return f"{self.sheet}!{letter}{self.line}" if self.sheet is not None and letter else None
+        return f"{self.sheet}!{letter}{self.line}" if letter else f"{self.sheet}!{self.line}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True)

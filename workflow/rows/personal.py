@@ -83,9 +83,8 @@ class Finder:
             if kinds:
                 listed = ", ".join(f"{kind} ×{times}" for kind, times in sorted(kinds.items()))
                 hint = "Mask it (--pii mask), or make sure that you may show it."
-                yield fault(
-                    "QD.W064", Place(file, row.line), f"The {name} holds {listed}.", hint, row_id=row.row_id, field=name
-                )
+                place = row.place or Place(file)
+                yield fault("QD.W064", place, f"The {name} holds {listed}.", hint, row_id=row.row_id, field=name)
 
 
 def _recognizers() -> list[tuple[re.Pattern[str], list[Any]]]:

@@ -399,7 +399,11 @@ def _mapped(record: Record, mapping: Mapping[str, str]) -> Record:
     for name, column in mapping.items():
         if not column:
             values[name] = ""
-    return Record(values | taken, record.place, record.typed)
+    place = record.place
+    if letters := place.letters:
+        taken_from = {name: letters[column] for name, column in mapping.items() if column in letters}
+        place = replace(place, letters={**letters, **taken_from})
+    return Record(values | taken, place, record.typed)
 
 
 def write_json(value: Any) -> str:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from workflow.rows.faults import Place
+
 __all__ = ["FIELDS", "Row", "row_hash"]
 
 FIELDS = ("id", "context", "query", "response", "domain", "auto_label")
@@ -29,7 +31,7 @@ class Row:
     domain: str | None = None
     auto_label: Mapping[str, Any] | None = None
     extra: Mapping[str, Any] = field(default_factory=_nothing)
-    line: int | None = field(default=None, compare=False)
+    place: Place | None = field(default=None, compare=False)
 
     def columns(self) -> dict[str, Any]:
         """All columns as they came in, by the names of the row contract; absent domain and auto-label are left out."""
@@ -50,7 +52,7 @@ def row_hash(row: Row) -> str:
     """Hash of a row's content (not of its place in the file), `sha256:…`; equal for equal rows whatever the format
     they came in.
 
-    >>> row_hash(Row(row_id="r1", context="", query="q", response="r", line=1))[:14]
+    >>> row_hash(Row(row_id="r1", context="", query="q", response="r"))[:14]
     'sha256:43dae9a'
     """
     text = json.dumps(row.columns(), ensure_ascii=False, sort_keys=True, separators=(",", ":"))

@@ -60,9 +60,9 @@ class TableChecks:
         self._questions: Counter[bytes] = Counter()
         self._near = NearDuplicates(expected.near) if expected.near else None
         self._leak = _leak_patterns(interface)
-        self._unread: list[tuple[int | None, str, str]] = []
-        self._tongues: list[tuple[int | None, str, str, float]] = []
-        self._long: list[tuple[int, int | None, str]] = []
+        self._unread: list[tuple[Place, str, str]] = []
+        self._tongues: list[tuple[Place, str, str, float]] = []
+        self._long: list[tuple[int, Place, str]] = []
         self._telling: set[str] = set()
         self.rows = 0
         self.labelled: Counter[str] = Counter()
@@ -73,7 +73,7 @@ class TableChecks:
     def see(self, row: Row) -> Iterator[RowFault]:
         """Take a row into account; yield what can be said at once."""
         self.rows += 1
-        place = Place(self.file, row.line)
+        place = row.place or Place(self.file)
         self.domains[row.domain or ""] += 1
         for name, value in (row.auto_label or {}).items():
             self.labelled[name] += 1
@@ -81,15 +81,15 @@ class TableChecks:
         yield from self._same(row, place)
         yield from self._leaks(row, place)
         yield from self._columns(row, place)
-        self._long.append((len(row.response), row.line, row.row_id))
-        self._language(row)
+        self._long.append((len(row.response), place, row.row_id))
+        self._language(row, place)
 
     def _same(self, row: Row, place: Place) -> Iterator[RowFault]:
         whole = _digest(row.context, row.query, row.response)
         first = self._whole.setdefault(whole, row.row_id)
         question = _digest(row.context, row.query)
         response = _digest(row.response)
-        seen = self._responses.setdefault(response, [0, row.line, row.row_id])
+        seen = self._responses.setdefault(response, [0, place, row.row_id])
         seen[0] += bool(row.response.strip())
         if first != row.row_id:
             yield fault(
@@ -123,19 +123,19 @@ class TableChecks:
                 hint = "It is kept and shown to nobody; keep it out of the texts too."
                 yield fault("QD.W069", place, f"The column '{name}' looks like the answer.", hint, field=name)
 
-    def _language(self, row: Row) -> None:
+    def _language(self, row: Row, place: Place) -> None:
         text = _CODE.sub(" ", row.response)[:_ENOUGH]
         if not self.expected.languages or sum(map(str.isalpha, text)) < 40:
             return
-        self._unread.append((row.line, row.row_id, text))
+        self._unread.append((place, row.row_id, text))
         if len(self._unread) == _AT_ONCE:
             self._identify()
 
     def _identify(self) -> None:
         found = identify([text for _, _, text in self._unread])
-        for (line, row_id, _), (tongue, sure) in zip(self._unread, found, strict=True):
+        for (place, row_id, _), (tongue, sure) in zip(self._unread, found, strict=True):
             self.languages[tongue] += 1
-            self._tongues.append((line, row_id, tongue, sure))
+            self._tongues.append((place, row_id, tongue, sure))
         self._unread.clear()
 
     # --- at the end
@@ -155,12 +155,12 @@ class TableChecks:
             if not common or common[0][1] < 0.8 * sum(self.languages.values()):
                 return
             expected = common[0][0]
-        for line, row_id, tongue, sure in self._tongues:
+        for place, row_id, tongue, sure in self._tongues:
             if tongue != expected and sure > 0.95:
                 message = f"The response reads as '{tongue}', not '{expected}'."
                 yield fault(
                     "QD.W063",
-                    Place(self.file, line),
+                    place,
                     message,
                     "Make sure that those who label it can read it.",
                     row_id=row_id,
@@ -174,12 +174,12 @@ class TableChecks:
         middle = statistics.median(lengths)
         quarters = statistics.quantiles(lengths, n=4)
         edge = max(8 * middle, middle + 10 * (quarters[2] - quarters[0]), 1000)
-        for length, line, row_id in self._long:
+        for length, place, row_id in self._long:
             if length > edge:
                 message = f"The response has {length:,} characters; half of the rows have at most {middle:,.0f}."
                 yield fault(
                     "QD.W065",
-                    Place(self.file, line),
+                    place,
                     message,
                     "Look whether several answers ran together.",
                     row_id=row_id,
@@ -187,12 +187,12 @@ class TableChecks:
                 )
 
     def _whole_table(self) -> Iterator[RowFault]:
-        for times, line, row_id in self._responses.values():
+        for times, place, row_id in self._responses.values():
             if times >= max(5, 0.02 * self.rows):
                 message = f"The same response stands in {times} rows."
                 yield fault(
                     "QD.W066",
-                    Place(self.file, line),
+                    place,
                     message,
                     "A fixed refusal, or a copying mistake? Label it once.",
                     row_id=row_id,

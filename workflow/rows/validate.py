@@ -92,9 +92,7 @@ class Validator:
                 for name, value in values.items()
                 if name not in FIELDS and not name.startswith((_AUTO, OWN_PREFIX))
             }
-            yield Row(
-                row_id=row_id, **texts, domain=domain, auto_label=auto, extra=extra | foreign, line=record.place.line
-            )
+            yield Row(row_id=row_id, **texts, domain=domain, auto_label=auto, extra=extra | foreign, place=record.place)
 
     # --- id, texts, domain
 

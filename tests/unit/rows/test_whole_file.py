@@ -8,6 +8,7 @@ import os
 import signal
 from pathlib import Path
 
+import openpyxl
 import pytest
 
 from ls_config import load
@@ -58,6 +59,23 @@ def test_checks_beside_an_import_find_what_a_check_finds(tmp_path: Path) -> None
         found = beside.found()
     assert [str(one) for one in found] == [str(one) for one in wanted if KINDS[one.id].scope == "table"]
     assert {"QD.W060", "QD.W061", "QD.W062", "QD.W063", "QD.W071"} <= {one.id for one in found}
+
+
+def test_warnings_about_a_whole_workbook_name_sheet_and_cell(tmp_path: Path) -> None:
+    """A copy of a row on another sheet and personal data in a mapped column are found by sheet and row, or by cell."""
+    book = openpyxl.Workbook()
+    text = "It is a good answer, so write to ana.lopez@example.com."
+    for sheet, key in ((book.active, "a"), (book.create_sheet("second"), "b")):
+        sheet.append(["id", "notes", "context", "query", "Answer"])
+        sheet.append([key, "", "", "What is it?", text])
+    book.save(tmp_path / "a.xlsx")
+    asked = {"interface": REVIEW, "policy": POLICY, "mapping": {"response": "Answer"}}
+    faults = check_rows(tmp_path / "a.xlsx", finder=Finder.if_installed(), **asked).faults
+    cells = {(one.id, one.cell) for one in faults if one.id in ("QD.W060", "QD.W064")}
+    assert cells == {("QD.W060", "second!2:2"), ("QD.W064", "Sheet!E2"), ("QD.W064", "second!E2")}
+    with Beside() as beside, CheckedFile.read(tmp_path / "a.xlsx", **asked) as checked:
+        beside.look(checked.held.path(), str(tmp_path / "a.xlsx"), REVIEW)
+        assert {(one.id, one.cell) for one in beside.found()} >= cells
 
 
 def test_checks_that_nobody_waits_for_end_at_once() -> None:
