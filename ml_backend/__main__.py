@@ -40,7 +40,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=int(os.environ.get("QUORUM_ML_PORT") or 9090))
     parser.add_argument("--models", type=Path, help="models file (default: the one that comes with Quorum)")
     parser.add_argument("--workers", type=int, default=1, help="processes; one with many threads is the fastest")
-    parser.add_argument("--threads", type=int, help="threads of one network run (default: the cores)")
+    parser.add_argument("--threads", type=int, help="threads that run networks (default: the cores)")
     parser.add_argument("--connections", type=int, default=16, help="requests that one process serves at a time")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     return parser.parse_args(argv)

@@ -1,4 +1,9 @@
-"""One thread runs the networks: batches by token budget over all requests, and small requests overtake large ones."""
+"""A few threads run the networks: batches by token budget over all requests, and small requests overtake large ones.
+
+Each thread is a lane: it takes a batch, runs it, keeps what the predictors want of it, and takes the next. Lanes side
+by side use cores better than one run that shares its work out among them: no core waits for another after each
+operation, or while Python handles what came out.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +22,12 @@ from ml_backend.runtimes import Array, Network, pad
 from ml_backend.tokens import Window
 
 Reducer = Callable[[Array, Window], NDArray[np.float32]]
-"""Turns one window's share of a network's output into what a predictor keeps; runs on the batching thread."""
+"""Turns one window's share of a network's output into what a predictor keeps; runs on the batch's lane."""
 
 TURN = 4
 """Every so many batches it is the turn of the job that waits longest, so that no flow of small ones starves a bulk."""
+SMALLEST = 64
+"""Tokens that a batch may hold however little there is to share: smaller ones cost more than a busy lane gains."""
 FIRST_GUESS_TOKENS_PER_S = 2000.0
 """For the time to come back that a refused newcomer is told, until the real speed is known."""
 
@@ -42,6 +49,7 @@ class _Job:
     since: float
     deadline: float
     left: int
+    begun: bool = False
     done: threading.Event = field(default_factory=threading.Event)
     error: Exception | None = None
 
@@ -53,10 +61,12 @@ class Batcher:
         budget: padded tokens a batch may hold; small enough that a single task need not wait long.
         max_tokens: tokens that may wait before a newcomer is refused with 429.
         metrics: where batches, padding and waiting times are counted.
+        lanes: batches that run at a time.
     """
 
-    def __init__(self, budget: int, max_tokens: int, metrics: Metrics) -> None:
+    def __init__(self, budget: int, max_tokens: int, metrics: Metrics, lanes: int = 1) -> None:
         self._budget = budget
+        self._lanes = lanes
         self._max_tokens = max_tokens
         self._metrics = metrics
         self._jobs: list[_Job] = []
@@ -65,21 +75,23 @@ class Batcher:
         self._turn = 0
         self._closed = False
         self._wake = threading.Condition()
-        self._thread: threading.Thread | None = None
+        self._running = 0
 
-    def run(self, pieces: Sequence[Piece], timeout: float) -> None:
+    def run(self, pieces: Sequence[Piece], timeout: float, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Run all pieces and return when their `kept` is filled.
 
         Args:
             pieces: what to run; may be empty.
             timeout: seconds until the caller gives up.
+            meanwhile: what the caller's thread does while the networks run.
 
         Raises:
             ApiError: 429 if too much is waiting, 503 if the server stops, 504 after `timeout` seconds.
         """
         if not pieces:
-            return
+            return meanwhile()
         job = self._enqueue(pieces, timeout)
+        meanwhile()
         if not job.done.wait(timeout):
             self._withdraw(job)
             raise ApiError(
@@ -105,14 +117,19 @@ class Batcher:
             self._waiting += tokens
             self._metrics.waiting_tokens.set(self._waiting)
             self._start()
-            self._wake.notify()
+            self._wake.notify_all()
         return job
 
     def _start(self) -> None:
-        # On first use, so that a process that forks afterwards does not lose the thread.
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._loop, name="batcher", daemon=True)
-            self._thread.start()
+        # On first use, so that a process that forks afterwards does not lose the threads.
+        if self._running:
+            return
+        # One thread for numpy's products: after each of them OpenBLAS's other threads spin for some 20 ms, on the very
+        # cores that the networks need next.
+        self._limits = threadpool_limits(limits=1, user_api="blas")
+        self._running = self._lanes
+        for lane in range(self._lanes):
+            threading.Thread(target=self._loop, name=f"lane-{lane}", daemon=True).start()
 
     def _withdraw(self, job: _Job) -> None:
         with self._wake:
@@ -124,14 +141,15 @@ class Batcher:
         """Refuse newcomers; what is waiting is still run."""
         with self._wake:
             self._closed = True
-            self._wake.notify()
+            self._wake.notify_all()
 
     def _loop(self) -> None:
-        # One thread for numpy's products: after each of them OpenBLAS's other threads spin for some 20 ms, on the very
-        # cores that the network needs next.
-        with threadpool_limits(limits=1, user_api="blas"):
-            while (batch := self._next()) is not None:
-                self._run(batch)
+        while (batch := self._next()) is not None:
+            self._run(batch)
+        with self._wake:
+            self._running -= 1
+            if not self._running:
+                self._limits.restore_original_limits()
 
     def _next(self) -> list[tuple[_Job, Piece]] | None:
         with self._wake:
@@ -151,7 +169,8 @@ class Batcher:
         lead = by_rank[0]
         network = lead.pieces[-1].network
         longest = len(lead.pieces[-1].window)
-        room = max(1, self._budget // longest)
+        # Of little each lane takes its share, so that none stands idle at the end of a job or beside a single task.
+        room = max(1, min(self._budget, max(SMALLEST, self._waiting // self._lanes)) // longest)
         batch = self._from_job(lead, network, longest, room)
         for job in by_rank[1:]:
             # Only small jobs ride along: filling up from a bulk job would make the small one wait for it.
@@ -172,7 +191,8 @@ class Batcher:
         used = sum(len(piece.window) for _, piece in taken)
         job.tokens -= used
         self._waiting -= used
-        if taken and job.left == len(job.pieces) + len(taken):
+        if taken and not job.begun:
+            job.begun = True
             self._metrics.queue_seconds.observe(time.monotonic() - job.since)
         return taken
 
@@ -185,13 +205,14 @@ class Batcher:
             error = ApiError(500, "model_failed", f"the model failed on this batch: {type(caught).__name__}")
         took = time.monotonic() - started
         tokens = sum(len(piece.window) for _, piece in batch)
-        self._speed += 0.1 * (tokens / max(took, 1e-6) - self._speed)
         self._metrics.batch(len(batch), tokens, len(batch) * max(len(piece.window) for _, piece in batch), took)
-        for job, _ in batch:
-            job.left -= 1
-            job.error = job.error or error
-            if job.left == 0:
-                job.done.set()
+        with self._wake:
+            self._speed += 0.1 * (self._lanes * tokens / max(took, 1e-6) - self._speed)
+            for job, _ in batch:
+                job.left -= 1
+                job.error = job.error or error
+                if job.left == 0:
+                    job.done.set()
 
     def _forward(self, pieces: list[Piece]) -> None:
         width = max(len(piece.window) for piece in pieces)

@@ -41,7 +41,7 @@ class Limits(_Strict):
     request_mb: float = Field(default=64, gt=0)
     tasks: int = Field(default=5000, ge=1)
     waiting_tokens: int = Field(default=2_000_000, ge=1)
-    batch_tokens: int = Field(default=384, ge=8)
+    batch_tokens: int = Field(default=256, ge=8)
     seconds: float = Field(default=95, gt=0)
 
 

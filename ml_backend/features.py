@@ -51,12 +51,13 @@ def lexical(context: str, query: str, response: str) -> Floats:
     names = set(_NAME.findall(response))
     count = max(1, len(words))
     missing = numbers - known
+    read = {*there, *asked}
     return np.asarray(
         [
             _log(response), _log(context), _log(query), bool(context), min(5.0, len(response) / max(1, len(context))),
             _share(words, set(there)), _share(words, set(asked)), _share(_pairs(words), set(_pairs(there))),
             min(5.0, len(numbers) / 4), _ratio(missing, numbers), bool(missing and context),
-            _ratio({name for name in names if name.lower() not in {*there, *asked}}, names) if context else 0.0,
+            _ratio({name for name in names if name.lower() not in read}, names) if context else 0.0,
             bool(context) * 10 * abs(_rate(_NEGATION, response, count) - _rate(_NEGATION, context, max(1, len(there)))),
             _rate(_CODE, response, count) * 5, _rate(_CODE, query, max(1, len(asked))) * 5,
             min(3.0, len(_STEPS.findall(response)) / 3), bool(_REFUSAL.search(response)),
@@ -136,9 +137,12 @@ def token_shapes(text: str, offsets: NDArray[np.int64]) -> Floats:
         text: the text.
         offsets: half-open code point offsets of the tokens, shape (tokens, 2).
     """
-    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-    if len(codes) == 0:
+    if not (text and len(offsets)):
         return np.zeros((len(offsets), SHAPES), dtype=np.float32)
+    # Only what the tokens cover and a character around it, so that a window costs the same in a text of any length.
+    base = max(0, int(offsets[:, 0].min()) - 1)
+    text, offsets = text[base : int(offsets[:, 1].max()) + 1], offsets - base
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
     classes = _class_table()[np.minimum(codes, 65535)]
     sums = np.vstack([np.zeros((1, len(_CLASSES)), dtype=np.float32), np.cumsum(classes, axis=0, dtype=np.float32)])
     start, end = offsets[:, 0], offsets[:, 1]

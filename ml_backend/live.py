@@ -21,7 +21,7 @@ from ml_backend.config import ModelsConfig, read_models
 from ml_backend.errors import ApiError, ConfigError, LoadError
 from ml_backend.metrics import Metrics
 from ml_backend.models import Loader, ModelSet, Prediction
-from ml_backend.runtimes import default_threads
+from ml_backend.runtimes import default_threads, shared_out
 from ml_backend.settings import ServerConfig
 
 log = structlog.get_logger("ml_backend")
@@ -61,10 +61,11 @@ class LiveModels:
         self._server = config
         self._metrics = metrics
         # Several workers share what the parent loaded before the fork, and a runtime's own threads do not survive one.
-        self._threads = 1 if config.workers > 1 else config.threads or default_threads()
+        threads = 1 if config.workers > 1 else config.threads or default_threads()
+        self._lanes, self._threads = shared_out(threads)
         self._loader = self._read()
         limits = self.models.limits
-        self.batcher = Batcher(limits.batch_tokens, limits.waiting_tokens, metrics)
+        self.batcher = Batcher(limits.batch_tokens, limits.waiting_tokens, metrics, self._lanes)
         self._lock = threading.Lock()
         self._loading = threading.Lock()
         self._held: dict[str, _Held] = {}
@@ -78,7 +79,7 @@ class LiveModels:
         return self._loader.config
 
     def _read(self) -> Loader:
-        return Loader(read_models(self._server.models), self._server.cache, self._threads)
+        return Loader(read_models(self._server.models), self._server.cache, self._threads, self._lanes)
 
     def _read_again(self) -> Loader:
         try:

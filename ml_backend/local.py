@@ -14,7 +14,7 @@ from ml_backend.config import ModelsConfig, read_models
 from ml_backend.errors import LoadError
 from ml_backend.metrics import Metrics
 from ml_backend.models import Loader, ModelSet, Prediction
-from ml_backend.runtimes import default_threads
+from ml_backend.runtimes import default_threads, shared_out
 from ml_backend.settings import graph_cache
 
 WHOLE_DAY = 86_400.0
@@ -26,7 +26,7 @@ class LocalModel:
     Args:
         models: the models file.
         name: a model of it; None for its active one.
-        threads: threads of one network run; None for the cores.
+        threads: threads that run networks; None for the cores.
 
     Raises:
         ConfigError: the file has faults.
@@ -41,9 +41,10 @@ class LocalModel:
         if wanted not in self.config.models:
             raise LoadError(f"{models}: no model is called {wanted!r}; it has {', '.join(self.config.models)}")
         cache = graph_cache(os.environ)
-        self.loader = loader or Loader(self.config, cache, threads or default_threads())
+        lanes, each = shared_out(threads or default_threads())
+        self.loader = loader or Loader(self.config, cache, each, lanes)
         self.models = ModelSet.load(self.config.models[wanted], self.loader)
-        self._batcher = Batcher(self.config.limits.batch_tokens, 1 << 60, Metrics())
+        self._batcher = Batcher(self.config.limits.batch_tokens, 1 << 60, Metrics(), lanes)
 
     @property
     def version(self) -> str:

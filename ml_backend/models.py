@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,14 @@ class Loader:
         config: the models file.
         cache: folder for exported graphs.
         threads: threads one network run may use.
+        lanes: runs of a network that there may be at a time.
     """
 
-    def __init__(self, config: ModelsConfig, cache: Path, threads: int) -> None:
+    def __init__(self, config: ModelsConfig, cache: Path, threads: int, lanes: int = 1) -> None:
         self.config = config
         self.cache = cache
         self.threads = threads
+        self.lanes = lanes
         self._open: dict[tuple[str, Kind, RuntimeName], Any] = {}
         self._models: dict[tuple[Any, ...], tuple[Model, str]] = {}
         self._lock = threading.Lock()
@@ -76,7 +79,7 @@ class Loader:
                 _verify(source, folder, expected)
                 sha256 = sha256_of(folder)
                 network = self._open.get((sha256, kind, runtime)) or open_network(
-                    folder, sha256, kind, runtime, self.threads, self.cache
+                    folder, sha256, kind, runtime, self.cache, threads=self.threads, lanes=self.lanes
                 )
                 self._open[sha256, kind, runtime] = network
                 tokenizer = TextTokenizer(folder / "tokenizer.json", max_tokens, stride)
@@ -233,7 +236,8 @@ class _Run:
                 for ask in one:
                     for piece in self._pieces[id(ask.model), ask.text]:
                         piece.reducers.setdefault(ask.key, ask.reduce)
-        self._batcher.run([piece for pieces in self._pieces.values() for piece in pieces], self._timeout)
+        pieces = [piece for pieces in self._pieces.values() for piece in pieces]
+        self._batcher.run(pieces, self._timeout, partial(self._meanwhile, plan))
         answers = {
             control.name: self._answers(control, predictor, plan[control.name]) for control, predictor in self._bound
         }
@@ -268,6 +272,12 @@ class _Run:
             for text, windows in zip(texts, model.tokenizer.encode(list(texts)), strict=True):
                 read = windows if model.long == "window" else windows[:1]
                 self._pieces[key, text] = tuple(Piece(model.network, window) for window in read)
+
+    def _meanwhile(self, plan: Mapping[str, Mapping[int, Sequence[Ask]]]) -> None:
+        for control, predictor in self._bound:
+            for index in plan[control.name]:
+                if (row := self._rows[index]) is not None:
+                    predictor.meanwhile(row, control)
 
     def _answers(self, control: Control, predictor: Predictor, asks: Mapping[int, Sequence[Ask]]) -> dict[int, Answer]:
         indexes = list(asks)

@@ -19,7 +19,7 @@ class ServerConfig:
         state: folder for what outlives a restart: which model is active.
         cache: folder for exported graphs, which servers share.
         credentials: what callers must show.
-        threads: threads one network run may use; None takes this machine's cores, shared among the workers.
+        threads: threads that run networks; None takes this machine's cores. Each of several workers has one.
         workers: processes that serve.
         load: "background" answers /health at once and is ready later; "now" loads before `create_app` returns.
     """

@@ -134,6 +134,9 @@ class Predictor:
         """The network runs that one row needs."""
         return ()
 
+    def meanwhile(self, row: Row, control: Control) -> None:
+        """Work out what an answer needs of the row alone, and keep it in its memo; done while the networks run."""
+
     def answer(self, row: Row, control: Control, got: Sequence[Got]) -> Answer:
         """The answer for one row, from what its asks brought."""
         raise NotImplementedError

@@ -39,6 +39,8 @@ class EncoderHead(Predictor):
         self.head = head
         self._model = model
         self._fields = fields_of(head.meta.blocks)
+        # Heads that read the same states in the same way share what is worked out from them: names in a row's memo.
+        self._states = f"{model.identity} {settings.max_chars}"
 
     @classmethod
     def load(cls, settings: Settings, loader: Any) -> EncoderHead:
@@ -68,13 +70,27 @@ class EncoderHead(Predictor):
         if self.head.meta.task == "spans":
             text, _ = cut(row.text(control.value_key), self.settings.max_chars)
             return (Ask(self._model, text, self.identity, self._tagger(text)),) if text.strip() else ()
-        return tuple(pooled(self._model, self._text(row, field)) for field in self._fields)
+        return tuple(row.once(f"{self._states} ask {field}", partial(self._ask, row, field)) for field in self._fields)
 
-    def _text(self, row: Row, field: str) -> str:
-        return cut(row.text(field), self.settings.max_chars)[0]
+    def _ask(self, row: Row, field: str) -> Ask:
+        return pooled(self._model, cut(row.text(field), self.settings.max_chars)[0])
 
     def _tagger(self, text: str) -> Callable[[Floats, Window], Floats]:
         return lambda states, window: self.head.logits(token_features(states, window, text))
+
+    def meanwhile(self, row: Row, control: Control) -> None:
+        """See `Predictor`."""
+        if "lexical" in self.head.meta.blocks:
+            own_words(row)
+        if self.head.meta.patterns:
+            self._sure(row, control)
+
+    def _sure(self, row: Row, control: Control) -> list[tuple[int, int, str]]:
+        def find() -> list[tuple[int, int, str]]:
+            return pattern_spans(cut(row.text(control.value_key), self.settings.max_chars)[0])
+
+        found: list[tuple[int, int, str]] = row.once(f"{control.value_key} patterns {self.settings.max_chars}", find)
+        return found
 
     def answer_many(self, rows: Sequence[Row], control: Control, got: Sequence[Sequence[Got]]) -> list[Answer]:
         """See `Predictor.answer_many`."""
@@ -87,17 +103,14 @@ class EncoderHead(Predictor):
         return [self._readable(row, control, chance) for row, chance in zip(rows, chances, strict=True)]
 
     def _features(self, row: Row, got: Sequence[Got]) -> Floats:
-        # Heads that read the same states in the same way share what is worked out from them.
-        states = f"{self._model.identity} {self.settings.max_chars}"
-
         def make() -> Floats:
             vectors = {
-                field: row.once(f"{states} {field}", partial(combined, one))
+                field: row.once(f"{self._states} {field}", partial(combined, one))
                 for field, one in zip(self._fields, got, strict=True)
             }
             return row_features(row, vectors, self.head.meta.blocks)
 
-        found: Floats = row.once(f"{states} {'|'.join(self.head.meta.blocks)}", make)
+        found: Floats = row.once(f"{self._states} {'|'.join(self.head.meta.blocks)}", make)
         return found
 
     def _readable(self, row: Row, control: Control, chance: Floats) -> Answer:
@@ -155,7 +168,8 @@ class EncoderHead(Predictor):
                 max(self.head.meta.abstain, self.settings.threshold),
             )
         )
-        found = with_patterns(found, text, self.head.meta.patterns)
+        if self.head.meta.patterns:
+            found = with_patterns(found, self._sure(row, control), self.head.meta.patterns)
         spans = [
             {
                 "start": start,
@@ -206,11 +220,17 @@ def row_features(row: Row, vectors: dict[str, Floats], blocks: Sequence[str]) ->
     return np.concatenate(list(_blocks(row, vectors, blocks))).astype(np.float32)
 
 
+def own_words(row: Row) -> Floats:
+    """The row's lexical features."""
+    found: Floats = row.once("lexical", lambda: lexical(*(row.text(field) for field in FIELDS)))
+    return found
+
+
 def _blocks(row: Row, vectors: dict[str, Floats], blocks: Sequence[str]) -> Iterator[Floats]:
     by_letter = {field[0]: vector for field, vector in vectors.items()}
     for block in blocks:
         if block == "lexical":
-            yield row.once("lexical", lambda: lexical(row.text("context"), row.text("query"), row.text("response")))
+            yield own_words(row)
             yield np.asarray(
                 [by_letter[a] @ by_letter["r"] for a in "cq" if a in by_letter and "r" in by_letter], dtype=np.float32
             )
@@ -231,17 +251,12 @@ def token_features(states: Floats, window: Window, text: str) -> Floats:
     hidden, width = states.shape[1], states.shape[1] + SHAPES
     found = np.zeros((count, 3 * width), dtype=np.float32)
     own = found[:, width : 2 * width]
-    own[:, :hidden] = states[:count]
-    own[:, hidden:] = token_shapes(text, window.offsets)
-    own[~window.is_text] = 0
+    of_text = np.flatnonzero(window.is_text)
+    own[of_text, :hidden] = states[of_text]
+    own[of_text, hidden:] = token_shapes(text, window.offsets[of_text])
     found[1:, :width] = own[:-1]
     found[:-1, 2 * width :] = own[1:]
     return found
-
-
-def token_width(hidden: int) -> int:
-    """Width of `token_features` for an encoder of that width."""
-    return 3 * (hidden + SHAPES)
 
 
 def merged(got: Got) -> tuple[Floats, Ints]:
@@ -299,9 +314,9 @@ def _span(
 
 
 def with_patterns(
-    found: list[tuple[int, int, str, float]], text: str, labels: Sequence[str]
+    found: list[tuple[int, int, str, float]], patterns: Sequence[tuple[int, int, str]], labels: Sequence[str]
 ) -> list[tuple[int, int, str, float]]:
     """Spans of the patterns for `labels`, and the network's where they do not overlap those."""
-    sure = [(start, end, label, 0.9) for start, end, label in pattern_spans(text) if label in labels] if labels else []
+    sure = [(start, end, label, 0.9) for start, end, label in patterns if label in labels]
     rest = [one for one in found if one[2] not in labels and all(one[1] <= s or one[0] >= e for s, e, _, _ in sure)]
     return sorted([*sure, *rest])

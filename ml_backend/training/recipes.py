@@ -282,7 +282,7 @@ def raw_spans(head: Head, tokens: Tokens, text: str) -> list[Scored]:
 def finished(meta: HeadMeta, found: Sequence[Scored], text: str) -> list[tuple[int, int, str]]:
     """The spans that are sure enough, with those of the patterns."""
     sure = [one for one in found if one[3] >= meta.abstain]
-    return [(start, end, label) for start, end, label, _ in with_patterns(sure, text, meta.patterns)]
+    return [(start, end, label) for start, end, label, _ in with_patterns(sure, pattern_spans(text), meta.patterns)]
 
 
 def _span_threshold(
@@ -298,7 +298,10 @@ def _span_threshold(
             example = examples[i]
             known = (example.known.get(recipe.control) or every) & every
             sure = [one for one in found[i] if one[3] >= threshold]
-            spans = [(s, e, label) for s, e, label, _ in with_patterns(sure, example.response, recipe.patterns)]
+            spans = [
+                (s, e, label)
+                for s, e, label, _ in with_patterns(sure, pattern_spans(example.response), recipe.patterns)
+            ]
             counts.append(measure.span_counts(example.values[recipe.control], _countable(spans, example, known)))
         return measure.micro_f1(counts)
 

@@ -1,4 +1,4 @@
-"""The batching thread: order, overtaking, budgets, refusals, and failures that stay with their own request."""
+"""The batching threads: order, overtaking, budgets, refusals, and failures that stay with their own request."""
 
 from __future__ import annotations
 
@@ -106,6 +106,50 @@ def test_a_small_request_overtakes_a_bulk() -> None:
     batcher.close()
 
 
+@dataclass
+class Meeting(Doubling):
+    """A network whose runs wait for one another: each ends only while another is under way."""
+
+    barrier: threading.Barrier = field(default_factory=lambda: threading.Barrier(2))
+
+    def run(self, ids: Any, mask: Any, type_ids: Any) -> Any:
+        """See `Network.run`."""
+        self.barrier.wait(10)
+        self.shapes.append(ids.shape)
+        return ids * 2
+
+
+def test_two_lanes_run_two_batches_side_by_side_and_share_what_little_there_is() -> None:
+    """A job that would fit into one batch is shared out, so that no lane stands idle; every piece gets its own."""
+    network = Meeting()
+    batcher = Batcher(256, 1000, Metrics(), lanes=2)
+    pieces = [piece(network, *([n] * 64)) for n in (1, 2)]
+    batcher.run(pieces, 10)
+    assert network.shapes == [(1, 64), (1, 64)]
+    assert [p.kept["all"].tolist() for p in pieces] == [[2 * n] * 64 for n in (1, 2)]
+    batcher.close()
+
+
+def test_the_caller_works_while_the_networks_run() -> None:
+    """What was given for meanwhile is done before the first batch ends, and also where there is nothing to run."""
+    network = Doubling()
+    batcher = Batcher(8, 1000, Metrics())
+    batcher.run([piece(network, 1)], 5, network.gate.set)
+    done = threading.Event()
+    batcher.run([], 5, done.set)
+    assert done.is_set()
+    batcher.close()
+
+
+def test_the_waiting_of_a_request_is_counted_once(network: Doubling) -> None:
+    """A request of several batches has waited once: until its first."""
+    metrics = Metrics()
+    batcher = Batcher(4, 1000, metrics)
+    batcher.run([piece(network, 1, 2, 3) for _ in range(5)], 5)
+    assert metrics.registry.get_sample_value("quorum_ml_queue_seconds_count") == 1
+    batcher.close()
+
+
 def test_a_failure_stays_with_the_requests_of_its_batch(network: Doubling) -> None:
     """One request's failing batch is its own 500; the thread lives on and answers the next."""
     batcher = Batcher(2, 1000, Metrics())
@@ -187,3 +231,18 @@ def test_while_networks_run_numpy_keeps_to_one_thread(network: Doubling) -> None
     assert seen
     assert set(seen) == {1}
     batcher.close()
+
+
+def test_numpy_has_its_threads_back_once_the_last_lane_has_ended(network: Doubling) -> None:
+    """Whoever goes on after the batcher computes with as many threads as before."""
+
+    def threads() -> list[int]:
+        return [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
+
+    before = threads()
+    batcher = Batcher(8, 1000, Metrics(), lanes=3)
+    batcher.run([piece(network, 1)], 10)
+    batcher.close()
+    for lane in [one for one in threading.enumerate() if one.name.startswith("lane-")]:
+        lane.join(5)
+    assert threads() == before

@@ -6,6 +6,7 @@ import http.server
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from ml_backend.models import Loader, ModelSet, Prediction
 from ml_backend.predictors.gliner import stretches, without_overlap
 from ml_backend.predictors.openai_compatible import schema
 from ml_backend.predictors.token_classification import spans_of
+from ml_backend.runtimes import RuntimeName, open_network, pad
 from ml_backend.tokens import TextTokenizer
 from tests.unit.ml_backend import tiny
 from tests.unit.ml_backend.interfaces import XML
@@ -198,6 +200,26 @@ def test_equal_texts_of_a_batch_get_equal_answers_beside_any_neighbour(weights: 
         -1
     ].scores["mood"]
     assert among == pytest.approx(alone, abs=1e-5)
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnx-fp32", "onnx-int8", "openvino"])
+def test_runs_side_by_side_give_what_each_gives_alone(weights: Path, runtime: RuntimeName) -> None:
+    """Several lanes run one network at a time, and none gets another's output."""
+    installed(runtime)
+    network = open_network(
+        weights / "names", f"side by side {runtime}", "token", runtime, weights / "cache", threads=1, lanes=4
+    )
+    rng = np.random.default_rng(3)
+    inputs = [pad([rng.integers(4, 40, size=n) for n in (5, 9, 30)], 30) for _ in range(60)]
+
+    def run(one: tuple[Any, Any]) -> Any:
+        return network.run(*one, np.zeros_like(one[0]))
+
+    alone = [run(one) for one in inputs]
+    with ThreadPoolExecutor(4) as lanes:
+        together = list(lanes.map(run, inputs))
+    assert all(np.allclose(a, b, atol=1e-6) for a, b in zip(alone, together, strict=True))
+    assert not np.allclose(alone[0], alone[1], atol=1e-3)
 
 
 def test_a_class_that_the_interface_lacks_is_named(weights: Path) -> None:
