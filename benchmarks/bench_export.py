@@ -102,7 +102,7 @@ def rows(source: Path, count: int) -> Iterator[Row]:
     for number in range(count):
         turn, place = divmod(number, len(real))
         row = real[place]
-        yield replace(row, row_id=f"{row.row_id}#{turn}", domain="general", auto_label=VALUES, line=None)
+        yield replace(row, row_id=f"{row.row_id}#{turn}", domain="general", auto_label=VALUES, place=None)
 
 
 def fill(

@@ -69,12 +69,12 @@ def test_warnings_about_a_whole_workbook_name_sheet_and_cell(tmp_path: Path) -> 
         sheet.append(["id", "notes", "context", "query", "Answer"])
         sheet.append([key, "", "", "What is it?", text])
     book.save(tmp_path / "a.xlsx")
-    asked = {"interface": REVIEW, "policy": POLICY, "mapping": {"response": "Answer"}}
-    faults = check_rows(tmp_path / "a.xlsx", finder=Finder.if_installed(), **asked).faults
+    path, mapping = tmp_path / "a.xlsx", {"response": "Answer"}
+    faults = check_rows(path, interface=REVIEW, policy=POLICY, mapping=mapping, finder=Finder.if_installed()).faults
     cells = {(one.id, one.cell) for one in faults if one.id in ("QD.W060", "QD.W064")}
     assert cells == {("QD.W060", "second!2:2"), ("QD.W064", "Sheet!E2"), ("QD.W064", "second!E2")}
-    with Beside() as beside, CheckedFile.read(tmp_path / "a.xlsx", **asked) as checked:
-        beside.look(checked.held.path(), str(tmp_path / "a.xlsx"), REVIEW)
+    with Beside() as beside, CheckedFile.read(path, interface=REVIEW, policy=POLICY, mapping=mapping) as checked:
+        beside.look(checked.held.path(), str(path), REVIEW)
         assert {(one.id, one.cell) for one in beside.found()} >= cells
 
 
