@@ -1,11 +1,11 @@
 """How fast rows go in: `quorum`'s import with all its checks beside a bare SDK import of the same rows, taking turns.
 
-    python benchmarks/bench_import.py [--source FILE] [--rows N] [--repeats N]
+    python benchmarks/bench_import.py [--source FILE] [--rows N] [--repeats N] [--stock | --postgres]
 
-Both send the same tasks with the same predictions to fresh projects of one real Label Studio on SQLite. Quorum's time
-runs from opening the file to the last row on the server and the last warning: reading, every check of the rows and of
-the file as a whole (duplicates, near-duplicates, leaks, language, lengths, personal data), looking up what is there,
-results.
+Both send the same tasks with the same predictions to fresh projects of one real Label Studio with the plugin, on SQLite
+or PostgreSQL; the bare one's belong to no campaign. Quorum's time runs from opening the file to the last row on the
+server and the last warning: reading, every check of the rows and of the file as a whole (duplicates, near-duplicates,
+leaks, language, lengths, personal data), looking up what is there, results.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,12 @@ from ls_config.loader import Interface, load  # noqa: E402
 from ls_config.results import to_result  # noqa: E402
 from review_rules import load_policy, load_team  # noqa: E402
 from tests.campaigns import POLICY, TEAM  # noqa: E402
+from tests.contract.plugin_postgres import postgres, postgres_server  # noqa: E402
 from tests.servers import LabelStudioServer, label_studio_server  # noqa: E402
 from workflow.importing import CheckedFile, import_rows, task_data  # noqa: E402
 from workflow.rows import Row, read_rows  # noqa: E402
 from workflow.rows.beside import Beside  # noqa: E402
+from workflow.running.label_studio import STOCK, WITH_PLUGIN  # noqa: E402
 from workflow.sdk import HttpLabelStudio  # noqa: E402
 from workflow.setup import CampaignSpec, setup_campaign  # noqa: E402
 
@@ -103,11 +106,20 @@ def main() -> None:
     options.add_argument("--source", type=Path, default=shared / "responses_dev.jsonl")
     options.add_argument("--rows", type=int, default=5000)
     options.add_argument("--repeats", type=int, default=3)
+    where = options.add_mutually_exclusive_group()
+    where.add_argument("--stock", action="store_true", help="a server without the plugin, on SQLite")
+    where.add_argument("--postgres", action="store_true", help="on PostgreSQL 15 instead of SQLite")
     given = options.parse_args()
     interface = load("response_review")
-    with tempfile.TemporaryDirectory() as folder, label_studio_server(Path(folder)) as server:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        server = stack.enter_context(
+            postgres_server(folder, stack.enter_context(postgres()))
+            if given.postgres
+            else label_studio_server(folder, STOCK if given.stock else WITH_PLUGIN)
+        )
         count = given.rows
-        file = rows_file(given.source, Path(folder), count)
+        file = rows_file(given.source, folder, count)
         bare(server, interface, file)  # warm up
         pairs = []
         for turn in range(given.repeats):
@@ -117,7 +129,9 @@ def main() -> None:
             else:
                 mine, reference = ours(server, interface, file, f"b{turn}"), bare(server, interface, file)
             pairs.append((reference, mine))
-    print(f"{count} rows with predictions, {given.repeats} repeats, Label Studio on SQLite")
+    engine = "PostgreSQL" if given.postgres else "SQLite"
+    server_is = "stock" if given.stock else "plugin"
+    print(f"{count} rows with predictions, {given.repeats} repeats, Label Studio on {engine} ({server_is})")
     for label, index in (("bare SDK", 0), ("quorum", 1)):
         times = [pair[index] for pair in pairs]
         middle, slowest, fastest = (count / one for one in (statistics.median(times), max(times), min(times)))
