@@ -54,7 +54,8 @@ def on_the_way_out(call: Call, request: Any, response: Any, kwargs: Mapping[str,
         if show is None or not isinstance(response, Response):
             refused = Refused("managers_only")
             return Response(refused.payload(), status=refused.status_code)
-        response.data = show(call, request, response.data)
+        if response.data is not None:
+            response.data = show(call, request, response.data)
     if call.standing is not None:
         note(call, request, getattr(response, "data", None), kwargs)
     return response

@@ -12,9 +12,9 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
 
-from ls_plugin import handout, people
+from ls_plugin import handout, people, qualify
 from ls_plugin.gate import Call, parameters
-from ls_plugin.models import CampaignProject, Grant, Slot, is_excluded
+from ls_plugin.models import CampaignProject, Grant, Slot, Stage, is_excluded
 from ls_plugin.refusal import Refused
 from review_rules import Person
 
@@ -43,6 +43,9 @@ _ACTIONS_OFF = frozenset(
 _LONGEST = 1e9
 # Characters of an answer as JSON; a row that somebody labels is a few thousand.
 _LARGEST = 8_000_000
+# Levels of an answer inside each other; the deepest that a labelling screen makes has about ten. Label Studio wraps an
+# answer into its lists and exports, where what is near Python's own limit would break them for everybody.
+_DEEPEST = 100
 # The character NUL as JSON writes it; PostgreSQL stores no such text.
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -78,8 +81,24 @@ def require_storable(request: Any) -> None:
         raise Refused("bad_request", "The request holds a number or a character that cannot be stored.") from None
     if len(text) > _LARGEST:
         raise Refused("too_large")
+    if not _is_flat_enough(data):
+        raise Refused("bad_request", "The request is nested too deeply.")
     if _NUL.search(text):
         raise Refused("bad_request", "The request holds the character NUL, which cannot be stored.")
+
+
+def _is_flat_enough(data: Any) -> bool:
+    level = [data]
+    for _ in range(_DEEPEST):
+        level = [
+            inside
+            for one in level
+            if isinstance(one, list | dict)
+            for inside in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return True
+    return False
 
 
 def own_task(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
@@ -129,18 +148,17 @@ def submission(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
 
 
 def change(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
-    """A change of one's own answer while the next stage has not begun; a skip stays a skip, an answer an answer."""
+    """A change of one's own answer while the next stage has not begun."""
     if call.place is None:
         return
     _worker(call)
     annotation = _annotation(call, kwargs)
     _answer_fields(call, request, annotation.task_id)
-    given = {**_query(request), **_flat(parameters(request))}
-    if "was_cancelled" in given and _empty(given["was_cancelled"]) == annotation.was_cancelled:
-        raise Refused("field_not_allowed", "An answer cannot become a skip, nor a skip an answer, by a change.")
     slot = Slot.objects.filter(task_id=annotation.task_id).first()
     if slot is None or slot.sealed:
         raise Refused("sealed")
+    if call.place.stage is Stage.PASS and qualify.is_marked(call.signed_in.user_id, call.place, slot.row_id):
+        raise Refused("marked")
     _require_unknowing(call, annotation.task_id)
 
 
@@ -198,7 +216,7 @@ def new_draft(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
     if "annotation_id" in kwargs:
         _annotation(call, {"pk": kwargs["annotation_id"]})
     _draft_fields(call, request, _task(kwargs))
-    handout.touch(_task(kwargs), call.signed_in.user_id)
+    handout.touch(_task(kwargs), call.signed_in.user_id, call.place)
 
 
 def own_draft(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
@@ -212,7 +230,7 @@ def own_draft(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
         raise Refused("not_yours")
     if request.method in ("PUT", "PATCH"):
         _draft_fields(call, request, draft.task_id)
-        handout.touch(draft.task_id, call.signed_in.user_id)
+        handout.touch(draft.task_id, call.signed_in.user_id, call.place)
 
 
 def next_action(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
@@ -330,10 +348,6 @@ def _flat(body: Mapping[str, Any]) -> dict[str, Any]:
     return body.dict() if isinstance(body, QueryDict) else dict(body)
 
 
-def _query(request: Any) -> dict[str, Any]:
-    return {key: value for key, value in request.query_params.dict().items() if key in _ANSWER_FIELDS}
-
-
 def _answer_fields(call: Call, request: Any, task_id: int) -> None:
     from tasks.models import Annotation, Prediction
 
@@ -402,18 +416,22 @@ def _regions(result: Any) -> bool:
             json.dumps(result, ensure_ascii=False, allow_nan=False).encode()
         except (ValueError, RecursionError):
             return False
-    return isinstance(result, list) and all(
-        isinstance(region, Mapping)
-        and isinstance(region.get("type"), str)
-        and (
-            region["type"] == "relation"
-            or (
-                isinstance(region.get("from_name"), str)
-                and isinstance(region.get("to_name"), str)
-                and isinstance(region.get("value"), Mapping)
+    return (
+        isinstance(result, list)
+        and _is_flat_enough(result)
+        and all(
+            isinstance(region, Mapping)
+            and isinstance(region.get("type"), str)
+            and (
+                region["type"] == "relation"
+                or (
+                    isinstance(region.get("from_name"), str)
+                    and isinstance(region.get("to_name"), str)
+                    and isinstance(region.get("value"), Mapping)
+                )
             )
+            for region in result
         )
-        for region in result
     )
 
 

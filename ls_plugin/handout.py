@@ -358,9 +358,20 @@ def regive(task_id: int, user_id: int, place: Place) -> None:
         _grant(slot, user_id, place, timezone.now())
 
 
-def touch(task_id: int, user_id: int) -> None:
-    """Hold the seat on: the person is at work."""
-    Grant.objects.filter(task_id=task_id, user_id=user_id, live=True).update(expires_at=timezone.now() + reserve_for())
+def touch(task_id: int, user_id: int, place: Place) -> None:
+    """Hold the seat on: the person is at work. One that was let go is held again if nobody else has it meanwhile."""
+    now = timezone.now()
+    mine = Grant.objects.filter(task_id=task_id, user_id=user_id, live=True)
+    if not mine.filter(expires_at__gt=now).update(expires_at=now + reserve_for()) and mine.exists():
+        _hold_again(task_id, user_id, place)
+
+
+@races.again
+def _hold_again(task_id: int, user_id: int, place: Place) -> None:
+    with transaction.atomic():
+        if _taken(task_id, user_id, place):
+            mine = Grant.objects.filter(task_id=task_id, user_id=user_id, live=True)
+            mine.update(expires_at=timezone.now() + reserve_for())
 
 
 def was_given(task_id: int, user_id: int) -> bool:

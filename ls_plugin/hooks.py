@@ -225,6 +225,10 @@ def _answers() -> None:
                 raise Refused("sealed")
             if is_excluded(serializer.instance.task_id, call.signed_in.user_id):
                 raise Refused("excluded")
+            was = serializer.instance.was_cancelled
+            if serializer.validated_data.get("was_cancelled", was) != was:
+                # Read from what Label Studio made of the request: "no", 0.0 and a form without the field say so too.
+                raise Refused("skip_stays")
             _reconcile_after(call, slot)
             stock_update(self, serializer)
             _note(call, slot, "changed", serializer.instance)

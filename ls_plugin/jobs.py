@@ -11,6 +11,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -37,8 +38,25 @@ _repaired = False
 
 
 def digest(result: Any) -> str:
-    """What the record keeps of an answer: its SHA-256."""
-    return hashlib.sha256(json.dumps(result, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+    """What the record keeps of an answer: its SHA-256.
+
+    PostgreSQL stores numbers as decimals, so that one of 1e16 or more comes back without its point, and -0.0 without
+    its sign: both count as what comes back.
+    """
+    text = json.dumps(result, sort_keys=True, ensure_ascii=True)
+    if "e+" in text or "-0.0" in text:
+        text = json.dumps(_as_stored(result), sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _as_stored(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _as_stored(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_as_stored(one) for one in value]
+    if isinstance(value, float):
+        return int(Decimal(repr(value))) if abs(value) >= 1e16 else value + 0.0
+    return value
 
 
 def after_commit(campaign_id: int, row_id: str) -> None:

@@ -117,6 +117,21 @@ def score(user_id: int, place: Place, standard: Standard) -> tuple[int, float]:
     return len(answers), right / asked
 
 
+def is_marked(user_id: int, place: Place, row_id: str) -> bool:
+    """Whether this is a known row of somebody who has answered them all: the hand-out has told them the outcome.
+
+    Answers that could still be changed then could be tried until the outcome is another.
+    """
+    from tasks.models import Annotation
+
+    standard = standard_of(place.campaign_id)
+    if standard is None or row_id not in standard.rows:
+        return False
+    asked = Slot.objects.filter(project_id=place.project_id, row_id__in=list(standard.rows)).values("task_id")
+    said = Annotation.objects.filter(task_id__in=asked, completed_by_id=user_id, was_cancelled=False)
+    return bool(said.count() >= asked.count())
+
+
 def _equal(field: Any, said: Any, known: Any) -> bool:
     """Whether the rules see no difference between two values of a field."""
     if field is None:

@@ -28,6 +28,8 @@ _TASKS = frozenset({"task", "task_list", "annotation_list", "action"})
 # Views that show one row at most to whoever manages; every other one that managers read may tell of all rows.
 _ONE_ROW = frozenset({"task", "annotation_list", "draft_list"})
 _READING = ("GET", "HEAD")
+# What people, models and files wrote: whatever it looks like, it says nothing of whose answer it is in.
+_WRITTEN = frozenset({"result", "data", "meta"})
 # Lines of the record that say that somebody was, or may have been, shown something of a row.
 KINDS = ("shown", "could_see")
 _AT_ONCE = 500
@@ -213,7 +215,7 @@ def _tasks_in(data: Any) -> list[int]:
 
 
 def _others(data: Any, me: int) -> dict[int, set[int]]:
-    """Task id → ids of answers by others anywhere in a response, found by looking at all of it."""
+    """Task id → ids of answers by others anywhere in a response, found by looking at all that the server wrote."""
     found: dict[int, set[int]] = {}
 
     def walk(part: Any, task_id: int) -> None:
@@ -221,8 +223,9 @@ def _others(data: Any, me: int) -> dict[int, set[int]]:
             if "completed_by" in part and author(part) not in (me, None):
                 found.setdefault(int(part.get("task") or task_id), set()).add(int(part.get("id") or 0))
             inside = int(part["id"]) if "data" in part and isinstance(part.get("id"), int) else task_id
-            for value in part.values():
-                walk(value, inside)
+            for key, value in part.items():
+                if key not in _WRITTEN:
+                    walk(value, inside)
         elif isinstance(part, list | tuple):
             for value in part:
                 walk(value, task_id)

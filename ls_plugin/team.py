@@ -166,17 +166,17 @@ def _accounts(team: Team, applied: Applied) -> None:
     from organizations.models import Organization, OrganizationMember
     from users.models import User
 
-    organization = Organization.objects.order_by("pk").first()
+    organization, accounts = Organization.objects.order_by("pk").first(), _by_address(team)
     for pid, person in sorted(team.people.items()):
         if not person.email:
             applied.without_account.append(str(pid))
             continue
         if _left(person.left):
             continue
-        user = User.objects.filter(email__iexact=person.email).first()
+        user = User.objects.filter(pk=accounts.get(address(person.email))).first()
         if user is None:
             password = secrets.token_urlsafe(PASSWORD_BYTES)
-            user = User.objects.create_user(email=person.email.lower(), password=password)
+            user = User.objects.create_user(email=address(person.email), password=password)
             user.username = person.email.split("@")[0]
             applied.created.append((str(pid), user.email, password))
         else:
@@ -189,6 +189,27 @@ def _accounts(team: Team, applied: Applied) -> None:
             OrganizationMember.objects.filter(user=user, organization=organization).update(deleted_at=None)
 
 
+def address(email: str) -> str:
+    """An address as accounts are told apart by it: in lower case, as Label Studio's sign-up form stores it.
+
+    Not case-folded: that makes one of addresses that are two, so that whoever signs up with the long s of old print
+    would be taken for somebody else.
+
+    >>> address("Boss@Quorum.test"), address("bo\u017fs@quorum.test") == "boss@quorum.test"
+    ('boss@quorum.test', False)
+    """
+    return email.lower()
+
+
+def _by_address(team: Team) -> dict[str, int]:
+    """The account of each address of a team; of two that differ by case, the older one."""
+    from users.models import User
+
+    wanted = {address(person.email) for person in team.people.values() if person.email}
+    accounts = ((address(email), pk) for pk, email in User.objects.order_by("-pk").values_list("id", "email"))
+    return {email: pk for email, pk in accounts if email in wanted}
+
+
 def _left(left: int | None) -> bool:
     return left is not None and left <= int(timezone.now().timestamp() * 1e9)
 
@@ -197,12 +218,7 @@ def _members(campaign: Campaign, team: Team) -> None:
     """The team as rows: what every request looks up."""
     from datetime import UTC, datetime
 
-    from users.models import User
-
-    emails = {person.email.casefold() for person in team.people.values() if person.email}
-    accounts = {
-        email.casefold(): pk for pk, email in User.objects.values_list("id", "email") if email.casefold() in emails
-    }
+    accounts = _by_address(team)
     before = set(Member.objects.filter(campaign=campaign))
     Member.objects.filter(campaign=campaign).delete()
     Member.objects.bulk_create(
@@ -210,7 +226,7 @@ def _members(campaign: Campaign, team: Team) -> None:
             Member(
                 campaign=campaign,
                 person_id=str(pid),
-                user_id=accounts.get(person.email.casefold()) if person.email else None,
+                user_id=accounts.get(address(person.email)) if person.email else None,
                 email=person.email,
                 roles=_stored(sorted(role.value for role in person.roles)),
                 expertise=_stored(sorted(person.expertise)),

@@ -113,8 +113,9 @@ class Campaign:
     @cached_property
     def people(self) -> dict[int, str]:
         """User id → person id; an account that the team file does not know is `user:<email>`."""
-        by_email = {person.email.casefold(): str(person.id) for person in self.team.people.values() if person.email}
-        return {user.id: by_email.get(user.email.casefold(), _STRANGER + user.email) for user in self.users}
+        # Lower case, not case-folded: that would make one of addresses that are two.
+        by_email = {person.email.lower(): str(person.id) for person in self.team.people.values() if person.email}
+        return {user.id: by_email.get(user.email.lower(), _STRANGER + user.email) for user in self.users}
 
     def person(self, user: int | None) -> Person | None:
         """The team's person behind an account, None if there is none."""

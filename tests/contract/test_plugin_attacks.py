@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.contract.plugin_campaign import Line, django, make_line, review, routes, rows, tokens_of, verdict
+from tests.contract.plugin_campaign import TEAM, Line, django, make_line, review, routes, rows, tokens_of, verdict
 from tests.servers import LabelStudioServer
 
 pytestmark = pytest.mark.server
@@ -868,3 +868,121 @@ def test_what_cannot_be_read_is_refused_and_breaks_nothing(line: Line) -> None:
     for body in ("1", "[]", '"x"'):
         got = line.people["max"].post("/quorum/api/reopen", data=body, headers={"Content-Type": "application/json"})
         assert (got.status_code, got.json()["code"]) == (400, "bad_request"), (body, got.text[:300])
+
+
+def test_an_answer_that_looks_like_a_peers_is_taken_for_nobodys(ls_server_plugin: LabelStudioServer) -> None:
+    """Whatever somebody writes inside an answer, it breaks no page and puts nothing into the record."""
+    line = make_line(ls_server_plugin, rows(2))
+    ana, manager = line.people["ana"], line.people["max"]
+    for n, fake in enumerate(({"completed_by": 999, "id": "x"}, {"completed_by": 999, "id": 7, "task": 1})):
+        task = line.next("ana").json()["id"]
+        said = verdict("Correct")
+        said[0]["value"]["more"] = fake
+        draft = ana.post(f"/api/tasks/{task}/drafts", json={"result": said})
+        assert (draft.status_code, ana.get(f"/api/tasks/{task}").status_code) == (201, 200), n
+        assert line.next("ana").json()["id"] == task
+        assert ana.delete(f"/api/drafts/{draft.json()['id']}/").status_code == 204
+        assert line.submit("ana", task, said).status_code == 201
+        for path in (f"/api/tasks/{task}", f"/api/tasks?project={line.projects['pass']}&fields=all"):
+            assert manager.get(path).status_code == 200, path
+    code = f"""
+from ls_plugin.models import Record
+seen = Record.objects.filter(campaign_id={line.status()["id"]}, kind="shown", user_id={ana.user_id})
+print([one for one in seen.values_list("body", flat=True) if '"others":[]' not in one])
+"""
+    assert django(code, ls_server_plugin).strip() == "[]"
+    assert line.audit()["faults"] == []
+
+
+@pytest.mark.parametrize("way", ["no", 0.0, "form"])
+def test_a_skip_is_never_made_an_answer_by_a_change(ls_server_plugin: LabelStudioServer, way: Any) -> None:
+    """However a request says that it is no skip, the skip stays, and no seat is taken that others hold."""
+    line = make_line(ls_server_plugin, rows(1))
+    task = line.next("ana").json()["id"]
+    skip = line.submit("ana", task, [], was_cancelled=True).json()["id"]
+    address, said = f"/api/annotations/{skip}/", verdict("Correct")
+    if way == "form":
+        turned = line.people["ana"].put(address, data={"result": json.dumps(said)})
+    else:
+        turned = line.people["ana"].patch(address, json={"result": said, "was_cancelled": way})
+    assert (turned.status_code, turned.json()["code"]) == (403, "skip_stays"), turned.text
+    assert [one["was_cancelled"] for one in line.task_of("r1")["annotations"]] == [True]
+
+
+def test_an_address_that_looks_like_anothers_is_another(ls_server_plugin: LabelStudioServer) -> None:
+    """Whoever signs up with the long s of old print in a manager's address is not taken for that manager."""
+    line = make_line(ls_server_plugin, rows(1), team=TEAM.replace("max-{tag}", "boss-{tag}"), fresh=True)
+    boss = line.people["max"]
+    twin = ls_server_plugin.new_person(boss.email.replace("boss", "bo\u017fs"))
+    applied = line.apply_team(line.team).json()
+    assert applied["deactivated"] == []
+    status = f"/quorum/api/status?name={line.name}"
+    assert (boss.get(status).status_code, twin.get(status).status_code) == (200, 403)
+
+
+def test_a_seat_that_ran_out_is_not_taken_from_whoever_has_it_now(ls_server_plugin: LabelStudioServer) -> None:
+    """A draft saved after the seat was given on takes it from nobody, and holds it again where it is free."""
+    line = make_line(ls_server_plugin, rows(1))
+    for person in ("ana", "bea"):
+        task = line.next(person).json()["id"]
+    late = f"""
+from datetime import timedelta
+from django.utils import timezone
+from ls_plugin.models import Grant
+Grant.objects.filter(task_id={task}).update(expires_at=timezone.now() - timedelta(minutes=1))
+"""
+    django(late, ls_server_plugin)
+    assert line.next("cal").json()["id"] == task
+    for person in ("ana", "bea"):
+        draft = line.people[person].post(f"/api/tasks/{task}/drafts", json={"result": verdict("Correct")})
+        assert draft.status_code == 201, draft.text
+    assert line.next("fin").status_code == 404, "ana holds the second seat again"
+    assert line.submit("cal", task, verdict("Correct")).status_code == 201
+    assert (line.submit("ana", task, verdict("Correct")).status_code, line.submit("bea", task, []).status_code) == (
+        201,
+        409,
+    )
+
+
+def test_known_rows_are_not_tried_until_they_are_right(ls_server_plugin: LabelStudioServer) -> None:
+    """Whoever has answered all known rows, and was told the outcome, changes none of these answers."""
+    line = make_line(ls_server_plugin, rows(3))
+    known = {"rows": {"r1": {"verdict": "Incorrect"}, "r2": {"verdict": "Incorrect"}}, "bar": 1.0}
+    body = {
+        "name": line.name,
+        "task": "classification",
+        "policy": line.policy,
+        "team": line.team,
+        "projects": line.projects,
+    }
+    assert line.call("PUT", "/quorum/api/campaign", json={**body, "qualification": known}).status_code == 200
+    _, first = line.answer("ana", verdict("Correct"))
+    change = {"result": verdict("Incorrect")}
+    assert line.people["ana"].patch(f"/api/annotations/{first}/", json=change).status_code == 200
+    _, second = line.answer("ana", verdict("Correct"))
+    assert line.next("ana").json()["code"] == "qualify"
+    tried = line.people["ana"].patch(f"/api/annotations/{second}/", json=change)
+    assert (tried.status_code, tried.json()["code"]) == (409, "marked")
+    assert line.next("ana").json()["code"] == "qualify"
+
+
+def test_depth_that_is_just_readable_breaks_no_list(ls_server_plugin: LabelStudioServer) -> None:
+    """An answer nested almost as deep as Python reads is refused: wrapped into a list it would break it for everybody."""
+    line = make_line(ls_server_plugin, rows(1))
+    task = line.next("ana").json()["id"]
+    region = '{"from_name":"verdict","to_name":"response","type":"choices","value":{"choices":["Correct"],"x":%s}}'
+    for deep, status in ((880, 400), (120, 400), (60, 201)):
+        result = f"[{region % ('[' * deep + ']' * deep)}]"
+        for address in (f"/api/tasks/{task}/drafts", f"/api/tasks/{task}/annotations/"):
+            for kind in ({"Content-Type": "application/json"}, {}):
+                sent: Any = f'{{"result":{result}}}' if kind else {"result": result}
+                if status == 201 and kind and "drafts" not in address:
+                    continue  # one answer is enough
+                answer = line.people["ana"].post(address, data=sent, headers=kind)
+                assert answer.status_code == status, (deep, address, answer.text[:200])
+    for path in (
+        f"/api/tasks/{task}",
+        f"/api/tasks?project={line.projects['pass']}&fields=all",
+        f"/api/projects/{line.projects['pass']}/export?exportType=CSV",
+    ):
+        assert line.call("GET", path).status_code == 200, path
