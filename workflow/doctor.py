@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -283,13 +282,15 @@ def _ml(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:
 
 def _rows(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:
     snapshot = Snapshot.read(port, campaign)
-    tasks = list(snapshot.stage(Stage.PASS))
-    doubled = [row_id for row_id, count in Counter(task.row_id for task in tasks).items() if count > 1]
+    doubled, changed = list[str](), list[str]()
+    for row_id in snapshot.row_ids:
+        tasks = snapshot.tasks(row_id).get(Stage.PASS, ())
+        doubled += [row_id] if len(tasks) > 1 else []
+        changed += [row_id for task in tasks if note_of(task).get("hash") not in (None, row_hash(imported_row(task)))]
     if doubled:
         yield _warn(
             "rows", f"{len(doubled)} rows stand twice in the Pass project, such as {doubled[0]!r}", "run quorum sync"
         )
-    changed = [task.row_id for task in tasks if note_of(task).get("hash") not in (None, row_hash(imported_row(task)))]
     if changed:
         yield _fail(
             "rows",

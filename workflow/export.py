@@ -23,7 +23,7 @@ from workflow.history import note_of, prelabel_of, skips, stamp
 from workflow.port import Json, RowPort, Task
 from workflow.reconcile import DecidedRow, decide_rows
 from workflow.rows import Row, row_hash
-from workflow.rowstore import Bodies, RowStore, tasks_of
+from workflow.rowstore import Bodies, RowStore, read_all, tasks_of
 
 if TYPE_CHECKING:
     from multiprocessing.pool import AsyncResult
@@ -78,13 +78,13 @@ def export_lines(
     `progress` is called with the number of rows seen so far.
     """
     seen = tally if tally is not None else Tally()
-    with RowStore(port, campaign) as store:
-        for line, problem in _decided(campaign, store):
-            seen.rows += 1
-            seen.gold += line.gold
-            seen.problems += [problem] if problem else []
-            progress(seen.rows)
-            yield line
+    store, _ = read_all(port, campaign)
+    for line, problem in _decided(campaign, store):
+        seen.rows += 1
+        seen.gold += line.gold
+        seen.problems += [problem] if problem else []
+        progress(seen.rows)
+        yield line
 
 
 _Decided = tuple[Line, str | None]

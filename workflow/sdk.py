@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -156,10 +157,10 @@ class HttpLabelStudio:
         if lines is None:
             yield from self._pages(project, [])
         else:
-            yield from (task_of(text) for _, text in lines)
+            yield from (task_of(line.text) for line in lines)
 
-    def task_lines(self, project: int) -> Iterator[tuple[str, str]] | None:
-        """Row id and JSON of every task, as the plugin hands them out in bulk; None where it does not.
+    def task_lines(self, project: int) -> Iterator[TaskLine] | None:
+        """Every task, as the plugin hands them out in bulk; None where it does not.
 
         `task_of` reads the JSON; until then a task costs next to nothing.
         """
@@ -175,14 +176,14 @@ class HttpLabelStudio:
             return None
         return self._lines(project, first)
 
-    def _lines(self, project: int, page: list[str]) -> Iterator[tuple[str, str]]:
+    def _lines(self, project: int, page: list[str]) -> Iterator[TaskLine]:
         # While one page is taken in, the server makes the next ready.
         with ThreadPoolExecutor(1, "quorum-pages") as reader:
             while page:
                 following = reader.submit(self._bulk_page, project, int(page[-1].split("\t", 1)[0]))
                 for line in page:
-                    _, row_id, text = line.split("\t", 2)
-                    yield json.loads(row_id), text
+                    pk, row_id, text = line.split("\t", 2)
+                    yield TaskLine(int(pk), json.loads(row_id), text)
                 page = following.result()
 
     def _bulk_page(self, project: int, after: int) -> list[str]:
@@ -420,6 +421,27 @@ def _person(value: Any) -> int | None:
     if isinstance(value, Mapping):
         value = value.get("id")
     return value if isinstance(value, int) else None
+
+
+# The task's own time comes first: the plugin writes what is only numbers and times before anything that people wrote.
+_UPDATED = re.compile(r'"updated_at":"([^"]+)"')
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLine:
+    """A task as the plugin's bulk endpoint gives it: its id, its row id, and its JSON, which `task_of` reads."""
+
+    id: int
+    row_id: str
+    text: str
+
+    @property
+    def updated_at(self) -> datetime:
+        """When the task was last changed, without reading the JSON."""
+        found = _UPDATED.search(self.text)
+        if found is None:
+            raise ServerError(f"task {self.id}: the plugin gave it without the time of its last change")
+        return _moment(found.group(1))
 
 
 def task_of(text: str) -> Task:

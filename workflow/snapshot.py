@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 from review_rules import Stage
 from workflow.campaign import STAGES, Campaign
 from workflow.port import RowPort, Task
+from workflow.rowstore import read_all
 
 # A task's time is taken before it is written, so one that is written late carries a time already seen. On a busy SQLite
 # server a write was seen to wait for 36 seconds.
@@ -17,22 +18,76 @@ _OVERLAP: Final = timedelta(minutes=2)
 _MANY: Final = 1000
 
 
+class Shelf(Protocol):
+    """Where a snapshot keeps its tasks: in memory (`InMemory`) or on disk (`RowStore`)."""
+
+    def row_ids(self) -> list[str]:
+        """Every row, in text order."""
+        ...
+
+    def tasks(self, row_id: str) -> Mapping[Stage, Sequence[Task]]:
+        """A row's tasks by stage, each stage's in order of id."""
+        ...
+
+    def get(self, stage: Stage, task: Task) -> Task | None:
+        """What is held of a task."""
+        ...
+
+    def put(self, stage: Stage, task: Task) -> None:
+        """Hold a task as it is now."""
+        ...
+
+    def forget(self, row_id: str) -> None:
+        """Hold nothing of a row any more."""
+        ...
+
+
+class InMemory:
+    """A shelf for a few rows."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, dict[Stage, dict[int, Task]]] = {}
+
+    def row_ids(self) -> list[str]:
+        """Every row, in text order."""
+        return sorted(self._rows)
+
+    def tasks(self, row_id: str) -> dict[Stage, list[Task]]:
+        """A row's tasks by stage, each stage's in order of id."""
+        stages = self._rows.get(row_id, {})
+        return {stage: [held[key] for key in sorted(held)] for stage, held in stages.items()}
+
+    def get(self, stage: Stage, task: Task) -> Task | None:
+        """What is held of a task."""
+        return self._rows.get(task.row_id, {}).get(stage, {}).get(task.id)
+
+    def put(self, stage: Stage, task: Task) -> None:
+        """Hold a task as it is now."""
+        self._rows.setdefault(task.row_id, {}).setdefault(stage, {})[task.id] = task
+
+    def forget(self, row_id: str) -> None:
+        """Hold nothing of a row any more."""
+        self._rows.pop(row_id, None)
+
+
 class Snapshot:
     """Tasks of a campaign by row and stage.
 
-    A full snapshot is read once and then refreshed by what changed since; a deleted task is noticed by the next full
-    read only, because Label Studio keeps no trace of it.
+    A full snapshot is read once, onto disk, and then refreshed by what changed since; a deleted task is noticed by the
+    next full read only, because Label Studio keeps no trace of it.
     """
 
-    def __init__(self, campaign: Campaign) -> None:
+    def __init__(self, campaign: Campaign, shelf: Shelf, seen: Mapping[Stage, datetime]) -> None:
         self._stage_of = {campaign.project(stage): stage for stage in STAGES}
-        self._rows: dict[str, dict[Stage, dict[int, Task]]] = {}
-        self._seen: dict[int, datetime] = {}
+        self._shelf = shelf
+        self._seen = dict(seen)
 
     @classmethod
     def read(cls, port: RowPort, campaign: Campaign, row_ids: Sequence[str] | None = None) -> Snapshot:
         """All rows, or these."""
-        fresh = cls(campaign)
+        if row_ids is None:
+            return cls(campaign, *read_all(port, campaign))
+        fresh = cls(campaign, InMemory(), {})
         for project in fresh._stage_of:
             for task in port.tasks(project, row_ids=row_ids):
                 fresh._put(task)
@@ -42,8 +97,8 @@ class Snapshot:
     def refresh(self, port: RowPort) -> set[str]:
         """Read what changed since the last read; the rows that may have to be decided again."""
         touched: set[str] = set()
-        for project in self._stage_of:
-            seen = self._seen.get(project)
+        for project, stage in self._stage_of.items():
+            seen = self._seen.get(stage)
             for task in port.tasks(project, since=None if seen is None else seen - _OVERLAP):
                 if self._put(task):
                     touched.add(task.row_id)
@@ -54,7 +109,7 @@ class Snapshot:
         """Forget these rows and read them again, whole; when other rows were last read stays as it is."""
         rows = frozenset(row_ids)
         for row_id in rows:
-            self._rows.pop(row_id, None)
+            self._shelf.forget(row_id)
         for project in self._stage_of:
             for task in port.tasks(project, row_ids=sorted(rows) if len(rows) < _MANY else None):
                 if task.row_id in rows:
@@ -64,27 +119,23 @@ class Snapshot:
         """Take a task in; whether that changed anything."""
         if not task.row_id:
             return False
-        held = self._rows.setdefault(task.row_id, {}).setdefault(self._stage_of[task.project], {})
-        changed = held.get(task.id) != task
-        held[task.id] = task
+        stage = self._stage_of[task.project]
+        changed = self._shelf.get(stage, task) != task
+        if changed:
+            self._shelf.put(stage, task)
         return changed
 
     def _see(self, task: Task) -> None:
         """Note how far the reading of changes has come."""
         if task.row_id:
-            self._seen[task.project] = max(task.updated_at, self._seen.get(task.project, task.updated_at))
+            stage = self._stage_of[task.project]
+            self._seen[stage] = max(task.updated_at, self._seen.get(stage, task.updated_at))
 
     @property
     def row_ids(self) -> list[str]:
         """Every row that has a task in any project, in text order."""
-        return sorted(self._rows)
+        return self._shelf.row_ids()
 
     def tasks(self, row_id: str) -> Mapping[Stage, Sequence[Task]]:
         """A row's tasks by stage, each stage's in order of id."""
-        stages = self._rows.get(row_id, {})
-        return {stage: [held[key] for key in sorted(held)] for stage, held in stages.items()}
-
-    def stage(self, stage: Stage) -> Iterator[Task]:
-        """Every task of a stage."""
-        for row_id in self.row_ids:
-            yield from self.tasks(row_id).get(stage, ())
+        return self._shelf.tasks(row_id)

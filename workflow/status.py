@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from review_rules import Stage, State
 from workflow.campaign import AUTO_LABEL, STAGES, Campaign
-from workflow.port import Json, RowPort
+from workflow.port import Json, RowPort, Task
 from workflow.reconcile import decide_rows
 from workflow.snapshot import Snapshot
 
@@ -43,11 +44,29 @@ class Status:
         }
 
 
+@dataclass
+class _Counting:
+    """Gives the rows of a snapshot, each read once, and counts the work of each stage on the way."""
+
+    held: Snapshot
+    open: Counter[Stage] = field(default_factory=Counter)
+    submitted: Counter[Stage] = field(default_factory=Counter)
+
+    def tasks(self, row_id: str) -> Mapping[Stage, Sequence[Task]]:
+        """A row's tasks by stage."""
+        stages = self.held.tasks(row_id)
+        for stage, tasks in stages.items():
+            self.open[stage] += sum(not task.is_labeled for task in tasks)
+            self.submitted[stage] += sum(len(task.submitted) for task in tasks)
+        return stages
+
+
 def campaign_status(port: RowPort, campaign: Campaign, *, snapshot: Snapshot | None = None) -> Status:
     """Count rows by state and work by stage; decides every row, changes nothing."""
     held = snapshot if snapshot is not None else Snapshot.read(port, campaign)
+    counting = _Counting(held)
     states, prelabelled = Counter[State](), 0
-    for row in decide_rows(campaign, held, held.row_ids):
+    for row in decide_rows(campaign, counting, held.row_ids):
         states[row.decision.state] += 1
         versions = {one.model_version for task in row.tasks[Stage.PASS] for one in task.predictions}
         prelabelled += AUTO_LABEL in versions
@@ -56,11 +75,5 @@ def campaign_status(port: RowPort, campaign: Campaign, *, snapshot: Snapshot | N
         rows=states.total(),
         prelabelled=prelabelled,
         states={state: states[state] for state in State},
-        stages={
-            stage: StageStatus(
-                open=sum(not task.is_labeled for task in held.stage(stage)),
-                submitted=sum(len(task.submitted) for task in held.stage(stage)),
-            )
-            for stage in STAGES
-        },
+        stages={stage: StageStatus(open=counting.open[stage], submitted=counting.submitted[stage]) for stage in STAGES},
     )
