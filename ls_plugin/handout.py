@@ -21,7 +21,7 @@ from itertools import combinations
 from os import environ
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
@@ -64,6 +64,7 @@ def give(user_id: int, person: Person, place: Place) -> Slot:
 @races.again
 def _give(user_id: int, person: Person, place: Place, standard: qualify.Standard | None) -> Slot | None:
     with transaction.atomic():
+        _one_by_one(user_id, place)
         slot = (
             _in_hand(user_id, place)
             or _best(user_id, person, place, standard)
@@ -73,6 +74,13 @@ def _give(user_id: int, person: Person, place: Place, standard: qualify.Standard
         if slot is not None:
             _grant(slot, user_id, place, timezone.now())
     return slot
+
+
+def _one_by_one(user_id: int, place: Place) -> None:
+    """One hand-out a person at a time: asked for at once in several windows, each would be given a row of its own."""
+    if record.locks_rows():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [place.project_id, user_id])
 
 
 def _catch_up(place: Place) -> bool:
@@ -95,7 +103,7 @@ def _in_hand(user_id: int, place: Place) -> Slot | None:
     put_off = set(later.values_list("task_id", flat=True)) if len(tasks) < MOST_IN_HAND else set()
     for task_id in tasks:
         slot = None if task_id in put_off else _taken(task_id, user_id, place)
-        if slot:
+        if slot and _still(task_id, user_id, live=True):
             return slot
     return None
 
@@ -268,11 +276,19 @@ def _free(slot: Slot, user_id: int) -> bool:
     return bool(slot.taken + held.count() < slot.capacity)
 
 
+def _still(task_id: int, user_id: int, **was: bool) -> bool:
+    """Whether a licence is as it was read before its row was locked: its holder may have answered in another window."""
+    return not record.locks_rows() or Grant.objects.filter(task_id=task_id, user_id=user_id, **was).exists()
+
+
 def _put_off(user_id: int, place: Place) -> Slot | None:
     """What the person has put off, the longest ago first, when there is nothing else."""
     live = Grant.objects.filter(user_id=user_id, project_id=place.project_id, live=True).order_by("expires_at")
-    waited = (_taken(task_id, user_id, place) for task_id in live.values_list("task_id", flat=True))
-    return next(filter(None, waited), None)
+    for task_id in live.values_list("task_id", flat=True):
+        slot = _taken(task_id, user_id, place)
+        if slot and _still(task_id, user_id, live=True):
+            return slot
+    return None
 
 
 def _skipped(user_id: int, place: Place) -> Slot | None:
@@ -282,7 +298,7 @@ def _skipped(user_id: int, place: Place) -> Slot | None:
     skipped = Grant.objects.filter(user_id=user_id, project_id=place.project_id, skipped=True).order_by("given_at")
     for grant in skipped:
         slot = _taken(grant.task_id, user_id, place)
-        if slot and not slot.sealed:
+        if slot and not slot.sealed and _still(grant.task_id, user_id, skipped=True):
             for annotation in Annotation.objects.filter(
                 task_id=slot.task_id, completed_by_id=user_id, was_cancelled=True
             ):

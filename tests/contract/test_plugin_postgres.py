@@ -73,6 +73,49 @@ def test_twenty_at_once_for_the_last_seat_give_one_answer_on_postgres(server: La
     assert len(line.task_of("r1")["annotations"]) == 2
 
 
+def test_one_person_asking_in_many_windows_at_once_holds_one_seat(server: LabelStudioServer) -> None:
+    """Sixteen requests for the next task, sent at once in one person's name, are all given the same task."""
+    line = make_line(server, rows(20))
+    cookies = line.people["ana"].cookies.get_dict()
+    address = f"{server.url}/api/projects/{line.projects['pass']}/next"
+    with ThreadPoolExecutor(16) as pool:
+        given = list(pool.map(lambda _: requests.get(address, cookies=cookies, timeout=60), range(16)))
+    assert {answer.status_code for answer in given} == {200}
+    assert len({answer.json()["id"] for answer in given}) == 1
+
+
+def test_an_answer_sent_while_the_next_task_is_asked_for_ends_its_task(server: LabelStudioServer) -> None:
+    """Whoever answers in one window and asks for a task in another is not given the answered one again."""
+    line = make_line(server, rows(8))
+    ana = line.people["ana"]
+    ask = f"{server.url}/api/projects/{line.projects['pass']}/next"
+    cookies = ana.cookies.get_dict()
+    for skip in [True, False] * 4:
+        task = line.next("ana").json()["id"]
+        body = {"result": verdict("Correct"), "was_cancelled": skip}
+        answer = f"{server.url}/api/tasks/{task}/annotations/"
+        with ThreadPoolExecutor(6) as pool:
+            asked = [pool.submit(requests.get, ask, cookies=cookies, timeout=60) for _ in range(3)]
+            said = pool.submit(requests.post, answer, json=body, cookies=cookies, timeout=60)
+            asked += [pool.submit(requests.get, ask, cookies=cookies, timeout=60) for _ in range(2)]
+        assert said.result().status_code == 201, said.result().text
+        assert {one.result().status_code for one in asked} == {200}
+        assert line.next("ana").json()["id"] != task
+
+
+def test_numbers_that_postgres_writes_otherwise_are_the_same_answer(server: LabelStudioServer) -> None:
+    """An answer with a very large number or a negative zero is not taken for one that was changed since."""
+    numbers = ("1e22", "-0.0", "1.2345678901234567e+19")
+    line = make_line(server, rows(len(numbers)))
+    region = '{"from_name":"verdict","to_name":"response","type":"choices","value":{"choices":["Correct"],"x":%s}}'
+    for number in numbers:
+        task = line.next("ana").json()["id"]
+        body, kind = f'{{"result":[{region % number}]}}', {"Content-Type": "application/json"}
+        answer = line.people["ana"].post(f"/api/tasks/{task}/annotations/", data=body, headers=kind)
+        assert answer.status_code == 201, answer.text
+    assert line.audit()["faults"] == []
+
+
 def test_licences_alone_do_not_open_a_third_seat_on_postgres(
     server: LabelStudioServer, databases: dict[str, str]
 ) -> None:
