@@ -136,6 +136,6 @@ def _pickles(tasks: Iterable[Task]) -> Iterator[_Read]:
 def _watched(found: Iterable[_Read], stage: Stage, seen: dict[Stage, datetime]) -> Iterator[tuple[str, int, Body]]:
     """Note the latest change on the way."""
     for row_id, task, updated_at, body in found:
-        if row_id and not (stage in seen and updated_at <= seen[stage]):
-            seen[stage] = updated_at
+        if row_id:
+            seen[stage] = max(updated_at, seen.get(stage, updated_at))
         yield row_id, task, body
