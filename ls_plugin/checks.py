@@ -88,6 +88,7 @@ def require_storable(request: Any) -> None:
 
 
 def _is_flat_enough(data: Any) -> bool:
+    """Whether nothing lies more than `_DEEPEST` levels inside."""
     level = [data]
     for _ in range(_DEEPEST):
         level = [
@@ -416,22 +417,20 @@ def _regions(result: Any) -> bool:
             json.dumps(result, ensure_ascii=False, allow_nan=False).encode()
         except (ValueError, RecursionError):
             return False
-    return (
-        isinstance(result, list)
-        and _is_flat_enough(result)
-        and all(
-            isinstance(region, Mapping)
-            and isinstance(region.get("type"), str)
-            and (
-                region["type"] == "relation"
-                or (
-                    isinstance(region.get("from_name"), str)
-                    and isinstance(region.get("to_name"), str)
-                    and isinstance(region.get("value"), Mapping)
-                )
+        if not _is_flat_enough(result):  # inside the request it was one text, and flat
+            return False
+    return isinstance(result, list) and all(
+        isinstance(region, Mapping)
+        and isinstance(region.get("type"), str)
+        and (
+            region["type"] == "relation"
+            or (
+                isinstance(region.get("from_name"), str)
+                and isinstance(region.get("to_name"), str)
+                and isinstance(region.get("value"), Mapping)
             )
-            for region in result
         )
+        for region in result
     )
 
 

@@ -102,8 +102,8 @@ def _in_hand(user_id: int, place: Place) -> Slot | None:
     later = AnnotationDraft.objects.filter(user_id=user_id, task_id__in=tasks, was_postponed=True)
     put_off = set(later.values_list("task_id", flat=True)) if len(tasks) < MOST_IN_HAND else set()
     for task_id in tasks:
-        slot = None if task_id in put_off else _taken(task_id, user_id, place)
-        if slot and _still(task_id, user_id, live=True):
+        slot = None if task_id in put_off else _taken(task_id, user_id, place, live=True)
+        if slot:
             return slot
     return None
 
@@ -240,8 +240,12 @@ class _NotThis(Exception):
     """The task is not to be had: ends its savepoint, which lets go of the row's locks."""
 
 
-def _taken(task_id: int, user_id: int, place: Place, *, wait: bool = True, settled: bool = False) -> Slot | None:
+def _taken(
+    task_id: int, user_id: int, place: Place, *, wait: bool = True, settled: bool = False, **licence: bool
+) -> Slot | None:
     """The slot with its row locked if the person may have it now; else None, and nothing is locked.
+
+    `licence` is how the person's grant was read, if it was: by now they may have answered in another window.
 
     Raises:
         _Busy: Somebody else holds the row, and the caller does not want to wait.
@@ -252,6 +256,8 @@ def _taken(task_id: int, user_id: int, place: Place, *, wait: bool = True, settl
             if not slot or not slot.open or not _free(slot, user_id) or is_excluded(task_id, user_id):
                 raise _NotThis
             if settled and not _settled(slot, place):
+                raise _NotThis
+            if licence and record.locks_rows() and not _grant_is(task_id, user_id, **licence):
                 raise _NotThis
             return slot
     except _NotThis:
@@ -276,19 +282,15 @@ def _free(slot: Slot, user_id: int) -> bool:
     return bool(slot.taken + held.count() < slot.capacity)
 
 
-def _still(task_id: int, user_id: int, **was: bool) -> bool:
-    """Whether a licence is as it was read before its row was locked: its holder may have answered in another window."""
-    return not record.locks_rows() or Grant.objects.filter(task_id=task_id, user_id=user_id, **was).exists()
+def _grant_is(task_id: int, user_id: int, **licence: bool) -> bool:
+    return bool(Grant.objects.filter(task_id=task_id, user_id=user_id, **licence).exists())
 
 
 def _put_off(user_id: int, place: Place) -> Slot | None:
     """What the person has put off, the longest ago first, when there is nothing else."""
     live = Grant.objects.filter(user_id=user_id, project_id=place.project_id, live=True).order_by("expires_at")
-    for task_id in live.values_list("task_id", flat=True):
-        slot = _taken(task_id, user_id, place)
-        if slot and _still(task_id, user_id, live=True):
-            return slot
-    return None
+    waited = (_taken(task_id, user_id, place, live=True) for task_id in live.values_list("task_id", flat=True))
+    return next(filter(None, waited), None)
 
 
 def _skipped(user_id: int, place: Place) -> Slot | None:
@@ -297,8 +299,8 @@ def _skipped(user_id: int, place: Place) -> Slot | None:
 
     skipped = Grant.objects.filter(user_id=user_id, project_id=place.project_id, skipped=True).order_by("given_at")
     for grant in skipped:
-        slot = _taken(grant.task_id, user_id, place)
-        if slot and not slot.sealed and _still(grant.task_id, user_id, skipped=True):
+        slot = _taken(grant.task_id, user_id, place, skipped=True)
+        if slot and not slot.sealed:
             for annotation in Annotation.objects.filter(
                 task_id=slot.task_id, completed_by_id=user_id, was_cancelled=True
             ):

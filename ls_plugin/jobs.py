@@ -127,11 +127,12 @@ def reconcile_rows(campaign_id: int, row_ids: Sequence[str], *, only_marked: boo
         for row in decided:
             rules.plan_row(line, row, plan)
         rules.carry_out(port, line, plan)
-        tasks = [task for row in decided for some in row.tasks.values() for task in some]
-        queue = {task.id: (task.overlap, task.is_labeled) for task in tasks}
         if plan.withdraw or plan.create or plan.queue:
             slots = list(slots_of(campaign_id, wanted))
             queue = port.queue(slot.task_id for slot in slots)
+        else:  # as it was read
+            tasks = (task for row in decided for some in row.tasks.values() for task in some)
+            queue = {task.id: (task.overlap, task.is_labeled) for task in tasks}
         index(slots, queue, {row.row_id: row.decision for row in decided}, line)
         qualify.open_to_all(campaign_id, qualify.of(campaign), only=wanted)
     return len(wanted)

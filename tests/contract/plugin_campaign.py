@@ -136,6 +136,18 @@ class Line:
         assert done.status_code == 201, (person, stage, done.text)
         return given.json()["id"], done.json()["id"]
 
+    def qualify_on(self, rows: dict[str, dict[str, Any]], bar: float) -> requests.Response:
+        """Have people asked for these rows with known values first."""
+        body = {
+            "name": self.name,
+            "task": "classification",
+            "policy": self.policy,
+            "team": self.team,
+            "projects": self.projects,
+            "qualification": {"rows": rows, "bar": bar},
+        }
+        return self.call("PUT", "/quorum/api/campaign", json=body)
+
     def status(self) -> dict[str, Any]:
         """The campaign's figures."""
         return dict(self.call("GET", "/quorum/api/status", params={"name": self.name}).json())

@@ -947,15 +947,8 @@ Grant.objects.filter(task_id={task}).update(expires_at=timezone.now() - timedelt
 def test_known_rows_are_not_tried_until_they_are_right(ls_server_plugin: LabelStudioServer) -> None:
     """Whoever has answered all known rows, and was told the outcome, changes none of these answers."""
     line = make_line(ls_server_plugin, rows(3))
-    known = {"rows": {"r1": {"verdict": "Incorrect"}, "r2": {"verdict": "Incorrect"}}, "bar": 1.0}
-    body = {
-        "name": line.name,
-        "task": "classification",
-        "policy": line.policy,
-        "team": line.team,
-        "projects": line.projects,
-    }
-    assert line.call("PUT", "/quorum/api/campaign", json={**body, "qualification": known}).status_code == 200
+    known = {"r1": {"verdict": "Incorrect"}, "r2": {"verdict": "Incorrect"}}
+    assert line.qualify_on(known, bar=1.0).status_code == 200
     _, first = line.answer("ana", verdict("Correct"))
     change = {"result": verdict("Incorrect")}
     assert line.people["ana"].patch(f"/api/annotations/{first}/", json=change).status_code == 200

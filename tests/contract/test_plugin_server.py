@@ -441,15 +441,8 @@ def test_the_settings_module_copies_nothing_into_a_stock_server(tmp_path: Path) 
 def test_people_qualify_on_known_rows_before_they_get_others(ls_server_plugin: LabelStudioServer) -> None:
     """Everybody is given the rows with known answers first; only above the bar do other rows follow."""
     line = make_line(ls_server_plugin, [*rows(2, prefix="gold"), *rows(4)])
-    body = {
-        "name": line.name,
-        "task": "classification",
-        "policy": line.policy,
-        "team": line.team,
-        "projects": line.projects,
-        "qualification": {"rows": {"gold1": {"verdict": "Correct"}, "gold2": {"verdict": "Incorrect"}}, "bar": 0.8},
-    }
-    assert line.call("PUT", "/quorum/api/campaign", json=body).status_code == 200
+    values = {"gold1": {"verdict": "Correct"}, "gold2": {"verdict": "Incorrect"}}
+    assert line.qualify_on(values, bar=0.8).status_code == 200
     known = {"gold1": "Correct", "gold2": "Incorrect"}
     for person in ("ana", "bea", "cal"):
         for _ in range(2):
@@ -466,5 +459,5 @@ def test_people_qualify_on_known_rows_before_they_get_others(ls_server_plugin: L
     assert (shares["ana"], shares["cal"], shares["fin"]) == (1.0, 0.5, None)
     assert status["qualification"] == {"rows": 2, "missing": 0, "bar": 0.8}
     assert "Known right" in line.people["max"].get(f"/quorum/campaign/{status['id']}/").text
-    faulty = line.call("PUT", "/quorum/api/campaign", json={**body, "qualification": {"rows": {}, "bar": 2}})
+    faulty = line.qualify_on({}, bar=2)
     assert (faulty.status_code, faulty.json()["code"]) == (400, "bad_request")
