@@ -128,7 +128,9 @@ def label_studio_server(folder: Path, settings: str = label_studio.STOCK, **extr
     data_dir = folder / "label-studio"
     shutil.copytree(_migrated(settings), data_dir)
     port = free_port()
-    child = label_studio.server(data_dir, port, folder / "label-studio.log", settings=settings, extra=extra)
+    # The server must run the plugin that stands beside these tests, not one that is installed.
+    beside = {"PYTHONPATH": str(ROOT), **extra}
+    child = label_studio.server(data_dir, port, folder / "label-studio.log", settings=settings, extra=beside)
     try:
         start(child, port, label_studio.is_up)
         yield LabelStudioServer(data_dir, port, settings, child)
@@ -142,7 +144,8 @@ def label_studio_server(folder: Path, settings: str = label_studio.STOCK, **extr
 def ml_backend_server(folder: Path, **extra: str) -> Iterator[MlServer]:
     """Run the ML backend with its data in `folder`; `extra` are further environment variables."""
     port, user, password = free_port(), "quorum", "ml-password-of-tests"
-    child = ml_server.server(folder / "ml", port, folder / "ml.log", user=user, password=password, extra=extra)
+    beside = {"PYTHONPATH": str(ROOT), **extra}
+    child = ml_server.server(folder / "ml", port, folder / "ml.log", user=user, password=password, extra=beside)
     try:
         start(child, port, ml_server.is_up)
         yield MlServer(f"http://127.0.0.1:{port}", user, password, child)
