@@ -17,7 +17,7 @@ from ls_plugin.refusal import Refused
 from ls_plugin.rulebook import read_policy
 from ls_plugin.shown import author, note, task_ids
 from review_rules import withheld
-from workflow.campaign import AUTO_LABEL, PROPOSAL
+from workflow.campaign import SERVED
 
 _TASK = ("id", "data", "project", "inner_id", "created_at", "queue", "unique_lock_id")
 _PREDICTION = ("id", "result", "score", "model_version", "task", "project", "created_at", "updated_at", "created_ago")
@@ -143,13 +143,11 @@ def _predictions(call: Call, data: Mapping[str, Any], predictions: Iterable[Mapp
         policy, asked = mine.values_list("policy_text", "qualification").get()
         if withheld(row_id, read_policy(policy)) or row_id in asked.get("rows", ()):
             return []
-        hidden = {PROPOSAL}
-    else:
-        hidden = {AUTO_LABEL}
+    served = SERVED[people.RULE_STAGE[call.place.stage]]
     return [
         {key: one[key] for key in _PREDICTION if key in one}
         for one in predictions
-        if one.get("model_version") not in hidden
+        if one.get("model_version") == served
     ]
 
 

@@ -24,6 +24,7 @@ def install() -> None:
     summary.install()
     readable.install()
     _next_task()
+    _pre_annotations()
     _lists()
     _views()
     _answers()
@@ -65,6 +66,32 @@ def _next_task() -> None:
 
     projects.api.get_next_task = get_next_task
     sys.modules[f"{data_manager.actions.__name__}.next_task"].get_next_task = get_next_task  # type: ignore[attr-defined]
+
+
+def _pre_annotations() -> None:
+    """A campaign's forms are filled from what is stored for their stage, whatever version the project names.
+
+    Opening a task never asks an ML backend there: its answer of the moment is nobody's auto-label.
+    """
+    import tasks.api
+    from tasks.models import Task
+
+    from ls_plugin import people
+    from workflow.campaign import SERVED
+
+    stock_ask, stock_shown = tasks.api.evaluate_predictions, Task.get_predictions_for_prelabeling
+
+    def ask_when_opened(opened: list[Any]) -> Any:
+        return stock_ask(opened) if people.place_of(opened[0].project_id) is None else None
+
+    def shown(self: Any) -> Any:
+        place = people.place_of(self.project_id)
+        if place is None:
+            return stock_shown(self)
+        return self.predictions.filter(model_version=SERVED[people.RULE_STAGE[place.stage]])
+
+    tasks.api.evaluate_predictions = ask_when_opened
+    Task.get_predictions_for_prelabeling = shown
 
 
 def _lists() -> None:

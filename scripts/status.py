@@ -39,6 +39,7 @@ def command(
 ) -> None:
     """Count rows by state and work by stage; with --json one object a campaign. Changes nothing."""
     from workflow.importing import imports_of
+    from workflow.served import serving_faults
     from workflow.status import campaign_status
 
     names: list[str | None] = [name]
@@ -51,6 +52,8 @@ def command(
                 _show_imports(opened.campaign.name, imports_of(opened.port, opened.campaign), as_json)
                 continue
             status = campaign_status(opened.port, opened.campaign)
+            for fault, cure in serving_faults(opened.port, opened.campaign):
+                typer.echo(f"warning: {opened.campaign.name}: {fault}; {cure}", err=True)
             if as_json:
                 print_json(status.to_json())
             else:

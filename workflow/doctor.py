@@ -19,6 +19,7 @@ from workflow.port import Json, ServerError, User
 from workflow.reconcile import reconcile
 from workflow.rows import row_hash
 from workflow.sdk import HttpLabelStudio
+from workflow.served import serving_faults
 from workflow.setup import SECRET_HEADER, CampaignSpec, project_settings, settings_drift
 from workflow.snapshot import Snapshot
 
@@ -214,14 +215,14 @@ def _campaigns(
         )
     else:
         yield _ok("policy", f"{policy.hash[:19]}…, as the campaign was set up")
-    yield from _settings(campaign)
+    yield from _settings(port, campaign)
     yield from _webhooks(port, campaign)
     yield from _ml(port, campaign)
     if full:
         yield from _rows(port, campaign)
 
 
-def _settings(campaign: Campaign) -> Iterator[Check]:
+def _settings(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:
     spec = CampaignSpec(name=campaign.name, interface=campaign.interface, policy=campaign.policy, team=campaign.team)
     clean = True
     for stage, keys in settings_drift(spec, campaign).items():
@@ -238,6 +239,9 @@ def _settings(campaign: Campaign) -> Iterator[Check]:
             yield _warn(
                 "settings", f"project {campaign.project(stage)} ({stage.value}): {told}", "run quorum setup again"
             )
+    for fault, cure in serving_faults(port, campaign):
+        clean = False
+        yield _fail("pre-filling", fault, cure)
     if clean:
         yield _ok("settings", "overlap, queues, interfaces and pre-filling are as set up")
 

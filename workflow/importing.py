@@ -26,6 +26,7 @@ from workflow.prelabels import Prelabel
 from workflow.rows import KINDS, Options, Row, RowFault, read_rows, row_hash
 from workflow.rows.held import HeldRows
 from workflow.rows.rejects import Rejects
+from workflow.served import serve
 
 CHUNK: Final = 500
 """Rows in one request; with fewer the server spends more on each, with many more it runs slower again."""
@@ -191,6 +192,8 @@ def import_rows(
                 progress(done)
         run.send(chunk)
         run.wait()
+        if run.imported and not dry_run:
+            serve(port, Stage.PASS, campaign.project(Stage.PASS))
         return run.report()
 
 

@@ -159,6 +159,17 @@ class MLBackend:
     state: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PrefillSources:
+    """What a project's `model_version` may name: versions of its stored predictions, and titles of its ML backends.
+
+    Label Studio takes a name that is both for the ML backend's, and asks that whenever a task is opened.
+    """
+
+    stored: frozenset[str]
+    backends: frozenset[str]
+
+
 class RowPort(Protocol):
     """What reconciling rows needs."""
 
@@ -204,6 +215,10 @@ class LabelStudio(RowPort, Protocol):
         """Every project of the account's organisation; ones without a Quorum marker may lack `label_config`."""
         ...
 
+    def project(self, project: int) -> Project:
+        """One project as it is now."""
+        ...
+
     def create_project(self, settings: Mapping[str, Any]) -> Project:
         """Create a project from Label Studio's own setting names."""
         ...
@@ -234,6 +249,10 @@ class LabelStudio(RowPort, Protocol):
 
     def save_ml_backend(self, project: int, settings: Mapping[str, Any], *, backend: int | None = None) -> None:
         """Connect an ML backend (the server calls its `/health` and `/setup`), or change the one given."""
+        ...
+
+    def prefill_sources(self, project: int) -> PrefillSources:
+        """What the project's forms can be filled from; asks no ML backend."""
         ...
 
     def invite_link(self) -> str:
