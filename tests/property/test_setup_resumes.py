@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import pytest
 
+from label_studio_quorum.campaign.importing import CHUNK, import_rows
+from label_studio_quorum.campaign.projects import (
+    CampaignError,
+    Marker,
+    find_all,
+    interface_of,
+    open_campaign,
+    read_marker,
+    write_marker,
+)
+from label_studio_quorum.campaign.setup import CampaignSpec, MLConnection, WebhookTarget, setup_campaign
+from label_studio_quorum.intake import Row
 from review_rules import Stage, load_policy, load_team
-from tests.fakes.label_studio import FakeLabelStudio, Killed
-from workflow.campaign import CampaignError, Marker, find_all, interface_of, open_campaign, read_marker, write_marker
-from workflow.importing import CHUNK, import_rows
-from workflow.rows import Row
-from workflow.setup import CampaignSpec, MLConnection, WebhookTarget, setup_campaign
+from tests.support.fake_label_studio import FakeLabelStudio, Killed
 
 XML = """<View><Text name="response" value="$response"/>
 <Choices name="verdict" toName="response"><Choice value="A"/><Choice value="B"/></Choices></View>"""
