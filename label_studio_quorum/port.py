@@ -35,6 +35,18 @@ class ServerError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MLConnection:
+    """An ML backend to connect to the Pass project."""
+
+    url: str
+    user: str | None = None
+    password: str | None = None
+
+    def __repr__(self) -> str:
+        return f"MLConnection({self.url!r})"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Annotation:
     """One person's answer to a task, as the server stores it (only the last version is kept there).
 

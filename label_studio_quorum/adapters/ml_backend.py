@@ -9,8 +9,7 @@ from typing import Any, Final
 import httpx
 import stamina
 
-from label_studio_quorum.campaign.setup import MLConnection
-from label_studio_quorum.port import Json, NewPrediction
+from label_studio_quorum.port import Json, MLConnection, NewPrediction
 from ls_config.interface import Interface
 from ls_config.results import from_result, to_result
 

@@ -12,12 +12,11 @@ import httpx
 
 from label_studio_quorum.adapters.label_studio import HttpLabelStudio
 from label_studio_quorum.campaign.accounts import check_team
-from label_studio_quorum.campaign.history import note_of
+from label_studio_quorum.campaign.history import imported_row, note_of
 from label_studio_quorum.campaign.projects import STAGES, Campaign, assemble, find_all, marker_of
 from label_studio_quorum.campaign.reconcile import reconcile
 from label_studio_quorum.campaign.setup import SECRET_HEADER, CampaignSpec, project_settings, settings_drift
 from label_studio_quorum.campaign.snapshot import Snapshot
-from label_studio_quorum.gold.records import imported_row
 from label_studio_quorum.intake import row_hash
 from label_studio_quorum.port import Json, ServerError, User
 from review_rules import Policy, Role, Stage, Team

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from label_studio_quorum.campaign.projects import AUTO_LABEL, PROPOSAL, STAGES
+from label_studio_quorum.intake import Row
 from label_studio_quorum.port import Annotation, Json, Task
 from ls_config.interface import Interface
 from ls_config.results import ParsedResult, from_result
@@ -192,3 +193,17 @@ def _still_rests(task: Task, versions: Mapping[int, str]) -> bool:
     if not isinstance(inputs, list):
         return True
     return all(isinstance(one, list) and len(one) == 2 and versions.get(one[0]) == one[1] for one in inputs)
+
+
+def imported_row(task: Task) -> Row:
+    """The row as its Pass task holds it."""
+    note, data = note_of(task), task.data
+    return Row(
+        row_id=task.row_id,
+        context=str(data.get("context", "")),
+        query=str(data.get("query", "")),
+        response=str(data.get("response", "")),
+        domain=data.get("domain"),
+        auto_label=note.get("auto_label"),
+        extra=note.get("extra") or {},
+    )

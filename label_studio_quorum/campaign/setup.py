@@ -24,7 +24,7 @@ from label_studio_quorum.campaign.projects import (
     write_marker,
 )
 from label_studio_quorum.campaign.tabs import views_for
-from label_studio_quorum.port import Json, LabelStudio, Project, Webhook
+from label_studio_quorum.port import Json, LabelStudio, MLConnection, Project, Webhook
 from ls_config.interface import Interface
 from ls_config.review_screen import compose_review
 from review_rules import Policy, Stage, Team
@@ -46,18 +46,6 @@ _ABOUT: Final = {
     Stage.QA: "Two people labelled each row blind. Accept, correct, escalate to an expert, or discard, with a reason.",
     Stage.EXPERT: "Rows that need an expert of their domain. Your answer is final.",
 }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MLConnection:
-    """An ML backend to connect to the Pass project."""
-
-    url: str
-    user: str | None = None
-    password: str | None = None
-
-    def __repr__(self) -> str:
-        return f"MLConnection({self.url!r})"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -32,8 +32,8 @@ from label_studio_quorum.commands.shared_options import (
 if TYPE_CHECKING:
     from label_studio_quorum.adapters.ml_backend import MLBackendClient
     from label_studio_quorum.campaign.importing import ImportReport
-    from label_studio_quorum.campaign.setup import MLConnection
     from label_studio_quorum.intake import RowFault
+    from label_studio_quorum.port import MLConnection
 
 app = typer.Typer(add_completion=False)
 

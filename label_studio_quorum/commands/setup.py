@@ -22,7 +22,7 @@ from label_studio_quorum.commands.shared_options import (
 )
 
 if TYPE_CHECKING:
-    from label_studio_quorum.campaign.setup import MLConnection
+    from label_studio_quorum.port import MLConnection
 
 app = typer.Typer(add_completion=False)
 
@@ -116,7 +116,7 @@ def command(
 
 def ml_connection(url: str | None) -> MLConnection | None:
     """The ML backend at this address, with user and password from the environment, else as `quorum up` runs it."""
-    from label_studio_quorum.campaign.setup import MLConnection
+    from label_studio_quorum.port import MLConnection
 
     if url is None:
         return None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from label_studio_quorum.adapters.label_studio import HttpLabelStudio
     from label_studio_quorum.campaign.projects import Campaign
-    from label_studio_quorum.campaign.setup import MLConnection
+    from label_studio_quorum.port import MLConnection
     from review_rules import Fault, Policy, Team
 
 KEY_VARIABLES = ("QUORUM_API_KEY", "LABEL_STUDIO_API_KEY")
@@ -100,7 +100,7 @@ def running_ml(beside: str | None = None) -> MLConnection | None:
     access = _access()
     if not access or beside not in (None, access["url"]):
         return None
-    from label_studio_quorum.campaign.setup import MLConnection
+    from label_studio_quorum.port import MLConnection
     from label_studio_quorum.servers.data_folder import Secrets
 
     held = Secrets.from_json(json.loads((data_dir() / "secrets.json").read_text(encoding="utf-8")))

@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from label_studio_quorum.campaign.history import note_of, prelabel_of, skips, stamp
+from label_studio_quorum.campaign.history import imported_row, note_of, prelabel_of, skips, stamp
 from label_studio_quorum.campaign.projects import STAGES, Campaign
 from label_studio_quorum.campaign.reconcile import DecidedRow, decide_rows
 from label_studio_quorum.campaign.row_store import Bodies, RowStore, read_all, tasks_of
 from label_studio_quorum.gold.spool import Line, line_of
-from label_studio_quorum.intake import Row, row_hash
+from label_studio_quorum.intake import row_hash
 from label_studio_quorum.port import Json, RowPort, Task
 from review_rules import Stage, State, withheld
 
@@ -198,17 +198,3 @@ def _sources(row: DecidedRow, stage: Stage) -> list[Json]:
         {"task": source.task, "annotation": source.annotation, "created_at": stamp(made[source.annotation])}
         for source in row.record.sources[stage]
     ]
-
-
-def imported_row(task: Task) -> Row:
-    """The row as its Pass task holds it."""
-    note, data = note_of(task), task.data
-    return Row(
-        row_id=task.row_id,
-        context=str(data.get("context", "")),
-        query=str(data.get("query", "")),
-        response=str(data.get("response", "")),
-        domain=data.get("domain"),
-        auto_label=note.get("auto_label"),
-        extra=note.get("extra") or {},
-    )

@@ -17,10 +17,10 @@ from label_studio_quorum.campaign.local_memory import Remembered, remember
 from label_studio_quorum.campaign.projects import STAGES, Campaign, find_all, marker_of
 from label_studio_quorum.campaign.qualification import qualification_of
 from label_studio_quorum.campaign.reconcile import reconcile
-from label_studio_quorum.campaign.setup import CampaignSpec, MLConnection, WebhookTarget, setup_campaign
+from label_studio_quorum.campaign.setup import CampaignSpec, WebhookTarget, setup_campaign
 from label_studio_quorum.campaign.status import Status, campaign_status
 from label_studio_quorum.intake import UnreadableError
-from label_studio_quorum.port import Json
+from label_studio_quorum.port import Json, MLConnection
 from label_studio_quorum.servers.board import Board
 from label_studio_quorum.servers.stack import Stack
 from ls_config import interface as loader

@@ -14,8 +14,9 @@ from label_studio_quorum.campaign.projects import (
     read_marker,
     write_marker,
 )
-from label_studio_quorum.campaign.setup import CampaignSpec, MLConnection, WebhookTarget, setup_campaign
+from label_studio_quorum.campaign.setup import CampaignSpec, WebhookTarget, setup_campaign
 from label_studio_quorum.intake import Row
+from label_studio_quorum.port import MLConnection
 from review_rules import Stage, load_policy, load_team
 from tests.support.fake_label_studio import FakeLabelStudio, Killed
 
