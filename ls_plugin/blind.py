@@ -10,6 +10,7 @@ from typing import Any
 
 from rest_framework.response import Response
 
+from label_studio_quorum.campaign.projects import SERVED
 from ls_plugin import people
 from ls_plugin.gate import Call
 from ls_plugin.models import Campaign, CampaignProject, Grant, Stage
@@ -17,7 +18,6 @@ from ls_plugin.refusal import Refused
 from ls_plugin.rulebook import read_policy
 from ls_plugin.shown import author, note, task_ids
 from review_rules import withheld
-from workflow.campaign import SERVED
 
 _TASK = ("id", "data", "project", "inner_id", "created_at", "queue", "unique_lock_id")
 _PREDICTION = ("id", "result", "score", "model_version", "task", "project", "created_at", "updated_at", "created_ago")

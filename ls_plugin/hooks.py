@@ -76,8 +76,8 @@ def _pre_annotations() -> None:
     import tasks.api
     from tasks.models import Task
 
+    from label_studio_quorum.campaign.projects import SERVED
     from ls_plugin import people
-    from workflow.campaign import SERVED
 
     stock_ask, stock_shown = tasks.api.evaluate_predictions, Task.get_predictions_for_prelabeling
 

@@ -17,17 +17,17 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from ls_config.loader import Interface
+from label_studio_quorum.campaign import reconcile as rules
+from label_studio_quorum.campaign.projects import Campaign as Line
+from label_studio_quorum.campaign.projects import interface_of
+from label_studio_quorum.campaign.snapshot import Snapshot
+from ls_config.interface import Interface
 from ls_plugin import qualify, races, record, rulebook, shown
 from ls_plugin.models import Campaign, CampaignProject, Slot, exclude, project_ids, slots_of
 from ls_plugin.models import Stage as StageNumber
 from ls_plugin.orm import ServerPort
 from ls_plugin.races import when_committed
 from review_rules import Decision, Stage, Team
-from workflow import reconcile as rules
-from workflow.campaign import Campaign as Line
-from workflow.campaign import interface_of
-from workflow.snapshot import Snapshot
 
 STAGES = {StageNumber.PASS: Stage.PASS, StageNumber.QA: Stage.QA, StageNumber.EXPERT: Stage.EXPERT}
 _ROWS_AT_ONCE = 50

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from ls_config.results import from_result
-from tests.campaigns import Bench, Json
-from tests.servers import LabelStudioServer, MlServer, ml_backend_server
+from tests.support.campaigns import Bench, Json
+from tests.support.servers import LabelStudioServer, MlServer, ml_backend_server
 from tests.unit.ml_backend import tiny
 
 pytestmark = pytest.mark.server

@@ -6,9 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from review_rules import Stage, load_policy, load_team
-from tests.fakes.label_studio import FakeLabelStudio, Killed
-from workflow.campaign import (
+from label_studio_quorum.campaign.importing import CHUNK, import_rows
+from label_studio_quorum.campaign.projects import (
     AUTO_LABEL,
     SERVED,
     CampaignError,
@@ -19,10 +18,12 @@ from workflow.campaign import (
     read_marker,
     write_marker,
 )
-from workflow.importing import CHUNK, import_rows
-from workflow.rows import Row
-from workflow.served import serving_faults
-from workflow.setup import CampaignSpec, MLConnection, WebhookTarget, setup_campaign
+from label_studio_quorum.campaign.served_version import serving_faults
+from label_studio_quorum.campaign.setup import CampaignSpec, WebhookTarget, setup_campaign
+from label_studio_quorum.intake import Row
+from label_studio_quorum.port import MLConnection
+from review_rules import Stage, load_policy, load_team
+from tests.support.fake_label_studio import FakeLabelStudio, Killed
 
 XML = """<View><Text name="response" value="$response"/>
 <Choices name="verdict" toName="response"><Choice value="A"/><Choice value="B"/></Choices></View>"""
