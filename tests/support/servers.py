@@ -32,6 +32,8 @@ from label_studio_quorum.servers.stack import Settings, database_stamp
 ROOT = Path(__file__).resolve().parents[2]
 OWNER = Owner("owner@quorum.test", "owner-password-of-tests", "7e57" * 10)
 PEOPLE_PASSWORD = "password-of-tests"
+READY = ("Ctrl-C stops everything", '"ready": true')
+"""What `quorum up` prints last, as a page and as JSON."""
 
 
 @dataclass
@@ -207,7 +209,8 @@ class QuorumUp:
     def wait_ready(self, seconds: float = 540) -> dict[str, Any]:
         """Wait for the access file; its content."""
         deadline = time.monotonic() + seconds
-        while not (self.folder / "access.json").exists():
+        # The page is printed after the file is written, since the file is what it speaks of.
+        while not ((self.folder / "access.json").exists() and any(end in self.said for end in READY)):
             if self.process is None or self.process.poll() is not None or time.monotonic() > deadline:
                 raise StartError(f"quorum up did not become ready:\n{self.said}")
             time.sleep(0.3)
