@@ -9,10 +9,10 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import redirect, render
 
-from ls_plugin import figures
-from ls_plugin.gate import call_of
+from ls_plugin.access.gate import call_of
 from ls_plugin.models import Campaign
-from ls_plugin.refusal import Refused, page
+from ls_plugin.pages import figures
+from ls_plugin.store.refusals import Refused, page
 
 _POLICY = "; ".join(
     (
@@ -52,7 +52,7 @@ def campaigns(request: HttpRequest) -> HttpResponse:
 
 def campaign(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """One campaign for its managers; a post reopens a row."""
-    from ls_plugin.api.views import reopen
+    from ls_plugin.pages.api import reopen
 
     call, found = call_of(request), Campaign.objects.filter(pk=campaign_id).first()
     if found is None or call is None or not call.signed_in.manages(campaign_id):

@@ -11,10 +11,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from ls_plugin import audit, figures, jobs, qualify, record, team
-from ls_plugin.gate import call_of
+from ls_plugin.access.gate import call_of
 from ls_plugin.models import Campaign, Slot, Stage
-from ls_plugin.refusal import Refused
+from ls_plugin.pages import audit, figures
+from ls_plugin.people import team
+from ls_plugin.queue import qualification, reconcile
+from ls_plugin.store import audit_log
+from ls_plugin.store.refusals import Refused
 
 
 class _View(APIView):  # type: ignore[misc]
@@ -54,7 +57,7 @@ class CampaignView(_View):
         projects = _projects(request)
         if Campaign.objects.filter(name=name).exists():
             self.campaign(name)
-        known = qualify.read(request.data["qualification"]) if "qualification" in request.data else None
+        known = qualification.read(request.data["qualification"]) if "qualification" in request.data else None
         with transaction.atomic():
             campaign = team.save_campaign(name, str(request.data.get("task") or ""), policy, people, projects)
             call = call_of(request)
@@ -62,8 +65,8 @@ class CampaignView(_View):
                 raise Refused("last_manager", "Name yourself a manager in the team file: it would lock you out.")
         if known is not None:
             Campaign.objects.filter(pk=campaign.pk).update(qualification=known)
-        qualify.open_to_all(campaign.pk, qualify.standard_of(campaign.pk))
-        jobs.drain(campaign.pk)
+        qualification.open_to_all(campaign.pk, qualification.standard_of(campaign.pk))
+        reconcile.drain(campaign.pk)
         return Response(_campaign(campaign))
 
     def get(self, request: Request) -> Response:
@@ -78,7 +81,7 @@ class TeamView(_View):
         """Apply a team file; one-time passwords of new accounts are in the answer and nowhere else."""
         campaign = self.campaign(request.data.get("name"))
         applied = team.apply_team(campaign, _text(request, "team"), dry_run=bool(request.data.get("dry_run")))
-        jobs.drain(campaign.pk)
+        reconcile.drain(campaign.pk)
         return Response(applied.to_json())
 
 
@@ -120,7 +123,7 @@ class RepairView(_View):
     def post(self, request: Request) -> Response:
         """Bring the queues in line with the rules."""
         campaign = self.campaign(request.data.get("name"))
-        done = jobs.reconcile_all(campaign.pk) if request.data.get("all") else jobs.drain(campaign.pk)
+        done = reconcile.reconcile_all(campaign.pk) if request.data.get("all") else reconcile.drain(campaign.pk)
         return Response({"reconciled": done})
 
 
@@ -131,10 +134,10 @@ def reopen(campaign: Campaign, row_id: str, reason: str, user_id: int) -> None:
         Refused: ``not_yours`` if the campaign has no such row.
     """
     with transaction.atomic():
-        slots = [slot.task_id for slot in jobs.lock(campaign.pk, [row_id])]
+        slots = [slot.task_id for slot in reconcile.lock(campaign.pk, [row_id])]
         if not Slot.objects.filter(task_id__in=slots).update(sealed=False):
             raise Refused("not_yours", f"This campaign has no row {row_id!r}.")
-        record.write(record.Line("reopened", user_id, campaign.pk, None, row_id, {"reason": reason[:500]}))
+        audit_log.write(audit_log.Line("reopened", user_id, campaign.pk, None, row_id, {"reason": reason[:500]}))
 
 
 def _text(request: Request, key: str) -> str:
@@ -176,6 +179,6 @@ def _campaign(campaign: Campaign) -> dict[str, Any]:
         "rows": Slot.objects.filter(
             project_id__in=campaign.projects.filter(stage=Stage.PASS).values("project_id")
         ).count(),
-        "qualification": qualify.summary(campaign.pk),
+        "qualification": qualification.summary(campaign.pk),
         "page": f"/quorum/campaign/{campaign.pk}/",
     }

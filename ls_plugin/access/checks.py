@@ -12,10 +12,11 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
 
-from ls_plugin import handout, people, qualify
-from ls_plugin.gate import Call, parameters
+from ls_plugin.access.gate import Call, parameters
 from ls_plugin.models import CampaignProject, Grant, Slot, Stage, is_excluded
-from ls_plugin.refusal import Refused
+from ls_plugin.people import standings
+from ls_plugin.queue import handout, qualification
+from ls_plugin.store.refusals import Refused
 from review_rules import Person
 
 _ANSWER_FIELDS = frozenset(
@@ -158,7 +159,7 @@ def change(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
     slot = Slot.objects.filter(task_id=annotation.task_id).first()
     if slot is None or slot.sealed:
         raise Refused("sealed")
-    if call.place.stage is Stage.PASS and qualify.is_marked(call.signed_in.user_id, call.place, slot.row_id):
+    if call.place.stage is Stage.PASS and qualification.is_marked(call.signed_in.user_id, call.place, slot.row_id):
         raise Refused("marked")
     _require_unknowing(call, annotation.task_id)
 
@@ -330,7 +331,7 @@ def _task(kwargs: Mapping[str, Any]) -> int:
 def _worker(call: Call) -> Person:
     """The person of the team behind the call, with a role for this stage."""
     person = call.signed_in.person(call.place.campaign_id) if call.place else None
-    if person is None or call.place is None or not people.can_work(person, call.place.stage):
+    if person is None or call.place is None or not standings.can_work(person, call.place.stage):
         raise Refused("no_role")
     return person
 
@@ -442,7 +443,7 @@ def _number(value: Any) -> int:
 
 
 def _keep_a_manager(user_id: int) -> None:
-    from ls_plugin.team import managers_without
+    from ls_plugin.people.team import managers_without
 
     if not managers_without(user_id):
         raise Refused("last_manager")

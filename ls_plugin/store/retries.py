@@ -1,7 +1,7 @@
 """Races that a database breaks off: told apart from faults, and run again a few times; and what follows a commit.
 
-Locks are taken in one order (see :mod:`ls_plugin.handout`), so PostgreSQL has hardly a circle to break. Label Studio's
-own tables stay: what it locks in which order is not ours to say.
+Locks are taken in one order (see :mod:`ls_plugin.queue.handout`), so PostgreSQL has hardly a circle to break. Label
+Studio's own tables stay: what it locks in which order is not ours to say.
 """
 
 from __future__ import annotations

@@ -10,9 +10,10 @@ from typing import Any
 
 from django.db.models import Avg, Count, Q, Sum
 
-from ls_plugin import qualify, rulebook
 from ls_plugin.models import Campaign, CampaignProject, Grant, Member, Record, Slot, Stage
-from ls_plugin.people import Place, can_work, to_person, words
+from ls_plugin.people import rulebook
+from ls_plugin.people.standings import Place, can_work, to_person, words
+from ls_plugin.queue import qualification
 from review_rules import Person as TeamPerson
 from review_rules import Policy, Role, State, Team
 
@@ -98,7 +99,7 @@ def of_campaign(campaign: Campaign) -> CampaignFigures:
     )
     needs = _needs(campaign, slots)
     # Rows with known answers stay open for whoever comes; once they are decided nobody waits for them.
-    waited_for = slots.filter(open=True).exclude(Q(capacity=qualify.SEATS) & ~Q(state__in=["", _BEGINNING]))
+    waited_for = slots.filter(open=True).exclude(Q(capacity=qualification.SEATS) & ~Q(state__in=["", _BEGINNING]))
     waiting = waited_for.values_list("stage").annotate(count=Count("task_id")).order_by()
     return CampaignFigures(
         id=campaign.pk,
@@ -114,7 +115,7 @@ def of_campaign(campaign: Campaign) -> CampaignFigures:
         infeasible=sum(need.infeasible for need in needs),
         waiting_for_reconcile=slots.filter(dirty=True, stage=Stage.PASS).count(),
         projects={stage.label: project for stage, project in projects.items()},
-        qualification=qualify.summary(campaign.pk),
+        qualification=qualification.summary(campaign.pk),
     )
 
 
@@ -129,10 +130,10 @@ def _people(campaign: Campaign, projects: Mapping[Stage, int]) -> tuple[PersonFi
         work[one["completed_by_id"]].update({key: one["count"], "seconds": one["seconds"] or 0})
     live = Grant.objects.filter(project_id__in=stage_of, live=True).values_list("user_id").annotate(count=Count("id"))
     in_hand = dict(live.order_by())
-    standard, passing = qualify.standard_of(campaign.pk), Place(projects[Stage.PASS], campaign.pk, Stage.PASS)
+    standard, passing = qualification.standard_of(campaign.pk), Place(projects[Stage.PASS], campaign.pk, Stage.PASS)
 
     def known_right(user_id: int | None) -> float | None:
-        answered, share = qualify.score(user_id, passing, standard) if standard and user_id else (0, 0.0)
+        answered, share = qualification.score(user_id, passing, standard) if standard and user_id else (0, 0.0)
         return share if answered else None
 
     def figures(member: Member) -> PersonFigures:

@@ -12,10 +12,12 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from ls_plugin import guards, record, rulebook, shown
+from ls_plugin.access import exposure_log
 from ls_plugin.models import Campaign, CampaignProject, Member, Slot, Stage
-from ls_plugin.people import words
-from ls_plugin.refusal import Refused
+from ls_plugin.people import rulebook
+from ls_plugin.people.standings import words
+from ls_plugin.store import audit_log, triggers
+from ls_plugin.store.refusals import Refused
 from review_rules import Policy, Role, Team
 
 PASSWORD_BYTES = 12
@@ -78,7 +80,7 @@ def save_campaign(name: str, task: str, policy_text: str, team_text: str, projec
             )
         _slots(policy, projects)
         _members(campaign, team)
-        record.write(record.Line("campaign", campaign_id=campaign.pk, body={"name": name, "policy": policy.hash}))
+        audit_log.write(audit_log.Line("campaign", campaign_id=campaign.pk, body={"name": name, "policy": policy.hash}))
     return campaign
 
 
@@ -101,7 +103,7 @@ def _slots(policy: Policy, projects: Mapping[Stage, int]) -> None:
     _in_order(Slot.objects.filter(project_id__in=list(projects.values())))
     with connection.cursor() as cursor:
         for project in projects.values():
-            cursor.execute(guards.existing_tasks_sql(connection.vendor), [project])
+            cursor.execute(triggers.existing_tasks_sql(connection.vendor), [project])
     said = "SELECT task_id FROM task_completion WHERE project_id IN (%s, %s, %s) AND NOT was_cancelled"
     with connection.cursor() as cursor:
         ids = list(projects.values())
@@ -127,7 +129,7 @@ def mark_answered(projects: Iterable[int]) -> None:
 
 def _in_order(slots: Any) -> None:
     """Lock these slots in the order in which hand-out and reconcile lock theirs."""
-    if record.locks_rows():
+    if audit_log.locks_rows():
         list(slots.order_by("task_id").select_for_update().values_list("task_id"))
 
 
@@ -154,7 +156,9 @@ def apply_team(campaign: Campaign, team_text: str, *, dry_run: bool = False) -> 
         if not managers_without(None):
             raise Refused("last_manager")
         digest = sha256(team_text.encode()).hexdigest()
-        record.write(record.Line("team", campaign_id=campaign.pk, body={"people": sorted(team.people), "hash": digest}))
+        audit_log.write(
+            audit_log.Line("team", campaign_id=campaign.pk, body={"people": sorted(team.people), "hash": digest})
+        )
         if dry_run:
             applied.created = [(pid, email, "") for pid, email, _ in applied.created]
             transaction.set_rollback(True)
@@ -236,7 +240,7 @@ def _members(campaign: Campaign, team: Team) -> None:
         ]
     )
     for user_id in _was_manager_only(campaign, before):
-        shown.knows(user_id, campaign.pk, kind="could_see")
+        exposure_log.knows(user_id, campaign.pk, kind="could_see")
 
 
 def _was_manager_only(campaign: Campaign, before: Iterable[Member]) -> list[int]:

@@ -10,12 +10,12 @@ from typing import Any
 
 from rest_framework.response import Response
 
-from ls_plugin import people
-from ls_plugin.gate import Call
+from ls_plugin.access.exposure_log import author, note, task_ids
+from ls_plugin.access.gate import Call
 from ls_plugin.models import Campaign, CampaignProject, Grant, Stage
-from ls_plugin.refusal import Refused
-from ls_plugin.rulebook import read_policy
-from ls_plugin.shown import author, note, task_ids
+from ls_plugin.people import standings
+from ls_plugin.people.rulebook import read_policy
+from ls_plugin.store.refusals import Refused
 from review_rules import withheld
 from workflow.campaign import AUTO_LABEL, PROPOSAL
 
@@ -245,7 +245,7 @@ def _given(call: Call, project_id: int) -> int:
 
 def users(call: Call, request: Any, data: Any) -> Any:
     """Oneself, and for a manager the people of their campaigns."""
-    known = set(people.colleagues(call.signed_in))
+    known = set(standings.colleagues(call.signed_in))
     if isinstance(data, Mapping) and "results" not in data:
         return _user(call, data) if data.get("id") in known else data if "detail" in data else {}
     every = data["results"] if isinstance(data, Mapping) else data or ()

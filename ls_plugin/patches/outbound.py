@@ -13,7 +13,7 @@ from typing import Any
 from django.db.models.signals import post_save
 from django.utils.module_loading import import_string
 
-from ls_plugin.races import when_committed
+from ls_plugin.store.retries import when_committed
 
 # What a model is asked about; Label Studio sends every answer and draft of a task along with it.
 _TASK = ("id", "data", "meta", "project", "inner_id", "created_at", "updated_at", "overlap", "file_upload")
@@ -42,7 +42,7 @@ def install() -> None:
 
 
 def _when_it_stands(senders: Sequence[Callable[..., None]]) -> Callable[..., None]:
-    from ls_plugin.people import place_of
+    from ls_plugin.people.standings import place_of
 
     def later(sender: Any, instance: Any, **kwargs: Any) -> None:
         of_campaign = place_of(instance.project_id) is not None
@@ -59,7 +59,7 @@ def _models() -> None:
     from core.current_request import CurrentContext
     from ml.api_connector import MLApi
 
-    from ls_plugin.people import place_of
+    from ls_plugin.people.standings import place_of
 
     stock_request, stock_ask = MLApi._request, MLApi._prep_prediction_req
 

@@ -13,10 +13,10 @@ from typing import Any
 from django.db import transaction
 
 from ls_config.results import from_result
-from ls_plugin import record
 from ls_plugin.models import Campaign, CampaignProject, Slot, Stage
-from ls_plugin.people import Place
-from ls_plugin.refusal import Refused
+from ls_plugin.people.standings import Place
+from ls_plugin.store import audit_log
+from ls_plugin.store.refusals import Refused
 from review_rules import decide, load_policy, load_team, parse_history
 
 SEATS = 30_000
@@ -85,7 +85,7 @@ def seat_new(campaign_id: int, standard: Standard) -> None:
     new = _slots(campaign_id, standard).exclude(capacity=SEATS).order_by("task_id")
     if new.exists():
         with transaction.atomic():
-            locked = new.select_for_update() if record.locks_rows() else new
+            locked = new.select_for_update() if audit_log.locks_rows() else new
             open_to_all(campaign_id, standard, only=list(locked.values_list("row_id", flat=True)))
 
 
@@ -99,7 +99,7 @@ def score(user_id: int, place: Place, standard: Standard) -> tuple[int, float]:
     """How many of the known rows a person answered, and the share of known fields that they got right."""
     from tasks.models import Annotation
 
-    from ls_plugin.jobs import line_of
+    from ls_plugin.queue.reconcile import line_of
 
     slots = Slot.objects.filter(project_id=place.project_id, row_id__in=list(standard.rows))
     row_of = dict(slots.values_list("task_id", "row_id"))

@@ -12,7 +12,7 @@ from django.shortcuts import redirect, render
 from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 
-from ls_plugin import races
+from ls_plugin.store import retries
 from review_rules import FaultsError
 
 # code: (HTTP status, sentence)
@@ -100,7 +100,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
         refused = Refused("bad_request", "A value in the request does not fit where it would be stored.")
     if isinstance(error, OverflowError) or (isinstance(error, ValueError | TypeError) and _NO_NUMBER.match(str(error))):
         refused = Refused("bad_request", "A value in the request is not the number that it should be.")
-    if refused is None and races.was_lost(error):
+    if refused is None and retries.was_lost(error):
         refused = Refused("busy")
     if refused is not None:
         return Response(refused.payload(), status=refused.status_code)

@@ -11,7 +11,7 @@ from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.http import parse_header_parameters
 
-from ls_plugin.refusal import Refused
+from ls_plugin.store.refusals import Refused
 
 # A request may name any codec of Python, also those that are no encodings of text.
 _CHARSETS = frozenset({"utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1", "utf-16"})

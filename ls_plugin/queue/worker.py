@@ -22,19 +22,21 @@ from rq.job import Job
 from rq.queue import Queue
 from rq.worker import WorkerStatus
 
-from ls_plugin import jobs
+from ls_plugin.queue import reconcile
 
 _log = logging.getLogger(__name__)
+# The job by its name; a version before this one has queued it under the second.
+_RECONCILES = ("ls_plugin.queue.reconcile.reconcile_row", "ls_plugin.jobs.reconcile_row")
 
 
 class RowWorker(Worker):
-    """Runs :func:`ls_plugin.jobs.reconcile_row` itself and forks for anything else."""
+    """Runs :func:`ls_plugin.queue.reconcile.reconcile_row` itself and forks for anything else."""
 
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
         """Before the first job: read what every job would read anew, and finish what a worker that died has left."""
         super().bootstrap(*args, **kwargs)
         try:
-            jobs.drain_all()
+            reconcile.drain_all()
         except DatabaseError as error:
             # As RQ's own worker, this one waits for jobs also while the database is away.
             _log.warning("Quorum: rows that wait for a reconcile stay as they are, the database says: %s", error)
@@ -78,4 +80,4 @@ class RowWorker(Worker):
 
 
 def _is_ours(job: Job) -> bool:
-    return bool(job.func_name == f"{jobs.reconcile_row.__module__}.{jobs.reconcile_row.__qualname__}")
+    return job.func_name in _RECONCILES

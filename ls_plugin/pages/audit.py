@@ -8,10 +8,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ls_plugin import jobs, record, shown
+from ls_plugin.access import exposure_log
 from ls_plugin.models import Campaign, Record, project_ids
-from ls_plugin.record import Fault
-from ls_plugin.refusal import Refused
+from ls_plugin.queue import reconcile
+from ls_plugin.store import audit_log
+from ls_plugin.store.audit_log import Fault
+from ls_plugin.store.refusals import Refused
 
 CHUNK = 500
 _SAID = frozenset({"submitted", "changed", "skipped"})
@@ -55,7 +57,7 @@ def parse_head(text: str | None) -> tuple[int, str] | None:
     if not text:
         return None
     number, _, digest = text.partition(":")
-    if not number.isdecimal() or len(digest) != len(record.START):
+    if not number.isdecimal() or len(digest) != len(audit_log.START):
         raise Refused("bad_request", "`head` is <number>:<hash>, as an earlier audit printed it.")
     return int(number), digest
 
@@ -67,9 +69,9 @@ def run(campaign: Campaign, kept: tuple[int, str] | None = None) -> Audit:
     it; nobody answered what they were not given; and the answers on the server are those that the record says. The
     record is read once, a few lines at a time, while people go on working.
     """
-    look, before = _Look(campaign), record.head()
+    look, before = _Look(campaign), audit_log.head()
     lines = look.each(Record.objects.order_by("seq").iterator(chunk_size=CHUNK))
-    chain = list(record.check_chain(lines, before, kept))
+    chain = list(audit_log.check_chain(lines, before, kept))
     answers = _answers(campaign, look)
     return Audit(
         campaign=campaign.name,
@@ -98,7 +100,7 @@ class _Look:
 
     campaign: Campaign
     lines: int = 0
-    end: tuple[int, str] = (0, record.START)
+    end: tuple[int, str] = (0, audit_log.START)
     kinds: Counter[str] = field(default_factory=Counter)
     faults: list[Fault] = field(default_factory=list)
     said: dict[int, _Said] = field(default_factory=dict)
@@ -118,8 +120,8 @@ class _Look:
         person, of_row = (line.user_id, line.task_id), (line.user_id, line.row_id)
         if line.kind == "given":
             self._given.add(person)
-        elif line.kind in shown.KINDS:
-            if shown.tells(line.body):
+        elif line.kind in exposure_log.KINDS:
+            if exposure_log.tells(line.body):
                 self._saw.setdefault(of_row, line.seq)
         elif line.kind == "taken_back":
             self.said.pop(json.loads(line.body)["annotation"], None)
@@ -167,6 +169,6 @@ def _differs(one: Any, said: _Said | None) -> Fault | None:
         return Fault(0, "unrecorded", f"answer {one.pk} of task {one.task_id} is not in the record")
     if (said.user_id, said.task_id) != (one.completed_by_id, one.task_id):
         return Fault(said.seq, "author", f"answer {one.pk} has another author or task than line {said.seq} says")
-    if said.digest != jobs.digest(one.result):
+    if said.digest != reconcile.digest(one.result):
         return Fault(said.seq, "content", f"answer {one.pk} is not what line {said.seq} says was submitted")
     return None

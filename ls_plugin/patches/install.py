@@ -10,19 +10,21 @@ from django.db import transaction
 from django.db.models import Q
 from rest_framework.response import Response
 
-from ls_plugin import record
 from ls_plugin.models import Slot, is_excluded
+from ls_plugin.store import audit_log
 
 
 def install() -> None:
     """Hook the plugin into the server; called once a process."""
-    from ls_plugin import gate, guards, outside, readable, summary
+    from ls_plugin.access import gate, request_screening
+    from ls_plugin.patches import counters, outbound
+    from ls_plugin.store import triggers
 
-    guards.install()
+    triggers.install()
     gate.install()
-    outside.install()
-    summary.install()
-    readable.install()
+    outbound.install()
+    counters.install()
+    request_screening.install()
     _next_task()
     _lists()
     _views()
@@ -31,7 +33,7 @@ def install() -> None:
 
 def _ordinary(request: Any) -> Any:
     """The call behind a request if an ordinary person made it."""
-    from ls_plugin.gate import call_of
+    from ls_plugin.access.gate import call_of
 
     call = call_of(request)
     return call if call is not None and call.ordinary else None
@@ -44,19 +46,20 @@ def _next_task() -> None:
     from projects.functions.stream_history import add_stream_history
     from tasks.models import Task
 
-    from ls_plugin import handout, people
-    from ls_plugin.refusal import Refused
+    from ls_plugin.people import standings
+    from ls_plugin.queue import handout
+    from ls_plugin.store.refusals import Refused
 
     stock = projects.api.get_next_task
 
     def get_next_task(user: Any, prepared: Any, project: Any, *args: Any, **kwargs: Any) -> tuple[Any, str]:
-        place = people.place_of(project.pk)
+        place = standings.place_of(project.pk)
         if place is None:
             found: tuple[Any, str] = stock(user, prepared, project, *args, **kwargs)
             return found
-        standing = people.standing_of(user)
+        standing = standings.standing_of(user)
         person = standing.person(place.campaign_id) if standing else None
-        if person is None or not people.can_work(person, place.stage):
+        if person is None or not standings.can_work(person, place.stage):
             raise Refused("no_role")
         slot = handout.give(user.pk, person, place)
         task = Task.objects.select_related("project").get(pk=slot.task_id)
@@ -79,8 +82,8 @@ def _lists() -> None:
     from projects.api import ProjectCountsListAPI, ProjectListAPI
     from users.api import UserAPI
 
-    from ls_plugin import people
     from ls_plugin.models import CampaignProject, Grant
+    from ls_plugin.people import standings
 
     stock_params = data_manager.functions.get_prepare_params
 
@@ -119,7 +122,9 @@ def _lists() -> None:
 
     MLBackendListAPI.get_queryset = models
     _narrow(LabelLinkAPI, "get_queryset", lambda queryset, call: queryset.none())
-    _narrow(UserAPI, "get_queryset", lambda queryset, call: queryset.filter(pk__in=people.colleagues(call.signed_in)))
+    _narrow(
+        UserAPI, "get_queryset", lambda queryset, call: queryset.filter(pk__in=standings.colleagues(call.signed_in))
+    )
     _narrow(
         tasks.api.AnnotationsListAPI,
         "get_queryset",
@@ -147,8 +152,8 @@ def _views() -> None:
     """The data manager's tabs: an ordinary person has one, "My tasks", that is stored nowhere."""
     from data_manager.api import ViewAPI
 
-    from ls_plugin.gate import OWN_VIEW
-    from ls_plugin.refusal import Refused
+    from ls_plugin.access.gate import OWN_VIEW
+    from ls_plugin.store.refusals import Refused
 
     def own(project_id: int) -> dict[str, Any]:
         data = {
@@ -194,8 +199,8 @@ def _answers() -> None:
     """An answer, the record of it and the mark that its row needs a reconcile are one transaction; the job follows."""
     from tasks.api import AnnotationAPI, AnnotationConvertAPI, AnnotationsListAPI, TaskAPI
 
-    from ls_plugin.gate import call_of
-    from ls_plugin.refusal import Refused
+    from ls_plugin.access.gate import call_of
+    from ls_plugin.store.refusals import Refused
 
     stock_create = AnnotationsListAPI.perform_create
     stock_update = AnnotationAPI.perform_update
@@ -263,10 +268,10 @@ def _lock(task_id: int) -> Slot:
     Raises:
         Refused: ``closed`` if a reconcile has withdrawn the task since the request was let in.
     """
-    from ls_plugin.refusal import Refused
+    from ls_plugin.store.refusals import Refused
 
     slots = Slot.objects.filter(task_id=task_id)
-    slot: Slot | None = (slots.select_for_update() if record.locks_rows() else slots).first()
+    slot: Slot | None = (slots.select_for_update() if audit_log.locks_rows() else slots).first()
     if slot is None:
         raise Refused("closed")
     return slot
@@ -274,24 +279,26 @@ def _lock(task_id: int) -> Slot:
 
 def _again(campaign_id: int, task_id: int) -> None:
     """Have a task's row reconciled once more."""
-    from ls_plugin import jobs
+    from ls_plugin.queue import reconcile
 
     slots = Slot.objects.filter(task_id=task_id)
     slots.update(dirty=True)
     for row_id in slots.values_list("row_id", flat=True):
-        jobs.after_commit(campaign_id, row_id)
+        reconcile.after_commit(campaign_id, row_id)
 
 
 def _reconcile_after(call: Any, slot: Slot) -> None:
     """Have the row reconciled once all of this is committed, before anything else that waits for the commit."""
-    from ls_plugin import jobs
+    from ls_plugin.queue import reconcile
 
-    jobs.after_commit(call.place.campaign_id, slot.row_id)
+    reconcile.after_commit(call.place.campaign_id, slot.row_id)
 
 
 def _note(call: Any, slot: Slot, kind: str, annotation: Any) -> None:
     """Write the record's line."""
-    from ls_plugin import jobs
+    from ls_plugin.queue import reconcile
 
-    body = {"annotation": annotation.pk, "stage": call.place.stage.label, "digest": jobs.digest(annotation.result)}
-    record.write(record.Line(kind, call.signed_in.user_id, call.place.campaign_id, slot.task_id, slot.row_id, body))
+    body = {"annotation": annotation.pk, "stage": call.place.stage.label, "digest": reconcile.digest(annotation.result)}
+    audit_log.write(
+        audit_log.Line(kind, call.signed_in.user_id, call.place.campaign_id, slot.task_id, slot.row_id, body)
+    )

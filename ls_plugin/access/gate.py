@@ -3,7 +3,7 @@
 REST views are decided in ``APIView.initial``, after Django REST framework knows the caller, whatever the way of signing
 in (session, legacy token, personal access token, JWT). Plain Django views are decided in the middleware, by the session
 or the JWT. Both ask :func:`decide`; what an ordinary person gets to see of an answer goes through
-:mod:`ls_plugin.blind` on its way out.
+:mod:`ls_plugin.access.response_filters` on its way out.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from django.utils.module_loading import import_string
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from ls_plugin import access, people
-from ls_plugin.access import Rule, Who
+from ls_plugin.access import table
+from ls_plugin.access.table import Rule, Who
 from ls_plugin.models import Grant
-from ls_plugin.people import Place, Standing
-from ls_plugin.refusal import Refused, page
+from ls_plugin.people import standings
+from ls_plugin.people.standings import Place, Standing
+from ls_plugin.store.refusals import Refused, page
 
 # Data-manager tabs that exist only on an ordinary person's screen have this number plus their project's.
 OWN_VIEW = 1_000_000_000
@@ -183,13 +184,13 @@ def decide(request: Any, user: Any, route: str, view: str, kwargs: Mapping[str, 
     Raises:
         Refused: with the reason.
     """
-    rule = access.find(route, view)
+    rule = table.find(route, view)
     if rule is None:
         raise Refused("unknown_view")
     who = rule.who(request.method or "GET")
     if who is Who.NOBODY:
         raise Refused("nobody")
-    standing = people.standing_of(user)
+    standing = standings.standing_of(user)
     if standing is None:
         if who is Who.ANYBODY:
             return Call(None, rule, None, None, ordinary=False)
@@ -254,7 +255,7 @@ def _is_theirs(rule: Rule, standing: Standing, kwargs: Mapping[str, Any]) -> boo
 
 def _place(project: int | None, standing: Standing) -> Place | None:
     known = standing.places.get(project) if project is not None else None
-    return known or people.place_of(project)
+    return known or standings.place_of(project)
 
 
 def _manages(standing: Standing, project: int | None, place: Place | None) -> bool:
@@ -291,7 +292,7 @@ def _at_work(
 
 
 def _run_checks(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
-    from ls_plugin import checks
+    from ls_plugin.access import checks
 
     method = "GET" if request.method == "HEAD" else str(request.method)
     if method != "GET" and request.data is None:
@@ -316,7 +317,7 @@ def _initial(stock: Callable[..., None]) -> Callable[..., None]:
         plain = request._request
         match = plain.resolver_match
         name = view_name(match.func)
-        rule = access.find(match.route, name)
+        rule = table.find(match.route, name)
         if rule is None:
             raise Refused("unknown_view")
         # Label Studio's own refusals (401, 403) stand; ours come on top.
@@ -330,11 +331,11 @@ def _initial(stock: Callable[..., None]) -> Callable[..., None]:
 
 def _finalize(stock: Callable[..., Response]) -> Callable[..., Response]:
     def finalize_response(self: APIView, request: Any, response: Any, *args: Any, **kwargs: Any) -> Response:
-        from ls_plugin import blind
+        from ls_plugin.access import response_filters
 
         call = call_of(request)
         if call is not None and getattr(response, "status_code", 400) < 400:
-            response = blind.on_the_way_out(call, request, response, self.kwargs)
+            response = response_filters.on_the_way_out(call, request, response, self.kwargs)
         return stock(self, request, response, *args, **kwargs)
 
     return finalize_response
@@ -360,9 +361,9 @@ class GateMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        from ls_plugin import jobs
+        from ls_plugin.queue import reconcile
 
-        jobs.repair_once()
+        reconcile.repair_once()
         response = self.get_response(request)
         call = call_of(request)
         if call is not None and call.shows_less and "text/html" in response.get("Content-Type", ""):
@@ -391,9 +392,9 @@ class GateMiddleware:
         if call.standing is not None and not call.standing.manager_somewhere:
             _forget_owner(request.user)
         if call.rule.who("GET") is Who.OWNER:
-            from ls_plugin import shown
+            from ls_plugin.access import exposure_log
 
-            shown.knows_everything(call.signed_in)  # Django's admin shows everything
+            exposure_log.knows_everything(call.signed_in)  # Django's admin shows everything
         if not request.GET.get("next", "/").startswith("/"):
             # Label Studio's sign-in form takes such a one for the name of a view, and fails.
             request.GET = request.GET.copy()

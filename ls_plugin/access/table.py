@@ -32,11 +32,11 @@ class Rule:
         methods: HTTP method → who may; HEAD goes by GET, OPTIONS tells nobody anything.
         project: where the project is named, parted by ``|``; whatever is there must name the same one, also a
             ``project`` or ``view`` in query and body. ``pk``, ``project_id``: in the path. ``<kind>:<name>``: by a
-            thing in the path, of the kinds of :data:`ls_plugin.gate.KINDS`. ``names:<key>:<kind>``: by a thing in
+            thing in the path, of the kinds of :data:`gate.KINDS`. ``names:<key>:<kind>``: by a thing in
             query or body. ``entity``: by a kind and an id in the path. ``query``: nowhere else. Nothing: no project.
         rows: whether the body holds rows, whose columns may bear any name.
-        check: further checks before the view runs, by name in :mod:`ls_plugin.checks`.
-        show: what an ordinary person is shown of the answer, by name in :mod:`ls_plugin.blind`; ``plain`` passes it as
+        check: further checks before the view runs, by name in :mod:`ls_plugin.access.checks`.
+        show: what an ordinary person is shown of the answer, by name in :mod:`response_filters`; ``plain`` passes it as
             is, and an answer without one is never passed to an ordinary person.
         manager_check: checks for managers too, on projects of a campaign.
         at_work: where whoever manages and also works in a campaign is at work, and so shown what an ordinary person is.
@@ -342,20 +342,22 @@ VIEWS: dict[str, Rule] = {
     "fsm.api.FSMEntityHistoryAPI": _rule(Who.MANAGER, project="entity"),
     "fsm.api.FSMEntityTransitionAPI": _rule(Who.MANAGER, project="entity"),
     # Quorum's own
-    "ls_plugin.api.views.VersionView": _rule(Who.PERSON, _READ, show="plain"),
-    "ls_plugin.api.views.CampaignView": _CAMPAIGN,
-    "ls_plugin.api.views.TeamView": _CAMPAIGN,
-    "ls_plugin.api.views.StatusView": _CAMPAIGN,
-    "ls_plugin.api.views.AuditView": _CAMPAIGN,
-    "ls_plugin.api.views.ReopenView": _CAMPAIGN,
-    "ls_plugin.api.views.RepairView": _CAMPAIGN,
-    "ls_plugin.api.stream.TasksView": _rule(Who.MANAGER, _READ, project="query"),
-    "ls_plugin.pages.campaigns": _rule(Who.PERSON, _READ, show="plain"),
-    "ls_plugin.pages.campaign": _rule(Who.PERSON, ("GET", "POST"), show="plain"),  # it checks the campaign itself
-    "ls_plugin.pages.mine": _rule(Who.PERSON, _READ, show="plain"),
-    "ls_plugin.pages.style": _ANYBODY,
-    "ls_plugin.pages.no_tips": _ANYBODY,
-    "ls_plugin.pages.no_telemetry": _ANYBODY,
+    "ls_plugin.pages.api.VersionView": _rule(Who.PERSON, _READ, show="plain"),
+    "ls_plugin.pages.api.CampaignView": _CAMPAIGN,
+    "ls_plugin.pages.api.TeamView": _CAMPAIGN,
+    "ls_plugin.pages.api.StatusView": _CAMPAIGN,
+    "ls_plugin.pages.api.AuditView": _CAMPAIGN,
+    "ls_plugin.pages.api.ReopenView": _CAMPAIGN,
+    "ls_plugin.pages.api.RepairView": _CAMPAIGN,
+    "ls_plugin.pages.task_stream.TasksView": _rule(Who.MANAGER, _READ, project="query"),
+    "ls_plugin.pages.screens.campaigns": _rule(Who.PERSON, _READ, show="plain"),
+    "ls_plugin.pages.screens.campaign": _rule(
+        Who.PERSON, ("GET", "POST"), show="plain"
+    ),  # it checks the campaign itself
+    "ls_plugin.pages.screens.mine": _rule(Who.PERSON, _READ, show="plain"),
+    "ls_plugin.pages.screens.style": _ANYBODY,
+    "ls_plugin.pages.screens.no_tips": _ANYBODY,
+    "ls_plugin.pages.screens.no_telemetry": _ANYBODY,
 }
 
 for _cloud, _folder, _ in _STORAGES:

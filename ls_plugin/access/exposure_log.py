@@ -18,11 +18,11 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q
 
-from ls_plugin import record
-from ls_plugin.access import Who
-from ls_plugin.gate import Call
+from ls_plugin.access.gate import Call
+from ls_plugin.access.table import Who
 from ls_plugin.models import Excluded, Grant, Record, Slot, Stage, exclude, project_ids
-from ls_plugin.people import Standing
+from ls_plugin.people.standings import Standing
+from ls_plugin.store import audit_log
 
 _TASKS = frozenset({"task", "task_list", "annotation_list", "action"})
 # Views that show one row at most to whoever manages; every other one that managers read may tell of all rows.
@@ -113,9 +113,9 @@ def knows(user_id: int, campaign_id: int, *, only: Collection[int] | None = None
             things = {"others": answers, "drafts": drafts}
             said = {key: _by_task(of.filter(task_id__in=[one.pk for one in part])) for key, of in things.items()}
             bodies = [{key: of.get(one.pk, []) for key, of in said.items()} for one in part]
-            record.write(
+            audit_log.write(
                 *(
-                    record.Line(
+                    audit_log.Line(
                         kind, user_id, campaign_id, one.pk, one.row_id, {"stage": Stage(one.stage).label, **body}
                     )
                     for one, body in zip(part, bodies, strict=True)
@@ -180,9 +180,9 @@ def _note_tasks(call: Call, request: Any, data: Any) -> None:
         return
     stage, campaign = call.place.stage.label, call.place.campaign_id
     rows = Slot.objects.filter(task_id__in=new).values_list("task_id", "row_id")
-    record.write(
+    audit_log.write(
         *(
-            record.Line(
+            audit_log.Line(
                 "shown",
                 who.user_id,
                 campaign,

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db import transaction
 
-from ls_plugin.races import when_committed
+from ls_plugin.store.retries import when_committed
 
 
 def install() -> None:

@@ -19,7 +19,7 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from ls_plugin.refusal import Refused
+from ls_plugin.store.refusals import Refused
 
 MOST = 2000
 

@@ -26,10 +26,11 @@ from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from ls_plugin import qualify, races, record
 from ls_plugin.models import CampaignProject, Excluded, Grant, Member, Slot, Stage, exclude, is_excluded, slots_of
-from ls_plugin.people import RULE_STAGE, Place, can_work, to_person, words
-from ls_plugin.refusal import Refused
+from ls_plugin.people.standings import RULE_STAGE, Place, can_work, to_person, words
+from ls_plugin.queue import qualification
+from ls_plugin.store import audit_log, retries
+from ls_plugin.store.refusals import Refused
 from review_rules import NextStep, Person, PersonId, Role, may_take
 
 RESERVE_MINUTES = "QUORUM_RESERVE_MINUTES"
@@ -50,9 +51,9 @@ def give(user_id: int, person: Person, place: Place) -> Slot:
     Raises:
         Refused: ``no_task`` if there is none, ``qualify`` if the person is not through the qualification.
     """
-    standard = qualify.standard_of(place.campaign_id) if place.stage is Stage.PASS else None
+    standard = qualification.standard_of(place.campaign_id) if place.stage is Stage.PASS else None
     if standard is not None:
-        qualify.seat_new(place.campaign_id, standard)
+        qualification.seat_new(place.campaign_id, standard)
     slot = _give(user_id, person, place, standard)
     if slot is None and place.stage is not Stage.PASS and _catch_up(place):
         slot = _give(user_id, person, place, standard)
@@ -61,8 +62,8 @@ def give(user_id: int, person: Person, place: Place) -> Slot:
     return slot
 
 
-@races.again
-def _give(user_id: int, person: Person, place: Place, standard: qualify.Standard | None) -> Slot | None:
+@retries.again
+def _give(user_id: int, person: Person, place: Place, standard: qualification.Standard | None) -> Slot | None:
     with transaction.atomic():
         _one_by_one(user_id, place)
         slot = (
@@ -78,16 +79,16 @@ def _give(user_id: int, person: Person, place: Place, standard: qualify.Standard
 
 def _one_by_one(user_id: int, place: Place) -> None:
     """One hand-out a person at a time: asked for at once in several windows, each would be given a row of its own."""
-    if record.locks_rows():
+    if audit_log.locks_rows():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [place.project_id, user_id])
 
 
 def _catch_up(place: Place) -> bool:
     """Reconcile what waits for it: a worker that is behind or gone must not leave a reviewer without work."""
-    from ls_plugin import jobs
+    from ls_plugin.queue import reconcile
 
-    return jobs.drain(place.campaign_id, limit=20) > 0
+    return reconcile.drain(place.campaign_id, limit=20) > 0
 
 
 def _in_hand(user_id: int, place: Place) -> Slot | None:
@@ -108,7 +109,7 @@ def _in_hand(user_id: int, place: Place) -> Slot | None:
     return None
 
 
-def _best(user_id: int, person: Person, place: Place, standard: qualify.Standard | None) -> Slot | None:
+def _best(user_id: int, person: Person, place: Place, standard: qualification.Standard | None) -> Slot | None:
     """The best open task; rows that somebody else is at this very moment are passed over, and waited for at the end."""
     only, passed_over = _asked_of(user_id, place, standard), list[int]()
     for every in _queues(user_id, person, place):
@@ -125,12 +126,12 @@ def _best(user_id: int, person: Person, place: Place, standard: qualify.Standard
     return next(filter(None, waited), None)
 
 
-def _asked_of(user_id: int, place: Place, standard: qualify.Standard | None) -> Q:
+def _asked_of(user_id: int, place: Place, standard: qualification.Standard | None) -> Q:
     """The rows with known answers until the person has answered them all, the others afterwards."""
     if standard is None:
         return Q()
     known = Q(row_id__in=list(standard.rows))
-    answered, share = qualify.score(user_id, place, standard)
+    answered, share = qualification.score(user_id, place, standard)
     if answered < Slot.objects.filter(known, project_id=place.project_id).count():
         return known
     if share < standard.bar:
@@ -257,7 +258,7 @@ def _taken(
                 raise _NotThis
             if settled and not _settled(slot, place):
                 raise _NotThis
-            if licence and record.locks_rows() and not _grant_is(task_id, user_id, **licence):
+            if licence and audit_log.locks_rows() and not _grant_is(task_id, user_id, **licence):
                 raise _NotThis
             return slot
     except _NotThis:
@@ -270,7 +271,7 @@ def _locked(task_id: int, place: Place, *, wait: bool = True) -> Slot | None:
     if row_id is None:
         return None
     row = slots_of(place.campaign_id, [row_id])
-    found = list(row.select_for_update(skip_locked=not wait) if record.locks_rows() else row)
+    found = list(row.select_for_update(skip_locked=not wait) if audit_log.locks_rows() else row)
     if not wait and len(found) < row.count():
         raise _Busy
     return next((slot for slot in found if slot.task_id == task_id), None)
@@ -325,14 +326,14 @@ def _grant(slot: Slot, user_id: int, place: Place, now: datetime) -> None:
     if place.stage is not Stage.PASS and fresh:
         _close_before(slot, user_id, place)
     if fresh:
-        record.write(
-            record.Line("given", user_id, place.campaign_id, slot.task_id, slot.row_id, {"stage": place.stage.label})
+        audit_log.write(
+            audit_log.Line("given", user_id, place.campaign_id, slot.task_id, slot.row_id, {"stage": place.stage.label})
         )
 
 
 def _close_before(slot: Slot, user_id: int, place: Place) -> None:
     """Answers of the stages before this one stay as they are; who was shown them gives none there, also if reopened."""
-    standard = qualify.standard_of(place.campaign_id)
+    standard = qualification.standard_of(place.campaign_id)
     if standard is not None and slot.row_id in standard.rows:
         return  # whoever comes later still has to answer it
     earlier = CampaignProject.objects.filter(campaign_id=place.campaign_id, stage__lt=place.stage)
@@ -366,7 +367,7 @@ def require(task_id: int, user_id: int, person: Person, place: Place) -> Slot:
     return slot
 
 
-@races.again
+@retries.again
 def regive(task_id: int, user_id: int, place: Place) -> None:
     """Give a skipped task back to the one who skipped it, if a seat is left."""
     with transaction.atomic():
@@ -384,7 +385,7 @@ def touch(task_id: int, user_id: int, place: Place) -> None:
         _hold_again(task_id, user_id, place)
 
 
-@races.again
+@retries.again
 def _hold_again(task_id: int, user_id: int, place: Place) -> None:
     with transaction.atomic():
         if _taken(task_id, user_id, place):

@@ -3,7 +3,7 @@
 They belong to the connections of a server that runs the plugin, not to the database: on SQLite they are temporary
 triggers of each connection, on PostgreSQL triggers that do nothing unless the connection says ``quorum.on``. So a
 server without the plugin finds a plain database. A refusal reaches Django as an ``IntegrityError`` whose text is
-``quorum:<code>``; :mod:`ls_plugin.refusal` holds the sentence for each code.
+``quorum:<code>``; :mod:`ls_plugin.store.refusals` holds the sentence for each code.
 
 What they enforce on a task of a campaign:
 
