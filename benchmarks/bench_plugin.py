@@ -300,13 +300,12 @@ def latency(folder: Path, sqlite: LabelStudioServer, people: int) -> dict[str, A
 
 _SIMULATION = """
 import json, random
-from django.utils import timezone
 from ls_plugin.people import standings
-from ls_plugin.queue import handout, reconcile
+from ls_plugin.queue import handout, reconcile, seats
 from ls_plugin.models import Campaign, CampaignProject, Excluded, Grant, Member, Slot, Stage
 from ls_plugin.people.standings import Place
 from ls_plugin.store.refusals import Refused
-from review_rules import Role
+from review_rules import Role, may_take
 from tasks.models import Annotation, Task
 
 campaign = Campaign.objects.get(name=NAME)
@@ -319,14 +318,14 @@ def random_give(user, person, place):
     had = Grant.objects.filter(user_id=user).values("task_id")
     out = Excluded.objects.filter(user_id=user).values("task_id")
     slots = list(Slot.objects.filter(project_id=place.project_id, open=True).exclude(task_id__in=had).exclude(task_id__in=out))
-    slots = [s for s in slots if s.taken < s.capacity and standings.may_take(person, handout.step_of(place.stage, s.requires))]
+    slots = [s for s in slots if s.taken < s.capacity and may_take(person, seats.next_step(place.stage, s.requires))]
     if not slots:
         raise Refused("no_task")
     slot = chance.choice(slots)
-    handout._grant(slot, user, place, timezone.now())
+    seats.seat(slot, user, place)
     return slot
 
-give = random_give if HOW == "random" else handout.give
+give = random_give if HOW == "random" else handout.hand_out
 minutes = {user: 0.0 for user in team}
 expert_minutes = touches = spent = rounds = idle = 0
 COST = {Stage.PASS: 2.0, Stage.QA: 1.5, Stage.EXPERT: 3.0}

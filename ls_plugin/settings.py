@@ -78,8 +78,8 @@ if get_env("REDIS_HOST"):
 
 INSTALLED_APPS = [*INSTALLED_APPS, "ls_plugin"]
 MIDDLEWARE = [
-    "ls_plugin.access.request_screening.ReadableMiddleware",
+    "ls_plugin.access.request_screening.ScreeningMiddleware",
     *MIDDLEWARE,
-    "ls_plugin.access.gate.GateMiddleware",
+    "ls_plugin.access.middleware.GateMiddleware",
 ]
 ROOT_URLCONF = "ls_plugin.urls"

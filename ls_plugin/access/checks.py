@@ -6,32 +6,24 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.http import QueryDict
+from tasks.models import Annotation, AnnotationDraft, Task
+from users.functions.common import check_avatar
 
-from ls_plugin.access.gate import Call, parameters
-from ls_plugin.models import CampaignProject, Grant, Slot, Stage, is_excluded
+from ls_plugin.access.call import Call
+from ls_plugin.access.parameters import parameters
+from ls_plugin.access.submission_content import is_empty, require_draft, require_submission
+from ls_plugin.models import CampaignProject, Grant, Slot, Stage
 from ls_plugin.people import standings
-from ls_plugin.queue import handout, qualification
+from ls_plugin.people.team import managers_without
+from ls_plugin.queue import qualification, seats
+from ls_plugin.store.exclusions import is_excluded
 from ls_plugin.store.refusals import Refused
 from review_rules import Person
 
-_ANSWER_FIELDS = frozenset(
-    {
-        "result", "was_cancelled", "lead_time", "draft_id", "parent_prediction", "parent_annotation", "started_at",
-        "task", "project", "completed_by", "ground_truth", "unique_id", "id", "draft", "created_username",
-        "created_ago",
-    }
-)  # fmt: skip
-_DRAFT_FIELDS = frozenset(
-    {
-        "result", "lead_time", "was_postponed", "task", "annotation", "user", "project", "parent_prediction",
-        "parent_annotation", "started_at", "draft_id", "id", "draft", "unique_id", "created_username", "created_ago",
-    }
-)  # fmt: skip
 # Actions of the data manager that put answers into a campaign, change them or change task data.
 _ACTIONS_OFF = frozenset(
     {
@@ -40,79 +32,16 @@ _ACTIONS_OFF = frozenset(
         "delete_tasks_annotations_and_drafts",
     }
 )  # fmt: skip
-# Longer than anybody works on a row, in seconds; sums over all rows stay finite.
-_LONGEST = 1e9
-# Characters of an answer as JSON; a row that somebody labels is a few thousand.
-_LARGEST = 8_000_000
-# Levels of an answer inside each other; the deepest that a labelling screen makes has about ten. Label Studio wraps an
-# answer into its lists and exports, where what is near Python's own limit would break them for everybody.
-_DEEPEST = 100
-# The character NUL as JSON writes it; PostgreSQL stores no such text.
-_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
-
-
-def _empty(value: Any) -> bool:
-    return value in (None, "", "null", False, "false", "False", 0, "0")
-
-
-def _same(value: Any, expected: int) -> bool:
-    """Whether a field, if it is there, names this id."""
-    if isinstance(value, Mapping):
-        value = value.get("id")
-    return _empty(value) or str(value) == str(expected)
-
-
-def require_storable(request: Any) -> None:
-    """What people send must be storable and be readable again: one half of a character, NUL or an endless number in a
-    single answer would break every list, page and export that holds it, for everybody.
-
-    Raises:
-        Refused: ``bad_request``, or ``too_large`` for what nobody could open again.
-    """
-    data = request.data
-    try:
-        text = json.dumps(
-            dict(data.lists()) if isinstance(data, QueryDict) else data,
-            default=str,
-            ensure_ascii=False,
-            allow_nan=False,
-        )
-        text.encode()
-    except (ValueError, RecursionError):
-        raise Refused("bad_request", "The request holds a number or a character that cannot be stored.") from None
-    if len(text) > _LARGEST:
-        raise Refused("too_large")
-    if not _is_flat_enough(data):
-        raise Refused("bad_request", "The request is nested too deeply.")
-    if _NUL.search(text):
-        raise Refused("bad_request", "The request holds the character NUL, which cannot be stored.")
-
-
-def _is_flat_enough(data: Any) -> bool:
-    """Whether nothing lies more than `_DEEPEST` levels inside."""
-    level = [data]
-    for _ in range(_DEEPEST):
-        level = [
-            inside
-            for one in level
-            if isinstance(one, list | dict)
-            for inside in (one.values() if isinstance(one, dict) else one)
-        ]
-        if not level:
-            return True
-    return False
 
 
 def own_task(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
-    """Only tasks that the server gave this person."""
-    if not handout.was_given(_task(kwargs), call.signed_in.user_id):
+    """Only tasks that the server handed to this person."""
+    if not seats.had_seat(_task(kwargs), call.signed_in.user_id):
         raise Refused("not_given" if request.method == "POST" else "not_yours")
 
 
 def own_file(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
     """Only files that the data of a task given to this person names."""
-    from tasks.models import Task
-
     own_task(call, request, kwargs)
     wanted = request.query_params.get("fileuri", "")
     try:
@@ -125,11 +54,9 @@ def own_file(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
 
 def own_upload(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
     """Only uploaded files that the data of some task given to this person names."""
-    from tasks.models import Task
-
-    given = Grant.objects.filter(user_id=call.signed_in.user_id, project_id=call.project_id).values("task_id")
-    data = Task.objects.filter(pk__in=given).values_list("data", flat=True)
-    if not any(_names_file(one, f"/data/upload/{kwargs['filename']}") for one in data.iterator()):
+    mine = Grant.objects.filter(user_id=call.signed_in.user_id, project_id=call.project_id).values("task_id")
+    rows = Task.objects.filter(pk__in=mine).values_list("data", flat=True)
+    if not any(_names_file(data, f"/data/upload/{kwargs['filename']}") for data in rows.iterator()):
         raise Refused("not_yours")
 
 
@@ -140,13 +67,13 @@ def _names_file(data: Any, address: str) -> bool:
 
 
 def submission(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
-    """A new answer: by the one who is signed in, on a task that was given, saying nothing that is not its to say."""
+    """A new submission: by the person who is signed in, on a task with their seat, with the fields of an author."""
     if call.place is None:
         return
     person = _worker(call)
     task_id = _task(kwargs)
-    handout.require(task_id, call.signed_in.user_id, person, call.place)
-    _answer_fields(call, request, task_id)
+    seats.require_seat(task_id, call.signed_in.user_id, person, call.place)
+    require_submission(call.signed_in.user_id, request, task_id)
 
 
 def change(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
@@ -155,13 +82,13 @@ def change(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
         return
     _worker(call)
     annotation = _annotation(call, kwargs)
-    _answer_fields(call, request, annotation.task_id)
+    require_submission(call.signed_in.user_id, request, annotation.task_id)
     slot = Slot.objects.filter(task_id=annotation.task_id).first()
     if slot is None or slot.sealed:
         raise Refused("sealed")
-    if call.place.stage is Stage.PASS and qualification.is_marked(call.signed_in.user_id, call.place, slot.row_id):
+    if call.place.stage is Stage.PASS and qualification.is_scored(call.signed_in.user_id, call.place, slot.row_id):
         raise Refused("marked")
-    _require_unknowing(call, annotation.task_id)
+    _require_unexposed(call, annotation.task_id)
 
 
 def own_annotation(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
@@ -185,18 +112,18 @@ def take_back_skip(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
     annotation = _annotation(call, kwargs)
     if not annotation.was_cancelled:
         raise Refused("keep_answers")
-    _require_unknowing(call, annotation.task_id)
-    handout.regive(annotation.task_id, call.signed_in.user_id, call.place)
+    _require_unexposed(call, annotation.task_id)
+    seats.seat_again(annotation.task_id, call.signed_in.user_id, call.place)
 
 
-def _require_unknowing(call: Call, task_id: int) -> None:
-    """Whoever has seen, as a manager, what others said of a row leaves what they said themselves as it is."""
+def _require_unexposed(call: Call, task_id: int) -> None:
+    """Refuse a change by somebody who has seen, as a manager, what others said of the row."""
     if is_excluded(task_id, call.signed_in.user_id):
         raise Refused("excluded")
 
 
 def no_outlet(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
-    """Whoever works in a campaign sends none of its answers to where they could read them."""
+    """People who work in a campaign send none of its answers to where they could read them."""
     standing = call.signed_in
     works = standing.works_in_campaign(call.place.campaign_id) if call.place else bool(standing.works_somewhere())
     if works and (call.place is not None or call.project_id is None):
@@ -210,29 +137,27 @@ def behind_a_proxy(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
 
 
 def new_draft(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
-    """A draft on a task that was given, of one's own."""
+    """A draft of one's own, on a task that was handed to this person."""
     if call.place is None:
         return
     _worker(call)
     own_task(call, request, kwargs)
     if "annotation_id" in kwargs:
         _annotation(call, {"pk": kwargs["annotation_id"]})
-    _draft_fields(call, request, _task(kwargs))
-    handout.touch(_task(kwargs), call.signed_in.user_id, call.place)
+    require_draft(call.signed_in.user_id, request, _task(kwargs))
+    seats.keep_seat(_task(kwargs), call.signed_in.user_id, call.place)
 
 
 def own_draft(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
     """Only one's own draft, and it stays on its task."""
-    from tasks.models import AnnotationDraft
-
     if call.place is None:
         return
     draft = AnnotationDraft.objects.filter(pk=kwargs["pk"], user_id=call.signed_in.user_id).first()
     if draft is None:
         raise Refused("not_yours")
     if request.method in ("PUT", "PATCH"):
-        _draft_fields(call, request, draft.task_id)
-        handout.touch(draft.task_id, call.signed_in.user_id, call.place)
+        require_draft(call.signed_in.user_id, request, draft.task_id)
+        seats.keep_seat(draft.task_id, call.signed_in.user_id, call.place)
 
 
 def next_action(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
@@ -263,8 +188,6 @@ def own_avatar(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
 
 def avatar(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
     """A picture that Label Studio takes; what it does not take would be an error of the server there."""
-    from users.functions.common import check_avatar
-
     if request.method != "POST" or "/avatar" not in request.path:
         return
     try:
@@ -297,7 +220,7 @@ def project_change(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
     percentage = body.get("overlap_cohort_percentage")
     if percentage is not None and str(percentage) != "100":
         raise Refused("policy_decides")
-    if not _empty(body.get("annotator_evaluation_enabled")):
+    if not is_empty(body.get("annotator_evaluation_enabled")):
         raise Refused("policy_decides")
 
 
@@ -337,124 +260,12 @@ def _worker(call: Call) -> Person:
 
 
 def _annotation(call: Call, kwargs: Mapping[str, Any]) -> Any:
-    from tasks.models import Annotation
-
-    found = Annotation.objects.filter(pk=kwargs["pk"], completed_by_id=call.signed_in.user_id).first()
-    if found is None:
+    annotation = Annotation.objects.filter(pk=kwargs["pk"], completed_by_id=call.signed_in.user_id).first()
+    if annotation is None:
         raise Refused("not_yours")
-    return found
-
-
-def _flat(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The body as a dictionary; a form's repeated fields count with their last value, as Label Studio reads them."""
-    return body.dict() if isinstance(body, QueryDict) else dict(body)
-
-
-def _answer_fields(call: Call, request: Any, task_id: int) -> None:
-    from tasks.models import Annotation, Prediction
-
-    me, body = call.signed_in.user_id, _flat(parameters(request))
-    if isinstance(request.data, list) or (not body and request.data):
-        raise Refused("bad_request", "An answer is one JSON object.")
-    _content(request, body)
-    strange = sorted(set(body) - _ANSWER_FIELDS)
-    if strange:
-        raise Refused("field_not_allowed", f"`{strange[0]}` may not be set here.")
-    if not _same(body.get("completed_by"), me):
-        raise Refused("on_behalf")
-    if not _empty(body.get("ground_truth")):
-        raise Refused("ground_truth")
-    if not _same(body.get("task"), task_id):
-        raise Refused("project_mismatch", "The task named in the answer is not the one in the address.")
-    parent = body.get("parent_prediction")
-    if not _empty(parent) and not Prediction.objects.filter(pk=_number(parent), task_id=task_id).exists():
-        raise Refused("on_behalf")
-    parent = body.get("parent_annotation")
-    if not _empty(parent):
-        mine = Annotation.objects.filter(pk=_number(parent), task_id=task_id, completed_by_id=me)
-        if not mine.exists():
-            raise Refused("on_behalf")
-
-
-def _draft_fields(call: Call, request: Any, task_id: int) -> None:
-    from tasks.models import Annotation
-
-    me, body = call.signed_in.user_id, _flat(parameters(request))
-    _content(request, body)
-    strange = sorted(set(body) - _DRAFT_FIELDS)
-    if strange:
-        raise Refused("field_not_allowed", f"`{strange[0]}` may not be set here.")
-    if not _same(body.get("user"), me):
-        raise Refused("on_behalf")
-    if not _same(body.get("task"), task_id):
-        raise Refused("project_mismatch", "The task named in the draft is not its own.")
-    about = body.get("annotation")
-    if (
-        not _empty(about)
-        and not Annotation.objects.filter(pk=_number(about), task_id=task_id, completed_by_id=me).exists()
-    ):
-        raise Refused("on_behalf")
-
-
-def _content(request: Any, body: Mapping[str, Any]) -> None:
-    """The time that an answer took is a number of seconds, and what it says is a list of regions."""
-    require_storable(request)
-    seconds = body.get("lead_time")
-    try:
-        fits = seconds in (None, "") or 0 <= float(seconds) <= _LONGEST
-    except (TypeError, ValueError, OverflowError):
-        fits = False
-    if not fits:
-        raise Refused("bad_request", f"`lead_time` must be a number of seconds from 0 to {_LONGEST:.0f}.")
-    if not _empty(body.get("result")) and not _regions(body["result"]):
-        raise Refused("bad_request", "`result` must be a list of regions with from_name, to_name, type and value.")
-
-
-def _regions(result: Any) -> bool:
-    """Whether this is a list of regions as the labelling screen sends them; a form sends it as text."""
-    if isinstance(result, str):
-        try:
-            result = json.loads(result)
-            json.dumps(result, ensure_ascii=False, allow_nan=False).encode()
-        except (ValueError, RecursionError):
-            return False
-        if not _is_flat_enough(result):  # inside the request it was one text, and flat
-            return False
-    return isinstance(result, list) and all(
-        isinstance(region, Mapping)
-        and isinstance(region.get("type"), str)
-        and (
-            region["type"] == "relation"
-            or (
-                isinstance(region.get("from_name"), str)
-                and isinstance(region.get("to_name"), str)
-                and isinstance(region.get("value"), Mapping)
-            )
-        )
-        for region in result
-    )
-
-
-def _number(value: Any) -> int:
-    try:
-        return int(value)
-    except (TypeError, ValueError):
-        raise Refused("bad_request", "An id must be a number.") from None
+    return annotation
 
 
 def _keep_a_manager(user_id: int) -> None:
-    from ls_plugin.people.team import managers_without
-
     if not managers_without(user_id):
         raise Refused("last_manager")
-
-
-Check = Callable[[Call, Any, Mapping[str, Any]], None]
-CHECKS: dict[str, Check] = {
-    check.__name__: check
-    for check in (
-        own_task, own_file, own_upload, submission, change, own_annotation, keep_answer, take_back_skip, new_draft,
-        own_draft, next_action, manager_action, own_account, own_avatar, avatar, not_last_manager,
-        not_last_manager_member, project_change, no_answers, no_reimport, no_bulk_labels, no_outlet, behind_a_proxy,
-    )
-}  # fmt: skip

@@ -1,15 +1,12 @@
-"""Requests that no server can read are refused at the door: Label Studio would take them for faults of its own."""
+"""Refusing requests that no server can read: Label Studio would take them for faults of its own."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 from urllib.parse import unquote, urlsplit
 
-from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.utils.http import parse_header_parameters
 
 from ls_plugin.store.refusals import Refused
 
@@ -17,22 +14,8 @@ from ls_plugin.store.refusals import Refused
 _CHARSETS = frozenset({"utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1", "utf-16"})
 
 
-def install() -> None:
-    """Have requests take in what names an unknown character set, so that the middleware can refuse it."""
-    WSGIHandler.request_class = ReadableRequest
-
-
-class ReadableRequest(WSGIRequest):  # type: ignore[misc]
-    """Django decodes the address by the body's character set before any code of ours or its own can answer."""
-
-    def _set_content_type_params(self, meta: Mapping[str, Any]) -> None:
-        self.content_type, self.content_params = parse_header_parameters(meta.get("CONTENT_TYPE", ""))
-        if _names_known_charset(self):
-            super()._set_content_type_params(meta)
-
-
-class ReadableMiddleware:
-    """Stands before everything else, also before what decides about other sites."""
+class ScreeningMiddleware:
+    """Refuses what cannot be read; stands before everything else, also before what decides about other sites."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -49,7 +32,7 @@ def unreadable(request: HttpRequest) -> str | None:
     """What about a request cannot be read, as a sentence; None if nothing."""
     if "\x00" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
         return "The address holds the character NUL."
-    if not _names_known_charset(request):
+    if not names_known_charset(request):
         return "The request is in a character set that cannot be read."
     if request.content_type == "multipart/form-data" and not request.content_params.get("boundary"):
         return "The form names no boundary between its parts."
@@ -62,7 +45,8 @@ def unreadable(request: HttpRequest) -> str | None:
     return None
 
 
-def _names_known_charset(request: HttpRequest) -> bool:
+def names_known_charset(request: HttpRequest) -> bool:
+    """Whether the request names no character set, or one that is known to be readable."""
     return request.content_params.get("charset", "utf-8").strip().lower() in _CHARSETS
 
 

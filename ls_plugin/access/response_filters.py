@@ -5,17 +5,16 @@ Counts, times, names and flags that follow from others' work get the value that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rest_framework.response import Response
+from tasks.models import Annotation
 
-from ls_plugin.access.exposure_log import author, note, task_ids
-from ls_plugin.access.gate import Call
+from ls_plugin.access.call import Call, Show
+from ls_plugin.access.response_values import author, task_ids
 from ls_plugin.models import Campaign, CampaignProject, Grant, Stage
 from ls_plugin.people import standings
 from ls_plugin.people.rulebook import read_policy
-from ls_plugin.store.refusals import Refused
 from review_rules import withheld
 from workflow.campaign import AUTO_LABEL, PROPOSAL
 
@@ -43,22 +42,9 @@ _PERMISSIONS = frozenset(
 )  # fmt: skip
 
 
-def on_the_way_out(call: Call, request: Any, response: Any, kwargs: Mapping[str, Any]) -> Any:
-    """Filter an answer for an ordinary person, and write into the record what of a campaign was shown to whom.
-
-    Returns:
-        The answer that leaves the server: a file that no rule lets an ordinary person have becomes a refusal.
-    """
-    if call.ordinary and call.rule.show != "plain":
-        show = SHOWS.get(call.rule.show)
-        if show is None or not isinstance(response, Response):
-            refused = Refused("managers_only")
-            return Response(refused.payload(), status=refused.status_code)
-        if response.data is not None:
-            response.data = show(call, request, response.data)
-    if call.standing is not None:
-        note(call, request, getattr(response, "data", None), kwargs)
-    return response
+def plain(call: Call, request: Any, data: Any) -> Any:
+    """All of it: what tells nobody anything of others."""
+    return data
 
 
 def task(call: Call, request: Any, data: Any) -> Any:
@@ -70,34 +56,32 @@ def task(call: Call, request: Any, data: Any) -> Any:
 
 
 def task_list(call: Call, request: Any, data: Any) -> Any:
-    """The tasks that were given to this person, as a page."""
+    """The tasks that were handed to this person, as a page."""
     tasks = data.get("tasks", ()) if isinstance(data, Mapping) else data
     mine = _own_answers(call, task_ids(tasks))
-    shown = [_task(call, request, one, mine.get(one.get("id"), ())) for one in tasks]
+    shown = [_task(call, request, each, mine.get(each.get("id"), ())) for each in tasks]
     if not isinstance(data, Mapping):
         return shown
     return {
         "tasks": shown,
         "total": data.get("total", len(shown)),
-        "total_annotations": sum(one["total_annotations"] for one in shown),
-        "total_predictions": sum(one["total_predictions"] for one in shown),
+        "total_annotations": sum(each["total_annotations"] for each in shown),
+        "total_predictions": sum(each["total_predictions"] for each in shown),
     }
 
 
 def _own_answers(call: Call, tasks: Iterable[int]) -> dict[Any, list[Any]]:
     """Task id → one's own answers there: (id, was skipped, when)."""
-    from tasks.models import Annotation
-
-    found: dict[int, list[Any]] = {}
+    answers: dict[int, list[Any]] = {}
     mine = Annotation.objects.filter(task_id__in=list(tasks), completed_by_id=call.signed_in.user_id)
     for pk, task_id, cancelled, created in mine.values_list("id", "task_id", "was_cancelled", "created_at"):
-        found.setdefault(task_id, []).append((pk, cancelled, created))
-    return found
+        answers.setdefault(task_id, []).append((pk, cancelled, created))
+    return answers
 
 
 def _task(call: Call, request: Any, data: Mapping[str, Any], mine: Iterable[Any]) -> dict[str, Any]:
     out = {key: data[key] for key in _TASK if key in data}
-    submitted = [one for one in mine if not one[1]]
+    submitted = [answer for answer in mine if not answer[1]]
     drafts = draft_list(call, request, data.get("drafts") or [])
     predictions = _predictions(call, data.get("data") or {}, data.get("predictions") or [])
     if "predictions" in data:
@@ -114,11 +98,11 @@ def _task(call: Call, request: Any, data: Mapping[str, Any], mine: Iterable[Any]
         "updated_by": [],
         "annotators": [call.signed_in.user_id] if submitted else [],
         "total_annotations": len(submitted),
-        "cancelled_annotations": sum(1 for one in mine if one[1]),
+        "cancelled_annotations": sum(1 for answer in mine if answer[1]),
         "total_predictions": len(predictions),
         "completed_at": submitted[-1][2] if submitted else None,
         "annotations_results": "",
-        "annotations_ids": ",".join(str(one[0]) for one in mine),
+        "annotations_ids": ",".join(str(answer[0]) for answer in mine),
         "predictions_results": "",
         "predictions_model_versions": "",
         "predictions_score": None,
@@ -147,9 +131,9 @@ def _predictions(call: Call, data: Mapping[str, Any], predictions: Iterable[Mapp
     else:
         hidden = {AUTO_LABEL}
     return [
-        {key: one[key] for key in _PREDICTION if key in one}
-        for one in predictions
-        if one.get("model_version") not in hidden
+        {key: prediction[key] for key in _PREDICTION if key in prediction}
+        for prediction in predictions
+        if prediction.get("model_version") not in hidden
     ]
 
 
@@ -157,7 +141,7 @@ def annotation_list(call: Call, request: Any, data: Any) -> Any:
     """One's own answers, one or several."""
     if isinstance(data, Mapping):
         return _answer(data) if author(data) == call.signed_in.user_id else {}
-    return [_answer(one) for one in data if author(one) == call.signed_in.user_id]
+    return [_answer(answer) for answer in data if author(answer) == call.signed_in.user_id]
 
 
 def _answer(answer: Mapping[str, Any]) -> dict[str, Any]:
@@ -169,14 +153,14 @@ def draft_list(call: Call, request: Any, data: Any) -> Any:
     mine = {str(call.signed_in.user_id), str(request.user.email)}
     if isinstance(data, Mapping):
         return dict(data) if str(data.get("user")) in mine else {}
-    return [dict(one) for one in data if str(one.get("user")) in mine]
+    return [dict(draft) for draft in data if str(draft.get("user")) in mine]
 
 
 def project(call: Call, request: Any, data: Any) -> Any:
     """What labelling needs to know of a project."""
     out = {key: data[key] for key in _PROJECT if key in data}
     known = isinstance(data.get("id"), int)
-    done, given = (_done(call, data["id"]), _given(call, data["id"])) if known else (0, 0)
+    done, handed_out = (_done(call, data["id"]), _handed_out(call, data["id"])) if known else (0, 0)
     return out | {
         "description": "",
         "created_by": {"id": 0, "first_name": "", "last_name": "", "email": "", "avatar": None},
@@ -190,8 +174,8 @@ def project(call: Call, request: Any, data: Any) -> Any:
         "task_data_login": None,
         "task_data_password": None,
         "members_count": 1,
-        "task_number": given,
-        "task_count": given,
+        "task_number": handed_out,
+        "task_count": handed_out,
         "annotation_count": done,
         "num_tasks_with_annotations": done,
         "total_annotations_number": done,
@@ -212,34 +196,37 @@ def project_list(call: Call, request: Any, data: Any) -> Any:
 
 def count_list(call: Call, request: Any, data: Any) -> Any:
     """The same with nothing but one's own counts."""
-    wanted = {"id", "title"} | {key for one in data.get("results", ()) for key in one}
-    keep = lambda call, request, one: {k: v for k, v in project(call, request, one).items() if k in wanted}  # noqa: E731
-    return _listed(call, request, data, keep)
+    wanted = {"id", "title"} | {key for entry in data.get("results", ()) for key in entry}
+
+    def counts(call: Call, request: Any, entry: Any) -> dict[str, Any]:
+        return {key: value for key, value in project(call, request, entry).items() if key in wanted}
+
+    return _listed(call, request, data, counts)
 
 
-def _listed(call: Call, request: Any, data: Any, show: Callable[[Call, Any, Any], Any]) -> Any:
-    """A page of projects: those one works in with one's own counts, those one manages, or of no campaign, as they are.
+def _listed(call: Call, request: Any, data: Any, show: Show) -> Any:
+    """A page of projects: those of one's work with one's own counts, those one manages, or of no campaign, as they are.
 
     Only what this person may see was asked for; an entry without its id is filtered like any other.
     """
-    listed = [one.get("id") for one in data["results"]]
+    listed = [entry.get("id") for entry in data["results"]]
     free = set(listed) - set(CampaignProject.objects.filter(pk__in=listed).values_list("pk", flat=True))
     whole = {*call.signed_in.managed(), *(free if call.signed_in.manager_somewhere else ())} - {None}
     every = whole | {None, *call.signed_in.works_somewhere()}
     results = [
-        one if one.get("id") in whole else show(call, request, one) for one in data["results"] if one.get("id") in every
+        entry if entry.get("id") in whole else show(call, request, entry)
+        for entry in data["results"]
+        if entry.get("id") in every
     ]
     return {**data, "results": results}
 
 
 def _done(call: Call, project_id: int) -> int:
-    from tasks.models import Annotation
-
     mine = Annotation.objects.filter(project_id=project_id, completed_by_id=call.signed_in.user_id, was_cancelled=False)
     return int(mine.count())
 
 
-def _given(call: Call, project_id: int) -> int:
+def _handed_out(call: Call, project_id: int) -> int:
     return int(Grant.objects.filter(project_id=project_id, user_id=call.signed_in.user_id).count())
 
 
@@ -249,7 +236,7 @@ def users(call: Call, request: Any, data: Any) -> Any:
     if isinstance(data, Mapping) and "results" not in data:
         return _user(call, data) if data.get("id") in known else data if "detail" in data else {}
     every = data["results"] if isinstance(data, Mapping) else data or ()
-    shown = [_user(call, one) for one in every if one.get("id") in known]
+    shown = [_user(call, account) for account in every if account.get("id") in known]
     return {**data, "count": len(shown), "results": shown} if isinstance(data, Mapping) else shown
 
 
@@ -270,7 +257,7 @@ def whoami(call: Call, request: Any, data: Any) -> Any:
 
 def columns(call: Call, request: Any, data: Any) -> Any:
     """The columns of the data manager that hold task data."""
-    shown = [one for one in data["columns"] if one["id"] in _COLUMNS or one.get("parent") == "data"]
+    shown = [column for column in data["columns"] if column["id"] in _COLUMNS or column.get("parent") == "data"]
     return {**data, "columns": shown}
 
 
@@ -282,12 +269,3 @@ def action(call: Call, request: Any, data: Any) -> Any:
 def nothing(call: Call, request: Any, data: Any) -> Any:
     """An empty list or page: what labelling asks for and does not need."""
     return {"count": 0, "next": None, "previous": None, "results": []} if isinstance(data, Mapping) else []
-
-
-SHOWS: dict[str, Callable[[Call, Any, Any], Any]] = {
-    show.__name__: show
-    for show in (
-        task, task_list, annotation_list, draft_list, project, project_list, count_list, users, whoami, columns, action,
-        nothing,
-    )
-}  # fmt: skip

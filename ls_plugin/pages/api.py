@@ -6,17 +6,18 @@ from importlib.metadata import version
 from typing import Any
 
 from django.db import transaction
+from projects.models import Project
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from ls_plugin.access.gate import call_of
+from ls_plugin.access.call import call_of
 from ls_plugin.models import Campaign, Slot, Stage
 from ls_plugin.pages import audit, figures
 from ls_plugin.people import team
 from ls_plugin.queue import qualification, reconcile
-from ls_plugin.store import audit_log
+from ls_plugin.queue.reopening import reopen
 from ls_plugin.store.refusals import Refused
 
 
@@ -26,16 +27,16 @@ class _View(APIView):  # type: ignore[misc]
     def managed(self) -> list[Campaign]:
         """The campaigns that the caller manages."""
         call = call_of(self.request)
-        return [one for one in Campaign.objects.order_by("name") if call and call.signed_in.manages(one.pk)]
+        return [each for each in Campaign.objects.order_by("name") if call and call.signed_in.manages(each.pk)]
 
     def campaign(self, name: Any) -> Campaign:
         """The campaign of this name, which the caller must manage; their only one if no name is given."""
-        found = [one for one in self.managed() if not name or one.name == name]
-        if name and not found:
+        campaigns = [each for each in self.managed() if not name or each.name == name]
+        if name and not campaigns:
             raise Refused("no_project", f"You manage no campaign {name!r} here, or there is none.")
-        if len(found) != 1:
+        if len(campaigns) != 1:
             raise Refused("no_project", "Name the campaign.")
-        return found[0]
+        return campaigns[0]
 
 
 class VersionView(_View):
@@ -65,13 +66,13 @@ class CampaignView(_View):
                 raise Refused("last_manager", "Name yourself a manager in the team file: it would lock you out.")
         if known is not None:
             Campaign.objects.filter(pk=campaign.pk).update(qualification=known)
-        qualification.open_to_all(campaign.pk, qualification.standard_of(campaign.pk))
+        qualification.seat_everybody(campaign.pk, qualification.qualification_of(campaign.pk))
         reconcile.drain(campaign.pk)
         return Response(_campaign(campaign))
 
     def get(self, request: Request) -> Response:
         """The campaigns of this server that the caller manages."""
-        return Response({"campaigns": [_campaign(one) for one in self.managed()]})
+        return Response({"campaigns": [_campaign(each) for each in self.managed()]})
 
 
 class TeamView(_View):
@@ -94,12 +95,12 @@ class StatusView(_View):
 
 
 class AuditView(_View):
-    """Proves from the record that nobody was served a peer's answer before submitting."""
+    """Proves from the audit log that nobody was served a peer's answer before submitting."""
 
     def get(self, request: Request) -> Response:
-        """Check the record; with ``head=<number>:<hash>`` also against an end that was noted earlier."""
-        kept = audit.parse_head(request.query_params.get("head"))
-        return Response(audit.run(self.campaign(request.query_params.get("name")), kept).to_json())
+        """Check the audit log; with ``head=<number>:<hash>`` also against an end that was noted earlier."""
+        noted = audit.parse_head(request.query_params.get("head"))
+        return Response(audit.run(self.campaign(request.query_params.get("name")), noted).to_json())
 
 
 class ReopenView(_View):
@@ -118,26 +119,13 @@ class ReopenView(_View):
 
 
 class RepairView(_View):
-    """Reconciles every row of a campaign, or those that something was said about."""
+    """Reconciles every row of a campaign, or those with a submission since their last reconcile."""
 
     def post(self, request: Request) -> Response:
         """Bring the queues in line with the rules."""
         campaign = self.campaign(request.data.get("name"))
         done = reconcile.reconcile_all(campaign.pk) if request.data.get("all") else reconcile.drain(campaign.pk)
         return Response({"reconciled": done})
-
-
-def reopen(campaign: Campaign, row_id: str, reason: str, user_id: int) -> None:
-    """Take the seal off a row's answers, and write down who did and why.
-
-    Raises:
-        Refused: ``not_yours`` if the campaign has no such row.
-    """
-    with transaction.atomic():
-        slots = [slot.task_id for slot in reconcile.lock(campaign.pk, [row_id])]
-        if not Slot.objects.filter(task_id__in=slots).update(sealed=False):
-            raise Refused("not_yours", f"This campaign has no row {row_id!r}.")
-        audit_log.write(audit_log.Line("reopened", user_id, campaign.pk, None, row_id, {"reason": reason[:500]}))
 
 
 def _text(request: Request, key: str) -> str:
@@ -148,14 +136,12 @@ def _text(request: Request, key: str) -> str:
 
 
 def _projects(request: Request) -> dict[Stage, int]:
-    from projects.models import Project
-
-    given = request.data.get("projects")
+    sent = request.data.get("projects")
     stages = {stage.label: stage for stage in Stage}
-    if not isinstance(given, dict) or set(given) != set(stages):
+    if not isinstance(sent, dict) or set(sent) != set(stages):
         raise Refused("bad_request", "`projects` names the three projects: pass, qa, expert.")
     try:
-        projects = {stages[key]: int(value) for key, value in given.items()}
+        projects = {stages[key]: int(value) for key, value in sent.items()}
     except (TypeError, ValueError):
         raise Refused("bad_request", "`projects` holds project ids.") from None
     if len(set(projects.values())) != len(stages) or Project.objects.filter(pk__in=projects.values()).count() != len(
@@ -171,10 +157,10 @@ def _campaign(campaign: Campaign) -> dict[str, Any]:
         "name": campaign.name,
         "task": campaign.task,
         "policy": campaign.policy_hash,
-        "projects": {Stage(one.stage).label: one.project_id for one in campaign.projects.all()},
+        "projects": {Stage(project.stage).label: project.project_id for project in campaign.projects.all()},
         "people": [
-            {"id": one.person_id, "email": one.email, "account": one.user_id is not None}
-            for one in campaign.members.order_by("person_id")
+            {"id": member.person_id, "email": member.email, "account": member.user_id is not None}
+            for member in campaign.members.order_by("person_id")
         ],
         "rows": Slot.objects.filter(
             project_id__in=campaign.projects.filter(stage=Stage.PASS).values("project_id")

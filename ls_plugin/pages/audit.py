@@ -1,4 +1,4 @@
-"""The audit: what the record proves, and what in it cannot be."""
+"""The audit: what the audit log proves, and what in it cannot be."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ls_plugin.access import exposure_log
-from ls_plugin.models import Campaign, Record, project_ids
-from ls_plugin.queue import reconcile
-from ls_plugin.store import audit_log
+from tasks.models import Annotation
+
+from ls_plugin.models import Campaign, Record
+from ls_plugin.store import audit_log, exposures
 from ls_plugin.store.audit_log import Fault
 from ls_plugin.store.refusals import Refused
+from ls_plugin.store.slots import project_ids
 
 CHUNK = 500
-_SAID = frozenset({"submitted", "changed", "skipped"})
+_ANSWERING = frozenset({"submitted", "changed", "skipped"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +63,16 @@ def parse_head(text: str | None) -> tuple[int, str] | None:
     return int(number), digest
 
 
-def run(campaign: Campaign, kept: tuple[int, str] | None = None) -> Audit:
-    """Check the record of the server, and with it what this campaign's people were shown and said.
+def run(campaign: Campaign, noted: tuple[int, str] | None = None) -> Audit:
+    """Check the audit log of the server, and with it what this campaign's people were shown and submitted.
 
     Four things are checked: the chain is whole; nobody was served another's answer to a row before their own answer to
-    it; nobody answered what they were not given; and the answers on the server are those that the record says. The
-    record is read once, a few lines at a time, while people go on working.
+    it; nobody answered what they were not given; and the answers on the server are those that the log says. The log is
+    read once, a few lines at a time, while people go on working.
     """
     look, before = _Look(campaign), audit_log.head()
     lines = look.each(Record.objects.order_by("seq").iterator(chunk_size=CHUNK))
-    chain = list(audit_log.check_chain(lines, before, kept))
+    chain = list(audit_log.check_chain(lines, before, noted))
     answers = _answers(campaign, look)
     return Audit(
         campaign=campaign.name,
@@ -84,8 +85,8 @@ def run(campaign: Campaign, kept: tuple[int, str] | None = None) -> Audit:
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
-    """What the record says of an answer: the line that said it last, whose it is, and whether it began as a skip."""
+class _Logged:
+    """What the audit log says of an answer: its last line, whose it is, and whether it began as a skip."""
 
     seq: int
     user_id: int | None
@@ -103,7 +104,7 @@ class _Look:
     end: tuple[int, str] = (0, audit_log.START)
     kinds: Counter[str] = field(default_factory=Counter)
     faults: list[Fault] = field(default_factory=list)
-    said: dict[int, _Said] = field(default_factory=dict)
+    answers: dict[int, _Logged] = field(default_factory=dict)
     _given: set[tuple[int | None, int | None]] = field(default_factory=set)
     _saw: dict[tuple[int | None, str], int] = field(default_factory=dict)
 
@@ -120,12 +121,12 @@ class _Look:
         person, of_row = (line.user_id, line.task_id), (line.user_id, line.row_id)
         if line.kind == "given":
             self._given.add(person)
-        elif line.kind in exposure_log.KINDS:
-            if exposure_log.tells(line.body):
+        elif line.kind in exposures.KINDS:
+            if exposures.tells_of_others(line.body):
                 self._saw.setdefault(of_row, line.seq)
         elif line.kind == "taken_back":
-            self.said.pop(json.loads(line.body)["annotation"], None)
-        elif line.kind in _SAID:
+            self.answers.pop(json.loads(line.body)["annotation"], None)
+        elif line.kind in _ANSWERING:
             self._answered(line, person, of_row)
 
     def _answered(self, line: Record, person: tuple[int | None, int | None], of_row: tuple[int | None, str]) -> None:
@@ -137,38 +138,39 @@ class _Look:
             text = f"account {line.user_id} answered task {line.task_id}, never given to it"
             self.faults.append(Fault(line.seq, "not_given", text))
         body = json.loads(line.body)
-        before = self.said.get(body["annotation"])
+        before = self.answers.get(body["annotation"])
         skip = line.kind == "skipped" or (before is not None and before.skip)
-        self.said[body["annotation"]] = _Said(line.seq, line.user_id, line.task_id, body["digest"], skip)
+        self.answers[body["annotation"]] = _Logged(line.seq, line.user_id, line.task_id, body["digest"], skip)
 
 
 def _answers(campaign: Campaign, look: _Look) -> int:
     """The answers on the server are those of the record: same author, same content, none more and none less."""
-    from tasks.models import Annotation
-
     projects = project_ids(campaign.pk)
-    count, left = 0, dict(look.said)
-    for one in Annotation.objects.filter(project_id__in=projects).iterator(chunk_size=CHUNK):
+    count, left = 0, dict(look.answers)
+    for answer in Annotation.objects.filter(project_id__in=projects).iterator(chunk_size=CHUNK):
         count += 1
-        left.pop(one.pk, None)
-        if _differs(one, look.said.get(one.pk)):
-            # Somebody may have said it while the record was read: its newest line on this task decides.
+        left.pop(answer.pk, None)
+        if _differs(answer, look.answers.get(answer.pk)):
+            # It may be of the time while the log was read: the newest line on this task decides.
             later = _Look(campaign)
-            list(later.each(Record.objects.filter(task_id=one.task_id, kind__in=_SAID).order_by("seq")))
-            look.faults.extend(filter(None, [_differs(one, later.said.get(one.pk))]))
-    for pk, said in left.items():
-        if not said.skip and not Annotation.objects.filter(pk=pk).exists():
-            text = f"answer {pk} of task {said.task_id}, submitted by line {said.seq}, is not on the server any more"
-            look.faults.append(Fault(said.seq, "gone", text))
+            list(later.each(Record.objects.filter(task_id=answer.task_id, kind__in=_ANSWERING).order_by("seq")))
+            look.faults.extend(filter(None, [_differs(answer, later.answers.get(answer.pk))]))
+    for pk, logged in left.items():
+        # A skip goes when its task is handed out again; every other answer stays.
+        if not logged.skip and not Annotation.objects.filter(pk=pk).exists():
+            text = (
+                f"answer {pk} of task {logged.task_id}, submitted by line {logged.seq}, is not on the server any more"
+            )
+            look.faults.append(Fault(logged.seq, "gone", text))
     return count
 
 
-def _differs(one: Any, said: _Said | None) -> Fault | None:
-    """What an answer on the server has against what the record says of it."""
-    if said is None:
-        return Fault(0, "unrecorded", f"answer {one.pk} of task {one.task_id} is not in the record")
-    if (said.user_id, said.task_id) != (one.completed_by_id, one.task_id):
-        return Fault(said.seq, "author", f"answer {one.pk} has another author or task than line {said.seq} says")
-    if said.digest != reconcile.digest(one.result):
-        return Fault(said.seq, "content", f"answer {one.pk} is not what line {said.seq} says was submitted")
+def _differs(answer: Any, logged: _Logged | None) -> Fault | None:
+    """What an answer on the server has against what the audit log says of it."""
+    if logged is None:
+        return Fault(0, "unrecorded", f"answer {answer.pk} of task {answer.task_id} is not in the record")
+    if (logged.user_id, logged.task_id) != (answer.completed_by_id, answer.task_id):
+        return Fault(logged.seq, "author", f"answer {answer.pk} has another author or task than line {logged.seq} says")
+    if logged.digest != audit_log.digest(answer.result):
+        return Fault(logged.seq, "content", f"answer {answer.pk} is not what line {logged.seq} says was submitted")
     return None

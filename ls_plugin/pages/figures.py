@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from django.db.models import Avg, Count, Q, Sum
+from tasks.models import Annotation
 
 from ls_plugin.models import Campaign, CampaignProject, Grant, Member, Record, Slot, Stage
 from ls_plugin.people import rulebook
@@ -88,7 +89,8 @@ class CampaignFigures:
 
 def of_campaign(campaign: Campaign) -> CampaignFigures:
     """Everything that the manager's page shows."""
-    projects = {Stage(one.stage): one.project_id for one in CampaignProject.objects.filter(campaign=campaign)}
+    stored = CampaignProject.objects.filter(campaign=campaign)
+    projects = {Stage(project.stage): project.project_id for project in stored}
     slots = Slot.objects.filter(project_id__in=projects.values())
     rows = slots.filter(stage=Stage.PASS)
     counts = dict(rows.values_list("state").annotate(count=Count("task_id")).order_by())
@@ -120,20 +122,18 @@ def of_campaign(campaign: Campaign) -> CampaignFigures:
 
 
 def _people(campaign: Campaign, projects: Mapping[Stage, int]) -> tuple[PersonFigures, ...]:
-    from tasks.models import Annotation
-
     stage_of = {project: stage for stage, project in projects.items()}
     work = defaultdict[int | None, Counter[str]](Counter)
     done = Annotation.objects.filter(project_id__in=stage_of).values("completed_by_id", "project_id", "was_cancelled")
-    for one in done.annotate(count=Count("id"), seconds=Sum("lead_time")).order_by():
-        key = "skipped" if one["was_cancelled"] else stage_of[one["project_id"]].label
-        work[one["completed_by_id"]].update({key: one["count"], "seconds": one["seconds"] or 0})
+    for group in done.annotate(count=Count("id"), seconds=Sum("lead_time")).order_by():
+        key = "skipped" if group["was_cancelled"] else stage_of[group["project_id"]].label
+        work[group["completed_by_id"]].update({key: group["count"], "seconds": group["seconds"] or 0})
     live = Grant.objects.filter(project_id__in=stage_of, live=True).values_list("user_id").annotate(count=Count("id"))
     in_hand = dict(live.order_by())
-    standard, passing = qualification.standard_of(campaign.pk), Place(projects[Stage.PASS], campaign.pk, Stage.PASS)
+    asked, passing = qualification.qualification_of(campaign.pk), Place(projects[Stage.PASS], campaign.pk, Stage.PASS)
 
     def known_right(user_id: int | None) -> float | None:
-        answered, share = qualification.score(user_id, passing, standard) if standard and user_id else (0, 0.0)
+        answered, share = qualification.score(user_id, passing, asked) if asked and user_id else (0, 0.0)
         return share if answered else None
 
     def figures(member: Member) -> PersonFigures:
@@ -232,8 +232,6 @@ def feasible(domain: str, policy: Policy, people: Iterable[TeamPerson]) -> bool:
 
 def _pace(campaign: Campaign) -> float:
     """Seconds that a review takes: the median of those that were done."""
-    from tasks.models import Annotation
-
     reviews = CampaignProject.objects.filter(campaign=campaign, stage__gt=Stage.PASS).values_list(
         "project_id", flat=True
     )
@@ -263,8 +261,6 @@ class Queue:
 
 def of_person(user_id: int) -> list[Queue]:
     """A person's own page: where they work and what they did."""
-    from tasks.models import Annotation
-
     out = []
     for member in Member.objects.filter(user_id=user_id).select_related("campaign").order_by("campaign__name"):
         person = to_person(member)

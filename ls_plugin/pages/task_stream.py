@@ -18,6 +18,7 @@ from django.http import HttpResponse
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.views import APIView
+from tasks.models import Annotation, Prediction, Task
 
 from ls_plugin.store.refusals import Refused
 
@@ -47,8 +48,6 @@ def page(project: int, after: int, most: int = MOST) -> str:
 
     The three are parted by tabs, which JSON text cannot hold, so that a reader can sort lines without parsing tasks.
     """
-    from tasks.models import Annotation, Prediction, Task
-
     tasks = list(
         Task.objects.filter(project_id=project, pk__gt=after)
         .order_by("pk")
@@ -80,12 +79,12 @@ def page(project: int, after: int, most: int = MOST) -> str:
         .annotate(result_text=result)
         .values_list("task_id", "pk", "model_version", "score", "result_text")
     )
-    given, guessed = defaultdict(list), defaultdict(list)
-    for task, *one in annotations:
-        given[task].append(_annotation(*one))
-    for task, *one in predictions:
-        guessed[task].append(_prediction(*one))
-    return "".join(_line(project, task, given[task[0]], guessed[task[0]]) for task in tasks)
+    answers, guesses = defaultdict[int, list[str]](list), defaultdict[int, list[str]](list)
+    for task, *columns in annotations:
+        answers[task].append(_annotation(*columns))
+    for task, *columns in predictions:
+        guesses[task].append(_prediction(*columns))
+    return "".join(_line(project, task, answers[task[0]], guesses[task[0]]) for task in tasks)
 
 
 def _line(project: int, task: tuple[Any, ...], annotations: list[str], predictions: list[str]) -> str:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from django.urls import path
 
-from ls_plugin.pages import api, screens, task_stream
+from ls_plugin.pages import api, assets, manager, people, task_stream
 
 app_name = "quorum"
 urlpatterns = [
-    path("", screens.campaigns, name="campaigns"),
-    path("campaign/<int:campaign_id>/", screens.campaign, name="campaign"),
-    path("style.css", screens.style, name="style"),
-    path("people.css", screens.style, name="people-style"),
-    path("mine/", screens.mine, name="mine"),
+    path("", manager.campaigns, name="campaigns"),
+    path("campaign/<int:campaign_id>/", manager.campaign, name="campaign"),
+    path("style.css", assets.style, name="style"),
+    path("people.css", assets.style, name="people-style"),
+    path("mine/", people.mine, name="mine"),
     path("api/version", api.VersionView.as_view(), name="version"),
     path("api/campaign", api.CampaignView.as_view(), name="api-campaign"),
     path("api/team", api.TeamView.as_view(), name="api-team"),

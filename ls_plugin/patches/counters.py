@@ -8,26 +8,27 @@ its data stays. What is left, which labels are in use, follows the commit in a s
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.db import transaction
+from projects.models import ProjectSummary
 
+from ls_plugin.patches.registry import replace
 from ls_plugin.store.retries import when_committed
 
 
 def install() -> None:
-    """Put both rules in place; called once a process."""
-    import tasks.models
-    from tasks.models import Annotation
+    """Leave out the writes that change nothing, and put the last one off."""
+    replace("tasks.models._task_data_is_not_updated", _task_data_is_not_updated)
+    replace("tasks.models.Annotation.increase_project_summary_counters", lambda stock: _count_later)
 
-    stock = tasks.models._task_data_is_not_updated
 
-    def data_stays(update_fields: Iterable[str] | None) -> bool:
+def _task_data_is_not_updated(stock: Callable[..., Any]) -> Callable[[Iterable[str] | None], bool]:
+    def is_not_updated(update_fields: Iterable[str] | None) -> bool:
         return bool(stock(update_fields)) or (update_fields is not None and "data" not in update_fields)
 
-    tasks.models._task_data_is_not_updated = data_stays
-    Annotation.increase_project_summary_counters = _count_later
+    return is_not_updated
 
 
 def _count_later(annotation: Any) -> None:
@@ -36,8 +37,6 @@ def _count_later(annotation: Any) -> None:
 
 
 def _count(annotation: Any) -> None:
-    from projects.models import ProjectSummary
-
     with transaction.atomic():
         # Read under its lock: Label Studio counts from what it read some time before.
         summary, _ = ProjectSummary.objects.select_for_update().get_or_create(project_id=annotation.project_id)

@@ -10,9 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from core.current_request import CurrentContext
 from django.db.models.signals import post_save
-from django.utils.module_loading import import_string
+from rest_framework.authtoken.models import Token
+from tasks.models import Annotation
 
+from ls_plugin.patches.registry import detach, replace
+from ls_plugin.people.standings import place_of
 from ls_plugin.store.retries import when_committed
 
 # What a model is asked about; Label Studio sends every answer and draft of a task along with it.
@@ -28,59 +32,46 @@ _TO_STORAGES = (
 
 
 def install() -> None:
-    """Hook into what speaks to model servers and to storages."""
-    from tasks.models import Annotation
-
-    _models()
-    senders = [import_string(name) for name in _TO_STORAGES]
-    for name, send in zip(_TO_STORAGES, senders, strict=True):
-        if not post_save.disconnect(send, sender=Annotation):
-            raise RuntimeError(
-                f"Label Studio does not call {name} after an answer: this is not the version that is known"
-            )
+    """Stand between Label Studio and model servers, and between it and target storages."""
+    replace("ml.api_connector.MLApi._request", _request)
+    replace("ml.api_connector.MLApi._prep_prediction_req", _prep_prediction_req)
+    senders = [detach(name, post_save, Annotation) for name in _TO_STORAGES]
     post_save.connect(_when_it_stands(senders), sender=Annotation, weak=False, dispatch_uid="quorum storages")
 
 
 def _when_it_stands(senders: Sequence[Callable[..., None]]) -> Callable[..., None]:
-    from ls_plugin.people.standings import place_of
-
-    def later(sender: Any, instance: Any, **kwargs: Any) -> None:
-        of_campaign = place_of(instance.project_id) is not None
+    def send_later(sender: Any, instance: Any, **kwargs: Any) -> None:
+        is_campaign = place_of(instance.project_id) is not None
         for send in senders:
-            if of_campaign:
+            if is_campaign:
                 when_committed(send, sender, instance, **kwargs)
             else:
                 send(sender, instance, **kwargs)
 
-    return later
+    return send_later
 
 
-def _models() -> None:
-    from core.current_request import CurrentContext
-    from ml.api_connector import MLApi
-
-    from ls_plugin.people.standings import place_of
-
-    stock_request, stock_ask = MLApi._request, MLApi._prep_prediction_req
-
-    def ask(self: Any, tasks: Iterable[Mapping[str, Any]], project: Any, context: Any = None) -> Any:
+def _prep_prediction_req(stock: Callable[..., Any]) -> Callable[..., Any]:
+    def prep(self: Any, tasks: Iterable[Mapping[str, Any]], project: Any, context: Any = None) -> Any:
         # A prediction that follows from a peer's answer would show that answer to whoever comes next.
         if place_of(project.pk) is not None:
             tasks = [{key: task[key] for key in _TASK if key in task} for task in tasks]
-        return stock_ask(self, tasks, project, context=context)
+        return stock(self, tasks, project, context=context)
 
-    def request(self: Any, url_suffix: str, request: Any = None, *args: Any, **kwargs: Any) -> Any:
+    return prep
+
+
+def _request(stock: Callable[..., Any]) -> Callable[..., Any]:
+    def send(self: Any, url_suffix: str, request: Any = None, *args: Any, **kwargs: Any) -> Any:
         token = request.get("access_token") if isinstance(request, dict) else None
         if token and not _is_own(CurrentContext.get_user(), token):
             # Label Studio hands the token of whoever made the project to whatever server a manager names.
             request = {**request, "access_token": ""}
-        return stock_request(self, url_suffix, request, *args, **kwargs)
+        return stock(self, url_suffix, request, *args, **kwargs)
 
-    MLApi._request, MLApi._prep_prediction_req = request, ask
+    return send
 
 
 def _is_own(user: Any, token: str) -> bool:
-    """Whether a legacy token belongs to the one who is at work."""
-    from rest_framework.authtoken.models import Token
-
+    """Whether a legacy token belongs to the account that is at work."""
     return bool(user is not None and Token.objects.filter(user_id=user.pk, key=token).exists())

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
+from organizations.models import OrganizationMember
 
 from ls_plugin.models import Campaign, CampaignProject, Member, Stage
 from review_rules import NextStep, Person, PersonId, Role, may_take
@@ -27,7 +28,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a signed-in account is: owner of the server, manager, or a person of some campaigns' teams.
+    """What a signed-in account is: owner of the server, manager, or a person in teams of campaigns.
 
     Attributes:
         user_id: the account.
@@ -91,7 +92,7 @@ def can_work(person: Person, stage: Stage) -> bool:
 
 
 def to_person(member: Member) -> Person:
-    """A member's row as the rules' value; whoever has left is filtered out by :func:`gone` before."""
+    """A member's row as the rules' value; whoever has left is filtered out by :func:`has_left` before."""
     return Person(
         id=PersonId(member.person_id),
         email=member.email,
@@ -105,22 +106,21 @@ def words(stored: str) -> list[str]:
     return [word for word in stored.split(",") if word]
 
 
-def gone(member: Member, now: datetime) -> bool:
+def has_left(member: Member, now: datetime) -> bool:
     """Whether a person has left the team."""
     return member.left is not None and member.left <= now
 
 
 def standing_of(user: Any) -> Standing | None:
     """Read an account's standing from the database; None for somebody who is not signed in."""
-    from organizations.models import OrganizationMember
-
     if user is None or not user.is_authenticated:
         return None
     owner = bool(user.is_superuser) or user.own_organization is not None
     now = timezone.now()
-    members = [one for one in Member.objects.filter(user_id=user.pk) if not gone(one, now)]
-    places = CampaignProject.objects.filter(campaign_id__in=[one.campaign_id for one in members]) if members else ()
-    managed = [one.campaign_id for one in members if Role.MANAGER.value in words(one.roles)]
+    members = [member for member in Member.objects.filter(user_id=user.pk) if not has_left(member, now)]
+    campaigns = [member.campaign_id for member in members]
+    projects = CampaignProject.objects.filter(campaign_id__in=campaigns) if members else ()
+    managed = [member.campaign_id for member in members if Role.MANAGER.value in words(member.roles)]
     return Standing(
         user_id=user.pk,
         owner=owner,
@@ -128,8 +128,8 @@ def standing_of(user: Any) -> Standing | None:
         or OrganizationMember.objects.filter(
             user_id=user.pk, organization_id=user.active_organization_id, deleted_at__isnull=True
         ).exists(),
-        people={one.campaign_id: to_person(one) for one in members},
-        places={one.project_id: Place(one.project_id, one.campaign_id, Stage(one.stage)) for one in places},
+        people={member.campaign_id: to_person(member) for member in members},
+        places={project.project_id: _place(project) for project in projects},
         others=bool(managed) and not owner and Campaign.objects.exclude(pk__in=managed).exists(),
     )
 
@@ -145,5 +145,9 @@ def place_of(project_id: int | None) -> Place | None:
     """The campaign place of a project; None for a project of no campaign."""
     if project_id is None:
         return None
-    found = CampaignProject.objects.filter(project_id=project_id).first()
-    return Place(found.project_id, found.campaign_id, Stage(found.stage)) if found else None
+    project = CampaignProject.objects.filter(project_id=project_id).first()
+    return _place(project) if project else None
+
+
+def _place(project: CampaignProject) -> Place:
+    return Place(project.project_id, project.campaign_id, Stage(project.stage))

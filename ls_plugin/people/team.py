@@ -5,19 +5,24 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
+from organizations.models import Organization, OrganizationMember
+from projects.models import Project
+from rest_framework.authtoken.models import Token
+from users.models import User
 
-from ls_plugin.access import exposure_log
 from ls_plugin.models import Campaign, CampaignProject, Member, Slot, Stage
 from ls_plugin.people import rulebook
 from ls_plugin.people.standings import words
-from ls_plugin.store import audit_log, triggers
+from ls_plugin.store import audit_log, exposures, triggers
 from ls_plugin.store.refusals import Refused
+from ls_plugin.store.slots import lock_in_order
 from review_rules import Policy, Role, Team
 
 PASSWORD_BYTES = 12
@@ -78,36 +83,34 @@ def save_campaign(name: str, task: str, policy_text: str, team_text: str, projec
                     "expert_domains": _stored(policy.expert_domains),
                 },
             )
-        _slots(policy, projects)
+        _fill_slots(policy, projects)
         _members(campaign, team)
         audit_log.write(audit_log.Line("campaign", campaign_id=campaign.pk, body={"name": name, "policy": policy.hash}))
     return campaign
 
 
 def _keep_projects(name: str, projects: Mapping[Stage, int]) -> None:
-    """A project that left its campaign would be open to all that the campaign's rules forbid, and could come back.
+    """Refuse to take a project out of its campaign: it would be open to all that the campaign's rules forbid.
 
     Raises:
         Refused: ``keeps_projects`` if a project would leave or change its stage while it is there.
     """
-    from projects.models import Project
-
-    held = {Stage(one.stage): one.project_id for one in CampaignProject.objects.filter(campaign__name=name)}
-    moved = [project for stage, project in held.items() if projects[stage] != project]
+    before = CampaignProject.objects.filter(campaign__name=name)
+    moved = [home.project_id for home in before if projects[Stage(home.stage)] != home.project_id]
     if Project.objects.filter(pk__in=moved).exists():
         raise Refused("keeps_projects")
 
 
-def _slots(policy: Policy, projects: Mapping[Stage, int]) -> None:
-    """Slots for tasks that were there before, marked, so that the next reconcile reads what was said about them."""
-    _in_order(Slot.objects.filter(project_id__in=list(projects.values())))
+def _fill_slots(policy: Policy, projects: Mapping[Stage, int]) -> None:
+    """Make slots for tasks that were there before, marked, so that the next reconcile reads their answers."""
+    lock_in_order(Slot.objects.filter(project_id__in=list(projects.values())))
     with connection.cursor() as cursor:
         for project in projects.values():
             cursor.execute(triggers.existing_tasks_sql(connection.vendor), [project])
-    said = "SELECT task_id FROM task_completion WHERE project_id IN (%s, %s, %s) AND NOT was_cancelled"
+    submissions = "SELECT task_id FROM task_completion WHERE project_id IN (%s, %s, %s) AND NOT was_cancelled"
     with connection.cursor() as cursor:
         ids = list(projects.values())
-        cursor.execute(said, (ids * 3)[:3])
+        cursor.execute(submissions, (ids * 3)[:3])
         counts: dict[int, int] = {}
         for (task_id,) in cursor.fetchall():
             counts[task_id] = counts.get(task_id, 0) + 1
@@ -121,16 +124,10 @@ def _slots(policy: Policy, projects: Mapping[Stage, int]) -> None:
 
 
 def mark_answered(projects: Iterable[int]) -> None:
-    """A new policy or team may decide every row otherwise about which something was said."""
-    said = Slot.objects.filter(project_id__in=list(projects)).filter(Q(taken__gt=0) | Q(stage__gt=0))
-    _in_order(said)
-    said.update(dirty=True)
-
-
-def _in_order(slots: Any) -> None:
-    """Lock these slots in the order in which hand-out and reconcile lock theirs."""
-    if audit_log.locks_rows():
-        list(slots.order_by("task_id").select_for_update().values_list("task_id"))
+    """Mark every row that has a submission: a new policy or team may decide it otherwise."""
+    answered = Slot.objects.filter(project_id__in=list(projects)).filter(Q(taken__gt=0) | Q(stage__gt=0))
+    lock_in_order(answered)
+    answered.update(dirty=True)
 
 
 def apply_team(campaign: Campaign, team_text: str, *, dry_run: bool = False) -> Applied:
@@ -146,7 +143,7 @@ def apply_team(campaign: Campaign, team_text: str, *, dry_run: bool = False) -> 
     team = rulebook.read_team(team_text)
     applied = Applied()
     with transaction.atomic():
-        before = {one.person_id: one for one in Member.objects.filter(campaign=campaign)}
+        before = {member.person_id: member for member in Member.objects.filter(campaign=campaign)}
         _accounts(team, applied)
         Campaign.objects.filter(pk=campaign.pk).update(team_text=team_text)
         campaign.team_text = team_text
@@ -166,19 +163,17 @@ def apply_team(campaign: Campaign, team_text: str, *, dry_run: bool = False) -> 
 
 
 def _accounts(team: Team, applied: Applied) -> None:
-    """An account for everybody who is there and has an address."""
-    from organizations.models import Organization, OrganizationMember
-    from users.models import User
-
+    """Make or link the account of everybody who is there and has an address."""
     organization, accounts = Organization.objects.order_by("pk").first(), _by_address(team)
     for pid, person in sorted(team.people.items()):
         if not person.email:
             applied.without_account.append(str(pid))
             continue
         if _left(person.left):
-            continue
+            continue  # somebody who is gone gets no account, and keeps none: see `_retire`
         user = User.objects.filter(pk=accounts.get(address(person.email))).first()
         if user is None:
+            # Nobody but the caller learns this password: it is stored as its hash alone.
             password = secrets.token_urlsafe(PASSWORD_BYTES)
             user = User.objects.create_user(email=address(person.email), password=password)
             user.username = person.email.split("@")[0]
@@ -207,8 +202,6 @@ def address(email: str) -> str:
 
 def _by_address(team: Team) -> dict[str, int]:
     """The account of each address of a team; of two that differ by case, the older one."""
-    from users.models import User
-
     wanted = {address(person.email) for person in team.people.values() if person.email}
     accounts = ((address(email), pk) for pk, email in User.objects.order_by("-pk").values_list("id", "email"))
     return {email: pk for email, pk in accounts if email in wanted}
@@ -219,9 +212,7 @@ def _left(left: int | None) -> bool:
 
 
 def _members(campaign: Campaign, team: Team) -> None:
-    """The team as rows: what every request looks up."""
-    from datetime import UTC, datetime
-
+    """Store the team as rows, which every request looks up."""
     accounts = _by_address(team)
     before = set(Member.objects.filter(campaign=campaign))
     Member.objects.filter(campaign=campaign).delete()
@@ -240,22 +231,19 @@ def _members(campaign: Campaign, team: Team) -> None:
         ]
     )
     for user_id in _was_manager_only(campaign, before):
-        exposure_log.knows(user_id, campaign.pk, kind="could_see")
+        exposures.expose(user_id, campaign.pk, kind="could_see")
 
 
 def _was_manager_only(campaign: Campaign, before: Iterable[Member]) -> list[int]:
     """Accounts that managed this campaign without working in it, or the whole server, and now do otherwise.
 
-    What managers look at is not written down; whoever then takes up work is kept from all rows answered so far.
+    The audit log does not say what managers look at, so they count as having seen all rows answered so far.
     """
-    from organizations.models import Organization
-    from users.models import User
-
-    now = {one.user_id: one for one in Member.objects.filter(campaign=campaign, user_id__isnull=False)}
-    only = {one.user_id for one in before if one.user_id and _only_manages(one)}
+    now = {member.user_id: member for member in Member.objects.filter(campaign=campaign, user_id__isnull=False)}
+    only = {member.user_id for member in before if member.user_id and _only_manages(member)}
     creators = list(Organization.objects.values_list("created_by_id", flat=True))
     owners = User.objects.filter(Q(is_superuser=True) | Q(pk__in=creators)).filter(pk__in=list(now))
-    worked = {one.user_id for one in before if not _only_manages(one)}
+    worked = {member.user_id for member in before if not _only_manages(member)}
     only |= set(owners.values_list("pk", flat=True)) - worked
     return sorted(user for user in only if user not in now or not _only_manages(now[user]))
 
@@ -269,16 +257,12 @@ def _stored(parts: Any) -> str:
 
 
 def _retire(campaign: Campaign, before: Mapping[str, Member], applied: Applied) -> None:
-    """Whoever was in the team and is so no more, here and elsewhere, can sign in no more."""
-    from organizations.models import Organization
-    from rest_framework.authtoken.models import Token
-    from users.models import User
-
+    """Close the accounts of people who were in the team and are in none any more."""
     now = timezone.now()
     everywhere = Member.objects.filter(user_id__isnull=False)
     there = set(everywhere.filter(Q(left__isnull=True) | Q(left__gt=now)).values_list("user_id", flat=True))
-    was = {one.user_id: pid for pid, one in before.items() if one.user_id}
-    was |= {one.user_id: one.person_id for one in everywhere.filter(campaign=campaign, left__lte=now)}
+    was = {member.user_id: pid for pid, member in before.items() if member.user_id}
+    was |= {member.user_id: member.person_id for member in everywhere.filter(campaign=campaign, left__lte=now)}
     owners = set(Organization.objects.values_list("created_by_id", flat=True))
     for user in User.objects.filter(pk__in=set(was) - there, is_superuser=False, is_active=True).exclude(pk__in=owners):
         user.is_active = False
@@ -290,14 +274,11 @@ def _retire(campaign: Campaign, before: Mapping[str, Member], applied: Applied) 
 def manages(campaign: Campaign, user_id: int) -> bool:
     """Whether the team of a campaign has this account as a manager."""
     roles = Member.objects.filter(campaign=campaign, user_id=user_id).values_list("roles", flat=True)
-    return any(f",{Role.MANAGER.value}," in one for one in roles)
+    return any(f",{Role.MANAGER.value}," in stored for stored in roles)
 
 
 def managers_without(user_id: int | None) -> bool:
     """Whether somebody who can sign in would still manage this server if this account were gone."""
-    from organizations.models import Organization
-    from users.models import User
-
     now = timezone.now()
     managing = Member.objects.filter(roles__contains=f",{Role.MANAGER.value},", user_id__isnull=False).filter(
         Q(left__isnull=True) | Q(left__gt=now)

@@ -1,7 +1,7 @@
-"""Qualification: rows with a known answer first, real rows only above the bar.
+"""Qualification: rows with a known answer first, other rows only above the bar.
 
 The rows are rows of the campaign like any other, so that they look like any other; but everybody gets them, and before
-anything else. What they answered is compared with what is known, field by field, as the rules compare exactly.
+anything else. Their answers are compared with the known ones, field by field, as the rules compare exactly.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
+from tasks.models import Annotation
 
 from ls_config.results import from_result
 from ls_plugin.models import Campaign, CampaignProject, Slot, Stage
 from ls_plugin.people.standings import Place
-from ls_plugin.store import audit_log
+from ls_plugin.queue.campaigns import read_interface
 from ls_plugin.store.refusals import Refused
+from ls_plugin.store.slots import locks_rows
 from review_rules import decide, load_policy, load_team, parse_history
 
 SEATS = 30_000
@@ -25,7 +28,7 @@ _POLICY = load_policy("{version: 1, passes: 2, expert_domains: [], fields: {}}")
 
 
 @dataclass(frozen=True, slots=True)
-class Standard:
+class Qualification:
     """What is asked of people first.
 
     Attributes:
@@ -37,108 +40,101 @@ class Standard:
     bar: float
 
 
-def read(given: Any) -> dict[str, Any]:
+def read(sent: Any) -> dict[str, Any]:
     """Check a qualification as it came in; an empty one asks for nothing.
 
     Raises:
         Refused: ``bad_request``, saying what is wrong.
     """
-    if given in (None, {}):
+    if sent in (None, {}):
         return {}
-    rows, bar = (given.get("rows"), given.get("bar")) if isinstance(given, dict) else (None, None)
-    if not isinstance(rows, dict) or not rows or not all(isinstance(one, dict) and one for one in rows.values()):
+    rows, bar = (sent.get("rows"), sent.get("bar")) if isinstance(sent, dict) else (None, None)
+    if not isinstance(rows, dict) or not rows or not all(isinstance(known, dict) and known for known in rows.values()):
         raise Refused("bad_request", "`qualification.rows` maps row ids to known values by field.")
     if isinstance(bar, bool) or not isinstance(bar, int | float) or not 0 <= bar <= 1:
         raise Refused("bad_request", "`qualification.bar` is a number from 0 to 1.")
     return {"rows": rows, "bar": float(bar)}
 
 
-def standard_of(campaign_id: int) -> Standard | None:
+def qualification_of(campaign_id: int) -> Qualification | None:
     """The qualification of a campaign, None if it asks for none."""
-    return of(Campaign.objects.only("qualification").get(pk=campaign_id))
+    return stored_qualification(Campaign.objects.only("qualification").get(pk=campaign_id))
 
 
-def of(campaign: Campaign) -> Standard | None:
+def stored_qualification(campaign: Campaign) -> Qualification | None:
     """The qualification of a campaign that was read, None if it asks for none."""
     stored = campaign.qualification
-    return Standard(stored["rows"], stored["bar"]) if stored else None
+    return Qualification(stored["rows"], stored["bar"]) if stored else None
 
 
 def summary(campaign_id: int) -> dict[str, Any] | None:
     """The qualification in figures: its rows, how many of them the campaign lacks, the bar; None if there is none."""
-    standard = standard_of(campaign_id)
-    if standard is None:
+    asked = qualification_of(campaign_id)
+    if asked is None:
         return None
-    there = _slots(campaign_id, standard).count()
-    return {"rows": len(standard.rows), "missing": len(standard.rows) - there, "bar": standard.bar}
+    there = _slots(campaign_id, asked).count()
+    return {"rows": len(asked.rows), "missing": len(asked.rows) - there, "bar": asked.bar}
 
 
-def open_to_all(campaign_id: int, standard: Standard | None, *, only: Container[str] | None = None) -> None:
+def seat_everybody(campaign_id: int, asked: Qualification | None, *, only: Container[str] | None = None) -> None:
     """Give the rows with known answers, all or those that the caller has locked, a seat for everybody at any stage."""
-    if standard is not None:
-        known = _slots(campaign_id, standard, only)
-        known.update(capacity=SEATS, open=True, sealed=False)
+    if asked is not None:
+        _slots(campaign_id, asked, only).update(capacity=SEATS, open=True, sealed=False)
 
 
-def seat_new(campaign_id: int, standard: Standard) -> None:
-    """Seats for everybody on rows that were imported after the qualification was set up."""
-    new = _slots(campaign_id, standard).exclude(capacity=SEATS).order_by("task_id")
+def seat_everybody_on_new_rows(campaign_id: int, asked: Qualification) -> None:
+    """Give rows that were imported after the qualification was set up a seat for everybody."""
+    new = _slots(campaign_id, asked).exclude(capacity=SEATS).order_by("task_id")
     if new.exists():
         with transaction.atomic():
-            locked = new.select_for_update() if audit_log.locks_rows() else new
-            open_to_all(campaign_id, standard, only=list(locked.values_list("row_id", flat=True)))
+            locked = new.select_for_update() if locks_rows() else new
+            seat_everybody(campaign_id, asked, only=list(locked.values_list("row_id", flat=True)))
 
 
-def _slots(campaign_id: int, standard: Standard, only: Container[str] | None = None) -> Any:
-    rows = [row_id for row_id in standard.rows if only is None or row_id in only]
+def _slots(campaign_id: int, asked: Qualification, only: Container[str] | None = None) -> QuerySet[Slot]:
+    rows = [row_id for row_id in asked.rows if only is None or row_id in only]
     first = CampaignProject.objects.filter(campaign_id=campaign_id, stage=Stage.PASS).values("project_id")
     return Slot.objects.filter(project_id__in=first, row_id__in=rows)
 
 
-def score(user_id: int, place: Place, standard: Standard) -> tuple[int, float]:
+def score(user_id: int, place: Place, asked: Qualification) -> tuple[int, float]:
     """How many of the known rows a person answered, and the share of known fields that they got right."""
-    from tasks.models import Annotation
-
-    from ls_plugin.queue.reconcile import line_of
-
-    slots = Slot.objects.filter(project_id=place.project_id, row_id__in=list(standard.rows))
+    slots = Slot.objects.filter(project_id=place.project_id, row_id__in=list(asked.rows))
     row_of = dict(slots.values_list("task_id", "row_id"))
     mine = Annotation.objects.filter(task_id__in=list(row_of), completed_by_id=user_id, was_cancelled=False)
     answers = list(mine.select_related("task"))
     if not answers:
         return 0, 0.0
-    interface, right, asked = line_of(place.campaign_id).interface, 0, 0
+    interface, right, compared = read_interface(place.campaign_id), 0, 0
     for answer in answers:
         values = from_result(answer.result, interface.controls, answer.task.data).values
-        known, fields = standard.rows[row_of[answer.task_id]], interface.fields(answer.task.data)
+        known, fields = asked.rows[row_of[answer.task_id]], interface.fields(answer.task.data)
         for name, value in known.items():
-            asked += 1
-            right += _equal(fields.get(name), values.get(name), value)
-    return len(answers), right / asked
+            compared += 1
+            right += _is_right(fields.get(name), values.get(name), value)
+    return len(answers), right / compared
 
 
-def is_marked(user_id: int, place: Place, row_id: str) -> bool:
-    """Whether this is a known row of somebody who has answered them all: the hand-out has told them the outcome.
+def is_scored(user_id: int, place: Place, row_id: str) -> bool:
+    """Whether this is a qualification row of somebody who has answered them all.
 
-    Answers that could still be changed then could be tried until the outcome is another.
+    The hand-out has told them the outcome. If answers could still change, people could try until the outcome changes.
     """
-    from tasks.models import Annotation
-
-    standard = standard_of(place.campaign_id)
-    if standard is None or row_id not in standard.rows:
+    asked = qualification_of(place.campaign_id)
+    if asked is None or row_id not in asked.rows:
         return False
-    asked = Slot.objects.filter(project_id=place.project_id, row_id__in=list(standard.rows)).values("task_id")
-    said = Annotation.objects.filter(task_id__in=asked, completed_by_id=user_id, was_cancelled=False)
-    return bool(said.count() >= asked.count())
+    tasks = Slot.objects.filter(project_id=place.project_id, row_id__in=list(asked.rows)).values("task_id")
+    answers = Annotation.objects.filter(task_id__in=tasks, completed_by_id=user_id, was_cancelled=False)
+    return bool(answers.count() >= tasks.count())
 
 
-def _equal(field: Any, said: Any, known: Any) -> bool:
+def _is_right(field: Any, answer: Any, known: Any) -> bool:
     """Whether the rules see no difference between two values of a field."""
     if field is None:
         return False
     passes = [
         {"by": by, "at": f"2026-01-01T00:00:0{n}Z", "values": {"f": value}, "flags": []}
-        for n, (by, value) in enumerate((("answer", said), ("known", known)))
+        for n, (by, value) in enumerate((("answer", answer), ("known", known)))
     ]
     history = parse_history({"row_id": "q", "fields": {"f": field}, "passes": passes, "qa": [], "expert": []})
     return decide(history, _TEAM, _POLICY).comparison["f"].agreed

@@ -1,38 +1,31 @@
-"""Reconcile inside the server: when something was said about a row, the rules decide it and the server follows.
+"""Reconcile inside the server: after each submission the rules decide the row, and the server follows.
 
-The row is marked by the database itself, in the transaction of what was said; the mark goes when the row was
-reconciled. So a process that dies in between loses nothing: the mark is found at the next start, and by whoever asks
-for the next review meanwhile.
+The database itself marks the row, in the transaction of the submission; the reconcile takes the mark off. So a process
+that dies in between loses nothing: the next start finds the mark, and so does the next hand-out of a review.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import threading
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
-from functools import lru_cache
-from typing import Any
 
+from core.redis import start_job_async_or_sync
 from django.db import connection, transaction
 
-from ls_config.loader import Interface
-from ls_plugin.access import exposure_log
-from ls_plugin.models import Campaign, CampaignProject, Slot, exclude, project_ids, slots_of
-from ls_plugin.models import Stage as StageNumber
-from ls_plugin.people import rulebook
+from ls_plugin.models import Campaign, CampaignProject, Slot, Stage
+from ls_plugin.people.standings import RULE_STAGE
 from ls_plugin.queue import qualification
+from ls_plugin.queue.campaigns import stored_campaign, to_rules
 from ls_plugin.queue.server_port import ServerPort
-from ls_plugin.store import audit_log, retries
+from ls_plugin.store import exposures, retries
+from ls_plugin.store.exclusions import exclude
 from ls_plugin.store.retries import when_committed
-from review_rules import Decision, Stage, Team
+from ls_plugin.store.slots import lock_rows, project_ids, slots_of
+from review_rules import Decision, Team
 from workflow import reconcile as rules
-from workflow.campaign import Campaign as Line
-from workflow.campaign import interface_of
+from workflow.campaign import Campaign as RuleCampaign
 from workflow.snapshot import Snapshot
 
-STAGES = {StageNumber.PASS: Stage.PASS, StageNumber.QA: Stage.QA, StageNumber.EXPERT: Stage.EXPERT}
 _ROWS_AT_ONCE = 50
 # So many rows are written one by one quicker than by one statement that names all of them.
 _FEW = 3
@@ -40,35 +33,11 @@ _started = threading.Lock()
 _repaired = False
 
 
-def digest(result: Any) -> str:
-    """What the record keeps of an answer: its SHA-256.
-
-    PostgreSQL stores numbers as decimals, so that one of 1e16 or more comes back without its point, and -0.0 without
-    its sign: both count as what comes back.
-    """
-    text = json.dumps(result, sort_keys=True, ensure_ascii=True)
-    if "e+" in text or "-0.0" in text:
-        text = json.dumps(_as_stored(result), sort_keys=True, ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _as_stored(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _as_stored(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_as_stored(one) for one in value]
-    if isinstance(value, float):
-        return int(Decimal(repr(value))) if abs(value) >= 1e16 else value + 0.0
-    return value
-
-
 def after_commit(campaign_id: int, row_id: str) -> None:
     """Reconcile a row when the open transaction is through, by Label Studio's job queue, inline without Redis.
 
     A job that fails is logged and never undoes what was said: the row keeps its mark.
     """
-    from core.redis import start_job_async_or_sync
-
     # Ahead of Label Studio's own jobs: somebody may be waiting for the row's next task.
     when_committed(start_job_async_or_sync, reconcile_row, campaign_id, row_id, queue_name="critical")
 
@@ -78,86 +47,53 @@ def reconcile_row(campaign_id: int, row_id: str) -> None:
     reconcile_rows(campaign_id, [row_id])
 
 
-def line_of(campaign_id: int) -> Line:
-    """The campaign as the workflow's value, from the database."""
-    return _line(*_stored(campaign_id), ServerPort())
-
-
-def _stored(campaign_id: int) -> tuple[Campaign, dict[int, int]]:
-    """A campaign, and the stage of each of its projects."""
-    homes = list(CampaignProject.objects.filter(campaign_id=campaign_id).select_related("campaign"))
-    return homes[0].campaign, {home.project_id: home.stage for home in homes}
-
-
-def _line(campaign: Campaign, stages: Mapping[int, int], port: ServerPort) -> Line:
-    projects = {STAGES[StageNumber(stages[pk])]: one for pk, one in port.projects(stages).items()}
-    first = projects[Stage.PASS]
-    return Line(
-        name=campaign.name,
-        interface=_interface(first.label_config, campaign.task),
-        policy=rulebook.read_policy(campaign.policy_text),
-        team=rulebook.read_team(campaign.team_text),
-        projects=projects,
-        users=tuple(port.users_of(campaign.pk)),
-    )
-
-
-@lru_cache(maxsize=32)
-def _interface(xml: str, name: str) -> Interface:
-    return interface_of(xml, name)
-
-
-@retries.again
+@retries.retry
 def reconcile_rows(campaign_id: int, row_ids: Sequence[str], *, only_marked: bool = False) -> int:
-    """Reconcile these rows in one transaction; how many were done.
+    """Reconcile these rows in one transaction.
 
-    The rows are locked first. Whoever says something about one of them meanwhile waits, or is seen.
+    A submission that arrives while its row is locked waits for the lock, and marks the row again.
+
+    Args:
+        campaign_id: the campaign.
+        row_ids: its rows.
+        only_marked: whether to leave out rows that have lost their mark meanwhile.
+
+    Returns:
+        How many rows were done.
     """
     wanted = sorted(set(row_ids))
     if not wanted:
         return 0
     with transaction.atomic():
-        slots = lock(campaign_id, wanted)
+        slots = lock_rows(campaign_id, wanted)
         if only_marked:
             wanted = sorted({slot.row_id for slot in slots if slot.dirty})
             slots = [slot for slot in slots if slot.row_id in wanted]
-        campaign, stages = _stored(campaign_id)
+        campaign, stages = stored_campaign(campaign_id)
         port = ServerPort(slots)
-        line = _line(campaign, stages, port)
-        held = Snapshot.read(port, line, wanted)
+        rule_campaign = to_rules(campaign, stages, port)
+        snapshot = Snapshot.read(port, rule_campaign, wanted)
         plan = rules.Plan()
-        decided = list(rules.decide_rows(line, held, wanted, plan))
+        decided = list(rules.decide_rows(rule_campaign, snapshot, wanted, plan))
         for row in decided:
-            rules.plan_row(line, row, plan)
-        rules.carry_out(port, line, plan)
+            rules.plan_row(rule_campaign, row, plan)
+        rules.carry_out(port, rule_campaign, plan)
         if plan.withdraw or plan.create or plan.queue:
             slots = list(slots_of(campaign_id, wanted))
             queue = port.queue(slot.task_id for slot in slots)
-        else:  # as it was read
+        else:  # the plan has changed no task since they were read
             tasks = (task for row in decided for some in row.tasks.values() for task in some)
             queue = {task.id: (task.overlap, task.is_labeled) for task in tasks}
-        index(slots, queue, {row.row_id: row.decision for row in decided}, line)
-        qualification.open_to_all(campaign_id, qualification.of(campaign), only=wanted)
+        update_slots(slots, queue, {row.row_id: row.decision for row in decided}, rule_campaign)
+        qualification.seat_everybody(campaign_id, qualification.stored_qualification(campaign), only=wanted)
     return len(wanted)
 
 
-def lock(campaign_id: int, row_ids: list[str]) -> list[Slot]:
-    """All slots of these rows by task id, locked in this order: the one in which everybody locks them.
-
-    Whoever waited here for another reconcile may find tasks that it has made meanwhile, unlocked: the rows are read
-    until nothing is new. Nobody adds a task to a row whose slots somebody else has locked, so this ends.
-    """
-    slots = slots_of(campaign_id, row_ids)
-    if not audit_log.locks_rows():
-        return list(slots)
-    found, held = list(slots.select_for_update()), list[Slot]()
-    while {slot.pk for slot in found} != {slot.pk for slot in held}:
-        found, held = list(slots.select_for_update()), found
-    return found
-
-
-def index(
-    slots: Sequence[Slot], queue: Mapping[int, tuple[int, bool]], decisions: Mapping[str, Decision], line: Line
+def update_slots(
+    slots: Sequence[Slot],
+    queue: Mapping[int, tuple[int, bool]],
+    decisions: Mapping[str, Decision],
+    campaign: RuleCampaign,
 ) -> None:
     """Bring the slots of decided rows in line with what the server now asks for, and take their marks off.
 
@@ -165,28 +101,28 @@ def index(
         slots: All slots of these rows.
         queue: Task id → how many people it asks for, and whether it has them.
         decisions: What the rules say of each row.
-        line: The campaign.
+        campaign: The campaign.
     """
-    accounts = {person: user for user, person in line.people.items()}
+    accounts = {person: user for user, person in campaign.people.items()}
     decided = [slot for slot in slots if slot.row_id in decisions]
     for slot in decided:
         decision = decisions[slot.row_id]
         overlap, labeled = queue.get(slot.task_id, (slot.capacity, True))
-        slot.open = not labeled and decision.next is not None and decision.next.stage is STAGES[StageNumber(slot.stage)]
+        slot.open = not labeled and decision.next is not None and decision.next.stage is RULE_STAGE[Stage(slot.stage)]
         slot.capacity = overlap
         slot.dirty = False
-        if slot.stage == StageNumber.PASS:
+        if slot.stage == Stage.PASS:
             slot.state = decision.state.value
             slot.agreed = _agreed(decision)
-        slot.has_expert = _has_expert(decision, slot, line.team)
-    reviews = [slot for slot in decided if slot.open and slot.stage != StageNumber.PASS]
+        slot.has_expert = _has_expert(decision, slot, campaign.team)
+    reviews = [slot for slot in decided if slot.open and slot.stage != Stage.PASS]
     asked = {slot.row_id for slot in reviews}
-    knowing = exposure_log.whoever_knows({slot.task_id: slot.row_id for slot in decided if slot.row_id in asked})
+    exposed = exposures.exposed_accounts({slot.task_id: slot.row_id for slot in decided if slot.row_id in asked})
     for slot in reviews:
         if (step := decisions[slot.row_id].next) is not None:
             slot.requires = ",".join(step.requires)
-            out = {accounts[person] for person in step.excluded if person in accounts} | knowing[slot.row_id]
-            exclude((slot.task_id, user) for user in out)
+            excluded = {accounts[person] for person in step.excluded if person in accounts} | exposed[slot.row_id]
+            exclude((slot.task_id, user) for user in excluded)
     _write(decided)
 
 
@@ -203,7 +139,7 @@ def _write(slots: Sequence[Slot]) -> None:
 def _agreed(decision: Decision) -> float | None:
     """The share of fields on which the passes agree; None before they are complete."""
     compared = decision.comparison.values()
-    return sum(one.agreed for one in compared) / len(compared) if compared else None
+    return sum(field.agreed for field in compared) / len(compared) if compared else None
 
 
 def _has_expert(decision: Decision, slot: Slot, team: Team) -> bool:
@@ -215,7 +151,7 @@ def _has_expert(decision: Decision, slot: Slot, team: Team) -> bool:
 
 
 def drain(campaign_id: int, limit: int = 0) -> int:
-    """Reconcile rows that bear the mark, all or at most so many; how many were done."""
+    """Reconcile rows that bear the mark, all or at most `limit`, and say how many were done."""
     marked = Slot.objects.filter(project_id__in=project_ids(campaign_id), dirty=True).values_list("row_id", flat=True)
     rows = list(dict.fromkeys(marked[:limit] if limit else marked))
     done = 0
@@ -225,7 +161,7 @@ def drain(campaign_id: int, limit: int = 0) -> int:
 
 
 def repair_once() -> None:
-    """What a process that died left unfinished is finished by the next one, beside its first requests."""
+    """Finish what a process that died has left unfinished, once a process, beside its first requests."""
     global _repaired
     with _started:
         if not _repaired:
@@ -248,7 +184,7 @@ def drain_all() -> None:
 
 def reconcile_all(campaign_id: int) -> int:
     """Reconcile every row of a campaign: after a new policy, a new team, or when in doubt."""
-    first = CampaignProject.objects.get(campaign_id=campaign_id, stage=StageNumber.PASS).project_id
+    first = CampaignProject.objects.get(campaign_id=campaign_id, stage=Stage.PASS).project_id
     rows = list(Slot.objects.filter(project_id=first).order_by("task_id").values_list("row_id", flat=True))
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         reconcile_rows(campaign_id, rows[start : start + _ROWS_AT_ONCE])

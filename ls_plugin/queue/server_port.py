@@ -12,6 +12,9 @@ from itertools import islice
 from typing import Any
 
 from django.db.models import Max, Q
+from projects.models import Project
+from tasks.models import Annotation, Prediction, Task
+from users.models import User
 
 from ls_plugin.models import Member, Slot
 from workflow import port
@@ -32,18 +35,14 @@ class ServerPort:
 
     def projects(self, ids: Iterable[int]) -> dict[int, port.Project]:
         """These projects by id."""
-        from projects.models import Project
-
-        found = Project.objects.filter(pk__in=list(ids)).values_list("id", "title", "description", "label_config")
+        rows = Project.objects.filter(pk__in=list(ids)).values_list("id", "title", "description", "label_config")
         return {
             pk: port.Project(id=pk, title=title, description=about or "", label_config=xml or "")
-            for pk, title, about, xml in found
+            for pk, title, about, xml in rows
         }
 
     def users(self) -> list[port.User]:
         """Every account."""
-        from users.models import User
-
         return [port.User(id=pk, email=email) for pk, email in User.objects.values_list("id", "email")]
 
     def users_of(self, campaign_id: int) -> list[port.User]:
@@ -55,31 +54,26 @@ class ServerPort:
         self, project: int, *, since: datetime | None = None, row_ids: Sequence[str] | None = None
     ) -> Iterator[port.Task]:
         """The project's tasks by id; those of some rows are found by the plugin's index."""
-        from tasks.models import Task
-
-        found = Task.objects.filter(project_id=project)
+        tasks = Task.objects.filter(project_id=project)
         if row_ids is not None:
             ids = self._tasks_of(project, row_ids)
             if not ids:
                 return
-            found = found.filter(pk__in=ids)
+            tasks = tasks.filter(pk__in=ids)
         if since is not None:
-            found = found.filter(updated_at__gte=since)
-        wanted = found.order_by("pk").values_list(*_TASK).iterator(chunk_size=_AT_ONCE)
-        while some := list(islice(wanted, _AT_ONCE)):
-            yield from _tasks(some)
+            tasks = tasks.filter(updated_at__gte=since)
+        rows = tasks.order_by("pk").values_list(*_TASK).iterator(chunk_size=_AT_ONCE)
+        while part := list(islice(rows, _AT_ONCE)):
+            yield from _tasks(part)
 
     def _tasks_of(self, project: int, row_ids: Sequence[str]) -> list[int]:
         if self._known is not None:
-            return [task for home, row_id, task in self._known if home == project and row_id in row_ids]
+            return [task for owner, row_id, task in self._known if owner == project and row_id in row_ids]
         slots = Slot.objects.filter(project_id=project, row_id__in=list(row_ids))
         return list(slots.values_list("task_id", flat=True))
 
     def add_tasks(self, project: int, tasks: Sequence[NewTask]) -> None:
         """Create all of them with their predictions, or none; the caller's transaction holds them together."""
-        from projects.models import Project
-        from tasks.models import Prediction, Task
-
         home = Project.objects.get(pk=project)
         last = Task.objects.filter(project_id=project).aggregate(last=Max("inner_id"))["last"] or 0
         # In bulk, as Label Studio's own import: saved one by one, each would count the project's columns several times.
@@ -95,43 +89,41 @@ class ServerPort:
             for number, new in enumerate(tasks, start=last + 1)
         )
         Prediction.objects.bulk_create(
-            Prediction(task=task, project=home, model_version=one.model_version, result=one.result, score=one.score)
+            Prediction(
+                task=task, project=home, model_version=guess.model_version, result=guess.result, score=guess.score
+            )
             for task, new in zip(made, tasks, strict=True)
-            for one in new.predictions
+            for guess in new.predictions
         )
         if hasattr(home, "summary"):
             home.summary.update_data_columns(made)
-        served = next((one.model_version for new in tasks for one in new.predictions), "")
+        served = next((guess.model_version for new in tasks for guess in new.predictions), "")
         # As Label Studio's own import does: forms are pre-filled only from the version that the project names.
         unset = Q(model_version="") | Q(model_version__isnull=True)
         Project.objects.filter(unset, pk=project).update(model_version=served)
 
     def add_predictions(self, project: int, predictions: Sequence[tuple[int, NewPrediction]]) -> None:
         """Store a prediction for each task id."""
-        from tasks.models import Prediction
-
-        for task, one in predictions:
+        for task, guess in predictions:
             Prediction.objects.create(
-                task_id=task, project_id=project, model_version=one.model_version, result=one.result, score=one.score
+                task_id=task,
+                project_id=project,
+                model_version=guess.model_version,
+                result=guess.result,
+                score=guess.score,
             )
 
     def set_queue(self, task: int, *, overlap: int, is_labeled: bool) -> None:
         """Set how many people a task asks for, and whether it has them."""
-        from tasks.models import Task
-
         Task.objects.filter(pk=task).update(overlap=overlap, is_labeled=is_labeled)
 
     def queue(self, tasks: Iterable[int]) -> dict[int, tuple[int, bool]]:
         """Task id → how many people it asks for, and whether it has them."""
-        from tasks.models import Task
-
-        found = Task.objects.filter(pk__in=list(tasks)).values_list("id", "overlap", "is_labeled")
-        return {pk: (overlap, is_labeled) for pk, overlap, is_labeled in found}
+        rows = Task.objects.filter(pk__in=list(tasks)).values_list("id", "overlap", "is_labeled")
+        return {pk: (overlap, is_labeled) for pk, overlap, is_labeled in rows}
 
     def withdraw(self, project: int, tasks: Sequence[int]) -> int:
         """Delete those of the tasks that still have no submission at this moment; how many went."""
-        from tasks.models import Annotation, Task
-
         answered = set(
             Annotation.objects.filter(task_id__in=list(tasks), was_cancelled=False).values_list("task_id", flat=True)
         )
@@ -150,15 +142,13 @@ _PREDICTION = ("id", "model_version", "result", "score")
 
 
 def _tasks(rows: Sequence[tuple[Any, ...]]) -> Iterator[port.Task]:
-    """Tasks, from their columns, with what was said about them."""
-    from tasks.models import Annotation, Prediction
-
+    """Tasks, from their columns, with their annotations and predictions."""
     about = {"task_id__in": [row[0] for row in rows]}
-    given, guessed = defaultdict[int, list[port.Annotation]](list), defaultdict[int, list[port.Prediction]](list)
-    for task, *one in Annotation.objects.filter(**about).order_by("pk").values_list("task_id", *_ANNOTATION):
-        given[task].append(_annotation(*one))
-    for task, *one in Prediction.objects.filter(**about).order_by("pk").values_list("task_id", *_PREDICTION):
-        guessed[task].append(_prediction(*one))
+    answers, guesses = defaultdict[int, list[port.Annotation]](list), defaultdict[int, list[port.Prediction]](list)
+    for task, *columns in Annotation.objects.filter(**about).order_by("pk").values_list("task_id", *_ANNOTATION):
+        answers[task].append(_annotation(*columns))
+    for task, *columns in Prediction.objects.filter(**about).order_by("pk").values_list("task_id", *_PREDICTION):
+        guesses[task].append(_prediction(*columns))
     for pk, project, data, meta, overlap, is_labeled, created, updated in rows:
         yield port.Task(
             id=pk,
@@ -169,8 +159,8 @@ def _tasks(rows: Sequence[tuple[Any, ...]]) -> Iterator[port.Task]:
             is_labeled=is_labeled,
             created_at=created,
             updated_at=updated,
-            annotations=tuple(given[pk]),
-            predictions=tuple(guessed[pk]),
+            annotations=tuple(answers[pk]),
+            predictions=tuple(guesses[pk]),
         )
 
 

@@ -1,7 +1,7 @@
-"""The append-only record: who was shown what and who submitted what, when; each line holds the hash of the one before.
+"""The append-only audit log: who was shown and who submitted what, when; each line holds the hash of the line before.
 
 A line's hash is SHA-256 over the hash before it and the line in canonical JSON. Whoever keeps a head (number and hash)
-from some day can prove later that nothing up to then was changed, added or taken away: :func:`check` with that head.
+from some day can prove later that nothing up to then was changed, added or taken away: :func:`check_chain`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from ls_plugin.models import Record, RecordHead
@@ -31,6 +32,28 @@ class Line:
     task_id: int | None = None
     row_id: str = ""
     body: dict[str, Any] | None = None
+
+
+def digest(result: Any) -> str:
+    """What the audit log keeps of an answer: its SHA-256.
+
+    PostgreSQL stores numbers as decimals, so that one of 1e16 or more comes back without its point, and -0.0 without
+    its sign: both count as what comes back.
+    """
+    text = json.dumps(result, sort_keys=True, ensure_ascii=True)
+    if "e+" in text or "-0.0" in text:
+        text = json.dumps(_as_stored(result), sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _as_stored(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _as_stored(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_as_stored(part) for part in value]
+    if isinstance(value, float):
+        return int(Decimal(repr(value))) if abs(value) >= 1e16 else value + 0.0
+    return value
 
 
 def stamp(moment: datetime) -> str:
@@ -51,7 +74,7 @@ def chain(previous: str, seq: int, at: datetime, line: Line, body: str) -> str:
 def write(*lines: Line) -> None:
     """Append lines, in the transaction that is open or one of their own.
 
-    The head's row is the lock: whoever writes next waits until this transaction ends. So write last in a transaction.
+    The head's row is the lock: the next writer waits until this transaction ends. So write last in a transaction.
     """
     if not lines:
         return
@@ -82,7 +105,7 @@ def write(*lines: Line) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something in the record that cannot be: where, and what."""
+    """Something in the audit log that cannot be: where, and what."""
 
     seq: int
     code: str
@@ -126,10 +149,5 @@ def check_chain(
 
 def head() -> tuple[int, str]:
     """Number and hash of the last line."""
-    found = RecordHead.objects.filter(id=1).first()
-    return (found.seq, found.hash) if found else (0, START)
-
-
-def locks_rows() -> bool:
-    """Whether the database can lock a row (SQLite locks all of it instead)."""
-    return bool(connection.features.has_select_for_update)
+    last = RecordHead.objects.filter(id=1).first()
+    return (last.seq, last.hash) if last else (0, START)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import asdict
 from typing import Any
+from urllib.parse import urlencode
 
+from core.utils.common import custom_exception_handler
 from django.db import DataError, IntegrityError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
@@ -84,15 +86,16 @@ def from_database(error: BaseException) -> Refused | None:
         return None
     if _TASK_IS_GONE in str(error):
         return Refused("closed")
-    found = _FROM_DATABASE.search(str(error))
-    return Refused(found.group(1)) if found and found.group(1) in REASONS else None
+    code = _FROM_DATABASE.search(str(error))
+    return Refused(code.group(1)) if code and code.group(1) in REASONS else None
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
-    """Django REST framework's handler: refusals as code and sentence, faults of a file one by one, the rest as ever."""
+    """Answer an exception of a REST view: a refusal as code and sentence, faults of a file one by one, the rest as
+    Label Studio does."""
     if isinstance(error, FaultsError):
-        told = {"code": "faults", "detail": "The file has faults.", "faults": [asdict(one) for one in error.faults]}
-        return Response(told, status=400)
+        body = {"code": "faults", "detail": "The file has faults.", "faults": [asdict(fault) for fault in error.faults]}
+        return Response(body, status=400)
     refused = error if isinstance(error, Refused) else from_database(error)
     if isinstance(error, RecursionError):
         refused = Refused("bad_request", "The request is nested too deeply.")
@@ -104,8 +107,6 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
         refused = Refused("busy")
     if refused is not None:
         return Response(refused.payload(), status=refused.status_code)
-    from core.utils.common import custom_exception_handler
-
     response: Response = custom_exception_handler(error, context)
     return response
 
@@ -114,8 +115,6 @@ def page(request: HttpRequest, refused: Refused) -> HttpResponse:
     """The answer of a plain Django view: a page for browsers, JSON for programs, the sign-in form for strangers."""
     wants_page = "text/html" in request.headers.get("Accept", "")
     if refused.reason == "sign_in" and wants_page:
-        from urllib.parse import urlencode
-
         return redirect(f"/user/login/?{urlencode({'next': request.get_full_path()})}")
     if wants_page:
         return render(request, "quorum/refused.html", refused.payload(), status=refused.status_code)

@@ -1,4 +1,4 @@
-"""Races that a database breaks off: told apart from faults, and run again a few times; and what follows a commit.
+"""Running a transaction again that the database broke off, and running something once a transaction is committed.
 
 Locks are taken in one order (see :mod:`ls_plugin.queue.handout`), so PostgreSQL has hardly a circle to break. Label
 Studio's own tables stay: what it locks in which order is not ours to say.
@@ -30,7 +30,7 @@ def _can_run_again(error: Exception) -> bool:
     return was_lost(error) and not connection.in_atomic_block
 
 
-again = stamina.retry(on=_can_run_again, attempts=6, timeout=30, wait_initial=0.02, wait_max=0.5, wait_jitter=0.1)
+retry = stamina.retry(on=_can_run_again, attempts=6, timeout=30, wait_initial=0.02, wait_max=0.5, wait_jitter=0.1)
 """For a function that is one transaction: run it again when it lost a race."""
 
 

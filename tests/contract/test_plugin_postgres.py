@@ -270,14 +270,14 @@ def test_a_lock_that_was_waited_for_holds_the_tasks_made_meanwhile(
 import time
 from threading import Thread
 from django.db import connection, transaction
-from ls_plugin.queue import reconcile
 from ls_plugin.models import Campaign, CampaignProject, Slot, Stage
+from ls_plugin.store.slots import lock_rows
 campaign = Campaign.objects.get(name={line.name!r}).pk
 home = {{one.stage: one.project_id for one in CampaignProject.objects.filter(campaign_id=campaign)}}
 seen = []
 def second():
     with transaction.atomic():
-        held = [slot.task_id for slot in reconcile.lock(campaign, ["r1"])]
+        held = [slot.task_id for slot in lock_rows(campaign, ["r1"])]
         def third():
             with transaction.atomic():
                 seen.append(len(Slot.objects.filter(row_id="r1", task_id__in=held).select_for_update(skip_locked=True)))
@@ -286,7 +286,7 @@ def second():
         seen.append(len(held))
     connection.close()
 with transaction.atomic():
-    reconcile.lock(campaign, ["r1"])
+    lock_rows(campaign, ["r1"])
     waiting = Thread(target=second); waiting.start()
     blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
     for _ in range(200):
