@@ -19,7 +19,8 @@ Narrow = Callable[[Any, Call], Any]
 
 def install() -> None:
     """Narrow every list that an ordinary person may ask for."""
-    for name in ("data_manager.functions.get_prepare_params", "data_manager.api.get_prepare_params"):
+    # The view's own name for it first: its module imports the function from the other one.
+    for name in ("data_manager.api.get_prepare_params", "data_manager.functions.get_prepare_params"):
         replace(name, _get_prepare_params)
     for view in ("projects.api.ProjectListAPI", "projects.api.ProjectCountsListAPI"):
         replace(f"{view}.get_queryset", _narrowed(_visible_projects))

@@ -36,12 +36,15 @@ def replace(name: str, make: Callable[[Any], Any]) -> None:
 
     Raises:
         MissingPieceError: there is nothing of this name.
-        ValueError: it was replaced before.
+        ValueError: it was replaced before, here or where this module has it from.
     """
     owner, attribute = _owner_of(name)
     if name in _replaced:
         raise ValueError(f"`{name}` was replaced before")
     stock = getattr(owner, attribute)
+    if (getattr(stock, "__module__", None) or "").startswith("ls_plugin."):
+        # The module has imported it by name after it was replaced elsewhere: the stock piece would never be looked at.
+        raise ValueError(f"`{name}` is a piece of the plugin already: replace it before the piece that it comes from")
     replacement = make(stock)
     _replaced[name] = stock
     setattr(owner, attribute, replacement)
