@@ -300,32 +300,32 @@ def latency(folder: Path, sqlite: LabelStudioServer, people: int) -> dict[str, A
 
 _SIMULATION = """
 import json, random
-from django.utils import timezone
-from ls_plugin import handout, jobs, people
+from ls_plugin.people import standings
+from ls_plugin.queue import handout, reconcile, seats
 from ls_plugin.models import Campaign, CampaignProject, Excluded, Grant, Member, Slot, Stage
-from ls_plugin.people import Place
-from ls_plugin.refusal import Refused
-from review_rules import Role
+from ls_plugin.people.standings import Place
+from ls_plugin.store.refusals import Refused
+from review_rules import Role, may_take
 from tasks.models import Annotation, Task
 
 campaign = Campaign.objects.get(name=NAME)
 chance = random.Random(11)
 places = {Stage(p.stage): Place(p.project_id, campaign.pk, Stage(p.stage)) for p in CampaignProject.objects.filter(campaign=campaign)}
-team = {m.user_id: people.to_person(m) for m in Member.objects.filter(campaign=campaign)}
+team = {m.user_id: standings.to_person(m) for m in Member.objects.filter(campaign=campaign)}
 said = {"from_name": "verdict", "to_name": "response", "type": "choices"}
 
 def random_give(user, person, place):
     had = Grant.objects.filter(user_id=user).values("task_id")
     out = Excluded.objects.filter(user_id=user).values("task_id")
     slots = list(Slot.objects.filter(project_id=place.project_id, open=True).exclude(task_id__in=had).exclude(task_id__in=out))
-    slots = [s for s in slots if s.taken < s.capacity and people.may_take(person, handout.step_of(place.stage, s.requires))]
+    slots = [s for s in slots if s.taken < s.capacity and may_take(person, seats.next_step(place.stage, s.requires))]
     if not slots:
         raise Refused("no_task")
     slot = chance.choice(slots)
-    handout._grant(slot, user, place, timezone.now())
+    seats.seat(slot, user, place)
     return slot
 
-give = random_give if HOW == "random" else handout.give
+give = random_give if HOW == "random" else handout.hand_out
 minutes = {user: 0.0 for user in team}
 expert_minutes = touches = spent = rounds = idle = 0
 COST = {Stage.PASS: 2.0, Stage.QA: 1.5, Stage.EXPERT: 3.0}
@@ -333,7 +333,7 @@ while idle < 2:
     rounds += 1
     worked = False
     for user, person in sorted(team.items(), key=lambda one: minutes[one[0]]):
-        stages = [s for s in (Stage.EXPERT, Stage.QA, Stage.PASS) if people.can_work(person, s)]
+        stages = [s for s in (Stage.EXPERT, Stage.QA, Stage.PASS) if standings.can_work(person, s)]
         for stage in stages:
             try:
                 slot = give(user, person, places[stage])
@@ -347,7 +347,7 @@ while idle < 2:
                 result.append({"from_name": "decision_reason", "to_name": "response", "type": "textarea", "value": {"text": ["why"]}})
             Annotation.objects.create(task_id=slot.task_id, project_id=places[stage].project_id, completed_by_id=user, result=result, lead_time=COST[stage] * 60, updated_by_id=user)
             task = Task.objects.get(pk=slot.task_id)
-            jobs.reconcile_rows(campaign.pk, [slot.row_id])
+            reconcile.reconcile_rows(campaign.pk, [slot.row_id])
             minutes[user] += COST[stage]
             if Role.EXPERT in person.roles:
                 expert_minutes += COST[stage]

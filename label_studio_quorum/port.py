@@ -1,7 +1,7 @@
 """What Quorum asks of a Label Studio server, as one small Protocol.
 
 Two adapters speak it: `label_studio_quorum.adapters.label_studio.HttpLabelStudio` (any server by URL and key) and
-`ls_plugin.orm` (inside the server). `RowPort` is all that reconciling a row needs; `LabelStudio`
+`ls_plugin.queue.server_port` (inside the server). `RowPort` is all that reconciling a row needs; `LabelStudio`
 adds what setting up a campaign needs. Every method either does the whole of what it says or raises
 `ServerError`; none retries a write that may have happened.
 """
