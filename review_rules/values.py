@@ -84,8 +84,18 @@ class Stage(Name):
         """The stage that a database's number stands for."""
         return _STAGES[number]
 
+    @classmethod
+    def named(cls, word: str) -> Stage:
+        """The stage of this word.
+
+        Raises:
+            KeyError: No stage has it.
+        """
+        return _STAGE_OF[word]
+
 
 _STAGES = tuple(Stage)
+_STAGE_OF = {stage.value: stage for stage in Stage}
 
 
 class State(Name):

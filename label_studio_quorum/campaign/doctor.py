@@ -12,12 +12,11 @@ import httpx
 
 from label_studio_quorum.adapters.label_studio import HttpLabelStudio
 from label_studio_quorum.campaign.accounts import check_team
-from label_studio_quorum.campaign.history import imported_row, note_of
 from label_studio_quorum.campaign.projects import STAGES, Campaign, assemble, find_all, marker_of
 from label_studio_quorum.campaign.reconcile import reconcile
+from label_studio_quorum.campaign.row_task import is_as_imported
 from label_studio_quorum.campaign.setup import SECRET_HEADER, CampaignSpec, project_settings, settings_drift
 from label_studio_quorum.campaign.snapshot import Snapshot
-from label_studio_quorum.intake import row_hash
 from label_studio_quorum.port import Json, ServerError, User
 from review_rules import Policy, Role, Stage, Team
 
@@ -285,7 +284,7 @@ def _rows(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:
     for row_id in snapshot.row_ids:
         tasks = snapshot.tasks(row_id).get(Stage.PASS, ())
         doubled += [row_id] if len(tasks) > 1 else []
-        changed += [row_id for task in tasks if note_of(task).get("hash") not in (None, row_hash(imported_row(task)))]
+        changed += [row_id for task in tasks if not is_as_imported(task)]
     if doubled:
         yield _warn(
             "rows", f"{len(doubled)} rows stand twice in the Pass project, such as {doubled[0]!r}", "run quorum sync"

@@ -18,13 +18,8 @@ from ls_config.interface import Interface
 from review_rules import Person, Policy, Stage, Team
 
 PREFIX: Final = "quorum:"
-STAGES: Final = (Stage.PASS, Stage.QA, Stage.EXPERT)
-AUTO_LABEL: Final = "auto-label"
-"""`model_version` that pre-fills the Pass project; Label Studio serves one version a project."""
-PROPOSAL: Final = "quorum-proposal"
-"""`model_version` that pre-fills the QA and Expert projects."""
+STAGES: Final = tuple(Stage)
 _STRANGER: Final = "user:"
-_STAGE_OF: Final = {stage.value: stage for stage in STAGES}
 
 
 class CampaignError(Exception):
@@ -70,7 +65,7 @@ def read_marker(description: str) -> Marker | None:
                 found = json.loads(line.strip().removeprefix(PREFIX))
                 return Marker(
                     campaign=str(found["campaign"]),
-                    stage=_STAGE_OF[found["stage"]],
+                    stage=Stage.named(found["stage"]),
                     task=str(found["task"]),
                     policy=str(found["policy"]),
                 )

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from label_studio_quorum.campaign.projects import (
-    AUTO_LABEL,
-    PROPOSAL,
     STAGES,
     Campaign,
     CampaignError,
@@ -23,13 +21,13 @@ from label_studio_quorum.campaign.projects import (
     read_marker,
     write_marker,
 )
+from label_studio_quorum.campaign.row_task import AUTO_LABEL, PROPOSAL
 from label_studio_quorum.campaign.tabs import views_for
 from label_studio_quorum.port import Json, LabelStudio, MLConnection, Project, Webhook
 from ls_config.interface import Interface
 from ls_config.review_screen import compose_review
 from review_rules import Policy, Stage, Team
 
-TITLES: Final = {Stage.PASS: "Pass", Stage.QA: "QA", Stage.EXPERT: "Expert"}
 COLORS: Final = {Stage.PASS: "#617ada", Stage.QA: "#e3a52c", Stage.EXPERT: "#c05d8e"}
 MAX_NAME: Final = 40
 """Label Studio's titles hold 50 characters; the longest of ours adds ` · Expert`."""
@@ -123,7 +121,7 @@ def project_settings(spec: CampaignSpec, stage: Stage) -> Json:
     review = stage is not Stage.PASS
     xml = compose_review(spec.interface.xml, stage.value) if review else spec.interface.xml
     return {
-        "title": f"{spec.name} · {TITLES[stage]}",
+        "title": f"{spec.name} · {stage.heading}",
         "label_config": xml,
         "expert_instruction": spec.interface.guidelines_html,
         "show_instruction": bool(spec.interface.guidelines),
