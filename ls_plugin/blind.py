@@ -10,7 +10,7 @@ from typing import Any
 
 from rest_framework.response import Response
 
-from label_studio_quorum.campaign.row_task import AUTO_LABEL, PROPOSAL
+from label_studio_quorum.campaign.projects import AUTO_LABEL, PROPOSAL
 from ls_plugin import people
 from ls_plugin.gate import Call
 from ls_plugin.models import Campaign, CampaignProject, Grant, Stage

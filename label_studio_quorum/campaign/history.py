@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from label_studio_quorum.campaign.row_task import PROPOSAL, note_of, prediction_values, review_note_of
+from label_studio_quorum.campaign.projects import PROPOSAL
+from label_studio_quorum.campaign.row_task import note_of, prediction_values, review_note_of
 from label_studio_quorum.port import Annotation, Json, Task
 from ls_config.interface import Interface
 from ls_config.results import ParsedResult, from_result

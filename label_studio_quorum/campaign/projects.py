@@ -19,6 +19,10 @@ from review_rules import Person, Policy, Stage, Team
 
 PREFIX: Final = "quorum:"
 STAGES: Final = tuple(Stage)
+AUTO_LABEL: Final = "auto-label"
+"""`model_version` that pre-fills the Pass project; Label Studio serves one version a project."""
+PROPOSAL: Final = "quorum-proposal"
+"""`model_version` that pre-fills the QA and Expert projects."""
 _STRANGER: Final = "user:"
 
 

@@ -21,11 +21,9 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from label_studio_quorum.campaign.history import HistoryReader, RowRecord
-from label_studio_quorum.campaign.projects import Campaign
+from label_studio_quorum.campaign.projects import AUTO_LABEL, PROPOSAL, Campaign
 from label_studio_quorum.campaign.review_panel import panel_data
 from label_studio_quorum.campaign.row_task import (
-    AUTO_LABEL,
-    PROPOSAL,
     ReviewNote,
     auto_label_prediction,
     has_prediction,

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from label_studio_quorum.campaign.projects import AUTO_LABEL, PROPOSAL
 from label_studio_quorum.intake import Row, row_hash
 from label_studio_quorum.port import Json, NewPrediction, NewTask, Result, Task
 from ls_config.interface import Interface
@@ -18,10 +19,6 @@ from ls_config.results import from_result, to_result
 
 NOTE_KEY: Final = "quorum"
 """The key of Quorum's note in a task's meta."""
-AUTO_LABEL: Final = "auto-label"
-"""`model_version` that pre-fills the Pass project; Label Studio serves one version a project."""
-PROPOSAL: Final = "quorum-proposal"
-"""`model_version` that pre-fills the QA and Expert projects."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

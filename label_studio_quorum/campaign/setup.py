@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from label_studio_quorum.campaign.projects import (
+    AUTO_LABEL,
+    PROPOSAL,
     STAGES,
     Campaign,
     CampaignError,
@@ -21,7 +23,6 @@ from label_studio_quorum.campaign.projects import (
     read_marker,
     write_marker,
 )
-from label_studio_quorum.campaign.row_task import AUTO_LABEL, PROPOSAL
 from label_studio_quorum.campaign.tabs import views_for
 from label_studio_quorum.port import Json, LabelStudio, MLConnection, Project, Webhook
 from ls_config.interface import Interface

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from label_studio_quorum.campaign.projects import STAGES, Campaign
+from label_studio_quorum.campaign.projects import AUTO_LABEL, STAGES, Campaign
 from label_studio_quorum.campaign.reconcile import decide_rows
-from label_studio_quorum.campaign.row_task import AUTO_LABEL, has_prediction
+from label_studio_quorum.campaign.row_task import has_prediction
 from label_studio_quorum.campaign.snapshot import Snapshot
 from label_studio_quorum.port import Json, RowPort, Task
 from review_rules import Stage, State

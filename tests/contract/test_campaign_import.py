@@ -12,7 +12,7 @@ import pytest
 
 from label_studio_quorum.adapters.ml_backend import MLBackendClient
 from label_studio_quorum.campaign.importing import CheckedFile, import_rows
-from label_studio_quorum.campaign.row_task import AUTO_LABEL
+from label_studio_quorum.campaign.projects import AUTO_LABEL
 from label_studio_quorum.port import MLConnection
 from review_rules import Stage, load_policy, withheld
 from tests.support.campaigns import POLICY, Bench, Json
