@@ -21,10 +21,11 @@ from label_studio_quorum.adapters.label_studio import HttpLabelStudio
 from label_studio_quorum.adapters.ml_backend import PrelabelError
 from label_studio_quorum.adapters.web_session import VisitError
 from label_studio_quorum.campaign.projects import CampaignError
+from label_studio_quorum.files import write_json
 from label_studio_quorum.port import ServerError
 from label_studio_quorum.servers.board import Board
 from label_studio_quorum.servers.bring_up import Files, PlanError, Ready, access, example, fill, read_plan
-from label_studio_quorum.servers.data_folder import DataFolder, write_private
+from label_studio_quorum.servers.data_folder import DataFolder
 from label_studio_quorum.servers.processes import LOOPBACK, Child, StartError, own_environment
 from label_studio_quorum.servers.stack import Settings, Stack, preflight, running
 
@@ -143,7 +144,7 @@ def _run(
             if not settings.plugin:
                 stack.add(_sync(stack, wanted.name))
             content = access(stack, port, ready)
-            write_private(folder.access, content)
+            write_json(folder.access, content, private=True)
             _announce(stack, content, ready, as_json=as_json)
             then(content)
             stack.watch()
