@@ -26,6 +26,7 @@ from label_studio_quorum.port import Json, LabelStudio, NewPrediction, NewTask
 from ls_config.interface import Interface
 from ls_config.results import to_result
 from review_rules import Policy, Stage, withheld
+from review_rules.errors import PublicError
 
 CHUNK: Final = 500
 """Rows in one request; with fewer the server spends more on each, with many more it runs slower again."""
@@ -42,7 +43,7 @@ class Predictor(Protocol):
 _NOTHING: Final = Prelabel()
 
 
-class ImportRefused(Exception):
+class ImportRefused(PublicError):
     """An import cannot be undone any more; the message says why."""
 
 

@@ -16,6 +16,7 @@ from label_studio_quorum.port import LabelStudio, Project, RowPort, User
 from ls_config import interface as loader
 from ls_config.interface import Interface
 from review_rules import Person, Policy, Stage, Team
+from review_rules.errors import PublicError
 
 PREFIX: Final = "quorum:"
 STAGES: Final = (Stage.PASS, Stage.QA, Stage.EXPERT)
@@ -27,7 +28,7 @@ _STRANGER: Final = "user:"
 _STAGE_OF: Final = {stage.value: stage for stage in STAGES}
 
 
-class CampaignError(Exception):
+class CampaignError(PublicError):
     """A campaign cannot be found or used; the message says why, the hint what to do."""
 
     def __init__(self, message: str, hint: str = "") -> None:
