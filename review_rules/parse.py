@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from review_rules.canonical import EXPECTED, WrongType, is_number, to_form
+from review_rules.errors import PublicError
 from review_rules.findings import Finding, finding
 from review_rules.instants import parse_instant
 from review_rules.values import (
@@ -29,7 +30,7 @@ _WORDS = {word.value: word for word in Word}
 _HEAD = ("fields", "domain", "predicted_domain", "auto_label")
 
 
-class HistoryError(ValueError):
+class HistoryError(PublicError, ValueError):
     """A history is not an object with a `row_id` and `fields`: there is no row that it could be about."""
 
 

@@ -24,6 +24,7 @@ from label_studio_quorum.intake.rejects import Rejects
 from label_studio_quorum.port import Json, LabelStudio, NewTask
 from ls_config.interface import Interface
 from review_rules import Policy, Stage, withheld
+from review_rules.errors import PublicError
 
 CHUNK: Final = 500
 """Rows in one request; with fewer the server spends more on each, with many more it runs slower again."""
@@ -40,7 +41,7 @@ class Predictor(Protocol):
 _NO_ANSWER: Final = Prelabel()
 
 
-class ImportRefused(Exception):
+class ImportRefused(PublicError):
     """An import cannot be undone any more; the message says why."""
 
 

@@ -16,6 +16,7 @@ from label_studio_quorum.port import LabelStudio, Project, RowPort, User
 from ls_config import interface as loader
 from ls_config.interface import Interface
 from review_rules import Person, Policy, Stage, Team
+from review_rules.errors import PublicError
 
 PREFIX: Final = "quorum:"
 STAGES: Final = tuple(Stage)
@@ -26,7 +27,7 @@ PROPOSAL: Final = "quorum-proposal"
 _STRANGER: Final = "user:"
 
 
-class CampaignError(Exception):
+class CampaignError(PublicError):
     """A campaign cannot be found or used; the message says why, the hint what to do."""
 
     def __init__(self, message: str, hint: str = "") -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from label_studio_quorum.commands.rule_files import load_rules
 from label_studio_quorum.commands.shared_options import (
     DryRunOption,
     JsonOption,
@@ -15,10 +16,8 @@ from label_studio_quorum.commands.shared_options import (
     KeyOption,
     UrlOption,
     connect,
-    load_rules,
     print_json,
     running_ml,
-    told,
 )
 
 if TYPE_CHECKING:
@@ -59,41 +58,40 @@ def command(
         raise typer.BadParameter(
             "set QUORUM_WEBHOOK_SECRET to the secret that sync --watch asks for", param_hint="--webhook"
         )
-    with told():
-        rules, people = load_rules(policy, team)
-        port = connect(url, api_key, api_key_file, name=name)
-        spec = CampaignSpec(
-            name=name,
-            interface=load(task),
-            policy=rules,
-            team=people,
-            ml=ml_connection(ml_url),
-            webhook=WebhookTarget(url=webhook, secret=secret) if webhook and secret else None,
-        )
-        qualification = qualification_of(rules, policy.parent, spec.interface)
-        report = setup_campaign(port, spec, dry_run=dry_run)
-        projects = {}
-        if report.campaign is not None:
-            projects = {stage.value: project.id for stage, project in report.campaign.projects.items()}
-        plugin = port.plugin_version()
-        notes = list(report.notes)
-        if plugin is None and qualification:
-            notes.append("a stock server asks for no qualification: everybody gets every row")
-        if plugin is not None and projects and not dry_run:
-            policy_text, team_text = (file.read_text(encoding="utf-8") for file in (policy, team))
-            held = port.tell_plugin(
-                name,
-                task=spec.interface.name,
-                policy=policy_text,
-                team=team_text,
-                projects=projects,
-                qualification=qualification,
-            )["qualification"]
-            if held and held["missing"]:
-                notes.append(
-                    f"{held['missing']:,} of {held['rows']:,} rows of the qualification are not in the campaign yet: "
-                    f"quorum import {policy.parent / str(rules.qualification and rules.qualification.rows)}"
-                )
+    rules, people = load_rules(policy, team)
+    port = connect(url, api_key, api_key_file, name=name)
+    spec = CampaignSpec(
+        name=name,
+        interface=load(task),
+        policy=rules,
+        team=people,
+        ml=ml_connection(ml_url),
+        webhook=WebhookTarget(url=webhook, secret=secret) if webhook and secret else None,
+    )
+    qualification = qualification_of(rules, policy.parent, spec.interface)
+    report = setup_campaign(port, spec, dry_run=dry_run)
+    projects = {}
+    if report.campaign is not None:
+        projects = {stage.value: project.id for stage, project in report.campaign.projects.items()}
+    plugin = port.plugin_version()
+    notes = list(report.notes)
+    if plugin is None and qualification:
+        notes.append("a stock server asks for no qualification: everybody gets every row")
+    if plugin is not None and projects and not dry_run:
+        policy_text, team_text = (file.read_text(encoding="utf-8") for file in (policy, team))
+        held = port.tell_plugin(
+            name,
+            task=spec.interface.name,
+            policy=policy_text,
+            team=team_text,
+            projects=projects,
+            qualification=qualification,
+        )["qualification"]
+        if held and held["missing"]:
+            notes.append(
+                f"{held['missing']:,} of {held['rows']:,} rows of the qualification are not in the campaign yet: "
+                f"quorum import {policy.parent / str(rules.qualification and rules.qualification.rows)}"
+            )
     if not dry_run:
         _remember(name, port.url, task, policy, team)
     for note in notes:

@@ -18,22 +18,19 @@ from rich.table import Table
 from rich.text import Text
 
 from label_studio_quorum.adapters.label_studio import HttpLabelStudio
-from label_studio_quorum.adapters.ml_backend import PrelabelError
-from label_studio_quorum.adapters.web_session import VisitError
-from label_studio_quorum.campaign.projects import CampaignError
+from label_studio_quorum.commands.telling import told
 from label_studio_quorum.files import write_json
-from label_studio_quorum.port import ServerError
 from label_studio_quorum.servers.board import Board
-from label_studio_quorum.servers.bring_up import Files, PlanError, Ready, access, example, fill, read_plan
+from label_studio_quorum.servers.bring_up import Files, Ready, access, example, fill, read_plan
 from label_studio_quorum.servers.data_folder import DataFolder
-from label_studio_quorum.servers.processes import LOOPBACK, Child, StartError, own_environment
+from label_studio_quorum.servers.processes import LOOPBACK, Child, own_environment
 from label_studio_quorum.servers.stack import Settings, Stack, preflight, running
 
 app = typer.Typer(add_completion=False)
 
 EXAMPLE = "Example"
+SPEAKER = "quorum up"
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-REFUSALS = (PlanError, StartError, CampaignError, ServerError, PrelabelError, VisitError)
 
 
 @app.command()
@@ -70,7 +67,7 @@ def files(
     name: str | None = None,
 ) -> Files:
     """The files of a campaign; what is not given is the example's."""
-    try:
+    with told(SPEAKER):
         return Files(
             rows=rows or example("rows.jsonl"),
             team=team or example("team.yaml"),
@@ -78,8 +75,6 @@ def files(
             task=task,
             name=name or (rows.stem if rows else EXAMPLE),
         )
-    except PlanError as error:
-        _fail(str(error))
 
 
 def settings(ls_port: int, ml_port: int, *, host: str = LOOPBACK, stock: bool = False) -> Settings:
@@ -110,10 +105,8 @@ def serve(
         typer.Exit: With 1, after one line a fault.
     """
     try:
-        with _stop_on_signals():
+        with _stop_on_signals(), told(SPEAKER):
             _run(wanted, settings, data_dir, dry_run=dry_run, as_json=as_json, then=then)
-    except REFUSALS as error:
-        _fail(str(error))
     except requests.RequestException as error:
         _fail(f"Label Studio: stopped answering ({type(error).__name__}); its output: {data_dir}/logs/label-studio.log")
     except KeyboardInterrupt:

@@ -26,17 +26,18 @@ from label_studio_quorum.servers.stack import Stack
 from ls_config import interface as loader
 from ls_config.interface import Interface, InterfaceError
 from review_rules import FaultsError, Person, Policy, Role, Team, load_policy, load_team
+from review_rules.errors import PublicError
 
 PEOPLE, CAMPAIGN = "People", "Campaign"
 NOBODYS_EMAIL = "manager@quorum.localhost"
 
 
-class PlanError(Exception):
+class PlanError(PublicError):
     """A campaign's files can't be used; one line a fault."""
 
     def __init__(self, faults: list[str]) -> None:
         super().__init__("\n".join(faults))
-        self.faults = faults
+        self.faults = tuple(faults)
 
 
 @dataclass(frozen=True, kw_only=True)
