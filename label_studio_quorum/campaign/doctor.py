@@ -15,8 +15,9 @@ from label_studio_quorum.campaign.accounts import check_team
 from label_studio_quorum.campaign.projects import STAGES, Campaign, assemble, find_all, marker_of
 from label_studio_quorum.campaign.reconcile import reconcile
 from label_studio_quorum.campaign.row_task import is_as_imported
-from label_studio_quorum.campaign.setup import SECRET_HEADER, CampaignSpec, project_settings, settings_drift
+from label_studio_quorum.campaign.setup import CampaignSpec, project_settings, settings_drift
 from label_studio_quorum.campaign.snapshot import Snapshot
+from label_studio_quorum.campaign.webhooks import own_webhook
 from label_studio_quorum.port import Json, ServerError, User
 from review_rules import Policy, Role, Stage, Team
 
@@ -241,10 +242,8 @@ def _settings(campaign: Campaign) -> Iterator[Check]:
 
 
 def _webhooks(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:
-    hooks = [
-        hook for stage in STAGES for hook in port.webhooks(campaign.project(stage)) if SECRET_HEADER in hook.headers
-    ]
-    active = [hook for hook in hooks if hook.active]
+    webhooks = [own_webhook(port, campaign.project(stage)) for stage in STAGES]
+    active = [webhook for webhook in webhooks if webhook is not None and webhook.active]
     if len(active) == len(STAGES):
         yield _ok("webhooks", f"announce changes to {active[0].url}")
     elif port.plugin_version() is not None:

@@ -81,7 +81,7 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Report:
+class ReconcileReport:
     """What a run found and did."""
 
     rows: int
@@ -107,7 +107,7 @@ def reconcile(
     snapshot: Snapshot | None = None,
     dry_run: bool = False,
     progress: Callable[[int], None] = lambda done: None,
-) -> Report:
+) -> ReconcileReport:
     """Make the server match the rules.
 
     Args:
@@ -142,7 +142,7 @@ def reconcile(
         states.update(state)
     if not dry_run:
         carry_out(port, campaign, plan)
-    return Report(
+    return ReconcileReport(
         rows=states.total(),
         states=dict(sorted(states.items())),
         changes=plan.counts(),

@@ -125,7 +125,7 @@ def _run(
     with read_plan(wanted) as plan, DataFolder(data_dir) as folder:
         preflight(settings)
         if dry_run:
-            _say(f"files, packages and ports are good: {plan.rows.rows} rows, {len(plan.team.people)} people")
+            _say(f"files, packages and ports are good: {plan.rows.rows} rows, {len(plan.campaign.team.people)} people")
             return
         secrets = folder.secrets(plan.owner_email)
         board = Board()

@@ -15,7 +15,7 @@ import pytest
 from label_studio_quorum.adapters.ml_backend import Prelabel
 from label_studio_quorum.campaign.importing import import_rows
 from label_studio_quorum.campaign.projects import Campaign
-from label_studio_quorum.campaign.reconcile import DecidedRow, Report, decide_rows, reconcile
+from label_studio_quorum.campaign.reconcile import DecidedRow, ReconcileReport, decide_rows, reconcile
 from label_studio_quorum.campaign.snapshot import Snapshot
 from label_studio_quorum.intake import Row
 from label_studio_quorum.port import NewPrediction
@@ -42,7 +42,7 @@ class Case:
         """The campaign as a fresh run would find it."""
         return self.bench.campaign()
 
-    def sync(self) -> Report:
+    def sync(self) -> ReconcileReport:
         """One run."""
         return reconcile(self.port, self.campaign)
 
