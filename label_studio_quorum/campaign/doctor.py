@@ -12,13 +12,13 @@ import httpx
 
 from label_studio_quorum.adapters.label_studio import HttpLabelStudio
 from label_studio_quorum.campaign.accounts import check_team
-from label_studio_quorum.campaign.history import imported_row, note_of
 from label_studio_quorum.campaign.projects import STAGES, Campaign, assemble, find_all, marker_of
 from label_studio_quorum.campaign.reconcile import reconcile
+from label_studio_quorum.campaign.row_task import is_as_imported
 from label_studio_quorum.campaign.served_version import serving_faults
-from label_studio_quorum.campaign.setup import SECRET_HEADER, CampaignSpec, project_settings, settings_drift
+from label_studio_quorum.campaign.setup import CampaignSpec, project_settings, settings_drift
 from label_studio_quorum.campaign.snapshot import Snapshot
-from label_studio_quorum.intake import row_hash
+from label_studio_quorum.campaign.webhooks import own_webhook
 from label_studio_quorum.port import Json, ServerError, User
 from review_rules import Policy, Role, Stage, Team
 
@@ -246,10 +246,8 @@ def _settings(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:
 
 
 def _webhooks(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:
-    hooks = [
-        hook for stage in STAGES for hook in port.webhooks(campaign.project(stage)) if SECRET_HEADER in hook.headers
-    ]
-    active = [hook for hook in hooks if hook.active]
+    webhooks = [own_webhook(port, campaign.project(stage)) for stage in STAGES]
+    active = [webhook for webhook in webhooks if webhook is not None and webhook.active]
     if len(active) == len(STAGES):
         yield _ok("webhooks", f"announce changes to {active[0].url}")
     elif port.plugin_version() is not None:
@@ -289,7 +287,7 @@ def _rows(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:
     for row_id in snapshot.row_ids:
         tasks = snapshot.tasks(row_id).get(Stage.PASS, ())
         doubled += [row_id] if len(tasks) > 1 else []
-        changed += [row_id for task in tasks if note_of(task).get("hash") not in (None, row_hash(imported_row(task)))]
+        changed += [row_id for task in tasks if not is_as_imported(task)]
     if doubled:
         yield _warn(
             "rows", f"{len(doubled)} rows stand twice in the Pass project, such as {doubled[0]!r}", "run quorum sync"

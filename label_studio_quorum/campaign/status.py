@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from label_studio_quorum.campaign.projects import AUTO_LABEL, STAGES, Campaign
 from label_studio_quorum.campaign.reconcile import decide_rows
+from label_studio_quorum.campaign.row_task import has_prediction
 from label_studio_quorum.campaign.snapshot import Snapshot
 from label_studio_quorum.port import Json, RowPort, Task
 from review_rules import Stage, State
@@ -68,8 +69,7 @@ def campaign_status(port: RowPort, campaign: Campaign, *, snapshot: Snapshot | N
     states, prelabelled = Counter[State](), 0
     for row in decide_rows(campaign, counting, held.row_ids):
         states[row.decision.state] += 1
-        versions = {one.model_version for task in row.tasks[Stage.PASS] for one in task.predictions}
-        prelabelled += AUTO_LABEL in versions
+        prelabelled += any(has_prediction(task, AUTO_LABEL) for task in row.tasks[Stage.PASS])
     return Status(
         name=campaign.name,
         rows=states.total(),

@@ -26,7 +26,6 @@ from label_studio_quorum.commands.shared_options import (
     print_json,
     progress_bar,
     running_ml,
-    told,
 )
 
 if TYPE_CHECKING:
@@ -93,27 +92,26 @@ def command(
 
     A fault anywhere and nothing is imported, unless --skip-bad. Exit code 1 if there are faults.
     """
-    with told():
-        opened = open_one(url, api_key, api_key_file, name, policy, team)
-        if undo is not None:
-            _undo(opened, undo, as_json)
-            return
-        if file is None:
-            raise typer.BadParameter("name a file of rows", param_hint="FILE")
-        options = _Options(
-            mapping=mapping,
-            form=form,
-            encoding=encoding,
-            sheet=sheet,
-            offsets=offsets,
-            ml_url=ml_url if prelabel else "",
-            skip_bad=skip_bad,
-            rejects=rejects or file.with_name(file.name + ".rejects"),
-            whole=whole,
-            dry_run=dry_run,
-            update=update,
-        )
-        faulty, warnings, report = _import(opened, file, options)
+    opened = open_one(url, api_key, api_key_file, name, policy, team)
+    if undo is not None:
+        _undo(opened, undo, as_json)
+        return
+    if file is None:
+        raise typer.BadParameter("name a file of rows", param_hint="FILE")
+    options = _Options(
+        mapping=mapping,
+        form=form,
+        encoding=encoding,
+        sheet=sheet,
+        offsets=offsets,
+        ml_url=ml_url if prelabel else "",
+        skip_bad=skip_bad,
+        rejects=rejects or file.with_name(file.name + ".rejects"),
+        whole=whole,
+        dry_run=dry_run,
+        update=update,
+    )
+    faulty, warnings, report = _import(opened, file, options)
     if as_json:
         done = report.to_json() if report else {"imported": 0}
         print_json({"campaign": opened.campaign.name, **done, "faults": faulty, "warnings": warnings})

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from label_studio_quorum.intake.faults import RowFault
 from ls_config import Interface
+from review_rules.errors import PublicError
 
 if TYPE_CHECKING:
     from label_studio_quorum.intake.checks.personal_data import Finder
@@ -27,7 +28,7 @@ _NICE = 5
 """The server that stores the rows goes first, where it is on the same machine."""
 
 
-class BesideError(Exception):
+class BesideError(PublicError):
     """The process ended before it said what it found; the message says so."""
 
 

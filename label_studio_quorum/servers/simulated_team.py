@@ -19,6 +19,7 @@ from typing import Any
 from label_studio_quorum.adapters.web_session import Visitor
 from ls_config.interface import RESERVED, Control, parse_all
 from ls_config.results import from_result, to_result
+from review_rules.errors import PublicError
 
 DEFAULT_SKILL = {"annotator": 0.93, "qa": 0.98, "expert": 0.995}
 _STAGES = {"pass": "annotator", "qa": "qa", "expert": "expert"}
@@ -65,7 +66,7 @@ class Tally:
     withdrawn: int = 0
 
 
-class WorkError(Exception):
+class WorkError(PublicError):
     """The server refused something that a browser would have been granted."""
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from label_studio_quorum.campaign.history import prediction_values
 from label_studio_quorum.campaign.importing import import_rows
 from label_studio_quorum.campaign.projects import PROPOSAL, Campaign
 from label_studio_quorum.campaign.reconcile import decide_rows, reconcile
+from label_studio_quorum.campaign.row_task import prediction_values
 from label_studio_quorum.campaign.setup import CampaignSpec, setup_campaign
 from label_studio_quorum.campaign.snapshot import Snapshot
 from label_studio_quorum.gold import records as export
