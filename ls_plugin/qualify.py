@@ -12,16 +12,14 @@ from typing import Any
 
 from django.db import transaction
 
+from label_studio_quorum.campaign.qualification import right_answers
 from ls_config.results import from_result
 from ls_plugin import record
 from ls_plugin.models import Campaign, CampaignProject, Slot, Stage
 from ls_plugin.people import Place
 from ls_plugin.refusal import Refused
-from review_rules import decide, load_policy, load_team, parse_history
 
 SEATS = 30_000
-_TEAM = load_team("people: [{id: answer, roles: [annotator]}, {id: known, roles: [annotator]}]")
-_POLICY = load_policy("{version: 1, passes: 2, expert_domains: [], fields: {}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +109,8 @@ def score(user_id: int, place: Place, standard: Standard) -> tuple[int, float]:
     for answer in answers:
         values = from_result(answer.result, interface.controls, answer.task.data).values
         known, fields = standard.rows[row_of[answer.task_id]], interface.fields(answer.task.data)
-        for name, value in known.items():
-            asked += 1
-            right += _equal(fields.get(name), values.get(name), value)
+        asked += len(known)
+        right += right_answers(known, values, fields)
     return len(answers), right / asked
 
 
@@ -130,15 +127,3 @@ def is_marked(user_id: int, place: Place, row_id: str) -> bool:
     asked = Slot.objects.filter(project_id=place.project_id, row_id__in=list(standard.rows)).values("task_id")
     said = Annotation.objects.filter(task_id__in=asked, completed_by_id=user_id, was_cancelled=False)
     return bool(said.count() >= asked.count())
-
-
-def _equal(field: Any, said: Any, known: Any) -> bool:
-    """Whether the rules see no difference between two values of a field."""
-    if field is None:
-        return False
-    passes = [
-        {"by": by, "at": f"2026-01-01T00:00:0{n}Z", "values": {"f": value}, "flags": []}
-        for n, (by, value) in enumerate((("answer", said), ("known", known)))
-    ]
-    history = parse_history({"row_id": "q", "fields": {"f": field}, "passes": passes, "qa": [], "expert": []})
-    return decide(history, _TEAM, _POLICY).comparison["f"].agreed
