@@ -51,25 +51,30 @@ class Role(Name):
 class Stage(Name):
     """The three queues a row goes through.
 
-    `key` is the name of the stage's list in a history; `roles` are those of which one is needed to take a step.
+    Attributes:
+        key: the name of the stage's list in a history.
+        work: what people do there, as part of a sentence.
+        roles: those of which one is needed to take a step.
 
-    >>> Stage.QA.key, sorted(Stage.QA.roles)
-    ('qa', [<Role.EXPERT: 'expert'>, <Role.QA: 'qa'>])
+    >>> Stage.PASS.key, Stage.PASS.work, sorted(Stage.QA.roles)
+    ('passes', 'the passes', [<Role.EXPERT: 'expert'>, <Role.QA: 'qa'>])
     """
 
     key: str
+    work: str
     roles: frozenset[Role]
 
-    def __new__(cls, word: str, key: str, *roles: Role) -> Stage:
+    def __new__(cls, word: str, key: str, work: str, *roles: Role) -> Stage:
         stage = str.__new__(cls, word)
         stage._value_ = word
         stage.key = key
+        stage.work = work
         stage.roles = frozenset(roles)
         return stage
 
-    PASS = "pass", "passes", Role.ANNOTATOR
-    QA = "qa", "qa", Role.QA, Role.EXPERT
-    EXPERT = "expert", "expert", Role.EXPERT
+    PASS = "pass", "passes", "the passes", Role.ANNOTATOR
+    QA = "qa", "qa", "QA", Role.QA, Role.EXPERT
+    EXPERT = "expert", "expert", "expert review", Role.EXPERT
 
 
 class State(Name):

@@ -27,6 +27,7 @@ from label_studio_quorum.servers.bring_up import Files, PlanError, Ready, access
 from label_studio_quorum.servers.data_folder import DataFolder, write_private
 from label_studio_quorum.servers.processes import LOOPBACK, Child, StartError, own_environment
 from label_studio_quorum.servers.stack import Settings, Stack, preflight, running
+from review_rules.staffing import shortages
 
 app = typer.Typer(add_completion=False)
 
@@ -132,6 +133,8 @@ def _run(
         preflight(settings)
         if dry_run:
             _say(f"files, packages and ports are good: {plan.rows.rows} rows, {len(plan.team.people)} people")
+            for lack in shortages(plan.team, plan.policy):
+                _say(f"warning: {lack}")
             return
         secrets = folder.secrets(plan.owner_email)
         board = Board()
