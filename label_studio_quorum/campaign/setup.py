@@ -29,6 +29,7 @@ from label_studio_quorum.port import Json, LabelStudio, MLBackend, MLConnection,
 from ls_config.interface import Interface
 from ls_config.review_screen import compose_review
 from review_rules import Policy, Stage, Team
+from review_rules.staffing import shortages
 
 COLORS: Final = {Stage.PASS: "#617ada", Stage.QA: "#e3a52c", Stage.EXPERT: "#c05d8e"}
 ML_TITLE: Final = "quorum"
@@ -90,7 +91,9 @@ def setup_campaign(port: LabelStudio, spec: CampaignSpec, *, dry_run: bool = Fal
     campaign = None
     if len(made) == len(STAGES):
         campaign = assemble(spec.name, made, policy=spec.policy, team=spec.team, port=port)
-    return SetupReport(campaign=campaign, changes=tuple(step.changes), notes=tuple(step.notes))
+    # Which domains the rows have is not known before they are imported: every domain of the policy is looked at.
+    lacking = map(str, shortages(spec.team, spec.policy))
+    return SetupReport(campaign=campaign, changes=tuple(step.changes), notes=(*step.notes, *lacking))
 
 
 def _check_name(name: str) -> None:
