@@ -20,7 +20,7 @@ from label_studio_quorum.adapters.ml_backend import Prelabel
 from label_studio_quorum.campaign.history import QUORUM, note_of
 from label_studio_quorum.campaign.projects import AUTO_LABEL, Campaign
 from label_studio_quorum.intake import KINDS, Options, Row, RowFault, read_rows, row_hash
-from label_studio_quorum.intake.checked_rows import HeldRows
+from label_studio_quorum.intake.checked_rows import StoredRows
 from label_studio_quorum.intake.rejects import Rejects
 from label_studio_quorum.port import Json, LabelStudio, NewPrediction, NewTask
 from ls_config.interface import Interface
@@ -58,7 +58,7 @@ class CheckedFile:
     rows: int = 0
     faults: list[RowFault] = field(default_factory=list)
     rejects: Rejects = field(default_factory=Rejects)
-    held: HeldRows = field(default_factory=HeldRows)
+    held: StoredRows = field(default_factory=StoredRows)
 
     @classmethod
     def read(
