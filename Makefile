@@ -31,7 +31,7 @@ test: $(READY) ## run every test on real servers
 
 lint: $(READY) ## ruff, mypy, import-linter, deptry
 	$(BIN)/ruff check .
-	$(BIN)/mypy $(ROOMS) tests benchmarks
+	$(BIN)/mypy $(ROOMS) scripts tests benchmarks
 	PYTHONPATH=. $(BIN)/lint-imports
 	$(BIN)/deptry .
 
