@@ -15,7 +15,8 @@ from tests.support.servers import ROOT, LabelStudioServer
 
 pytestmark = pytest.mark.server
 FORM: dict[str, Any] = {
-    "verdict": "Correct", "response_type": "Direct answer", "correctness": 5, "completeness": 5, "helpfulness": 5, "tone": 5,
+    "verdict": "Correct", "response_type": "Direct answer",
+    "correctness": 5, "completeness": 5, "helpfulness": 5, "tone": 5,
 }  # fmt: skip
 
 

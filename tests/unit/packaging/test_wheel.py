@@ -90,12 +90,12 @@ def history(folder: Path, row: Mapping[str, Any]) -> Path:
     """A row of the example on which two people and QA agreed, as a full record decides it."""
     answer = {name: row["auto_label"][name] for name in ("verdict", "correctness")}
     fields = {"verdict": {"kind": "choice"}, "correctness": {"kind": "rating"}}
-    people = [{"by": by, "at": f"2026-01-05T10:0{at}:00Z", "values": answer} for at, by in enumerate(("ana", "chi"))]
-    review = {"by": "mei", "at": "2026-01-05T10:09:00Z", "values": {}, "decision": "accept"}
-    passes = [one | {"flags": [], "reason": None} for one in people]
+    empty: dict[str, Any] = {"flags": [], "reason": None, "values": answer}
+    passes = [empty | {"by": by, "at": f"2026-01-05T10:0{minute}:00Z"} for minute, by in enumerate(("ana", "chi"))]
+    review = empty | {"by": "mei", "at": "2026-01-05T10:09:00Z", "values": {}, "decision": "accept"}
     file = folder / "history.jsonl"
     whole = {"row_id": row["id"], "domain": "general", "fields": fields, "passes": passes, "expert": []}
-    file.write_text(json.dumps(whole | {"qa": [review | {"flags": [], "reason": None}]}) + "\n", encoding="utf-8")
+    file.write_text(json.dumps(whole | {"qa": [review]}) + "\n", encoding="utf-8")
     return file
 
 
@@ -146,7 +146,7 @@ def test_check_decide_and_verify_work_without_an_extra(installed: Installed) -> 
 
 def record(history: Path, decision: str, row: Mapping[str, Any]) -> dict[str, Any]:
     """The full record of a decided row, as an export writes it."""
-    whole = json.loads(history.read_text("utf-8")) | json.loads(decision)
+    whole: dict[str, Any] = json.loads(history.read_text("utf-8")) | json.loads(decision)
     return whole | {"row": dict(row), "row_hash": row_hash(row), "gold": True}
 
 

@@ -23,7 +23,8 @@ from tests.support.fake_label_studio import FakeLabelStudio
 
 SCRIPTS = Path(__file__).parents[3] / "scripts"
 FORM: dict[str, Any] = {
-    "verdict": "Correct", "response_type": "Direct answer", "correctness": 5, "completeness": 5, "helpfulness": 5, "tone": 5,
+    "verdict": "Correct", "response_type": "Direct answer",
+    "correctness": 5, "completeness": 5, "helpfulness": 5, "tone": 5,
 }  # fmt: skip
 ANA, CHI, CLEO = 1, 3, 4
 
