@@ -29,10 +29,11 @@ demo: $(READY) ## the same, and a simulated team works the campaign to the end
 test: $(READY) ## run every test on real servers
 	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
-lint: $(READY) ## ruff, mypy, import-linter
+lint: $(READY) ## ruff, mypy, import-linter, deptry
 	$(BIN)/ruff check .
-	$(BIN)/mypy $(ROOMS) tests benchmarks
+	$(BIN)/mypy $(ROOMS) scripts tests benchmarks
 	PYTHONPATH=. $(BIN)/lint-imports
+	$(BIN)/deptry .
 
 bench: $(READY) ## measure what docs/ claims
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file $(ARGS) || exit 1; done

@@ -29,7 +29,7 @@ from label_studio_quorum.campaign.importing import CheckedFile, import_rows  # n
 from label_studio_quorum.campaign.row_task import task_data  # noqa: E402
 from label_studio_quorum.campaign.setup import CampaignSpec, setup_campaign  # noqa: E402
 from label_studio_quorum.intake import Row, read_rows  # noqa: E402
-from label_studio_quorum.intake.background_check import Beside  # noqa: E402
+from label_studio_quorum.intake.background_check import BackgroundCheck  # noqa: E402
 from label_studio_quorum.servers.label_studio import STOCK, WITH_PLUGIN  # noqa: E402
 from ls_config.interface import Interface, load  # noqa: E402
 from ls_config.results import to_result  # noqa: E402
@@ -87,12 +87,12 @@ def ours(server: LabelStudioServer, interface: Interface, file: Path, name: str)
         made = setup_campaign(port, CampaignSpec(name=name, interface=interface, policy=policy, team=team))
         assert made.campaign is not None
         started = time.perf_counter()
-        with Beside() as beside, CheckedFile.read(file, interface=interface, policy=policy) as checked:
+        with BackgroundCheck() as background, CheckedFile.read(file, interface=interface, policy=policy) as checked:
             assert not checked.errors
-            beside.look(checked.held.path(), str(file), interface)
+            background.begin(checked.held.path(), str(file), interface)
             report = import_rows(port, made.campaign, checked)
             stored = time.perf_counter() - started
-            warnings = beside.found()
+            warnings = background.finish()
         took = time.perf_counter() - started
         assert report.imported == report.prelabelled == checked.rows
         said = f"rows stored after {stored:.1f} s, {len(warnings)} warnings of the file as a whole after {took:.1f} s"

@@ -20,7 +20,7 @@ from label_studio_quorum.campaign.projects import Campaign
 from label_studio_quorum.campaign.row_task import RowNote, note_of, row_task, task_data
 from label_studio_quorum.campaign.served_version import serve
 from label_studio_quorum.intake import KINDS, Options, Row, RowFault, read_rows, row_hash
-from label_studio_quorum.intake.checked_rows import HeldRows
+from label_studio_quorum.intake.checked_rows import StoredRows
 from label_studio_quorum.intake.rejects import Rejects
 from label_studio_quorum.port import Json, LabelStudio, NewTask
 from ls_config.interface import Interface
@@ -57,7 +57,7 @@ class CheckedFile:
     rows: int = 0
     faults: list[RowFault] = field(default_factory=list)
     rejects: Rejects = field(default_factory=Rejects)
-    held: HeldRows = field(default_factory=HeldRows)
+    held: StoredRows = field(default_factory=StoredRows)
 
     @classmethod
     def read(

@@ -148,7 +148,7 @@ def manifest(case: Case, tmp_path: Path) -> bool:
 
 def decided_row(row: dict[str, Any]) -> DecidedRow:
     """The row of a history as the report takes it."""
-    record = RowRecord(history=parse_history(row), sources={stage: () for stage in Stage})
+    record = RowRecord(history=parse_history(row), sources=dict.fromkeys(Stage, ()))
     return DecidedRow(row_id="r1", tasks={}, record=record, decision=decided(row))
 
 
