@@ -34,8 +34,8 @@ lint: $(READY) ## ruff, mypy, import-linter
 	$(BIN)/mypy $(ROOMS) tests benchmarks
 	PYTHONPATH=. $(BIN)/lint-imports
 
-bench: $(READY) ## measure what docs/ claims
-	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file $(ARGS) || exit 1; done
+bench: $(READY) ## measure what docs/benchmarks.md claims; in minutes with ARGS=--quick
+	@exec $(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## remove .venv and caches; the data folder stays
 	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage

@@ -120,7 +120,7 @@ def measure_command(codes: Ints) -> Line:
         file = write_lines(Path(folder) / "votes.jsonl", votes)
         spent = spend([*QUORUM, "agreement", str(file), "--kind", "choice", "--json"], out=out)
         alpha = json.loads(out.read_text(encoding="utf-8"))["alpha"]["nominal"]["value"]
-    note = f"whole command with all figures, alpha {alpha:.6f}; {spent.wall:.1f} s by the clock, peak {spent.peak:.0f} MiB"
+    note = f"the whole command, alpha {alpha:.6f}; {spent.wall:.1f} s by the clock, peak {spent.peak:.0f} MiB"
     return Line(what="quorum agreement FILE --kind choice --json", measured=spent.cpu, unit="CPU s", note=note)
 
 

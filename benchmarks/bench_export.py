@@ -271,9 +271,12 @@ def lines_of(pairs: Sequence[Pair], options: argparse.Namespace, lacking: Sequen
 def readers_of(readers: Mapping[str, Spent], rows: int) -> list[Line]:
     """What the commands that read a whole campaign take."""
     return [
-        Line(what=f"quorum {name}, {rows:,} rows", measured=spent.wall, unit="s", note=f"most memory {spent.peak:.0f} MiB")
+        Line(
+            what=f"quorum {name}, {rows:,} rows", measured=spent.wall, unit="s",
+            note=f"most memory {spent.peak:.0f} MiB",
+        )
         for name, spent in readers.items()
-    ]
+    ]  # fmt: skip
 
 
 def main() -> None:

@@ -95,6 +95,7 @@ def measure(options: argparse.Namespace) -> Report:
             pairs.append((checked, bare))
     checked, bare = (statistics.median(column) for column in zip(*pairs, strict=True))
     ratios = [bare / checked for checked, bare in pairs]
+    spread = f"medians of {len(pairs)}, of the ratios too ({min(ratios):.2f}–{max(ratios):.2f})"
     line = Line(
         what=f"quorum import, {count:,} rows with predictions",
         measured=count / checked,
@@ -103,7 +104,7 @@ def measure(options: argparse.Namespace) -> Report:
         reference=count / bare,
         ratio=statistics.median(ratios),
         claimed="ratio ≥ 0.9",
-        note=f"{describe_server(options)}; medians of {len(pairs)}, of the ratios too ({min(ratios):.2f}–{max(ratios):.2f})",
+        note=f"{describe_server(options)}; {spread}",
     )
     return Report(claim=CLAIM, data=data.rows_described(options.data, options.seed), lines=[line])
 

@@ -84,7 +84,8 @@ def measure(names: Sequence[str], rows: int, times: int) -> Report:
                 claimed="grows" if name == "docbin" else "ratio near 1",
             )
         )  # fmt: skip
-    return Report(claim=CLAIM, data="records of about 5 KB, all alike but for their numbers", lines=lines, left_out=left_out)
+    described = "records of about 5 KB, all alike but for their numbers"
+    return Report(claim=CLAIM, data=described, lines=lines, left_out=left_out)
 
 
 def main() -> None:

@@ -34,7 +34,8 @@ from benchmarks import data
 from benchmarks.harness import Arguments, Line, Report, processes_of, processor_seconds, require, run
 from ls_config.loader import load
 from tests.contract import plugin_postgres
-from tests.contract.plugin_campaign import POLICY, Line as Campaign, django, make_line, rows, verdict
+from tests.contract.plugin_campaign import POLICY, django, make_line, rows, verdict
+from tests.contract.plugin_campaign import Line as Campaign
 from tests.servers import LabelStudioServer, label_studio_server
 from workflow.running.label_studio import WITH_PLUGIN
 from workflow.running.people import Visitor

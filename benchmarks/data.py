@@ -236,10 +236,11 @@ fields:
 _START = datetime(2026, 1, 5, 8, tzinfo=UTC)
 _TOPICS = ("billing", "security", "setup", "pricing")
 _ENTITIES = ("ORG", "MONEY", "DATE")
-_WORDS = (
+_SENTENCE = (
     "the bank of the north reported 12 million in revenue for the quarter and its margin fell by two points while "
     "customers asked how to reset the router and where the invoice could be found"
-).split()
+)
+_WORDS = _SENTENCE.split()
 
 
 def history_team() -> str:

@@ -1,7 +1,7 @@
 """How well annotators agree, and how often each way of settling a label equals the gold.
 
-With `--data`: the votes of real people in ten published sets. Without it: the rows, auto-labels and right answers of the
-example campaign with votes drawn by the seed, which show that it runs and say nothing about people.
+With `--data`: the votes of real people in ten published sets. Without it: the rows, auto-labels and right answers of
+the example campaign with votes drawn by the seed, which show that it runs and say nothing about people.
 
 Ways: two passes and the proposal that `decide` makes of them (first two votes of an item, in the order of the file),
 the same with the auto-label as a third opinion, three passes; the majority; Dawid-Skene; one-coin. Whatever a way
