@@ -41,8 +41,8 @@ lint: $(READY_DEV) ## ruff, mypy, import-linter, deptry
 	PYTHONPATH=. $(BIN)/lint-imports
 	$(BIN)/deptry .
 
-bench: $(READY_DEV) ## measure what docs/ claims
-	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file $(ARGS) || exit 1; done
+bench: $(READY_DEV) ## measure what docs/benchmarks.md claims; in minutes with ARGS=--quick
+	@exec $(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## remove .venv and caches; the data folder stays
 	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
