@@ -45,8 +45,8 @@ def command(
         raise typer.BadParameter("name a page to write, or give --json", param_hint="--out")
     with told():
         opened = open_one(url, api_key, api_key_file, name, policy, team)
-        held = Snapshot.read(opened.port, opened.campaign)
-        figures = build(opened.campaign, decide_rows(opened.campaign, held, held.row_ids), seed=seed)
+        with Snapshot.read(opened.port, opened.campaign) as held:
+            figures = build(opened.campaign, decide_rows(opened.campaign, held, held.row_ids), seed=seed)
     if out is not None:
         try:
             from workflow.report_page import render

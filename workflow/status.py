@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from review_rules import Stage, State
@@ -63,13 +64,13 @@ class _Counting:
 
 def campaign_status(port: RowPort, campaign: Campaign, *, snapshot: Snapshot | None = None) -> Status:
     """Count rows by state and work by stage; decides every row, changes nothing."""
-    held = snapshot if snapshot is not None else Snapshot.read(port, campaign)
-    counting = _Counting(held)
     states, prelabelled = Counter[State](), 0
-    for row in decide_rows(campaign, counting, held.row_ids):
-        states[row.decision.state] += 1
-        versions = {one.model_version for task in row.tasks[Stage.PASS] for one in task.predictions}
-        prelabelled += AUTO_LABEL in versions
+    with Snapshot.read(port, campaign) if snapshot is None else nullcontext(snapshot) as held:
+        counting = _Counting(held)
+        for row in decide_rows(campaign, counting, held.row_ids):
+            states[row.decision.state] += 1
+            versions = {one.model_version for task in row.tasks[Stage.PASS] for one in task.predictions}
+            prelabelled += AUTO_LABEL in versions
     return Status(
         name=campaign.name,
         rows=states.total(),
