@@ -41,11 +41,17 @@ def model_faults() -> Iterator[None]:
 
     The faults of a models file are told like those of every other file, by `told`.
     """
+    from ml_backend import extras
     from ml_backend.errors import ApiError, LoadError
     from ml_backend.training.data import DataError
 
     try:
         yield
+    except ModuleNotFoundError as error:
+        # Only packages that an extra brings: that another module is missing is a fault of ours.
+        if not extras.brings(error.name):
+            raise
+        typer.echo(f"quorum: {extras.missing('this command', str(error.name))}", err=True)
     except (LoadError, DataError, ApiError) as error:
         typer.echo(f"quorum: {error}", err=True)
     else:
@@ -198,8 +204,10 @@ def compare(
 ) -> None:
     """Replay two models on adjudicated rows; say which is better, or that the data can't tell."""
     with told(), model_faults():
-        from ml_backend import comparing
+        from ml_backend import comparing, extras
 
+        if picture is not None:
+            extras.require("--picture", "altair", "vl_convert")
         found = _compare(a, b, gold, task, models_file(models), draws)
         if picture is not None:
             comparing.picture(found).save(str(picture))
@@ -317,9 +325,9 @@ def train(
     ] = False,
 ) -> None:
     """Train from adjudicated gold, measured by grouped cross-validation; Ctrl-C, and it goes on next time."""
-    from ml_backend.training.__main__ import run
-
     with told(), model_faults():
+        from ml_backend.training.__main__ import run
+
         run(
             models_file(models), encoder, out, gold=gold, examples=examples, data=data, only=only, again=again,
             full=full, say=_say, note=lambda line: typer.echo(line, err=True),

@@ -44,7 +44,7 @@ def require_packages() -> None:
     Raises:
         StartError: A package is missing.
     """
-    for package in ("flask", "torch", "transformers", "gunicorn"):
+    for package in ("flask", "gunicorn", "onnx", "onnxruntime", "tokenizers"):
         if importlib.util.find_spec(package) is None:
             hint = "run: make setup, or pip install 'label-studio-quorum[ml]'"
             raise StartError(f"ML backend: the package {package} is not installed; {hint}")
