@@ -282,7 +282,11 @@ def _ml(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:
 
 
 def _rows(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:
-    snapshot = Snapshot.read(port, campaign)
+    with Snapshot.read(port, campaign) as snapshot:
+        yield from _rows_of(port, campaign, snapshot)
+
+
+def _rows_of(port: HttpLabelStudio, campaign: Campaign, snapshot: Snapshot) -> Iterator[Check]:
     doubled, changed = list[str](), list[str]()
     for row_id in snapshot.row_ids:
         tasks = snapshot.tasks(row_id).get(Stage.PASS, ())

@@ -71,28 +71,38 @@ class CheckedFile:
     ) -> CheckedFile:
         """Read and check the whole file."""
         checked = cls()
-        found = read_rows(
-            path,
-            interface=interface,
-            mapping=mapping,
-            policy=policy,
-            options=options or Options(),
-            rejects=checked.rejects,
-        )
-        for one in found:
-            if isinstance(one, RowFault):
-                checked.faults.append(one)
-            else:
-                checked.held.add(one)
-                checked.rows += 1
+        try:
+            found = read_rows(
+                path,
+                interface=interface,
+                mapping=mapping,
+                policy=policy,
+                options=options or Options(),
+                rejects=checked.rejects,
+            )
+            for one in found:
+                if isinstance(one, RowFault):
+                    checked.faults.append(one)
+                else:
+                    checked.held.add(one)
+                    checked.rows += 1
+        except BaseException:  # a file that cannot be read, a full disk, Ctrl-C: nobody gets the rows
+            checked.close()
+            raise
         return checked
 
     def __enter__(self) -> CheckedFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.rejects.close()
-        self.held.close()
+        self.close()
+
+    def close(self) -> None:
+        """Remove the rows from the disk."""
+        try:
+            self.rejects.close()
+        finally:
+            self.held.close()
 
     @property
     def errors(self) -> list[RowFault]:
