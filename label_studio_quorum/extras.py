@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+from collections.abc import Iterable
 
 from review_rules.errors import PublicError
 
@@ -17,7 +18,6 @@ DISTRIBUTION = "label-studio-quorum"
 
 _IMPORTED_AS = {
     "crowdkit": "crowd-kit",
-    "label_studio_ml": "label-studio-ml",
     "psycopg2": "psycopg2-binary",
     "sklearn": "scikit-learn",
     "vl_convert": "vl-convert-python",
@@ -35,16 +35,19 @@ class MissingExtra(PublicError):
         self.package, self.extra = package, extra
 
 
-def extra_of(module: str) -> str | None:
-    """The first extra that brings a module; None if it belongs to none, or Quorum runs from files that are not
-    installed."""
-    try:
-        requirements = importlib.metadata.requires(DISTRIBUTION) or []
-    except importlib.metadata.PackageNotFoundError:
-        return None
+def extra_of(module: str, requirements: Iterable[str] | None = None) -> str | None:
+    """The first extra that brings a module, None if it belongs to none.
+
+    Args:
+        module: The name that is imported; of a dotted name the first part counts.
+        requirements: As a distribution's metadata states them; those of the installed Quorum where None.
+
+    >>> extra_of("crowdkit.aggregation", ['crowd-kit==1.4.2; extra == "stats"'])
+    'stats'
+    """
     top = module.partition(".")[0]
     wanted = _normalised(_IMPORTED_AS.get(top, top))
-    for requirement in requirements:
+    for requirement in _installed() if requirements is None else requirements:
         found = _REQUIREMENT.match(requirement)
         if found and found[2] not in _NOT_FOR_USERS and _normalised(found[1]) == wanted:
             return found[2]
@@ -61,6 +64,13 @@ def missing_extra(error: ModuleNotFoundError, need: str) -> MissingExtra | None:
     module = (error.name or "").partition(".")[0]
     extra = extra_of(module) if module else None
     return None if extra is None else MissingExtra(need, module, extra)
+
+
+def _installed() -> list[str]:
+    try:
+        return importlib.metadata.requires(DISTRIBUTION) or []
+    except importlib.metadata.PackageNotFoundError:
+        return []  # Quorum runs from a folder of files: there is no list to read
 
 
 def _normalised(name: str) -> str:

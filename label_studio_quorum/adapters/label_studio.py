@@ -22,6 +22,7 @@ from label_studio_quorum.port import (
     NewPrediction,
     NewTask,
     Prediction,
+    PrefillSources,
     Project,
     ServerError,
     Task,
@@ -302,20 +303,20 @@ class HttpLabelStudio:
                 break
             page += 1
         return [
-            self._project(project["id"]) if _MARKER in (project.get("description") or "") else _project(project)
-            for project in projects
+            self.project(each["id"]) if _MARKER in (each.get("description") or "") else _project(each)
+            for each in projects
         ]
 
-    def _project(self, project: int) -> Project:
+    def project(self, project: int) -> Project:
         return _project(self._ask("GET", f"api/projects/{project}/", params={"include": _DETAIL}))
 
     def create_project(self, settings: Mapping[str, Any]) -> Project:
         made = self._ask("POST", "api/projects/", body=dict(settings))
-        return self._project(made["id"])
+        return self.project(made["id"])
 
     def change_project(self, project: int, settings: Mapping[str, Any]) -> Project:
         self._ask("PATCH", f"api/projects/{project}/", body=dict(settings))
-        return self._project(project)
+        return self.project(project)
 
     def views(self, project: int) -> list[View]:
         views = self._ask("GET", "api/dm/views/", params={"project": project})
@@ -366,6 +367,14 @@ class HttpLabelStudio:
             self._ask("POST", "api/ml/", body=body)
         else:
             self._ask("PATCH", f"api/ml/{backend}", body=body)
+
+    def prefill_sources(self, project: int) -> PrefillSources:
+        params = {"extended": "true", "include_live_models": "true"}
+        answer = self._ask("GET", f"api/projects/{project}/model-versions/", params=params)
+        return PrefillSources(
+            stored=frozenset(one["model_version"] or "" for one in answer["static"]),
+            backends=frozenset(one.get("title") or "" for one in answer["live"] or ()),
+        )
 
     def invite_link(self) -> str:
         return self.url + str(self._ask("GET", "api/invite")["invite_url"])

@@ -18,8 +18,9 @@ from typing import Final, Protocol
 from label_studio_quorum.adapters.ml_backend import ModelAnswer
 from label_studio_quorum.campaign.projects import Campaign
 from label_studio_quorum.campaign.row_task import RowNote, note_of, row_task, task_data
+from label_studio_quorum.campaign.served_version import serve
 from label_studio_quorum.intake import KINDS, Options, Row, RowFault, read_rows, row_hash
-from label_studio_quorum.intake.checked_rows import HeldRows
+from label_studio_quorum.intake.checked_rows import StoredRows
 from label_studio_quorum.intake.rejects import Rejects
 from label_studio_quorum.port import Json, LabelStudio, NewTask
 from ls_config.interface import Interface
@@ -56,7 +57,7 @@ class CheckedFile:
     rows: int = 0
     faults: list[RowFault] = field(default_factory=list)
     rejects: Rejects = field(default_factory=Rejects)
-    held: HeldRows = field(default_factory=HeldRows)
+    held: StoredRows = field(default_factory=StoredRows)
 
     @classmethod
     def read(
@@ -70,28 +71,38 @@ class CheckedFile:
     ) -> CheckedFile:
         """Read and check the whole file."""
         checked = cls()
-        findings = read_rows(
-            path,
-            interface=interface,
-            mapping=mapping,
-            policy=policy,
-            options=options or Options(),
-            rejects=checked.rejects,
-        )
-        for entry in findings:
-            if isinstance(entry, RowFault):
-                checked.faults.append(entry)
-            else:
-                checked.held.add(entry)
-                checked.rows += 1
+        try:
+            checked_rows = read_rows(
+                path,
+                interface=interface,
+                mapping=mapping,
+                policy=policy,
+                options=options or Options(),
+                rejects=checked.rejects,
+            )
+            for entry in checked_rows:
+                if isinstance(entry, RowFault):
+                    checked.faults.append(entry)
+                else:
+                    checked.held.add(entry)
+                    checked.rows += 1
+        except BaseException:  # a file that cannot be read, a full disk, Ctrl-C: nobody gets the rows
+            checked.close()
+            raise
         return checked
 
     def __enter__(self) -> CheckedFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.rejects.close()
-        self.held.close()
+        self.close()
+
+    def close(self) -> None:
+        """Remove the rows from the disk."""
+        try:
+            self.rejects.close()
+        finally:
+            self.held.close()
 
     @property
     def errors(self) -> list[RowFault]:
@@ -190,6 +201,8 @@ def import_rows(
                 progress(done)
         run.send(chunk)
         run.wait()
+        if run.imported and not dry_run:
+            serve(port, Stage.PASS, campaign.project(Stage.PASS))
         return run.report()
 
 

@@ -24,6 +24,8 @@ AUTO_LABEL: Final = "auto-label"
 """`model_version` that pre-fills the Pass project; Label Studio serves one version a project."""
 PROPOSAL: Final = "quorum-proposal"
 """`model_version` that pre-fills the QA and Expert projects."""
+SERVED: Final = {Stage.PASS: AUTO_LABEL, Stage.QA: PROPOSAL, Stage.EXPERT: PROPOSAL}
+"""The one version that each stage's forms are filled from."""
 _STRANGER: Final = "user:"
 
 

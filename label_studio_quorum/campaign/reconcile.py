@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -121,25 +122,10 @@ def reconcile(
     Raises:
         ServerError: The server refused or did not answer. What was done until then stays and is right.
     """
-    picture = snapshot if snapshot is not None else Snapshot.read(port, campaign, row_ids)
-    chosen = picture.row_ids if row_ids is None else sorted(set(row_ids))
-    plan, states, doubtful = ChangePlan(), Counter[str](), list[str]()
-    for done, row_id in enumerate(chosen, start=1):
-        row_plan, state = _plan_one(campaign, picture, row_id)
-        # What was read may be older than the server: a task in it gone, an answer or a task missing. Nobody loses an
-        # open form to that, and no row gets a second task.
-        if row_plan.withdraw or (row_plan.create and snapshot is not None):
-            doubtful.append(row_id)
-        else:
-            plan.add(row_plan)
-            states.update(state)
-        progress(done)
-    if doubtful:
-        picture.renew(port, doubtful)
-    for row_id in doubtful:
-        row_plan, state = _plan_one(campaign, picture, row_id)
-        plan.add(row_plan)
-        states.update(state)
+    # The caller's snapshot stays open for the caller's next run; one that was read here is closed here.
+    with Snapshot.read(port, campaign, row_ids) if snapshot is None else nullcontext(snapshot) as current:
+        chosen = current.row_ids if row_ids is None else sorted(set(row_ids))
+        plan, states = _plan_rows(port, campaign, current, chosen, just_read=snapshot is None, progress=progress)
     if not dry_run:
         carry_out(port, campaign, plan)
     return ReconcileReport(
@@ -148,6 +134,36 @@ def reconcile(
         changes=plan.counts(),
         problems=tuple(plan.problems),
     )
+
+
+def _plan_rows(
+    port: RowPort,
+    campaign: Campaign,
+    snapshot: Snapshot,
+    row_ids: Sequence[str],
+    *,
+    just_read: bool,
+    progress: Callable[[int], None],
+) -> tuple[ChangePlan, Counter[str]]:
+    """What these rows need together, and how many are in which state."""
+    plan, states, doubtful = ChangePlan(), Counter[str](), list[str]()
+    for done, row_id in enumerate(row_ids, start=1):
+        row_plan, row_states = _plan_one(campaign, snapshot, row_id)
+        # What was read may be older than the server: a task in it gone, an answer or a task missing. Nobody loses an
+        # open form to that, and no row gets a second task.
+        if row_plan.withdraw or (row_plan.create and not just_read):
+            doubtful.append(row_id)
+        else:
+            plan.add(row_plan)
+            states.update(row_states)
+        progress(done)
+    if doubtful:
+        snapshot.renew(port, doubtful)
+    for row_id in doubtful:
+        row_plan, row_states = _plan_one(campaign, snapshot, row_id)
+        plan.add(row_plan)
+        states.update(row_states)
+    return plan, states
 
 
 def _plan_one(campaign: Campaign, picture: Snapshot, row_id: str) -> tuple[ChangePlan, list[str]]:

@@ -65,14 +65,14 @@ def _access() -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def running_ml(beside: str | None = None) -> MLConnection | None:
+def running_ml(with_server: str | None = None) -> MLConnection | None:
     """The ML backend that `quorum up` runs, with the credentials of its data folder; None if none runs.
 
     Args:
-        beside: Only if it runs beside the Label Studio at this address.
+        with_server: Only if it runs together with the Label Studio at this address.
     """
     access = _access()
-    if not access or beside not in (None, access["url"]):
+    if not access or with_server not in (None, access["url"]):
         return None
     from label_studio_quorum.port import MLConnection
     from label_studio_quorum.servers.data_folder import Secrets

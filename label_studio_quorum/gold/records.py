@@ -80,12 +80,13 @@ def export_lines(
     """
     seen = tally if tally is not None else ExportTally()
     store, _ = read_all(port, campaign)
-    for line, problem in _decided(campaign, store):
-        seen.rows += 1
-        seen.gold += line.gold
-        seen.problems += [problem] if problem else []
-        progress(seen.rows)
-        yield line
+    with store:
+        for line, problem in _decided(campaign, store):
+            seen.rows += 1
+            seen.gold += line.gold
+            seen.problems += [problem] if problem else []
+            progress(seen.rows)
+            yield line
 
 
 _Decided = tuple[RecordLine, str | None]

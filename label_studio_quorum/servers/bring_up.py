@@ -172,6 +172,7 @@ def _rows(file: Path, interface: Interface, policy: Policy) -> CheckedFile:
     except UnreadableError as error:
         raise PlanError(str(error).splitlines()) from None
     if checked.errors:
+        checked.close()
         raise PlanError([str(fault) for fault in checked.errors])
     return checked
 
