@@ -129,10 +129,10 @@ def _telemetry(url: str) -> Check:
         page = httpx.get(f"{url}/user/login/", timeout=_HEALTH_S, trust_env=False, follow_redirects=True).text
     except httpx.HTTPError as error:
         return _warn("telemetry", f"the login page does not answer ({type(error).__name__})", "open it in a browser")
-    said = _ANALYTICS.search(page)
-    if said is None:
+    analytics = _ANALYTICS.search(page)
+    if analytics is None:
         return _warn("telemetry", "the login page does not say whether it is on", "set COLLECT_ANALYTICS=False")
-    if said.group(1) == "true" or _SENTRY in page:
+    if analytics.group(1) == "true" or _SENTRY in page:
         hint = (
             "start the server with COLLECT_ANALYTICS=False SENTRY_DSN= FRONTEND_SENTRY_DSN= LATEST_VERSION_CHECK=False"
         )
@@ -187,15 +187,15 @@ def _campaigns(
         return
     stages = every[name]
     for stage in STAGES:
-        found = stages.get(stage, [])
-        if not found:
+        marked = stages.get(stage, [])
+        if not marked:
             yield _fail(
                 "campaign", f"its {stage.value} project is gone, or has lost its quorum: line", "run quorum setup again"
             )
-        elif len(found) > 1:
-            others = ", ".join(str(project.id) for project in found[1:])
+        elif len(marked) > 1:
+            others = ", ".join(str(project.id) for project in marked[1:])
             yield _warn(
-                "campaign", f"projects {others} carry the {stage.value} marker of project {found[0].id}", "delete them"
+                "campaign", f"projects {others} carry the {stage.value} marker of project {marked[0].id}", "delete them"
             )
     if policy is None or team is None or any(stage not in stages for stage in STAGES):
         if policy is None or team is None:
@@ -230,9 +230,9 @@ def _settings(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:
         if differing:
             clean = False
             wanted = project_settings(spec, stage)
-            held = campaign.projects[stage].settings
+            settings = campaign.projects[stage].settings
             told = ", ".join(
-                f"{key} is {held[key]!r}, not {wanted[key]!r}" for key in differing if key != "label_config"
+                f"{key} is {settings[key]!r}, not {wanted[key]!r}" for key in differing if key != "label_config"
             )
             told = ", ".join(filter(None, [told, "another label_config" if "label_config" in differing else ""]))
             yield _warn(

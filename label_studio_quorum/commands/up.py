@@ -24,7 +24,7 @@ from label_studio_quorum.servers.board import Board
 from label_studio_quorum.servers.bring_up import Files, Ready, access, example, fill, read_plan
 from label_studio_quorum.servers.data_folder import DataFolder
 from label_studio_quorum.servers.processes import LOOPBACK, Child, own_environment
-from label_studio_quorum.servers.stack import Settings, Stack, preflight, running
+from label_studio_quorum.servers.stack import Stack, StackSettings, preflight, running
 from review_rules.staffing import shortages
 
 app = typer.Typer(add_completion=False)
@@ -78,14 +78,14 @@ def files(
         )
 
 
-def settings(ls_port: int, ml_port: int, *, host: str = LOOPBACK, stock: bool = False) -> Settings:
+def settings(ls_port: int, ml_port: int, *, host: str = LOOPBACK, stock: bool = False) -> StackSettings:
     """Where to listen, and with or without the plugin."""
-    return Settings(host=host, ls_port=ls_port, ml_port=ml_port, plugin=not stock)
+    return StackSettings(host=host, ls_port=ls_port, ml_port=ml_port, plugin=not stock)
 
 
 def serve(
     wanted: Files,
-    settings: Settings,
+    settings: StackSettings,
     data_dir: Path,
     *,
     dry_run: bool = False,
@@ -116,7 +116,7 @@ def serve(
 
 def _run(
     wanted: Files,
-    settings: Settings,
+    settings: StackSettings,
     data_dir: Path,
     *,
     dry_run: bool,
