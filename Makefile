@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 BIN := .venv/bin
 READY := .venv/.ready
 WORKERS ?= 2
-ROOMS := review_rules ls_config ml_backend workflow ls_plugin scripts
+ROOMS := review_rules ls_config ml_backend label_studio_quorum ls_plugin
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run demo test lint bench clean

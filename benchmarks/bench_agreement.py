@@ -29,9 +29,9 @@ from rich.console import Console
 from rich.table import Column, Table
 from sklearn.metrics import cohen_kappa_score
 
-from review_rules.agreement import agreement, estimate, patterns_of
-from review_rules.bootstrap import Floats, Ints
-from review_rules.votes import VoteKind, Votes
+from review_rules.statistics.agreement import agreement, estimate, patterns_of
+from review_rules.statistics.bootstrap import Floats, Ints
+from review_rules.statistics.votes import VoteKind, Votes
 
 T = TypeVar("T")
 PEOPLE, CLASSES, DRAWS = 3, 5, 1_000
@@ -160,7 +160,7 @@ def measure_command(items: int, seed: int) -> Timing:
                 for who, code in enumerate(row):
                     vote = {"item_id": f"r{item}", "annotator": f"p{who}", "value": "ABCDE"[code]}
                     votes.write(json.dumps(vote) + "\n")
-        command = [sys.executable, "-m", "scripts.cli", "agreement", str(file), "--kind", "choice", "--json"]
+        command = [sys.executable, "-m", "label_studio_quorum", "agreement", str(file), "--kind", "choice", "--json"]
         wall, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         with out.open("w", encoding="utf-8") as stdout:
             peak = _watch(subprocess.Popen(command, cwd=ROOT, stdout=stdout))

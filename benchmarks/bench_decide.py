@@ -130,7 +130,7 @@ def measure(rows: int, seed: int, folder: Path) -> dict[str, float]:
     source = folder / f"{rows}.jsonl"
     with source.open("w") as out:
         out.writelines(json.dumps(row) + "\n" for row in histories(rows, seed))
-    command = [sys.executable, "-m", "scripts.cli", "decide", "--policy", str(folder / "policy.yaml")]
+    command = [sys.executable, "-m", "label_studio_quorum", "decide", "--policy", str(folder / "policy.yaml")]
     command += ["--team", str(folder / "team.yaml"), str(source)]
     core = min(os.sched_getaffinity(0))
     with (folder / "out.jsonl").open("wb") as out:

@@ -31,19 +31,19 @@ sys.path.insert(0, str(ROOT))
 
 import requests  # noqa: E402
 
+from label_studio_quorum.adapters.label_studio import HttpLabelStudio  # noqa: E402
+from label_studio_quorum.campaign.importing import import_rows  # noqa: E402
+from label_studio_quorum.campaign.setup import CampaignSpec, setup_campaign  # noqa: E402
+from label_studio_quorum.intake import Row, read_rows  # noqa: E402
+from label_studio_quorum.intake.text_file import Record, read_json  # noqa: E402
+from label_studio_quorum.port import LabelStudio, NewTask  # noqa: E402
+from label_studio_quorum.servers.label_studio import STOCK, WITH_PLUGIN, environment, package_dir  # noqa: E402
 from ls_config import load, to_result  # noqa: E402
 from ls_config.results import from_result  # noqa: E402
 from review_rules import Stage, load_policy, load_team  # noqa: E402
-from tests.campaigns import POLICY, TEAM  # noqa: E402
 from tests.contract.plugin_postgres import postgres, postgres_server  # noqa: E402
-from tests.servers import LabelStudioServer, label_studio_server  # noqa: E402
-from workflow.importing import import_rows  # noqa: E402
-from workflow.port import LabelStudio, NewTask  # noqa: E402
-from workflow.rows import Row, read_rows  # noqa: E402
-from workflow.rows.textfile import Record, read_json  # noqa: E402
-from workflow.running.label_studio import STOCK, WITH_PLUGIN, environment, package_dir  # noqa: E402
-from workflow.sdk import HttpLabelStudio  # noqa: E402
-from workflow.setup import CampaignSpec, setup_campaign  # noqa: E402
+from tests.support.campaigns import POLICY, TEAM  # noqa: E402
+from tests.support.servers import LabelStudioServer, label_studio_server  # noqa: E402
 
 INTERFACE = load("response_review")
 VALUES = {"verdict": "Correct", "issues": [], "response_type": "Direct answer", "correctness": 4, "completeness": 4,
@@ -174,7 +174,7 @@ def ours(server: LabelStudioServer, folder: Path, name: str, out: Path) -> tuple
         "PYTHONPATH": str(ROOT),
     }
     files = ["--policy", str(folder / "policy.yaml"), "--team", str(folder / "team.yaml")]
-    command = [sys.executable, "-m", "scripts.cli", "export", "--name", name, "-o", str(out), *files]
+    command = [sys.executable, "-m", "label_studio_quorum", "export", "--name", name, "-o", str(out), *files]
     started = time.perf_counter()
     with subprocess.Popen(command, env=env, cwd=folder) as child:
         _, status, usage = os.wait4(child.pid, 0)

@@ -24,18 +24,18 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from ls_config.loader import Interface, load  # noqa: E402
+from label_studio_quorum.adapters.label_studio import HttpLabelStudio  # noqa: E402
+from label_studio_quorum.campaign.importing import CheckedFile, import_rows, task_data  # noqa: E402
+from label_studio_quorum.campaign.setup import CampaignSpec, setup_campaign  # noqa: E402
+from label_studio_quorum.intake import Row, read_rows  # noqa: E402
+from label_studio_quorum.intake.background_check import Beside  # noqa: E402
+from label_studio_quorum.servers.label_studio import STOCK, WITH_PLUGIN  # noqa: E402
+from ls_config.interface import Interface, load  # noqa: E402
 from ls_config.results import to_result  # noqa: E402
 from review_rules import load_policy, load_team  # noqa: E402
-from tests.campaigns import POLICY, TEAM  # noqa: E402
 from tests.contract.plugin_postgres import postgres, postgres_server  # noqa: E402
-from tests.servers import LabelStudioServer, label_studio_server  # noqa: E402
-from workflow.importing import CheckedFile, import_rows, task_data  # noqa: E402
-from workflow.rows import Row, read_rows  # noqa: E402
-from workflow.rows.beside import Beside  # noqa: E402
-from workflow.running.label_studio import STOCK, WITH_PLUGIN  # noqa: E402
-from workflow.sdk import HttpLabelStudio  # noqa: E402
-from workflow.setup import CampaignSpec, setup_campaign  # noqa: E402
+from tests.support.campaigns import POLICY, TEAM  # noqa: E402
+from tests.support.servers import LabelStudioServer, label_studio_server  # noqa: E402
 
 # The rows' own auto-labels are of another label type; every row gets one of this interface instead.
 AUTO_LABEL = {"verdict": "Correct", "issues": [], "response_type": "Direct answer", "correctness": 4, "completeness": 4,

@@ -19,11 +19,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from label_studio_quorum.gold.formats import FORMATS, write  # noqa: E402
 from ls_config import load  # noqa: E402
 from review_rules import decide, load_policy, load_team, parse_history  # noqa: E402
-from tests.campaigns import POLICY, TEAM  # noqa: E402
-from tests.export_files import SUFFIX  # noqa: E402
-from workflow.formats import FORMATS, write  # noqa: E402
+from tests.support.campaigns import POLICY, TEAM  # noqa: E402
+from tests.support.export_files import SUFFIX  # noqa: E402
 
 INTERFACE = load("response_review")
 FOLDER = " (folder)"

@@ -27,7 +27,7 @@ from typing import Any
 
 import httpx
 
-from ls_config.loader import load
+from ls_config.interface import load
 
 THREADS = 2
 STEPS = ("one", "whole", "bound", "int8", "latency", "memory", "prelabel", "swap")
@@ -450,8 +450,8 @@ def prelabel(folder: Path, rows: Sequence[dict[str, Any]], total: int) -> list[d
             texts = {"context": "", "query": row["query"], "response": f"{row['response']} {i}"}
             stream.write(json.dumps({"id": str(i), **texts}) + "\n")
     command = [
-        sys.executable, "-m", "scripts.cli", "prelabel", str(source), "--out", str(out), "--model", "whole-int8",
-        "--models", str(folder / "models.yaml"),
+        sys.executable, "-m", "label_studio_quorum", "prelabel", str(source), "--out", str(out),
+        "--model", "whole-int8", "--models", str(folder / "models.yaml"),
     ]  # fmt: skip
     running = subprocess.Popen(command, env=environment(folder), cwd=ROOT, stdout=subprocess.DEVNULL)
     table, began, step = [], 0.0, max(1, total // 10)

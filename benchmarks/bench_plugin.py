@@ -40,12 +40,12 @@ import requests
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from ls_config.loader import load  # noqa: E402
+from label_studio_quorum.adapters.web_session import Visitor  # noqa: E402
+from label_studio_quorum.servers.label_studio import WITH_PLUGIN  # noqa: E402
+from ls_config.interface import load  # noqa: E402
 from tests.contract import plugin_postgres  # noqa: E402
 from tests.contract.plugin_campaign import POLICY, Line, django, make_line, rows, verdict  # noqa: E402
-from tests.servers import LabelStudioServer, label_studio_server  # noqa: E402
-from workflow.running.label_studio import WITH_PLUGIN  # noqa: E402
-from workflow.running.people import Visitor  # noqa: E402
+from tests.support.servers import LabelStudioServer, label_studio_server  # noqa: E402
 
 CHUNK = 2000
 LONG = (

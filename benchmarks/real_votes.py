@@ -24,9 +24,9 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from review_rules import Policy, Team, decide, load_policy, load_team, parse_history
-from review_rules.aggregate import Method, Opinion, aggregate
-from review_rules.agreement import Agreement, Figure, agreement
-from review_rules.votes import VoteKind, read_lengths, read_votes
+from review_rules.statistics.aggregation import Method, Opinion, aggregate
+from review_rules.statistics.agreement import Agreement, Figure, agreement
+from review_rules.statistics.votes import VoteKind, read_lengths, read_votes
 
 DATA = Path(os.environ.get("QUORUM_SHARED_DATA") or Path(__file__).parents[1] / ".." / "shared" / "data")
 

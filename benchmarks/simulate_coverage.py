@@ -22,9 +22,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from review_rules.agreement import estimate, patterns_of
-from review_rules.stopping import Checks, Reviewed, remaining_error
-from review_rules.votes import VoteKind, Votes
+from review_rules.statistics.agreement import estimate, patterns_of
+from review_rules.statistics.stopping import Checks, Reviewed, remaining_error
+from review_rules.statistics.votes import VoteKind, Votes
 
 SIZES = (20, 50, 100, 200, 500, 1000)
 POPULATION = 400_000

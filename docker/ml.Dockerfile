@@ -17,10 +17,9 @@ print(*p['dependencies'], *(d for e in ('ml',) for d in p['optional-dependencies
 COPY README.md ./
 COPY review_rules review_rules
 COPY ls_config ls_config
-COPY workflow workflow
+COPY label_studio_quorum label_studio_quorum
 COPY ls_plugin ls_plugin
 COPY ml_backend ml_backend
-COPY scripts scripts
 COPY examples examples
 RUN python -m pip install --no-deps .
 

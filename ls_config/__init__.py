@@ -1,8 +1,8 @@
 """What people see: labeling interfaces, their loader, and Label Studio's result JSON."""
 
-from ls_config.compose import compose_review
-from ls_config.loader import Control, Interface, InterfaceError, label_types, load, parse, parse_all
+from ls_config.interface import Control, Interface, InterfaceError, label_types, load, parse, parse_all
 from ls_config.results import ParsedResult, ResultError, from_result, to_result
+from ls_config.review_screen import compose_review
 
 __all__ = [
     "Control",

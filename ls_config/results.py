@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ls_config.loader import Control
+from ls_config.interface import Control
 
 __all__ = ["ParsedResult", "ResultError", "from_result", "to_result"]
 

@@ -13,7 +13,7 @@ from flask import Flask, Response, g, jsonify, request
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
 
-from ls_config.loader import Control, InterfaceError, parse
+from ls_config.interface import Control, InterfaceError, parse
 from ml_backend.comparing import Gold
 from ml_backend.errors import ApiError
 from ml_backend.live import LiveModels

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ls_config.loader import Control
+from ls_config.interface import Control
 from ml_backend.errors import LoadError
 from ml_backend.local import LocalModel
 from ml_backend.models import Prediction

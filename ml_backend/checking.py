@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ls_config.loader import Interface
+from ls_config.interface import Interface
 from ls_config.results import from_result
 from ml_backend.local import LocalModel
 from ml_backend.models import Prediction

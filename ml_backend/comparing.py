@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ls_config.loader import Control
+from ls_config.interface import Control
 from ml_backend.models import Prediction
 from ml_backend.training import measure
 from ml_backend.training.data import Example

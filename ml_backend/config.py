@@ -16,7 +16,7 @@ from ml_backend.errors import ConfigError
 from ml_backend.predictors.base import Settings
 from ml_backend.predictors.registry import KINDS, predictor_class
 from ml_backend.runtimes import RuntimeName
-from review_rules.faults import Fault
+from review_rules.files.faults import Fault
 
 DEFAULT_MODELS = Path(__file__).with_name("models.yaml")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from review_rules.faults import FaultsError
+from review_rules.files.faults import FaultsError
 
 
 class ApiError(Exception):

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ls_config.loader import parse
+from ls_config.interface import parse
 from ml_backend.config import DEFAULT_MODELS
 from ml_backend.local import LocalModel
 

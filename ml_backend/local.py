@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ls_config.loader import Control
+from ls_config.interface import Control
 from ml_backend.batching import Batcher
 from ml_backend.config import ModelsConfig, read_models
 from ml_backend.errors import LoadError

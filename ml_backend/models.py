@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ls_config.loader import Control
+from ls_config.interface import Control
 from ls_config.results import ResultError, to_result
 from ml_backend.batching import Batcher, Piece
 from ml_backend.config import ModelConfig, ModelsConfig

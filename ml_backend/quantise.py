@@ -27,7 +27,7 @@ GROUP = 384
 
 def calibration_texts() -> list[str]:
     """Plain English to see the size of activations on: the guidelines that come with the label types."""
-    from ls_config.loader import label_types, load
+    from ls_config.interface import label_types, load
 
     return [load(kind).guidelines for kind in label_types()]
 

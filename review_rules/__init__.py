@@ -4,11 +4,11 @@
 """
 
 from review_rules.decide import decide
-from review_rules.faults import Fault, FaultsError
+from review_rules.files.faults import Fault, FaultsError
+from review_rules.files.policy import Policy, load_policy, withheld
+from review_rules.files.team import Person, Team, load_team, may_take
 from review_rules.findings import Finding
 from review_rules.parse import HistoryError, parse_history
-from review_rules.policy import Policy, load_policy, withheld
-from review_rules.team import Person, Team, load_team, may_take
 from review_rules.values import (
     Certificate,
     Decision,

@@ -11,8 +11,8 @@ from fractions import Fraction
 from itertools import combinations
 from math import fsum
 
-from review_rules.forms import Key, same
-from review_rules.policy import Agree, Measure
+from review_rules.canonical import Key, same
+from review_rules.files.policy import Agree, Measure
 from review_rules.values import Field, FieldComparison, Form, Kind, to_value
 
 _ROUNDING = 1e-12

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+from review_rules.canonical import same
+from review_rules.canonical_json import json_text
 from review_rules.compare import compare
-from review_rules.expressions import Facts, holds
+from review_rules.files.expressions import Facts, holds
+from review_rules.files.policy import EXACT, Measure, Policy, ProposalFrom, QaWhen, suitable_measures
+from review_rules.files.team import Team, can_do, may_take
 from review_rules.findings import Finding, finding
-from review_rules.forms import same
-from review_rules.jsontext import json_text
-from review_rules.policy import EXACT, Measure, Policy, ProposalFrom, QaWhen, suitable_measures
 from review_rules.propose import propose
 from review_rules.sampling import in_share
-from review_rules.team import Team, can_do, may_take
 from review_rules.values import (
     ANY_EXPERT,
     DOMAIN_FLAG,

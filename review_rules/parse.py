@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+from review_rules.canonical import EXPECTED, WrongType, is_number, to_form
 from review_rules.findings import Finding, finding
-from review_rules.forms import EXPECTED, WrongType, is_number, to_form
 from review_rules.instants import parse_instant
 from review_rules.values import (
     Field,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from review_rules.canonical import Key, same
 from review_rules.compare import pairs
-from review_rules.forms import Key, same
-from review_rules.policy import Measure
+from review_rules.files.policy import Measure
 from review_rules.values import Field, Form, Kind, Origin
 
 _IN_ORDER = frozenset({Kind.SPANS, Kind.SEGMENTS})

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
+from review_rules.canonical_json import canonical_text, json_text
 from review_rules.decide import decide
+from review_rules.files.policy import Policy
+from review_rules.files.team import Team
 from review_rules.findings import Finding, finding
-from review_rules.jsontext import canonical_text, json_text
 from review_rules.parse import HistoryError, parse_history
-from review_rules.policy import Policy
-from review_rules.team import Team
 from review_rules.values import Decision, Json, Kind, RowHistory, Stage, State
 
 _LISTS = tuple(stage.key for stage in Stage)

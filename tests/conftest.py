@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.servers import LabelStudioServer, MlServer, label_studio_server, ml_backend_server
-from workflow.running.label_studio import WITH_PLUGIN
+from label_studio_quorum.servers.label_studio import WITH_PLUGIN
+from tests.support.servers import LabelStudioServer, MlServer, label_studio_server, ml_backend_server
 
 CHROMIUM_FLAGS = [
     "--no-sandbox",

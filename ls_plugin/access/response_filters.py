@@ -10,13 +10,13 @@ from typing import Any
 
 from tasks.models import Annotation
 
+from label_studio_quorum.campaign.projects import SERVED
 from ls_plugin.access.call import Call, Show
 from ls_plugin.access.response_values import author, task_ids
 from ls_plugin.models import Campaign, CampaignProject, Grant, Stage
 from ls_plugin.people import standings
 from ls_plugin.people.rulebook import read_policy
 from review_rules import withheld
-from workflow.campaign import AUTO_LABEL, PROPOSAL
 
 _TASK = ("id", "data", "project", "inner_id", "created_at", "queue", "unique_lock_id")
 _PREDICTION = ("id", "result", "score", "model_version", "task", "project", "created_at", "updated_at", "created_ago")
@@ -127,13 +127,11 @@ def _predictions(call: Call, data: Mapping[str, Any], predictions: Iterable[Mapp
         policy, asked = mine.values_list("policy_text", "qualification").get()
         if withheld(row_id, read_policy(policy)) or row_id in asked.get("rows", ()):
             return []
-        hidden = {PROPOSAL}
-    else:
-        hidden = {AUTO_LABEL}
+    served = SERVED[standings.RULE_STAGE[call.place.stage]]
     return [
         {key: prediction[key] for key in _PREDICTION if key in prediction}
         for prediction in predictions
-        if prediction.get("model_version") not in hidden
+        if prediction.get("model_version") == served
     ]
 
 

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from ls_plugin.patches import counters, lists, next_task, outbound, requests, rest_views, submissions, tabs
+from ls_plugin.patches import (
+    counters,
+    lists,
+    next_task,
+    outbound,
+    pre_annotations,
+    requests,
+    rest_views,
+    submissions,
+    tabs,
+)
 from ls_plugin.patches.registry import MissingPieceError
 from ls_plugin.store import triggers
+
+_PATCHES = (rest_views, outbound, counters, requests, next_task, pre_annotations, lists, tabs, submissions)
 
 
 def install() -> None:
@@ -16,7 +28,7 @@ def install() -> None:
     """
     triggers.install()
     try:
-        for patch in (rest_views, outbound, counters, requests, next_task, lists, tabs, submissions):
+        for patch in _PATCHES:
             patch.install()
     except MissingPieceError as missing:
         raise SystemExit(f"quorum: {missing}") from None

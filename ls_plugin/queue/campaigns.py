@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
-from ls_config.loader import Interface
+from label_studio_quorum.campaign.projects import Campaign as RuleCampaign
+from label_studio_quorum.campaign.projects import interface_of
+from ls_config.interface import Interface
 from ls_plugin.models import Campaign, CampaignProject, Stage
 from ls_plugin.people import rulebook
 from ls_plugin.people.standings import RULE_STAGE
 from ls_plugin.queue.server_port import ServerPort
 from review_rules import Stage as RuleStage
-from workflow.campaign import Campaign as RuleCampaign
-from workflow.campaign import interface_of
 
 
 def read_campaign(campaign_id: int) -> RuleCampaign:

@@ -12,6 +12,9 @@ from collections.abc import Mapping, Sequence
 from core.redis import start_job_async_or_sync
 from django.db import connection, transaction
 
+from label_studio_quorum.campaign import reconcile as rules
+from label_studio_quorum.campaign.projects import Campaign as RuleCampaign
+from label_studio_quorum.campaign.snapshot import Snapshot
 from ls_plugin.models import Campaign, CampaignProject, Slot, Stage
 from ls_plugin.people.standings import RULE_STAGE
 from ls_plugin.queue import qualification
@@ -22,9 +25,6 @@ from ls_plugin.store.exclusions import exclude
 from ls_plugin.store.retries import when_committed
 from ls_plugin.store.slots import lock_rows, project_ids, slots_of
 from review_rules import Decision, Team
-from workflow import reconcile as rules
-from workflow.campaign import Campaign as RuleCampaign
-from workflow.snapshot import Snapshot
 
 _ROWS_AT_ONCE = 50
 # So many rows are written one by one quicker than by one statement that names all of them.

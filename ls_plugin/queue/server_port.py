@@ -1,6 +1,7 @@
 """The port to Label Studio from inside the server: the same Protocol as over HTTP, on Django's models.
 
-It holds what reconciling rows needs (`workflow.port.RowPort`); setting a campaign up goes over HTTP either way.
+It holds what reconciling rows needs (`label_studio_quorum.port.RowPort`); setting a campaign up goes over HTTP either
+way.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from projects.models import Project
 from tasks.models import Annotation, Prediction, Task
 from users.models import User
 
+from label_studio_quorum import port
+from label_studio_quorum.port import NewPrediction, NewTask
 from ls_plugin.models import Member, Slot
-from workflow import port
-from workflow.port import NewPrediction, NewTask
 
 _AT_ONCE = 200
 
 
 class ServerPort:
-    """A `workflow.port.RowPort` on the database of this server.
+    """A `label_studio_quorum.port.RowPort` on the database of this server.
 
     Args:
         known: All slots of the rows that will be asked for by id, where the caller has read them.

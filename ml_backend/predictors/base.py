@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ls_config.loader import Control
+from ls_config.interface import Control
 from ml_backend.batching import Reducer
 from ml_backend.errors import LoadError
 from ml_backend.runtimes import Network, RuntimeName

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ls_config.loader import Control
+from ls_config.interface import Control
 from ml_backend.errors import LoadError
 from ml_backend.features import SHAPES, Floats, lexical, pattern_spans, token_shapes
 from ml_backend.heads import Head, load_head, softmax

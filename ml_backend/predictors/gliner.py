@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from ls_config.loader import Control
+from ls_config.interface import Control
 from ml_backend.errors import LoadError
 from ml_backend.predictors import base
 from ml_backend.predictors.base import Answer, Got, Predictor, Row, cut

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from ls_config.loader import Control
+from ls_config.interface import Control
 from ls_config.results import from_result
 from ml_backend.errors import LoadError
 from ml_backend.predictors import base

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ls_config.loader import Control
+from ls_config.interface import Control
 from ml_backend.heads import softmax
 from ml_backend.predictors import base
 from ml_backend.predictors.base import Answer, Ask, CheckpointPredictor, Got, Model, Row

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from ls_config.loader import Control
+from ls_config.interface import Control
 from ml_backend.features import Floats
 from ml_backend.heads import sigmoid, softmax
 from ml_backend.predictors import base

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from ls_config.loader import Control
+from ls_config.interface import Control
 from ml_backend.errors import LoadError
 from ml_backend.heads import softmax
 from ml_backend.predictors import base

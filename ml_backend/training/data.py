@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from ls_config.loader import Control
+from ls_config.interface import Control
 from ls_config.results import ResultError, to_result
 
 Span = tuple[int, int, str]

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from review_rules import load_policy, withheld
-from tests.servers import ROOT, QuorumUp, quorum, quorum_up
+from tests.support.servers import ROOT, QuorumUp, quorum, quorum_up
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
 

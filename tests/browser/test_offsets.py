@@ -19,8 +19,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from ls_config import load
 from review_rules.offsets import Unit, to_unit
-from tests.screens import Screens, drag_over, prediction
-from tests.servers import LabelStudioServer
+from tests.support.screens import Screens, drag_over, prediction
+from tests.support.servers import LabelStudioServer
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
 

@@ -15,7 +15,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, Response, expect
 
 from tests.contract.plugin_campaign import Line, make_line, review, rows, verdict
-from tests.servers import LabelStudioServer
+from tests.support.servers import LabelStudioServer
 
 PATIENCE = 90_000  # milliseconds: a machine that runs other tests beside is slow
 expect.set_options(timeout=PATIENCE)

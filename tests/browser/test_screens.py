@@ -15,8 +15,8 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from ls_config import compose_review, label_types, load
-from tests.screens import Screens, drag_over, prediction, review_task, said, sample_values
-from tests.servers import LabelStudioServer
+from tests.support.screens import Screens, drag_over, prediction, review_task, said, sample_values
+from tests.support.servers import LabelStudioServer
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
 

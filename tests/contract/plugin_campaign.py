@@ -16,12 +16,12 @@ from typing import Any
 
 import requests
 
-from ls_config.loader import load
+from label_studio_quorum.adapters.label_studio import HttpLabelStudio
+from label_studio_quorum.adapters.web_session import Visitor
+from label_studio_quorum.campaign.setup import CampaignSpec, setup_campaign
+from ls_config.interface import load
 from review_rules import load_policy, load_team
-from tests.servers import LabelStudioServer
-from workflow.running.people import Visitor
-from workflow.sdk import HttpLabelStudio
-from workflow.setup import CampaignSpec, setup_campaign
+from tests.support.servers import LabelStudioServer
 
 ROOT = Path(__file__).resolve().parents[2]
 

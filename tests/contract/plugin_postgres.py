@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from label_studio_quorum.servers import label_studio
+from label_studio_quorum.servers.processes import Child, free_port, wait_until
 from tests.contract.plugin_campaign import ROOT
-from tests.servers import OWNER, LabelStudioServer, start
-from workflow.running import label_studio
-from workflow.running.processes import Child, free_port, wait_until
+from tests.support.servers import OWNER, LabelStudioServer, start
 
 # As docker-compose.yml serves it.
 WORKERS = 2

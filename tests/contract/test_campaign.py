@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.campaigns import Bench, Json
-from tests.servers import LabelStudioServer
+from tests.support.campaigns import Bench, Json
+from tests.support.servers import LabelStudioServer
 
 pytestmark = pytest.mark.server
 

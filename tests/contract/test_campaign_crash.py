@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaigns import Bench, Json
-from tests.servers import LabelStudioServer, label_studio_server
+from tests.support.campaigns import Bench, Json
+from tests.support.servers import LabelStudioServer, label_studio_server
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 import requests
 
+from label_studio_quorum.adapters.label_studio import HttpLabelStudio
+from label_studio_quorum.gold.formats import CARRIES_HISTORY
+from label_studio_quorum.gold.records import export_records
+from label_studio_quorum.intake import Row, read_rows
 from ls_config.results import from_result
-from tests.campaigns import Bench, Json
-from tests.export_files import SUFFIX
-from tests.servers import LabelStudioServer
-from workflow.export import export_records
-from workflow.formats import CARRIES_HISTORY
-from workflow.rows import Row, read_rows
-from workflow.sdk import HttpLabelStudio
+from tests.support.campaigns import Bench, Json
+from tests.support.export_files import SUFFIX
+from tests.support.servers import LabelStudioServer
 
 pytestmark = pytest.mark.server
 

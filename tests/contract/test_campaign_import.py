@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from label_studio_quorum.adapters.ml_backend import MLBackendClient
+from label_studio_quorum.campaign.importing import CheckedFile, import_rows
+from label_studio_quorum.campaign.projects import AUTO_LABEL
+from label_studio_quorum.port import MLConnection
 from review_rules import Stage, load_policy, withheld
-from tests.campaigns import POLICY, Bench, Json
-from tests.servers import ROOT, LabelStudioServer, MlServer
-from workflow.campaign import AUTO_LABEL
-from workflow.importing import CheckedFile, import_rows
-from workflow.prelabels import MLBackendClient
-from workflow.setup import MLConnection
+from tests.support.campaigns import POLICY, Bench, Json
+from tests.support.servers import ROOT, LabelStudioServer, MlServer
 
 pytestmark = pytest.mark.server
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.campaigns import Bench
 from tests.contract.test_campaign import DISCARDED, NUMBERS, ROWS, answer, row_id, rows, truth
-from tests.servers import LabelStudioServer
+from tests.support.campaigns import Bench
+from tests.support.servers import LabelStudioServer
 
 pytestmark = pytest.mark.server
 

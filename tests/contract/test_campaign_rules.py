@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from label_studio_quorum.adapters.ml_backend import Prelabel
+from label_studio_quorum.campaign.importing import import_rows
+from label_studio_quorum.campaign.projects import Campaign
+from label_studio_quorum.campaign.reconcile import DecidedRow, Report, decide_rows, reconcile
+from label_studio_quorum.campaign.snapshot import Snapshot
+from label_studio_quorum.intake import Row
+from label_studio_quorum.port import NewPrediction
 from review_rules import Stage, State
-from tests.campaigns import PEOPLE, POLICY, Bench, Json
-from tests.servers import LabelStudioServer
-from workflow.campaign import Campaign
-from workflow.importing import import_rows
-from workflow.port import NewPrediction
-from workflow.prelabels import Prelabel
-from workflow.reconcile import DecidedRow, Report, decide_rows, reconcile
-from workflow.rows import Row
-from workflow.snapshot import Snapshot
+from tests.support.campaigns import PEOPLE, POLICY, Bench, Json
+from tests.support.servers import LabelStudioServer
 
 pytestmark = pytest.mark.server
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from label_studio_sdk.label_interface import LabelInterface
 
+from label_studio_quorum.campaign.review_panel import panel_data
 from ls_config import Control, Interface, compose_review, from_result, label_types, load, parse, parse_all, to_result
 from review_rules import decide, load_policy, load_team, parse_history
-from tests.screens import OwnerApi
-from tests.servers import LabelStudioServer
-from workflow.panel import panel_data
+from tests.support.screens import OwnerApi
+from tests.support.servers import LabelStudioServer
 
 pytestmark = pytest.mark.server
 

@@ -58,7 +58,7 @@ def quorum(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         "QUORUM_ML_MODELS": str(folder / "models.yaml"),
         "QUORUM_ML_CACHE": str(folder / "cache"),
     }
-    command = [sys.executable, "-m", "scripts.cli", *arguments]
+    command = [sys.executable, "-m", "label_studio_quorum", *arguments]
     environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 

@@ -43,8 +43,8 @@ def test_the_documented_model_is_added_by_editing_the_models_file_only(tmp_path:
     )
     command = ["models", "check", "verdict-v2", "--models", "models.yaml", "--rows", "rows.jsonl", "--json"]
     done = subprocess.run(
-        [sys.executable, "-m", "scripts.cli", *command], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True, text=True, check=False,
+        [sys.executable, "-m", "label_studio_quorum", *command],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)

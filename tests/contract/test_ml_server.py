@@ -436,7 +436,7 @@ def test_the_commands_activate_through_the_gate_and_roll_back(weights: Path, tmp
     with serving(weights, tmp_path) as server:
 
         def models(*arguments: str) -> subprocess.CompletedProcess[str]:
-            command = [sys.executable, "-m", "scripts.cli", "models", *arguments, "--ml-url", server.url]
+            command = [sys.executable, "-m", "label_studio_quorum", "models", *arguments, "--ml-url", server.url]
             environment = {**os.environ, "QUORUM_ML_TOKEN": SECRET}
             return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 

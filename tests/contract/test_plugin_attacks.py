@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from tests.contract.plugin_campaign import TEAM, Line, django, make_line, review, routes, rows, tokens_of, verdict
-from tests.servers import LabelStudioServer
+from tests.support.servers import LabelStudioServer
 
 pytestmark = pytest.mark.server
 

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from tests.contract.plugin_campaign import Line, django, make_line, review, rows, verdict
-from tests.servers import LabelStudioServer
+from tests.support.servers import LabelStudioServer
 
 pytestmark = pytest.mark.server
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 import requests
 
+from label_studio_quorum.adapters.label_studio import HttpLabelStudio
+from label_studio_quorum.servers.processes import Child
 from tests.contract import plugin_postgres
 from tests.contract.plugin_campaign import Line, django, make_line, review, rows, verdict
-from tests.servers import LabelStudioServer
-from workflow.running.processes import Child
-from workflow.sdk import HttpLabelStudio
+from tests.support.servers import LabelStudioServer
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 import requests
 
+from label_studio_quorum.adapters.web_session import VisitError, Visitor
+from label_studio_quorum.servers import label_studio
+from label_studio_quorum.servers.label_studio import WITH_PLUGIN
+from label_studio_quorum.servers.processes import free_port
 from tests.contract.plugin_campaign import POLICY, WALK, Line, django, make_line, review, rows, verdict
-from tests.servers import LabelStudioServer, label_studio_server, start
-from workflow.running import label_studio
-from workflow.running.label_studio import WITH_PLUGIN
-from workflow.running.people import VisitError, Visitor
-from workflow.running.processes import free_port
+from tests.support.servers import LabelStudioServer, label_studio_server, start
 
 pytestmark = pytest.mark.server
 

@@ -19,9 +19,9 @@ from urllib.parse import quote
 
 import pytest
 
+from label_studio_quorum.adapters.web_session import Visitor
 from tests.contract.plugin_campaign import TEAM, Line, django, make_line, review, routes, rows, verdict
-from tests.servers import LabelStudioServer
-from workflow.running.people import Visitor
+from tests.support.servers import LabelStudioServer
 
 pytestmark = pytest.mark.server
 

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 import requests
 
+from label_studio_quorum.adapters.web_session import Visitor
+from label_studio_quorum.servers.processes import port_is_free
 from review_rules import load_policy, withheld
-from tests.servers import ROOT, QuorumUp, example_rows, quorum, quorum_up
-from workflow.running.people import Visitor
-from workflow.running.processes import port_is_free
+from tests.support.servers import ROOT, QuorumUp, example_rows, quorum, quorum_up
 
 ROWS = 8
 EXAMPLE_POLICY = load_policy((ROOT / "examples" / "policy.yaml").read_text(encoding="utf-8"))

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from nltk.metrics import binary_distance, interval_distance
 from nltk.metrics.agreement import AnnotationTask
 
-from review_rules.agreement import agreement, masi_distance
-from review_rules.votes import VoteKind, collect_votes
+from review_rules.statistics.agreement import agreement, masi_distance
+from review_rules.statistics.votes import VoteKind, collect_votes
 
 Triples = list[tuple[int, str, Any]]
 

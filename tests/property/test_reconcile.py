@@ -9,18 +9,18 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ls_config.compose import compose_review
-from ls_config.loader import parse_all
+from label_studio_quorum.campaign.importing import import_rows
+from label_studio_quorum.campaign.projects import STAGES, Campaign, interface_of
+from label_studio_quorum.campaign.reconcile import Plan, carry_out, decide_rows, plan_row, reconcile
+from label_studio_quorum.campaign.setup import CampaignSpec, setup_campaign
+from label_studio_quorum.campaign.snapshot import Snapshot
+from label_studio_quorum.intake import Row
+from label_studio_quorum.port import Task
+from ls_config.interface import parse_all
 from ls_config.results import to_result
+from ls_config.review_screen import compose_review
 from review_rules import Stage, State, load_policy, load_team
-from tests.fakes.label_studio import FakeLabelStudio, Killed
-from workflow.campaign import STAGES, Campaign, interface_of
-from workflow.importing import import_rows
-from workflow.port import Task
-from workflow.reconcile import Plan, carry_out, decide_rows, plan_row, reconcile
-from workflow.rows import Row
-from workflow.setup import CampaignSpec, setup_campaign
-from workflow.snapshot import Snapshot
+from tests.support.fake_label_studio import FakeLabelStudio, Killed
 
 XML = """<View><Text name="response" value="$response"/>
 <Choices name="verdict" toName="response"><Choice value="A"/><Choice value="B"/></Choices>

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from label_studio_quorum.gold.formats import CARRIES_HISTORY, read_records, write
+from label_studio_quorum.intake import Options, Row, RowFault, read_rows
 from ls_config import load
-from tests.export_files import SUFFIX
-from workflow.formats import CARRIES_HISTORY, read_records, write
-from workflow.rows import Options, Row, RowFault, read_rows
+from tests.support.export_files import SUFFIX
 
 REVIEW = load("response_review")
 # Surrogate halves cannot be written in any file; they are refused on the way in (QD.E026).

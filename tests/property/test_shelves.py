@@ -10,10 +10,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from label_studio_quorum.campaign.row_store import RowStore
+from label_studio_quorum.campaign.snapshot import InMemory
+from label_studio_quorum.port import Prediction, Task
 from review_rules import Stage
-from workflow.port import Prediction, Task
-from workflow.rowstore import RowStore
-from workflow.snapshot import InMemory
 
 MOMENT = datetime(2026, 1, 5, 10, tzinfo=UTC)
 ROWS = ["r1", "r2", "ä", "Ä", "a\u0301", "r1 ", "\ud83d", "x\x00y"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from label_studio_quorum.campaign.reconcile import reconcile
+from label_studio_quorum.campaign.snapshot import Snapshot
 from ls_config.results import to_result
 from review_rules import Stage
 from tests.property.test_reconcile import CONTROLS, World, new_world, sync
-from workflow.reconcile import reconcile
-from workflow.snapshot import Snapshot
 
 
 def _pass(world: World, row_id: str, user: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ls_config import InterfaceError, label_types, load, parse
-from ls_config.loader import RESERVED
+from ls_config.interface import RESERVED
 
 ROOT = Path(__file__).parents[3]
 DOC = (ROOT / "docs" / "interfaces.md").read_text(encoding="utf-8")

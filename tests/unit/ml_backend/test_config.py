@@ -73,7 +73,7 @@ def test_yaml_anchors_keep_a_second_model_short() -> None:
 
 def test_the_default_file_binds_every_field_that_there_is_data_for() -> None:
     """Each control that Quorum ships but `tone` has a default predictor, and the router is there."""
-    from ls_config.loader import label_types, load
+    from ls_config.interface import label_types, load
 
     model = read_models(DEFAULT_MODELS).models["default"]
     assert {c.name for kind in label_types() for c in load(kind).controls} - {"tone"} == set(model.controls)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ls_config.loader import parse
+from ls_config.interface import parse
 from ml_backend.training import finetune
 from ml_backend.training.data import DataError, Example
 from ml_backend.training.finetune import Plan

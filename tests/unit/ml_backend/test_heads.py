@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ls_config.loader import Control, parse
+from ls_config.interface import Control, parse
 from ml_backend.comparing import Comparison, Gold, alpha_interval, compare
 from ml_backend.errors import LoadError
 from ml_backend.features import LEXICAL, lexical, pattern_spans, token_shapes

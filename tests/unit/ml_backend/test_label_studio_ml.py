@@ -42,7 +42,7 @@ def test_a_label_studio_ml_class_answers_as_a_predictor(tmp_path: Path) -> None:
 
 def test_quorums_models_serve_as_a_label_studio_ml_class() -> None:
     """Our adapter answers label-studio-ml with one prediction a task and the version that ran."""
-    from ls_config.loader import load
+    from ls_config.interface import load
     from ml_backend.for_label_studio_ml import quorum_model
 
     assert DEFAULT_MODELS.exists()
@@ -56,7 +56,7 @@ def test_quorums_models_serve_as_a_label_studio_ml_class() -> None:
 
 def test_label_studio_ml_start_serves_quorums_models(tmp_path: Path) -> None:
     """The two lines of docs/models.md, made into a backend and started by label-studio-ml itself, answer over HTTP."""
-    from ls_config.loader import load
+    from ls_config.interface import load
 
     (tmp_path / "model.py").write_text(
         "from ml_backend.for_label_studio_ml import quorum_model\n\nNewModel = quorum_model()\n"

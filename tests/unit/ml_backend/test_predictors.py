@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from ls_config.loader import Control, parse
+from ls_config.interface import Control, parse
 from ml_backend.batching import Batcher
 from ml_backend.config import parse_models
 from ml_backend.metrics import Metrics

@@ -28,9 +28,9 @@ from review_rules import (
     parse_history,
     withheld,
 )
+from review_rules.files.policy import Qualification
+from review_rules.files.schema import policy_schema, team_schema
 from review_rules.findings import RULES
-from review_rules.policy import Qualification
-from review_rules.schema import policy_schema, team_schema
 from tests.unit.review_rules.cases import (
     TEAM,
     TEXT,

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from review_rules import parse_history
+from review_rules.canonical_json import canonical_text, json_text
 from review_rules.decide import in_order
-from review_rules.expressions import Facts, _syntax_mistake, holds, mistakes
-from review_rules.jsontext import canonical_text, json_text
+from review_rules.files.expressions import Facts, _syntax_mistake, holds, mistakes
 from tests.unit.review_rules.cases import row, sub
 
 

@@ -1,0 +1,552 @@
+"""The port over HTTP: any Label Studio from 1.20 on, by URL and key, through label-studio-sdk's client.
+
+This is the only module that knows the SDK. The SDK gives sign-in (legacy token or personal access token, refreshed by
+itself) and its HTTP client; paths and bodies are written here, because the SDK's typed models cost more time than the
+server takes to answer, and refuse answers of servers one release older or newer.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from label_studio_quorum.port import (
+    Annotation,
+    Json,
+    MLBackend,
+    NewPrediction,
+    NewTask,
+    Prediction,
+    PrefillSources,
+    Project,
+    ServerError,
+    Task,
+    User,
+    View,
+    Webhook,
+)
+
+if TYPE_CHECKING:
+    import httpx
+
+TIMEOUT_S: Final = 300.0
+PAGE: Final = 500
+_ROWS_A_QUERY: Final = 25
+_READ_RETRIES: Final = 3
+_MANY: Final = 50
+# What a project list needs to find campaigns; the server counts every task of a project unless told what to send.
+_BRIEF: Final = "id,title,description"
+_DETAIL: Final = (
+    "id,title,description,label_config,expert_instruction,show_instruction,maximum_annotations,model_version,"
+    "show_collab_predictions,skip_queue,sampling,show_skip_button,enable_empty_annotation,show_annotation_history,"
+    "evaluate_predictions_automatically,overlap_cohort_percentage,reveal_preannotations_interactively,"
+    "created_by,control_weights"
+)
+_MARKER: Final = "quorum:{"
+
+
+class HttpLabelStudio:
+    """A `label_studio_quorum.port.LabelStudio` over HTTP.
+
+    Args:
+        url: The server's address, such as `http://127.0.0.1:8080`.
+        key: A legacy token or a personal access token. It is sent as a header only, and never shown.
+
+    Raises:
+        ServerError: The key is a personal access token that has expired.
+    """
+
+    def __init__(self, url: str, key: str) -> None:
+        # Only the part of the SDK that talks: the whole takes seconds to import, and every command would wait for it.
+        import httpx
+        from label_studio_sdk.core.api_error import ApiError
+        from label_studio_sdk.core.client_wrapper import SyncClientWrapper
+
+        self.url = url.rstrip("/")
+        try:
+            client = SyncClientWrapper(
+                base_url=self.url,
+                api_key=key,
+                timeout=TIMEOUT_S,
+                httpx_client=httpx.Client(timeout=TIMEOUT_S, follow_redirects=True),
+            )
+        except ApiError as error:
+            hint = "make a new one under Account & Settings"
+            raise ServerError("the API key has expired", hint=hint, status=401) from error
+        self._http = client.httpx_client
+        self._in_bulk: bool | None = None  # whether the server has the plugin's bulk endpoint; not known yet
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.httpx_client.close()
+
+    def __enter__(self) -> HttpLabelStudio:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"HttpLabelStudio({self.url!r})"
+
+    # --- requests -----------------------------------------------------------------------------------------------
+
+    def _ask(self, method: str, path: str, *, params: Mapping[str, Any] | None = None, body: Any = None) -> Any:
+        """One request; reads are tried again, writes never are (the first may have happened)."""
+        response = self._send(method, path, params, body)
+        if response.status_code >= 400:
+            raise _refusal(method, path, response)
+        if not response.content:
+            return None
+        try:
+            return response.json()
+        except ValueError as error:
+            hint = "is this the address of a Label Studio server?"
+            raise ServerError(f"{self.url}/{path} did not answer with JSON", hint=hint) from error
+
+    def _send(self, method: str, path: str, params: Mapping[str, Any] | None, body: Any) -> httpx.Response:
+        import httpx
+        from label_studio_sdk.core.api_error import ApiError
+
+        content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
+        options = {"max_retries": _READ_RETRIES if method == "GET" else 0}
+        try:
+            return self._http.request(  # type: ignore[no-any-return]
+                path,
+                method=method,
+                params=dict(params or {}),
+                content=content,
+                headers={"Content-Type": "application/json"} if content is not None else None,
+                request_options=options,
+            )
+        except httpx.HTTPError as error:
+            hint = "is it running, and is the address right?"
+            raise ServerError(f"no answer from {self.url} ({type(error).__name__})", hint=hint) from error
+        except ApiError as error:
+            hint = "make a new key under Account & Settings"
+            raise ServerError("the server refused the API key", hint=hint, status=error.status_code) from error
+
+    # --- rows ---------------------------------------------------------------------------------------------------
+
+    def users(self) -> list[User]:
+        return [User(id=user["id"], email=user["email"]) for user in self._ask("GET", "api/users/")]
+
+    def tasks(
+        self, project: int, *, since: datetime | None = None, row_ids: Sequence[str] | None = None
+    ) -> Iterator[Task]:
+        if row_ids is None:
+            if since is None and self._in_bulk is not False:
+                yield from self._bulk(project)
+                return
+            filters = [] if since is None else [_filter("updated_at", "greater_or_equal", "Datetime", _stamp(since))]
+            yield from self._pages(project, filters)
+            return
+        wanted = sorted(set(row_ids))
+        for start in range(0, len(wanted), _ROWS_A_QUERY):
+            some = wanted[start : start + _ROWS_A_QUERY]
+            filters = [_filter("data.row_id", "equal", "String", row_id) for row_id in some]
+            yield from (task for task in self._pages(project, filters, any_of=True) if task.row_id in some)
+
+    def _bulk(self, project: int) -> Iterator[Task]:
+        """All tasks by the plugin's bulk endpoint, which is many times faster; by pages where there is none."""
+        lines = self.task_lines(project)
+        if lines is None:
+            yield from self._pages(project, [])
+        else:
+            yield from (task_of(line.text) for line in lines)
+
+    def task_lines(self, project: int) -> Iterator[TaskLine] | None:
+        """Every task, as the plugin hands them out in bulk; None where it does not.
+
+        `task_of` reads the JSON; until then a task costs next to nothing.
+        """
+        if self._in_bulk is None:
+            self._in_bulk = self.plugin_version() is not None
+        if not self._in_bulk:
+            return None
+        try:
+            first = self._bulk_page(project, 0)
+        except ServerError as error:
+            if error.status not in (403, 404):  # an older plugin, or a project that the key does not manage
+                raise
+            return None
+        return self._lines(project, first)
+
+    def _lines(self, project: int, page: list[str]) -> Iterator[TaskLine]:
+        # While one page is taken in, the server makes the next ready.
+        with ThreadPoolExecutor(1, "quorum-pages") as reader:
+            while page:
+                following = reader.submit(self._bulk_page, project, int(page[-1].split("\t", 1)[0]))
+                for line in page:
+                    pk, row_id, text = line.split("\t", 2)
+                    yield TaskLine(int(pk), json.loads(row_id), text)
+                page = following.result()
+
+    def _bulk_page(self, project: int, after: int) -> list[str]:
+        path = "quorum/api/tasks"
+        response = self._send("GET", path, {"project": project, "after": after}, None)
+        if response.status_code >= 400:
+            raise _refusal("GET", path, response)
+        return response.content.decode("utf-8").split("\n")[:-1]
+
+    def _pages(self, project: int, filters: list[Json], *, any_of: bool = False) -> Iterator[Task]:
+        return (_task(one) for one in self._raw_pages(project, filters, any_of=any_of))
+
+    def _raw_pages(
+        self, project: int, filters: list[Json], *, any_of: bool = False, fields: str = "all"
+    ) -> Iterator[Json]:
+        """Walk the tasks by id: unlike page numbers, it loses none when others delete tasks meanwhile."""
+        last = 0
+        while True:
+            after = [] if any_of else [_filter("id", "greater", "Number", last)]
+            query = {
+                "filters": {"conjunction": "or" if any_of else "and", "items": filters + after},
+                "ordering": ["tasks:id"],
+            }
+            params = {
+                "project": project,
+                "fields": fields,
+                "resolve_uri": "false",
+                "page_size": PAGE,
+                "query": json.dumps(query),
+            }
+            found = self._ask("GET", "api/tasks", params=params)["tasks"]
+            yield from found
+            if any_of or len(found) < PAGE:
+                return
+            last = found[-1]["id"]
+
+    def add_tasks(self, project: int, tasks: Sequence[NewTask]) -> None:
+        body = [
+            {"data": task.data, "meta": task.meta, "predictions": [_prediction_body(one) for one in task.predictions]}
+            for task in tasks
+        ]
+        answer = self._ask("POST", f"api/projects/{project}/import", body=body)
+        if "import" in answer:  # Enterprise and Cloud import in the background.
+            self._await_import(project, answer["import"])
+
+    def _await_import(self, project: int, number: int) -> None:
+        import stamina
+
+        @stamina.retry(on=_NotYet, attempts=None, timeout=TIMEOUT_S, wait_initial=0.2, wait_max=3.0)
+        def done() -> str:
+            status = str(self._ask("GET", f"api/projects/{project}/imports/{number}")["status"])
+            if status not in ("completed", "failed"):
+                raise _NotYet(status)
+            return status
+
+        if done() == "failed":
+            raise ServerError(f"the server's import {number} failed", hint="see its log, then import again")
+
+    def add_predictions(self, project: int, predictions: Sequence[tuple[int, NewPrediction]]) -> None:
+        body = [{"task": task, **_prediction_body(one)} for task, one in predictions]
+        self._ask("POST", f"api/projects/{project}/import/predictions", body=body)
+
+    def set_queue(self, task: int, *, overlap: int, is_labeled: bool) -> None:
+        self._ask("PATCH", f"api/tasks/{task}/", body={"overlap": overlap, "is_labeled": is_labeled})
+
+    def withdraw(self, project: int, tasks: Sequence[int]) -> int:
+        if len(tasks) > _MANY:
+            return self._withdraw_many(project, set(tasks))
+        gone = 0
+        for task in tasks:
+            try:
+                if self._ask("GET", f"api/tasks/{task}/annotations/"):
+                    continue
+                self._ask("DELETE", f"api/tasks/{task}/")
+            except ServerError as error:
+                if error.status != 404:  # Somebody else withdrew it.
+                    raise
+            else:
+                gone += 1
+        return gone
+
+    def _withdraw_many(self, project: int, tasks: set[int]) -> int:
+        untouched = [task.id for task in self.tasks(project) if task.id in tasks and not task.submitted]
+        for start in range(0, len(untouched), PAGE):
+            some = {"all": False, "included": untouched[start : start + PAGE]}
+            self._ask(
+                "POST",
+                "api/dm/actions",
+                params={"id": "delete_tasks", "project": project},
+                body={"selectedItems": some},
+            )
+        return len(untouched)
+
+    # --- campaigns ----------------------------------------------------------------------------------------------
+
+    def version(self) -> str:
+        answer = self._ask("GET", "api/version")
+        package = answer.get("label-studio-os-package") or {}
+        return str(answer.get("release") or package.get("version") or "unknown")
+
+    def notes(self, project: int) -> Iterator[tuple[str, Json]]:
+        for one in self._raw_pages(project, [], fields="task_only"):
+            yield str(one["data"].get("row_id", "")), one.get("meta") or {}
+
+    def projects(self) -> list[Project]:
+        found, page = [], 1
+        while True:
+            params = {"page": page, "page_size": 100, "include": _BRIEF}
+            answer = self._ask("GET", "api/projects/", params=params)
+            found.extend(answer["results"])
+            if not answer.get("next"):
+                break
+            page += 1
+        return [
+            self.project(one["id"]) if _MARKER in (one.get("description") or "") else _project(one) for one in found
+        ]
+
+    def project(self, project: int) -> Project:
+        return _project(self._ask("GET", f"api/projects/{project}/", params={"include": _DETAIL}))
+
+    def create_project(self, settings: Mapping[str, Any]) -> Project:
+        made = self._ask("POST", "api/projects/", body=dict(settings))
+        return self.project(made["id"])
+
+    def change_project(self, project: int, settings: Mapping[str, Any]) -> Project:
+        self._ask("PATCH", f"api/projects/{project}/", body=dict(settings))
+        return self.project(project)
+
+    def views(self, project: int) -> list[View]:
+        found = self._ask("GET", "api/dm/views/", params={"project": project})
+        return [View(id=one["id"], title=str(one["data"].get("title", "")), data=one["data"]) for one in found]
+
+    def save_view(self, project: int, data: Json, *, view: int | None = None) -> None:
+        if view is None:
+            self._ask("POST", "api/dm/views/", body={"project": project, "data": data})
+        else:
+            self._ask("PATCH", f"api/dm/views/{view}/", body={"project": project, "data": data})
+
+    def webhooks(self, project: int) -> list[Webhook]:
+        found = self._ask("GET", "api/webhooks/", params={"project": project})
+        return [
+            Webhook(
+                id=one["id"],
+                url=one["url"],
+                actions=frozenset(one.get("actions") or ()),
+                active=bool(one["is_active"]),
+                headers=one.get("headers") or {},
+            )
+            for one in found
+            if one.get("project") == project
+        ]
+
+    def save_webhook(self, project: int, settings: Mapping[str, Any], *, webhook: int | None = None) -> None:
+        body = {"project": project, **settings}
+        if webhook is None:
+            self._ask("POST", "api/webhooks/", body=body)
+        else:
+            self._ask("PATCH", f"api/webhooks/{webhook}/", body=body)
+
+    def ml_backends(self, project: int) -> list[MLBackend]:
+        found = self._ask("GET", "api/ml/", params={"project": project})
+        return [
+            MLBackend(id=one["id"], url=one["url"], title=one.get("title") or "", state=one.get("readable_state") or "")
+            for one in found
+        ]
+
+    def save_ml_backend(self, project: int, settings: Mapping[str, Any], *, backend: int | None = None) -> None:
+        body = {"project": project, **settings}
+        if backend is None:
+            self._ask("POST", "api/ml/", body=body)
+        else:
+            self._ask("PATCH", f"api/ml/{backend}", body=body)
+
+    def prefill_sources(self, project: int) -> PrefillSources:
+        params = {"extended": "true", "include_live_models": "true"}
+        answer = self._ask("GET", f"api/projects/{project}/model-versions/", params=params)
+        return PrefillSources(
+            stored=frozenset(one["model_version"] or "" for one in answer["static"]),
+            backends=frozenset(one.get("title") or "" for one in answer["live"] or ()),
+        )
+
+    def invite_link(self) -> str:
+        return self.url + str(self._ask("GET", "api/invite")["invite_url"])
+
+    # --- the plugin ---------------------------------------------------------------------------------------------
+
+    def plugin_version(self) -> str | None:
+        """The version of Quorum's plugin in the server; None on a stock server."""
+        try:
+            answer = self._ask("GET", "quorum/api/version")
+        except ServerError as error:
+            if error.status is None:
+                if self._answers():
+                    return None
+                raise
+            if error.status == 404:
+                return None
+            raise
+        return str(answer["quorum"]) if isinstance(answer, dict) and answer.get("plugin") else None
+
+    def plugin_audit(self, name: str | None, head: str | None) -> Json:
+        """What the plugin's record proves about a campaign; `head` is its end as an earlier audit printed it."""
+        params = {key: value for key, value in (("name", name), ("head", head)) if value}
+        answer: Json = self._ask("GET", "quorum/api/audit", params=params)
+        return answer
+
+    def _answers(self) -> bool:
+        """True if the server speaks at all: a stock one answers unknown paths with a page, not with JSON."""
+        return bool(self.version())
+
+    def tell_plugin(
+        self, name: str, *, task: str, policy: str, team: str, projects: Mapping[str, int], qualification: Json
+    ) -> Json:
+        """Give the plugin a campaign's files: from then on the server itself refuses what they forbid."""
+        body = {"name": name, "task": task, "policy": policy, "team": team, "projects": dict(projects)}
+        answer: Json = self._ask("PUT", "quorum/api/campaign", body=body | {"qualification": qualification})
+        return answer
+
+    def apply_team(self, name: str, team: str, *, dry_run: bool = False) -> Json:
+        """Let the plugin make accounts and roles those of a team file; new one-time passwords are in the answer."""
+        answer: Json = self._ask("POST", "quorum/api/team", body={"name": name, "team": team, "dry_run": dry_run})
+        return answer
+
+
+class _NotYet(Exception):
+    """A background import that is still running."""
+
+
+def _filter(column: str, operator: str, kind: str, value: Any) -> Json:
+    return {"filter": f"filter:tasks:{column}", "operator": operator, "type": kind, "value": value}
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _person(value: Any) -> int | None:
+    """A user id, whether the server sends the id alone or the expanded account."""
+    if isinstance(value, Mapping):
+        value = value.get("id")
+    return value if isinstance(value, int) else None
+
+
+# The task's own time comes first: the plugin writes what is only numbers and times before anything that people wrote.
+_UPDATED = re.compile(r'"updated_at":"([^"]+)"')
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLine:
+    """A task as the plugin's bulk endpoint gives it: its id, its row id, and its JSON, which `task_of` reads."""
+
+    id: int
+    row_id: str
+    text: str
+
+    @property
+    def updated_at(self) -> datetime:
+        """When the task was last changed, without reading the JSON."""
+        found = _UPDATED.search(self.text)
+        if found is None:
+            raise ServerError(f"task {self.id}: the plugin gave it without the time of its last change")
+        return _moment(found.group(1))
+
+
+def task_of(text: str) -> Task:
+    """A task from the JSON that `HttpLabelStudio.task_lines` gives."""
+    return _task(json.loads(text))
+
+
+def _task(one: Json) -> Task:
+    return Task(
+        id=one["id"],
+        project=one["project"],
+        data=one["data"],
+        meta=one.get("meta") or {},
+        overlap=one["overlap"],
+        is_labeled=bool(one["is_labeled"]),
+        created_at=_moment(one["created_at"]),
+        updated_at=_moment(one["updated_at"]),
+        annotations=tuple(sorted((_annotation(a) for a in one.get("annotations") or ()), key=lambda a: a.id)),
+        predictions=tuple(sorted((_prediction(p) for p in one.get("predictions") or ()), key=lambda p: p.id)),
+    )
+
+
+def _annotation(one: Json) -> Annotation:
+    return Annotation(
+        id=one["id"],
+        by=_person(one.get("completed_by")),
+        edited_by=_person(one.get("updated_by")),
+        created_at=_moment(one["created_at"]),
+        updated_at=_moment(one["updated_at"]),
+        lead_time=one.get("lead_time"),
+        cancelled=bool(one.get("was_cancelled")),
+        result=one.get("result") or [],
+    )
+
+
+def _prediction(one: Json) -> Prediction:
+    return Prediction(
+        id=one["id"],
+        model_version=one.get("model_version") or "",
+        result=one.get("result") or [],
+        score=one.get("score"),
+    )
+
+
+def _prediction_body(one: NewPrediction) -> Json:
+    return {"model_version": one.model_version, "result": one.result, "score": one.score}
+
+
+def _project(one: Json) -> Project:
+    return Project(
+        id=one["id"],
+        title=one.get("title") or "",
+        description=one.get("description") or "",
+        label_config=one.get("label_config") or "",
+        settings=one,
+    )
+
+
+_HINTS: Final = {
+    401: "the API key is wrong, expired, or of a kind that this server has switched off",
+    403: "this account may not do that; use a manager's key",
+    404: "it is not there, or this account may not see it",
+    413: "the request is too large for the server or its proxy",
+}
+# Label Studio quotes the offending task after " :: ", and its value after "]=": never repeat either.
+_QUOTES: Final = re.compile(r" :: .*|(?<=\])=.*?(?= is of type )", re.DOTALL)
+_MOST: Final = 300
+
+
+def _refusal(method: str, path: str, response: httpx.Response) -> ServerError:
+    where = f"{method} {path.split('?')[0]} → {response.status_code}"
+    said = _said(response)
+    return ServerError(
+        f"{where}: {said}" if said else where,
+        hint=_HINTS.get(response.status_code, ""),
+        status=response.status_code,
+    )
+
+
+def _said(response: httpx.Response) -> str:
+    """What the server gave as the reason, without what it quotes of tasks."""
+    try:
+        body = response.json()
+    except ValueError:
+        return ""
+    parts: list[str] = []
+    _collect(body.get("validation_errors") or body.get("detail") or "" if isinstance(body, dict) else body, parts)
+    return " ".join(_QUOTES.sub("", part) for part in parts)[:_MOST].replace("\n", " ")
+
+
+def _collect(value: Any, parts: list[str]) -> None:
+    if isinstance(value, str):
+        parts.append(value)
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            _collect(one, parts)
+    elif isinstance(value, Sequence):
+        for one in value:
+            _collect(one, parts)

@@ -1,0 +1,117 @@
+"""Pre-annotations from an ML backend, by Label Studio's own protocol: `POST /predict`, one result a task in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx
+import stamina
+
+from label_studio_quorum.port import Json, MLConnection, NewPrediction
+from ls_config.interface import Interface
+from ls_config.results import from_result, to_result
+
+BATCH: Final = 64
+_TIMEOUT_S: Final = 600.0
+_BUSY: Final = frozenset({429, 502, 503, 504})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prelabel:
+    """What an ML backend says of a row: a pre-annotation, and the domain that its router sees (None: it has no say)."""
+
+    prediction: NewPrediction | None = None
+    domain: str | None = None
+
+
+class PrelabelError(Exception):
+    """The ML backend did not answer as its protocol says."""
+
+
+class _Busy(PrelabelError):
+    """Worth another try."""
+
+
+class MLBackendClient:
+    """Asks an ML backend for pre-annotations.
+
+    Args:
+        connection: Address and, where the backend asks for it, user and password.
+        interface: The label interface to predict for.
+        project: The project's id, which backends use to keep interfaces apart.
+    """
+
+    def __init__(self, connection: MLConnection, interface: Interface, project: int) -> None:
+        auth = (connection.user, connection.password or "") if connection.user is not None else None
+        self._http = httpx.Client(base_url=connection.url.rstrip("/"), auth=auth, timeout=_TIMEOUT_S, trust_env=False)
+        self._url, self._interface, self._project = connection.url, interface, project
+
+    def __enter__(self) -> MLBackendClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def predict(self, data: Sequence[Json]) -> list[Prelabel]:
+        """One answer for each task's data, in order.
+
+        Raises:
+            PrelabelError: No answer, a refusal, or another number of results than tasks.
+        """
+        found: list[Prelabel] = []
+        for start in range(0, len(data), BATCH):
+            some = data[start : start + BATCH]
+            results = self._ask([{"id": start + index, "data": one} for index, one in enumerate(some)])
+            found += [
+                Prelabel(prediction=self._prediction(result, one), domain=_domain(result))
+                for result, one in zip(results, some, strict=True)
+            ]
+        return found
+
+    def _ask(self, tasks: list[Json]) -> list[Json]:
+        body = {"tasks": tasks, "project": str(self._project), "label_config": self._interface.xml, "params": {}}
+        for attempt in stamina.retry_context(on=_Busy, attempts=5, timeout=120):
+            with attempt:
+                return self._once(body, len(tasks))
+        raise AssertionError("the retry context either returns or raises")
+
+    def _once(self, body: Json, expected: int) -> list[Json]:
+        try:
+            response = self._http.post("/predict", json=body)
+        except httpx.TransportError as error:
+            raise _Busy(f"no answer from the ML backend at {self._url} ({type(error).__name__})") from error
+        if response.status_code in _BUSY:
+            raise _Busy(f"the ML backend at {self._url} is busy (HTTP {response.status_code})")
+        if response.status_code != httpx.codes.OK:
+            raise PrelabelError(f"the ML backend at {self._url} refused: HTTP {response.status_code}")
+        try:
+            results = response.json()["results"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise PrelabelError(f"the ML backend at {self._url} did not answer with results") from error
+        if not isinstance(results, list) or len(results) != expected:
+            raise PrelabelError(f"the ML backend at {self._url} sent another number of results than it was sent tasks")
+        return results
+
+    def _prediction(self, answer: Any, data: Json) -> NewPrediction | None:
+        """The answer as a prediction, without what the interface does not know: Label Studio would refuse it all."""
+        if not isinstance(answer, dict) or not answer.get("result"):
+            return None
+        result, controls = answer["result"], self._interface.controls
+        parsed = from_result(result, controls, data)
+        if parsed.problems:
+            result = to_result(parsed.values, controls, data)
+        score = answer.get("score")
+        return NewPrediction(
+            model_version=str(answer.get("model_version") or "unknown"),
+            result=result,
+            score=float(score) if isinstance(score, int | float) else None,
+        )
+
+
+def _domain(answer: Any) -> str | None:
+    """The router's word; other backends have none, and ours says `unsure` rather than guess."""
+    routed = answer.get("domain") if isinstance(answer, dict) else None
+    value = routed.get("value") if isinstance(routed, dict) else None
+    return value if isinstance(value, str) and value not in ("", "unsure") else None

@@ -1,0 +1,1 @@
+"""What happens with a campaign on a server: set up, import, read histories, reconcile, watch, diagnose."""

@@ -1,0 +1,131 @@
+"""People's accounts on a stock server: which are missing, and how they are made.
+
+Label Studio's API makes accounts that cannot log in, so people join the way anybody does: through the organisation's
+invite link and the sign-up form. A password is written down, for its owner to be told once, before the account is made:
+a run that is cut off loses none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from label_studio_quorum.adapters.web_session import Visitor
+from label_studio_quorum.port import LabelStudio, User
+from review_rules import Person, Team
+
+PASSWORD_BYTES: Final = 12
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TeamCheck:
+    """How a team file compares with a server's accounts.
+
+    Attributes:
+        there: People with an account.
+        missing: People who need one.
+        without_email: People who cannot have one.
+        left: People who left and still have an account.
+        strangers: Emails of accounts that no person of the team has; what they submit never counts.
+    """
+
+    there: tuple[Person, ...]
+    missing: tuple[Person, ...]
+    without_email: tuple[Person, ...]
+    left: tuple[Person, ...]
+    strangers: tuple[str, ...]
+
+
+def check_team(team: Team, users: list[User]) -> TeamCheck:
+    """Compare a team with the accounts of a server."""
+    emails = {user.email.lower() for user in users}
+    people = sorted(team.people.values(), key=lambda person: person.id)
+    known = {person.email.lower() for person in people if person.email}
+    return TeamCheck(
+        there=tuple(p for p in people if p.email and p.email.lower() in emails and p.left is None),
+        missing=tuple(p for p in people if p.email and p.email.lower() not in emails and p.left is None),
+        without_email=tuple(p for p in people if not p.email and p.left is None),
+        left=tuple(p for p in people if p.email and p.email.lower() in emails and p.left is not None),
+        strangers=tuple(sorted(user.email for user in users if user.email.lower() not in known)),
+    )
+
+
+class PasswordFile:
+    """One-time passwords by email, in a file that only its owner can read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._held: dict[str, str] = {}
+        if path.exists():
+            self._held = dict(json.loads(path.read_text(encoding="utf-8")))
+
+    def password_of(self, email: str) -> str:
+        """The password for this person, made and written down on first use."""
+        if email not in self._held:
+            self._held[email] = secrets.token_urlsafe(PASSWORD_BYTES)
+            self._write()
+        return self._held[email]
+
+    def known(self, email: str) -> str | None:
+        """The password written down for this person, if any."""
+        return self._held.get(email)
+
+    def keep(self, passwords: Mapping[str, str]) -> None:
+        """Write down passwords that the server made."""
+        if passwords:
+            self._held |= passwords
+            self._write()
+
+    def _write(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fresh = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        fresh.unlink(missing_ok=True)
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            json.dump(self._held, file, indent=1, ensure_ascii=False)
+        fresh.replace(self.path)
+
+
+def password_file(url: str, folder: Path) -> PasswordFile:
+    """The password file for a server in a data folder."""
+    host = urlsplit(url).netloc.replace(":", "-")
+    return PasswordFile(folder / "passwords" / f"{host}.json")
+
+
+def apply_team(
+    port: LabelStudio,
+    url: str,
+    team: Team,
+    passwords: PasswordFile,
+    *,
+    made: Callable[[Person], None] = lambda person: None,
+) -> TeamCheck:
+    """Make an account for everybody who lacks one; returns how things were before.
+
+    Raises:
+        VisitError: The server refused a sign-up; those made until then stay.
+        ServerError: The server did not answer.
+    """
+    before = check_team(team, port.users())
+    invite = port.invite_link().removeprefix(url) if before.missing else ""
+    for person in before.missing:
+        with Visitor(url, person.email, passwords.password_of(person.email)) as visitor:
+            visitor.sign_up(invite)
+        made(person)
+    return before
+
+
+def to_json(check: TeamCheck) -> Mapping[str, list[str]]:
+    """The check as `quorum team check --json` prints it."""
+    return {
+        "there": [str(person.id) for person in check.there],
+        "missing": [str(person.id) for person in check.missing],
+        "without_email": [str(person.id) for person in check.without_email],
+        "left": [str(person.id) for person in check.left],
+        "strangers": list(check.strangers),
+    }

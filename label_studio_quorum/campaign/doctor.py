@@ -1,0 +1,313 @@
+"""What may be wrong with a campaign's installation, line by line, and what to do about each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import httpx
+
+from label_studio_quorum.adapters.label_studio import HttpLabelStudio
+from label_studio_quorum.campaign.accounts import check_team
+from label_studio_quorum.campaign.history import imported_row, note_of
+from label_studio_quorum.campaign.projects import STAGES, Campaign, assemble, find_all, marker_of
+from label_studio_quorum.campaign.reconcile import reconcile
+from label_studio_quorum.campaign.served_version import serving_faults
+from label_studio_quorum.campaign.setup import SECRET_HEADER, CampaignSpec, project_settings, settings_drift
+from label_studio_quorum.campaign.snapshot import Snapshot
+from label_studio_quorum.intake import row_hash
+from label_studio_quorum.port import Json, ServerError, User
+from review_rules import Policy, Role, Stage, Team
+
+OLDEST: Final = (1, 20)
+TRIED: Final = "1.23.2"
+_HEALTH_S: Final = 5.0
+_ANALYTICS: Final = re.compile(r"collect_analytics\s*[:=]\s*(true|false)")
+_SENTRY: Final = "sentry-cdn.com"
+
+
+class Level(StrEnum):
+    """How bad it is: `warn` lets work go on, `fail` does not."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """One line of the diagnosis."""
+
+    level: Level
+    about: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        """The line as people read it.
+
+        >>> str(Check(level=Level.WARN, about="webhooks", message="none", hint="run quorum sync --watch"))
+        'warn  webhooks: none; run quorum sync --watch'
+        """
+        return f"{self.level.value:<6}{self.about}: {self.message}{f'; {self.hint}' if self.hint else ''}"
+
+    def to_json(self) -> Json:
+        """The object that `quorum doctor --json` lists."""
+        return {"level": self.level.value, "about": self.about, "message": self.message, "hint": self.hint}
+
+
+def _ok(about: str, message: str) -> Check:
+    return Check(level=Level.OK, about=about, message=message)
+
+
+def _warn(about: str, message: str, hint: str) -> Check:
+    return Check(level=Level.WARN, about=about, message=message, hint=hint)
+
+
+def _fail(about: str, message: str, hint: str) -> Check:
+    return Check(level=Level.FAIL, about=about, message=message, hint=hint)
+
+
+def diagnose(
+    port: HttpLabelStudio, name: str | None, *, policy: Policy | None, team: Team | None, full: bool = False
+) -> Iterator[Check]:
+    """Check everything that can be seen from outside.
+
+    Args:
+        port: The server.
+        name: The campaign; None checks the server and, if it holds just one, that one.
+        policy: The policy file, if known.
+        team: The team file, if known.
+        full: Read every row too.
+
+    Yields:
+        One line a check; the first failing one of the connection is the last.
+    """
+    try:
+        version, users = port.version(), port.users()
+    except ServerError as error:
+        yield _fail("connection", error.message, error.hint or "see the server's log")
+        return
+    yield _ok("connection", f"{port.url} answers, the key is accepted")
+    yield _version(version)
+    plugin = port.plugin_version()
+    if plugin is None:
+        yield _warn(
+            "rules on the server",
+            "a stock server: it shows people each other's answers by its API, and lets them answer twice, edit each "
+            "other's answers and change projects",
+            "what breaks a rule never counts; run the server with Quorum's plugin to have it refused",
+        )
+    else:
+        yield _ok("rules on the server", f"Quorum's plugin {plugin} refuses what the rules forbid")
+    yield _telemetry(port.url)
+    if team is not None:
+        yield from _people(team, policy, users)
+    yield from _campaigns(port, name, policy, team, full)
+
+
+def _version(version: str) -> Check:
+    parts = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    if len(parts) < 2:
+        return _warn("version", f"the server does not say its version ({version})", f"tried is Label Studio {TRIED}")
+    if parts < OLDEST:
+        return _fail("version", f"Label Studio {version}", "it is too old; update to 1.20 or newer")
+    if version != TRIED:
+        return _warn(
+            "version", f"Label Studio {version}", f"tried is {TRIED}; run quorum doctor --full after each update"
+        )
+    return _ok("version", f"Label Studio {version}")
+
+
+def _telemetry(url: str) -> Check:
+    """Label Studio says on its login page whether it reports to its makers."""
+    try:
+        page = httpx.get(f"{url}/user/login/", timeout=_HEALTH_S, trust_env=False, follow_redirects=True).text
+    except httpx.HTTPError as error:
+        return _warn("telemetry", f"the login page does not answer ({type(error).__name__})", "open it in a browser")
+    said = _ANALYTICS.search(page)
+    if said is None:
+        return _warn("telemetry", "the login page does not say whether it is on", "set COLLECT_ANALYTICS=False")
+    if said.group(1) == "true" or _SENTRY in page:
+        hint = (
+            "start the server with COLLECT_ANALYTICS=False SENTRY_DSN= FRONTEND_SENTRY_DSN= LATEST_VERSION_CHECK=False"
+        )
+        return _warn("telemetry", "Label Studio reports usage to its makers", hint)
+    return _ok("telemetry", "off")
+
+
+def _people(team: Team, policy: Policy | None, users: list[User]) -> Iterator[Check]:
+    found = check_team(team, users)
+    for person in found.missing:
+        yield _fail("team", f"{person.id} has no account ({person.email})", "run quorum team apply")
+    for person in found.without_email:
+        yield _fail("team", f"{person.id} has no email in the team file", "add one; else nothing of theirs counts")
+    for person in found.left:
+        yield _warn("team", f"{person.id} left and can still log in", "remove the account from the organisation")
+    if not found.missing and not found.without_email:
+        yield _ok("team", f"{len(found.there)} people, each with an account")
+    if policy is None:
+        return
+    annotators = [person for person in team.people.values() if Role.ANNOTATOR in person.roles and person.left is None]
+    if len(annotators) < policy.passes:
+        yield _fail(
+            "team", f"{len(annotators)} annotators for {policy.passes} passes a row", "add annotators to the team file"
+        )
+    for domain in policy.expert_domains:
+        holders = [person.id for person in team.people.values() if domain in person.expertise and person.left is None]
+        if len(holders) < policy.expert_quorum:
+            yield _fail(
+                "team",
+                f"{len(holders)} experts of {domain}, {policy.expert_quorum} needed",
+                "its rows cannot become final",
+            )
+        elif len(holders) == policy.expert_quorum:
+            yield _warn(
+                "team",
+                f"{domain} hangs on {', '.join(holders)} alone",
+                "a second expert keeps it going in their absence",
+            )
+
+
+def _campaigns(
+    port: HttpLabelStudio, name: str | None, policy: Policy | None, team: Team | None, full: bool
+) -> Iterator[Check]:
+    every = find_all(port.projects())
+    if name is None and len(every) != 1:
+        yield _warn(
+            "campaign", f"on this server: {', '.join(sorted(every)) or 'none'}", "name one with --name to check it"
+        )
+        return
+    name = name if name is not None else next(iter(every))
+    if name not in every:
+        yield _fail("campaign", f"{name!r} is not on this server", "run quorum setup")
+        return
+    stages = every[name]
+    for stage in STAGES:
+        found = stages.get(stage, [])
+        if not found:
+            yield _fail(
+                "campaign", f"its {stage.value} project is gone, or has lost its quorum: line", "run quorum setup again"
+            )
+        elif len(found) > 1:
+            others = ", ".join(str(project.id) for project in found[1:])
+            yield _warn(
+                "campaign", f"projects {others} carry the {stage.value} marker of project {found[0].id}", "delete them"
+            )
+    if policy is None or team is None or any(stage not in stages for stage in STAGES):
+        if policy is None or team is None:
+            yield _warn(
+                "campaign", f"{name!r}: only its projects were looked at", "give --policy and --team for the rest"
+            )
+        return
+    projects = {stage: stages[stage][0] for stage in STAGES}
+    campaign = assemble(name, projects, policy=policy, team=team, port=port)
+    marker = marker_of(projects[Stage.PASS])
+    if marker.policy != policy.hash:
+        yield _fail(
+            "policy",
+            f"the campaign runs under {marker.policy[:19]}…, the file is {policy.hash[:19]}…",
+            "run quorum setup",
+        )
+    else:
+        yield _ok("policy", f"{policy.hash[:19]}…, as the campaign was set up")
+    yield from _settings(port, campaign)
+    yield from _webhooks(port, campaign)
+    yield from _ml(port, campaign)
+    if full:
+        yield from _rows(port, campaign)
+
+
+def _settings(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:
+    spec = CampaignSpec(name=campaign.name, interface=campaign.interface, policy=campaign.policy, team=campaign.team)
+    clean = True
+    for stage, keys in settings_drift(spec, campaign).items():
+        # The guidelines live in the interface's folder, which is not at hand here.
+        differing = [key for key in keys if key not in ("expert_instruction", "show_instruction")]
+        if differing:
+            clean = False
+            wanted = project_settings(spec, stage)
+            held = campaign.projects[stage].settings
+            told = ", ".join(
+                f"{key} is {held[key]!r}, not {wanted[key]!r}" for key in differing if key != "label_config"
+            )
+            told = ", ".join(filter(None, [told, "another label_config" if "label_config" in differing else ""]))
+            yield _warn(
+                "settings", f"project {campaign.project(stage)} ({stage.value}): {told}", "run quorum setup again"
+            )
+    for fault, cure in serving_faults(port, campaign):
+        clean = False
+        yield _fail("pre-filling", fault, cure)
+    if clean:
+        yield _ok("settings", "overlap, queues, interfaces and pre-filling are as set up")
+
+
+def _webhooks(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:
+    hooks = [
+        hook for stage in STAGES for hook in port.webhooks(campaign.project(stage)) if SECRET_HEADER in hook.headers
+    ]
+    active = [hook for hook in hooks if hook.active]
+    if len(active) == len(STAGES):
+        yield _ok("webhooks", f"announce changes to {active[0].url}")
+    elif port.plugin_version() is not None:
+        yield _ok("webhooks", "none needed: the plugin reconciles inside the server")
+    else:
+        yield _warn(
+            "webhooks",
+            f"{len(active)} of {len(STAGES)} are on",
+            "queues fill only when quorum sync runs; keep quorum sync --watch running",
+        )
+
+
+def _ml(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:
+    backends = port.ml_backends(campaign.project(Stage.PASS))
+    if not backends:
+        why = " (the policy withholds pre-annotations)" if campaign.policy.prelabel.withhold > 0 else ""
+        yield _ok("ML backend", f"none is connected{why}; quorum import --ml-url asks one")
+    for backend in backends:
+        try:
+            answer = httpx.get(backend.url.rstrip("/") + "/health", timeout=_HEALTH_S, trust_env=False)
+        except httpx.HTTPError as error:
+            yield _warn(
+                "ML backend",
+                f"no answer at {backend.url} from here ({type(error).__name__})",
+                "start it, or see whether only the server can reach it",
+            )
+            continue
+        if answer.status_code == httpx.codes.OK:
+            yield _ok("ML backend", f"{backend.url} is healthy; Label Studio says {backend.state or 'nothing'}")
+        else:
+            yield _warn("ML backend", f"{backend.url}/health answered {answer.status_code}", "see its log")
+
+
+def _rows(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:
+    snapshot = Snapshot.read(port, campaign)
+    doubled, changed = list[str](), list[str]()
+    for row_id in snapshot.row_ids:
+        tasks = snapshot.tasks(row_id).get(Stage.PASS, ())
+        doubled += [row_id] if len(tasks) > 1 else []
+        changed += [row_id for task in tasks if note_of(task).get("hash") not in (None, row_hash(imported_row(task)))]
+    if doubled:
+        yield _warn(
+            "rows", f"{len(doubled)} rows stand twice in the Pass project, such as {doubled[0]!r}", "run quorum sync"
+        )
+    if changed:
+        yield _fail(
+            "rows",
+            f"{len(changed)} rows have another text than was imported, such as {changed[0]!r}",
+            "put it back; until then they are no gold",
+        )
+    report = reconcile(port, campaign, snapshot=snapshot, dry_run=True)
+    for problem in report.problems:
+        yield _fail("rows", problem, "")
+    if report.changed:
+        did = ", ".join(f"{what.replace('_', ' ')} {count}" for what, count in report.changes.items())
+        yield _warn("queues", f"out of line: {did}", "run quorum sync")
+    blocked = report.states.get("BLOCKED", 0)
+    if blocked:
+        yield _warn("rows", f"{blocked} rows are blocked", "quorum export --all says why, under findings")
+    if not (doubled or changed or report.problems or report.changed):
+        yield _ok("rows", f"{report.rows} rows, queues in line with the rules")

@@ -1,0 +1,341 @@
+"""Rows in: check a whole file, then bring its rows into the Pass project, each once and pre-labelled.
+
+A row's id is the key. What is on the server already is left out, so an import that was cut off is finished by running
+it again; the server takes each request whole or not at all, and a request that was cut off is found done or not done.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Protocol
+
+from label_studio_quorum.adapters.ml_backend import Prelabel
+from label_studio_quorum.campaign.history import QUORUM, note_of
+from label_studio_quorum.campaign.projects import AUTO_LABEL, Campaign
+from label_studio_quorum.campaign.served_version import serve
+from label_studio_quorum.intake import KINDS, Options, Row, RowFault, read_rows, row_hash
+from label_studio_quorum.intake.checked_rows import HeldRows
+from label_studio_quorum.intake.rejects import Rejects
+from label_studio_quorum.port import Json, LabelStudio, NewPrediction, NewTask
+from ls_config.interface import Interface
+from ls_config.results import to_result
+from review_rules import Policy, Stage, withheld
+
+CHUNK: Final = 500
+"""Rows in one request; with fewer the server spends more on each, with many more it runs slower again."""
+
+
+class Predictor(Protocol):
+    """Whatever gives pre-annotations and domains: an ML backend by HTTP."""
+
+    def predict(self, data: Sequence[Json]) -> list[Prelabel]:
+        """One answer for each task's data, in order."""
+        ...
+
+
+_NOTHING: Final = Prelabel()
+
+
+class ImportRefused(Exception):
+    """An import cannot be undone any more; the message says why."""
+
+
+@dataclass
+class CheckedFile:
+    """A file that was read to its end: its good rows and its rejected ones (kept on disk, not in memory) and all its
+    faults.
+
+    Use it as a context manager; the rows are gone afterwards.
+    """
+
+    rows: int = 0
+    faults: list[RowFault] = field(default_factory=list)
+    rejects: Rejects = field(default_factory=Rejects)
+    held: HeldRows = field(default_factory=HeldRows)
+
+    @classmethod
+    def read(
+        cls,
+        path: str | Path,
+        *,
+        interface: Interface,
+        policy: Policy,
+        mapping: dict[str, str] | None = None,
+        options: Options | None = None,
+    ) -> CheckedFile:
+        """Read and check the whole file."""
+        checked = cls()
+        found = read_rows(
+            path,
+            interface=interface,
+            mapping=mapping,
+            policy=policy,
+            options=options or Options(),
+            rejects=checked.rejects,
+        )
+        for one in found:
+            if isinstance(one, RowFault):
+                checked.faults.append(one)
+            else:
+                checked.held.add(one)
+                checked.rows += 1
+        return checked
+
+    def __enter__(self) -> CheckedFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.rejects.close()
+        self.held.close()
+
+    @property
+    def errors(self) -> list[RowFault]:
+        """The faults that keep rows out; the others are warnings."""
+        return [one for one in self.faults if one.severity == "error"]
+
+    @property
+    def unread(self) -> list[RowFault]:
+        """The errors after which rows of the file were not read, so that nobody can hand them back to be mended."""
+        of_file = (one for one in self.errors if KINDS[one.id].scope == "file")
+        return [one for one in of_file if one.given is None and one.id != "QD.E014"]
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.held)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportReport:
+    """What an import did (or, in a dry run, would do)."""
+
+    import_id: str
+    imported: int
+    known: int
+    prelabelled: int
+    withheld: int
+    bare: int
+
+    def to_json(self) -> Json:
+        """The object that `quorum import --json` prints."""
+        return {
+            "import_id": self.import_id,
+            "imported": self.imported,
+            "already_there": self.known,
+            "prelabelled": self.prelabelled,
+            "withheld": self.withheld,
+            "without_prelabel": self.bare,
+        }
+
+
+def known_rows(port: LabelStudio, campaign: Campaign) -> dict[str, str]:
+    """Row id → content hash of every row that the Pass project holds."""
+    notes = port.notes(campaign.project(Stage.PASS))
+    return {row_id: str(_note(meta).get("hash", "")) for row_id, meta in notes if row_id}
+
+
+def imports_of(port: LabelStudio, campaign: Campaign) -> dict[str, int]:
+    """Import id → rows, in order of time."""
+    found = Counter(str(_note(meta).get("import_id", "")) for _, meta in port.notes(campaign.project(Stage.PASS)))
+    return {import_id: found[import_id] for import_id in sorted(found) if import_id}
+
+
+def new_import_id(now: datetime | None = None) -> str:
+    """An id for one import: when, and something random."""
+    moment = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
+    return f"{moment}-{secrets.token_hex(3)}"
+
+
+def import_rows(
+    port: LabelStudio,
+    campaign: Campaign,
+    rows: Iterable[Row],
+    *,
+    predictor: Predictor | None = None,
+    import_id: str | None = None,
+    known: dict[str, str] | None = None,
+    dry_run: bool = False,
+    progress: Callable[[int], None] = lambda done: None,
+) -> ImportReport:
+    """Bring rows in that are not there yet.
+
+    Args:
+        port: The server.
+        campaign: Where they go.
+        rows: Checked rows.
+        predictor: Asked for rows without an auto-label, and for the domain of rows that name none.
+        import_id: Written on each row; made up where None.
+        known: What `known_rows` said; asked where None.
+        dry_run: Count and do nothing.
+        progress: Called with the number of rows handled so far.
+
+    Raises:
+        ServerError, PrelabelError: What was imported until then stays; run again to go on.
+    """
+    there = set(known_rows(port, campaign) if known is None else known)
+    with _Import(port, campaign, predictor, import_id or new_import_id(), dry_run) as run:
+        chunk: list[Row] = []
+        for done, row in enumerate(rows, start=1):
+            if row.row_id in there:
+                run.known += 1
+            else:
+                there.add(row.row_id)
+                chunk.append(row)
+            if len(chunk) == CHUNK:
+                run.send(chunk)
+                chunk = []
+                progress(done)
+        run.send(chunk)
+        run.wait()
+        if run.imported and not dry_run:
+            serve(port, Stage.PASS, campaign.project(Stage.PASS))
+        return run.report()
+
+
+class _Import:
+    """Counts and sends: while the server stores one chunk, the next is made ready."""
+
+    def __init__(
+        self, port: LabelStudio, campaign: Campaign, predictor: Predictor | None, import_id: str, dry_run: bool
+    ) -> None:
+        self._port, self._campaign, self._predictor, self._dry = port, campaign, predictor, dry_run
+        self._id = import_id
+        self.imported = self.known = self.prelabelled = self.withheld = 0
+        self._sender = ThreadPoolExecutor(1, "quorum-import")
+        self._sent: Future[None] | None = None
+
+    def __enter__(self) -> _Import:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._sender.shutdown()
+
+    def wait(self) -> None:
+        """Until the server has stored what was sent."""
+        if self._sent is not None:
+            self._sent.result()
+
+    def send(self, rows: Sequence[Row]) -> None:
+        if not rows:
+            return
+        policy, interface = self._campaign.policy, self._campaign.interface
+        data = [task_data(row) for row in rows]
+        held_back = [withheld(row.row_id, policy) for row in rows]
+        bare = [not row.auto_label and not held_back[index] for index, row in enumerate(rows)]
+        asked = [index for index, row in enumerate(rows) if bare[index] or row.domain is None]
+        said = dict(zip(asked, self._predict([data[index] for index in asked]), strict=True))
+        tasks = []
+        for index, row in enumerate(rows):
+            own = None if held_back[index] or not row.auto_label else _own(row, interface, data[index])
+            heard = said.get(index, _NOTHING)
+            machine = heard.prediction if bare[index] else None
+            domain = heard.domain if row.domain is None else None
+            tasks.append(
+                NewTask(data=data[index], meta=self._meta(row, machine, domain), predictions=_both(own, machine))
+            )
+        self.wait()
+        if not self._dry:
+            self._sent = self._sender.submit(self._port.add_tasks, self._campaign.project(Stage.PASS), tasks)
+        self.imported += len(tasks)
+        self.withheld += sum(held_back)
+        self.prelabelled += sum(bool(task.predictions) for task in tasks)
+
+    def _predict(self, data: Sequence[Json]) -> list[Prelabel]:
+        if self._predictor is None or self._dry or not data:
+            return [_NOTHING] * len(data)
+        return self._predictor.predict(data)
+
+    def _meta(self, row: Row, machine: NewPrediction | None, domain: str | None) -> Json:
+        note: Json = {"import_id": self._id, "hash": row_hash(row), "extra": dict(row.extra)}
+        if row.auto_label is not None:
+            note["auto_label"] = _plain(row.auto_label)
+        if machine is not None:
+            note["prelabel"] = machine.model_version
+        if domain is not None:
+            note["predicted_domain"] = domain
+        return {QUORUM: note}
+
+    def report(self) -> ImportReport:
+        return ImportReport(
+            import_id=self._id,
+            imported=self.imported,
+            known=self.known,
+            prelabelled=self.prelabelled,
+            withheld=self.withheld,
+            bare=self.imported - self.prelabelled - self.withheld,
+        )
+
+
+def task_data(row: Row) -> Json:
+    """What a Pass task shows: nothing that an annotator must not see.
+
+    >>> task_data(Row(row_id="r", context="", query="q", response="a", extra={"gold": "yes"}))
+    {'row_id': 'r', 'context': '', 'query': 'q', 'response': 'a'}
+    """
+    data: Json = {"row_id": row.row_id, "context": row.context, "query": row.query, "response": row.response}
+    return data if row.domain is None else data | {"domain": row.domain}
+
+
+def withdraw_changed(
+    port: LabelStudio, campaign: Campaign, rows: Iterable[Row], known: dict[str, str], *, dry_run: bool = False
+) -> set[str]:
+    """Take rows whose content has changed off the server, so that they can be imported anew; their ids.
+
+    Raises:
+        ImportRefused: Work on one of them began; nothing was taken off.
+    """
+    changed = {row.row_id for row in rows if row.row_id in known and known[row.row_id] != row_hash(row)}
+    if not changed:
+        return changed
+    project = campaign.project(Stage.PASS)
+    tasks = list(port.tasks(project, row_ids=sorted(changed)))
+    begun = sorted({task.row_id for task in tasks if task.annotations})
+    if begun:
+        some = ", ".join(begun[:5]) + (", …" if len(begun) > 5 else "")
+        raise ImportRefused(f"work on {len(begun)} of {len(changed)} changed rows began ({some}); give them new ids")
+    if not dry_run and port.withdraw(project, [task.id for task in tasks]) != len(tasks):
+        raise ImportRefused("work on some of the changed rows began meanwhile; those stay as they are, run again")
+    return changed
+
+
+def undo_import(port: LabelStudio, campaign: Campaign, import_id: str) -> int:
+    """Take an import's rows off the server again; how many.
+
+    Raises:
+        ImportRefused: Work on one of its rows began, or there is no such import.
+    """
+    project = campaign.project(Stage.PASS)
+    tasks = [task for task in port.tasks(project) if note_of(task).get("import_id") == import_id]
+    if not tasks:
+        raise ImportRefused(f"no row of import {import_id!r} is on the server; quorum status --imports lists imports")
+    begun = sum(bool(task.annotations) for task in tasks)
+    if begun:
+        raise ImportRefused(f"work on {begun} of the {len(tasks)} rows of import {import_id} began; it stays")
+    return port.withdraw(project, [task.id for task in tasks])
+
+
+def _own(row: Row, interface: Interface, data: Json) -> NewPrediction:
+    return NewPrediction(model_version=AUTO_LABEL, result=to_result(row.auto_label or {}, interface.controls, data))
+
+
+def _both(own: NewPrediction | None, machine: NewPrediction | None) -> tuple[NewPrediction, ...]:
+    """The prediction as it was made, and one that Label Studio pre-fills from: it serves one version a project."""
+    if own is not None:
+        return (own,)
+    if machine is None:
+        return ()
+    return (machine, NewPrediction(model_version=AUTO_LABEL, result=machine.result, score=machine.score))
+
+
+def _plain(value: object) -> Json | None:
+    return None if value is None else json.loads(json.dumps(value))
+
+
+def _note(meta: Json) -> Json:
+    note = meta.get(QUORUM)
+    return note if isinstance(note, dict) else {}

@@ -1,0 +1,322 @@
+"""Reconcile: for every row read its history, decide, and make the server match.
+
+A run is a function of what the server holds. So it can be killed between any two calls: the next run reads what is
+there and does the rest. It never changes or deletes a submission, nor a task that has one. Two runs at once may both
+create a row's next task; the next run keeps one of them and withdraws the other, or, where both were answered, counts
+the answers as one queue.
+
+What "match" means for one row:
+
+* Pass: the task asks for as many people as the row still lacks. A pass that does not count raises the task's overlap,
+  so that somebody else gets it. A doubled task without a submission is withdrawn.
+* QA and Expert: where `decide` asks for the stage there is exactly one open task, showing the inputs as they are now;
+  anywhere else there is none. A task that shows older inputs is withdrawn, or closed if it was answered, and made anew.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from label_studio_quorum.campaign.history import QUORUM, Reader, RowRecord, note_of
+from label_studio_quorum.campaign.projects import AUTO_LABEL, PROPOSAL, Campaign
+from label_studio_quorum.campaign.review_panel import panel_data
+from label_studio_quorum.campaign.snapshot import Snapshot
+from label_studio_quorum.port import Json, NewPrediction, NewTask, RowPort, Task
+from ls_config.interface import Control
+from ls_config.results import ResultError, to_result
+from review_rules import Decision, NextStep, Stage, State, decide, may_take, parse_history, withheld
+
+CHUNK: Final = 200
+"""Tasks created in one call: the server takes each call whole or not at all."""
+_DUE: Final = {State.AWAITING_QA: Stage.QA, State.AWAITING_EXPERT: Stage.EXPERT}
+_INPUTS: Final = {Stage.QA: (Stage.PASS,), Stage.EXPERT: (Stage.PASS, Stage.QA)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DecidedRow:
+    """A row, its tasks, and what the rules say about it."""
+
+    row_id: str
+    tasks: dict[Stage, tuple[Task, ...]]
+    record: RowRecord
+    decision: Decision
+
+
+@dataclass(kw_only=True)
+class Plan:
+    """What has to happen on the server, in the order in which it is done."""
+
+    withdraw: dict[Stage, list[int]] = field(default_factory=dict)
+    queue: list[tuple[int, int, bool]] = field(default_factory=list)
+    create: dict[Stage, list[NewTask]] = field(default_factory=dict)
+    serve: list[tuple[int, NewPrediction]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def counts(self) -> dict[str, int]:
+        """How much of each kind."""
+        made = {f"create_{stage.value}": len(tasks) for stage, tasks in self.create.items() if tasks}
+        gone = {f"withdraw_{stage.value}": len(tasks) for stage, tasks in self.withdraw.items() if tasks}
+        rest = {"requeue": len(self.queue), "prefill": len(self.serve)}
+        return made | gone | {key: count for key, count in rest.items() if count}
+
+    def add(self, other: Plan) -> None:
+        """Take in what another plan says."""
+        for stage, tasks in other.withdraw.items():
+            self.withdraw.setdefault(stage, []).extend(tasks)
+        for stage, new in other.create.items():
+            self.create.setdefault(stage, []).extend(new)
+        self.queue += other.queue
+        self.serve += other.serve
+        self.problems += other.problems
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """What a run found and did."""
+
+    rows: int
+    states: dict[str, int]
+    changes: dict[str, int]
+    problems: tuple[str, ...]
+
+    @property
+    def changed(self) -> bool:
+        """True if the server did not match before."""
+        return bool(self.changes)
+
+    def to_json(self) -> Json:
+        """The object that `quorum sync --json` prints."""
+        return {"rows": self.rows, "states": self.states, "changes": self.changes, "problems": list(self.problems)}
+
+
+def reconcile(
+    port: RowPort,
+    campaign: Campaign,
+    row_ids: Sequence[str] | None = None,
+    *,
+    snapshot: Snapshot | None = None,
+    dry_run: bool = False,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Report:
+    """Make the server match the rules.
+
+    Args:
+        port: The server.
+        campaign: The campaign.
+        row_ids: Only these rows; all where None.
+        snapshot: What the server holds, where the caller keeps that fresh; else it is read.
+        dry_run: Find out what is to do and do nothing.
+        progress: Called with the number of rows decided so far.
+
+    Raises:
+        ServerError: The server refused or did not answer. What was done until then stays and is right.
+    """
+    held = snapshot if snapshot is not None else Snapshot.read(port, campaign, row_ids)
+    chosen = held.row_ids if row_ids is None else sorted(set(row_ids))
+    plan, states, doubtful = Plan(), Counter[str](), list[str]()
+    for done, row_id in enumerate(chosen, start=1):
+        one, state = _plan_one(campaign, held, row_id)
+        # What was read may be older than the server: a task in it gone, an answer or a task missing. Nobody loses an
+        # open form to that, and no row gets a second task.
+        if one.withdraw or (one.create and snapshot is not None):
+            doubtful.append(row_id)
+        else:
+            plan.add(one)
+            states.update(state)
+        progress(done)
+    if doubtful:
+        held.renew(port, doubtful)
+    for row_id in doubtful:
+        one, state = _plan_one(campaign, held, row_id)
+        plan.add(one)
+        states.update(state)
+    if not dry_run:
+        carry_out(port, campaign, plan)
+    return Report(
+        rows=states.total(),
+        states=dict(sorted(states.items())),
+        changes=plan.counts(),
+        problems=tuple(plan.problems),
+    )
+
+
+def _plan_one(campaign: Campaign, held: Snapshot, row_id: str) -> tuple[Plan, list[str]]:
+    """What one row needs, and its state; no state for a row that is gone."""
+    plan, states = Plan(), list[str]()
+    for row in decide_rows(campaign, held, [row_id], plan):
+        plan_row(campaign, row, plan)
+        states.append(row.decision.state.value)
+    return plan, states
+
+
+class TasksByRow(Protocol):
+    """Whatever knows the tasks of a row: a snapshot in memory, or an export's store on disk."""
+
+    def tasks(self, row_id: str) -> Mapping[Stage, Sequence[Task]]:
+        """A row's tasks by stage, each stage's in order of id."""
+        ...
+
+
+def decide_rows(
+    campaign: Campaign, snapshot: TasksByRow, row_ids: Iterable[str], plan: Plan | None = None
+) -> Iterator[DecidedRow]:
+    """Decide these rows; a row without a Pass task is no row any more, and what is open of it is withdrawn."""
+    reader = Reader(interface=campaign.interface, people=campaign.people, passes=campaign.policy.passes)
+    for row_id in row_ids:
+        tasks = snapshot.tasks(row_id)
+        if tasks.get(Stage.PASS):
+            record = reader.read(tasks)
+            decision = decide(parse_history(record.history), campaign.team, campaign.policy)
+            held = {stage: tuple(some) for stage, some in tasks.items()}
+            yield DecidedRow(row_id=row_id, tasks=held, record=record, decision=decision)
+        elif tasks and plan is not None:
+            plan.problems.append(f"row {row_id}: its Pass task was deleted; import the row again to go on with it")
+            for stage, some in tasks.items():
+                _retire(plan, stage, some)
+
+
+def plan_row(campaign: Campaign, row: DecidedRow, plan: Plan) -> None:
+    """Add to the plan what this row needs."""
+    _plan_pass(campaign, row, plan)
+    for stage in (Stage.QA, Stage.EXPERT):
+        _plan_review(campaign, row, stage, plan)
+
+
+def carry_out(port: RowPort, campaign: Campaign, plan: Plan) -> None:
+    """Do what was planned: first what closes, then what opens."""
+    for stage, tasks in plan.withdraw.items():
+        if tasks:
+            port.withdraw(campaign.project(stage), tasks)
+    for task, overlap, is_labeled in plan.queue:
+        port.set_queue(task, overlap=overlap, is_labeled=is_labeled)
+    for stage, new in plan.create.items():
+        for start in range(0, len(new), CHUNK):
+            port.add_tasks(campaign.project(stage), new[start : start + CHUNK])
+    for start in range(0, len(plan.serve), CHUNK):
+        port.add_predictions(campaign.project(Stage.PASS), plan.serve[start : start + CHUNK])
+
+
+# --- Pass ------------------------------------------------------------------------------------------------------------
+
+
+def _plan_pass(campaign: Campaign, row: DecidedRow, plan: Plan) -> None:
+    kept, *doubles = sorted(row.tasks[Stage.PASS], key=lambda task: (-len(task.annotators), task.id))
+    _retire(plan, Stage.PASS, doubles)
+    lacking = max(0, campaign.policy.passes - len(row.decision.counted.get(Stage.PASS, ())))
+    _set_open(plan, kept, lacking)
+    if not kept.annotations:
+        _plan_prefill(campaign, kept, plan)
+
+
+def _plan_prefill(campaign: Campaign, task: Task, plan: Plan) -> None:
+    """Label Studio pre-fills from one model version a project: give every row a prediction of that version."""
+    if withheld(task.row_id, campaign.policy) or not task.predictions:
+        return
+    if not any(one.model_version == AUTO_LABEL for one in task.predictions):
+        latest = task.predictions[-1]
+        served = NewPrediction(model_version=AUTO_LABEL, result=latest.result, score=latest.score)
+        plan.serve.append((task.id, served))
+
+
+# --- QA and Expert ---------------------------------------------------------------------------------------------------
+
+
+def _plan_review(campaign: Campaign, row: DecidedRow, stage: Stage, plan: Plan) -> None:
+    tasks = row.tasks.get(stage, ())
+    step = row.decision.next
+    if step is None or _DUE.get(row.decision.state) is not stage:
+        _retire(plan, stage, tasks)
+        return
+    wanted = review_task(campaign, row, step, plan)
+    kept = _kept(campaign, tasks, wanted, step)
+    _retire(plan, stage, [task for task in tasks if task is not kept])
+    if kept is None:
+        plan.create.setdefault(stage, []).append(wanted)
+    else:
+        _set_open(plan, kept, 1)
+
+
+def _kept(campaign: Campaign, tasks: Sequence[Task], wanted: NewTask, step: NextStep) -> Task | None:
+    """The task that already asks what is to be asked, if there is one.
+
+    An answer that does not count leaves the task open for the next person if its author may not take the step anyway.
+    If they may (they forgot the reason, say), the row gets a fresh task: Label Studio never hands one out to the same
+    person twice.
+    """
+    answered = [task for task in tasks if task.submitted and _rests_on(task) == wanted.meta[QUORUM]["rests_on"]]
+    barred = [task for task in answered if not any(_may_take(campaign, user, step) for user in task.annotators)]
+    fresh = [task for task in tasks if not task.submitted and _same(task, wanted)]
+    return next(iter([*barred, *fresh]), None)
+
+
+def _may_take(campaign: Campaign, user: int | None, step: NextStep) -> bool:
+    person = campaign.person(user)
+    return person is not None and may_take(person, step)
+
+
+def _rests_on(task: Task) -> Any:
+    return note_of(task).get("rests_on")
+
+
+def _same(task: Task, wanted: NewTask) -> bool:
+    versions = [one.model_version for one in task.predictions if one.model_version == PROPOSAL]
+    return task.data == wanted.data and task.meta == wanted.meta and len(versions) == len(wanted.predictions)
+
+
+def review_task(campaign: Campaign, row: DecidedRow, step: NextStep, plan: Plan) -> NewTask:
+    """The task that asks for this step: the row, the panel of decisions, and the proposal to start from."""
+    first, stage = row.tasks[Stage.PASS][0], step.stage
+    data = {key: value for key, value in first.data.items() if value is not None}
+    data |= panel_data(parse_history(row.record.history), row.decision, campaign.interface, stage)
+    data |= {"requires": ", ".join(step.requires)}
+    result = _proposal(row, campaign.interface.controls, first.data, plan)
+    inputs = [
+        [source.annotation, source.version]
+        for earlier in _INPUTS[stage]
+        for source in (row.record.sources[earlier][index] for index in row.decision.counted.get(earlier, ()))
+    ]
+    return NewTask(
+        data=data,
+        meta={QUORUM: {"rests_on": sorted(inputs), "requires": list(step.requires)}},
+        predictions=(NewPrediction(model_version=PROPOSAL, result=result),) if result else (),
+    )
+
+
+def _proposal(row: DecidedRow, controls: Iterable[Control], data: Json, plan: Plan) -> list[Json]:
+    result: list[Json] = []
+    for control in controls:
+        proposed = row.decision.proposal.get(control.name)
+        if proposed is None:
+            continue
+        value = proposed["value"] if isinstance(proposed, dict) else proposed.value
+        try:
+            result += to_result({control.name: value}, [control], data)
+        except ResultError as error:
+            plan.problems.append(f"row {row.row_id}: the proposal is not shown for {error}")
+    return result
+
+
+# --- queues ----------------------------------------------------------------------------------------------------------
+
+
+def _set_open(plan: Plan, task: Task, lacking: int) -> None:
+    """Leave the task asking for `lacking` more people than submitted to it."""
+    people = len(task.annotators)
+    if lacking:
+        matches = task.overlap == people + lacking and not task.is_labeled
+    else:
+        matches = task.overlap <= max(1, people) and task.is_labeled
+    if not matches:
+        plan.queue.append((task.id, max(1, people + lacking), lacking == 0))
+
+
+def _retire(plan: Plan, stage: Stage, tasks: Iterable[Task]) -> None:
+    """Take tasks out of the queue: those without a submission off the server, the others closed."""
+    for task in tasks:
+        if task.submitted:
+            _set_open(plan, task, 0)
+        else:
+            plan.withdraw.setdefault(stage, []).append(task.id)

@@ -1,0 +1,288 @@
+"""Set a campaign up on a server, or bring one that is there in line with its files.
+
+Running it again changes nothing; running it after any crash goes on. Projects are found by their marker, which is
+written in the same request that creates them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from label_studio_quorum.campaign.projects import (
+    SERVED,
+    STAGES,
+    Campaign,
+    CampaignError,
+    Marker,
+    assemble,
+    find_all,
+    marker_of,
+    read_marker,
+    write_marker,
+)
+from label_studio_quorum.campaign.served_version import serve, version_to_set
+from label_studio_quorum.campaign.tabs import views_for
+from label_studio_quorum.port import Json, LabelStudio, MLBackend, MLConnection, Project, Webhook
+from ls_config.interface import Interface
+from ls_config.review_screen import compose_review
+from review_rules import Policy, Stage, Team
+
+TITLES: Final = {Stage.PASS: "Pass", Stage.QA: "QA", Stage.EXPERT: "Expert"}
+COLORS: Final = {Stage.PASS: "#617ada", Stage.QA: "#e3a52c", Stage.EXPERT: "#c05d8e"}
+ML_TITLE: Final = "quorum"
+"""The title of the ML backend that set-up connects; never a version that forms are filled from."""
+MAX_NAME: Final = 40
+"""Label Studio's titles hold 50 characters; the longest of ours adds ` · Expert`."""
+WEBHOOK_ACTIONS: Final = (
+    "ANNOTATION_CREATED",
+    "ANNOTATIONS_CREATED",
+    "ANNOTATION_UPDATED",
+    "ANNOTATIONS_DELETED",
+    "TASKS_DELETED",
+)
+SECRET_HEADER: Final = "X-Quorum-Secret"  # noqa: S105 - the header's name
+_ABOUT: Final = {
+    Stage.PASS: "Label each row on your own. Do not discuss rows with others before both passes are in.",
+    Stage.QA: "Two people labelled each row blind. Accept, correct, escalate to an expert, or discard, with a reason.",
+    Stage.EXPERT: "Rows that need an expert of their domain. Your answer is final.",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WebhookTarget:
+    """Where `quorum sync --watch` listens, and the secret that it asks for."""
+
+    url: str
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"WebhookTarget({self.url!r})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CampaignSpec:
+    """What a campaign shall be.
+
+    Attributes:
+        name: At most 40 characters.
+        interface: What people fill in.
+        policy: The rules.
+        team: The people.
+        ml: The ML backend to connect, if any.
+        webhook: Where changes are announced, if anywhere.
+    """
+
+    name: str
+    interface: Interface
+    policy: Policy
+    team: Team
+    ml: MLConnection | None = None
+    webhook: WebhookTarget | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SetupReport:
+    """The campaign as it stands (None after a dry run of a new one), and what was done or would be."""
+
+    campaign: Campaign | None
+    changes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def setup_campaign(port: LabelStudio, spec: CampaignSpec, *, dry_run: bool = False) -> SetupReport:
+    """Create the three projects and everything in them, or mend what differs.
+
+    Raises:
+        CampaignError: The name is unusable, or the marker was doubled by two set-ups at once and both have rows.
+        ServerError: The server refused; what was done until then stays, and the next run goes on.
+    """
+    _check_name(spec.name)
+    step = _Setup(port, spec, dry_run)
+    found = find_all(port.projects()).get(spec.name, {})
+    projects = {stage: step.project(stage, found.get(stage, [])) for stage in STAGES}
+    for stage, project in projects.items():
+        if project is not None:
+            step.fill(stage, project)
+    made = {stage: project for stage, project in projects.items() if project is not None}
+    campaign = None
+    if len(made) == len(STAGES):
+        campaign = assemble(spec.name, made, policy=spec.policy, team=spec.team, port=port)
+    return SetupReport(campaign=campaign, changes=tuple(step.changes), notes=tuple(step.notes))
+
+
+def _check_name(name: str) -> None:
+    if not name.strip() or name != name.strip() or "\n" in name or len(name) > MAX_NAME:
+        raise CampaignError(
+            f"{name!r} cannot be a campaign's name",
+            f"use 1 to {MAX_NAME} characters on one line, without spaces around",
+        )
+
+
+def project_settings(spec: CampaignSpec, stage: Stage) -> Json:
+    """The settings of a stage's project, in Label Studio's words."""
+    review = stage is not Stage.PASS
+    xml = compose_review(spec.interface.xml, stage.value) if review else spec.interface.xml
+    return {
+        "title": f"{spec.name} · {TITLES[stage]}",
+        "label_config": xml,
+        "expert_instruction": spec.interface.guidelines_html,
+        "show_instruction": bool(spec.interface.guidelines),
+        "maximum_annotations": 1 if review else spec.policy.passes,
+        "overlap_cohort_percentage": 100,
+        "color": COLORS[stage],
+        "sampling": "Sequential sampling" if review else "Uniform sampling",
+        # A skipped row goes to the others first; of a review there may be one person only, who gets it again.
+        "skip_queue": "REQUEUE_FOR_ME" if review else "REQUEUE_FOR_OTHERS",
+        "show_collab_predictions": True,
+        "show_annotation_history": False,
+        "show_skip_button": True,
+        "enable_empty_annotation": False,
+        # Else Label Studio asks the ML backend for rows that shall be labelled without seeing a pre-annotation.
+        "evaluate_predictions_automatically": False,
+        "reveal_preannotations_interactively": False,
+    }
+
+
+class _Setup:
+    """One run: does, or only notes, what differs."""
+
+    def __init__(self, port: LabelStudio, spec: CampaignSpec, dry_run: bool) -> None:
+        self._port, self._spec, self._dry = port, spec, dry_run
+        self.changes: list[str] = []
+        self.notes: list[str] = []
+
+    def project(self, stage: Stage, found: list[Project]) -> Project | None:
+        """The stage's project, made or mended; None where a dry run would make it."""
+        if len(found) > 1:
+            others = ", ".join(str(project.id) for project in found[1:])
+            self.notes.append(
+                f"stage {stage.value}: project {found[0].id} is used; {others} carry the same marker: delete them"
+            )
+        wanted = project_settings(self._spec, stage)
+        marker = Marker(
+            campaign=self._spec.name, stage=stage, task=self._spec.interface.name, policy=self._spec.policy.hash
+        )
+        if not found:
+            self.changes.append(f"create project {wanted['title']!r}")
+            description = write_marker(_ABOUT[stage], marker)
+            # Label Studio lets a new project name a version that no prediction has yet; a later change may not.
+            settings = wanted | {"description": description, "model_version": SERVED[stage]}
+            return None if self._dry else self._port.create_project(settings)
+        return self._mend(found[0], wanted, marker)
+
+    def _mend(self, project: Project, wanted: Json, marker: Marker) -> Project:
+        held = project.settings
+        # People may rename a project; a setting that this server's release does not have is left alone.
+        differing = {
+            key: value
+            for key, value in wanted.items()
+            if key != "title" and key in held and not _same(held[key], value)
+        }
+        if read_marker(project.description) != marker:
+            if marker_of(project).policy != marker.policy:
+                self.notes.append(f"stage {marker.stage.value}: the policy changes; rows are decided by the new one")
+            differing["description"] = write_marker(project.description, marker)
+        if not differing:
+            return project
+        self.changes.append(f"project {project.id} ({marker.stage.value}): set {', '.join(sorted(differing))}")
+        return project if self._dry else self._port.change_project(project.id, differing)
+
+    def fill(self, stage: Stage, project: Project) -> None:
+        """Tabs, webhook, ML backend, served model version."""
+        self._views(stage, project)
+        if self._spec.webhook is not None:
+            self._webhook(self._spec.webhook, stage, project)
+        # Before the ML backend is connected: Label Studio serves its answers where a project names no version.
+        self._model_version(stage, project)
+        if stage is Stage.PASS and self._spec.ml is not None:
+            self._ml_backend(self._spec.ml, project)
+
+    def _views(self, stage: Stage, project: Project) -> None:
+        held = {view.title: view for view in self._port.views(project.id)}
+        for data in views_for(stage, sorted(self._spec.policy.expert_domains)):
+            view = held.get(data["title"])
+            if view is None or any(view.data.get(key) != value for key, value in data.items()):
+                self.changes.append(f"project {project.id} ({stage.value}): tab {data['title']!r}")
+                if not self._dry:
+                    self._port.save_view(project.id, data, view=None if view is None else view.id)
+
+    def _webhook(self, target: WebhookTarget, stage: Stage, project: Project) -> None:
+        wanted: dict[str, Any] = {
+            "url": target.url,
+            "headers": {SECRET_HEADER: target.secret},
+            "actions": list(WEBHOOK_ACTIONS),
+            "send_payload": False,  # What changed is read from the server; no task text travels.
+            "send_for_all_actions": False,
+            "is_active": True,
+        }
+        held = [hook for hook in self._port.webhooks(project.id) if SECRET_HEADER in hook.headers]
+        if held and _announces(held[0], target):
+            return
+        self.changes.append(f"project {project.id} ({stage.value}): webhook to {target.url}")
+        if not self._dry:
+            self._port.save_webhook(project.id, wanted, webhook=held[0].id if held else None)
+
+    def _ml_backend(self, ml: MLConnection, project: Project) -> None:
+        if self._spec.policy.prelabel.withhold > 0:
+            self.notes.append(
+                "the ML backend is not connected: the policy withholds pre-annotations from some rows, and Label "
+                "Studio would ask the backend for them when they are opened; quorum import asks it for the others"
+            )
+            return
+        there = [backend for backend in self._port.ml_backends(project.id) if _reaches(backend, ml)]
+        if there and there[0].title != SERVED[Stage.PASS]:
+            return
+        # Under the title that is a version's name Label Studio would ask the backend whenever a row is opened.
+        what = "rename" if there else "connect"
+        self.changes.append(f"project {project.id} (pass): {what} the ML backend {ml.url}")
+        wanted: dict[str, Any] = {"url": ml.url, "title": ML_TITLE, "is_interactive": False}
+        if ml.user is not None:
+            wanted |= {"auth_method": "BASIC_AUTH", "basic_auth_user": ml.user, "basic_auth_pass": ml.password}
+        if not self._dry:
+            self._port.save_ml_backend(project.id, wanted, backend=there[0].id if there else None)
+            # Label Studio may have made the backend the one whose answers people are shown.
+            serve(self._port, Stage.PASS, project.id)
+
+    def _model_version(self, stage: Stage, project: Project) -> None:
+        """Mend what the project's forms are filled from, where Label Studio or somebody chose another version."""
+        version = version_to_set(self._port, stage, project)
+        if version is None:
+            return
+        named = project.settings.get("model_version") or ""
+        self.changes.append(f"project {project.id} ({stage.value}): pre-fill from {SERVED[stage]!r}, not {named!r}")
+        if not self._dry:
+            self._port.change_project(project.id, {"model_version": version})
+
+
+def _reaches(backend: MLBackend, ml: MLConnection) -> bool:
+    return backend.url.rstrip("/") == ml.url.rstrip("/")
+
+
+def _announces(hook: Webhook, target: WebhookTarget) -> bool:
+    wanted = (target.url, True, frozenset(WEBHOOK_ACTIONS), target.secret)
+    return (hook.url, hook.active, hook.actions, hook.headers.get(SECRET_HEADER)) == wanted
+
+
+def _same(held: Any, wanted: Any) -> bool:
+    """Equal as Label Studio sees it: its HTML is cleaned on the way in, and whole numbers may come back as floats."""
+    if isinstance(held, str) and isinstance(wanted, str):
+        return _plain(held) == _plain(wanted)
+    return bool(held == wanted)
+
+
+def _plain(text: str) -> str:
+    return "".join(text.replace("&quot;", '"').replace("&#39;", "'").split())
+
+
+def settings_drift(spec: CampaignSpec, campaign: Campaign) -> Mapping[Stage, tuple[str, ...]]:
+    """Settings on the server that differ from what set-up would set, by stage."""
+    return {
+        stage: tuple(
+            key
+            for key, value in project_settings(spec, stage).items()
+            if key != "title" and key in project.settings and not _same(project.settings[key], value)
+        )
+        for stage, project in campaign.projects.items()
+    }

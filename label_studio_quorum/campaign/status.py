@@ -1,0 +1,79 @@
+"""Where a campaign stands."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from label_studio_quorum.campaign.projects import AUTO_LABEL, STAGES, Campaign
+from label_studio_quorum.campaign.reconcile import decide_rows
+from label_studio_quorum.campaign.snapshot import Snapshot
+from label_studio_quorum.port import Json, RowPort, Task
+from review_rules import Stage, State
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StageStatus:
+    """`open`: tasks in the queue that somebody can take; `submitted`: submissions, whether they count or not."""
+
+    open: int
+    submitted: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Status:
+    """What `quorum status` shows of one campaign."""
+
+    name: str
+    rows: int
+    prelabelled: int
+    states: dict[State, int]
+    stages: dict[Stage, StageStatus]
+
+    def to_json(self) -> Json:
+        """The object of the contract; every state is named, also with 0."""
+        return {
+            "name": self.name,
+            "rows": self.rows,
+            "prelabelled": self.prelabelled,
+            "states": {state.value: count for state, count in self.states.items()},
+            "stages": {
+                stage.value: {"open": one.open, "submitted": one.submitted} for stage, one in self.stages.items()
+            },
+        }
+
+
+@dataclass
+class _Counting:
+    """Gives the rows of a snapshot, each read once, and counts the work of each stage on the way."""
+
+    held: Snapshot
+    open: Counter[Stage] = field(default_factory=Counter)
+    submitted: Counter[Stage] = field(default_factory=Counter)
+
+    def tasks(self, row_id: str) -> Mapping[Stage, Sequence[Task]]:
+        """A row's tasks by stage."""
+        stages = self.held.tasks(row_id)
+        for stage, tasks in stages.items():
+            self.open[stage] += sum(not task.is_labeled for task in tasks)
+            self.submitted[stage] += sum(len(task.submitted) for task in tasks)
+        return stages
+
+
+def campaign_status(port: RowPort, campaign: Campaign, *, snapshot: Snapshot | None = None) -> Status:
+    """Count rows by state and work by stage; decides every row, changes nothing."""
+    held = snapshot if snapshot is not None else Snapshot.read(port, campaign)
+    counting = _Counting(held)
+    states, prelabelled = Counter[State](), 0
+    for row in decide_rows(campaign, counting, held.row_ids):
+        states[row.decision.state] += 1
+        versions = {one.model_version for task in row.tasks[Stage.PASS] for one in task.predictions}
+        prelabelled += AUTO_LABEL in versions
+    return Status(
+        name=campaign.name,
+        rows=states.total(),
+        prelabelled=prelabelled,
+        states={state: states[state] for state in State},
+        stages={stage: StageStatus(open=counting.open[stage], submitted=counting.submitted[stage]) for stage in STAGES},
+    )

@@ -1,0 +1,59 @@
+"""`quorum audit`: what the server's record proves, and what in it cannot be."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from label_studio_quorum.commands.shared_options import (
+    JsonOption,
+    KeyFileOption,
+    KeyOption,
+    NameOption,
+    UrlOption,
+    connect,
+    print_json,
+    told,
+)
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def command(
+    name: NameOption = None,
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_key_file: KeyFileOption = None,
+    head: Annotated[
+        str | None,
+        typer.Option("--head", metavar="NUMBER:HASH", help="The record's end as an earlier audit printed it."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Prove from the record that nobody was served a peer's answer before submitting; exit 1 if it does not hold.
+
+    The record is a chain of hashes, so a changed, added or removed line shows; so does an answer on the server that is
+    not the one submitted. Keep the head that is printed: given to a later audit, it also proves the record up to then.
+    """
+    with told():
+        found = connect(url, api_key, api_key_file, name=name).plugin_audit(name, head)
+    if as_json:
+        print_json(found)
+    else:
+        _show(found)
+    for fault in found["faults"]:
+        typer.echo(f"quorum: record line {fault['seq']}: {fault['code']}: {fault['message']}", err=True)
+    if not found["proven"]:
+        raise typer.Exit(1)
+
+
+def _show(found: dict[str, Any]) -> None:
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in found["kinds"].items()) or "nothing yet"
+    typer.echo(f"{found['campaign']}: {found['answers']:,} answers, {kinds}")
+    if found["proven"]:
+        typer.echo("proven: each answer was given by whom the record says, before anybody else's was served to them")
+    else:
+        typer.echo(f"not proven: {len(found['faults']):,} faults")
+    typer.echo(f"head of the record ({found['lines']:,} lines): {found['head']}")

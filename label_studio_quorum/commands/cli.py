@@ -1,0 +1,89 @@
+"""The `quorum` command: a table of sub-commands, each imported only when it is called.
+
+Importing the SDK, torch or Label Studio takes seconds; `quorum decide` needs none of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "up": ("up", "Start Label Studio, the ML backend and a campaign; stop all on Ctrl-C."),
+    "demo": ("demo", "Let a simulated team work the running campaign to the end."),
+    "setup": ("setup", "Create or update a campaign's three projects on a Label Studio server."),
+    "check": ("check", "Check a file of rows and say every fault at once."),
+    "import": ("import_", "Import rows into a campaign's Pass project."),
+    "team": ("team", "Check or apply a team file: accounts, roles, expertise."),
+    "policy": ("policy", "Check a policy file; print the JSON schemas of policy and team."),
+    "sync": ("sync", "Bring the QA and Expert queues in line with the rules."),
+    "status": ("status", "Show where every row of a campaign stands."),
+    "report": ("report", "Write a quality and productivity report."),
+    "export": ("export", "Export gold, with the history that proves it."),
+    "verify": ("verify", "Prove an export: decide every row again from its own history."),
+    "decide": ("decide", "Decide row histories, one JSON line each."),
+    "agreement": ("agreement", "Inter-annotator agreement of a file of votes, with intervals."),
+    "prelabel": ("prelabel", "Pre-label a file or a project with the ML backend's models."),
+    "models": ("models", "List, check, compare, train, activate and roll back models."),
+    "audit": ("audit", "Prove from the server's record that passes were blind."),
+    "doctor": ("doctor", "Check an installation and say what to mend."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """A group that imports a sub-command's module on first use.
+
+    It is Typer's own group and not click's: Typer carries its own copy of click, and click would let that copy's
+    exits and usage errors through as tracebacks.
+    """
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"label_studio_quorum.commands.{COMMANDS[cmd_name][0]}")
+        command = typer.main.get_command(module.app)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"quorum {importlib.metadata.version('label-studio-quorum')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _quorum(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Label data that people can trust, on Label Studio Community Edition."""
+
+
+main = typer.main.get_command(app)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

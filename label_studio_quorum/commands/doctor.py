@@ -1,0 +1,58 @@
+"""`quorum doctor`: check an installation and say what to mend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from label_studio_quorum.commands.shared_options import (
+    JsonOption,
+    KeyFileOption,
+    KeyOption,
+    NameOption,
+    PolicyOption,
+    TeamOption,
+    UrlOption,
+    connect,
+    known_files,
+    load_rules,
+    print_json,
+    told,
+)
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def command(
+    name: NameOption = None,
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_key_file: KeyFileOption = None,
+    policy: PolicyOption = None,
+    team: TeamOption = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Also read every row: doubles, changed texts, queues out of line.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check server, campaign, people and ML backend; each line says what to do. Exit code 1 if anything fails."""
+    from label_studio_quorum.campaign.doctor import Level, diagnose
+
+    with told():
+        files = known_files(url, name, policy, team)
+        name = name or (files.name or None if files else None)
+        port = connect(url, api_key, api_key_file, name=name)
+        rules = people = None
+        if files is not None:
+            rules, people = load_rules(Path(files.policy), Path(files.team))
+        checks = list(diagnose(port, name, policy=rules, team=people, full=full))
+    failed = any(check.level is Level.FAIL for check in checks)
+    if as_json:
+        print_json({"url": port.url, "ok": not failed, "checks": [check.to_json() for check in checks]})
+    else:
+        for check in checks:
+            typer.echo(str(check))
+    raise typer.Exit(1 if failed else 0)

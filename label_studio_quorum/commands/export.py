@@ -1,0 +1,132 @@
+"""`quorum export`: gold, with the history that proves it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from label_studio_quorum.commands.shared_options import (
+    JsonOption,
+    KeyFileOption,
+    KeyOption,
+    NameOption,
+    Opened,
+    PolicyOption,
+    TeamOption,
+    UrlOption,
+    open_one,
+    print_json,
+    progress_bar,
+    told,
+)
+
+if TYPE_CHECKING:
+    from label_studio_quorum.gold.formats import WriteReport
+
+app = typer.Typer(add_completion=False)
+
+
+OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="The same, as an option.")]
+
+
+@app.command()
+def command(
+    file: Annotated[
+        Path | None, typer.Argument(help="File or folder to write, whole or not at all; else JSONL to stdout.")
+    ] = None,
+    out: OutOption = None,
+    form: Annotated[
+        str | None, typer.Option("--format", help="jsonl, csv, xlsx, parquet, hf, …; else by the ending.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also rows that are not gold; each says whether it is.")
+    ] = False,
+    card: Annotated[bool, typer.Option("--card", help="Write a datasheet beside it.")] = False,
+    guard: Annotated[
+        bool, typer.Option("--guard", help="CSV: an apostrophe before what a spreadsheet would run.")
+    ] = False,
+    name: NameOption = None,
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_key_file: KeyFileOption = None,
+    policy: PolicyOption = None,
+    team: TeamOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Export the rows that are provably final; with --all every row. The same state gives the same bytes."""
+    if file is not None and out is not None:
+        raise typer.BadParameter("name the file once", param_hint="--out")
+    target = file or out
+    if target is None and (as_json or card or form not in (None, "jsonl")):
+        raise typer.BadParameter("only plain JSONL goes to stdout; name a file", param_hint="FILE")
+    options = _Options(form=form, everything=everything, card=card, guard=guard)
+    with told():
+        opened = open_one(url, api_key, api_key_file, name, policy, team)
+        if target is not None:
+            report, problems = _write(opened, target, options)
+        else:
+            with TemporaryDirectory() as folder:
+                whole = Path(folder) / "out.jsonl"
+                report, problems = _write(opened, whole, options)
+                with whole.open("rb") as lines:
+                    shutil.copyfileobj(lines, sys.stdout.buffer)
+    for problem in problems:
+        typer.echo(f"quorum: {problem}", err=True)
+    if as_json:
+        print_json({"campaign": opened.campaign.name, **report.to_json(), "problems": problems})
+    else:
+        for lint, count in report.lints.items():
+            typer.echo(f"note: {lint} ({count:,})", err=True)
+        kind = "rows" if everything else "gold rows"
+        line = f"{target or 'stdout'}: {report.rows:,} {kind} as {report.format}, {report.left_out:,} left out"
+        typer.echo(line, err=target is None)
+    raise typer.Exit(1 if problems else 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Options:
+    form: str | None
+    everything: bool
+    card: bool
+    guard: bool
+
+
+def _write(opened: Opened, target: Path, options: _Options) -> tuple[WriteReport, list[str]]:
+    """Write the file; what it holds, and the rows that are wrong."""
+    from label_studio_quorum.gold.formats import FORMATS, format_of, write
+    from label_studio_quorum.gold.records import Tally, export_lines
+
+    if (options.form or format_of(target)) not in FORMATS:
+        raise typer.BadParameter(f"which format? one of {', '.join(FORMATS)}", param_hint="--format")
+    campaign, tally = opened.campaign, Tally()
+    try:
+        with progress_bar("exporting") as (bar, row_bar):
+            lines = export_lines(
+                opened.port,
+                campaign,
+                tally=tally,
+                progress=lambda done: bar.update(row_bar, completed=done),
+            )
+            report = write(
+                lines,
+                target,
+                options.form,
+                interface=campaign.interface,
+                everything=options.everything,
+                card=options.card,
+                about={"name": campaign.name, "policy": campaign.policy.hash},
+                guard=options.guard,
+            )
+    except OSError as error:
+        typer.echo(f"{target}: {error.strerror}; choose another place", err=True)
+        raise typer.Exit(1) from None
+    except ImportError as error:
+        typer.echo(f"quorum: {error}; install the extra that the format needs", err=True)
+        raise typer.Exit(1) from None
+    return report, tally.problems

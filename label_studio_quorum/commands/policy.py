@@ -1,0 +1,85 @@
+"""`quorum policy`: check a policy (and team) file; print the JSON schemas that let an editor complete them."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from label_studio_quorum.commands.rule_files import read_text, say
+from review_rules import Fault, FaultsError, load_policy, load_team
+from review_rules.files.schema import policy_schema, team_schema
+
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+
+
+class SchemaOf(StrEnum):
+    """Which file a schema is of."""
+
+    POLICY = "policy"
+    TEAM = "team"
+
+
+@app.callback()
+def group() -> None:
+    """Check a policy file; print the JSON schemas of policy and team."""
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="The policy file.", exists=True, dir_okay=False)],
+    team: Annotated[
+        Path | None, typer.Option(help="A team file to check with it.", exists=True, dir_okay=False)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say every fault of a policy file (and a team file) at once; exit 1 if there is one."""
+    faults: list[Fault] = []
+    warnings: tuple[Fault, ...] = ()
+    policy = None
+    text, team_text = read_text(file), None if team is None else read_text(team)
+    try:
+        policy = load_policy(text, name=str(file))
+    except FaultsError as error:
+        faults += error.faults
+    if team_text is not None:
+        try:
+            warnings = load_team(team_text, name=str(team), policy=policy).warnings
+        except FaultsError as error:
+            faults += error.faults
+    if as_json:
+        result: dict[str, Any] = {
+            "ok": not faults,
+            "hash": None if policy is None else policy.hash,
+            "policy": None if policy is None else policy.to_json(),
+            "faults": [_as_json(fault) for fault in faults],
+            "warnings": [_as_json(warning) for warning in warnings],
+        }
+        typer.echo(json.dumps(result, ensure_ascii=False))
+    else:
+        say(faults)
+        say(warnings, "warning: ")
+        if policy is not None and not faults:
+            typer.echo(f"{file}: in order, {policy.hash}")
+    if faults:
+        raise typer.Exit(1)
+
+
+@app.command()
+def schema(
+    which: Annotated[SchemaOf, typer.Argument(help="Which file's schema.")] = SchemaOf.POLICY,
+    as_json: Annotated[bool, typer.Option("--json", help="Nothing changes: a schema is JSON.")] = False,
+) -> None:
+    """Print a JSON schema; save it and name it in the file's first line, and editors complete the file.
+
+    The first line: # yaml-language-server: $schema=policy.schema.json
+    """
+    found = policy_schema() if which is SchemaOf.POLICY else team_schema()
+    typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+
+
+def _as_json(fault: Fault) -> dict[str, Any]:
+    return {name: getattr(fault, name) for name in ("file", "line", "column", "path", "message", "hint")}

@@ -1,0 +1,234 @@
+"""`quorum prelabel`: pre-label a file of rows, or the open tasks of a campaign, with the ML backend's models."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from label_studio_quorum.commands.json_lines import dumps, loads
+from label_studio_quorum.commands.models import model_faults, models_file
+from label_studio_quorum.commands.shared_options import (
+    DryRunOption,
+    JsonOption,
+    KeyFileOption,
+    KeyOption,
+    NameOption,
+    PolicyOption,
+    TeamOption,
+    UrlOption,
+    open_one,
+    print_json,
+    progress_bar,
+    told,
+)
+
+if TYPE_CHECKING:
+    from ls_config.interface import Interface
+    from ml_backend.local import LocalModel
+
+app = typer.Typer(add_completion=False)
+
+
+class Engine(StrEnum):
+    """Where the models run."""
+
+    local = "local"
+    ray = "ray"
+
+
+@app.command()
+def command(
+    rows: Annotated[
+        Path | None, typer.Argument(exists=True, help="Rows in any format that `quorum import` reads.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File to write (JSON Lines); goes on where it stopped.")
+    ] = None,
+    task: Annotated[str, typer.Option("--task", help="Label type, or a folder with a label.xml.")] = "response_review",
+    models: Annotated[
+        Path | None, typer.Option("--models", exists=True, help="Models file; else the default one.")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="A model of it; else its active one.")] = None,
+    engine: Annotated[Engine, typer.Option("--engine", help="local, or ray for a cluster.")] = Engine.local,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Actors of the engine ray.")] = 2,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Rows at a time.")] = 256,
+    with_rows: Annotated[
+        bool, typer.Option("--with-rows", help="Write the rows' own columns too, ready for import.")
+    ] = False,
+    name: NameOption = None,
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_key_file: KeyFileOption = None,
+    policy: PolicyOption = None,
+    team: TeamOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Pre-label ROWS into --out, or, without ROWS, a campaign's tasks that this model has not done yet."""
+    with told(), model_faults():
+        if rows is None:
+            done = _project(url, api_key, api_key_file, name, policy, team, models, model, batch, dry_run)
+        elif out is None:
+            raise typer.BadParameter("which file to write? give --out", param_hint="--out")
+        else:
+            done = _file(rows, out, task, models, model, engine, workers, batch, with_rows, dry_run)
+    if as_json:
+        print_json(done)
+    else:
+        typer.echo(
+            f"{done['written']:,} pre-labelled, {done['before']:,} were already, {done['empty']:,} without an answer "
+            f"({done['model_version']})"
+        )
+
+
+def _file(
+    rows: Path,
+    out: Path,
+    task: str,
+    models: Path | None,
+    model: str | None,
+    engine: Engine,
+    workers: int,
+    batch: int,
+    with_rows: bool,
+    dry_run: bool,
+) -> dict[str, Any]:
+    from ls_config.interface import load
+    from ml_backend.bulk import run_local, run_ray
+    from ml_backend.local import LocalModel
+
+    interface = load(task)
+    columns: dict[str, dict[str, Any]] = {}
+    with LocalModel(models_file(models), model) as local:
+        before = _resume(out, local.version)
+        pending = islice(_rows(rows, columns if with_rows else None), before, None)
+        report: dict[str, Any] = {
+            "model_version": local.version,
+            "before": before,
+            "written": 0,
+            "empty": 0,
+            "out": str(out),
+        }
+        if dry_run:
+            return report | {"pending": sum(1 for _ in pending)}
+        if engine is Engine.ray:
+            records = run_ray(models_file(models), model, pending, interface.controls, batch, workers)
+        else:
+            records = run_local(local, pending, interface.controls, batch)
+        with out.open("ab") as stream, progress_bar("pre-labelling", _count(rows)) as (bar, number):
+            bar.update(number, completed=before)
+            for one in records:
+                stream.write(dumps(columns.pop(one["id"], {}) | one))
+                report["written"] += 1
+                report["empty"] += not one["auto_label"]
+                bar.advance(number)
+    return report
+
+
+def _count(rows: Path) -> int | None:
+    """Rows of a file of lines; None for other formats, whose rows are known only when they are read."""
+    if rows.suffix not in {".jsonl", ".ndjson"}:
+        return None
+    with rows.open("rb") as stream:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: stream.read(1 << 20), b""))
+
+
+def _rows(path: Path, columns: dict[str, dict[str, Any]] | None) -> Iterator[Mapping[str, Any]]:
+    from label_studio_quorum.intake import RowFault, read_rows
+
+    faults = 0
+    for row in read_rows(path, interface=None):
+        if isinstance(row, RowFault):
+            faults += 1
+            typer.echo(str(row), err=True)
+            continue
+        if columns is not None:
+            columns[row.row_id] = row.columns()
+        yield {"id": row.row_id, "context": row.context, "query": row.query, "response": row.response}
+    if faults:
+        typer.echo(f"{path}: {faults} faults; those rows were left out (`quorum check` says more)", err=True)
+
+
+def _resume(out: Path, version: str) -> int:
+    """Rows already written; a half-written last line is cut off.
+
+    Raises:
+        LoadError: another model wrote the file.
+    """
+    from ml_backend.errors import LoadError
+
+    if not out.exists():
+        return 0
+    count = kept = 0
+    with out.open("rb") as stream:
+        for line in stream:
+            if not line.endswith(b"\n"):
+                break
+            count += 1
+            kept += len(line)
+            if count == 1 and (found := loads(line).get("model_version")) != version:
+                raise LoadError(f"{out}: written by {found}, not by {version}; give another file with --out")
+    os.truncate(out, kept)
+    return count
+
+
+def _project(
+    url: str | None, key: str | None, key_file: Path | None, name: str | None, policy: Path | None, team: Path | None,
+    models: Path | None, model: str | None, batch: int, dry_run: bool,
+) -> dict[str, Any]:  # fmt: skip
+    from ml_backend.local import LocalModel
+    from review_rules import withheld
+    from review_rules.values import Stage
+
+    opened = open_one(url, key, key_file, name, policy, team)
+    project, interface = opened.campaign.project(Stage.PASS), opened.campaign.interface
+    with LocalModel(models_file(models), model) as local:
+        report: dict[str, Any] = {
+            "model_version": local.version,
+            "before": 0,
+            "written": 0,
+            "empty": 0,
+            "project": project,
+        }
+        with progress_bar("pre-labelling") as (bar, number):
+            tasks = opened.port.tasks(project)
+            while part := list(islice(tasks, batch)):
+                done = [one for one in part if any(p.model_version == local.version for p in one.predictions)]
+                open_ = [one for one in part if one not in done and not withheld(one.row_id, opened.campaign.policy)]
+                report["before"] += len(done)
+                report["written"] += _store(opened.port, project, open_, local, interface, report, dry_run=dry_run)
+                bar.advance(number, len(part))
+    return report
+
+
+def _store(
+    port: Any,
+    project: int,
+    tasks: list[Any],
+    local: LocalModel,
+    interface: Interface,
+    report: dict[str, Any],
+    *,
+    dry_run: bool,
+) -> int:
+    """Predict these tasks and store what came out; how many predictions that were."""
+    from label_studio_quorum.port import NewPrediction
+
+    if dry_run:
+        return len(tasks)
+    predictions = local.predict([one.data for one in tasks], interface.controls)
+    some = [
+        (one.id, NewPrediction(model_version=local.version, result=found.result, score=found.score))
+        for one, found in zip(tasks, predictions, strict=True)
+        if found.result
+    ]
+    report["empty"] += len(tasks) - len(some)
+    if some:
+        port.add_predictions(project, some)
+    return len(some)

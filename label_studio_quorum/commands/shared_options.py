@@ -1,0 +1,222 @@
+"""What the campaign commands share: options, connection, files, and how faults are told."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from label_studio_quorum.campaign.local_memory import Remembered, data_dir, remembered
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from label_studio_quorum.adapters.label_studio import HttpLabelStudio
+    from label_studio_quorum.campaign.projects import Campaign
+    from label_studio_quorum.port import MLConnection
+    from review_rules import Fault, Policy, Team
+
+KEY_VARIABLES = ("QUORUM_API_KEY", "LABEL_STUDIO_API_KEY")
+
+UrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        envvar=["QUORUM_URL", "LABEL_STUDIO_URL"],
+        help="Label Studio's address; else the one remembered or running.",
+    ),
+]
+KeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--api-key",
+        show_default=False,
+        help="A manager's token. Better by QUORUM_API_KEY or --api-key-file: others here can read arguments.",
+    ),
+]
+KeyFileOption = Annotated[
+    Path | None, typer.Option("--api-key-file", exists=True, dir_okay=False, help="File that holds the token.")
+]
+NameOption = Annotated[str | None, typer.Option("--name", help="The campaign; needed only where there are several.")]
+PolicyOption = Annotated[
+    Path | None,
+    typer.Option("--policy", exists=True, dir_okay=False, help="policy.yaml; else as remembered from set-up."),
+]
+TeamOption = Annotated[
+    Path | None, typer.Option("--team", exists=True, dir_okay=False, help="team.yaml; else as remembered from set-up.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; do nothing.")]
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Tell what went wrong as lines on stderr, one a fault, and exit 1."""
+    from label_studio_quorum.adapters.ml_backend import PrelabelError
+    from label_studio_quorum.campaign.importing import ImportRefused
+    from label_studio_quorum.campaign.projects import CampaignError
+    from label_studio_quorum.intake.background_check import BesideError
+    from label_studio_quorum.port import ServerError
+    from ls_config.interface import InterfaceError
+    from review_rules import FaultsError
+
+    try:
+        yield
+    except (FaultsError, InterfaceError) as error:
+        for fault in error.faults:
+            typer.echo(str(fault), err=True)
+    except (CampaignError, ServerError, PrelabelError, ImportRefused, BesideError) as error:
+        typer.echo(f"quorum: {error}", err=True)
+    except KeyboardInterrupt:
+        typer.echo("quorum: stopped; run it again to go on", err=True)
+        raise typer.Exit(130) from None
+    else:
+        return
+    raise typer.Exit(1)
+
+
+def _access() -> dict[str, Any]:
+    """The access file of a running `quorum up`, empty if none runs."""
+    try:
+        found = json.loads((data_dir() / "access.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def running_ml(beside: str | None = None) -> MLConnection | None:
+    """The ML backend that `quorum up` runs, with the credentials of its data folder; None if none runs.
+
+    Args:
+        beside: Only if it runs beside the Label Studio at this address.
+    """
+    access = _access()
+    if not access or beside not in (None, access["url"]):
+        return None
+    from label_studio_quorum.port import MLConnection
+    from label_studio_quorum.servers.data_folder import Secrets
+
+    held = Secrets.from_json(json.loads((data_dir() / "secrets.json").read_text(encoding="utf-8")))
+    return MLConnection(url=access["ml_url"], user=held.ml_user, password=held.ml_password)
+
+
+def _key(given: str | None, file: Path | None) -> str | None:
+    if file is not None:
+        return file.read_text(encoding="utf-8").strip()
+    if given is not None:
+        return given
+    return next((os.environ[name] for name in KEY_VARIABLES if os.environ.get(name)), None)
+
+
+def connect(url: str | None, key: str | None, key_file: Path | None, *, name: str | None = None) -> HttpLabelStudio:
+    """The server: as given, else as remembered for the campaign, else the one that `quorum up` runs."""
+    from label_studio_quorum.adapters.label_studio import HttpLabelStudio
+
+    access = _access()
+    url = url or next((one.url for one in remembered() if one.name == name), None) or access.get("url")
+    found = _key(key, key_file)
+    if found is None and url and url == access.get("url"):
+        found = access["manager"]["token"]
+    if not url:
+        raise typer.BadParameter("which server? give --url, or set QUORUM_URL", param_hint="--url")
+    if not found:
+        raise typer.BadParameter(
+            "no API key: set QUORUM_API_KEY, or give --api-key-file (Label Studio → Account & Settings → Access Token)",
+            param_hint="--api-key-file",
+        )
+    return HttpLabelStudio(url, found)
+
+
+def load_rules(policy: Path, team: Path) -> tuple[Policy, Team]:
+    """Read both files, so that the faults of both are told at once."""
+    from review_rules import FaultsError, load_policy, load_team
+
+    faults: list[Fault] = []
+    rules: Policy | None = None
+    people: Team | None = None
+    try:
+        rules = load_policy(policy.read_text(encoding="utf-8"), name=str(policy))
+    except FaultsError as error:
+        faults.extend(error.faults)
+    try:
+        people = load_team(team.read_text(encoding="utf-8"), name=str(team), policy=rules)
+    except FaultsError as error:
+        faults.extend(error.faults)
+    if rules is None or people is None:
+        raise FaultsError(tuple(faults))
+    for warning in people.warnings:
+        typer.echo(str(warning), err=True)
+    return rules, people
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A campaign, open."""
+
+    port: HttpLabelStudio
+    campaign: Campaign
+    remembered: Remembered | None
+
+
+def open_one(
+    url: str | None, key: str | None, key_file: Path | None, name: str | None, policy: Path | None, team: Path | None
+) -> Opened:
+    """The campaign that the options mean."""
+    from label_studio_quorum.campaign.projects import open_campaign
+
+    known = _known(url, name)
+    policy = policy or (Path(known.policy) if known else None)
+    team = team or (Path(known.team) if known else None)
+    if policy is None or team is None:
+        raise typer.BadParameter(
+            "give --policy and --team; this machine remembers no such campaign", param_hint="--policy"
+        )
+    for file in (policy, team):
+        if not file.is_file():
+            raise typer.BadParameter(f"{file}: not there any more; give its new place", param_hint="--policy/--team")
+    port = connect(url, key, key_file, name=known.name if known else name)
+    rules, people = load_rules(policy, team)
+    return Opened(port, open_campaign(port, name or (known.name if known else None), policy=rules, team=people), known)
+
+
+def known_files(url: str | None, name: str | None, policy: Path | None, team: Path | None) -> Remembered | None:
+    """The campaign's files as given, else as remembered; None where neither is."""
+    known = _known(url, name)
+    if policy is None and team is None:
+        return known
+    if (policy is None or team is None) and known is None:
+        raise typer.BadParameter("give --policy and --team together", param_hint="--policy")
+    held = known or Remembered(name=name or "", url=url or "", task="", policy="", team="")
+    return replace(held, policy=str(policy or held.policy), team=str(team or held.team))
+
+
+def _known(url: str | None, name: str | None) -> Remembered | None:
+    every = [one for one in remembered() if (name is None or one.name == name) and (url is None or one.url == url)]
+    if name is None and len(every) > 1:
+        names = ", ".join(one.name for one in every)
+        raise typer.BadParameter(f"which campaign? remembered: {names}", param_hint="--name")
+    return every[0] if every else None
+
+
+@contextmanager
+def progress_bar(text: str, total: int | None = None) -> Iterator[tuple[Progress, Any]]:
+    """A progress bar on stderr, where stderr is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
+        yield bar, bar.add_task(text, total=total)
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on one line."""
+    typer.echo(json.dumps(value, ensure_ascii=False))

@@ -1,0 +1,87 @@
+"""`quorum status`: where every row of a campaign stands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from label_studio_quorum.campaign.local_memory import remembered
+from label_studio_quorum.commands.shared_options import (
+    JsonOption,
+    KeyFileOption,
+    KeyOption,
+    NameOption,
+    PolicyOption,
+    TeamOption,
+    UrlOption,
+    open_one,
+    print_json,
+    told,
+)
+
+if TYPE_CHECKING:
+    from label_studio_quorum.campaign.status import Status
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def command(
+    name: NameOption = None,
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_key_file: KeyFileOption = None,
+    policy: PolicyOption = None,
+    team: TeamOption = None,
+    imports: Annotated[bool, typer.Option("--imports", help="List the imports instead, with their rows.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Count rows by state and work by stage; with --json one object a campaign. Changes nothing."""
+    from label_studio_quorum.campaign.importing import imports_of
+    from label_studio_quorum.campaign.served_version import serving_faults
+    from label_studio_quorum.campaign.status import campaign_status
+
+    names: list[str | None] = [name]
+    if name is None and policy is None and team is None:
+        names = [one.name for one in remembered() if url is None or one.url == url] or [None]
+    with told():
+        for one in names:
+            opened = open_one(url, api_key, api_key_file, one, policy, team)
+            if imports:
+                _show_imports(opened.campaign.name, imports_of(opened.port, opened.campaign), as_json)
+                continue
+            status = campaign_status(opened.port, opened.campaign)
+            for fault, cure in serving_faults(opened.port, opened.campaign):
+                typer.echo(f"warning: {opened.campaign.name}: {fault}; {cure}", err=True)
+            if as_json:
+                print_json(status.to_json())
+            else:
+                _show(status)
+
+
+def _show_imports(name: str, found: dict[str, int], as_json: bool) -> None:
+    if as_json:
+        print_json({"name": name, "imports": found})
+        return
+    for import_id, rows in found.items():
+        typer.echo(f"{name}  {import_id}  {rows:>9,} rows")
+
+
+def _show(status: Status) -> None:
+    from rich.console import Console
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    console = Console()
+    done = sum(count for state, count in status.states.items() if state.value in ("FINAL", "DISCARDED"))
+    share = f"{done / status.rows:.0%} done, " if status.rows else ""
+    console.print(Text(f"{status.name}: {status.rows:,} rows, {share}{status.prelabelled:,} pre-labelled"))
+    states = Table("state", Column("rows", justify="right"))
+    for state, count in status.states.items():
+        states.add_row(state.value, f"{count:,}")
+    stages = Table("stage", Column("open", justify="right"), Column("submitted", justify="right"))
+    for stage, work in status.stages.items():
+        stages.add_row(stage.value, f"{work.open:,}", f"{work.submitted:,}")
+    console.print(states)
+    console.print(stages)

@@ -1,0 +1,147 @@
+"""`quorum sync`: bring the queues in line with the rules."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from typing import Annotated
+
+import typer
+
+from label_studio_quorum.commands.shared_options import (
+    DryRunOption,
+    JsonOption,
+    KeyFileOption,
+    KeyOption,
+    NameOption,
+    Opened,
+    PolicyOption,
+    TeamOption,
+    UrlOption,
+    open_one,
+    print_json,
+    progress_bar,
+    told,
+)
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def command(
+    name: NameOption = None,
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_key_file: KeyFileOption = None,
+    policy: PolicyOption = None,
+    team: TeamOption = None,
+    row: Annotated[list[str] | None, typer.Option(help="Only this row; may be repeated.")] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on until Ctrl-C: webhooks wake it, a timer wakes it anyway.")
+    ] = False,
+    listen: Annotated[
+        str, typer.Option(help="--watch: HOST:PORT for webhooks; port 0 picks a free one.")
+    ] = "127.0.0.1:0",
+    webhook_url: Annotated[
+        str | None, typer.Option(help="--watch: where Label Studio reaches --listen, if not at that address.")
+    ] = None,
+    every: Annotated[float, typer.Option(min=1, help="--watch: seconds between looks without a webhook.")] = 15,
+    full_every: Annotated[float, typer.Option(min=10, help="--watch: seconds between reads of everything.")] = 600,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the server match the rules: create, renew and withdraw QA and Expert tasks, reopen rows.
+
+    Running it again changes nothing; running it after any crash repairs.
+    """
+    if watch and (dry_run or row):
+        raise typer.BadParameter("--watch goes with neither --dry-run nor --row", param_hint="--watch")
+    with told():
+        opened = open_one(url, api_key, api_key_file, name, policy, team)
+        if watch:
+            host, _, port = listen.rpartition(":")
+            if not port.isdigit():
+                raise typer.BadParameter("write HOST:PORT", param_hint="--listen")
+            _watch(opened, host or "127.0.0.1", int(port), webhook_url, every, full_every, as_json)
+            return
+        _once(opened, row, dry_run, as_json)
+
+
+def _once(opened: Opened, rows: list[str] | None, dry_run: bool, as_json: bool) -> None:
+    from label_studio_quorum.campaign.reconcile import reconcile
+
+    started = time.monotonic()
+    with progress_bar("deciding") as (bar, row_bar):
+        report = reconcile(
+            opened.port,
+            opened.campaign,
+            rows,
+            dry_run=dry_run,
+            progress=lambda done: bar.update(row_bar, completed=done),
+        )
+    for problem in report.problems:
+        typer.echo(f"quorum: {problem}", err=True)
+    took = round(time.monotonic() - started, 3)
+    if as_json:
+        print_json({"campaign": opened.campaign.name, **report.to_json(), "dry_run": dry_run, "seconds": took})
+    else:
+        typer.echo(f"{_line(report.changes, dry_run)}; {report.rows:,} rows in {took:.1f} s")
+        for state, count in report.states.items():
+            typer.echo(f"  {state:<16}{count:>7,}")
+    raise typer.Exit(1 if report.problems else 0)
+
+
+def _line(changes: dict[str, int], dry_run: bool) -> str:
+    did = ", ".join(f"{what.replace('_', ' ')} {count}" for what, count in changes.items())
+    return f"{'would ' if dry_run and did else ''}{did or 'nothing to change'}"
+
+
+def _watch(
+    opened: Opened, host: str, port: int, webhook_url: str | None, every: float, full_every: float, as_json: bool
+) -> None:
+    from label_studio_quorum.campaign.projects import Campaign, open_campaign
+    from label_studio_quorum.campaign.reconcile import Report
+    from label_studio_quorum.campaign.watch import Listener, registered, watch
+
+    campaign, stop = opened.campaign, threading.Event()
+    listener = Listener(host=host, port=port)
+
+    def end(*_: object) -> None:
+        stop.set()
+        listener.woken.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+
+    def say(report: Report) -> None:
+        for problem in report.problems:
+            typer.echo(f"quorum: {problem}", err=True)
+        if as_json:
+            print_json({"campaign": campaign.name, **report.to_json()})
+        elif report.changed:
+            typer.echo(f"{time.strftime('%H:%M:%S')} {_line(report.changes, False)}")
+
+    def reopen() -> Campaign:
+        return open_campaign(opened.port, campaign.name, policy=campaign.policy, team=campaign.team)
+
+    try:
+        with (
+            listener.listening() as address,
+            registered(opened.port, campaign, webhook_url or address, listener.secret),
+        ):
+            typer.echo(f"watching {campaign.name!r} at {opened.port.url}; webhooks at {address}", err=True)
+            watch(
+                opened.port,
+                campaign,
+                woken=listener.woken,
+                stop=stop,
+                every_s=every,
+                full_every_s=full_every,
+                reopen=reopen,
+                say=say,
+                complain=lambda text: typer.echo(f"quorum: {text}; trying again", err=True),
+            )
+    except OSError as error:
+        typer.echo(f"quorum: cannot listen at {host}:{port} ({error.strerror}); choose another --listen", err=True)
+        raise typer.Exit(1) from None

@@ -1,0 +1,166 @@
+"""`quorum team`: check a team file against a server, and make the accounts that are missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from label_studio_quorum.campaign.local_memory import data_dir
+from label_studio_quorum.commands.shared_options import (
+    DryRunOption,
+    JsonOption,
+    KeyFileOption,
+    KeyOption,
+    NameOption,
+    TeamOption,
+    UrlOption,
+    connect,
+    known_files,
+    print_json,
+    told,
+)
+
+if TYPE_CHECKING:
+    from label_studio_quorum.adapters.label_studio import HttpLabelStudio
+    from label_studio_quorum.campaign.accounts import PasswordFile
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Check or apply a team file: accounts, roles, expertise."
+)
+FileArgument = Annotated[
+    Path | None,
+    typer.Argument(exists=True, dir_okay=False, metavar="[TEAM]", help="team.yaml; else as remembered from set-up."),
+]
+OfflineOption = Annotated[bool, typer.Option("--offline", help="Check the file only; ask no server.")]
+
+
+@app.command()
+def check(
+    file: FileArgument = None,
+    team_file: TeamOption = None,
+    name: NameOption = None,
+    offline: OfflineOption = False,
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what is wrong with a team file, and who of it has no account. Exit code 1 if anybody lacks one."""
+    from label_studio_quorum.campaign.accounts import check_team, to_json
+    from review_rules import load_team
+
+    file = _file(file or team_file, url, name)
+    with told():
+        team = load_team(file.read_text(encoding="utf-8"), name=str(file))
+        for warning in team.warnings:
+            typer.echo(str(warning), err=True)
+        if offline:
+            typer.echo(f"{file}: {len(team.people)} people, no faults")
+            return
+        found = check_team(team, connect(url, api_key, api_key_file).users())
+    if as_json:
+        print_json(to_json(found))
+    else:
+        typer.echo(f"{len(found.there)} of {len(team.people)} people have an account")
+    for person in found.missing:
+        typer.echo(f"{person.id}: no account for {person.email}; run quorum team apply", err=True)
+    for person in found.without_email:
+        typer.echo(f"{person.id}: no email in {file}, so no account can be theirs; add one", err=True)
+    for person in found.left:
+        typer.echo(
+            f"{person.id}: left, and {person.email} can still log in; remove the account from the organisation",
+            err=True,
+        )
+    raise typer.Exit(1 if found.missing or found.without_email else 0)
+
+
+@app.command()
+def apply(
+    file: FileArgument = None,
+    team_file: TeamOption = None,
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_key_file: KeyFileOption = None,
+    name: NameOption = None,
+    passwords: Annotated[
+        Path | None, typer.Option(help="Where one-time passwords go, readable by you only; the data folder otherwise.")
+    ] = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the accounts that are missing, each with a one-time password that is written to a private file.
+
+    Where the server has Quorum's plugin and the campaign is set up, roles are applied too, and people who left are
+    locked out.
+    """
+    from label_studio_quorum.adapters.web_session import VisitError
+    from label_studio_quorum.campaign.accounts import PasswordFile, apply_team, check_team, password_file, to_json
+    from review_rules import Person, load_team
+
+    file = _file(file or team_file, url, name)
+
+    def say(person: Person) -> None:
+        if not as_json:
+            typer.echo(f"{person.id}: account for {person.email}")
+
+    with told():
+        team = load_team(file.read_text(encoding="utf-8"), name=str(file))
+        port = connect(url, api_key, api_key_file)
+        kept = PasswordFile(passwords) if passwords else password_file(port.url, data_dir())
+        campaign = _campaign_of_plugin(port, name)
+        if campaign is not None:
+            _apply_by_plugin(port, campaign, file, kept, dry_run=dry_run, as_json=as_json)
+            return
+        try:
+            before = check_team(team, port.users()) if dry_run else apply_team(port, port.url, team, kept, made=say)
+        except VisitError as error:
+            typer.echo(f"quorum: {error}; mend it and run again, nobody is made twice", err=True)
+            raise typer.Exit(1) from None
+    if as_json:
+        made = [] if dry_run else to_json(before)["missing"]
+        print_json({**to_json(before), "made": made, "passwords": str(kept.path) if made else None, "dry_run": dry_run})
+    elif dry_run:
+        typer.echo(f"would make {len(before.missing)} accounts")
+    elif before.missing:
+        typer.echo(f"passwords: {kept.path} (tell each person theirs, and have them change it)")
+    else:
+        typer.echo("everybody has an account")
+
+
+def _file(given: Path | None, url: str | None, name: str | None) -> Path:
+    """The team file as given, else the campaign's."""
+    if given is not None:
+        return given
+    known = known_files(url, name, None, None)
+    if known is None or not Path(known.team).is_file():
+        raise typer.BadParameter("name a team file; this machine remembers none", param_hint="TEAM")
+    return Path(known.team)
+
+
+def _campaign_of_plugin(port: HttpLabelStudio, name: str | None) -> str | None:
+    """The campaign whose team the server's plugin keeps; None on a stock server, and before any campaign is set up."""
+    from label_studio_quorum.campaign.projects import find_all, the_one
+
+    if port.plugin_version() is None:
+        return None
+    every = find_all(port.projects())
+    return the_one(every, name) if every else name
+
+
+def _apply_by_plugin(
+    port: HttpLabelStudio, campaign: str, file: Path, kept: PasswordFile, *, dry_run: bool, as_json: bool
+) -> None:
+    done = port.apply_team(campaign, file.read_text(encoding="utf-8"), dry_run=dry_run)
+    created = done.pop("created")
+    if not dry_run:
+        kept.keep({one["email"]: one["password"] for one in created})
+    made = [one["id"] for one in created]
+    if as_json:
+        print_json({**done, "made": made, "passwords": str(kept.path) if made else None, "dry_run": dry_run})
+        return
+    verb = "would make" if dry_run else "made"
+    typer.echo(f"{verb} {len(made)} accounts; {len(done['linked'])} were there, {len(done['deactivated'])} locked out")
+    if made and not dry_run:
+        typer.echo(f"passwords: {kept.path} (tell each person theirs, and have them change it)")

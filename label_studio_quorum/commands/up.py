@@ -1,0 +1,224 @@
+"""`quorum up`: Label Studio, the ML backend and a campaign on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, NoReturn
+
+import requests
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from label_studio_quorum.adapters.label_studio import HttpLabelStudio
+from label_studio_quorum.adapters.ml_backend import PrelabelError
+from label_studio_quorum.adapters.web_session import VisitError
+from label_studio_quorum.campaign.projects import CampaignError
+from label_studio_quorum.port import ServerError
+from label_studio_quorum.servers.board import Board
+from label_studio_quorum.servers.bring_up import Files, PlanError, Ready, access, example, fill, read_plan
+from label_studio_quorum.servers.data_folder import DataFolder, write_private
+from label_studio_quorum.servers.processes import LOOPBACK, Child, StartError, own_environment
+from label_studio_quorum.servers.stack import Settings, Stack, preflight, running
+
+app = typer.Typer(add_completion=False)
+
+EXAMPLE = "Example"
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+REFUSALS = (PlanError, StartError, CampaignError, ServerError, PrelabelError, VisitError)
+
+
+@app.command()
+def command(
+    rows: Annotated[Path | None, typer.Option(help="Rows of a campaign of your own (default: the example).")] = None,
+    team: Annotated[Path | None, typer.Option(help="Its team file.")] = None,
+    policy: Annotated[Path | None, typer.Option(help="Its policy file.")] = None,
+    task: Annotated[str, typer.Option(help="Label type, or a folder with a label.xml.")] = "response_review",
+    name: Annotated[str | None, typer.Option(help="Its name (default: the rows file's name).")] = None,
+    stock: Annotated[bool, typer.Option("--stock", help="Label Studio without Quorum's plugin.")] = False,
+    host: Annotated[str, typer.Option(help="Address that Label Studio listens on.")] = LOOPBACK,
+    data_dir: Annotated[Path, typer.Option(envvar="QUORUM_DATA_DIR", help="Where everything is kept.")] = Path(
+        ".quorum"
+    ),
+    ls_port: Annotated[int, typer.Option(envvar="QUORUM_LS_PORT", min=1, max=65535)] = 8080,
+    ml_port: Annotated[int, typer.Option(envvar="QUORUM_ML_PORT", min=1, max=65535)] = 9090,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check files, packages and ports; start nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="When ready, print one JSON object.")] = False,
+) -> None:
+    """Start Label Studio, the ML backend and a campaign; keep running; stop all on Ctrl-C.
+
+    Run it again with the same data folder and it goes on where it stopped.
+    """
+    wanted = files(rows=rows, team=team, policy=policy, task=task, name=name)
+    serve(wanted, settings(ls_port, ml_port, host=host, stock=stock), data_dir, dry_run=dry_run, as_json=as_json)
+
+
+def files(
+    *,
+    rows: Path | None = None,
+    team: Path | None = None,
+    policy: Path | None = None,
+    task: str = "response_review",
+    name: str | None = None,
+) -> Files:
+    """The files of a campaign; what is not given is the example's."""
+    try:
+        return Files(
+            rows=rows or example("rows.jsonl"),
+            team=team or example("team.yaml"),
+            policy=policy or example("policy.yaml"),
+            task=task,
+            name=name or (rows.stem if rows else EXAMPLE),
+        )
+    except PlanError as error:
+        _fail(str(error))
+
+
+def settings(ls_port: int, ml_port: int, *, host: str = LOOPBACK, stock: bool = False) -> Settings:
+    """Where to listen, and with or without the plugin."""
+    return Settings(host=host, ls_port=ls_port, ml_port=ml_port, plugin=not stock)
+
+
+def serve(
+    wanted: Files,
+    settings: Settings,
+    data_dir: Path,
+    *,
+    dry_run: bool = False,
+    as_json: bool = False,
+    then: Callable[[dict[str, Any]], None] = lambda access: None,
+) -> None:
+    """Bring everything up and keep it up until a signal.
+
+    Args:
+        wanted: The campaign's files.
+        settings: Where to listen.
+        data_dir: Where everything is kept.
+        dry_run: Only check.
+        as_json: Print an object instead of a page when ready.
+        then: Called once with the content of the access file when all is ready.
+
+    Raises:
+        typer.Exit: With 1, after one line a fault.
+    """
+    try:
+        with _stop_on_signals():
+            _run(wanted, settings, data_dir, dry_run=dry_run, as_json=as_json, then=then)
+    except REFUSALS as error:
+        _fail(str(error))
+    except requests.RequestException as error:
+        _fail(f"Label Studio: stopped answering ({type(error).__name__}); its output: {data_dir}/logs/label-studio.log")
+    except KeyboardInterrupt:
+        _say("stopped; the data stays in " + str(data_dir))
+
+
+def _run(
+    wanted: Files,
+    settings: Settings,
+    data_dir: Path,
+    *,
+    dry_run: bool,
+    as_json: bool,
+    then: Callable[[dict[str, Any]], None],
+) -> None:
+    with read_plan(wanted) as plan, DataFolder(data_dir) as folder:
+        preflight(settings)
+        if dry_run:
+            _say(f"files, packages and ports are good: {plan.rows.rows} rows, {len(plan.team.people)} people")
+            return
+        secrets = folder.secrets(plan.owner_email)
+        board = Board()
+        with running(folder, settings, secrets) as stack:
+            with board:
+                stack.start(board)
+                port = HttpLabelStudio(stack.url, secrets.owner.token)
+                ready = fill(stack, port, plan, board)
+            if not settings.plugin:
+                stack.add(_sync(stack, wanted.name))
+            content = access(stack, port, ready)
+            write_private(folder.access, content)
+            _announce(stack, content, ready, as_json=as_json)
+            then(content)
+            stack.watch()
+
+
+def _sync(stack: Stack, campaign: str) -> Child:
+    """What fills the queues of a stock server, as a part of its own."""
+    env = own_environment() | {
+        "QUORUM_URL": stack.url,
+        "QUORUM_API_KEY": stack.secrets.owner.token,
+        "QUORUM_DATA_DIR": str(stack.folder.path),
+    }
+    command = [sys.executable, "-m", "label_studio_quorum", "sync", "--watch", "--every", "5", "--name", campaign]
+    return Child("Sync", command, env, stack.folder.logs / "sync.log", stack.folder.path)
+
+
+def _announce(stack: Stack, content: dict[str, Any], ready: Ready, *, as_json: bool) -> None:
+    """Say where everything is."""
+    if as_json:
+        shown = {"ready": True, "access": str(stack.folder.access), "url": stack.url, "ml_url": stack.ml_url}
+        print(json.dumps(shown | {"campaigns": content["campaigns"], "status": ready.status.to_json()}), flush=True)
+        return
+    out = Console(highlight=False)
+    if not out.is_terminal:
+        out = Console(highlight=False, width=140)
+    _page(out, stack, content, ready)
+
+
+def _page(out: Console, stack: Stack, content: dict[str, Any], ready: Ready) -> None:
+    out.print(Text.assemble("\n", ("Quorum is ready: ", "bold"), (stack.url, "bold underline"), "\n"))
+    people = Table("person", "email", "password", "roles", "expertise", box=None, pad_edge=False)
+    for one in content["people"]:
+        password = one["password"] or "(their own)"
+        cells = (one["id"], one["email"], password, ", ".join(one["roles"]), ", ".join(one["expertise"]))
+        people.add_row(*map(Text, cells))
+    manager = content["manager"]
+    if manager["email"] not in {one["email"] for one in content["people"]}:
+        people.add_row(*map(Text, ("owner", manager["email"], manager["password"], "manager", "")))
+    out.print(people)
+    out.print(Text(f"\n{_queues(ready)}"))
+    if stack.settings.plugin:
+        out.print(Text(f"everybody's own work: {stack.url}/quorum/mine/   the manager's page: {stack.url}/quorum/"))
+    out.print(Text(f"data and logs: {stack.folder.path}   ML backend: {stack.ml_url}"))
+    for note in ready.notes:
+        out.print(Text(f"note: {note}"))
+    out.print(Text("Ctrl-C stops everything; the data stays."))
+    out.print(Text("A simulated team, from another terminal: make demo, or quorum demo\n"))
+
+
+def _queues(ready: Ready) -> str:
+    waiting = ", ".join(f"{count} {state.value}" for state, count in ready.status.states.items() if count)
+    return f"campaign {ready.campaign.name}: {ready.status.rows} rows ({waiting})"
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[None]:
+    """Let signals end the run: Ctrl-C even behind a script's `&`, which switches it off; a hang-up not behind nohup."""
+
+    def stop(_signum: int, _frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    heard = [signum for signum in STOPPING if not (nohup and signum == signal.SIGHUP)]
+    before = {signum: signal.signal(signum, stop) for signum in heard}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _fail(text: str) -> NoReturn:
+    _say("\n".join(f"quorum up: {line}" for line in text.splitlines()))
+    raise typer.Exit(1)

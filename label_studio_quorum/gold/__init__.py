@@ -1,0 +1,1 @@
+"""Gold out: full records, the datasheet, and a writer for every format."""

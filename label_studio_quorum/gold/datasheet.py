@@ -1,0 +1,422 @@
+"""The datasheet of an export: what is in it, how it came about, how far it can be trusted, and what is not known.
+
+People appear under pseudonyms that are stable within one datasheet and tell nothing outside of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from label_studio_quorum.gold.spool import STAGES, Spool
+from ls_config import Interface
+from review_rules.statistics.agreement import Agreement, agreement
+from review_rules.statistics.votes import VoteKind, collect_votes
+
+__all__ = ["Card", "Rate", "newcombe", "wilson"]
+
+_SETS = ("choices", "spans", "boxes", "segments")
+_VOTE_KINDS = {
+    "choice": VoteKind.CHOICE,
+    "choices": VoteKind.CHOICES,
+    "rating": VoteKind.RATING,
+    "number": VoteKind.RATING,
+    "spans": VoteKind.SPANS,
+}
+_MOST_VOTED = 10_000
+"""Rows whose votes are kept: the agreement of more is that of a sample, so that memory stays flat."""
+_SHOWN = ("percent", "alpha.nominal", "alpha.masi", "alpha.ordinal", "ac1", "ac2", "span_f1.strict", "span_f1.overlap")
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A share with its 95 % Wilson interval; no value where nothing was counted."""
+
+    hits: int
+    of: int
+
+    def __str__(self) -> str:
+        """Percent, interval and counts, as the datasheet prints them."""
+        if not self.of:
+            return "not measured"
+        low, high = wilson(self.hits, self.of)
+        return f"{self.hits / self.of:.1%} ({low:.1%}–{high:.1%}; {self.hits} of {self.of})"
+
+
+def wilson(hits: int, of: int, z: float = 1.959964) -> tuple[float, float]:
+    """The Wilson score interval of a share (Wilson 1927), exact at the borders.
+
+    >>> [round(edge, 3) for edge in wilson(0, 10)]
+    [0.0, 0.278]
+    """
+    share = hits / of
+    middle = (share + z * z / (2 * of)) / (1 + z * z / of)
+    half = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of)) / (1 + z * z / of)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def newcombe(one: Rate, other: Rate) -> tuple[float, float]:
+    """The 95 % interval of the difference of two shares, by their Wilson intervals (Newcombe 1998, method 10).
+
+    >>> [round(edge, 4) for edge in newcombe(Rate(56, 70), Rate(48, 80))]
+    [0.0524, 0.3339]
+    """
+    (low, high), (other_low, other_high) = wilson(one.hits, one.of), wilson(other.hits, other.of)
+    share, other_share = one.hits / one.of, other.hits / other.of
+    down = math.hypot(share - low, other_high - other_share)
+    up = math.hypot(high - share, other_share - other_low)
+    return share - other_share - down, share - other_share + up
+
+
+@dataclass(slots=True)
+class _Counts:
+    """All that one pass over the records counts."""
+
+    states: Counter[str] = field(default_factory=Counter)
+    domains: Counter[str] = field(default_factory=Counter)
+    labels: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    origins: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    auto: dict[str, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
+    single: dict[str, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
+    agreed: dict[str, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
+    anchoring: dict[bool, list[int]] = field(default_factory=lambda: {True: [0, 0], False: [0, 0]})
+    people: Counter[tuple[str, str]] = field(default_factory=Counter)
+    expert_rows: int = 0
+    sources: Counter[str] = field(default_factory=Counter)
+    first: str = ""
+    last: str = ""
+    policies: set[str] = field(default_factory=set)
+    sample: dict[str, list[tuple[str, str, Any]]] = field(default_factory=dict)
+    """Row id → field, person, value of each vote on it."""
+
+    @property
+    def sampled(self) -> bool:
+        """True if the votes of some rows were not kept."""
+        return sum(self.states.values()) > _MOST_VOTED
+
+    def keep(self, row_id: str, votes: list[tuple[str, str, Any]]) -> None:
+        """Take a row's votes into the sample: the rows whose ids have the lowest hashes, whatever order they come
+        in."""
+        self.sample[row_id] = votes
+        if len(self.sample) >= 2 * _MOST_VOTED:
+            self.trim()
+
+    def trim(self) -> None:
+        """Leave no more rows in the sample than it may have."""
+        kept = frozenset(sorted(self.sample, key=_hash)[:_MOST_VOTED])
+        self.sample = {row_id: votes for row_id, votes in self.sample.items() if row_id in kept}
+
+
+class Card:
+    """The datasheet of one export. Nothing is counted before something asks for it."""
+
+    def __init__(self, spool: Spool, interface: Interface, about: Mapping[str, Any]) -> None:
+        self._spool, self._interface, self._about = spool, interface, about
+
+    @classmethod
+    def of(cls, spool: Spool, interface: Interface, about: Mapping[str, Any]) -> Card:
+        """A datasheet over the spooled records."""
+        return cls(spool, interface, about)
+
+    @cached_property
+    def _counts(self) -> _Counts:
+        counts = _Counts()
+        for record in self._spool:
+            self._count(counts, record)
+        counts.trim()
+        return counts
+
+    def _count(self, counts: _Counts, record: Mapping[str, Any]) -> None:
+        counts.states[str(record.get("state"))] += 1
+        counts.domains[record.get("domain") or record.get("predicted_domain") or "none given"] += 1
+        counts.sources.update(
+            [source] if isinstance(source := record["row"].get("license") or record["row"].get("source"), str) else []
+        )
+        certificate = record.get("certificate") or {}
+        counts.policies.update([certificate["policy"]] if certificate.get("policy") else [])
+        counts.expert_rows += any(certificate.get("domains", {}).values()) or bool(certificate.get("expert"))
+        for stage in STAGES:
+            for one in record.get(stage) or ():
+                counts.people[str(one.get("by")), stage] += 1
+                at = str(one.get("at") or "")
+                counts.first = min(counts.first or at, at)
+                counts.last = max(counts.last, at)
+        self._count_fields(counts, record)
+
+    def _count_fields(self, counts: _Counts, record: Mapping[str, Any]) -> None:
+        final = (record.get("final") or {}).get("values") or {}
+        counted = _counted_passes(record)
+        votes: list[tuple[str, str, Any]] = []
+        for name, kind in self._spool.shape.fields.items():
+            for one in counted:
+                value = (one.get("values") or {}).get(name)
+                value = [] if value is None and kind in _SETS else value
+                if value is not None:
+                    votes.append((name, str(one["by"]), value))
+            if name in final:
+                self._count_final(counts, record, name, kind, final[name], counted)
+        counts.keep(record["row_id"], votes)
+
+    def _count_final(
+        self,
+        counts: _Counts,
+        record: Mapping[str, Any],
+        name: str,
+        kind: str,
+        label: Mapping[str, Any],
+        counted: list[Mapping[str, Any]],
+    ) -> None:
+        value = _comparable(kind, label.get("value"))
+        counts.origins[name][str(label.get("origin"))] += 1
+        counts.labels[name].update(_names(kind, label.get("value")))
+        changed = label.get("changed_from_auto")
+        if changed is not None:
+            _tick(counts.auto[name], bool(changed))
+        given = [_comparable(kind, (one.get("values") or {}).get(name)) for one in counted]
+        for one in given:
+            _tick(counts.single[name], one != value)
+        if len(given) > 1 and all(one == given[0] for one in given):
+            _tick(counts.agreed[name], given[0] != value)
+        auto = (record.get("auto_label") or {}).get(name)
+        withheld = bool(record.get("withheld"))
+        if auto is not None and (withheld or record.get("prelabel")):
+            for one in given:
+                _tick(counts.anchoring[withheld], one == _comparable(kind, auto))
+
+    @cached_property
+    def _agreements(self) -> dict[str, Agreement]:
+        made = {}
+        for name, kind in self._spool.shape.fields.items():
+            votes = [
+                (row_id, who, value)
+                for row_id, given in self._counts.sample.items()
+                for field_name, who, value in given
+                if field_name == name
+            ]
+            if kind in _VOTE_KINDS and votes:
+                made[name] = agreement(collect_votes(_fit(votes, kind), _VOTE_KINDS[kind]))
+        return made
+
+    @cached_property
+    def agreement(self) -> list[dict[str, Any]]:
+        """One object a field and measure: `{field, measure, value, low, high, reason, rows}`; `rows` says of which."""
+        rows = sum(self._counts.states.values())
+        of = f"{_MOST_VOTED:,} of {rows:,}, drawn by their ids" if self._counts.sampled else f"all {rows:,}"
+        return [
+            {"field": name, "measure": measure, **figure.to_json(), "rows": of}
+            for name, figures in self._agreements.items()
+            for measure, figure in figures.figures.items()
+            if measure in _SHOWN
+        ]
+
+    # --- the text
+
+    def text(self, hashes: Mapping[str, str] | None = None) -> str:
+        """The datasheet as Markdown."""
+        parts = [
+            self._head(),
+            self._contents(),
+            self._making(),
+            self._people(),
+            self._trust(),
+            self._gaps(),
+            self._hashes(hashes or {}),
+        ]
+        return "\n\n".join(part for part in parts if part) + "\n"
+
+    def _head(self) -> str:
+        name = self._about.get("name") or "Labelled rows"
+        rows = self._spool.rows
+        gold = self._counts.states.get("FINAL", 0)
+        kind = "gold rows only" if gold == rows else f"{gold} gold rows and {rows - gold} that are not (column `gold`)"
+        return (
+            f"# {_plain(name)}\n\nDatasheet of an export by Quorum: {rows} rows, {kind}; "
+            f"{self._spool.left_out} rows of the campaign are not final yet and not in the file."
+        )
+
+    def _contents(self) -> str:
+        counts = self._counts
+        lines = [_table(("domain", "rows"), sorted(counts.domains.items()))]
+        if counts.sources:
+            lines.append(
+                "Sources and licences as the rows state them: "
+                + "; ".join(f"{_plain(name)} ({n})" for name, n in counts.sources.most_common(12))
+                + "."
+            )
+        for name in self._spool.shape.fields:
+            if labels := counts.labels.get(name):
+                lines.append(
+                    _table(
+                        (f"`{name}`", "rows" if self._spool.shape.fields[name] != "spans" else "spans"),
+                        sorted(labels.items(), key=lambda one: (-one[1], one[0]))[:40],
+                    )
+                )
+        return "## What is in it\n\n" + "\n\n".join(lines)
+
+    def _making(self) -> str:
+        counts = self._counts
+        named = counts.policies | ({str(self._about["policy"])} if self._about.get("policy") else set())
+        policies = ", ".join(f"`{policy}`" for policy in sorted(named)) or "none stated"
+        origins = _table(
+            ("field", "passes agreed", "majority", "QA decided", "expert decided"),
+            [
+                (f"`{name}`", by["passes"], by["majority"], by["qa"], by["expert"])
+                for name, by in counts.origins.items()
+            ],
+        )
+        text = (
+            "## How it was made\n\nEach row was labelled by people who did not see each "
+            "other's answer, then reviewed by a further person; "
+            "rows of expert domains had an expert of the domain among them. Every row carries "
+            "a certificate of who decided, which "
+            f"`quorum verify` proves again from the row's own history.\n\nPolicy: {policies}. "
+            f"Labelled from {counts.first[:10] or '–'} to {counts.last[:10] or '–'}. "
+            f"An expert took part in {Rate(counts.expert_rows, self._spool.rows)} of the rows."
+        )
+        return f"{text}\n\nWho decided the final value:\n\n{origins}" if counts.origins else text
+
+    def _people(self) -> str:
+        counts = self._counts
+        work = {
+            who: [counts.people[who, stage] for stage in STAGES] for who in sorted({who for who, _ in counts.people})
+        }
+        ordered = sorted(work.items(), key=lambda one: (-sum(one[1]), one[0]))
+        rows = [(f"P{at:02d}", *numbers) for at, (_, numbers) in enumerate(ordered, 1)]
+        return (
+            "## People\n\nPseudonyms, most work first.\n\n" + _table(("person", "passes", "QA", "expert reviews"), rows)
+            if rows
+            else ""
+        )
+
+    def _trust(self) -> str:
+        counts = self._counts
+        measured = _table(
+            ("field", "measure", "value", "95 % interval"),
+            [(f"`{one['field']}`", one["measure"], *_figure(one)) for one in self.agreement],
+        )
+        sample = f", in a sample of {_MOST_VOTED:,} rows drawn by their ids" if counts.sampled else ""
+        rates = _table(
+            ("field", "auto-label overturned", "a single pass was wrong", "two agreeing passes were overturned"),
+            [
+                (f"`{name}`", Rate(*counts.auto[name]), Rate(*counts.single[name]), Rate(*counts.agreed[name]))
+                for name in self._spool.shape.fields
+                if name in counts.origins
+            ],
+        )
+        return (
+            f"## How far to trust it\n\nAgreement of the blind "
+            f"passes{sample}:\n\n{measured}\n\nMeasured against the final label, with 95 % Wilson "
+            f"intervals:\n\n{rates}\n\n{self._anchoring()}"
+        )
+
+    def _anchoring(self) -> str:
+        shown, hidden = (Rate(*self._counts.anchoring[withheld]) for withheld in (False, True))
+        if not hidden.of or not shown.of:
+            which = "without" if shown.of else "with"
+            return (
+                f"Anchoring was not measured: no row was labelled {which} its auto-label (policy `prelabel.withhold`)."
+            )
+        low, high = newcombe(shown, hidden)
+        return (
+            f"Anchoring: people gave the auto-label's value in {shown} of answers where they saw it, and in {hidden} "
+            f"where it was withheld. The difference, {shown.hits / shown.of - hidden.hits / hidden.of:+.1%} "
+            f"({low:+.1%} to {high:+.1%}), is what showing it does; a row's answers are not independent, so that the "
+            "interval is rather too narrow."
+        )
+
+    def _gaps(self) -> str:
+        counts, shape = self._counts, self._spool.shape
+        gaps = [
+            "The error that remains in the final labels is not known: nobody judged them "
+            "again. The overturn rates above bound it only in so far as QA finds what is wrong."
+        ]
+        if any(domain == "none given" for domain in counts.domains):
+            gaps.append(f"{counts.domains['none given']} rows name no domain; expert rules cannot apply to them.")
+        if self._spool.left_out:
+            gaps.append(
+                f"{self._spool.left_out} rows are not final; if they are the harder ones, the file is "
+                f"easier than the campaign."
+            )
+        for name, kind in shape.fields.items():
+            control = next((one for one in self._interface.controls if one.name == name), None)
+            unseen = [
+                label for label in (control.labels if control else ()) if label not in counts.labels.get(name, ())
+            ]
+            if unseen and counts.origins.get(name):
+                gaps.append(f"`{name}` never has: {', '.join(unseen)}.")
+            if kind not in _VOTE_KINDS:
+                gaps.append(f"No agreement figure is computed for `{name}` ({kind}).")
+        return "## Known gaps\n\n" + "\n".join(f"- {gap}" for gap in gaps)
+
+    def _hashes(self, hashes: Mapping[str, str]) -> str:
+        lines = [f"- `{name}`: `sha256:{value}`" for name, value in sorted(hashes.items())]
+        return "## Hashes\n\n" + "\n".join(lines) if lines else ""
+
+
+def _hash(row_id: str) -> bytes:
+    return hashlib.blake2b(row_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+
+
+def _counted_passes(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The latest submission of each person whom the certificate names; without a certificate, of each person."""
+    latest = {one.get("by"): one for one in sorted(record.get("passes") or (), key=lambda one: str(one.get("at")))}
+    named = (record.get("certificate") or {}).get("passes") or list(latest)
+    return [latest[who] for who in named if who in latest and who]
+
+
+def _tick(pair: list[int], hit: bool) -> None:
+    pair[0] += hit
+    pair[1] += 1
+
+
+def _comparable(kind: str, value: Any) -> Any:
+    """Values as the rules compare them: sets as sets, nothing as the empty set."""
+    if kind == "choices":
+        return frozenset(value or ())
+    if kind in _SETS:
+        return frozenset(
+            tuple(sorted((key, part) for key, part in one.items() if key not in ("text", "origin")))
+            for one in value or ()
+        )
+    return " ".join(value.split()) if isinstance(value, str) else value
+
+
+def _names(kind: str, value: Any) -> Iterable[str]:
+    if kind in _SETS:
+        return [one if isinstance(one, str) else str(one.get("label")) for one in value or ()]
+    return [str(value)] if kind in ("choice", "rating") and value is not None else []
+
+
+def _fit(votes: list[tuple[str, str, Any]], kind: str) -> list[tuple[str, str, Any]]:
+    """Votes as the agreement figures take them: spans without anything beside start, end and label."""
+    if kind != "spans":
+        return votes
+    return [
+        (row, who, [{key: one[key] for key in ("start", "end", "label")} for one in value]) for row, who, value in votes
+    ]
+
+
+def _figure(figure: Mapping[str, Any]) -> tuple[str, str]:
+    if figure["value"] is None:
+        return "–", str(figure["reason"])
+    low, high = figure["low"], figure["high"]
+    return f"{figure['value']:.3f}", f"{low:.3f} to {high:.3f}" if low is not None else str(figure["reason"])
+
+
+def _plain(text: Any) -> str:
+    """Text of others within Markdown: one line, and nothing in it that a viewer would render."""
+    one_line = " ".join(str(text).split())
+    return "".join(f"&#{ord(char)};" if char in "<>&|`*_[]!#" else char for char in one_line)
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    lines += [
+        "| " + " | ".join(str(cell).replace("|", "&#124;").replace("\n", " ") for cell in row) + " |" for row in rows
+    ]
+    return "\n".join(lines)

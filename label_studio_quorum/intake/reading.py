@@ -1,0 +1,412 @@
+"""`read_rows`: any file of rows in, checked rows and faults out, in one pass and at flat memory."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from label_studio_quorum.intake import columnar
+from label_studio_quorum.intake import text_file as textfile
+from label_studio_quorum.intake.faults import Place, RowFault, fault
+from label_studio_quorum.intake.other_tools import shape_of, unwrap
+from label_studio_quorum.intake.rejects import Rejects
+from label_studio_quorum.intake.row import Row, row_hash
+from label_studio_quorum.intake.row_check import REQUIRED, ROW_CHARS, Limits, Validator
+from label_studio_quorum.intake.text_file import Record, UnreadableError
+from ls_config import Interface
+
+__all__ = ["FORMATS", "Options", "Source", "load_mapping", "open_source", "read_rows"]
+
+FORMATS = ("jsonl", "json", "csv", "tsv", "xlsx", "parquet", "arrow", "folder", "label-studio", "ground-truth")
+_BY_SUFFIX = {
+    ".jsonl": "jsonl", ".ndjson": "jsonl", ".manifest": "jsonl", ".json": "json",
+    ".csv": "csv", ".tsv": "tsv", ".tab": "tsv",
+    ".xlsx": "xlsx", ".xlsm": "xlsx", ".parquet": "parquet", ".arrow": "arrow",
+}  # fmt: skip
+_SHAPES = ("label-studio", "ground-truth")
+
+
+class _Policy(Protocol):
+    """The part of a policy that says which domains a campaign knows."""
+
+    @property
+    def expert_domains(self) -> Iterable[str]:
+        """Domains that call for an expert."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a file is read, where it does not say so itself. `None` means: find out, and say it."""
+
+    format: str | None = None
+    encoding: str | None = None
+    delimiter: str | None = None
+    sheet: str | None = None
+    offsets: str = "code-points"
+    max_chars: int = ROW_CHARS
+    known: Mapping[str, str] = field(default_factory=dict)
+    """Row hashes by id of what a campaign already holds: a changed row is a fault."""
+
+
+DEFAULTS = Options()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file that was looked at: its format, what was found out about it (for people to read), and its faults so
+    far."""
+
+    path: Path
+    format: str
+    encoding: str | None = None
+    delimiter: str | None = None
+    faults: tuple[RowFault, ...] = ()
+
+    def __str__(self) -> str:
+        """What was found out, in words."""
+        parts = [self.format, self.encoding, f"delimiter {self.delimiter!r}" if self.delimiter else None]
+        return f"{self.path}: " + ", ".join(part for part in parts if part)
+
+
+def load_mapping(given: Iterable[str] | str | Path | None) -> dict[str, str]:
+    """A column mapping, Quorum's field to the file's column, from `field=column` pairs or a JSON or YAML file of them.
+
+    An empty column means that the file has none and the field is empty. Raises ValueError with a sentence for people.
+
+    >>> load_mapping(["response=answer", "context="])
+    {'response': 'answer', 'context': ''}
+    """
+    if given is None:
+        return {}
+    if isinstance(given, str | Path):
+        return _mapping_file(Path(given))
+    pairs: dict[str, str] = {}
+    for pair in given:
+        name, equals, column = pair.partition("=")
+        if not equals or not name:
+            raise ValueError(f"'{pair}' is no mapping; write FIELD=COLUMN, such as response=answer")
+        pairs[name.strip()] = column.strip()
+    return pairs
+
+
+def _mapping_file(path: Path) -> dict[str, str]:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        held = YAML(typ="safe").load(path.read_text("utf-8"))
+    except (OSError, YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"{path}: cannot be read as a mapping ({type(error).__name__}); write FIELD: COLUMN, one a line"
+        ) from error
+    if not isinstance(held, dict) or not all(isinstance(one, str | None) for one in held.values()):
+        raise ValueError(f"{path}: must hold FIELD: COLUMN, one a line")
+    return {str(name): column or "" for name, column in held.items()}
+
+
+def open_source(path: str | Path, options: Options = DEFAULTS, *, wanted: Iterable[str] = REQUIRED) -> Source:
+    """Look at a file or folder and tell what it is. Raises UnreadableError where that fails."""
+    path = Path(path)
+    place = Place(str(path))
+    if not path.exists():
+        raise UnreadableError(fault("QD.E001", place, "The file does not exist.", "Check the path."))
+    form = _format(path, options.format)
+    if form in ("xlsx", "parquet", "arrow", "folder"):
+        return Source(path, form)
+    encoding, doubt = textfile.decoding(path, options.encoding)
+    form = _looked_at(path, form, encoding)
+    delimiter = None
+    if form in ("csv", "tsv"):
+        delimiter = options.delimiter or (
+            "\t" if form == "tsv" else textfile.delimiter_of(path, encoding, list(wanted))
+        )
+    return Source(path, form, encoding, delimiter, (doubt,) if doubt else ())
+
+
+def _format(path: Path, wanted: str | None) -> str:
+    if wanted is not None and wanted not in FORMATS:
+        raise UnreadableError(
+            fault("QD.E003", Place(str(path)), f"'{wanted}' is no format of rows.", f"Known: {', '.join(FORMATS)}.")
+        )
+    if path.is_dir():
+        return "folder"
+    form = wanted if wanted not in _SHAPES else None
+    form = form or _BY_SUFFIX.get(path.suffix.lower())
+    if form is None or form not in ("xlsx", "parquet", "arrow"):
+        _must_be_open(path)
+    if form is None:
+        known = ", ".join(sorted(_BY_SUFFIX))
+        raise UnreadableError(
+            fault(
+                "QD.E003",
+                Place(str(path)),
+                f"The ending '{path.suffix}' tells no format.",
+                f"Name it with --format, or use one of {known}.",
+            )
+        )
+    return form
+
+
+_PACKED = {
+    b"\x1f\x8b": ("compressed (gzip)", "Unpack it first: gunzip -k FILE."),
+    b"\xfd7zXZ": ("compressed (xz)", "Unpack it first: unxz -k FILE."),
+    b"\x28\xb5\x2f\xfd": ("compressed (zstd)", "Unpack it first: unzstd FILE."),
+    b"\xd0\xcf\x11\xe0": ("an old or password-protected workbook", "Save it as .xlsx without a password, or as CSV."),
+}
+
+
+def _must_be_open(path: Path) -> None:
+    """Raise UnreadableError for a file that must be unpacked or saved anew before anyone can read it."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    for mark, (what, cure) in _PACKED.items():
+        if head.startswith(mark):
+            raise UnreadableError(fault("QD.E003", Place(str(path)), f"The file is {what}.", cure))
+
+
+def _looked_at(path: Path, form: str, encoding: str) -> str:
+    """JSON and JSONL are told apart by their first character, whatever the ending says; a zip or Parquet file is no
+    text."""
+    with path.open("rb") as file:
+        head = file.read(4)
+    if head in (b"PK\x03\x04", b"PAR1"):
+        what = "spreadsheet" if head[:2] == b"PK" else "Parquet file"
+        raise UnreadableError(
+            fault(
+                "QD.E003",
+                Place(str(path)),
+                f"The file is a {what}, not {form}.",
+                "Give it the right ending, or name its --format.",
+            )
+        )
+    if form not in ("json", "jsonl"):
+        return form
+    with path.open(encoding=encoding) as text:
+        begin = text.read(1 << 16).lstrip(" \t\r\n\ufeff")
+    if begin.startswith("{") and path.suffix.lower() == ".json":
+        _must_be_rows(path, begin)
+    return "json" if begin.startswith("[") else "jsonl" if begin.startswith("{") else form
+
+
+_WRAPPER_KEYS = 3
+"""Most keys of an object that is only a wrapping."""
+_KEY = re.compile(r'\{\s*"([^"\\]+)"\s*:\s*\[')
+
+
+def _must_be_rows(path: Path, head: str) -> None:
+    """Raise UnreadableError for one JSON object around the rows, such as `{"rows": [{…}, {…}]}`, or one that is written
+    over several lines; an object a line may have the ending .json."""
+    first, newline, _ = head.partition("\n")
+    found = _KEY.match(head)
+    if first.rstrip().endswith("}"):
+        try:
+            one = json.loads(first)
+        except ValueError:
+            return  # a broken line, which is told as one
+        held = one.get(found[1]) if found and isinstance(one, dict) and len(one) <= _WRAPPER_KEYS else None
+        if not isinstance(held, list) or not held or not all(isinstance(each, dict) for each in held):
+            return
+        if "response" in one or "data" in one:
+            return
+    elif not newline:
+        return  # a line too long to be told
+    take = f"Take the array out of it: jq '.{found[1]}' FILE > rows.json." if found else "Write [ {…}, {…} ]."
+    raise UnreadableError(fault("QD.E003", Place(str(path)), "The file is one JSON object, no array of rows.", take))
+
+
+def read_rows(
+    path: str | Path,
+    *,
+    interface: Interface | None,
+    mapping: Mapping[str, str] | None = None,
+    policy: _Policy | None = None,
+    options: Options = DEFAULTS,
+    rejects: Rejects | None = None,
+) -> Iterator[Row | RowFault]:
+    """Read a file or folder of rows; every fault of every row comes out, and every row without an error.
+
+    Args:
+        path: JSONL, JSON, CSV, TSV, XLSX, Parquet, Arrow, a Hugging Face folder, a Label Studio export or a Ground
+        Truth manifest.
+        interface: The label interface that auto-labels must fit; None leaves them unchecked.
+        mapping: Quorum's field → the file's column (`auto_label.<control>` too); an empty column means an empty field.
+        policy: Says which domains have an effect.
+        options: Format, encoding, delimiter, sheet, what spans count, size limit, hashes of known rows.
+        rejects: Takes every row that has an error, as it was given.
+
+    Yields a `Row` or a `RowFault` in the order of the file; memory stays flat but for the set of ids. Never raises
+    on content.
+    """
+    mapping = dict(mapping or {})
+    try:
+        wanted = [mapping.get(name, name) for name in REQUIRED]
+        source = open_source(path, options, wanted=wanted)
+        yield from source.faults
+        yield from _checked(
+            _records(source, options, [name for name in wanted if name]),
+            source,
+            interface,
+            mapping,
+            policy,
+            options,
+            rejects,
+        )
+    except UnreadableError as error:
+        yield error.fault
+
+
+def _records(source: Source, options: Options, wanted: list[str]) -> Iterator[Record | RowFault]:
+    match source.format:
+        case "jsonl":
+            yield from textfile.read_jsonl(source.path, source.encoding or "utf-8")
+        case "json":
+            yield from textfile.read_json(source.path, source.encoding or "utf-8")
+        case "csv" | "tsv":
+            yield from textfile.read_csv(source.path, source.encoding or "utf-8", source.delimiter or ",")
+        case "xlsx":
+            from label_studio_quorum.intake import sheets  # its library takes longer to load than most files to read
+
+            yield from sheets.read_xlsx(source.path, sheet=options.sheet, required=wanted)
+        case "parquet":
+            yield from columnar.read_parquet(source.path)
+        case "arrow":
+            yield from columnar.read_arrow(source.path)
+        case _:
+            for part, split in columnar.split_parts(source.path):
+                inner = open_source(part, replace(options, format=None), wanted=wanted)
+                yield from inner.faults
+                for one in _records(inner, options, wanted):
+                    if split is not None and isinstance(one, Record) and "split" not in one.values:
+                        yield replace(one, values=one.values | {"split": split})
+                    else:
+                        yield one
+
+
+def _checked(
+    records: Iterator[Record | RowFault],
+    source: Source,
+    interface: Interface | None,
+    mapping: Mapping[str, str],
+    policy: _Policy | None,
+    options: Options,
+    rejects: Rejects | None,
+) -> Iterator[Row | RowFault]:
+    domains = None if policy is None else frozenset({"general", *policy.expert_domains})
+    validator = Validator(interface, Limits(options.max_chars, domains, options.offsets))
+    shape = options.format if options.format in _SHAPES else None
+    if source.path.suffix.lower() == ".manifest":
+        shape = "ground-truth"
+    tables: dict[str, bool] = {}
+    empty = True
+    for record in records:
+        if isinstance(record, RowFault):
+            empty = empty and record.id == "QD.W005"
+            if rejects is not None and record.given is not None:
+                rejects.add(record.given, [record])
+            yield record
+            continue
+        empty = False
+        table = f"{record.place.file}/{record.place.sheet}"
+        if not record.typed and table not in tables:
+            wrong = _header_faults(record, mapping)
+            tables[table] = not wrong
+            yield from wrong
+        if tables.get(table, True):
+            found = list(_row(record, validator, interface, mapping, shape, options))
+            if rejects is not None and not any(isinstance(one, Row) for one in found):
+                rejects.add(record, [one for one in found if isinstance(one, RowFault)])
+            yield from found
+    if empty:
+        yield fault(
+            "QD.E002",
+            Place(str(source.path)),
+            "The file holds no row.",
+            "Check that it is the right file, and that its first line names the columns.",
+        )
+
+
+def _header_faults(record: Record, mapping: Mapping[str, str]) -> list[RowFault]:
+    """Columns of a table that are required or mapped and not there."""
+    names = record.values.keys()
+    there = ", ".join(filter(None, names))
+    place = Place(record.place.file, 1, record.place.sheet)
+    wrong = [
+        fault(
+            "QD.E013",
+            place,
+            f"The mapping takes '{name}' from a column '{column}', which is not there.",
+            f"Columns: {there}.",
+            field=name,
+        )
+        for name, column in mapping.items()
+        if column and column not in names
+    ]
+    lacking = [name for name in REQUIRED if name not in names and name not in mapping]
+    if lacking and shape_of(record.values) == "row":
+        alike = {name.casefold(): name for name in names}
+        wrong += [
+            fault(
+                "QD.E012",
+                place,
+                f"The column '{name}' is missing.",
+                f"Columns of the first row: {there}. Map it: --map {name}={alike.get(name, 'COLUMN')} "
+                f"(--map {name}= for none).",
+                field=name,
+            )
+            for name in lacking
+        ]
+    return wrong
+
+
+def _row(
+    record: Record,
+    validator: Validator,
+    interface: Interface | None,
+    mapping: Mapping[str, str],
+    shape: str | None,
+    options: Options,
+) -> Iterator[Row | RowFault]:
+    if "source-ref" in record.values and not {"source", "response"} & record.values.keys():
+        message = "The line points to a file (source-ref), and only texts that stand in the line are read."
+        yield fault("QD.E023", record.place, message, "Put the text under 'source'.", field="source")
+        return
+    record = _mapped(unwrap(record, interface, shape=shape), mapping)
+    for found in validator.check(record):
+        before = options.known.get(found.row_id) if isinstance(found, Row) else None
+        if isinstance(found, Row) and before is not None and before != row_hash(found):
+            yield fault(
+                "QD.E027",
+                record.place,
+                "The row is known under this id, and its content has changed.",
+                "Give it a new id, or say --update.",
+                row_id=found.row_id,
+            )
+        else:
+            yield found
+
+
+def _mapped(record: Record, mapping: Mapping[str, str]) -> Record:
+    if not mapping:
+        return record
+    values: dict[str, Any] = dict(record.values)
+    taken = {name: values.get(column) for name, column in mapping.items() if column and column in values}
+    for column in mapping.values():
+        values.pop(column, None)
+    for name, column in mapping.items():
+        if not column:
+            values[name] = ""
+    place = record.place
+    if letters := place.letters:
+        taken_from = {name: letters[column] for name, column in mapping.items() if column in letters}
+        place = replace(place, letters={**letters, **taken_from})
+    return Record(values | taken, place, record.typed)
+
+
+def write_json(value: Any) -> str:
+    """One line of JSON as Quorum writes it: texts readable, separators tight, keys in the order given."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

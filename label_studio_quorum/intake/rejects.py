@@ -1,0 +1,91 @@
+"""Rows that were kept out, written as they were given with what is wrong beside them, so that somebody can mend them
+and import that file."""
+
+from __future__ import annotations
+
+import csv
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from label_studio_quorum.intake.cells import OWN_PREFIX
+from label_studio_quorum.intake.faults import RowFault
+from label_studio_quorum.intake.text_file import Record
+
+__all__ = ["FAULTS", "Rejects"]
+
+FAULTS = OWN_PREFIX + "faults"
+"""The column of what is wrong; like all of Quorum's own columns it is left out on the way in."""
+
+
+class Rejects:
+    """Holds rejected rows on disk until they are written; close it."""
+
+    def __init__(self) -> None:
+        self._held = tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n")  # noqa: SIM115 - `close` closes it
+        self._columns: dict[str, None] = {}
+        self.tables = self.objects = 0
+
+    def close(self) -> None:
+        """Forget them."""
+        self._held.close()
+
+    def add(self, given: Record | str | tuple[list[str], list[str]], faults: Sequence[RowFault]) -> None:
+        """Keep one row: a record, the text of a line that is no record, or the header and the cells of a table row
+        that does not fit it."""
+        names: Sequence[str] = ()
+        what: Any
+        match given:
+            case str():
+                typed, what = True, given
+            case Record():
+                typed, what = given.typed, given.values
+                names = () if typed else list(given.values)
+            case _:
+                typed, (names, what) = False, given
+        self.objects += typed
+        self.tables += not typed
+        self._columns.update(dict.fromkeys(name for name in names if name != FAULTS))
+        held = [typed, what, [str(one) for one in faults if one.severity == "error"]]
+        self._held.write(json.dumps(held, default=str) + "\n")
+
+    def write(self, place: Path) -> list[Path]:
+        """Write `<place>.jsonl` for rows that were objects and `<place>.csv` for rows of tables; the files.
+
+        A line that is no JSON stands in the file as it stood, and a table row with too few or too many cells keeps
+        them, so that neither comes in unless it is mended.
+        """
+        made = []
+        if self.objects:
+            made.append(place.with_name(place.name + ".jsonl"))
+            with made[-1].open("w", encoding="utf-8", newline="\n") as file:
+                file.writelines(f"{_line(given, faults)}\n" for typed, given, faults in self._all() if typed)
+        if self.tables:
+            made.append(place.with_name(place.name + ".csv"))
+            with made[-1].open("w", encoding="utf-8", newline="") as table:
+                writer = csv.writer(table, lineterminator="\r\n")
+                writer.writerow([*self._columns, FAULTS])
+                writer.writerows(self._cells(given, faults) for typed, given, faults in self._all() if not typed)
+        return made
+
+    def _all(self) -> Any:
+        self._held.seek(0)
+        return map(json.loads, self._held)
+
+    def _cells(self, given: dict[str, str] | list[str], faults: list[str]) -> list[str]:
+        if isinstance(given, list):
+            return [*given[: len(self._columns)], "\n".join(faults), *given[len(self._columns) :]]
+        return [*(given.get(name, "") for name in self._columns), "\n".join(faults)]
+
+
+def _line(given: dict[str, Any] | str, faults: list[str]) -> str:
+    if isinstance(given, str):
+        return given
+    text = json.dumps(given | {FAULTS: faults}, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair can only be written escaped
+        return json.dumps(given | {FAULTS: faults})
+    return text

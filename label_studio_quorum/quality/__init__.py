@@ -1,0 +1,1 @@
+"""How good the work is and who did it: the report as data and as a page."""

@@ -1,0 +1,219 @@
+"""Quality and productivity of a campaign: who did how much in how long, how well people agree, what QA overturned.
+
+Figures are of the counted submissions unless they say otherwise. Hours are what Label Studio measured between opening
+and submitting a form (`lead_time`), so they hold pauses too.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from label_studio_quorum.campaign.projects import STAGES, Campaign
+from label_studio_quorum.campaign.reconcile import DecidedRow
+from label_studio_quorum.port import Json
+from review_rules import Person, Stage, State
+from review_rules.statistics.agreement import agreement
+from review_rules.statistics.votes import VoteKind, collect_votes
+
+_VOTES: Final = {
+    "choice": VoteKind.CHOICE,
+    "choices": VoteKind.CHOICES,
+    "rating": VoteKind.RATING,
+    "spans": VoteKind.SPANS,
+}
+_SETS: Final = frozenset({"choices", "spans", "boxes", "segments"})
+_SPAN: Final = ("start", "end", "label")
+# The figure that speaks for a kind of field.
+_SPEAKS: Final = {"choice": "ac1", "choices": "alpha.masi", "rating": "ac2", "spans": "span_f1.strict"}
+
+
+@dataclass
+class _Work:
+    """What one person did."""
+
+    submitted: Counter[Stage] = field(default_factory=Counter)
+    counted: Counter[Stage] = field(default_factory=Counter)
+    seconds: float = 0.0
+    fields: int = 0
+    agreed: int = 0
+    judged: int = 0
+    right: int = 0
+
+    @property
+    def hours(self) -> float:
+        return self.seconds / 3600
+
+
+def build(campaign: Campaign, rows: Iterable[DecidedRow], *, seed: int = 0, draws: int = 1000) -> Json:
+    """All figures as one JSON object.
+
+    Args:
+        campaign: The campaign.
+        rows: All its rows, decided; read once.
+        seed: Of the agreement intervals' bootstrap.
+        draws: Resamples of the bootstrap.
+
+    Returns:
+        `{"campaign", "policy", "rows", "states", "stages": {stage: {"submitted", "counted", "hours",
+        "median_seconds"}}, "people": [{"id", "roles", "submitted", "counted", "hours", "rows_per_hour", "agreement",
+        "accuracy", "cost"}], "fields": [{"field", "kind", "agreed", "overturned", "measure", "value", "low", "high",
+        "reason"}], "findings": {id: count}, "targets": {…}}`; shares are in 0..1, null where nothing was done.
+    """
+    gathered = _Gathered(campaign)
+    for row in rows:
+        gathered.add(row)
+    return gathered.figures(seed, draws)
+
+
+class _Gathered:
+    """Sums over rows."""
+
+    def __init__(self, campaign: Campaign) -> None:
+        self._campaign = campaign
+        self._kinds = {control.name: control.kind for control in campaign.interface.controls}
+        self._people: dict[str, _Work] = defaultdict(_Work)
+        self._states: Counter[State] = Counter()
+        self._seconds: dict[Stage, list[float]] = {stage: [] for stage in STAGES}
+        self._submitted: Counter[Stage] = Counter()
+        self._counted: Counter[Stage] = Counter()
+        self._findings: Counter[str] = Counter()
+        self._compared: Counter[str] = Counter()
+        self._agreed: Counter[str] = Counter()
+        self._final: Counter[str] = Counter()
+        self._overturned: Counter[str] = Counter()
+        self._votes: dict[str, list[tuple[str, str, Any]]] = {name: [] for name in self._kinds}
+
+    def add(self, row: DecidedRow) -> None:
+        self._states[row.decision.state] += 1
+        self._findings.update(str(finding.id) for finding in row.decision.findings)
+        for stage in STAGES:
+            self._add_stage(stage, row)
+        self._add_fields(row)
+
+    def _add_stage(self, stage: Stage, row: DecidedRow) -> None:
+        entries = row.record.history[stage.key]
+        counted = set(row.decision.counted.get(stage, ()))
+        for index, entry in enumerate(entries):
+            if entry.get("superseded"):
+                continue
+            who = entry["by"] or entry.get("annotator") or "unknown"
+            seconds = float(entry.get("lead_time") or 0.0)
+            self._submitted[stage] += 1
+            self._seconds[stage].append(seconds)
+            work = self._people[who]
+            work.submitted[stage] += 1
+            work.seconds += seconds
+            if index in counted:
+                self._counted[stage] += 1
+                work.counted[stage] += 1
+
+    def _add_fields(self, row: DecidedRow) -> None:
+        passes = [row.record.history["passes"][index] for index in row.decision.counted.get(Stage.PASS, ())]
+        for name, compared in row.decision.comparison.items():
+            self._compared[name] += 1
+            self._agreed[name] += compared.agreed
+            for entry in passes:
+                self._people[entry["by"]].fields += 1
+                self._people[entry["by"]].agreed += compared.agreed
+        if row.decision.comparison:
+            for name, kind in self._kinds.items():
+                self._votes[name] += [
+                    (row.row_id, entry["by"], _vote(kind, entry["values"].get(name)))
+                    for entry in passes
+                    if kind in _VOTES and (kind in _SETS or entry["values"].get(name) is not None)
+                ]
+        for name, final in (row.decision.final or {}).items():
+            kind = self._kinds.get(name, "text")
+            kept = [_same_as(kind, entry["values"].get(name)) == _same_as(kind, final.value) for entry in passes]
+            for entry, same in zip(passes, kept, strict=True):
+                self._people[entry["by"]].judged += 1
+                self._people[entry["by"]].right += same
+            if name in row.decision.comparison and row.decision.comparison[name].agreed:
+                self._final[name] += 1
+                self._overturned[name] += not any(kept)
+
+    def figures(self, seed: int, draws: int) -> Json:
+        targets = self._campaign.policy.targets
+        return {
+            "campaign": self._campaign.name,
+            "policy": self._campaign.policy.hash,
+            "rows": self._states.total(),
+            "states": {state.value: self._states[state] for state in State},
+            "stages": {stage.value: self._stage(stage) for stage in STAGES},
+            "people": [self._person(who, self._people[who]) for who in sorted(self._people)],
+            "fields": [self._field(name, kind, seed, draws) for name, kind in self._kinds.items()],
+            "findings": dict(sorted(self._findings.items())),
+            "targets": {
+                "rows_per_hour": targets.rows_per_hour,
+                "agreement": targets.agreement,
+                "accuracy": targets.accuracy,
+            },
+        }
+
+    def _stage(self, stage: Stage) -> Json:
+        seconds = self._seconds[stage]
+        return {
+            "submitted": self._submitted[stage],
+            "counted": self._counted[stage],
+            "hours": round(sum(seconds) / 3600, 3),
+            "median_seconds": round(statistics.median(seconds), 1) if seconds else None,
+        }
+
+    def _person(self, who: str, work: _Work) -> Json:
+        person = {str(one.id): one for one in self._campaign.team.people.values()}.get(who)
+        return {
+            "id": who,
+            "roles": sorted(role.value for role in person.roles) if person else [],
+            "submitted": {stage.value: work.submitted[stage] for stage in STAGES},
+            "counted": {stage.value: work.counted[stage] for stage in STAGES},
+            "hours": round(work.hours, 3),
+            "rows_per_hour": _share(work.submitted.total(), work.hours, 1),
+            "agreement": _share(work.agreed, work.fields),
+            "accuracy": _share(work.right, work.judged),
+            "cost": _cost(person, work),
+        }
+
+    def _field(self, name: str, kind: str, seed: int, draws: int) -> Json:
+        figure: Mapping[str, Any] = {"value": None, "low": None, "high": None, "reason": f"no figure for {kind} fields"}
+        measure = _SPEAKS.get(kind)
+        if measure is not None:
+            found = agreement(collect_votes(self._votes[name], _VOTES[kind]), seed=seed, draws=draws).figures
+            figure = found[measure].to_json()
+        return {
+            "field": name,
+            "kind": kind,
+            "agreed": _share(self._agreed[name], self._compared[name]),
+            "overturned": _share(self._overturned[name], self._final[name]),
+            "measure": measure,
+            **figure,
+        }
+
+
+def _cost(person: Person | None, work: _Work) -> float | None:
+    rate = getattr(person, "rate_per_hour", None)
+    return None if rate is None else round(rate * work.hours, 2)
+
+
+def _share(part: float, whole: float, digits: int = 4) -> float | None:
+    return round(part / whole, digits) if whole else None
+
+
+def _vote(kind: str, value: Any) -> Any:
+    if kind == "spans":
+        return [{key: span[key] for key in _SPAN} for span in value or ()]
+    return value or [] if kind == "choices" else value
+
+
+def _same_as(kind: str, value: Any) -> Any:
+    """A value as it is compared with the final one: sets without order, elements without what they only carry."""
+    if kind in _SETS:
+        kept = [
+            {key: one[key] for key in sorted(one) if key != "text"} if isinstance(one, dict) else one
+            for one in value or ()
+        ]
+        return sorted(map(repr, kept))
+    return " ".join(value.split()) if isinstance(value, str) else value

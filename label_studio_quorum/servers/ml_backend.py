@@ -1,0 +1,68 @@
+"""How Quorum starts the ML backend: as a process of its own, met over HTTP only."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import requests
+
+from label_studio_quorum.servers.processes import LOOPBACK, Child, StartError, own_environment
+
+
+def server(
+    data_dir: Path,
+    port: int,
+    log: Path,
+    *,
+    user: str,
+    password: str,
+    host: str = LOOPBACK,
+    extra: Mapping[str, str] | None = None,
+) -> Child:
+    """The ML backend as a child process, not yet started; it keeps its state in `ml` in the data folder."""
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    models = os.environ.get("QUORUM_ML_MODELS")
+    env = own_environment() | {
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "QUORUM_DATA_DIR": str(data_dir),
+        "QUORUM_ML_BASIC": f"{user}:{password}",
+        **({"QUORUM_ML_MODELS": str(Path(models).absolute())} if models else {}),
+        **(extra or {}),
+    }
+    command = [sys.executable, "-m", "ml_backend", "--host", host, "--port", str(port)]
+    return Child("ML backend", command, env, log, data_dir)
+
+
+def require_packages() -> None:
+    """Check that what the ML backend needs is installed.
+
+    Raises:
+        StartError: A package is missing.
+    """
+    for package in ("flask", "torch", "transformers", "gunicorn"):
+        if importlib.util.find_spec(package) is None:
+            hint = "run: make setup, or pip install 'label-studio-quorum[ml]'"
+            raise StartError(f"ML backend: the package {package} is not installed; {hint}")
+
+
+def why_not(url: str, user: str, password: str) -> str:
+    """What the ML backend says about why it can't predict yet."""
+    try:
+        answer = requests.get(f"{url}/ready", auth=(user, password), timeout=5)
+    except requests.RequestException as error:
+        return f"no answer ({type(error).__name__})"
+    return " ".join(answer.text.split())[:300]
+
+
+def is_up(url: str) -> bool:
+    """Whether the ML backend answers at this address and its models are loaded."""
+    try:
+        answer = requests.get(f"{url}/health", timeout=5)
+        return answer.status_code == 200 and answer.json().get("ready") is True
+    except requests.RequestException:
+        return False

@@ -1,0 +1,173 @@
+"""Child processes that can't outlive their starter, and the ports that they listen on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from label_studio_quorum.servers import guard
+
+LOOPBACK = "127.0.0.1"
+
+
+_KEEP = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "VIRTUAL_ENV"),
+    *("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "OMP_NUM_THREADS"),
+)
+
+
+def own_environment() -> dict[str, str]:
+    """The few variables of the caller that a part may see: the parts read names as common as HOST and TOKEN."""
+    return {name: os.environ[name] for name in _KEEP if name in os.environ} | {"PYTHONUNBUFFERED": "1"}
+
+
+class StartError(Exception):
+    """A part that could not be started; the message says what, where and what to do."""
+
+
+@dataclass
+class Child:
+    """A command in its own process group, with its output in a file.
+
+    Args:
+        name: What people call it in messages.
+        command: Program and arguments; nothing secret, since every user of a machine can read them.
+        env: Its whole environment.
+        log: File that takes its output, appended.
+        cwd: Its working folder.
+    """
+
+    name: str
+    command: Sequence[str]
+    env: Mapping[str, str]
+    log: Path
+    cwd: Path
+    _process: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
+
+    def start(self) -> None:
+        """Start it under a guard that ends the whole group when this process ends."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(  # noqa: S603 - the command is built by Quorum
+                [sys.executable, "-I", guard.__file__, *self.command],
+                env=dict(self.env),
+                cwd=self.cwd,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def exit_code(self) -> int | None:
+        """Its exit status, or None while it runs."""
+        return None if self._process is None else self._process.poll()
+
+    def release(self) -> None:
+        """Let the group end, without waiting for its end."""
+        if self._process is not None and self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+
+    def stop(self) -> None:
+        """End the group and wait for its end; calling it twice does nothing more."""
+        if self._process is None:
+            return
+        self.release()
+        try:
+            self._process.wait(2 * guard.GRACE + 5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def kill(self) -> None:
+        """End it without warning, as a crash would; for tests of what survives one."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGUSR1)
+            self._process.wait()
+
+    def ended(self, when: str) -> StartError:
+        """What to say about its unwanted end: one line with the last line of its output."""
+        said = next((line.strip() for line in reversed(self.tail().splitlines()) if line.strip()), "nothing")
+        said = said if len(said) < 300 else f"{said[:300]}…"
+        return StartError(f"{self.name}: ended with status {self.exit_code} {when}; it said: {said} (all: {self.log})")
+
+    def tail(self, lines: int = 30) -> str:
+        """The last lines of its output, for messages."""
+        if not self.log.exists():
+            return ""
+        with self.log.open(encoding="utf-8", errors="replace") as text:
+            return "".join(deque(text, maxlen=lines))
+
+
+def wait_until(
+    ready: Callable[[], bool],
+    child: Child,
+    seconds: float,
+    others: Sequence[Child] = (),
+    why_not: Callable[[], str] = lambda: "",
+) -> None:
+    """Wait until `ready()` holds.
+
+    Args:
+        ready: Asked five times a second.
+        child: Who shall become ready.
+        seconds: How long it may take.
+        others: Who has to keep running meanwhile.
+        why_not: Asked for the reason when the time is over.
+
+    Raises:
+        StartError: One of them ended first, or the time is over.
+    """
+    deadline = time.monotonic() + seconds
+    while not ready():
+        for one in (child, *others):
+            if not one.running:
+                raise one.ended("while starting")
+        if time.monotonic() > deadline:
+            reason = why_not() or "no reason given"
+            raise StartError(f"{child.name}: not ready after {seconds:.0f} s: {reason} (its output: {child.log})")
+        time.sleep(0.2)
+
+
+def require_port(name: str, port: int, host: str, hint: str = "choose another port") -> None:
+    """Check that a part called `name` can listen there; `hint` says what else to do than to stop who does.
+
+    Raises:
+        StartError: Something else listens there.
+    """
+    if not port_is_free(port, host):
+        raise StartError(f"{name}: port {port} on {host} is in use; stop what listens there, or {hint}")
+
+
+def free_port(host: str = LOOPBACK) -> int:
+    """A port that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def port_is_free(port: int, host: str = LOOPBACK) -> bool:
+    """Whether a server could listen on the port now (a port in TIME_WAIT counts as free)."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True

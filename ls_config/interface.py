@@ -1,0 +1,460 @@
+"""Reads a labeling interface: a folder with `label.xml`, its samples and its guidelines.
+
+Everything else in Quorum asks this module what people are asked to fill in. It reads the XML itself instead of going
+through the SDK, because the ML backend and every command import it: it must load in milliseconds, and it must refuse
+what Quorum could not compare later (nested choices, per-region controls, …) rather than lose it in silence.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from lxml import etree
+
+from ls_config.stylesheets import compose_styles, stylesheets, unknown_stylesheets
+
+__all__ = [
+    "CORE_FLAGS",
+    "DECISIONS",
+    "RESERVED",
+    "Control",
+    "Interface",
+    "InterfaceError",
+    "label_types",
+    "load",
+    "parse",
+    "parse_all",
+]
+
+Number = int | float
+
+HERE: Final = Path(__file__).parent
+RESERVED: Final = frozenset({"flags", "flag_reason", "decision", "decision_reason", "decision_note"})
+"""Control names that say something about the row or the review; they are never compared as fields."""
+CORE_FLAGS: Final = ("unsure", "needs_expert", "guideline_gap", "broken_row")
+"""Flags with a meaning of their own; `domain:<name>` comes on top, for any domain."""
+DECISIONS: Final = ("accept", "correct", "escalate", "discard")
+SET_KINDS: Final = frozenset({"choices", "spans", "boxes", "segments"})
+"""Kinds whose value is a set: nothing drawn and nothing ticked is the empty set."""
+
+_TEXT_TAGS: Final = frozenset({"Text"})
+_TIME_TAGS: Final = frozenset({"Audio", "AudioPlus", "TimeSeries"})
+_OPTION_TAGS: Final = {"Choices": "Choice", "Labels": "Label", "RectangleLabels": "Label", "TimeSeriesLabels": "Label"}
+_CONTROL_TAGS: Final = frozenset({*_OPTION_TAGS, "Rating", "Number", "TextArea"})
+# Tags that carry a toName but ask nobody for a value.
+_HELPER_TAGS: Final = frozenset({"Filter", "Shortcut", "Relations", "Relation"})
+_DEFAULT_MAX_RATING: Final = 5
+
+
+class InterfaceError(ValueError):
+    """A labeling interface that Quorum cannot use.
+
+    Attributes:
+        faults: One line a fault: what, where, what to do.
+    """
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(self.faults))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Control:
+    """One thing that people fill in.
+
+    Attributes:
+        name: The control's name in the XML, and the field's name everywhere in Quorum.
+        kind: choice, choices, spans, rating, number, text, boxes or segments.
+        to_name: Name of the object tag that it labels.
+        value_key: Task data key of that object tag: `response` for `value="$response"`; empty if it shows a constant.
+        result_type: Label Studio's `type` of the result items that this control makes.
+        labels: The stored values, in the order of the screen; empty for kinds without labels.
+        shown: What people read for each of `labels`.
+        colors: CSS colour of each of `labels`, empty where the XML names none.
+        min: Least value of a rating or number; None if there is none.
+        max: Greatest value of a rating or number; None if there is none.
+        required: True if the form cannot be submitted without it.
+        line: Line in the XML.
+    """
+
+    name: str
+    kind: str
+    to_name: str
+    value_key: str
+    result_type: str
+    labels: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
+    colors: tuple[str, ...] = ()
+    min: Number | None = None
+    max: Number | None = None
+    required: bool = False
+    line: int = 0
+
+    @property
+    def is_set(self) -> bool:
+        """True if the value is a set, so that nothing filled in means the empty set."""
+        return self.kind in SET_KINDS
+
+    def title(self, label: str) -> str:
+        """What people read for a stored label (the label itself if the interface does not know it)."""
+        return dict(zip(self.labels, self.shown, strict=True)).get(label, label)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interface:
+    """A labeling interface as a team keeps it.
+
+    Attributes:
+        name: The folder's name, or the built-in label type.
+        xml: The text of `label.xml`, with the shared style sheets that it uses put in.
+        guidelines: Markdown; empty if the folder has no `guidelines.md`.
+        sample_task: `{"data": {…}}`; empty if the folder has none.
+        sample_prediction: `{"model_version", "score", "result": […]}`; empty if the folder has none.
+        controls: The fields, in the order of the screen, without the reserved controls.
+        reserved: The controls of the flags block (and, in a review interface, of the decision).
+    """
+
+    name: str
+    xml: str
+    guidelines: str = ""
+    sample_task: Mapping[str, Any] = field(default_factory=dict)
+    sample_prediction: Mapping[str, Any] = field(default_factory=dict)
+    controls: tuple[Control, ...]
+    reserved: tuple[Control, ...] = ()
+
+    @property
+    def all_controls(self) -> tuple[Control, ...]:
+        """Fields and reserved controls: what `results.to_result` needs to write a whole form."""
+        return self.controls + self.reserved
+
+    @cached_property
+    def guidelines_html(self) -> str:
+        """The guidelines as safe HTML, for Label Studio's project instructions (`expert_instruction`)."""
+        from ls_config.guidelines import to_html
+
+        return to_html(self.guidelines)
+
+    def control(self, name: str) -> Control:
+        """The control of that name.
+
+        Raises:
+            KeyError: The interface has none.
+        """
+        for control in self.all_controls:
+            if control.name == name:
+                return control
+        raise KeyError(name)
+
+    def fields(self, row: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """The `fields` object of a row's history.
+
+        Args:
+            row: Task data, or a row as imported: at least the keys that the object tags show.
+
+        >>> load("rating").fields({"response": "Paris."})["tone"]
+        {'kind': 'rating', 'min': 1, 'max': 5}
+        """
+        return {control.name: _field(control, row) for control in self.controls}
+
+
+def _field(control: Control, row: Mapping[str, Any]) -> dict[str, Any]:
+    described: dict[str, Any] = {"kind": control.kind}
+    if control.kind == "spans":
+        text = row.get(control.value_key)
+        described["text"] = text if isinstance(text, str) else ""
+    for bound, value in (("min", control.min), ("max", control.max)):
+        if value is not None:
+            described[bound] = value
+    return described
+
+
+def label_types() -> tuple[str, ...]:
+    """The label types that come with Quorum.
+
+    >>> label_types()
+    ('classification', 'ner', 'rating', 'response_review')
+    """
+    return tuple(sorted(folder.parent.name for folder in HERE.glob("*/label.xml")))
+
+
+def load(name_or_dir: str | Path) -> Interface:
+    """Load a built-in label type, a team's own interface folder, or a `label.xml` by its path.
+
+    Args:
+        name_or_dir: A name from `label_types()`, a folder that holds `label.xml`, or the XML file itself.
+
+    Raises:
+        InterfaceError: The folder, the XML or a sample beside it cannot be used; `.faults` lists every reason.
+
+    >>> [control.name for control in load("ner").controls]
+    ['entities', 'response_type']
+    """
+    folder, xml_path = _locate(name_or_dir)
+    xml = _read(xml_path)
+    try:
+        every = parse_all(xml)
+        _check_styles(xml)
+    except InterfaceError as error:
+        raise InterfaceError(f"{xml_path}: {fault}" for fault in error.faults) from None
+    guidelines = folder / "guidelines.md"
+    return Interface(
+        name=folder.name,
+        xml=compose_styles(xml),
+        guidelines=_read(guidelines) if guidelines.exists() else "",
+        sample_task=_read_object(folder / "sample_task.json"),
+        sample_prediction=_read_object(folder / "sample_prediction.json"),
+        controls=tuple(control for control in every if control.name not in RESERVED),
+        reserved=tuple(control for control in every if control.name in RESERVED),
+    )
+
+
+def _check_styles(xml: str) -> None:
+    known = ", ".join(stylesheets())
+    faults = [
+        f"line {line}: <Style use={name!r}>: no such style sheet; use {known}"
+        for line, name in unknown_stylesheets(xml)
+    ]
+    if faults:
+        raise InterfaceError(faults)
+
+
+def _locate(name_or_dir: str | Path) -> tuple[Path, Path]:
+    if isinstance(name_or_dir, str) and name_or_dir in label_types():
+        return HERE / name_or_dir, HERE / name_or_dir / "label.xml"
+    path = Path(name_or_dir)
+    if path.is_dir() and (path / "label.xml").is_file():
+        return path.resolve(), path / "label.xml"
+    if path.is_file():
+        return path.resolve().parent, path
+    known = ", ".join(label_types())
+    raise InterfaceError([f"{name_or_dir}: no such label type or folder with a label.xml (label types: {known})"])
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InterfaceError([f"{path}: cannot be read as UTF-8 text ({error})"]) from error
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        value = json.loads(_read(path))
+    except json.JSONDecodeError as error:
+        raise InterfaceError([f"{path}: line {error.lineno}: not JSON ({error.msg})"]) from error
+    if not isinstance(value, dict):
+        raise InterfaceError([f"{path}: must hold one JSON object"])
+    return value
+
+
+def parse(xml: str) -> tuple[Control, ...]:
+    """The fields of a labeling interface, in the order of the screen.
+
+    Raises:
+        InterfaceError: Every reason why Quorum cannot use it, each with its line.
+
+    >>> xml = '<View><Text name="t" value="$t"/><Rating name="tone" toName="t" maxRating="7"/></View>'
+    >>> [(control.name, control.kind, control.max) for control in parse(xml)]
+    [('tone', 'rating', 7)]
+    """
+    return tuple(control for control in parse_all(xml) if control.name not in RESERVED)
+
+
+def parse_all(xml: str) -> tuple[Control, ...]:
+    """Like `parse`, with the reserved controls (flags block, decision) that the interface has."""
+    root = parse_xml(xml)
+    # An object tag comes first where its control shares its name by mistake: the double name is a fault anyway.
+    objects = {
+        element.get("name", ""): element
+        for element in elements(root)
+        if element.get("name") and element.get("toName") is None
+    }
+    faults: list[str] = []
+    controls = []
+    for element in elements(root):
+        if not element.get("name") or element.get("toName") is None or element.tag in _HELPER_TAGS:
+            continue
+        control, found = _control(element, objects)
+        faults.extend(found)
+        if control is not None:
+            controls.append(control)
+    faults.extend(_whole_faults(root, controls))
+    if faults:
+        raise InterfaceError(faults)
+    return tuple(controls)
+
+
+def parse_xml(xml: str) -> etree._Element:
+    """The XML's root element; entities are never expanded and a document type is refused.
+
+    Raises:
+        InterfaceError: Not well-formed, or with a document type.
+    """
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True)
+    try:
+        root = etree.fromstring(xml.encode("utf-8"), parser)
+    except etree.XMLSyntaxError as error:
+        line = error.lineno if error.lineno is not None else 1
+        raise InterfaceError([f"line {line}: not well-formed XML ({error.msg}); see docs/interfaces.md"]) from error
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise InterfaceError(["line 1: a document type (<!DOCTYPE …>) is not allowed; remove it"])
+    return root
+
+
+def elements(root: etree._Element) -> Iterator[etree._Element]:
+    """Every element in document order, the root included, without processing instructions."""
+    return (element for element in root.iter() if isinstance(element.tag, str))
+
+
+def _control(element: etree._Element, objects: Mapping[str, etree._Element]) -> tuple[Control | None, tuple[str, ...]]:
+    name, tag = element.get("name", ""), str(element.tag)
+    where = f"line {_line(element)}: <{tag} name={name!r}>"
+    to_name = element.get("toName", "").split(",")[0].strip()
+    target = objects.get(to_name)
+    if tag not in _CONTROL_TAGS:
+        return None, (f"{where}: Quorum cannot compare this tag; use one of {', '.join(sorted(_CONTROL_TAGS))}",)
+    if target is None:
+        return None, (f"{where}: toName={to_name!r} names no object tag (Text, Image, …) of this interface",)
+    kind, faults = _kind(element, target)
+    faults = [f"{where}: {fault}" for fault in (*faults, *_attribute_faults(element))]
+    options = _options(element)
+    if tag in _OPTION_TAGS:
+        faults.extend(f"{where}: {fault}" for fault in _option_faults(element, options))
+    low, high, fault = _bounds(element)
+    if fault:
+        faults.append(f"{where}: {fault}")
+    if faults or kind is None:
+        return None, tuple(faults)
+    return Control(
+        name=name,
+        kind=kind,
+        to_name=to_name,
+        value_key=_value_key(target),
+        result_type=tag.lower(),
+        labels=tuple(stored for stored, _, _ in options),
+        shown=tuple(shown for _, shown, _ in options),
+        colors=tuple(color for _, _, color in options),
+        min=low,
+        max=high,
+        required=element.get("required") == "true",
+        line=_line(element),
+    ), ()
+
+
+def _kind(element: etree._Element, target: etree._Element) -> tuple[str | None, list[str]]:
+    tag, on = str(element.tag), str(target.tag)
+    if tag == "Choices":
+        return ("choices" if element.get("choice") == "multiple" else "choice"), []
+    if tag == "Labels" and on in _TEXT_TAGS:
+        faults = ["labels text behind a URL; put the text itself into the task"] if _is_url(target) else []
+        return "spans", faults if _value_key(target) else [*faults, 'labels a constant text; use value="$key"']
+    if tag == "TimeSeriesLabels" or (tag == "Labels" and on in _TIME_TAGS):
+        return "segments", []
+    if tag == "Labels":
+        return None, [f"labels spans on <{on}>, whose offsets Quorum cannot check; use <Text> (or <Audio>)"]
+    simple = {"Rating": "rating", "Number": "number", "TextArea": "text", "RectangleLabels": "boxes"}
+    return simple[tag], []
+
+
+def _line(element: etree._Element) -> int:
+    line = element.sourceline
+    return line if isinstance(line, int) else 0
+
+
+def _is_url(target: etree._Element) -> bool:
+    return target.get("valueType") == "url"
+
+
+def _value_key(target: etree._Element) -> str:
+    value = target.get("value", "")
+    return value[1:] if value.startswith("$") else ""
+
+
+def _attribute_faults(element: etree._Element) -> Iterator[str]:
+    if element.get("perRegion") == "true":
+        yield "perRegion answers cannot be compared row by row; make it a control of the whole row"
+    if element.tag in _OPTION_TAGS and (element.get("value") or "").startswith("$"):
+        yield "takes its options from the task; Quorum needs them in the XML"
+    if element.get("allownested") == "true":
+        yield "nested choices cannot be compared; use two controls"
+
+
+def _options(element: etree._Element) -> tuple[tuple[str, str, str], ...]:
+    """(stored value, what people read, colour) of each option; Label Studio stores the alias where there is one."""
+    tag = _OPTION_TAGS.get(str(element.tag))
+    return tuple(_option(option) for option in (element.iter(tag) if tag else ()))
+
+
+def _option(option: etree._Element) -> tuple[str, str, str]:
+    shown = option.get("value") or ""
+    return option.get("alias") or shown, shown, option.get("background") or ""
+
+
+def _option_faults(element: etree._Element, options: tuple[tuple[str, str, str], ...]) -> Iterator[str]:
+    if not options:
+        yield f"has no <{_OPTION_TAGS[str(element.tag)]}>; list what people can choose"
+    if any(not shown for _, shown, _ in options):
+        yield "has an option without a value"
+    for stored, count in Counter(stored for stored, _, _ in options).items():
+        if stored and count > 1:
+            yield f"stores {stored!r} for {count} options; each needs its own value or alias"
+    if any(option.get("value") is not None and len(option) for option in element.iter("Choice")):
+        yield "nested choices cannot be compared; use two controls"
+
+
+def _bounds(element: etree._Element) -> tuple[Number | None, Number | None, str]:
+    if element.tag == "Rating":
+        top = _number(element.get("maxRating", str(_DEFAULT_MAX_RATING)))
+        if not isinstance(top, int) or top < 1:
+            return None, None, "maxRating must be a whole number of at least 1"
+        return 1, top, ""
+    if element.tag != "Number":
+        return None, None, ""
+    low, high = element.get("min"), element.get("max")
+    if any(raw is not None and _number(raw) is None for raw in (low, high)):
+        return None, None, "min and max must be numbers"
+    return (_number(low) if low else None), (_number(high) if high else None), ""
+
+
+def _number(text: str) -> Number | None:
+    for convert in (int, float):
+        try:
+            return convert(text)
+        except ValueError:
+            continue
+    return None
+
+
+def _whole_faults(root: etree._Element, controls: Iterable[Control]) -> Iterator[str]:
+    controls = tuple(controls)
+    if not any(control.name not in RESERVED for control in controls):
+        yield "line 1: the interface asks for nothing; add a control such as <Choices>"
+    names = Counter(element.get("name") for element in elements(root) if element.get("name"))
+    for name, count in names.items():
+        if count > 1:
+            yield f"line 1: the name {name!r} is used {count} times; names must be unique"
+    for control in controls:
+        yield from _reserved_faults(control)
+
+
+def _reserved_faults(control: Control) -> Iterator[str]:
+    where = f"line {control.line}: {control.name!r}"
+    if control.name in {"flag_reason", "decision_reason", "decision_note"} and control.kind != "text":
+        yield f"{where} is reserved for the reason and must be a <TextArea>"
+    if control.name == "flags":
+        unknown = [flag for flag in control.labels if flag not in CORE_FLAGS and not flag.startswith("domain:")]
+        if control.kind != "choices" or unknown:
+            known = ", ".join(CORE_FLAGS)
+            yield f'{where} must be <Choices choice="multiple"> with the aliases {known} or domain:<name>' + (
+                f", not {', '.join(map(repr, unknown))}" if unknown else ""
+            )
+    if control.name == "decision" and (control.kind != "choice" or set(control.labels) != set(DECISIONS)):
+        yield f"{where} must be single <Choices> with the aliases {', '.join(DECISIONS)}"

@@ -1,0 +1,44 @@
+"""Makes the QA and Expert interfaces out of any label interface."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lxml import etree
+
+from ls_config.interface import HERE, InterfaceError, elements, parse_all, parse_xml
+
+__all__ = ["PANEL_KEYS", "STAGES", "compose_review"]
+
+STAGES: Final = ("qa", "expert")
+PANEL_KEYS: Final = ("panel",)
+"""Task data keys that the review panel shows; `label_studio_quorum.campaign.review_panel.panel_data` fills them."""
+
+
+def compose_review(xml: str, stage: str) -> str:
+    """The interface of the QA or Expert project: `label.xml` between the review panel and the decision.
+
+    Args:
+        xml: A label interface that `parse` accepts.
+        stage: qa or expert.
+
+    Returns:
+        XML in which every field of `xml` is as it was, so that the same values fit both.
+
+    Raises:
+        InterfaceError: The interface is faulty, already has a decision, or uses a name of the panel.
+        ValueError: An unknown stage.
+    """
+    if stage not in STAGES:
+        raise ValueError(f"stage must be qa or expert, not {stage!r}")
+    parse_all(xml)
+    root = parse_xml(xml)
+    panel = parse_xml((HERE / "review_panel.xml").read_text(encoding="utf-8"))
+    taken = {element.get("name") for element in elements(panel)} & {element.get("name") for element in elements(root)}
+    taken.discard(None)
+    if taken:
+        raise InterfaceError([f"line 1: the review panel needs the names {', '.join(sorted(map(str, taken)))}; rename"])
+    slot = next(element for element in elements(panel) if element.get("className") == "q-slot")
+    slot.append(root)
+    panel.set("className", f"q-stage q-{stage}")
+    return etree.tostring(panel, encoding="unicode")

@@ -1,0 +1,1 @@
+"""The files that people write rules in: policy and team, read as located YAML with every fault at once."""

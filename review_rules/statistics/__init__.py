@@ -1,0 +1,1 @@
+"""Figures over many votes: agreement, intervals, second opinions, when to stop."""

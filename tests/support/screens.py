@@ -1,0 +1,155 @@
+"""What the tests of the screens share: review tasks made by the real rules, and projects to show them in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import requests
+from playwright.sync_api import Page
+
+from label_studio_quorum.campaign.review_panel import panel_data
+from ls_config import Interface, parse_all, to_result
+from ls_config.results import from_result
+from review_rules import decide, load_policy, load_team, parse_history
+from tests.support.servers import LabelStudioServer
+
+Json = Any
+
+TEAM = load_team("""
+people:
+  - {id: ana, email: ana@example.com, roles: [annotator]}
+  - {id: ben, email: ben@example.com, roles: [annotator]}
+  - {id: cleo, email: cleo@example.com, roles: [qa]}
+  - {id: dag, email: dag@example.com, roles: [expert], expertise: [financial, technical]}
+""")
+POLICY = load_policy("""
+version: 1
+passes: 2
+qa: {when: all}
+expert_domains: [technical, financial]
+fields:
+  verdict: {agree: exact}
+  issues: {agree: jaccard, threshold: 1.0}
+  response_type: {agree: exact}
+  entities: {agree: span_f1, match: strict, threshold: 1.0}
+  correctness: {agree: tolerance, tolerance: 1}
+  completeness: {agree: tolerance, tolerance: 1}
+  helpfulness: {agree: tolerance, tolerance: 1}
+  tone: {agree: tolerance, tolerance: 1}
+""")
+
+
+def said(values: Mapping[str, Json], flags: Sequence[str] = (), reason: str | None = None, **more: Json) -> Json:
+    """One submission without its person and time."""
+    return {"values": dict(values), "flags": list(flags), "reason": reason, **more}
+
+
+def sample_values(interface: Interface) -> dict[str, Json]:
+    """The sample prediction's values."""
+    data = interface.sample_task["data"]
+    return from_result(interface.sample_prediction["result"], interface.controls, data).values
+
+
+def prediction(values: Mapping[str, Json], interface: Interface, data: Mapping[str, Json], version: str) -> Json:
+    """A prediction that fills in these values."""
+    return {"model_version": version, "result": to_result(values, interface.controls, data)}
+
+
+def review_task(
+    interface: Interface,
+    stage: str,
+    data: Mapping[str, Json],
+    passes: Sequence[Json],
+    qa: Json | None = None,
+    auto_label: Mapping[str, Json] | None = None,
+    *,
+    filled: bool = True,
+) -> Json:
+    """The task of a review stage, with the panel and (unless not `filled`) the proposal of a real decision on these."""
+    given = [
+        said_by | {"by": by, "at": f"2026-01-05T1{hour}:00:00Z"}
+        for by, hour, said_by in zip(("ana", "ben"), (0, 1), passes, strict=True)
+    ]
+    history = parse_history(
+        {
+            "row_id": data["row_id"],
+            "domain": data.get("domain"),
+            "auto_label": dict(auto_label or {}),
+            "fields": interface.fields(data),
+            "passes": given,
+            "qa": [qa | {"by": "cleo", "at": "2026-01-05T12:00:00Z"}] if qa else [],
+        }
+    )
+    decision = decide(history, TEAM, POLICY)
+    shown = {**data, **panel_data(history, decision, interface, stage)}
+    if not filled:
+        return {"data": shown}
+    proposal = {name: proposed.value for name, proposed in decision.proposal.items()}
+    return {"data": shown, "predictions": [prediction(proposal, interface, shown, "quorum-proposal")]}
+
+
+class OwnerApi:
+    """A server's API by its owner's token; an answer that is no success fails the test."""
+
+    def __init__(self, server: LabelStudioServer) -> None:
+        self.url = server.url
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self.session.headers["Authorization"] = f"Token {server.token}"
+
+    def call(self, method: str, path: str, body: Json = None) -> Json:
+        answer = self.session.request(method, self.url + path, json=body, timeout=120)
+        assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text[:400]}"
+        return answer.json()
+
+
+class Screens(OwnerApi):
+    """Makes projects on a server and reads back what was submitted there."""
+
+    def project(self, title: str, xml: str, tasks: Sequence[Json], version: str = "auto-label", **more: Json) -> int:
+        """A project whose form is pre-filled from predictions of this version."""
+        made = self.call("POST", "/api/projects", {"title": title[:50], "label_config": xml, **more})
+        self.call("POST", f"/api/projects/{made['id']}/import", list(tasks))
+        if any(task.get("predictions") for task in tasks):
+            # Label Studio refuses a version that no prediction has.
+            shown = {"show_collab_predictions": True, "model_version": version}
+            self.call("PATCH", f"/api/projects/{made['id']}", shown)
+        return int(made["id"])
+
+    def submitted(self, project: int, xml: str) -> list[Any]:
+        """What was submitted in a project, parsed, in the order of its tasks."""
+        kept = self.call("GET", f"/api/projects/{project}/export?exportType=JSON")
+        controls = parse_all(xml)
+        return [
+            from_result(annotation["result"], controls, task["data"])
+            for task in sorted(kept, key=lambda task: int(task["id"]))
+            for annotation in task["annotations"]
+        ]
+
+
+def drag_over(page: Page, words: str) -> None:
+    """Select words of the response with the mouse, as a person does."""
+    box = page.locator(".q-response .lsf-richtext__container").evaluate(
+        """(root, words) => {
+          const walk = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+          while (walk.nextNode()) {
+            const at = walk.currentNode.data.indexOf(words);
+            if (at < 0) continue;
+            walk.currentNode.parentElement.scrollIntoView({block: 'nearest'});
+            const range = document.createRange();
+            range.setStart(walk.currentNode, at); range.setEnd(walk.currentNode, at + words.length);
+            const first = range.getBoundingClientRect();
+            let box = root; while (box && box.scrollHeight <= box.clientHeight + 1) box = box.parentElement;
+            const inside = box ? box.getBoundingClientRect() : first;
+            if (box && first.bottom > inside.bottom) box.scrollTop += first.bottom - inside.bottom + 20;
+            const r = range.getBoundingClientRect();
+            return [r.left, r.right, r.top + r.height / 2];
+          }
+        }""",
+        words,
+    )
+    page.mouse.move(box[0] + 1, box[2])
+    page.mouse.down()
+    page.mouse.move(box[1] - 1, box[2], steps=6)
+    page.mouse.up()
