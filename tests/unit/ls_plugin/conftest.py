@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import OWNER, migrated_database
-from workflow.running.label_studio import WITH_PLUGIN
+from label_studio_quorum.servers.label_studio import WITH_PLUGIN
+from tests.support.servers import OWNER, migrated_database
 
 _DATA_DIR = tempfile.TemporaryDirectory(prefix="quorum-unit-")
 

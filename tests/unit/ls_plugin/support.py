@@ -16,15 +16,15 @@ from projects.models import Project
 from tasks.models import Annotation, Prediction, Task
 from users.models import User
 
-from ls_config.loader import load
+from label_studio_quorum.campaign.projects import AUTO_LABEL
+from label_studio_quorum.campaign.setup import CampaignSpec, project_settings
+from ls_config.interface import load
 from ls_plugin.models import Campaign, Grant, Member, Record, Slot, Stage
 from ls_plugin.people import team
 from ls_plugin.people.standings import RULE_STAGE, Place
 from review_rules import load_policy, load_team
 from tests.contract.plugin_campaign import POLICY, TEAM, review, verdict
-from tests.servers import OWNER
-from workflow.campaign import AUTO_LABEL
-from workflow.setup import CampaignSpec, project_settings
+from tests.support.servers import OWNER
 
 __all__ = ["CampaignInTest", "make_campaign", "owner_client", "review", "verdict"]
 
@@ -61,8 +61,6 @@ class CampaignInTest:
                 task=task, project=task.project, model_version=AUTO_LABEL, result=verdict("Correct")
             )
             tasks[row_id] = task.pk
-        # Forms are pre-filled from the version that the project names, as after an import.
-        Project.objects.filter(pk=self.projects[Stage.PASS].pk).update(model_version=AUTO_LABEL)
         return tasks
 
     def next(self, person: str, stage: Stage = Stage.PASS) -> HttpResponse:
