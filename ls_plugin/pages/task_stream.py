@@ -25,7 +25,7 @@ from ls_plugin.store.refusals import Refused
 MOST = 2000
 
 
-class TasksView(APIView):  # type: ignore[misc]
+class TasksView(APIView):
     """Tasks with all their annotations and predictions, in order of their ids, for those who manage the project."""
 
     permission_classes = (IsAuthenticated,)

@@ -252,7 +252,7 @@ def _only_manages(member: Member) -> bool:
     return set(words(member.roles)) == {Role.MANAGER.value}
 
 
-def _stored(parts: Any) -> str:
+def _stored(parts: Iterable[str]) -> str:
     return "," + "".join(f"{part}," for part in parts)
 
 
@@ -262,7 +262,8 @@ def _retire(campaign: Campaign, before: Mapping[str, Member], applied: Applied) 
     everywhere = Member.objects.filter(user_id__isnull=False)
     there = set(everywhere.filter(Q(left__isnull=True) | Q(left__gt=now)).values_list("user_id", flat=True))
     was = {member.user_id: pid for pid, member in before.items() if member.user_id}
-    was |= {member.user_id: member.person_id for member in everywhere.filter(campaign=campaign, left__lte=now)}
+    left = everywhere.filter(campaign=campaign, left__lte=now)
+    was |= {member.user_id: member.person_id for member in left if member.user_id}
     owners = set(Organization.objects.values_list("created_by_id", flat=True))
     for user in User.objects.filter(pk__in=set(was) - there, is_superuser=False, is_active=True).exclude(pk__in=owners):
         user.is_active = False

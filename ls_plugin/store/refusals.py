@@ -67,7 +67,7 @@ _NO_NUMBER = re.compile(r"Field '\w+' expected a number but got ")
 _FROM_DATABASE = re.compile(r"quorum:([a-z_]+)")
 
 
-class Refused(APIException):  # type: ignore[misc]
+class Refused(APIException):
     """A refusal with its code; the sentence follows from the code unless one is given."""
 
     def __init__(self, code: str, detail: str | None = None) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.http import HttpResponse
 from django.test import Client
 from organizations.models import Organization
 from projects.models import Project
@@ -28,6 +27,8 @@ from tests.support.servers import OWNER
 
 __all__ = ["CampaignInTest", "make_campaign", "owner_client", "review", "verdict"]
 
+# What the test client answers: a response with a method `json`, whose class the client keeps to itself.
+Response = Any
 _numbers = itertools.count(1)
 
 
@@ -45,7 +46,9 @@ class CampaignInTest:
 
     def account(self, person: str) -> int:
         """A person's account."""
-        return int(Member.objects.get(campaign=self.campaign, person_id=person).user_id)
+        user_id = Member.objects.get(campaign=self.campaign, person_id=person).user_id
+        assert user_id is not None
+        return user_id
 
     def client(self, person: str) -> Client:
         """A signed-in session of a person of the team."""
@@ -63,7 +66,7 @@ class CampaignInTest:
             tasks[row_id] = task.pk
         return tasks
 
-    def next(self, person: str, stage: Stage = Stage.PASS) -> HttpResponse:
+    def next(self, person: str, stage: Stage = Stage.PASS) -> Response:
         """The response to a person who asks for the next task."""
         return self.client(person).get(f"/api/projects/{self.projects[stage].pk}/next")
 
@@ -73,7 +76,7 @@ class CampaignInTest:
         assert response.status_code == 200, response.content
         return int(response.json()["id"])
 
-    def submit(self, person: str, task: int, result: list[dict[str, Any]], **more: Any) -> HttpResponse:
+    def submit(self, person: str, task: int, result: list[dict[str, Any]], **more: Any) -> Response:
         """The response to a submission."""
         return post(
             self.client(person), f"/api/tasks/{task}/annotations/", {"result": result, "lead_time": 5.0, **more}
@@ -127,7 +130,7 @@ def owner_client() -> Client:
     return _signed_in(User.objects.get(email=OWNER.email))
 
 
-def post(client: Client, address: str, body: Any) -> HttpResponse:
+def post(client: Client, address: str, body: Any) -> Response:
     """Send JSON."""
     return client.post(address, json.dumps(body), content_type="application/json")
 
@@ -138,5 +141,6 @@ def _signed_in(user: User) -> Client:
     session = client.session
     session["last_login"] = time.time()  # Label Studio ends a session that does not know when it began
     session.save()
+    assert session.session_key is not None
     client.cookies["sessionid"] = session.session_key
     return client

@@ -140,6 +140,13 @@ def test_a_campaign_that_cannot_be_is_refused(campaign: CampaignInTest, change: 
     assert refused.json()["code"] == code
 
 
+@pytest.mark.parametrize(("address", "status"), [("team", 400), ("reopen", 400), ("repair", 200)])
+def test_a_list_is_read_as_an_object_without_fields(campaign: CampaignInTest, address: str, status: int) -> None:
+    """An endpoint takes one JSON object: what a list holds counts for nothing, and is missing where it is needed."""
+    answer = post(campaign.client("max"), f"/quorum/api/{address}", [{"team": "x", "row_id": "r1", "reason": "x"}])
+    assert answer.status_code == status
+
+
 def test_repairing_reconciles_what_waits_or_everything(campaign: CampaignInTest) -> None:
     """All rows on demand."""
     name = campaign.campaign.name

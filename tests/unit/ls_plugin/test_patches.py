@@ -12,7 +12,7 @@ from django.db.models.signals import post_save
 from tasks.models import Annotation
 
 from ls_plugin.patches import install as installation
-from ls_plugin.patches import ledger
+from ls_plugin.patches import ledger, rest_views
 from ls_plugin.patches.registry import MissingPieceError, detach, replace, replaced
 from ls_plugin.version import TESTED
 
@@ -108,6 +108,6 @@ def test_a_server_without_a_piece_does_not_start(monkeypatch: pytest.MonkeyPatch
     def fail() -> None:
         raise MissingPieceError("projects.api.get_next_task")
 
-    monkeypatch.setattr(installation.rest_views, "install", fail)
+    monkeypatch.setattr(rest_views, "install", fail)
     with pytest.raises(SystemExit, match=r"quorum: Label Studio has no `projects\.api\.get_next_task`"):
         installation.install()
