@@ -1,7 +1,7 @@
 """The plugin's own tables, beside Label Studio's.
 
 Label Studio's tables stay the only store of what people said. These hold who may do what (derived from the team file),
-a small index of what is open to whom, what was handed to whom, and the record. No foreign key points into Label
+a small index of what is open to whom, what was handed to whom, and the audit log. No foreign key points into Label
 Studio's tables, so that a server without the plugin can still delete what it likes.
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Campaign(models.Model):
-    """A review line: three projects, a policy and a team."""
+    """A campaign: three projects, a policy and a team."""
 
     name: models.CharField[str, str] = models.CharField(max_length=200, unique=True)
     task: models.CharField[str, str] = models.CharField(max_length=100, blank=True, default="")
@@ -46,7 +46,7 @@ class Stage(IntEnum):
 
     @property
     def label(self) -> str:
-        """The stage's word in files, addresses and the record."""
+        """The stage's word in files, addresses and the audit log."""
         return self.name.lower()
 
 
@@ -142,7 +142,7 @@ class Slot(models.Model):
 
 
 class Excluded(models.Model):
-    """Somebody who may not take a task, because of a part that they had in the row or of what they saw of it."""
+    """An exclusion: somebody may not take a task, because of a part in the row or of what they saw of it."""
 
     task_id: models.IntegerField[int, int] = models.IntegerField()
     user_id: models.IntegerField[int, int] = models.IntegerField()
@@ -152,7 +152,7 @@ class Excluded(models.Model):
 
 
 class Grant(models.Model):
-    """A task handed to a person: the only licence to submit on it, and while it is live a held seat."""
+    """A hand-out: the task is the person's to submit on, and while it is live they have a seat."""
 
     task_id: models.IntegerField[int, int] = models.IntegerField()
     user_id: models.IntegerField[int, int] = models.IntegerField()
@@ -170,7 +170,7 @@ class Grant(models.Model):
 
 
 class Record(models.Model):
-    """One line of the append-only record: who was shown what, who submitted what, when, chained by hash."""
+    """A line of the append-only audit log: who was shown or submitted what, when, chained by hash."""
 
     seq: models.BigIntegerField[int, int] = models.BigIntegerField(primary_key=True)
     at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
@@ -185,7 +185,7 @@ class Record(models.Model):
 
 
 class RecordHead(models.Model):
-    """Where the record ends; its row is the lock that keeps the chain a chain."""
+    """Where the audit log ends; its row is the lock that keeps the chain a chain."""
 
     id: models.SmallIntegerField[int, int] = models.SmallIntegerField(primary_key=True, default=1)
     seq: models.BigIntegerField[int, int] = models.BigIntegerField(default=0)

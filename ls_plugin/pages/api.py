@@ -59,10 +59,11 @@ class CampaignView(_View):
         name, policy, people = (_text(request, key) for key in ("name", "policy", "team"))
         projects = _projects(request)
         if Campaign.objects.filter(name=name).exists():
-            self.campaign(name)
+            self.campaign(name)  # refuses whoever does not manage it
         known = qualification.read(body["qualification"]) if "qualification" in body else None
         with transaction.atomic():
             campaign = team.save_campaign(name, str(body.get("task") or ""), policy, people, projects)
+            # Inside the transaction, as the team that was just stored says who manages.
             call = call_of(request)
             if call is None or not (call.signed_in.owner or team.manages(campaign, call.signed_in.user_id)):
                 raise Refused("last_manager", "Name yourself a manager in the team file: it would lock you out.")

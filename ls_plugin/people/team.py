@@ -142,6 +142,7 @@ def apply_team(campaign: Campaign, team_text: str, *, dry_run: bool = False) -> 
     """
     team = rulebook.read_team(team_text)
     applied = Applied()
+    # In one transaction: accounts that were made without the roles that they are for would stay.
     with transaction.atomic():
         before = {member.person_id: member for member in Member.objects.filter(campaign=campaign)}
         _accounts(team, applied)
@@ -150,6 +151,7 @@ def apply_team(campaign: Campaign, team_text: str, *, dry_run: bool = False) -> 
         _members(campaign, team)
         _retire(campaign, before, applied)
         mark_answered(campaign.projects.values_list("project_id", flat=True))
+        # Looked at when all is stored, so that the whole of it goes back.
         if not managers_without(None):
             raise Refused("last_manager")
         digest = sha256(team_text.encode()).hexdigest()
@@ -268,6 +270,7 @@ def _retire(campaign: Campaign, before: Mapping[str, Member], applied: Applied) 
     for user in User.objects.filter(pk__in=set(was) - there, is_superuser=False, is_active=True).exclude(pk__in=owners):
         user.is_active = False
         user.save(update_fields=["is_active"])
+        # Should the account be opened again, what knew its token must not come in with it.
         Token.objects.filter(user=user).delete()
         applied.deactivated.append(str(was[user.pk]))
 
