@@ -10,7 +10,7 @@ WORKDIR /opt/quorum
 COPY pyproject.toml constraints.txt ./
 # The dependencies in a layer of their own: they change less often than the code.
 RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-print(*p['dependencies'], *(d for e in ('server', 'postgres', 'formats', 'report') for d in p['optional-dependencies'][e]), sep='\n')" >requirements.txt \
+print(*p['dependencies'], *(d for e in ('server', 'postgres', 'formats', 'report', 'stats', 'pii') for d in p['optional-dependencies'][e]), sep='\n')" >requirements.txt \
  && python -m pip install -c constraints.txt -r requirements.txt
 COPY README.md ./
 COPY review_rules review_rules

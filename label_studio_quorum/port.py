@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from review_rules.errors import PublicError
+
 Json = dict[str, Any]
 Result = list[Json]
 
 
-class ServerError(Exception):
+class ServerError(PublicError):
     """The server did not do what was asked.
 
     Args:

@@ -41,7 +41,9 @@ CORE_FLAGS: Final = ("unsure", "needs_expert", "guideline_gap", "broken_row")
 """Flags with a meaning of their own; `domain:<name>` comes on top, for any domain."""
 DECISIONS: Final = ("accept", "correct", "escalate", "discard")
 SET_KINDS: Final = frozenset({"choices", "spans", "boxes", "segments"})
-"""Kinds whose value is a set: nothing drawn and nothing ticked is the empty set."""
+"""Kinds whose value is a set: nothing drawn and nothing ticked is the empty set.
+
+This room may not import the rules, whose `Kind` says the same; a test holds the two equal."""
 
 _TEXT_TAGS: Final = frozenset({"Text"})
 _TIME_TAGS: Final = frozenset({"Audio", "AudioPlus", "TimeSeries"})

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from review_rules.errors import PublicError
 from review_rules.files.faults import FaultsError
 
 
-class ApiError(Exception):
+class ApiError(PublicError):
     """A request that is refused: an HTTP status, a stable code, a sentence a person can act on."""
 
     def __init__(self, status: int, code: str, message: str, *, retry_after: int | None = None) -> None:
@@ -16,8 +17,12 @@ class ApiError(Exception):
         self.retry_after = retry_after
 
 
-class LoadError(Exception):
+class LoadError(PublicError):
     """A model that cannot be loaded; the message names the file or package and what to do."""
+
+
+class MissingExtra(LoadError):
+    """Something that needs a package which is not installed; the message is one sentence that says how to get it."""
 
 
 class ConfigError(FaultsError):

@@ -12,6 +12,7 @@ import stamina
 from label_studio_quorum.port import Json, MLConnection, NewPrediction
 from ls_config.interface import Interface
 from ls_config.results import from_result, to_result
+from review_rules.errors import PublicError
 
 BATCH: Final = 64
 _TIMEOUT_S: Final = 600.0
@@ -26,7 +27,7 @@ class Prelabel:
     domain: str | None = None
 
 
-class PrelabelError(Exception):
+class PrelabelError(PublicError):
     """The ML backend did not answer as its protocol says."""
 
 

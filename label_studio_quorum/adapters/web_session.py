@@ -8,10 +8,12 @@ from urllib.parse import urljoin
 
 import requests
 
+from review_rules.errors import PublicError
+
 _TOKEN = re.compile(r'name="csrfmiddlewaretoken"\s+value="([^"]+)"')
 
 
-class VisitError(Exception):
+class VisitError(PublicError):
     """Label Studio refused a form; the message says which person and why."""
 
 

@@ -12,15 +12,16 @@ import httpx
 
 from label_studio_quorum.adapters.label_studio import HttpLabelStudio
 from label_studio_quorum.campaign.accounts import check_team
-from label_studio_quorum.campaign.history import imported_row, note_of
 from label_studio_quorum.campaign.projects import STAGES, Campaign, assemble, find_all, marker_of
 from label_studio_quorum.campaign.reconcile import reconcile
+from label_studio_quorum.campaign.row_task import is_as_imported
 from label_studio_quorum.campaign.served_version import serving_faults
-from label_studio_quorum.campaign.setup import SECRET_HEADER, CampaignSpec, project_settings, settings_drift
+from label_studio_quorum.campaign.setup import CampaignSpec, project_settings, settings_drift
 from label_studio_quorum.campaign.snapshot import Snapshot
-from label_studio_quorum.intake import row_hash
+from label_studio_quorum.campaign.webhooks import own_webhook
 from label_studio_quorum.port import Json, ServerError, User
-from review_rules import Policy, Role, Stage, Team
+from review_rules import Person, Policy, Stage, Team
+from review_rules.staffing import shortages
 
 OLDEST: Final = (1, 20)
 TRIED: Final = "1.23.2"
@@ -105,7 +106,7 @@ def diagnose(
         yield _ok("rules on the server", f"Quorum's plugin {plugin} refuses what the rules forbid")
     yield _telemetry(port.url)
     if team is not None:
-        yield from _people(team, policy, users)
+        yield from check_people(team, policy, users)
     yield from _campaigns(port, name, policy, team, full)
 
 
@@ -139,7 +140,8 @@ def _telemetry(url: str) -> Check:
     return _ok("telemetry", "off")
 
 
-def _people(team: Team, policy: Policy | None, users: list[User]) -> Iterator[Check]:
+def check_people(team: Team, policy: Policy | None, users: list[User]) -> Iterator[Check]:
+    """Check that everybody has an account, and that together they can finish rows under the policy."""
     found = check_team(team, users)
     for person in found.missing:
         yield _fail("team", f"{person.id} has no account ({person.email})", "run quorum team apply")
@@ -151,25 +153,23 @@ def _people(team: Team, policy: Policy | None, users: list[User]) -> Iterator[Ch
         yield _ok("team", f"{len(found.there)} people, each with an account")
     if policy is None:
         return
-    annotators = [person for person in team.people.values() if Role.ANNOTATOR in person.roles and person.left is None]
-    if len(annotators) < policy.passes:
-        yield _fail(
-            "team", f"{len(annotators)} annotators for {policy.passes} passes a row", "add annotators to the team file"
-        )
+    lacking = shortages(team, policy)
+    for lack in lacking:
+        yield _fail("team", lack.message, lack.cure)
     for domain in policy.expert_domains:
-        holders = [person.id for person in team.people.values() if domain in person.expertise and person.left is None]
-        if len(holders) < policy.expert_quorum:
-            yield _fail(
-                "team",
-                f"{len(holders)} experts of {domain}, {policy.expert_quorum} needed",
-                "its rows cannot become final",
-            )
-        elif len(holders) == policy.expert_quorum:
+        working = [person for person in team.people.values() if person.left is None and not _only_manages(person)]
+        holders = [person.id for person in working if domain in person.expertise]
+        if len(holders) == policy.expert_quorum and not any(domain in lack.rows for lack in lacking):
             yield _warn(
                 "team",
                 f"{domain} hangs on {', '.join(holders)} alone",
                 "a second expert keeps it going in their absence",
             )
+
+
+def _only_manages(person: Person) -> bool:
+    """Whether a person has no role at any stage, so that what they know helps no row."""
+    return not any(person.roles & stage.roles for stage in STAGES)
 
 
 def _campaigns(
@@ -246,10 +246,8 @@ def _settings(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:
 
 
 def _webhooks(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:
-    hooks = [
-        hook for stage in STAGES for hook in port.webhooks(campaign.project(stage)) if SECRET_HEADER in hook.headers
-    ]
-    active = [hook for hook in hooks if hook.active]
+    webhooks = [own_webhook(port, campaign.project(stage)) for stage in STAGES]
+    active = [webhook for webhook in webhooks if webhook is not None and webhook.active]
     if len(active) == len(STAGES):
         yield _ok("webhooks", f"announce changes to {active[0].url}")
     elif port.plugin_version() is not None:
@@ -284,12 +282,16 @@ def _ml(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:
 
 
 def _rows(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:
-    snapshot = Snapshot.read(port, campaign)
+    with Snapshot.read(port, campaign) as snapshot:
+        yield from _rows_of(port, campaign, snapshot)
+
+
+def _rows_of(port: HttpLabelStudio, campaign: Campaign, snapshot: Snapshot) -> Iterator[Check]:
     doubled, changed = list[str](), list[str]()
     for row_id in snapshot.row_ids:
         tasks = snapshot.tasks(row_id).get(Stage.PASS, ())
         doubled += [row_id] if len(tasks) > 1 else []
-        changed += [row_id for task in tasks if note_of(task).get("hash") not in (None, row_hash(imported_row(task)))]
+        changed += [row_id for task in tasks if not is_as_imported(task)]
     if doubled:
         yield _warn(
             "rows", f"{len(doubled)} rows stand twice in the Pass project, such as {doubled[0]!r}", "run quorum sync"

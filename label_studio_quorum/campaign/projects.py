@@ -16,9 +16,10 @@ from label_studio_quorum.port import LabelStudio, Project, RowPort, User
 from ls_config import interface as loader
 from ls_config.interface import Interface
 from review_rules import Person, Policy, Stage, Team
+from review_rules.errors import PublicError
 
 PREFIX: Final = "quorum:"
-STAGES: Final = (Stage.PASS, Stage.QA, Stage.EXPERT)
+STAGES: Final = tuple(Stage)
 AUTO_LABEL: Final = "auto-label"
 """`model_version` that pre-fills the Pass project; Label Studio serves one version a project."""
 PROPOSAL: Final = "quorum-proposal"
@@ -26,10 +27,9 @@ PROPOSAL: Final = "quorum-proposal"
 SERVED: Final = {Stage.PASS: AUTO_LABEL, Stage.QA: PROPOSAL, Stage.EXPERT: PROPOSAL}
 """The one version that each stage's forms are filled from."""
 _STRANGER: Final = "user:"
-_STAGE_OF: Final = {stage.value: stage for stage in STAGES}
 
 
-class CampaignError(Exception):
+class CampaignError(PublicError):
     """A campaign cannot be found or used; the message says why, the hint what to do."""
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -72,7 +72,7 @@ def read_marker(description: str) -> Marker | None:
                 found = json.loads(line.strip().removeprefix(PREFIX))
                 return Marker(
                     campaign=str(found["campaign"]),
-                    stage=_STAGE_OF[found["stage"]],
+                    stage=Stage.named(found["stage"]),
                     task=str(found["task"]),
                     policy=str(found["policy"]),
                 )

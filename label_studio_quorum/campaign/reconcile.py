@@ -17,17 +17,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
-from label_studio_quorum.campaign.history import QUORUM, Reader, RowRecord, note_of
+from label_studio_quorum.campaign.history import HistoryReader, RowRecord
 from label_studio_quorum.campaign.projects import AUTO_LABEL, PROPOSAL, Campaign
 from label_studio_quorum.campaign.review_panel import panel_data
+from label_studio_quorum.campaign.row_task import (
+    ReviewNote,
+    auto_label_prediction,
+    has_prediction,
+    proposal_prediction,
+    review_note_of,
+)
 from label_studio_quorum.campaign.snapshot import Snapshot
 from label_studio_quorum.port import Json, NewPrediction, NewTask, RowPort, Task
 from ls_config.interface import Control
 from ls_config.results import ResultError, to_result
-from review_rules import Decision, NextStep, Stage, State, decide, may_take, parse_history, withheld
+from review_rules import Decision, NextStep, Stage, State, decide, may_take, withheld
 
 CHUNK: Final = 200
 """Tasks created in one call: the server takes each call whole or not at all."""
@@ -74,7 +82,7 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Report:
+class ReconcileReport:
     """What a run found and did."""
 
     rows: int
@@ -100,7 +108,7 @@ def reconcile(
     snapshot: Snapshot | None = None,
     dry_run: bool = False,
     progress: Callable[[int], None] = lambda done: None,
-) -> Report:
+) -> ReconcileReport:
     """Make the server match the rules.
 
     Args:
@@ -114,33 +122,48 @@ def reconcile(
     Raises:
         ServerError: The server refused or did not answer. What was done until then stays and is right.
     """
-    held = snapshot if snapshot is not None else Snapshot.read(port, campaign, row_ids)
-    chosen = held.row_ids if row_ids is None else sorted(set(row_ids))
-    plan, states, doubtful = Plan(), Counter[str](), list[str]()
-    for done, row_id in enumerate(chosen, start=1):
-        one, state = _plan_one(campaign, held, row_id)
-        # What was read may be older than the server: a task in it gone, an answer or a task missing. Nobody loses an
-        # open form to that, and no row gets a second task.
-        if one.withdraw or (one.create and snapshot is not None):
-            doubtful.append(row_id)
-        else:
-            plan.add(one)
-            states.update(state)
-        progress(done)
-    if doubtful:
-        held.renew(port, doubtful)
-    for row_id in doubtful:
-        one, state = _plan_one(campaign, held, row_id)
-        plan.add(one)
-        states.update(state)
+    # The caller's snapshot stays open for the caller's next run; one that was read here is closed here.
+    with Snapshot.read(port, campaign, row_ids) if snapshot is None else nullcontext(snapshot) as current:
+        chosen = current.row_ids if row_ids is None else sorted(set(row_ids))
+        plan, states = _plan_rows(port, campaign, current, chosen, just_read=snapshot is None, progress=progress)
     if not dry_run:
         carry_out(port, campaign, plan)
-    return Report(
+    return ReconcileReport(
         rows=states.total(),
         states=dict(sorted(states.items())),
         changes=plan.counts(),
         problems=tuple(plan.problems),
     )
+
+
+def _plan_rows(
+    port: RowPort,
+    campaign: Campaign,
+    snapshot: Snapshot,
+    row_ids: Sequence[str],
+    *,
+    just_read: bool,
+    progress: Callable[[int], None],
+) -> tuple[Plan, Counter[str]]:
+    """What these rows need together, and how many are in which state."""
+    plan, states, doubtful = Plan(), Counter[str](), list[str]()
+    for done, row_id in enumerate(row_ids, start=1):
+        row_plan, row_states = _plan_one(campaign, snapshot, row_id)
+        # What was read may be older than the server: a task in it gone, an answer or a task missing. Nobody loses an
+        # open form to that, and no row gets a second task.
+        if row_plan.withdraw or (row_plan.create and not just_read):
+            doubtful.append(row_id)
+        else:
+            plan.add(row_plan)
+            states.update(row_states)
+        progress(done)
+    if doubtful:
+        snapshot.renew(port, doubtful)
+    for row_id in doubtful:
+        row_plan, row_states = _plan_one(campaign, snapshot, row_id)
+        plan.add(row_plan)
+        states.update(row_states)
+    return plan, states
 
 
 def _plan_one(campaign: Campaign, held: Snapshot, row_id: str) -> tuple[Plan, list[str]]:
@@ -164,12 +187,12 @@ def decide_rows(
     campaign: Campaign, snapshot: TasksByRow, row_ids: Iterable[str], plan: Plan | None = None
 ) -> Iterator[DecidedRow]:
     """Decide these rows; a row without a Pass task is no row any more, and what is open of it is withdrawn."""
-    reader = Reader(interface=campaign.interface, people=campaign.people, passes=campaign.policy.passes)
+    reader = HistoryReader(interface=campaign.interface, people=campaign.people, passes=campaign.policy.passes)
     for row_id in row_ids:
         tasks = snapshot.tasks(row_id)
         if tasks.get(Stage.PASS):
             record = reader.read(tasks)
-            decision = decide(parse_history(record.history), campaign.team, campaign.policy)
+            decision = decide(record.history, campaign.team, campaign.policy)
             held = {stage: tuple(some) for stage, some in tasks.items()}
             yield DecidedRow(row_id=row_id, tasks=held, record=record, decision=decision)
         elif tasks and plan is not None:
@@ -215,10 +238,9 @@ def _plan_prefill(campaign: Campaign, task: Task, plan: Plan) -> None:
     """Label Studio pre-fills from one model version a project: give every row a prediction of that version."""
     if withheld(task.row_id, campaign.policy) or not task.predictions:
         return
-    if not any(one.model_version == AUTO_LABEL for one in task.predictions):
+    if not has_prediction(task, AUTO_LABEL):
         latest = task.predictions[-1]
-        served = NewPrediction(model_version=AUTO_LABEL, result=latest.result, score=latest.score)
-        plan.serve.append((task.id, served))
+        plan.serve.append((task.id, auto_label_prediction(latest.result, latest.score)))
 
 
 # --- QA and Expert ---------------------------------------------------------------------------------------------------
@@ -246,7 +268,8 @@ def _kept(campaign: Campaign, tasks: Sequence[Task], wanted: NewTask, step: Next
     If they may (they forgot the reason, say), the row gets a fresh task: Label Studio never hands one out to the same
     person twice.
     """
-    answered = [task for task in tasks if task.submitted and _rests_on(task) == wanted.meta[QUORUM]["rests_on"]]
+    inputs = ReviewNote.read(wanted.meta).rests_on
+    answered = [task for task in tasks if task.submitted and review_note_of(task).rests_on == inputs]
     barred = [task for task in answered if not any(_may_take(campaign, user, step) for user in task.annotators)]
     fresh = [task for task in tasks if not task.submitted and _same(task, wanted)]
     return next(iter([*barred, *fresh]), None)
@@ -257,20 +280,16 @@ def _may_take(campaign: Campaign, user: int | None, step: NextStep) -> bool:
     return person is not None and may_take(person, step)
 
 
-def _rests_on(task: Task) -> Any:
-    return note_of(task).get("rests_on")
-
-
 def _same(task: Task, wanted: NewTask) -> bool:
-    versions = [one.model_version for one in task.predictions if one.model_version == PROPOSAL]
-    return task.data == wanted.data and task.meta == wanted.meta and len(versions) == len(wanted.predictions)
+    proposals = [prediction for prediction in task.predictions if prediction.model_version == PROPOSAL]
+    return task.data == wanted.data and task.meta == wanted.meta and len(proposals) == len(wanted.predictions)
 
 
 def review_task(campaign: Campaign, row: DecidedRow, step: NextStep, plan: Plan) -> NewTask:
     """The task that asks for this step: the row, the panel of decisions, and the proposal to start from."""
     first, stage = row.tasks[Stage.PASS][0], step.stage
     data = {key: value for key, value in first.data.items() if value is not None}
-    data |= panel_data(parse_history(row.record.history), row.decision, campaign.interface, stage)
+    data |= panel_data(row.record.history, row.decision, campaign.interface, stage)
     data |= {"requires": ", ".join(step.requires)}
     result = _proposal(row, campaign.interface.controls, first.data, plan)
     inputs = [
@@ -280,8 +299,8 @@ def review_task(campaign: Campaign, row: DecidedRow, step: NextStep, plan: Plan)
     ]
     return NewTask(
         data=data,
-        meta={QUORUM: {"rests_on": sorted(inputs), "requires": list(step.requires)}},
-        predictions=(NewPrediction(model_version=PROPOSAL, result=result),) if result else (),
+        meta=ReviewNote(rests_on=sorted(inputs), requires=step.requires).to_meta(),
+        predictions=(proposal_prediction(result),) if result else (),
     )
 
 

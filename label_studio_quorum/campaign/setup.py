@@ -24,41 +24,23 @@ from label_studio_quorum.campaign.projects import (
 )
 from label_studio_quorum.campaign.served_version import serve, version_to_set
 from label_studio_quorum.campaign.tabs import views_for
-from label_studio_quorum.port import Json, LabelStudio, MLBackend, MLConnection, Project, Webhook
+from label_studio_quorum.campaign.webhooks import WebhookTarget, own_webhook, save_webhook
+from label_studio_quorum.port import Json, LabelStudio, MLBackend, MLConnection, Project
 from ls_config.interface import Interface
 from ls_config.review_screen import compose_review
 from review_rules import Policy, Stage, Team
+from review_rules.staffing import shortages
 
-TITLES: Final = {Stage.PASS: "Pass", Stage.QA: "QA", Stage.EXPERT: "Expert"}
 COLORS: Final = {Stage.PASS: "#617ada", Stage.QA: "#e3a52c", Stage.EXPERT: "#c05d8e"}
 ML_TITLE: Final = "quorum"
 """The title of the ML backend that set-up connects; never a version that forms are filled from."""
 MAX_NAME: Final = 40
 """Label Studio's titles hold 50 characters; the longest of ours adds ` · Expert`."""
-WEBHOOK_ACTIONS: Final = (
-    "ANNOTATION_CREATED",
-    "ANNOTATIONS_CREATED",
-    "ANNOTATION_UPDATED",
-    "ANNOTATIONS_DELETED",
-    "TASKS_DELETED",
-)
-SECRET_HEADER: Final = "X-Quorum-Secret"  # noqa: S105 - the header's name
 _ABOUT: Final = {
     Stage.PASS: "Label each row on your own. Do not discuss rows with others before both passes are in.",
     Stage.QA: "Two people labelled each row blind. Accept, correct, escalate to an expert, or discard, with a reason.",
     Stage.EXPERT: "Rows that need an expert of their domain. Your answer is final.",
 }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WebhookTarget:
-    """Where `quorum sync --watch` listens, and the secret that it asks for."""
-
-    url: str
-    secret: str
-
-    def __repr__(self) -> str:
-        return f"WebhookTarget({self.url!r})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +91,9 @@ def setup_campaign(port: LabelStudio, spec: CampaignSpec, *, dry_run: bool = Fal
     campaign = None
     if len(made) == len(STAGES):
         campaign = assemble(spec.name, made, policy=spec.policy, team=spec.team, port=port)
-    return SetupReport(campaign=campaign, changes=tuple(step.changes), notes=tuple(step.notes))
+    # Which domains the rows have is not known before they are imported: every domain of the policy is looked at.
+    lacking = map(str, shortages(spec.team, spec.policy))
+    return SetupReport(campaign=campaign, changes=tuple(step.changes), notes=(*step.notes, *lacking))
 
 
 def _check_name(name: str) -> None:
@@ -125,7 +109,7 @@ def project_settings(spec: CampaignSpec, stage: Stage) -> Json:
     review = stage is not Stage.PASS
     xml = compose_review(spec.interface.xml, stage.value) if review else spec.interface.xml
     return {
-        "title": f"{spec.name} · {TITLES[stage]}",
+        "title": f"{spec.name} · {stage.heading}",
         "label_config": xml,
         "expert_instruction": spec.interface.guidelines_html,
         "show_instruction": bool(spec.interface.guidelines),
@@ -209,20 +193,12 @@ class _Setup:
                     self._port.save_view(project.id, data, view=None if view is None else view.id)
 
     def _webhook(self, target: WebhookTarget, stage: Stage, project: Project) -> None:
-        wanted: dict[str, Any] = {
-            "url": target.url,
-            "headers": {SECRET_HEADER: target.secret},
-            "actions": list(WEBHOOK_ACTIONS),
-            "send_payload": False,  # What changed is read from the server; no task text travels.
-            "send_for_all_actions": False,
-            "is_active": True,
-        }
-        held = [hook for hook in self._port.webhooks(project.id) if SECRET_HEADER in hook.headers]
-        if held and _announces(held[0], target):
+        own = own_webhook(self._port, project.id)
+        if own is not None and target.is_announced_by(own):
             return
         self.changes.append(f"project {project.id} ({stage.value}): webhook to {target.url}")
         if not self._dry:
-            self._port.save_webhook(project.id, wanted, webhook=held[0].id if held else None)
+            save_webhook(self._port, project.id, target)
 
     def _ml_backend(self, ml: MLConnection, project: Project) -> None:
         if self._spec.policy.prelabel.withhold > 0:
@@ -258,11 +234,6 @@ class _Setup:
 
 def _reaches(backend: MLBackend, ml: MLConnection) -> bool:
     return backend.url.rstrip("/") == ml.url.rstrip("/")
-
-
-def _announces(hook: Webhook, target: WebhookTarget) -> bool:
-    wanted = (target.url, True, frozenset(WEBHOOK_ACTIONS), target.secret)
-    return (hook.url, hook.active, hook.actions, hook.headers.get(SECRET_HEADER)) == wanted
 
 
 def _same(held: Any, wanted: Any) -> bool:

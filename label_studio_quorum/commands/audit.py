@@ -14,7 +14,6 @@ from label_studio_quorum.commands.shared_options import (
     UrlOption,
     connect,
     print_json,
-    told,
 )
 
 app = typer.Typer(add_completion=False)
@@ -37,8 +36,7 @@ def command(
     The record is a chain of hashes, so a changed, added or removed line shows; so does an answer on the server that is
     not the one submitted. Keep the head that is printed: given to a later audit, it also proves the record up to then.
     """
-    with told():
-        found = connect(url, api_key, api_key_file, name=name).plugin_audit(name, head)
+    found = connect(url, api_key, api_key_file, name=name).plugin_audit(name, head)
     if as_json:
         print_json(found)
     else:

@@ -192,12 +192,7 @@ def _finder(mode: str) -> Finder | None:
 
     if mode in ("off", "unmask"):
         return None
-    if mode == "auto":
-        return Finder.if_installed()
-    try:
-        return Finder()
-    except ModuleNotFoundError as error:
-        _usage(f"--pii {mode} needs the extra `pii` ({error.name} is missing): pip install 'label-studio-quorum[pii]'")
+    return Finder.if_installed() if mode == "auto" else Finder()
 
 
 def _write_profile(checked: Checked, html: Path | None, profile: Path | None) -> None:

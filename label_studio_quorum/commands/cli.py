@@ -13,6 +13,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from label_studio_quorum.commands.telling import told
+
 COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("up", "Start Label Studio, the ML backend and a campaign; stop all on Ctrl-C."),
     "demo": ("demo", "Let a simulated team work the running campaign to the end."),
@@ -41,6 +43,15 @@ class LazyGroup(TyperGroup):
     It is Typer's own group and not click's: Typer carries its own copy of click, and click would let that copy's
     exits and usage errors through as tracebacks.
     """
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the sub-command; this is the one place where the errors of all commands are told."""
+        try:
+            with told(command=lambda: f"quorum {ctx.invoked_subcommand}"):
+                return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("quorum: stopped; run it again to go on", err=True)
+            raise typer.Exit(130) from None
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)

@@ -17,13 +17,13 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from label_studio_quorum.adapters.label_studio import HttpLabelStudio
-from label_studio_quorum.adapters.web_session import VisitError
 from label_studio_quorum.campaign.projects import Campaign, CampaignError, open_campaign
 from label_studio_quorum.campaign.status import Status, campaign_status
 from label_studio_quorum.commands import up
+from label_studio_quorum.commands.telling import told
 from label_studio_quorum.gold.records import Tally as ExportTally
 from label_studio_quorum.gold.records import export_records
-from label_studio_quorum.port import LabelStudio, ServerError
+from label_studio_quorum.port import LabelStudio
 from label_studio_quorum.servers.bring_up import example
 from label_studio_quorum.servers.label_studio import is_up
 from label_studio_quorum.servers.simulated_team import (
@@ -32,16 +32,15 @@ from label_studio_quorum.servers.simulated_team import (
     Simulant,
     Team,
     Values,
-    WorkError,
     load_truth,
 )
-from review_rules import FaultsError, State, load_policy, load_team
+from review_rules import State, load_policy, load_team
 
 app = typer.Typer(add_completion=False)
 
 PATIENCE = 45.0  # seconds in which nobody is handed a task, after which open rows wait for somebody else
 PAUSE = 1.0  # seconds between two looks
-REFUSALS = (WorkError, VisitError, CampaignError, ServerError, FaultsError)
+SPEAKER = "quorum demo"
 
 
 @app.command()
@@ -69,11 +68,13 @@ def command(
     Each logs in with their own password, asks for tasks and submits forms as a browser does.
     """
     skills = _skills(skill or [])
-    team, policy = team or example("team.yaml"), policy or example("policy.yaml")
-    known = _truth(truth)
+    with told(SPEAKER):
+        team, policy = team or example("team.yaml"), policy or example("policy.yaml")
+        known = _truth(truth)
 
     def work(access: Mapping[str, Any]) -> None:
-        _work(access, name, team, policy, Judge(known, seed), skills, as_json=as_json)
+        with told(SPEAKER):  # inside `up.serve`, which would tell it as its own
+            _work(access, name, team, policy, Judge(known, seed), skills, as_json=as_json)
 
     running = _running(data_dir)
     try:
@@ -83,8 +84,6 @@ def command(
             up.serve(up.files(team=team, policy=policy, name=name), up.settings(ls_port, ml_port), data_dir, then=work)
         else:
             _fail(f"{data_dir}: nothing is running with this data folder; start it with quorum up, or add --start")
-    except REFUSALS as error:
-        _fail(str(error))
     except requests.RequestException as error:
         _fail(f"the server stopped answering ({type(error).__name__}); start it and run the demo again to go on")
 
@@ -106,10 +105,7 @@ def _skills(given: list[str]) -> dict[str, float]:
 def _truth(file: Path | None) -> dict[str, Values]:
     """Right answers of the file given, else of the example."""
     file = file or example("truth.jsonl")
-    try:
-        return load_truth(file) if file.exists() else {}
-    except WorkError as error:
-        _fail(str(error))
+    return load_truth(file) if file.exists() else {}
 
 
 def _running(data_dir: Path) -> dict[str, Any] | None:

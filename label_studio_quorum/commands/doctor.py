@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from label_studio_quorum.commands.rule_files import load_rules
 from label_studio_quorum.commands.shared_options import (
     JsonOption,
     KeyFileOption,
@@ -17,9 +18,7 @@ from label_studio_quorum.commands.shared_options import (
     UrlOption,
     connect,
     known_files,
-    load_rules,
     print_json,
-    told,
 )
 
 app = typer.Typer(add_completion=False)
@@ -41,14 +40,13 @@ def command(
     """Check server, campaign, people and ML backend; each line says what to do. Exit code 1 if anything fails."""
     from label_studio_quorum.campaign.doctor import Level, diagnose
 
-    with told():
-        files = known_files(url, name, policy, team)
-        name = name or (files.name or None if files else None)
-        port = connect(url, api_key, api_key_file, name=name)
-        rules = people = None
-        if files is not None:
-            rules, people = load_rules(Path(files.policy), Path(files.team))
-        checks = list(diagnose(port, name, policy=rules, team=people, full=full))
+    files = known_files(url, name, policy, team)
+    name = name or (files.name or None if files else None)
+    port = connect(url, api_key, api_key_file, name=name)
+    rules = people = None
+    if files is not None:
+        rules, people = load_rules(Path(files.policy), Path(files.team))
+    checks = list(diagnose(port, name, policy=rules, team=people, full=full))
     failed = any(check.level is Level.FAIL for check in checks)
     if as_json:
         print_json({"url": port.url, "ok": not failed, "checks": [check.to_json() for check in checks]})

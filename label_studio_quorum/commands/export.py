@@ -23,7 +23,6 @@ from label_studio_quorum.commands.shared_options import (
     open_one,
     print_json,
     progress_bar,
-    told,
 )
 
 if TYPE_CHECKING:
@@ -66,16 +65,15 @@ def command(
     if target is None and (as_json or card or form not in (None, "jsonl")):
         raise typer.BadParameter("only plain JSONL goes to stdout; name a file", param_hint="FILE")
     options = _Options(form=form, everything=everything, card=card, guard=guard)
-    with told():
-        opened = open_one(url, api_key, api_key_file, name, policy, team)
-        if target is not None:
-            report, problems = _write(opened, target, options)
-        else:
-            with TemporaryDirectory() as folder:
-                whole = Path(folder) / "out.jsonl"
-                report, problems = _write(opened, whole, options)
-                with whole.open("rb") as lines:
-                    shutil.copyfileobj(lines, sys.stdout.buffer)
+    opened = open_one(url, api_key, api_key_file, name, policy, team)
+    if target is not None:
+        report, problems = _write(opened, target, options)
+    else:
+        with TemporaryDirectory() as folder:
+            whole = Path(folder) / "out.jsonl"
+            report, problems = _write(opened, whole, options)
+            with whole.open("rb") as lines:
+                shutil.copyfileobj(lines, sys.stdout.buffer)
     for problem in problems:
         typer.echo(f"quorum: {problem}", err=True)
     if as_json:
@@ -125,8 +123,5 @@ def _write(opened: Opened, target: Path, options: _Options) -> tuple[WriteReport
             )
     except OSError as error:
         typer.echo(f"{target}: {error.strerror}; choose another place", err=True)
-        raise typer.Exit(1) from None
-    except ImportError as error:
-        typer.echo(f"quorum: {error}; install the extra that the format needs", err=True)
         raise typer.Exit(1) from None
     return report, tally.problems

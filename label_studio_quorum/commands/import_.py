@@ -26,12 +26,11 @@ from label_studio_quorum.commands.shared_options import (
     print_json,
     progress_bar,
     running_ml,
-    told,
 )
 
 if TYPE_CHECKING:
     from label_studio_quorum.adapters.ml_backend import MLBackendClient
-    from label_studio_quorum.campaign.importing import ImportReport
+    from label_studio_quorum.campaign.importing import CheckedFile, ImportReport
     from label_studio_quorum.intake import RowFault
     from label_studio_quorum.port import MLConnection
 
@@ -93,27 +92,26 @@ def command(
 
     A fault anywhere and nothing is imported, unless --skip-bad. Exit code 1 if there are faults.
     """
-    with told():
-        opened = open_one(url, api_key, api_key_file, name, policy, team)
-        if undo is not None:
-            _undo(opened, undo, as_json)
-            return
-        if file is None:
-            raise typer.BadParameter("name a file of rows", param_hint="FILE")
-        options = _Options(
-            mapping=mapping,
-            form=form,
-            encoding=encoding,
-            sheet=sheet,
-            offsets=offsets,
-            ml_url=ml_url if prelabel else "",
-            skip_bad=skip_bad,
-            rejects=rejects or file.with_name(file.name + ".rejects"),
-            whole=whole,
-            dry_run=dry_run,
-            update=update,
-        )
-        faulty, warnings, report = _import(opened, file, options)
+    opened = open_one(url, api_key, api_key_file, name, policy, team)
+    if undo is not None:
+        _undo(opened, undo, as_json)
+        return
+    if file is None:
+        raise typer.BadParameter("name a file of rows", param_hint="FILE")
+    options = _Options(
+        mapping=mapping,
+        form=form,
+        encoding=encoding,
+        sheet=sheet,
+        offsets=offsets,
+        ml_url=ml_url if prelabel else "",
+        skip_bad=skip_bad,
+        rejects=rejects or file.with_name(file.name + ".rejects"),
+        whole=whole,
+        dry_run=dry_run,
+        update=update,
+    )
+    faulty, warnings, report = _import(opened, file, options)
     if as_json:
         done = report.to_json() if report else {"imported": 0}
         print_json({"campaign": opened.campaign.name, **done, "faults": faulty, "warnings": warnings})
@@ -141,25 +139,26 @@ class _Options:
     update: bool
 
 
-def _import(opened: Opened, file: Path, given: _Options) -> tuple[int, int, ImportReport | None]:
+def _import(opened: Opened, file: Path, wanted: _Options) -> tuple[int, int, ImportReport | None]:
     """(faults that keep rows out, warnings, what was imported)."""
-    from label_studio_quorum.campaign.importing import CheckedFile, import_rows, known_rows, withdraw_changed
+    from label_studio_quorum.campaign.importing import CheckedFile, known_rows
     from label_studio_quorum.intake import Options, load_mapping
-    from label_studio_quorum.intake.background_check import Beside
+    from label_studio_quorum.intake.background_check import BackgroundCheck
 
     try:
-        columns = load_mapping(given.mapping)
+        columns = load_mapping(wanted.mapping)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--map") from None
     campaign = opened.campaign
-    with Beside() if given.whole else nullcontext() as beside, ExitStack() as stack:
-        known = known_rows(opened.port, campaign)
+    with BackgroundCheck() if wanted.whole else nullcontext() as background, ExitStack() as stack:
+        hashes = known_rows(opened.port, campaign)
         options = Options(
-            format=given.form,
-            encoding=given.encoding,
-            sheet=given.sheet,
-            offsets=given.offsets,
-            known={} if given.update else known,
+            format=wanted.form,
+            encoding=wanted.encoding,
+            sheet=wanted.sheet,
+            offsets=wanted.offsets,
+            # With --update a changed row is no fault but what the import is for.
+            known={} if wanted.update else hashes,
         )
         checked = CheckedFile.read(
             file, interface=campaign.interface, policy=campaign.policy, mapping=columns, options=options
@@ -168,33 +167,50 @@ def _import(opened: Opened, file: Path, given: _Options) -> tuple[int, int, Impo
         _tell(checked.faults)
         bad = len(checked.errors)
         warnings = len(checked.faults) - bad
-        if bad and not given.skip_bad:
-            typer.echo(f"{file}: {bad} faults, nothing was imported; mend them, or give --skip-bad", err=True)
+        if not _may_go_in(file, checked, wanted):
             return bad, warnings, None
-        if checked.unread:
-            typer.echo(f"{file}: not read to its end (see above), so nothing was imported; mend that first", err=True)
-            return bad, warnings, None
-        if bad and not given.dry_run:
-            for made in checked.rejects.write(given.rejects):
-                typer.echo(f"{made}: the rows left out, each with its faults; mend and import it", err=True)
-        if beside is not None:
-            beside.look(checked.held.path(), str(file), campaign.interface)
-        if given.update:
-            changed = withdraw_changed(opened.port, campaign, checked, known, dry_run=given.dry_run)
-            known = {row_id: held for row_id, held in known.items() if row_id not in changed}
-        with _predictor(opened, given.ml_url) as predictor, progress_bar("importing", checked.rows) as (bar, row_bar):
-            report = import_rows(
-                opened.port,
-                campaign,
-                checked,
-                predictor=predictor,
-                known=known,
-                dry_run=given.dry_run,
-                progress=lambda done: bar.update(row_bar, completed=done),
-            )
-        found = beside.found() if beside is not None else []
-        _tell(found)
-    return bad, warnings + len(found), report
+        if background is not None:
+            # Before the first row goes in, so that a missing library leaves the server as it is.
+            background.begin(checked.held.path(), str(file), campaign.interface)
+        report = _send(opened, checked, hashes, wanted)
+        late = background.finish() if background is not None else []
+        _tell(late)
+    return bad, warnings + len(late), report
+
+
+def _may_go_in(file: Path, checked: CheckedFile, wanted: _Options) -> bool:
+    """Say why nothing goes in, or write the rejected rows to their file and let the others in."""
+    bad = len(checked.errors)
+    if bad and not wanted.skip_bad:
+        typer.echo(f"{file}: {bad} faults, nothing was imported; mend them, or give --skip-bad", err=True)
+        return False
+    if checked.unread:
+        # Nobody could hand the rest of the file back to be mended, so not even its good rows go in.
+        typer.echo(f"{file}: not read to its end (see above), so nothing was imported; mend that first", err=True)
+        return False
+    if bad and not wanted.dry_run:
+        for made in checked.rejects.write(wanted.rejects):
+            typer.echo(f"{made}: the rows left out, each with its faults; mend and import it", err=True)
+    return True
+
+
+def _send(opened: Opened, checked: CheckedFile, hashes: dict[str, str], wanted: _Options) -> ImportReport:
+    """Bring the good rows in; `hashes` are those of the rows that the campaign has already."""
+    from label_studio_quorum.campaign.importing import import_rows, withdraw_changed
+
+    if wanted.update:
+        changed = withdraw_changed(opened.port, opened.campaign, checked, hashes, dry_run=wanted.dry_run)
+        hashes = {row_id: row_hash for row_id, row_hash in hashes.items() if row_id not in changed}
+    with _predictor(opened, wanted.ml_url) as predictor, progress_bar("importing", checked.rows) as (bar, row_bar):
+        return import_rows(
+            opened.port,
+            opened.campaign,
+            checked,
+            predictor=predictor,
+            known=hashes,
+            dry_run=wanted.dry_run,
+            progress=lambda done: bar.update(row_bar, completed=done),
+        )
 
 
 def _tell(faults: Iterable[RowFault]) -> None:
@@ -214,12 +230,12 @@ def _predictor(opened: Opened, ml_url: str | None) -> AbstractContextManager[MLB
 
 
 def _connected(opened: Opened) -> MLConnection | None:
-    """The ML backend that is connected, else the one named or running beside; the server does not give its password."""
+    """The ML backend that is connected, else the one named or running; the server does not give its password."""
     from review_rules import Stage
 
-    held = opened.port.ml_backends(opened.campaign.project(Stage.PASS))
-    url = held[0].url if held else os.environ.get("QUORUM_ML_URL")
-    return ml_connection(url) if url else running_ml(beside=opened.port.url)
+    connected = opened.port.ml_backends(opened.campaign.project(Stage.PASS))
+    url = connected[0].url if connected else os.environ.get("QUORUM_ML_URL")
+    return ml_connection(url) if url else running_ml(with_server=opened.port.url)
 
 
 def _undo(opened: Opened, import_id: str, as_json: bool) -> None:

@@ -8,8 +8,10 @@ from typing import IO, Any
 
 import orjson
 
+from review_rules.errors import PublicError
 
-class BadLine(ValueError):
+
+class BadLine(PublicError, ValueError):
     """A line that is not JSON."""
 
 

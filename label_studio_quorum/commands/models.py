@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from label_studio_quorum.commands.shared_options import JsonOption, print_json, told
+from label_studio_quorum.commands.shared_options import JsonOption, print_json, running_ml
 
 if TYPE_CHECKING:
     from ml_backend.comparing import Comparison
@@ -35,24 +34,6 @@ GoldOption = Annotated[
 ]
 
 
-@contextmanager
-def model_faults() -> Iterator[None]:
-    """Tell what is wrong with models, servers and training data as lines on stderr, and exit 1.
-
-    The faults of a models file are told like those of every other file, by `told`.
-    """
-    from ml_backend.errors import ApiError, LoadError
-    from ml_backend.training.data import DataError
-
-    try:
-        yield
-    except (LoadError, DataError, ApiError) as error:
-        typer.echo(f"quorum: {error}", err=True)
-    else:
-        return
-    raise typer.Exit(1)
-
-
 def models_file(given: Path | None) -> Path:
     """The models file: as given, else of the environment, else the one that comes with Quorum."""
     from ml_backend.config import DEFAULT_MODELS
@@ -65,8 +46,6 @@ class Server:
     """A running ML backend, asked over HTTP with the credentials of the environment, else those of `quorum up`."""
 
     def __init__(self, url: str | None) -> None:
-        from label_studio_quorum.commands.shared_options import running_ml
-
         self._up = running_ml()
         running = self._up.url if self._up else f"http://127.0.0.1:{os.environ.get('QUORUM_ML_PORT') or 9090}"
         self.url = (url or running).rstrip("/")
@@ -115,8 +94,7 @@ class Server:
 @app.command("list")
 def list_(server: ServerOption = None, models: ModelsOption = None, as_json: JsonOption = False) -> None:
     """Show the models: of a models file where one is given, else of the running server."""
-    with told(), model_faults():
-        found = _from_file(models) if models is not None else Server(server).ask("GET", "/models")
+    found = _from_file(models) if models is not None else Server(server).ask("GET", "/models")
     if as_json:
         print_json(found)
         return
@@ -151,15 +129,14 @@ def check(
     """Load a candidate and try it on the interface's sample, hard texts and rows: labels, offsets, scores."""
     from dataclasses import asdict
 
-    with told(), model_faults():
-        from ls_config.interface import load
-        from ml_backend.checking import check as run
-        from ml_backend.local import LocalModel
+    from ls_config.interface import load
+    from ml_backend.checking import check as run
+    from ml_backend.local import LocalModel
 
-        interface = load(task)
-        tried = list(islice(_rows(rows), count)) if rows is not None else []
-        with LocalModel(models_file(models), name) as model:
-            report = run(model, interface, tried)
+    interface = load(task)
+    tried = list(islice(_rows(rows), count)) if rows is not None else []
+    with LocalModel(models_file(models), name) as model:
+        report = run(model, interface, tried)
     if as_json:
         print_json(asdict(report))
     else:
@@ -197,12 +174,13 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Replay two models on adjudicated rows; say which is better, or that the data can't tell."""
-    with told(), model_faults():
-        from ml_backend import comparing
+    from ml_backend import comparing, extras
 
-        found = _compare(a, b, gold, task, models_file(models), draws)
-        if picture is not None:
-            comparing.picture(found).save(str(picture))
+    if picture is not None:
+        extras.require("--picture", "altair", "vl_convert")
+    found = _compare(a, b, gold, task, models_file(models), draws)
+    if picture is not None:
+        comparing.picture(found).save(str(picture))
     if as_json:
         print_json(found.to_json())
     else:
@@ -254,11 +232,10 @@ def activate(
     as_json: JsonOption = False,
 ) -> None:
     """Let a model answer from now on, in the running server, without a dropped request."""
-    with told(), model_faults():
-        body: dict[str, Any] = {"name": name}
-        if gold is not None:
-            body |= {"gold": _gold(gold), "label_config": _interface(task), "force": force}
-        found = Server(server).ask("POST", "/models/activate", body)
+    body: dict[str, Any] = {"name": name}
+    if gold is not None:
+        body |= {"gold": _gold(gold), "label_config": _interface(task), "force": force}
+    found = Server(server).ask("POST", "/models/activate", body)
     if "comparison" in found:
         typer.echo(found["comparison"]["verdict"], err=True)
     _say_active(found, as_json)
@@ -281,8 +258,7 @@ def _interface(task: str) -> str:
 @app.command()
 def rollback(server: ServerOption = None, as_json: JsonOption = False) -> None:
     """Go back to the model that was active before."""
-    with told(), model_faults():
-        found = Server(server).ask("POST", "/models/rollback", {})
+    found = Server(server).ask("POST", "/models/rollback", {})
     _say_active(found, as_json)
 
 
@@ -319,11 +295,10 @@ def train(
     """Train from adjudicated gold, measured by grouped cross-validation; Ctrl-C, and it goes on next time."""
     from ml_backend.training.__main__ import run
 
-    with told(), model_faults():
-        run(
-            models_file(models), encoder, out, gold=gold, examples=examples, data=data, only=only, again=again,
-            full=full, say=_say, note=lambda line: typer.echo(line, err=True),
-        )  # fmt: skip
+    run(
+        models_file(models), encoder, out, gold=gold, examples=examples, data=data, only=only, again=again,
+        full=full, say=_say, note=lambda line: typer.echo(line, err=True),
+    )  # fmt: skip
 
 
 def _say(line: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from label_studio_quorum.commands.json_lines import dumps, loads
-from label_studio_quorum.commands.models import model_faults, models_file
+from label_studio_quorum.commands.models import models_file
 from label_studio_quorum.commands.shared_options import (
     DryRunOption,
     JsonOption,
@@ -25,7 +25,6 @@ from label_studio_quorum.commands.shared_options import (
     open_one,
     print_json,
     progress_bar,
-    told,
 )
 
 if TYPE_CHECKING:
@@ -71,13 +70,12 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Pre-label ROWS into --out, or, without ROWS, a campaign's tasks that this model has not done yet."""
-    with told(), model_faults():
-        if rows is None:
-            done = _project(url, api_key, api_key_file, name, policy, team, models, model, batch, dry_run)
-        elif out is None:
-            raise typer.BadParameter("which file to write? give --out", param_hint="--out")
-        else:
-            done = _file(rows, out, task, models, model, engine, workers, batch, with_rows, dry_run)
+    if rows is None:
+        done = _project(url, api_key, api_key_file, name, policy, team, models, model, batch, dry_run)
+    elif out is None:
+        raise typer.BadParameter("which file to write? give --out", param_hint="--out")
+    else:
+        done = _file(rows, out, task, models, model, engine, workers, batch, with_rows, dry_run)
     if as_json:
         print_json(done)
     else:

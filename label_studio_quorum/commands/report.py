@@ -17,7 +17,6 @@ from label_studio_quorum.commands.shared_options import (
     UrlOption,
     open_one,
     print_json,
-    told,
 )
 
 app = typer.Typer(add_completion=False)
@@ -43,10 +42,9 @@ def command(
 
     if out is None and not as_json:
         raise typer.BadParameter("name a page to write, or give --json", param_hint="--out")
-    with told():
-        opened = open_one(url, api_key, api_key_file, name, policy, team)
-        held = Snapshot.read(opened.port, opened.campaign)
-        figures = build(opened.campaign, decide_rows(opened.campaign, held, held.row_ids), seed=seed)
+    opened = open_one(url, api_key, api_key_file, name, policy, team)
+    with Snapshot.read(opened.port, opened.campaign) as snapshot:
+        figures = build(opened.campaign, decide_rows(opened.campaign, snapshot, snapshot.row_ids), seed=seed)
     if out is not None:
         try:
             from label_studio_quorum.quality.report_page import render
@@ -54,9 +52,6 @@ def command(
             page = render(figures)
             with new_file(out) as fresh:
                 fresh.write_text(page, encoding="utf-8")
-        except ImportError as error:
-            typer.echo(f"quorum: {error}; install label-studio-quorum[report]", err=True)
-            raise typer.Exit(1) from None
         except OSError as error:
             typer.echo(f"{out}: {error.strerror}; choose another place for --out", err=True)
             raise typer.Exit(1) from None

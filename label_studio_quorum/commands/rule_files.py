@@ -1,4 +1,4 @@
-"""Load the policy and team files that a command was given, or say every fault of both and stop."""
+"""The policy and team files of a command: read together, so that the faults of both are told at once."""
 
 from __future__ import annotations
 
@@ -21,8 +21,13 @@ def read_text(path: Path) -> str:
 
 
 def load_rules(policy_path: Path, team_path: Path) -> tuple[Policy, Team]:
-    """Policy and team; faults of either go to stderr, one a line, and end the command with exit 1."""
+    """Policy and team; the team's warnings go to stderr.
+
+    Raises:
+        FaultsError: All faults of both files.
+    """
     policy: Policy | None = None
+    team: Team | None = None
     faults: list[Fault] = []
     policy_text, team_text = read_text(policy_path), read_text(team_path)
     try:
@@ -33,9 +38,8 @@ def load_rules(policy_path: Path, team_path: Path) -> tuple[Policy, Team]:
         team = load_team(team_text, name=str(team_path), policy=policy)
     except FaultsError as error:
         faults += error.faults
-    if faults or policy is None:
-        say(faults)
-        raise typer.Exit(1)
+    if policy is None or team is None:
+        raise FaultsError(tuple(faults))
     say(team.warnings, "warning: ")
     return policy, team
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from label_studio_quorum.campaign.local_memory import Remembered, data_dir, remembered
+from label_studio_quorum.commands.rule_files import load_rules
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from label_studio_quorum.adapters.label_studio import HttpLabelStudio
     from label_studio_quorum.campaign.projects import Campaign
     from label_studio_quorum.port import MLConnection
-    from review_rules import Fault, Policy, Team
 
 KEY_VARIABLES = ("QUORUM_API_KEY", "LABEL_STUDIO_API_KEY")
 
@@ -56,32 +56,6 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; do nothing.")]
 
 
-@contextmanager
-def told() -> Iterator[None]:
-    """Tell what went wrong as lines on stderr, one a fault, and exit 1."""
-    from label_studio_quorum.adapters.ml_backend import PrelabelError
-    from label_studio_quorum.campaign.importing import ImportRefused
-    from label_studio_quorum.campaign.projects import CampaignError
-    from label_studio_quorum.intake.background_check import BesideError
-    from label_studio_quorum.port import ServerError
-    from ls_config.interface import InterfaceError
-    from review_rules import FaultsError
-
-    try:
-        yield
-    except (FaultsError, InterfaceError) as error:
-        for fault in error.faults:
-            typer.echo(str(fault), err=True)
-    except (CampaignError, ServerError, PrelabelError, ImportRefused, BesideError) as error:
-        typer.echo(f"quorum: {error}", err=True)
-    except KeyboardInterrupt:
-        typer.echo("quorum: stopped; run it again to go on", err=True)
-        raise typer.Exit(130) from None
-    else:
-        return
-    raise typer.Exit(1)
-
-
 def _access() -> dict[str, Any]:
     """The access file of a running `quorum up`, empty if none runs."""
     try:
@@ -91,14 +65,14 @@ def _access() -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def running_ml(beside: str | None = None) -> MLConnection | None:
+def running_ml(with_server: str | None = None) -> MLConnection | None:
     """The ML backend that `quorum up` runs, with the credentials of its data folder; None if none runs.
 
     Args:
-        beside: Only if it runs beside the Label Studio at this address.
+        with_server: Only if it runs together with the Label Studio at this address.
     """
     access = _access()
-    if not access or beside not in (None, access["url"]):
+    if not access or with_server not in (None, access["url"]):
         return None
     from label_studio_quorum.port import MLConnection
     from label_studio_quorum.servers.data_folder import Secrets
@@ -132,28 +106,6 @@ def connect(url: str | None, key: str | None, key_file: Path | None, *, name: st
             param_hint="--api-key-file",
         )
     return HttpLabelStudio(url, found)
-
-
-def load_rules(policy: Path, team: Path) -> tuple[Policy, Team]:
-    """Read both files, so that the faults of both are told at once."""
-    from review_rules import FaultsError, load_policy, load_team
-
-    faults: list[Fault] = []
-    rules: Policy | None = None
-    people: Team | None = None
-    try:
-        rules = load_policy(policy.read_text(encoding="utf-8"), name=str(policy))
-    except FaultsError as error:
-        faults.extend(error.faults)
-    try:
-        people = load_team(team.read_text(encoding="utf-8"), name=str(team), policy=rules)
-    except FaultsError as error:
-        faults.extend(error.faults)
-    if rules is None or people is None:
-        raise FaultsError(tuple(faults))
-    for warning in people.warnings:
-        typer.echo(str(warning), err=True)
-    return rules, people
 
 
 @dataclass(frozen=True, slots=True)

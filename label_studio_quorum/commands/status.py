@@ -17,7 +17,6 @@ from label_studio_quorum.commands.shared_options import (
     UrlOption,
     open_one,
     print_json,
-    told,
 )
 
 if TYPE_CHECKING:
@@ -45,19 +44,18 @@ def command(
     names: list[str | None] = [name]
     if name is None and policy is None and team is None:
         names = [one.name for one in remembered() if url is None or one.url == url] or [None]
-    with told():
-        for one in names:
-            opened = open_one(url, api_key, api_key_file, one, policy, team)
-            if imports:
-                _show_imports(opened.campaign.name, imports_of(opened.port, opened.campaign), as_json)
-                continue
-            status = campaign_status(opened.port, opened.campaign)
-            for fault, cure in serving_faults(opened.port, opened.campaign):
-                typer.echo(f"warning: {opened.campaign.name}: {fault}; {cure}", err=True)
-            if as_json:
-                print_json(status.to_json())
-            else:
-                _show(status)
+    for one in names:
+        opened = open_one(url, api_key, api_key_file, one, policy, team)
+        if imports:
+            _show_imports(opened.campaign.name, imports_of(opened.port, opened.campaign), as_json)
+            continue
+        status = campaign_status(opened.port, opened.campaign)
+        for fault, cure in serving_faults(opened.port, opened.campaign):
+            typer.echo(f"warning: {opened.campaign.name}: {fault}; {cure}", err=True)
+        if as_json:
+            print_json(status.to_json())
+        else:
+            _show(status)
 
 
 def _show_imports(name: str, found: dict[str, int], as_json: bool) -> None:

@@ -22,7 +22,6 @@ from label_studio_quorum.commands.shared_options import (
     open_one,
     print_json,
     progress_bar,
-    told,
 )
 
 app = typer.Typer(add_completion=False)
@@ -57,15 +56,14 @@ def command(
     """
     if watch and (dry_run or row):
         raise typer.BadParameter("--watch goes with neither --dry-run nor --row", param_hint="--watch")
-    with told():
-        opened = open_one(url, api_key, api_key_file, name, policy, team)
-        if watch:
-            host, _, port = listen.rpartition(":")
-            if not port.isdigit():
-                raise typer.BadParameter("write HOST:PORT", param_hint="--listen")
-            _watch(opened, host or "127.0.0.1", int(port), webhook_url, every, full_every, as_json)
-            return
-        _once(opened, row, dry_run, as_json)
+    opened = open_one(url, api_key, api_key_file, name, policy, team)
+    if watch:
+        host, _, port = listen.rpartition(":")
+        if not port.isdigit():
+            raise typer.BadParameter("write HOST:PORT", param_hint="--listen")
+        _watch(opened, host or "127.0.0.1", int(port), webhook_url, every, full_every, as_json)
+        return
+    _once(opened, row, dry_run, as_json)
 
 
 def _once(opened: Opened, rows: list[str] | None, dry_run: bool, as_json: bool) -> None:
@@ -101,7 +99,7 @@ def _watch(
     opened: Opened, host: str, port: int, webhook_url: str | None, every: float, full_every: float, as_json: bool
 ) -> None:
     from label_studio_quorum.campaign.projects import Campaign, open_campaign
-    from label_studio_quorum.campaign.reconcile import Report
+    from label_studio_quorum.campaign.reconcile import ReconcileReport
     from label_studio_quorum.campaign.watch import Listener, registered, watch
 
     campaign, stop = opened.campaign, threading.Event()
@@ -114,7 +112,7 @@ def _watch(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
 
-    def say(report: Report) -> None:
+    def say(report: ReconcileReport) -> None:
         for problem in report.problems:
             typer.echo(f"quorum: {problem}", err=True)
         if as_json:

@@ -19,7 +19,6 @@ from label_studio_quorum.commands.shared_options import (
     connect,
     known_files,
     print_json,
-    told,
 )
 
 if TYPE_CHECKING:
@@ -52,14 +51,13 @@ def check(
     from review_rules import load_team
 
     file = _file(file or team_file, url, name)
-    with told():
-        team = load_team(file.read_text(encoding="utf-8"), name=str(file))
-        for warning in team.warnings:
-            typer.echo(str(warning), err=True)
-        if offline:
-            typer.echo(f"{file}: {len(team.people)} people, no faults")
-            return
-        found = check_team(team, connect(url, api_key, api_key_file).users())
+    team = load_team(file.read_text(encoding="utf-8"), name=str(file))
+    for warning in team.warnings:
+        typer.echo(str(warning), err=True)
+    if offline:
+        typer.echo(f"{file}: {len(team.people)} people, no faults")
+        return
+    found = check_team(team, connect(url, api_key, api_key_file).users())
     if as_json:
         print_json(to_json(found))
     else:
@@ -105,19 +103,18 @@ def apply(
         if not as_json:
             typer.echo(f"{person.id}: account for {person.email}")
 
-    with told():
-        team = load_team(file.read_text(encoding="utf-8"), name=str(file))
-        port = connect(url, api_key, api_key_file)
-        kept = PasswordFile(passwords) if passwords else password_file(port.url, data_dir())
-        campaign = _campaign_of_plugin(port, name)
-        if campaign is not None:
-            _apply_by_plugin(port, campaign, file, kept, dry_run=dry_run, as_json=as_json)
-            return
-        try:
-            before = check_team(team, port.users()) if dry_run else apply_team(port, port.url, team, kept, made=say)
-        except VisitError as error:
-            typer.echo(f"quorum: {error}; mend it and run again, nobody is made twice", err=True)
-            raise typer.Exit(1) from None
+    team = load_team(file.read_text(encoding="utf-8"), name=str(file))
+    port = connect(url, api_key, api_key_file)
+    kept = PasswordFile(passwords) if passwords else password_file(port.url, data_dir())
+    campaign = _campaign_of_plugin(port, name)
+    if campaign is not None:
+        _apply_by_plugin(port, campaign, file, kept, dry_run=dry_run, as_json=as_json)
+        return
+    try:
+        before = check_team(team, port.users()) if dry_run else apply_team(port, port.url, team, kept, made=say)
+    except VisitError as error:
+        typer.echo(f"quorum: {error}; mend it and run again, nobody is made twice", err=True)
+        raise typer.Exit(1) from None
     if as_json:
         made = [] if dry_run else to_json(before)["missing"]
         print_json({**to_json(before), "made": made, "passwords": str(kept.path) if made else None, "dry_run": dry_run})

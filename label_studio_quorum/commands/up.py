@@ -18,21 +18,20 @@ from rich.table import Table
 from rich.text import Text
 
 from label_studio_quorum.adapters.label_studio import HttpLabelStudio
-from label_studio_quorum.adapters.ml_backend import PrelabelError
-from label_studio_quorum.adapters.web_session import VisitError
-from label_studio_quorum.campaign.projects import CampaignError
-from label_studio_quorum.port import ServerError
+from label_studio_quorum.commands.telling import told
+from label_studio_quorum.files import write_json
 from label_studio_quorum.servers.board import Board
-from label_studio_quorum.servers.bring_up import Files, PlanError, Ready, access, example, fill, read_plan
-from label_studio_quorum.servers.data_folder import DataFolder, write_private
-from label_studio_quorum.servers.processes import LOOPBACK, Child, StartError, own_environment
+from label_studio_quorum.servers.bring_up import Files, Ready, access, example, fill, read_plan
+from label_studio_quorum.servers.data_folder import DataFolder
+from label_studio_quorum.servers.processes import LOOPBACK, Child, own_environment
 from label_studio_quorum.servers.stack import Settings, Stack, preflight, running
+from review_rules.staffing import shortages
 
 app = typer.Typer(add_completion=False)
 
 EXAMPLE = "Example"
+SPEAKER = "quorum up"
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-REFUSALS = (PlanError, StartError, CampaignError, ServerError, PrelabelError, VisitError)
 
 
 @app.command()
@@ -69,7 +68,7 @@ def files(
     name: str | None = None,
 ) -> Files:
     """The files of a campaign; what is not given is the example's."""
-    try:
+    with told(SPEAKER):
         return Files(
             rows=rows or example("rows.jsonl"),
             team=team or example("team.yaml"),
@@ -77,8 +76,6 @@ def files(
             task=task,
             name=name or (rows.stem if rows else EXAMPLE),
         )
-    except PlanError as error:
-        _fail(str(error))
 
 
 def settings(ls_port: int, ml_port: int, *, host: str = LOOPBACK, stock: bool = False) -> Settings:
@@ -109,10 +106,8 @@ def serve(
         typer.Exit: With 1, after one line a fault.
     """
     try:
-        with _stop_on_signals():
+        with _stop_on_signals(), told(SPEAKER):
             _run(wanted, settings, data_dir, dry_run=dry_run, as_json=as_json, then=then)
-    except REFUSALS as error:
-        _fail(str(error))
     except requests.RequestException as error:
         _fail(f"Label Studio: stopped answering ({type(error).__name__}); its output: {data_dir}/logs/label-studio.log")
     except KeyboardInterrupt:
@@ -131,7 +126,9 @@ def _run(
     with read_plan(wanted) as plan, DataFolder(data_dir) as folder:
         preflight(settings)
         if dry_run:
-            _say(f"files, packages and ports are good: {plan.rows.rows} rows, {len(plan.team.people)} people")
+            _say(f"files, packages and ports are good: {plan.rows.rows} rows, {len(plan.campaign.team.people)} people")
+            for lack in shortages(plan.campaign.team, plan.campaign.policy):
+                _say(f"warning: {lack}")
             return
         secrets = folder.secrets(plan.owner_email)
         board = Board()
@@ -143,7 +140,7 @@ def _run(
             if not settings.plugin:
                 stack.add(_sync(stack, wanted.name))
             content = access(stack, port, ready)
-            write_private(folder.access, content)
+            write_json(folder.access, content, private=True)
             _announce(stack, content, ready, as_json=as_json)
             then(content)
             stack.watch()

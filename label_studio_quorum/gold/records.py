@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from label_studio_quorum.campaign.history import imported_row, note_of, prelabel_of, skips, stamp
+from label_studio_quorum.campaign.history import skips
 from label_studio_quorum.campaign.projects import STAGES, Campaign
 from label_studio_quorum.campaign.reconcile import DecidedRow, decide_rows
 from label_studio_quorum.campaign.row_store import Bodies, RowStore, read_all, tasks_of
+from label_studio_quorum.campaign.row_task import imported_row, is_as_imported, note_of, prelabel_of
 from label_studio_quorum.gold.spool import Line, line_of
 from label_studio_quorum.intake import row_hash
 from label_studio_quorum.port import Json, RowPort, Task
@@ -79,12 +80,13 @@ def export_lines(
     """
     seen = tally if tally is not None else Tally()
     store, _ = read_all(port, campaign)
-    for line, problem in _decided(campaign, store):
-        seen.rows += 1
-        seen.gold += line.gold
-        seen.problems += [problem] if problem else []
-        progress(seen.rows)
-        yield line
+    with store:
+        for line, problem in _decided(campaign, store):
+            seen.rows += 1
+            seen.gold += line.gold
+            seen.problems += [problem] if problem else []
+            progress(seen.rows)
+            yield line
 
 
 _Decided = tuple[Line, str | None]
@@ -167,13 +169,12 @@ class _Chunk:
 def record_of(campaign: Campaign, row: DecidedRow) -> Json:
     """The full record of a decided row."""
     task = row.tasks[Stage.PASS][0]
-    note, history, decision = note_of(task), row.record.history, row.decision.to_json()
+    note, history, decision = note_of(task), row.record.history.to_json(), row.decision.to_json()
     as_imported = imported_row(task)
-    unchanged = note.get("hash") in (None, row_hash(as_imported))
     record: dict[str, Any] = {
         "row_id": row.row_id,
         "row": as_imported.columns(),
-        "row_hash": note.get("hash") or row_hash(as_imported),
+        "row_hash": note.content_hash or row_hash(as_imported),
         "auto_label": history.get("auto_label"),
         "domain": history.get("domain"),
         "predicted_domain": history.get("predicted_domain"),
@@ -181,11 +182,11 @@ def record_of(campaign: Campaign, row: DecidedRow) -> Json:
     record |= {key: history[key] for key in _HISTORY}
     record |= {key: decision.get(key) for key in _DECISION}
     record |= {
-        "gold": decision["state"] == State.FINAL.value and unchanged,
+        "gold": decision["state"] == State.FINAL.value and is_as_imported(task),
         "prelabel": prelabel_of(task, campaign.interface),
         "withheld": withheld(row.row_id, campaign.policy),
-        "skips": [one for stage, tasks in row.tasks.items() for one in skips(stage, tasks, campaign.people)],
-        "import_id": note.get("import_id"),
+        "skips": [skip for stage, tasks in row.tasks.items() for skip in skips(stage, tasks, campaign.people)],
+        "import_id": note.import_id,
         "sources": {stage.key: _sources(row, stage) for stage in STAGES},
     }
     return record
@@ -193,8 +194,7 @@ def record_of(campaign: Campaign, row: DecidedRow) -> Json:
 
 def _sources(row: DecidedRow, stage: Stage) -> list[Json]:
     """Where each submission of a stage stands on the server, index by index, and when it was first saved there."""
-    made = {one.id: one.created_at for task in row.tasks.get(stage, ()) for one in task.annotations}
     return [
-        {"task": source.task, "annotation": source.annotation, "created_at": stamp(made[source.annotation])}
+        {"task": source.task, "annotation": source.annotation, "created_at": source.created_at}
         for source in row.record.sources[stage]
     ]

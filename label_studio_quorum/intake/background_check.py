@@ -1,8 +1,8 @@
 """The checks of a file as a whole, in a process of their own while its rows go in.
 
-What is found there are warnings, which keep no row out, and finding them takes about as long as the server takes to
-store the rows: so it is done meanwhile. The libraries for it take longer to load than a small file to read, so the
-process begins with them, before there is anything to look at.
+These checks only warn and keep no row out, and they take about as long as the server takes to store the rows, so both
+run at once. Their libraries take longer to load than a small file takes to read, so the process loads them first,
+before it has any rows.
 """
 
 from __future__ import annotations
@@ -17,72 +17,86 @@ from typing import TYPE_CHECKING
 
 from label_studio_quorum.intake.faults import RowFault
 from ls_config import Interface
+from review_rules.errors import PublicError
 
 if TYPE_CHECKING:
     from label_studio_quorum.intake.checks.personal_data import Finder
 
-__all__ = ["Beside", "BesideError"]
+__all__ = ["BackgroundCheck", "BackgroundCheckError"]
 
 _NICE = 5
 """The server that stores the rows goes first, where it is on the same machine."""
 
 
-class BesideError(Exception):
-    """The process ended before it said what it found; the message says so."""
+class BackgroundCheckError(PublicError):
+    """The process ended before it answered; the message says so."""
 
 
-class Beside:
-    """A process that waits for checked rows to look at. Use it as a context manager; leaving it ends the process."""
+class BackgroundCheck:
+    """A process that checks the rows of a file as a whole. Use it as a context manager; leaving it ends the process."""
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
-        self._here, there = context.Pipe()
-        self._process = context.Process(target=_serve, args=(there,), name="quorum-checks", daemon=True)
+        self._pipe, far_end = context.Pipe()
+        self._process = context.Process(target=_serve, args=(far_end,), name="quorum-checks", daemon=True)
         self._process.start()
-        there.close()
+        far_end.close()
 
-    def __enter__(self) -> Beside:
+    def __enter__(self) -> BackgroundCheck:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._here.close()
+        self._pipe.close()
         self._process.terminate()
         self._process.join()
 
-    def look(self, rows: Path, file: str, interface: Interface | None) -> None:
-        """Begin with these rows (a file of `HeldRows`, which stays until `found`); `file` is where people find them."""
-        with contextlib.suppress(BrokenPipeError):  # `found` says it
-            self._here.send((rows, file, interface))
+    def begin(self, rows: Path, file: str, interface: Interface | None) -> None:
+        """Begin with these rows; return as soon as the process has loaded what it needs.
 
-    def found(self) -> list[RowFault]:
-        """Wait for what there is to say of the file as a whole.
+        Args:
+            rows: A file of `StoredRows`, which must stay until `finish` returns.
+            file: Where people find the rows.
+            interface: The label interface of the campaign.
 
         Raises:
-            BesideError: The process was ended from outside, such as for want of memory.
-            ModuleNotFoundError: A library of the checks is not installed.
+            ModuleNotFoundError: A library of the checks is not installed. The import waits for this answer, so that
+                no row is on the server when it comes.
+        """
+        # A process that is no more is told by `finish`, after the rows are in: its checks only warn.
+        with contextlib.suppress(EOFError, ConnectionResetError, BrokenPipeError):
+            trouble: ModuleNotFoundError | None = self._pipe.recv()
+            if trouble is not None:
+                raise trouble
+            self._pipe.send((rows, file, interface))
+
+    def finish(self) -> list[RowFault]:
+        """Wait for the warnings about the file as a whole.
+
+        Raises:
+            BackgroundCheckError: The process was ended from outside, such as for want of memory.
         """
         try:
-            answer: list[RowFault] | Exception = self._here.recv()
+            warnings: list[RowFault] = self._pipe.recv()
         except (EOFError, ConnectionResetError):
-            raise BesideError(
+            raise BackgroundCheckError(
                 "the checks of the file as a whole broke off; the rows are in, and `quorum check` runs the checks alone"
             ) from None
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        return warnings
 
 
 def _serve(pipe: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started it ends it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one ends it
     if hasattr(os, "nice"):
         os.nice(_NICE)
     with contextlib.suppress(EOFError, BrokenPipeError):  # nobody waits any more
         try:
             finder = _load()
-            rows, file, interface = pipe.recv()
-            pipe.send(_look(rows, file, interface, finder))
         except ModuleNotFoundError as error:
             pipe.send(error)
+            return
+        pipe.send(None)
+        rows, file, interface = pipe.recv()
+        pipe.send(_check(rows, file, interface, finder))
 
 
 def _load() -> Finder | None:
@@ -94,14 +108,14 @@ def _load() -> Finder | None:
     return Finder.if_installed()
 
 
-def _look(rows: Path, file: str, interface: Interface | None, finder: Finder | None) -> list[RowFault]:
+def _check(rows: Path, file: str, interface: Interface | None, finder: Finder | None) -> list[RowFault]:
     from label_studio_quorum.intake.checked_rows import rows_in
     from label_studio_quorum.intake.checks.whole_file import Expected, TableChecks
 
     table = TableChecks(file, interface, Expected())
-    found: list[RowFault] = []
+    warnings: list[RowFault] = []
     for row in rows_in(rows):
-        found += table.see(row)
+        warnings += table.see(row)
         if finder is not None:
-            found += finder.faults(row, file)
-    return [*found, *table.finish()]
+            warnings += finder.faults(row, file)
+    return [*warnings, *table.finish()]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from label_studio_quorum.intake.faults import Place, RowFault, fault
+from review_rules.errors import PublicError
 
 __all__ = [
     "Record",
@@ -43,12 +44,13 @@ class Record:
     typed: bool = True
 
 
-class UnreadableError(Exception):
+class UnreadableError(PublicError):
     """The file as a whole cannot be read; `.fault` says why."""
 
     def __init__(self, why: RowFault) -> None:
         super().__init__(str(why))
         self.fault = why
+        self.faults = (why,)
 
 
 class _BadJsonError(ValueError):

@@ -15,20 +15,19 @@ from typing import Any, Final
 from label_studio_quorum.campaign.projects import STAGES, Campaign
 from label_studio_quorum.campaign.reconcile import DecidedRow
 from label_studio_quorum.port import Json
-from review_rules import Person, Stage, State
+from review_rules import Kind, Person, Stage, State
+from review_rules.canonical import same
 from review_rules.statistics.agreement import agreement
-from review_rules.statistics.votes import VoteKind, collect_votes
+from review_rules.statistics.votes import collect_votes
+from review_rules.values import VoteKind
 
-_VOTES: Final = {
-    "choice": VoteKind.CHOICE,
-    "choices": VoteKind.CHOICES,
-    "rating": VoteKind.RATING,
-    "spans": VoteKind.SPANS,
+# The figure that speaks for a kind of votes.
+_SPEAKS: Final = {
+    VoteKind.CHOICE: "ac1",
+    VoteKind.CHOICES: "alpha.masi",
+    VoteKind.RATING: "ac2",
+    VoteKind.SPANS: "span_f1.strict",
 }
-_SETS: Final = frozenset({"choices", "spans", "boxes", "segments"})
-_SPAN: Final = ("start", "end", "label")
-# The figure that speaks for a kind of field.
-_SPEAKS: Final = {"choice": "ac1", "choices": "alpha.masi", "rating": "ac2", "spans": "span_f1.strict"}
 
 
 @dataclass
@@ -74,7 +73,7 @@ class _Gathered:
 
     def __init__(self, campaign: Campaign) -> None:
         self._campaign = campaign
-        self._kinds = {control.name: control.kind for control in campaign.interface.controls}
+        self._kinds = {control.name: Kind.of(control.kind) for control in campaign.interface.controls}
         self._people: dict[str, _Work] = defaultdict(_Work)
         self._states: Counter[State] = Counter()
         self._seconds: dict[Stage, list[float]] = {stage: [] for stage in STAGES}
@@ -95,16 +94,15 @@ class _Gathered:
         self._add_fields(row)
 
     def _add_stage(self, stage: Stage, row: DecidedRow) -> None:
-        entries = row.record.history[stage.key]
         counted = set(row.decision.counted.get(stage, ()))
-        for index, entry in enumerate(entries):
-            if entry.get("superseded"):
+        for index, source in enumerate(row.record.sources[stage]):
+            # A first version that a correction replaced is the same piece of work.
+            if source.is_superseded:
                 continue
-            who = entry["by"] or entry.get("annotator") or "unknown"
-            seconds = float(entry.get("lead_time") or 0.0)
+            seconds = float(source.seconds or 0.0)
             self._submitted[stage] += 1
             self._seconds[stage].append(seconds)
-            work = self._people[who]
+            work = self._people[source.by or "unknown"]
             work.submitted[stage] += 1
             work.seconds += seconds
             if index in counted:
@@ -112,7 +110,7 @@ class _Gathered:
                 work.counted[stage] += 1
 
     def _add_fields(self, row: DecidedRow) -> None:
-        passes = [row.record.history["passes"][index] for index in row.decision.counted.get(Stage.PASS, ())]
+        passes = [row.record.history.passes[index].raw for index in row.decision.counted.get(Stage.PASS, ())]
         for name, compared in row.decision.comparison.items():
             self._compared[name] += 1
             self._agreed[name] += compared.agreed
@@ -122,16 +120,16 @@ class _Gathered:
         if row.decision.comparison:
             for name, kind in self._kinds.items():
                 self._votes[name] += [
-                    (row.row_id, entry["by"], _vote(kind, entry["values"].get(name)))
+                    (row.row_id, entry["by"], entry["values"].get(name) or [] if kind.is_set else entry["values"][name])
                     for entry in passes
-                    if kind in _VOTES and (kind in _SETS or entry["values"].get(name) is not None)
+                    if kind.votes_as and (kind.is_set or entry["values"].get(name) is not None)
                 ]
         for name, final in (row.decision.final or {}).items():
-            kind = self._kinds.get(name, "text")
-            kept = [_same_as(kind, entry["values"].get(name)) == _same_as(kind, final.value) for entry in passes]
-            for entry, same in zip(passes, kept, strict=True):
+            kind = self._kinds.get(name, Kind.TEXT)
+            kept = [same(kind, entry["values"].get(name), final.value) for entry in passes]
+            for entry, right in zip(passes, kept, strict=True):
                 self._people[entry["by"]].judged += 1
-                self._people[entry["by"]].right += same
+                self._people[entry["by"]].right += right
             if name in row.decision.comparison and row.decision.comparison[name].agreed:
                 self._final[name] += 1
                 self._overturned[name] += not any(kept)
@@ -177,12 +175,13 @@ class _Gathered:
             "cost": _cost(person, work),
         }
 
-    def _field(self, name: str, kind: str, seed: int, draws: int) -> Json:
+    def _field(self, name: str, kind: Kind, seed: int, draws: int) -> Json:
         figure: Mapping[str, Any] = {"value": None, "low": None, "high": None, "reason": f"no figure for {kind} fields"}
-        measure = _SPEAKS.get(kind)
-        if measure is not None:
-            found = agreement(collect_votes(self._votes[name], _VOTES[kind]), seed=seed, draws=draws).figures
-            figure = found[measure].to_json()
+        measure = None
+        if kind.votes_as is not None:
+            measure = _SPEAKS[kind.votes_as]
+            votes = collect_votes(self._votes[name], kind.votes_as)
+            figure = agreement(votes, seed=seed, draws=draws).figures[measure].to_json()
         return {
             "field": name,
             "kind": kind,
@@ -200,20 +199,3 @@ def _cost(person: Person | None, work: _Work) -> float | None:
 
 def _share(part: float, whole: float, digits: int = 4) -> float | None:
     return round(part / whole, digits) if whole else None
-
-
-def _vote(kind: str, value: Any) -> Any:
-    if kind == "spans":
-        return [{key: span[key] for key in _SPAN} for span in value or ()]
-    return value or [] if kind == "choices" else value
-
-
-def _same_as(kind: str, value: Any) -> Any:
-    """A value as it is compared with the final one: sets without order, elements without what they only carry."""
-    if kind in _SETS:
-        kept = [
-            {key: one[key] for key in sorted(one) if key != "text"} if isinstance(one, dict) else one
-            for one in value or ()
-        ]
-        return sorted(map(repr, kept))
-    return " ".join(value.split()) if isinstance(value, str) else value

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from label_studio_quorum.servers import guard
+from review_rules.errors import PublicError
 
 LOOPBACK = "127.0.0.1"
 
@@ -30,7 +31,7 @@ def own_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in _KEEP if name in os.environ} | {"PYTHONUNBUFFERED": "1"}
 
 
-class StartError(Exception):
+class StartError(PublicError):
     """A part that could not be started; the message says what, where and what to do."""
 
 

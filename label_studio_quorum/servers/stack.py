@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from label_studio_quorum.files import write_json
 from label_studio_quorum.servers import label_studio
 from label_studio_quorum.servers import ml_backend as ml_server
 from label_studio_quorum.servers.board import Board
@@ -134,7 +135,7 @@ class Stack:
         board.say(LABEL_STUDIO, "migrating its database" if database.exists() else "creating its database (once)")
         log, owner = self.folder.logs / "migrate.log", self.secrets.owner
         label_studio.create_database(self.folder.label_studio, self.settings.module, owner, log, self.children)
-        stamp.write_text(json.dumps(wanted), encoding="utf-8")
+        write_json(stamp, wanted)
 
 
 @contextmanager

@@ -15,8 +15,8 @@ from ls_plugin.models import Campaign, CampaignProject, Grant, Member, Record, S
 from ls_plugin.people import rulebook
 from ls_plugin.people.standings import Place, can_work, to_person, words
 from ls_plugin.queue import qualification
-from review_rules import Person as TeamPerson
-from review_rules import Policy, Role, State, Team
+from review_rules import PersonId, State, Team
+from review_rules.staffing import shortages
 
 _BEGINNING = State.AWAITING_PASSES.value
 _SECONDS_A_ROW = 90.0  # what a review is taken to need before anybody has done one
@@ -78,6 +78,7 @@ class CampaignFigures:
     people: tuple[PersonFigures, ...]
     needs: tuple[Need, ...]
     infeasible: int
+    shortages: tuple[dict[str, Any], ...]
     waiting_for_reconcile: int
     projects: dict[str, int]
     qualification: dict[str, Any] | None
@@ -115,6 +116,7 @@ def of_campaign(campaign: Campaign) -> CampaignFigures:
         people=_people(campaign, projects),
         needs=needs,
         infeasible=sum(need.infeasible for need in needs),
+        shortages=_shortages(campaign, rows),
         waiting_for_reconcile=slots.filter(dirty=True, stage=Stage.PASS).count(),
         projects={stage.label: project for stage, project in projects.items()},
         qualification=qualification.summary(campaign.pk),
@@ -160,7 +162,7 @@ def _needs(campaign: Campaign, slots: Any) -> tuple[Need, ...]:
     """Rows by what they ask for: those in a review queue, and those that will come to need an expert."""
     policy = rulebook.read_policy(campaign.policy_text)
     team = rulebook.read_team(campaign.team_text)
-    people = {m.person_id: to_person(m) for m in Member.objects.filter(campaign=campaign) if m.left is None}
+    people = {PersonId(m.person_id): to_person(m) for m in Member.objects.filter(campaign=campaign) if m.left is None}
     pace = _pace(campaign) / 3600
     needs = []
     passes = slots.filter(stage=Stage.PASS).exclude(state__in=[State.FINAL.value, State.DISCARDED.value])
@@ -168,7 +170,7 @@ def _needs(campaign: Campaign, slots: Any) -> tuple[Need, ...]:
         wanted = domain if domain in policy.expert_domains else ""
         able = {pid: person for pid, person in people.items() if any(can_work(person, stage) for stage in Stage)}
         who = sorted(pid for pid, person in able.items() if not wanted or wanted in person.expertise)
-        blocked = 0 if feasible(wanted, policy, people.values()) else rows
+        blocked = rows if shortages(Team(people), policy, [domain]) else 0
         needs.append(
             Need(
                 f"rows of domain {domain or 'none'}",
@@ -199,36 +201,13 @@ def _needs(campaign: Campaign, slots: Any) -> tuple[Need, ...]:
     return tuple(needs)
 
 
-def feasible(domain: str, policy: Policy, people: Iterable[TeamPerson]) -> bool:
-    """Whether a team can bring a row of this domain from its passes to the end, everybody taking one part.
-
-    Args:
-        domain: one of the policy's expert domains, or "" for a row that needs no expert.
-        policy: the rules; ``policy.expert_quorum`` experts of the domain must be among the parts.
-        people: who is there.
-    """
-    team = list(people)
-    annotators = {one.id for one in team if Role.ANNOTATOR in one.roles}
-    reviewers = {one.id for one in team if one.roles & {Role.QA, Role.EXPERT}}
-    holders = {one.id for one in team if domain and domain in one.expertise}
-    experts = {one.id for one in team if Role.EXPERT in one.roles} & holders
-    quorum = policy.expert_quorum if domain else 0
-    for reviewer in sorted(reviewers) if policy.qa.when == "all" else [None, *sorted(reviewers)]:
-        passing = annotators - {reviewer}
-        if len(passing) < policy.passes:
-            continue
-        inside = (reviewer in holders) + min(len(passing & holders), policy.passes)
-        others = len(passing - holders)
-        # Whoever of the experts is not needed among the passes can still review after QA.
-        for taken in range(min(len(passing & holders), policy.passes) + 1):
-            if policy.passes - taken > others:
-                continue
-            later = len(experts - {reviewer}) - min(taken, len(experts & passing))
-            if (reviewer in holders) + taken + max(0, later) >= quorum:
-                return True
-        if inside >= quorum:
-            return True
-    return False
+def _shortages(campaign: Campaign, rows: Any) -> tuple[dict[str, Any], ...]:
+    """Who is missing for the rows that are still to be finished, as sentences with their cure."""
+    unfinished = rows.exclude(state__in=[State.FINAL.value, State.DISCARDED.value])
+    domains = sorted(set(unfinished.values_list("domain", flat=True)))
+    people = {PersonId(m.person_id): to_person(m) for m in Member.objects.filter(campaign=campaign) if m.left is None}
+    lacking = shortages(Team(people), rulebook.read_policy(campaign.policy_text), domains)
+    return tuple(lack.to_json() for lack in lacking)
 
 
 def _pace(campaign: Campaign) -> float:

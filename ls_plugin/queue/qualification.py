@@ -14,19 +14,16 @@ from django.db import transaction
 from django.db.models import QuerySet
 from tasks.models import Annotation
 
+from label_studio_quorum.campaign.qualification import right_answers
 from ls_config.results import from_result
 from ls_plugin.models import Campaign, CampaignProject, Slot, Stage
 from ls_plugin.people.standings import Place
 from ls_plugin.queue.campaigns import read_interface
 from ls_plugin.store.refusals import Refused
 from ls_plugin.store.slots import locks_rows
-from review_rules import decide, load_policy, load_team, parse_history
 
 # More than any team has people: everybody gets a seat. The column holds up to 32,767.
 SEATS = 30_000
-# Two people and a policy that compares values exactly: all that the rules need to compare an answer with a known one.
-_TEAM = load_team("people: [{id: answer, roles: [annotator]}, {id: known, roles: [annotator]}]")
-_POLICY = load_policy("{version: 1, passes: 2, expert_domains: [], fields: {}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +109,8 @@ def score(user_id: int, place: Place, asked: Qualification) -> tuple[int, float]
     for answer in answers:
         values = from_result(answer.result, interface.controls, answer.task.data).values
         known, fields = asked.rows[row_of[answer.task_id]], interface.fields(answer.task.data)
-        for name, value in known.items():
-            compared += 1
-            right += _is_right(fields.get(name), values.get(name), value)
+        compared += len(known)
+        right += right_answers(known, values, fields)
     return len(answers), right / compared
 
 
@@ -129,15 +125,3 @@ def is_scored(user_id: int, place: Place, row_id: str) -> bool:
     tasks = Slot.objects.filter(project_id=place.project_id, row_id__in=list(asked.rows)).values("task_id")
     answers = Annotation.objects.filter(task_id__in=tasks, completed_by_id=user_id, was_cancelled=False)
     return bool(answers.count() >= tasks.count())
-
-
-def _is_right(field: Any, answer: Any, known: Any) -> bool:
-    """Whether the rules see no difference between two values of a field."""
-    if field is None:  # the interface has no such field any more
-        return False
-    passes = [
-        {"by": by, "at": f"2026-01-01T00:00:0{n}Z", "values": {"f": value}, "flags": []}
-        for n, (by, value) in enumerate((("answer", answer), ("known", known)))
-    ]
-    history = parse_history({"row_id": "q", "fields": {"f": field}, "passes": passes, "qa": [], "expert": []})
-    return decide(history, _TEAM, _POLICY).comparison["f"].agreed

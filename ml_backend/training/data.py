@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from ls_config.interface import Control
 from ls_config.results import ResultError, to_result
+from review_rules.errors import PublicError
 
 Span = tuple[int, int, str]
 
@@ -43,7 +44,7 @@ class Example:
     domain: str | None = None
 
 
-class DataError(Exception):
+class DataError(PublicError):
     """A file that cannot be learned from; file, line, and what to do."""
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from review_rules.errors import PublicError
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -26,8 +28,10 @@ class Fault:
         return f"{where} {self.path + ': ' if self.path else ''}{self.message}. {self.hint}"
 
 
-class FaultsError(ValueError):
+class FaultsError(PublicError, ValueError):
     """A file has faults; `faults` holds all of them in the order of the file."""
+
+    faults: tuple[Fault, ...]
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         self.faults = faults

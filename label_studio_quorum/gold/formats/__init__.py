@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from label_studio_quorum.files import new_file, new_folder, sha256_of
+from label_studio_quorum.files import new_file, new_folder, sha256_of, write_text
 from label_studio_quorum.gold.datasheet import Card
 from label_studio_quorum.gold.formats.reading import CARRIES_HISTORY, read_records
 from label_studio_quorum.gold.spool import Line, Spool
@@ -129,8 +129,7 @@ def _hashes(path: Path) -> dict[str, str]:
 
 def _write_card(path: Path, name: str, text: str) -> Path:
     beside = path.with_name(path.name + ".card.md")
-    with new_file(beside) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(beside, text)
     return beside
 
 

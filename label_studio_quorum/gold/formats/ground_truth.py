@@ -11,6 +11,8 @@ from typing import Any
 from label_studio_quorum.gold.spool import Spool, json_line
 from label_studio_quorum.intake.other_tools import GT_JOB, GT_RENAMED
 from ls_config import Control, Interface
+from review_rules import Kind
+from review_rules.canonical import same
 
 __all__ = ["ATTRIBUTE_LIMIT", "LINE_LIMIT", "write_manifest"]
 
@@ -76,7 +78,8 @@ def _chain(
     if control.name in final:
         value = final[control.name].get("value")
         first = counted[0].get("values", {}).get(control.name) if counted else auto
-        status = "unadjusted" if value == (auto if auto is not None else first) else "adjusted"
+        before = auto if auto is not None else first
+        status = "unadjusted" if same(Kind.of(control.kind), value, before) else "adjusted"
         about = _about("final", max(times, default=_when(None)), human=True) | {"adjustment-status": status}
         yield f"adjusted-{control.name}", value, about | _confidence(record, control, value)
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from label_studio_quorum.campaign.history import prediction_values
 from label_studio_quorum.campaign.importing import import_rows
 from label_studio_quorum.campaign.projects import PROPOSAL, Campaign
 from label_studio_quorum.campaign.reconcile import decide_rows, reconcile
+from label_studio_quorum.campaign.row_task import prediction_values
 from label_studio_quorum.campaign.setup import CampaignSpec, setup_campaign
 from label_studio_quorum.campaign.snapshot import Snapshot
 from label_studio_quorum.gold import records as export
@@ -57,8 +57,8 @@ def test_store_gives_what_a_snapshot_gives(
     port, campaign = held
     monkeypatch.setattr(export, "_WORTH_WORKERS", least)
     monkeypatch.setattr(export, "_CHUNK", 2)
-    snapshot = Snapshot.read(port, campaign)
-    wanted = [record_of(campaign, row) for row in decide_rows(campaign, snapshot, snapshot.row_ids)]
+    with Snapshot.read(port, campaign) as snapshot:
+        wanted = [record_of(campaign, row) for row in decide_rows(campaign, snapshot, snapshot.row_ids)]
     tally = Tally()
     found = list(export_records(port, campaign, gold_only=False, tally=tally))
     assert found == wanted

@@ -41,7 +41,6 @@ def read(path: Path) -> tuple[list[Row], list[RowFault]]:
 @pytest.mark.parametrize("encoding", SAID)
 def test_texts_without_a_mark_are_read_as_their_programs_wrote_them(encoding: str, tmp_path: Path) -> None:
     """What Windows, its spreadsheets and old Macs write is read without a wrong letter, and the guess is said."""
-    pytest.importorskip("charset_normalizer", reason="needs the extra `formats`")
     path = tmp_path / "a.csv"
     text = HEAD + "".join(f"r{at},,{SAID[encoding][:20]},{SAID[encoding]}\n" for at in range(20))
     path.write_bytes(text.encode(encoding))

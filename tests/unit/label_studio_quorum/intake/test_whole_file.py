@@ -1,8 +1,9 @@
-"""The checks of a file as a whole: beside an import they find what `quorum check` finds, and their short cuts change
-nothing."""
+"""The checks of a file as a whole: in the background of an import they find what `quorum check` finds, and their
+short cuts change nothing."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import openpyxl
 import pytest
 
 from label_studio_quorum.campaign.importing import CheckedFile
-from label_studio_quorum.intake.background_check import Beside, BesideError
+from label_studio_quorum.intake.background_check import BackgroundCheck, BackgroundCheckError
 from label_studio_quorum.intake.checks.language import identify
 from label_studio_quorum.intake.checks.personal_data import Finder
 from label_studio_quorum.intake.checks.similar import NearDuplicates
@@ -51,18 +52,19 @@ def rows_file(folder: Path) -> Path:
 
 
 def test_checks_beside_an_import_find_what_a_check_finds(tmp_path: Path) -> None:
-    """The process that looks at the held rows says of the whole file what `quorum check` says, line by line."""
+    """The process that looks at the stored rows says of the whole file what `quorum check` says, line by line."""
     path = rows_file(tmp_path)
     wanted = check_rows(path, interface=REVIEW, policy=POLICY, finder=Finder.if_installed()).faults
-    with Beside() as beside, CheckedFile.read(path, interface=REVIEW, policy=POLICY) as checked:
-        beside.look(checked.held.path(), str(path), REVIEW)
-        found = beside.found()
+    with BackgroundCheck() as background, CheckedFile.read(path, interface=REVIEW, policy=POLICY) as checked:
+        background.begin(checked.held.path(), str(path), REVIEW)
+        found = background.finish()
     assert [str(one) for one in found] == [str(one) for one in wanted if KINDS[one.id].scope == "table"]
     assert {"QD.W060", "QD.W061", "QD.W062", "QD.W063", "QD.W071"} <= {one.id for one in found}
 
 
 def test_warnings_about_a_whole_workbook_name_sheet_and_cell(tmp_path: Path) -> None:
     """A copy of a row on another sheet and personal data in a mapped column are found by sheet and row, or by cell."""
+    pytest.importorskip("presidio_analyzer", reason="needs the extra `pii`")
     book = openpyxl.Workbook()
     text = "It is a good answer, so write to ana.lopez@example.com."
     for sheet, key in ((book.active, "a"), (book.create_sheet("second"), "b")):
@@ -73,32 +75,33 @@ def test_warnings_about_a_whole_workbook_name_sheet_and_cell(tmp_path: Path) -> 
     faults = check_rows(path, interface=REVIEW, policy=POLICY, mapping=mapping, finder=Finder.if_installed()).faults
     cells = {(one.id, one.cell) for one in faults if one.id in ("QD.W060", "QD.W064")}
     assert cells == {("QD.W060", "second!2:2"), ("QD.W064", "Sheet!E2"), ("QD.W064", "second!E2")}
-    with Beside() as beside, CheckedFile.read(path, interface=REVIEW, policy=POLICY, mapping=mapping) as checked:
-        beside.look(checked.held.path(), str(path), REVIEW)
-        assert {(one.id, one.cell) for one in beside.found()} >= cells
+    read = CheckedFile.read(path, interface=REVIEW, policy=POLICY, mapping=mapping)
+    with BackgroundCheck() as background, read as checked:
+        background.begin(checked.held.path(), str(path), REVIEW)
+        assert {(one.id, one.cell) for one in background.finish()} >= cells
 
 
 def test_checks_that_nobody_waits_for_end_at_once() -> None:
     """An import that is refused does not wait for the process to load what it needs."""
-    with Beside() as beside:
-        process = beside._process
+    with BackgroundCheck() as background:
+        process = background._process
     assert process.exitcode is not None
 
 
 def test_checks_that_break_off_are_said(tmp_path: Path) -> None:
     """A process that was killed is no silence that reads like "nothing found"."""
     path = rows_file(tmp_path)
-    with Beside() as beside, CheckedFile.read(path, interface=REVIEW, policy=POLICY) as checked:
-        assert beside._process.pid is not None
-        os.kill(beside._process.pid, signal.SIGKILL)
-        beside.look(checked.held.path(), str(path), REVIEW)
-        with pytest.raises(BesideError, match="quorum check"):
-            beside.found()
+    with BackgroundCheck() as background, CheckedFile.read(path, interface=REVIEW, policy=POLICY) as checked:
+        assert background._process.pid is not None
+        os.kill(background._process.pid, signal.SIGKILL)
+        background.begin(checked.held.path(), str(path), REVIEW)
+        with pytest.raises(BackgroundCheckError, match="quorum check"):
+            background.finish()
 
 
 def test_languages_told_together_are_those_told_one_by_one() -> None:
     """Walking many texts at once gives the library's own answer for each, with the same certainty."""
-    langid = pytest.importorskip("py3langid.langid", reason="needs the extra `formats`")
+    langid = importlib.import_module("py3langid.langid")
     model = langid.LanguageIdentifier.from_model_file(langid.MODEL_FILE, norm_probs=True)
     found = identify(TONGUES)
     assert [tongue for tongue, _ in found] == [model.classify(text)[0] for text in TONGUES]

@@ -1,0 +1,60 @@
+"""How an error reaches the person at the terminal: one line a fault on stderr, then exit 1. Nothing else prints
+errors that end a command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from ls_config import InterfaceError
+    from review_rules.errors import PublicError
+
+__all__ = ["public_errors", "told"]
+
+
+def public_errors() -> tuple[type[PublicError], type[InterfaceError]]:
+    """Every error that a person may see. `ls_config` imports no other room, so its one error has no base of ours."""
+    from ls_config import InterfaceError
+    from review_rules.errors import PublicError
+
+    return PublicError, InterfaceError
+
+
+@contextmanager
+def told(speaker: str | None = None, command: Callable[[], str] = lambda: "quorum") -> Iterator[None]:
+    """Tell a public error as lines on stderr and exit 1; every other error is a mistake of ours and passes through.
+
+    Args:
+        speaker: Put before each line. Without it, faults that begin with their own place (a file and a line) stand
+            as they are, and every other line begins with `quorum`.
+        command: Says which command runs; asked only when an extra is missing.
+    """
+    try:
+        yield
+    except (typer.Exit, typer.Abort):
+        raise  # the end of a command and no error; the next line would load both rooms for nothing
+    except public_errors() as error:
+        _tell(error, speaker)
+    except ModuleNotFoundError as error:
+        from label_studio_quorum.extras import missing_extra
+
+        missing = missing_extra(error, command())
+        if missing is None:
+            raise
+        _tell(missing, speaker)
+    else:
+        return
+    raise typer.Exit(1)
+
+
+def _tell(error: PublicError | InterfaceError, speaker: str | None) -> None:
+    if speaker is None and error.faults:
+        lines = [str(fault) for fault in error.faults]
+    else:
+        lines = [f"{speaker or 'quorum'}: {line}" for line in str(error).splitlines()]
+    for line in lines:
+        typer.echo(line, err=True)
