@@ -52,10 +52,10 @@ def test_a_version_that_was_not_tested_is_refused_unless_forced() -> None:
     from ls_plugin.version import refuse_untested
 
     with pytest.raises(SystemExit) as stopped:
-        refuse_untested({}, found="1.99.0")
+        refuse_untested({}, installed="1.99.0")
     assert "1.99.0 was not tested" in str(stopped.value)
     assert "\n" not in str(stopped.value)
-    refuse_untested({"QUORUM_FORCE_VERSION": "1"}, found="1.99.0")
+    refuse_untested({"QUORUM_FORCE_VERSION": "1"}, installed="1.99.0")
 
 
 def test_a_row_goes_through_to_the_end_in_the_server(ls_server_plugin: LabelStudioServer) -> None:
