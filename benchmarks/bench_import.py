@@ -25,7 +25,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from label_studio_quorum.adapters.label_studio import HttpLabelStudio  # noqa: E402
-from label_studio_quorum.campaign.importing import CheckedFile, import_rows, task_data  # noqa: E402
+from label_studio_quorum.campaign.importing import CheckedFile, import_rows  # noqa: E402
+from label_studio_quorum.campaign.row_task import task_data  # noqa: E402
 from label_studio_quorum.campaign.setup import CampaignSpec, setup_campaign  # noqa: E402
 from label_studio_quorum.intake import Row, read_rows  # noqa: E402
 from label_studio_quorum.intake.background_check import BackgroundCheck  # noqa: E402

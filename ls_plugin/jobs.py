@@ -122,7 +122,7 @@ def reconcile_rows(campaign_id: int, row_ids: Sequence[str], *, only_marked: boo
         port = ServerPort(slots)
         line = _line(campaign, stages, port)
         held = Snapshot.read(port, line, wanted)
-        plan = rules.Plan()
+        plan = rules.ChangePlan()
         decided = list(rules.decide_rows(line, held, wanted, plan))
         for row in decided:
             rules.plan_row(line, row, plan)

@@ -8,7 +8,7 @@ from review_rules.files.faults import Fault, FaultsError
 from review_rules.files.policy import Policy, load_policy, withheld
 from review_rules.files.team import Person, Team, load_team, may_take
 from review_rules.findings import Finding
-from review_rules.parse import HistoryError, parse_history
+from review_rules.parse import HistoryError, parse_history, parse_submission
 from review_rules.values import (
     Certificate,
     Decision,
@@ -61,5 +61,6 @@ __all__ = [
     "load_team",
     "may_take",
     "parse_history",
+    "parse_submission",
     "withheld",
 ]

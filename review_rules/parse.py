@@ -27,6 +27,7 @@ from review_rules.values import (
 
 _KINDS = {kind.value: kind for kind in Kind}
 _WORDS = {word.value: word for word in Word}
+_HEAD = ("fields", "domain", "predicted_domain", "auto_label")
 
 
 class HistoryError(PublicError, ValueError):
@@ -65,7 +66,18 @@ def parse_history(obj: Any) -> RowHistory:
         _submissions(obj, Stage.QA, fields, findings),
         _submissions(obj, Stage.EXPERT, fields, findings),
         tuple(findings),
+        _raw(obj),
     )
+
+
+def _raw(obj: Mapping[str, Json]) -> dict[str, Json]:
+    """What is not kept with each submission; a stage that is no list is kept too, for its finding."""
+    raw = {key: obj[key] for key in _HEAD if obj.get(key) is not None}
+    for stage in Stage:
+        given = obj.get(stage.key)
+        if given is not None and not isinstance(given, (list, tuple)):
+            raw[stage.key] = given
+    return raw
 
 
 def _domain(obj: Mapping[str, Json], key: str, findings: list[Finding]) -> str | None:
@@ -154,7 +166,7 @@ def _submissions(
     if not isinstance(raw, (list, tuple)):
         findings.append(finding("QR.W008", stage.key, part=stage.key, expected="a list"))
         return ()
-    return tuple([_submission(item, index, stage, fields) for index, item in enumerate(raw)])
+    return tuple([parse_submission(item, index, stage, fields) for index, item in enumerate(raw)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +177,15 @@ class _Part:
     expected: str
 
 
-def _submission(raw: Json, index: int, stage: Stage, fields: Mapping[str, Field]) -> Submission:
+def parse_submission(raw: Json, index: int, stage: Stage, fields: Mapping[str, Field]) -> Submission:
+    """Read one submission of a history whose fields are known.
+
+    Args:
+        raw: the submission as it stands in JSON.
+        index: its place in the stage's list.
+        stage: the stage.
+        fields: the history's fields.
+    """
     if not isinstance(raw, dict):
         return _refused(raw, index, stage, "QR.W020", part="it", expected="an object")
     by, at, reason, flags = raw.get("by"), raw.get("at"), raw.get("reason"), raw.get("flags")

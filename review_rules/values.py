@@ -51,25 +51,51 @@ class Role(Name):
 class Stage(Name):
     """The three queues a row goes through.
 
-    `key` is the name of the stage's list in a history; `roles` are those of which one is needed to take a step.
+    Every spelling of a stage is here: the value is its word in markers, files and answers; `key` is the name of its
+    list in a history; `heading` is what people read; `number` is its place in the line, which databases store. `roles`
+    are those of which one is needed to take a step.
 
     >>> Stage.QA.key, sorted(Stage.QA.roles)
     ('qa', [<Role.EXPERT: 'expert'>, <Role.QA: 'qa'>])
+    >>> [(stage.number, stage.heading) for stage in Stage]
+    [(0, 'Pass'), (1, 'QA'), (2, 'Expert')]
     """
 
     key: str
+    heading: str
+    number: int
     roles: frozenset[Role]
 
-    def __new__(cls, word: str, key: str, *roles: Role) -> Stage:
+    def __new__(cls, word: str, key: str, heading: str, *roles: Role) -> Stage:
         stage = str.__new__(cls, word)
         stage._value_ = word
         stage.key = key
+        stage.heading = heading
+        stage.number = len(cls.__members__)
         stage.roles = frozenset(roles)
         return stage
 
-    PASS = "pass", "passes", Role.ANNOTATOR
-    QA = "qa", "qa", Role.QA, Role.EXPERT
-    EXPERT = "expert", "expert", Role.EXPERT
+    PASS = "pass", "passes", "Pass", Role.ANNOTATOR
+    QA = "qa", "qa", "QA", Role.QA, Role.EXPERT
+    EXPERT = "expert", "expert", "Expert", Role.EXPERT
+
+    @classmethod
+    def numbered(cls, number: int) -> Stage:
+        """The stage that a database's number stands for."""
+        return _STAGES[number]
+
+    @classmethod
+    def named(cls, word: str) -> Stage:
+        """The stage of this word.
+
+        Raises:
+            KeyError: No stage has it.
+        """
+        return _STAGE_OF[word]
+
+
+_STAGES = tuple(Stage)
+_STAGE_OF = {stage.value: stage for stage in Stage}
 
 
 class State(Name):
@@ -191,7 +217,10 @@ class Submission(NamedTuple):
 
 
 class RowHistory(NamedTuple):
-    """All that is known of one row: its fields, its domain, its auto-label and every submission in given order."""
+    """All that is known of one row: its fields, its domain, its auto-label and every submission in given order.
+
+    `raw` is what the history says beside its row id and its submissions, as it stands in JSON.
+    """
 
     row_id: RowId
     domain: str | None
@@ -202,6 +231,16 @@ class RowHistory(NamedTuple):
     qa: tuple[Submission, ...]
     expert: tuple[Submission, ...]
     findings: tuple[Finding, ...]
+    raw: Mapping[str, Json]
+
+    def submissions(self, stage: Stage) -> tuple[Submission, ...]:
+        """The submissions of a stage, in given order."""
+        return (self.passes, self.qa, self.expert)[stage.number]
+
+    def to_json(self) -> dict[str, Json]:
+        """The history as in the contract's JSON; parsing it again gives this history."""
+        stages = {stage.key: [each.raw for each in self.submissions(stage)] for stage in Stage}
+        return {"row_id": self.row_id, **stages, **self.raw}
 
     @property
     def auto_label(self) -> dict[str, Json]:

@@ -8,7 +8,6 @@ a run that is cut off loses none.
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from label_studio_quorum.adapters.web_session import Visitor
+from label_studio_quorum.files import private_folder, write_json
 from label_studio_quorum.port import LabelStudio, User
 from review_rules import Person, Team
 
@@ -61,34 +61,30 @@ class PasswordFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._held: dict[str, str] = {}
+        self._by_email: dict[str, str] = {}
         if path.exists():
-            self._held = dict(json.loads(path.read_text(encoding="utf-8")))
+            self._by_email = dict(json.loads(path.read_text(encoding="utf-8")))
 
     def password_of(self, email: str) -> str:
         """The password for this person, made and written down on first use."""
-        if email not in self._held:
-            self._held[email] = secrets.token_urlsafe(PASSWORD_BYTES)
+        if email not in self._by_email:
+            self._by_email[email] = secrets.token_urlsafe(PASSWORD_BYTES)
             self._write()
-        return self._held[email]
+        return self._by_email[email]
 
     def known(self, email: str) -> str | None:
         """The password written down for this person, if any."""
-        return self._held.get(email)
+        return self._by_email.get(email)
 
     def keep(self, passwords: Mapping[str, str]) -> None:
         """Write down passwords that the server made."""
         if passwords:
-            self._held |= passwords
+            self._by_email |= passwords
             self._write()
 
     def _write(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        fresh.unlink(missing_ok=True)
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            json.dump(self._held, file, indent=1, ensure_ascii=False)
-        fresh.replace(self.path)
+        private_folder(self.path.parent)
+        write_json(self.path, self._by_email, private=True)
 
 
 def password_file(url: str, folder: Path) -> PasswordFile:

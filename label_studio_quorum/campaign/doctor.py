@@ -12,12 +12,12 @@ import httpx
 
 from label_studio_quorum.adapters.label_studio import HttpLabelStudio
 from label_studio_quorum.campaign.accounts import check_team
-from label_studio_quorum.campaign.history import imported_row, note_of
 from label_studio_quorum.campaign.projects import STAGES, Campaign, assemble, find_all, marker_of
 from label_studio_quorum.campaign.reconcile import reconcile
-from label_studio_quorum.campaign.setup import SECRET_HEADER, CampaignSpec, project_settings, settings_drift
+from label_studio_quorum.campaign.row_task import is_as_imported
+from label_studio_quorum.campaign.setup import CampaignSpec, project_settings, settings_drift
 from label_studio_quorum.campaign.snapshot import Snapshot
-from label_studio_quorum.intake import row_hash
+from label_studio_quorum.campaign.webhooks import own_webhook
 from label_studio_quorum.port import Json, ServerError, User
 from review_rules import Policy, Role, Stage, Team
 
@@ -127,10 +127,10 @@ def _telemetry(url: str) -> Check:
         page = httpx.get(f"{url}/user/login/", timeout=_HEALTH_S, trust_env=False, follow_redirects=True).text
     except httpx.HTTPError as error:
         return _warn("telemetry", f"the login page does not answer ({type(error).__name__})", "open it in a browser")
-    said = _ANALYTICS.search(page)
-    if said is None:
+    analytics = _ANALYTICS.search(page)
+    if analytics is None:
         return _warn("telemetry", "the login page does not say whether it is on", "set COLLECT_ANALYTICS=False")
-    if said.group(1) == "true" or _SENTRY in page:
+    if analytics.group(1) == "true" or _SENTRY in page:
         hint = (
             "start the server with COLLECT_ANALYTICS=False SENTRY_DSN= FRONTEND_SENTRY_DSN= LATEST_VERSION_CHECK=False"
         )
@@ -186,15 +186,15 @@ def _campaigns(
         return
     stages = every[name]
     for stage in STAGES:
-        found = stages.get(stage, [])
-        if not found:
+        marked = stages.get(stage, [])
+        if not marked:
             yield _fail(
                 "campaign", f"its {stage.value} project is gone, or has lost its quorum: line", "run quorum setup again"
             )
-        elif len(found) > 1:
-            others = ", ".join(str(project.id) for project in found[1:])
+        elif len(marked) > 1:
+            others = ", ".join(str(project.id) for project in marked[1:])
             yield _warn(
-                "campaign", f"projects {others} carry the {stage.value} marker of project {found[0].id}", "delete them"
+                "campaign", f"projects {others} carry the {stage.value} marker of project {marked[0].id}", "delete them"
             )
     if policy is None or team is None or any(stage not in stages for stage in STAGES):
         if policy is None or team is None:
@@ -229,9 +229,9 @@ def _settings(campaign: Campaign) -> Iterator[Check]:
         if differing:
             clean = False
             wanted = project_settings(spec, stage)
-            held = campaign.projects[stage].settings
+            settings = campaign.projects[stage].settings
             told = ", ".join(
-                f"{key} is {held[key]!r}, not {wanted[key]!r}" for key in differing if key != "label_config"
+                f"{key} is {settings[key]!r}, not {wanted[key]!r}" for key in differing if key != "label_config"
             )
             told = ", ".join(filter(None, [told, "another label_config" if "label_config" in differing else ""]))
             yield _warn(
@@ -242,10 +242,8 @@ def _settings(campaign: Campaign) -> Iterator[Check]:
 
 
 def _webhooks(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:
-    hooks = [
-        hook for stage in STAGES for hook in port.webhooks(campaign.project(stage)) if SECRET_HEADER in hook.headers
-    ]
-    active = [hook for hook in hooks if hook.active]
+    webhooks = [own_webhook(port, campaign.project(stage)) for stage in STAGES]
+    active = [webhook for webhook in webhooks if webhook is not None and webhook.active]
     if len(active) == len(STAGES):
         yield _ok("webhooks", f"announce changes to {active[0].url}")
     elif port.plugin_version() is not None:
@@ -285,7 +283,7 @@ def _rows(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:
     for row_id in snapshot.row_ids:
         tasks = snapshot.tasks(row_id).get(Stage.PASS, ())
         doubled += [row_id] if len(tasks) > 1 else []
-        changed += [row_id for task in tasks if note_of(task).get("hash") not in (None, row_hash(imported_row(task)))]
+        changed += [row_id for task in tasks if not is_as_imported(task)]
     if doubled:
         yield _warn(
             "rows", f"{len(doubled)} rows stand twice in the Pass project, such as {doubled[0]!r}", "run quorum sync"

@@ -8,41 +8,102 @@ somebody else saved last, and a review of inputs that have changed since. Both s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from label_studio_quorum.campaign.projects import AUTO_LABEL, PROPOSAL, STAGES
-from label_studio_quorum.intake import Row
+from label_studio_quorum.campaign.projects import PROPOSAL
+from label_studio_quorum.campaign.row_task import note_of, prediction_values, review_note_of
 from label_studio_quorum.port import Annotation, Json, Task
 from ls_config.interface import Interface
 from ls_config.results import ParsedResult, from_result
-from review_rules import Stage
+from review_rules import Field, RowHistory, Stage, Submission, parse_history, parse_submission
 
-QUORUM: Final = "quorum"
-"""Key of what Quorum writes into a task's meta."""
+_TO_THE_SECOND: Final = len("2026-01-05T10:00:00")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Source:
-    """Where a submission of the history comes from: task, annotation, and the version of it that was read."""
+class AnnotationVersion:
+    """The annotation that a submission of the history was read from, in the version that was read.
+
+    Attributes:
+        task: The task's id.
+        annotation: The annotation's id.
+        version: When it was last saved.
+        created_at: When it was first saved.
+        by: Who submitted it, also where the submission does not count as theirs.
+        seconds: How long the form was open, as Label Studio measured it.
+        is_superseded: True if it stands for the time of a first version, which a later one replaced.
+    """
 
     task: int
     annotation: int
     version: str
+    created_at: str
+    by: str | None
+    seconds: float | None
+    is_superseded: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RowRecord:
     """A row's history, and where each submission in it comes from, index by index."""
 
-    history: Json
-    sources: Mapping[Stage, tuple[Source, ...]]
+    history: RowHistory
+    sources: Mapping[Stage, tuple[AnnotationVersion, ...]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reader:
+class _Answer:
+    """One annotation as a submission: what was filled in, and why it cannot count as its author's, if so."""
+
+    source: AnnotationVersion
+    stage: Stage
+    values: Mapping[str, Any]
+    parsed: ParsedResult
+    void: tuple[str, ...] = ()
+
+    @property
+    def by(self) -> str | None:
+        return None if self.void else self.source.by
+
+    @property
+    def at(self) -> str:
+        return self.source.created_at if self.source.is_superseded else self.source.version
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """What submissions are ordered by: their time and, at the same time, their annotation."""
+        return self.at, self.source.annotation
+
+    def first_version(self) -> _Answer:
+        """The answer as it must have been handed in first, of which the server keeps the time only."""
+        return replace(self, source=replace(self.source, is_superseded=True), values={}, parsed=ParsedResult())
+
+    def to_json(self) -> Json:
+        """The submission as in the contract's JSON, and what records say about it besides."""
+        answer: Json = {"by": self.by, "at": self.at}
+        if not self.source.is_superseded:
+            answer["lead_time"] = self.source.seconds
+        answer |= {"values": self.values, "flags": list(self.parsed.flags), "reason": self.parsed.reason}
+        if self.source.is_superseded:
+            return answer | {"superseded": True}
+        if self.stage is not Stage.PASS:
+            answer["decision"] = self.parsed.decision
+        if self.parsed.problems:
+            answer["problems"] = list(self.parsed.problems)
+        if self.void:
+            answer |= {"annotator": self.source.by, "void": "; ".join(self.void)}
+        return answer
+
+    def submission(self, index: int, fields: Mapping[str, Field]) -> Submission:
+        """The submission at this place of its stage's list."""
+        return parse_submission(self.to_json(), index, self.stage, fields)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HistoryReader:
     """Reads rows of one campaign.
 
     Attributes:
@@ -61,53 +122,65 @@ class Reader:
         Several tasks of one stage count as one queue: a row that went round again, or one that was doubled by two
         runs at once, has all its submissions in one history.
         """
-        row = tasks[Stage.PASS][0]
-        note = note_of(row)
-        history: Json = {"row_id": row.row_id, "fields": self.interface.fields(row.data)}
-        for key, value in (
-            ("domain", row.data.get("domain")),
-            ("predicted_domain", note.get("predicted_domain")),
-            ("auto_label", note.get("auto_label")),
-        ):
-            if value is not None:
-                history[key] = value
-        sources: dict[Stage, tuple[Source, ...]] = {}
+        row = self._row(tasks[Stage.PASS][0])
+        sources: dict[Stage, tuple[AnnotationVersion, ...]] = {}
+        submissions: dict[Stage, tuple[Submission, ...]] = {}
         versions: dict[int, str] = {}
-        for stage in STAGES:
-            found = [entry for task in tasks.get(stage, ()) for entry in self._entries(stage, task, versions)]
-            found.sort(key=lambda entry: (entry[0]["at"], entry[1].annotation))
-            if stage is Stage.PASS:
-                found = self._with_first_versions(found, tasks[stage])
-            history[stage.key] = [entry for entry, _ in found]
-            sources[stage] = tuple(source for _, source in found)
+        for stage in Stage:
+            answers = self._answers(stage, tasks.get(stage, ()), versions)
+            submissions[stage] = tuple(answer.submission(index, row.fields) for index, answer in enumerate(answers))
+            sources[stage] = tuple(answer.source for answer in answers)
             versions |= {source.annotation: source.version for source in sources[stage]}
+        history = row._replace(
+            passes=submissions[Stage.PASS], qa=submissions[Stage.QA], expert=submissions[Stage.EXPERT]
+        )
         return RowRecord(history=history, sources=sources)
 
-    def _entries(self, stage: Stage, task: Task, versions: Mapping[int, str]) -> Iterable[tuple[Json, Source]]:
-        stale = stage is not Stage.PASS and not _still_rests(task, versions)
-        for annotation in task.submitted:
-            entry = self._submission(stage, task, annotation)
-            if stale:
-                _void(entry, "it was given on passes or a QA that have changed since")
-            yield entry, Source(task=task.id, annotation=annotation.id, version=stamp(annotation.updated_at))
+    def _row(self, task: Task) -> RowHistory:
+        """The history before anybody submitted anything."""
+        note = note_of(task)
+        return parse_history(
+            {
+                "row_id": task.row_id,
+                "fields": self.interface.fields(task.data),
+                "domain": task.data.get("domain"),
+                "predicted_domain": note.predicted_domain,
+                "auto_label": note.auto_label,
+            }
+        )
 
-    def _submission(self, stage: Stage, task: Task, annotation: Annotation) -> Json:
-        parsed = from_result(annotation.result, self.interface.all_controls, task.data)
-        entry: Json = {
-            "by": self._person(annotation.by),
-            "at": stamp(annotation.updated_at),
-            "lead_time": annotation.lead_time,
-            "values": self._values(stage, task, parsed),
-            "flags": list(parsed.flags),
-            "reason": parsed.reason,
-        }
-        if stage is not Stage.PASS:
-            entry["decision"] = parsed.decision
-        if parsed.problems:
-            entry["problems"] = list(parsed.problems)
-        if annotation.edited_by not in (None, annotation.by):
-            _void(entry, f"{self._person(annotation.edited_by)} saved it last")
-        return entry
+    def _answers(self, stage: Stage, tasks: Sequence[Task], versions: Mapping[int, str]) -> list[_Answer]:
+        """The stage's answers in order of time; `versions` are those of the annotations of the stages before."""
+        answers = [answer for task in tasks for answer in self._answers_to(stage, task, versions)]
+        answers.sort(key=lambda answer: answer.place)
+        return self._with_first_versions(answers) if stage is Stage.PASS else answers
+
+    def _answers_to(self, stage: Stage, task: Task, versions: Mapping[int, str]) -> Iterator[_Answer]:
+        is_stale = stage is not Stage.PASS and not review_note_of(task).still_holds(versions)
+        for annotation in task.submitted:
+            void = []
+            if annotation.edited_by not in (None, annotation.by):
+                void.append(f"{self._person(annotation.edited_by)} saved it last")
+            if is_stale:
+                void.append("it was given on passes or a QA that have changed since")
+            parsed = from_result(annotation.result, self.interface.all_controls, task.data)
+            yield _Answer(
+                source=self._source(task, annotation),
+                stage=stage,
+                values=self._values(stage, task, parsed),
+                parsed=parsed,
+                void=tuple(void),
+            )
+
+    def _source(self, task: Task, annotation: Annotation) -> AnnotationVersion:
+        return AnnotationVersion(
+            task=task.id,
+            annotation=annotation.id,
+            version=stamp(annotation.updated_at),
+            created_at=stamp(annotation.created_at),
+            by=self._person(annotation.by),
+            seconds=annotation.lead_time,
+        )
 
     def _values(self, stage: Stage, task: Task, parsed: ParsedResult) -> dict[str, Any]:
         if stage is Stage.PASS:
@@ -118,58 +191,37 @@ class Reader:
     def _person(self, user: int | None) -> str | None:
         return None if user is None else self.people.get(user, f"user:{user}")
 
-    def _with_first_versions(
-        self, found: list[tuple[Json, Source]], tasks: Sequence[Task]
-    ) -> list[tuple[Json, Source]]:
+    def _with_first_versions(self, answers: list[_Answer]) -> list[_Answer]:
         """Where more people passed than are asked for, a correction must not cost a person the place in line.
 
         The place is that of the first submission, of which the server keeps the time only: it is written down as an
         earlier, empty submission, which the later one replaces.
         """
-        if len({entry["by"] for entry, _ in found}) <= self.passes:
-            return found
-        created = {a.id: a.created_at for task in tasks for a in task.submitted}
-        first = [
-            ({"by": entry["by"], "at": stamp(created[source.annotation]), "values": {}, "flags": [], "reason": None,
-              "superseded": True}, source)
-            for entry, source in found
-            if entry["by"] is not None and stamp(created[source.annotation])[:19] < entry["at"][:19]
-        ]  # fmt: skip
-        return sorted([*found, *first], key=lambda entry: (entry[0]["at"], entry[1].annotation))
-
-
-def note_of(task: Task) -> Json:
-    """What Quorum wrote into a task's meta (empty for a task that it did not make)."""
-    note = task.meta.get(QUORUM) if isinstance(task.meta, dict) else None
-    return note if isinstance(note, dict) else {}
-
-
-def prediction_values(task: Task, model_version: str, interface: Interface) -> dict[str, Any]:
-    """The values of a task's latest prediction of this version (empty if it has none)."""
-    for prediction in reversed(task.predictions):
-        if prediction.model_version == model_version:
-            return from_result(prediction.result, interface.controls, task.data).values
-    return {}
+        if len({answer.by for answer in answers}) <= self.passes:
+            return answers
+        # Saving takes a moment, so an answer that was saved once may have two times that differ by less than a second.
+        corrected = [
+            answer
+            for answer in answers
+            if answer.by is not None
+            and answer.source.created_at[:_TO_THE_SECOND] < answer.source.version[:_TO_THE_SECOND]
+        ]
+        first = [answer.first_version() for answer in corrected]
+        return sorted([*answers, *first], key=lambda answer: answer.place)
 
 
 def skips(stage: Stage, tasks: Iterable[Task], people: Mapping[int, str]) -> list[Json]:
     """Who skipped the row at this stage, and when; a skip is no submission."""
     return [
-        {"stage": stage.value, "by": people.get(a.by or 0, f"user:{a.by}"), "at": stamp(a.updated_at)}
+        {
+            "stage": stage.value,
+            "by": people.get(annotation.by or 0, f"user:{annotation.by}"),
+            "at": stamp(annotation.updated_at),
+        }
         for task in tasks
-        for a in task.annotations
-        if a.cancelled
+        for annotation in task.annotations
+        if annotation.cancelled
     ]
-
-
-def prelabel_of(task: Task, interface: Interface) -> Json | None:
-    """What pre-filled the Pass form: the model version as it ran, its score and the values; None for an empty form."""
-    served = [one for one in task.predictions if one.model_version == AUTO_LABEL]
-    if not served:
-        return None
-    ran = note_of(task).get("prelabel") or AUTO_LABEL
-    values = prediction_values(task, AUTO_LABEL, interface)
-    return {"model_version": ran, "score": served[-1].score, "values": values}
 
 
 def stamp(moment: datetime) -> str:
@@ -179,31 +231,3 @@ def stamp(moment: datetime) -> str:
     '2026-01-05T10:00:00.000000Z'
     """
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
-
-
-def _void(entry: Json, why: str) -> None:
-    if "void" not in entry:
-        entry["annotator"] = entry["by"]
-    entry["by"], entry["void"] = None, "; ".join(filter(None, [entry.get("void"), why]))
-
-
-def _still_rests(task: Task, versions: Mapping[int, str]) -> bool:
-    """True if every annotation that a review was made from is there in the same version."""
-    inputs = note_of(task).get("rests_on")
-    if not isinstance(inputs, list):
-        return True
-    return all(isinstance(one, list) and len(one) == 2 and versions.get(one[0]) == one[1] for one in inputs)
-
-
-def imported_row(task: Task) -> Row:
-    """The row as its Pass task holds it."""
-    note, data = note_of(task), task.data
-    return Row(
-        row_id=task.row_id,
-        context=str(data.get("context", "")),
-        query=str(data.get("query", "")),
-        response=str(data.get("response", "")),
-        domain=data.get("domain"),
-        auto_label=note.get("auto_label"),
-        extra=note.get("extra") or {},
-    )

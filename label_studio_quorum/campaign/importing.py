@@ -6,7 +6,6 @@ it again; the server takes each request whole or not at all, and a request that 
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,15 +15,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol
 
-from label_studio_quorum.adapters.ml_backend import Prelabel
-from label_studio_quorum.campaign.history import QUORUM, note_of
-from label_studio_quorum.campaign.projects import AUTO_LABEL, Campaign
+from label_studio_quorum.adapters.ml_backend import ModelAnswer
+from label_studio_quorum.campaign.projects import Campaign
+from label_studio_quorum.campaign.row_task import RowNote, note_of, row_task, task_data
 from label_studio_quorum.intake import KINDS, Options, Row, RowFault, read_rows, row_hash
 from label_studio_quorum.intake.checked_rows import StoredRows
 from label_studio_quorum.intake.rejects import Rejects
-from label_studio_quorum.port import Json, LabelStudio, NewPrediction, NewTask
+from label_studio_quorum.port import Json, LabelStudio, NewTask
 from ls_config.interface import Interface
-from ls_config.results import to_result
 from review_rules import Policy, Stage, withheld
 from review_rules.errors import PublicError
 
@@ -32,15 +30,15 @@ CHUNK: Final = 500
 """Rows in one request; with fewer the server spends more on each, with many more it runs slower again."""
 
 
-class Predictor(Protocol):
+class PrelabelSource(Protocol):
     """Whatever gives pre-annotations and domains: an ML backend by HTTP."""
 
-    def predict(self, data: Sequence[Json]) -> list[Prelabel]:
+    def predict(self, data: Sequence[Json]) -> list[ModelAnswer]:
         """One answer for each task's data, in order."""
         ...
 
 
-_NOTHING: Final = Prelabel()
+_NO_ANSWER: Final = ModelAnswer()
 
 
 class ImportRefused(PublicError):
@@ -72,7 +70,7 @@ class CheckedFile:
     ) -> CheckedFile:
         """Read and check the whole file."""
         checked = cls()
-        found = read_rows(
+        findings = read_rows(
             path,
             interface=interface,
             mapping=mapping,
@@ -80,11 +78,11 @@ class CheckedFile:
             options=options or Options(),
             rejects=checked.rejects,
         )
-        for one in found:
-            if isinstance(one, RowFault):
-                checked.faults.append(one)
+        for entry in findings:
+            if isinstance(entry, RowFault):
+                checked.faults.append(entry)
             else:
-                checked.held.add(one)
+                checked.held.add(entry)
                 checked.rows += 1
         return checked
 
@@ -98,13 +96,13 @@ class CheckedFile:
     @property
     def errors(self) -> list[RowFault]:
         """The faults that keep rows out; the others are warnings."""
-        return [one for one in self.faults if one.severity == "error"]
+        return [fault for fault in self.faults if fault.severity == "error"]
 
     @property
     def unread(self) -> list[RowFault]:
         """The errors after which rows of the file were not read, so that nobody can hand them back to be mended."""
-        of_file = (one for one in self.errors if KINDS[one.id].scope == "file")
-        return [one for one in of_file if one.given is None and one.id != "QD.E014"]
+        of_file = (fault for fault in self.errors if KINDS[fault.id].scope == "file")
+        return [fault for fault in of_file if fault.given is None and fault.id != "QD.E014"]
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self.held)
@@ -136,13 +134,13 @@ class ImportReport:
 def known_rows(port: LabelStudio, campaign: Campaign) -> dict[str, str]:
     """Row id → content hash of every row that the Pass project holds."""
     notes = port.notes(campaign.project(Stage.PASS))
-    return {row_id: str(_note(meta).get("hash", "")) for row_id, meta in notes if row_id}
+    return {row_id: RowNote.read(meta).content_hash or "" for row_id, meta in notes if row_id}
 
 
 def imports_of(port: LabelStudio, campaign: Campaign) -> dict[str, int]:
     """Import id → rows, in order of time."""
-    found = Counter(str(_note(meta).get("import_id", "")) for _, meta in port.notes(campaign.project(Stage.PASS)))
-    return {import_id: found[import_id] for import_id in sorted(found) if import_id}
+    rows = Counter(RowNote.read(meta).import_id for _, meta in port.notes(campaign.project(Stage.PASS)))
+    return {import_id: rows[import_id] for import_id in sorted(filter(None, rows))}
 
 
 def new_import_id(now: datetime | None = None) -> str:
@@ -156,7 +154,7 @@ def import_rows(
     campaign: Campaign,
     rows: Iterable[Row],
     *,
-    predictor: Predictor | None = None,
+    predictor: PrelabelSource | None = None,
     import_id: str | None = None,
     known: dict[str, str] | None = None,
     dry_run: bool = False,
@@ -199,7 +197,7 @@ class _Import:
     """Counts and sends: while the server stores one chunk, the next is made ready."""
 
     def __init__(
-        self, port: LabelStudio, campaign: Campaign, predictor: Predictor | None, import_id: str, dry_run: bool
+        self, port: LabelStudio, campaign: Campaign, predictor: PrelabelSource | None, import_id: str, dry_run: bool
     ) -> None:
         self._port, self._campaign, self._predictor, self._dry = port, campaign, predictor, dry_run
         self._id = import_id
@@ -219,44 +217,41 @@ class _Import:
             self._sent.result()
 
     def send(self, rows: Sequence[Row]) -> None:
+        """Make these rows' tasks ready, and hand them to the server once it has stored those before."""
         if not rows:
             return
-        policy, interface = self._campaign.policy, self._campaign.interface
-        data = [task_data(row) for row in rows]
-        held_back = [withheld(row.row_id, policy) for row in rows]
-        bare = [not row.auto_label and not held_back[index] for index, row in enumerate(rows)]
-        asked = [index for index, row in enumerate(rows) if bare[index] or row.domain is None]
-        said = dict(zip(asked, self._predict([data[index] for index in asked]), strict=True))
-        tasks = []
-        for index, row in enumerate(rows):
-            own = None if held_back[index] or not row.auto_label else _own(row, interface, data[index])
-            heard = said.get(index, _NOTHING)
-            machine = heard.prediction if bare[index] else None
-            domain = heard.domain if row.domain is None else None
-            tasks.append(
-                NewTask(data=data[index], meta=self._meta(row, machine, domain), predictions=_both(own, machine))
-            )
+        withheld_ids = {row.row_id for row in rows if withheld(row.row_id, self._campaign.policy)}
+        answers = self._ask(
+            [row for row in rows if row.domain is None or (not row.auto_label and row.row_id not in withheld_ids)]
+        )
+        tasks = [
+            self._task(row, answers.get(row.row_id, _NO_ANSWER), pre_filled=row.row_id not in withheld_ids)
+            for row in rows
+        ]
         self.wait()
         if not self._dry:
             self._sent = self._sender.submit(self._port.add_tasks, self._campaign.project(Stage.PASS), tasks)
         self.imported += len(tasks)
-        self.withheld += sum(held_back)
+        self.withheld += len(withheld_ids)
         self.prelabelled += sum(bool(task.predictions) for task in tasks)
 
-    def _predict(self, data: Sequence[Json]) -> list[Prelabel]:
-        if self._predictor is None or self._dry or not data:
-            return [_NOTHING] * len(data)
-        return self._predictor.predict(data)
+    def _ask(self, rows: Sequence[Row]) -> dict[str, ModelAnswer]:
+        """What the ML backend says of these rows, by row id; nothing where none is asked."""
+        if self._predictor is None or self._dry or not rows:
+            return {}
+        answers = self._predictor.predict([task_data(row) for row in rows])
+        return {row.row_id: answer for row, answer in zip(rows, answers, strict=True)}
 
-    def _meta(self, row: Row, machine: NewPrediction | None, domain: str | None) -> Json:
-        note: Json = {"import_id": self._id, "hash": row_hash(row), "extra": dict(row.extra)}
-        if row.auto_label is not None:
-            note["auto_label"] = _plain(row.auto_label)
-        if machine is not None:
-            note["prelabel"] = machine.model_version
-        if domain is not None:
-            note["predicted_domain"] = domain
-        return {QUORUM: note}
+    def _task(self, row: Row, answer: ModelAnswer, *, pre_filled: bool) -> NewTask:
+        return row_task(
+            row,
+            import_id=self._id,
+            interface=self._campaign.interface,
+            pre_filled=pre_filled,
+            # A backend that was asked for the domain alone gives a pre-annotation too: the row's own comes first.
+            model=answer.prediction if pre_filled and not row.auto_label else None,
+            domain=answer.domain if row.domain is None else None,
+        )
 
     def report(self) -> ImportReport:
         return ImportReport(
@@ -267,16 +262,6 @@ class _Import:
             withheld=self.withheld,
             bare=self.imported - self.prelabelled - self.withheld,
         )
-
-
-def task_data(row: Row) -> Json:
-    """What a Pass task shows: nothing that an annotator must not see.
-
-    >>> task_data(Row(row_id="r", context="", query="q", response="a", extra={"gold": "yes"}))
-    {'row_id': 'r', 'context': '', 'query': 'q', 'response': 'a'}
-    """
-    data: Json = {"row_id": row.row_id, "context": row.context, "query": row.query, "response": row.response}
-    return data if row.domain is None else data | {"domain": row.domain}
 
 
 def withdraw_changed(
@@ -308,32 +293,10 @@ def undo_import(port: LabelStudio, campaign: Campaign, import_id: str) -> int:
         ImportRefused: Work on one of its rows began, or there is no such import.
     """
     project = campaign.project(Stage.PASS)
-    tasks = [task for task in port.tasks(project) if note_of(task).get("import_id") == import_id]
+    tasks = [task for task in port.tasks(project) if note_of(task).import_id == import_id]
     if not tasks:
         raise ImportRefused(f"no row of import {import_id!r} is on the server; quorum status --imports lists imports")
     begun = sum(bool(task.annotations) for task in tasks)
     if begun:
         raise ImportRefused(f"work on {begun} of the {len(tasks)} rows of import {import_id} began; it stays")
     return port.withdraw(project, [task.id for task in tasks])
-
-
-def _own(row: Row, interface: Interface, data: Json) -> NewPrediction:
-    return NewPrediction(model_version=AUTO_LABEL, result=to_result(row.auto_label or {}, interface.controls, data))
-
-
-def _both(own: NewPrediction | None, machine: NewPrediction | None) -> tuple[NewPrediction, ...]:
-    """The prediction as it was made, and one that Label Studio pre-fills from: it serves one version a project."""
-    if own is not None:
-        return (own,)
-    if machine is None:
-        return ()
-    return (machine, NewPrediction(model_version=AUTO_LABEL, result=machine.result, score=machine.score))
-
-
-def _plain(value: object) -> Json | None:
-    return None if value is None else json.loads(json.dumps(value))
-
-
-def _note(meta: Json) -> Json:
-    note = meta.get(QUORUM)
-    return note if isinstance(note, dict) else {}

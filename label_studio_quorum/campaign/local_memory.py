@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from label_studio_quorum.files import private_folder, write_json
+
 DATA_DIR: Final = "QUORUM_DATA_DIR"
 DEFAULT_DATA_DIR: Final = ".quorum"
 
@@ -34,24 +36,21 @@ def data_dir() -> Path:
 
 def remember(campaign: Remembered, folder: Path | None = None) -> Path:
     """Write the campaign down; returns the file."""
-    place = (folder or data_dir()) / "campaigns"
-    place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    place = private_folder((folder or data_dir()) / "campaigns")
     file = place / f"{_slug(campaign.name)}.json"
-    fresh = file.with_name(f".{file.name}.{os.getpid()}")
-    fresh.write_text(json.dumps(asdict(campaign), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    fresh.replace(file)
+    write_json(file, asdict(campaign))
     return file
 
 
 def remembered(folder: Path | None = None) -> list[Remembered]:
     """Every campaign that was written down, by name; a damaged file counts as not there."""
-    found = []
+    campaigns = []
     for file in sorted(((folder or data_dir()) / "campaigns").glob("*.json")):
         try:
-            found.append(Remembered(**json.loads(file.read_text(encoding="utf-8"))))
+            campaigns.append(Remembered(**json.loads(file.read_text(encoding="utf-8"))))
         except (ValueError, TypeError, OSError):
-            continue
-    return sorted(found, key=lambda one: one.name)
+            continue  # whoever wrote into it can be asked; the other campaigns are still known
+    return sorted(campaigns, key=lambda campaign: campaign.name)
 
 
 def _slug(name: str) -> str:
@@ -60,4 +59,4 @@ def _slug(name: str) -> str:
     >>> _slug("May · round 2")
     'May-20-b7-20round-202'
     """
-    return re.sub(r"[^A-Za-z0-9_]", lambda found: f"-{ord(found.group()):x}", name)
+    return re.sub(r"[^A-Za-z0-9_]", lambda odd: f"-{ord(odd.group()):x}", name)

@@ -19,13 +19,12 @@ from review_rules import Person, Policy, Stage, Team
 from review_rules.errors import PublicError
 
 PREFIX: Final = "quorum:"
-STAGES: Final = (Stage.PASS, Stage.QA, Stage.EXPERT)
+STAGES: Final = tuple(Stage)
 AUTO_LABEL: Final = "auto-label"
 """`model_version` that pre-fills the Pass project; Label Studio serves one version a project."""
 PROPOSAL: Final = "quorum-proposal"
 """`model_version` that pre-fills the QA and Expert projects."""
 _STRANGER: Final = "user:"
-_STAGE_OF: Final = {stage.value: stage for stage in STAGES}
 
 
 class CampaignError(PublicError):
@@ -68,12 +67,12 @@ def read_marker(description: str) -> Marker | None:
     for line in reversed(description.splitlines()):
         if line.strip().startswith(PREFIX):
             try:
-                found = json.loads(line.strip().removeprefix(PREFIX))
+                parts = json.loads(line.strip().removeprefix(PREFIX))
                 return Marker(
-                    campaign=str(found["campaign"]),
-                    stage=_STAGE_OF[found["stage"]],
-                    task=str(found["task"]),
-                    policy=str(found["policy"]),
+                    campaign=str(parts["campaign"]),
+                    stage=Stage.named(parts["stage"]),
+                    task=str(parts["task"]),
+                    policy=str(parts["policy"]),
                 )
             except (ValueError, KeyError, TypeError):
                 return None
@@ -146,12 +145,12 @@ def interface_of(xml: str, name: str) -> Interface:
 
 def find_all(projects: Iterable[Project]) -> dict[str, dict[Stage, list[Project]]]:
     """Campaign name → stage → its projects, oldest first (more than one: two set-ups ran at once)."""
-    found: dict[str, dict[Stage, list[Project]]] = {}
-    for project in sorted(projects, key=lambda one: one.id):
+    campaigns: dict[str, dict[Stage, list[Project]]] = {}
+    for project in sorted(projects, key=lambda each: each.id):
         marker = read_marker(project.description)
         if marker is not None:
-            found.setdefault(marker.campaign, {}).setdefault(marker.stage, []).append(project)
-    return found
+            campaigns.setdefault(marker.campaign, {}).setdefault(marker.stage, []).append(project)
+    return campaigns
 
 
 def marker_of(project: Project) -> Marker:

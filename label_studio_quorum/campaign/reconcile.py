@@ -18,16 +18,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
-from label_studio_quorum.campaign.history import QUORUM, Reader, RowRecord, note_of
+from label_studio_quorum.campaign.history import HistoryReader, RowRecord
 from label_studio_quorum.campaign.projects import AUTO_LABEL, PROPOSAL, Campaign
 from label_studio_quorum.campaign.review_panel import panel_data
+from label_studio_quorum.campaign.row_task import (
+    ReviewNote,
+    auto_label_prediction,
+    has_prediction,
+    proposal_prediction,
+    review_note_of,
+)
 from label_studio_quorum.campaign.snapshot import Snapshot
 from label_studio_quorum.port import Json, NewPrediction, NewTask, RowPort, Task
 from ls_config.interface import Control
 from ls_config.results import ResultError, to_result
-from review_rules import Decision, NextStep, Stage, State, decide, may_take, parse_history, withheld
+from review_rules import Decision, NextStep, Stage, State, decide, may_take, withheld
 
 CHUNK: Final = 200
 """Tasks created in one call: the server takes each call whole or not at all."""
@@ -46,7 +53,7 @@ class DecidedRow:
 
 
 @dataclass(kw_only=True)
-class Plan:
+class ChangePlan:
     """What has to happen on the server, in the order in which it is done."""
 
     withdraw: dict[Stage, list[int]] = field(default_factory=dict)
@@ -62,7 +69,7 @@ class Plan:
         rest = {"requeue": len(self.queue), "prefill": len(self.serve)}
         return made | gone | {key: count for key, count in rest.items() if count}
 
-    def add(self, other: Plan) -> None:
+    def add(self, other: ChangePlan) -> None:
         """Take in what another plan says."""
         for stage, tasks in other.withdraw.items():
             self.withdraw.setdefault(stage, []).extend(tasks)
@@ -74,7 +81,7 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Report:
+class ReconcileReport:
     """What a run found and did."""
 
     rows: int
@@ -100,7 +107,7 @@ def reconcile(
     snapshot: Snapshot | None = None,
     dry_run: bool = False,
     progress: Callable[[int], None] = lambda done: None,
-) -> Report:
+) -> ReconcileReport:
     """Make the server match the rules.
 
     Args:
@@ -114,28 +121,28 @@ def reconcile(
     Raises:
         ServerError: The server refused or did not answer. What was done until then stays and is right.
     """
-    held = snapshot if snapshot is not None else Snapshot.read(port, campaign, row_ids)
-    chosen = held.row_ids if row_ids is None else sorted(set(row_ids))
-    plan, states, doubtful = Plan(), Counter[str](), list[str]()
+    picture = snapshot if snapshot is not None else Snapshot.read(port, campaign, row_ids)
+    chosen = picture.row_ids if row_ids is None else sorted(set(row_ids))
+    plan, states, doubtful = ChangePlan(), Counter[str](), list[str]()
     for done, row_id in enumerate(chosen, start=1):
-        one, state = _plan_one(campaign, held, row_id)
+        row_plan, state = _plan_one(campaign, picture, row_id)
         # What was read may be older than the server: a task in it gone, an answer or a task missing. Nobody loses an
         # open form to that, and no row gets a second task.
-        if one.withdraw or (one.create and snapshot is not None):
+        if row_plan.withdraw or (row_plan.create and snapshot is not None):
             doubtful.append(row_id)
         else:
-            plan.add(one)
+            plan.add(row_plan)
             states.update(state)
         progress(done)
     if doubtful:
-        held.renew(port, doubtful)
+        picture.renew(port, doubtful)
     for row_id in doubtful:
-        one, state = _plan_one(campaign, held, row_id)
-        plan.add(one)
+        row_plan, state = _plan_one(campaign, picture, row_id)
+        plan.add(row_plan)
         states.update(state)
     if not dry_run:
         carry_out(port, campaign, plan)
-    return Report(
+    return ReconcileReport(
         rows=states.total(),
         states=dict(sorted(states.items())),
         changes=plan.counts(),
@@ -143,10 +150,10 @@ def reconcile(
     )
 
 
-def _plan_one(campaign: Campaign, held: Snapshot, row_id: str) -> tuple[Plan, list[str]]:
+def _plan_one(campaign: Campaign, picture: Snapshot, row_id: str) -> tuple[ChangePlan, list[str]]:
     """What one row needs, and its state; no state for a row that is gone."""
-    plan, states = Plan(), list[str]()
-    for row in decide_rows(campaign, held, [row_id], plan):
+    plan, states = ChangePlan(), list[str]()
+    for row in decide_rows(campaign, picture, [row_id], plan):
         plan_row(campaign, row, plan)
         states.append(row.decision.state.value)
     return plan, states
@@ -161,31 +168,31 @@ class TasksByRow(Protocol):
 
 
 def decide_rows(
-    campaign: Campaign, snapshot: TasksByRow, row_ids: Iterable[str], plan: Plan | None = None
+    campaign: Campaign, snapshot: TasksByRow, row_ids: Iterable[str], plan: ChangePlan | None = None
 ) -> Iterator[DecidedRow]:
     """Decide these rows; a row without a Pass task is no row any more, and what is open of it is withdrawn."""
-    reader = Reader(interface=campaign.interface, people=campaign.people, passes=campaign.policy.passes)
+    reader = HistoryReader(interface=campaign.interface, people=campaign.people, passes=campaign.policy.passes)
     for row_id in row_ids:
         tasks = snapshot.tasks(row_id)
         if tasks.get(Stage.PASS):
             record = reader.read(tasks)
-            decision = decide(parse_history(record.history), campaign.team, campaign.policy)
-            held = {stage: tuple(some) for stage, some in tasks.items()}
-            yield DecidedRow(row_id=row_id, tasks=held, record=record, decision=decision)
+            decision = decide(record.history, campaign.team, campaign.policy)
+            by_stage = {stage: tuple(some) for stage, some in tasks.items()}
+            yield DecidedRow(row_id=row_id, tasks=by_stage, record=record, decision=decision)
         elif tasks and plan is not None:
             plan.problems.append(f"row {row_id}: its Pass task was deleted; import the row again to go on with it")
             for stage, some in tasks.items():
                 _retire(plan, stage, some)
 
 
-def plan_row(campaign: Campaign, row: DecidedRow, plan: Plan) -> None:
+def plan_row(campaign: Campaign, row: DecidedRow, plan: ChangePlan) -> None:
     """Add to the plan what this row needs."""
     _plan_pass(campaign, row, plan)
     for stage in (Stage.QA, Stage.EXPERT):
         _plan_review(campaign, row, stage, plan)
 
 
-def carry_out(port: RowPort, campaign: Campaign, plan: Plan) -> None:
+def carry_out(port: RowPort, campaign: Campaign, plan: ChangePlan) -> None:
     """Do what was planned: first what closes, then what opens."""
     for stage, tasks in plan.withdraw.items():
         if tasks:
@@ -202,7 +209,7 @@ def carry_out(port: RowPort, campaign: Campaign, plan: Plan) -> None:
 # --- Pass ------------------------------------------------------------------------------------------------------------
 
 
-def _plan_pass(campaign: Campaign, row: DecidedRow, plan: Plan) -> None:
+def _plan_pass(campaign: Campaign, row: DecidedRow, plan: ChangePlan) -> None:
     kept, *doubles = sorted(row.tasks[Stage.PASS], key=lambda task: (-len(task.annotators), task.id))
     _retire(plan, Stage.PASS, doubles)
     lacking = max(0, campaign.policy.passes - len(row.decision.counted.get(Stage.PASS, ())))
@@ -211,20 +218,19 @@ def _plan_pass(campaign: Campaign, row: DecidedRow, plan: Plan) -> None:
         _plan_prefill(campaign, kept, plan)
 
 
-def _plan_prefill(campaign: Campaign, task: Task, plan: Plan) -> None:
+def _plan_prefill(campaign: Campaign, task: Task, plan: ChangePlan) -> None:
     """Label Studio pre-fills from one model version a project: give every row a prediction of that version."""
     if withheld(task.row_id, campaign.policy) or not task.predictions:
         return
-    if not any(one.model_version == AUTO_LABEL for one in task.predictions):
+    if not has_prediction(task, AUTO_LABEL):
         latest = task.predictions[-1]
-        served = NewPrediction(model_version=AUTO_LABEL, result=latest.result, score=latest.score)
-        plan.serve.append((task.id, served))
+        plan.serve.append((task.id, auto_label_prediction(latest.result, latest.score)))
 
 
 # --- QA and Expert ---------------------------------------------------------------------------------------------------
 
 
-def _plan_review(campaign: Campaign, row: DecidedRow, stage: Stage, plan: Plan) -> None:
+def _plan_review(campaign: Campaign, row: DecidedRow, stage: Stage, plan: ChangePlan) -> None:
     tasks = row.tasks.get(stage, ())
     step = row.decision.next
     if step is None or _DUE.get(row.decision.state) is not stage:
@@ -246,7 +252,8 @@ def _kept(campaign: Campaign, tasks: Sequence[Task], wanted: NewTask, step: Next
     If they may (they forgot the reason, say), the row gets a fresh task: Label Studio never hands one out to the same
     person twice.
     """
-    answered = [task for task in tasks if task.submitted and _rests_on(task) == wanted.meta[QUORUM]["rests_on"]]
+    inputs = ReviewNote.read(wanted.meta).rests_on
+    answered = [task for task in tasks if task.submitted and review_note_of(task).rests_on == inputs]
     barred = [task for task in answered if not any(_may_take(campaign, user, step) for user in task.annotators)]
     fresh = [task for task in tasks if not task.submitted and _same(task, wanted)]
     return next(iter([*barred, *fresh]), None)
@@ -257,20 +264,16 @@ def _may_take(campaign: Campaign, user: int | None, step: NextStep) -> bool:
     return person is not None and may_take(person, step)
 
 
-def _rests_on(task: Task) -> Any:
-    return note_of(task).get("rests_on")
-
-
 def _same(task: Task, wanted: NewTask) -> bool:
-    versions = [one.model_version for one in task.predictions if one.model_version == PROPOSAL]
-    return task.data == wanted.data and task.meta == wanted.meta and len(versions) == len(wanted.predictions)
+    proposals = [prediction for prediction in task.predictions if prediction.model_version == PROPOSAL]
+    return task.data == wanted.data and task.meta == wanted.meta and len(proposals) == len(wanted.predictions)
 
 
-def review_task(campaign: Campaign, row: DecidedRow, step: NextStep, plan: Plan) -> NewTask:
+def review_task(campaign: Campaign, row: DecidedRow, step: NextStep, plan: ChangePlan) -> NewTask:
     """The task that asks for this step: the row, the panel of decisions, and the proposal to start from."""
     first, stage = row.tasks[Stage.PASS][0], step.stage
     data = {key: value for key, value in first.data.items() if value is not None}
-    data |= panel_data(parse_history(row.record.history), row.decision, campaign.interface, stage)
+    data |= panel_data(row.record.history, row.decision, campaign.interface, stage)
     data |= {"requires": ", ".join(step.requires)}
     result = _proposal(row, campaign.interface.controls, first.data, plan)
     inputs = [
@@ -280,12 +283,12 @@ def review_task(campaign: Campaign, row: DecidedRow, step: NextStep, plan: Plan)
     ]
     return NewTask(
         data=data,
-        meta={QUORUM: {"rests_on": sorted(inputs), "requires": list(step.requires)}},
-        predictions=(NewPrediction(model_version=PROPOSAL, result=result),) if result else (),
+        meta=ReviewNote(rests_on=sorted(inputs), requires=step.requires).to_meta(),
+        predictions=(proposal_prediction(result),) if result else (),
     )
 
 
-def _proposal(row: DecidedRow, controls: Iterable[Control], data: Json, plan: Plan) -> list[Json]:
+def _proposal(row: DecidedRow, controls: Iterable[Control], data: Json, plan: ChangePlan) -> list[Json]:
     result: list[Json] = []
     for control in controls:
         proposed = row.decision.proposal.get(control.name)
@@ -302,7 +305,7 @@ def _proposal(row: DecidedRow, controls: Iterable[Control], data: Json, plan: Pl
 # --- queues ----------------------------------------------------------------------------------------------------------
 
 
-def _set_open(plan: Plan, task: Task, lacking: int) -> None:
+def _set_open(plan: ChangePlan, task: Task, lacking: int) -> None:
     """Leave the task asking for `lacking` more people than submitted to it."""
     people = len(task.annotators)
     if lacking:
@@ -313,7 +316,7 @@ def _set_open(plan: Plan, task: Task, lacking: int) -> None:
         plan.queue.append((task.id, max(1, people + lacking), lacking == 0))
 
 
-def _retire(plan: Plan, stage: Stage, tasks: Iterable[Task]) -> None:
+def _retire(plan: ChangePlan, stage: Stage, tasks: Iterable[Task]) -> None:
     """Take tasks out of the queue: those without a submission off the server, the others closed."""
     for task in tasks:
         if task.submitted:

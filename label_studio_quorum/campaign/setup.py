@@ -24,39 +24,20 @@ from label_studio_quorum.campaign.projects import (
     write_marker,
 )
 from label_studio_quorum.campaign.tabs import views_for
-from label_studio_quorum.port import Json, LabelStudio, MLConnection, Project, Webhook
+from label_studio_quorum.campaign.webhooks import WebhookTarget, own_webhook, save_webhook
+from label_studio_quorum.port import Json, LabelStudio, MLConnection, Project
 from ls_config.interface import Interface
 from ls_config.review_screen import compose_review
 from review_rules import Policy, Stage, Team
 
-TITLES: Final = {Stage.PASS: "Pass", Stage.QA: "QA", Stage.EXPERT: "Expert"}
 COLORS: Final = {Stage.PASS: "#617ada", Stage.QA: "#e3a52c", Stage.EXPERT: "#c05d8e"}
 MAX_NAME: Final = 40
 """Label Studio's titles hold 50 characters; the longest of ours adds ` · Expert`."""
-WEBHOOK_ACTIONS: Final = (
-    "ANNOTATION_CREATED",
-    "ANNOTATIONS_CREATED",
-    "ANNOTATION_UPDATED",
-    "ANNOTATIONS_DELETED",
-    "TASKS_DELETED",
-)
-SECRET_HEADER: Final = "X-Quorum-Secret"  # noqa: S105 - the header's name
 _ABOUT: Final = {
     Stage.PASS: "Label each row on your own. Do not discuss rows with others before both passes are in.",
     Stage.QA: "Two people labelled each row blind. Accept, correct, escalate to an expert, or discard, with a reason.",
     Stage.EXPERT: "Rows that need an expert of their domain. Your answer is final.",
 }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WebhookTarget:
-    """Where `quorum sync --watch` listens, and the secret that it asks for."""
-
-    url: str
-    secret: str
-
-    def __repr__(self) -> str:
-        return f"WebhookTarget({self.url!r})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +79,8 @@ def setup_campaign(port: LabelStudio, spec: CampaignSpec, *, dry_run: bool = Fal
     """
     _check_name(spec.name)
     step = _Setup(port, spec, dry_run)
-    found = find_all(port.projects()).get(spec.name, {})
-    projects = {stage: step.project(stage, found.get(stage, [])) for stage in STAGES}
+    marked = find_all(port.projects()).get(spec.name, {})
+    projects = {stage: step.project(stage, marked.get(stage, [])) for stage in STAGES}
     for stage, project in projects.items():
         if project is not None:
             step.fill(stage, project)
@@ -123,7 +104,7 @@ def project_settings(spec: CampaignSpec, stage: Stage) -> Json:
     review = stage is not Stage.PASS
     xml = compose_review(spec.interface.xml, stage.value) if review else spec.interface.xml
     return {
-        "title": f"{spec.name} · {TITLES[stage]}",
+        "title": f"{spec.name} · {stage.heading}",
         "label_config": xml,
         "expert_instruction": spec.interface.guidelines_html,
         "show_instruction": bool(spec.interface.guidelines),
@@ -151,30 +132,30 @@ class _Setup:
         self.changes: list[str] = []
         self.notes: list[str] = []
 
-    def project(self, stage: Stage, found: list[Project]) -> Project | None:
+    def project(self, stage: Stage, marked: list[Project]) -> Project | None:
         """The stage's project, made or mended; None where a dry run would make it."""
-        if len(found) > 1:
-            others = ", ".join(str(project.id) for project in found[1:])
+        if len(marked) > 1:
+            others = ", ".join(str(project.id) for project in marked[1:])
             self.notes.append(
-                f"stage {stage.value}: project {found[0].id} is used; {others} carry the same marker: delete them"
+                f"stage {stage.value}: project {marked[0].id} is used; {others} carry the same marker: delete them"
             )
         wanted = project_settings(self._spec, stage)
         marker = Marker(
             campaign=self._spec.name, stage=stage, task=self._spec.interface.name, policy=self._spec.policy.hash
         )
-        if not found:
+        if not marked:
             self.changes.append(f"create project {wanted['title']!r}")
             description = write_marker(_ABOUT[stage], marker)
             return None if self._dry else self._port.create_project(wanted | {"description": description})
-        return self._mend(found[0], wanted, marker)
+        return self._mend(marked[0], wanted, marker)
 
     def _mend(self, project: Project, wanted: Json, marker: Marker) -> Project:
-        held = project.settings
+        current = project.settings
         # People may rename a project; a setting that this server's release does not have is left alone.
         differing = {
             key: value
             for key, value in wanted.items()
-            if key != "title" and key in held and not _same(held[key], value)
+            if key != "title" and key in current and not _same(current[key], value)
         }
         if read_marker(project.description) != marker:
             if marker_of(project).policy != marker.policy:
@@ -195,29 +176,21 @@ class _Setup:
         self._model_version(stage, project)
 
     def _views(self, stage: Stage, project: Project) -> None:
-        held = {view.title: view for view in self._port.views(project.id)}
+        views = {view.title: view for view in self._port.views(project.id)}
         for data in views_for(stage, sorted(self._spec.policy.expert_domains)):
-            view = held.get(data["title"])
+            view = views.get(data["title"])
             if view is None or any(view.data.get(key) != value for key, value in data.items()):
                 self.changes.append(f"project {project.id} ({stage.value}): tab {data['title']!r}")
                 if not self._dry:
                     self._port.save_view(project.id, data, view=None if view is None else view.id)
 
     def _webhook(self, target: WebhookTarget, stage: Stage, project: Project) -> None:
-        wanted: dict[str, Any] = {
-            "url": target.url,
-            "headers": {SECRET_HEADER: target.secret},
-            "actions": list(WEBHOOK_ACTIONS),
-            "send_payload": False,  # What changed is read from the server; no task text travels.
-            "send_for_all_actions": False,
-            "is_active": True,
-        }
-        held = [hook for hook in self._port.webhooks(project.id) if SECRET_HEADER in hook.headers]
-        if held and _announces(held[0], target):
+        own = own_webhook(self._port, project.id)
+        if own is not None and target.is_announced_by(own):
             return
         self.changes.append(f"project {project.id} ({stage.value}): webhook to {target.url}")
         if not self._dry:
-            self._port.save_webhook(project.id, wanted, webhook=held[0].id if held else None)
+            save_webhook(self._port, project.id, target)
 
     def _ml_backend(self, ml: MLConnection, project: Project) -> None:
         if self._spec.policy.prelabel.withhold > 0:
@@ -246,16 +219,11 @@ class _Setup:
             self._port.change_project(project.id, {"model_version": served})
 
 
-def _announces(hook: Webhook, target: WebhookTarget) -> bool:
-    wanted = (target.url, True, frozenset(WEBHOOK_ACTIONS), target.secret)
-    return (hook.url, hook.active, hook.actions, hook.headers.get(SECRET_HEADER)) == wanted
-
-
-def _same(held: Any, wanted: Any) -> bool:
+def _same(current: Any, wanted: Any) -> bool:
     """Equal as Label Studio sees it: its HTML is cleaned on the way in, and whole numbers may come back as floats."""
-    if isinstance(held, str) and isinstance(wanted, str):
-        return _plain(held) == _plain(wanted)
-    return bool(held == wanted)
+    if isinstance(current, str) and isinstance(wanted, str):
+        return _plain(current) == _plain(wanted)
+    return bool(current == wanted)
 
 
 def _plain(text: str) -> str:

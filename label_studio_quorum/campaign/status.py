@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from label_studio_quorum.campaign.projects import AUTO_LABEL, STAGES, Campaign
 from label_studio_quorum.campaign.reconcile import decide_rows
+from label_studio_quorum.campaign.row_task import has_prediction
 from label_studio_quorum.campaign.snapshot import Snapshot
 from label_studio_quorum.port import Json, RowPort, Task
 from review_rules import Stage, State
@@ -39,7 +40,8 @@ class Status:
             "prelabelled": self.prelabelled,
             "states": {state.value: count for state, count in self.states.items()},
             "stages": {
-                stage.value: {"open": one.open, "submitted": one.submitted} for stage, one in self.stages.items()
+                stage.value: {"open": counts.open, "submitted": counts.submitted}
+                for stage, counts in self.stages.items()
             },
         }
 
@@ -48,13 +50,13 @@ class Status:
 class _Counting:
     """Gives the rows of a snapshot, each read once, and counts the work of each stage on the way."""
 
-    held: Snapshot
+    snapshot: Snapshot
     open: Counter[Stage] = field(default_factory=Counter)
     submitted: Counter[Stage] = field(default_factory=Counter)
 
     def tasks(self, row_id: str) -> Mapping[Stage, Sequence[Task]]:
         """A row's tasks by stage."""
-        stages = self.held.tasks(row_id)
+        stages = self.snapshot.tasks(row_id)
         for stage, tasks in stages.items():
             self.open[stage] += sum(not task.is_labeled for task in tasks)
             self.submitted[stage] += sum(len(task.submitted) for task in tasks)
@@ -63,13 +65,12 @@ class _Counting:
 
 def campaign_status(port: RowPort, campaign: Campaign, *, snapshot: Snapshot | None = None) -> Status:
     """Count rows by state and work by stage; decides every row, changes nothing."""
-    held = snapshot if snapshot is not None else Snapshot.read(port, campaign)
-    counting = _Counting(held)
+    picture = snapshot if snapshot is not None else Snapshot.read(port, campaign)
+    counting = _Counting(picture)
     states, prelabelled = Counter[State](), 0
-    for row in decide_rows(campaign, counting, held.row_ids):
+    for row in decide_rows(campaign, counting, picture.row_ids):
         states[row.decision.state] += 1
-        versions = {one.model_version for task in row.tasks[Stage.PASS] for one in task.predictions}
-        prelabelled += AUTO_LABEL in versions
+        prelabelled += any(has_prediction(task, AUTO_LABEL) for task in row.tasks[Stage.PASS])
     return Status(
         name=campaign.name,
         rows=states.total(),

@@ -18,9 +18,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
 
 from label_studio_quorum.campaign.projects import STAGES, Campaign
-from label_studio_quorum.campaign.reconcile import Report, reconcile
-from label_studio_quorum.campaign.setup import SECRET_HEADER, WEBHOOK_ACTIONS
+from label_studio_quorum.campaign.reconcile import ReconcileReport, reconcile
 from label_studio_quorum.campaign.snapshot import Snapshot
+from label_studio_quorum.campaign.webhooks import SECRET_HEADER, WebhookTarget, save_webhook
 from label_studio_quorum.port import LabelStudio, ServerError
 
 _GATHER_S: Final = 0.2
@@ -64,8 +64,8 @@ class Listener:
                     self._answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
                     return
                 self.rfile.read(int(length))
-                given = self.headers.get(SECRET_HEADER, "")
-                if not hmac.compare_digest(given.encode(), listener.secret.encode()):
+                secret = self.headers.get(SECRET_HEADER, "")
+                if not hmac.compare_digest(secret.encode(), listener.secret.encode()):
                     self._answer(HTTPStatus.FORBIDDEN)
                     return
                 listener.woken.set()
@@ -85,27 +85,18 @@ class Listener:
 @contextmanager
 def registered(port: LabelStudio, campaign: Campaign, url: str, secret: str) -> Iterator[None]:
     """Have the server call `url` while the block runs; afterwards the webhooks stay, switched off."""
-    _save(port, campaign, url, secret, active=True)
+    target = WebhookTarget(url=url, secret=secret)
+    _switch(port, campaign, target, active=True)
     try:
         yield
     finally:
         with suppress(ServerError):  # A server that is gone calls nobody.
-            _save(port, campaign, url, secret, active=False)
+            _switch(port, campaign, target, active=False)
 
 
-def _save(port: LabelStudio, campaign: Campaign, url: str, secret: str, *, active: bool) -> None:
+def _switch(port: LabelStudio, campaign: Campaign, target: WebhookTarget, *, active: bool) -> None:
     for stage in STAGES:
-        project = campaign.project(stage)
-        held = next((hook.id for hook in port.webhooks(project) if SECRET_HEADER in hook.headers), None)
-        settings = {
-            "url": url,
-            "headers": {SECRET_HEADER: secret},
-            "actions": list(WEBHOOK_ACTIONS),
-            "send_payload": False,
-            "send_for_all_actions": False,
-            "is_active": active,
-        }
-        port.save_webhook(project, settings, webhook=held)
+        save_webhook(port, campaign.project(stage), target, active=active)
 
 
 def watch(
@@ -117,7 +108,7 @@ def watch(
     every_s: float,
     full_every_s: float,
     reopen: Callable[[], Campaign],
-    say: Callable[[Report], None],
+    say: Callable[[ReconcileReport], None],
     complain: Callable[[str], None],
 ) -> None:
     """Reconcile until `stop` is set.

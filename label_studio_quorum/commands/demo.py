@@ -21,16 +21,15 @@ from label_studio_quorum.campaign.projects import Campaign, CampaignError, open_
 from label_studio_quorum.campaign.status import Status, campaign_status
 from label_studio_quorum.commands import up
 from label_studio_quorum.commands.telling import told
-from label_studio_quorum.gold.records import Tally as ExportTally
-from label_studio_quorum.gold.records import export_records
+from label_studio_quorum.gold.records import ExportTally, export_records
 from label_studio_quorum.port import LabelStudio
 from label_studio_quorum.servers.bring_up import example
 from label_studio_quorum.servers.label_studio import is_up
 from label_studio_quorum.servers.simulated_team import (
     DEFAULT_SKILL,
+    Crew,
     Judge,
     Simulant,
-    Team,
     Values,
     load_truth,
 )
@@ -137,7 +136,7 @@ def _work(
     campaign = open_campaign(port, chosen["name"], policy=policy, team=people)
     simulants = [_simulant(one, skills) for one in access["people"] if one["password"]]
     began = monotonic()
-    crew = Team(access["url"], simulants, chosen["projects"], judge)
+    crew = Crew(access["url"], simulants, chosen["projects"], judge)
     status = _run(crew, port, campaign)
     _report(crew, port, campaign, status, monotonic() - began, as_json=as_json)
 
@@ -155,7 +154,7 @@ def _simulant(one: Mapping[str, Any], skills: Mapping[str, float]) -> Simulant:
     )
 
 
-def _run(crew: Team, port: LabelStudio, campaign: Campaign) -> Status:
+def _run(crew: Crew, port: LabelStudio, campaign: Campaign) -> Status:
     """Work round by round, until nothing is open, or nobody was handed anything for a while.
 
     What people submit opens tasks for others: at once with the plugin, some seconds later where `quorum sync --watch`
@@ -187,7 +186,7 @@ def _so_far(submitted: Counter[str]) -> str:
 
 
 def _report(
-    crew: Team,
+    crew: Crew,
     port: LabelStudio,
     campaign: Campaign,
     status: Status,

@@ -98,11 +98,11 @@ class _Options:
 def _write(opened: Opened, target: Path, options: _Options) -> tuple[WriteReport, list[str]]:
     """Write the file; what it holds, and the rows that are wrong."""
     from label_studio_quorum.gold.formats import FORMATS, format_of, write
-    from label_studio_quorum.gold.records import Tally, export_lines
+    from label_studio_quorum.gold.records import ExportTally, export_lines
 
     if (options.form or format_of(target)) not in FORMATS:
         raise typer.BadParameter(f"which format? one of {', '.join(FORMATS)}", param_hint="--format")
-    campaign, tally = opened.campaign, Tally()
+    campaign, tally = opened.campaign, ExportTally()
     try:
         with progress_bar("exporting") as (bar, row_bar):
             lines = export_lines(

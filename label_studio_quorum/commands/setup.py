@@ -21,6 +21,9 @@ from label_studio_quorum.commands.shared_options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from label_studio_quorum.campaign.launch import CampaignPlan, Launch
     from label_studio_quorum.port import MLConnection
 
 app = typer.Typer(add_completion=False)
@@ -49,8 +52,9 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Set a campaign up, or bring it in line with its files. Running it again changes nothing."""
+    from label_studio_quorum.campaign.launch import CampaignPlan, launch
     from label_studio_quorum.campaign.qualification import qualification_of
-    from label_studio_quorum.campaign.setup import CampaignSpec, WebhookTarget, setup_campaign
+    from label_studio_quorum.campaign.webhooks import WebhookTarget
     from ls_config.interface import load
 
     secret = os.environ.get("QUORUM_WEBHOOK_SECRET")
@@ -60,56 +64,38 @@ def command(
         )
     rules, people = load_rules(policy, team)
     port = connect(url, api_key, api_key_file, name=name)
-    spec = CampaignSpec(
+    interface = load(task)
+    plan = CampaignPlan(
         name=name,
-        interface=load(task),
+        task=task,
+        interface=interface,
+        policy_file=policy,
+        policy_text=policy.read_text(encoding="utf-8"),
         policy=rules,
+        team_file=team,
+        team_text=team.read_text(encoding="utf-8"),
         team=people,
-        ml=ml_connection(ml_url),
-        webhook=WebhookTarget(url=webhook, secret=secret) if webhook and secret else None,
+        qualification=qualification_of(rules, policy.parent, interface),
     )
-    qualification = qualification_of(rules, policy.parent, spec.interface)
-    report = setup_campaign(port, spec, dry_run=dry_run)
-    projects = {}
-    if report.campaign is not None:
-        projects = {stage.value: project.id for stage, project in report.campaign.projects.items()}
-    plugin = port.plugin_version()
-    notes = list(report.notes)
-    if plugin is None and qualification:
-        notes.append("a stock server asks for no qualification: everybody gets every row")
-    if plugin is not None and projects and not dry_run:
-        policy_text, team_text = (file.read_text(encoding="utf-8") for file in (policy, team))
-        held = port.tell_plugin(
-            name,
-            task=spec.interface.name,
-            policy=policy_text,
-            team=team_text,
-            projects=projects,
-            qualification=qualification,
-        )["qualification"]
-        if held and held["missing"]:
-            notes.append(
-                f"{held['missing']:,} of {held['rows']:,} rows of the qualification are not in the campaign yet: "
-                f"quorum import {policy.parent / str(rules.qualification and rules.qualification.rows)}"
-            )
-    if not dry_run:
-        _remember(name, port.url, task, policy, team)
+    target = WebhookTarget(url=webhook, secret=secret) if webhook and secret else None
+    launched = launch(port, plan, ml=ml_connection(ml_url), webhook=target, dry_run=dry_run)
+    notes = [*launched.notes, *_qualification_notes(plan, launched)]
     for note in notes:
         typer.echo(f"note: {note}", err=True)
     if as_json:
-        done = {"changes": list(report.changes), "plugin": plugin, "dry_run": dry_run}
-        print_json({"name": name, "url": port.url, "projects": projects, **done})
+        done = {"changes": list(launched.changes), "plugin": launched.plugin, "dry_run": dry_run}
+        print_json({"name": name, "url": port.url, "projects": launched.projects, **done})
         return
-    for change in report.changes:
+    for change in launched.changes:
         typer.echo(f"{'would ' if dry_run else ''}{change}")
-    for stage, project in projects.items():
+    for stage, project in launched.projects.items():
         typer.echo(f"{stage:<7}{port.url}/projects/{project}/data")
-    if not report.changes:
+    if not launched.changes:
         typer.echo("nothing to change")
-    if plugin is None:
+    if launched.plugin is None:
         typer.echo("a stock server: it enforces none of the rules; what breaks them is found by sync and never counts")
     else:
-        typer.echo(f"the server's plugin ({plugin}) holds people to the rules")
+        typer.echo(f"the server's plugin ({launched.plugin}) holds people to the rules")
 
 
 def ml_connection(url: str | None) -> MLConnection | None:
@@ -125,16 +111,14 @@ def ml_connection(url: str | None) -> MLConnection | None:
     return MLConnection(url=url, user=user if password else None, password=password)
 
 
-def _remember(name: str, url: str, task: str, policy: Path, team: Path) -> None:
-    from label_studio_quorum.campaign.local_memory import Remembered, remember
-
-    folder = Path(task)
-    remember(
-        Remembered(
-            name=name,
-            url=url,
-            task=str(folder.absolute()) if folder.exists() else task,
-            policy=str(policy.absolute()),
-            team=str(team.absolute()),
+def _qualification_notes(plan: CampaignPlan, launched: Launch) -> Iterator[str]:
+    """What a person should know about the rows with known answers that the policy asks for."""
+    if launched.plugin is None and plan.qualification:
+        yield "a stock server asks for no qualification: everybody gets every row"
+    counts = launched.qualification
+    if counts and counts["missing"]:
+        rows = plan.policy_file.parent / str(plan.policy.qualification and plan.policy.qualification.rows)
+        yield (
+            f"{counts['missing']:,} of {counts['rows']:,} rows of the qualification are not in the campaign yet: "
+            f"quorum import {rows}"
         )
-    )

@@ -99,7 +99,7 @@ def _watch(
     opened: Opened, host: str, port: int, webhook_url: str | None, every: float, full_every: float, as_json: bool
 ) -> None:
     from label_studio_quorum.campaign.projects import Campaign, open_campaign
-    from label_studio_quorum.campaign.reconcile import Report
+    from label_studio_quorum.campaign.reconcile import ReconcileReport
     from label_studio_quorum.campaign.watch import Listener, registered, watch
 
     campaign, stop = opened.campaign, threading.Event()
@@ -112,7 +112,7 @@ def _watch(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
 
-    def say(report: Report) -> None:
+    def say(report: ReconcileReport) -> None:
         for problem in report.problems:
             typer.echo(f"quorum: {problem}", err=True)
         if as_json:

@@ -19,11 +19,12 @@ from rich.text import Text
 
 from label_studio_quorum.adapters.label_studio import HttpLabelStudio
 from label_studio_quorum.commands.telling import told
+from label_studio_quorum.files import write_json
 from label_studio_quorum.servers.board import Board
 from label_studio_quorum.servers.bring_up import Files, Ready, access, example, fill, read_plan
-from label_studio_quorum.servers.data_folder import DataFolder, write_private
+from label_studio_quorum.servers.data_folder import DataFolder
 from label_studio_quorum.servers.processes import LOOPBACK, Child, own_environment
-from label_studio_quorum.servers.stack import Settings, Stack, preflight, running
+from label_studio_quorum.servers.stack import Stack, StackSettings, preflight, running
 
 app = typer.Typer(add_completion=False)
 
@@ -76,14 +77,14 @@ def files(
         )
 
 
-def settings(ls_port: int, ml_port: int, *, host: str = LOOPBACK, stock: bool = False) -> Settings:
+def settings(ls_port: int, ml_port: int, *, host: str = LOOPBACK, stock: bool = False) -> StackSettings:
     """Where to listen, and with or without the plugin."""
-    return Settings(host=host, ls_port=ls_port, ml_port=ml_port, plugin=not stock)
+    return StackSettings(host=host, ls_port=ls_port, ml_port=ml_port, plugin=not stock)
 
 
 def serve(
     wanted: Files,
-    settings: Settings,
+    settings: StackSettings,
     data_dir: Path,
     *,
     dry_run: bool = False,
@@ -114,7 +115,7 @@ def serve(
 
 def _run(
     wanted: Files,
-    settings: Settings,
+    settings: StackSettings,
     data_dir: Path,
     *,
     dry_run: bool,
@@ -124,7 +125,7 @@ def _run(
     with read_plan(wanted) as plan, DataFolder(data_dir) as folder:
         preflight(settings)
         if dry_run:
-            _say(f"files, packages and ports are good: {plan.rows.rows} rows, {len(plan.team.people)} people")
+            _say(f"files, packages and ports are good: {plan.rows.rows} rows, {len(plan.campaign.team.people)} people")
             return
         secrets = folder.secrets(plan.owner_email)
         board = Board()
@@ -136,7 +137,7 @@ def _run(
             if not settings.plugin:
                 stack.add(_sync(stack, wanted.name))
             content = access(stack, port, ready)
-            write_private(folder.access, content)
+            write_json(folder.access, content, private=True)
             _announce(stack, content, ready, as_json=as_json)
             then(content)
             stack.watch()

@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from label_studio_quorum.campaign.history import imported_row, note_of, prelabel_of, skips, stamp
+from label_studio_quorum.campaign.history import skips
 from label_studio_quorum.campaign.projects import STAGES, Campaign
 from label_studio_quorum.campaign.reconcile import DecidedRow, decide_rows
 from label_studio_quorum.campaign.row_store import Bodies, RowStore, read_all, tasks_of
-from label_studio_quorum.gold.spool import Line, line_of
+from label_studio_quorum.campaign.row_task import imported_row, is_as_imported, note_of, prelabel_of
+from label_studio_quorum.gold.spool import RecordLine, line_of
 from label_studio_quorum.intake import row_hash
 from label_studio_quorum.port import Json, RowPort, Task
 from review_rules import Stage, State, withheld
@@ -32,12 +33,12 @@ _CHUNK: Final = 100
 _WORTH_WORKERS: Final = 2000
 """Rows from which starting processes pays."""
 
-_HISTORY: Final = ("fields", "passes", "qa", "expert")
+_HISTORY: Final = ("fields", *(stage.key for stage in Stage))
 _DECISION: Final = ("state", "next", "comparison", "proposal", "findings", "final", "certificate")
 
 
 @dataclass
-class Tally:
+class ExportTally:
     """What an export met on the way, beside the records."""
 
     rows: int = 0
@@ -46,7 +47,7 @@ class Tally:
 
 
 def export_records(
-    port: RowPort, campaign: Campaign, *, gold_only: bool = True, tally: Tally | None = None
+    port: RowPort, campaign: Campaign, *, gold_only: bool = True, tally: ExportTally | None = None
 ) -> Iterator[Json]:
     """One record a row, in text order of the row ids.
 
@@ -70,14 +71,14 @@ def export_lines(
     port: RowPort,
     campaign: Campaign,
     *,
-    tally: Tally | None = None,
+    tally: ExportTally | None = None,
     progress: Callable[[int], None] = lambda done: None,
-) -> Iterator[Line]:
+) -> Iterator[RecordLine]:
     """The records of all rows, gold or not, as lines of JSON: what writers and files need, at a fraction of the time.
 
     `progress` is called with the number of rows seen so far.
     """
-    seen = tally if tally is not None else Tally()
+    seen = tally if tally is not None else ExportTally()
     store, _ = read_all(port, campaign)
     for line, problem in _decided(campaign, store):
         seen.rows += 1
@@ -87,7 +88,7 @@ def export_lines(
         yield line
 
 
-_Decided = tuple[Line, str | None]
+_Decided = tuple[RecordLine, str | None]
 """A record's line, and what is wrong with the row."""
 
 
@@ -139,8 +140,8 @@ def _decide_adopted(chunk: list[Bodies]) -> list[_Decided]:
 
 
 def _decide_chunk(campaign: Campaign, chunk: list[Bodies]) -> Iterator[_Decided]:
-    held = _Chunk({row_id: tasks_of(bodies) for row_id, bodies in chunk})
-    for row in decide_rows(campaign, held, held.rows):
+    rows = _Chunk({row_id: tasks_of(bodies) for row_id, bodies in chunk})
+    for row in decide_rows(campaign, rows, rows.rows):
         record = record_of(campaign, row)
         changed = record["state"] == State.FINAL.value and not record["gold"]
         yield line_of(record), _changed(row.row_id) if changed else None
@@ -167,13 +168,12 @@ class _Chunk:
 def record_of(campaign: Campaign, row: DecidedRow) -> Json:
     """The full record of a decided row."""
     task = row.tasks[Stage.PASS][0]
-    note, history, decision = note_of(task), row.record.history, row.decision.to_json()
+    note, history, decision = note_of(task), row.record.history.to_json(), row.decision.to_json()
     as_imported = imported_row(task)
-    unchanged = note.get("hash") in (None, row_hash(as_imported))
     record: dict[str, Any] = {
         "row_id": row.row_id,
         "row": as_imported.columns(),
-        "row_hash": note.get("hash") or row_hash(as_imported),
+        "row_hash": note.content_hash or row_hash(as_imported),
         "auto_label": history.get("auto_label"),
         "domain": history.get("domain"),
         "predicted_domain": history.get("predicted_domain"),
@@ -181,11 +181,11 @@ def record_of(campaign: Campaign, row: DecidedRow) -> Json:
     record |= {key: history[key] for key in _HISTORY}
     record |= {key: decision.get(key) for key in _DECISION}
     record |= {
-        "gold": decision["state"] == State.FINAL.value and unchanged,
+        "gold": decision["state"] == State.FINAL.value and is_as_imported(task),
         "prelabel": prelabel_of(task, campaign.interface),
         "withheld": withheld(row.row_id, campaign.policy),
-        "skips": [one for stage, tasks in row.tasks.items() for one in skips(stage, tasks, campaign.people)],
-        "import_id": note.get("import_id"),
+        "skips": [skip for stage, tasks in row.tasks.items() for skip in skips(stage, tasks, campaign.people)],
+        "import_id": note.import_id,
         "sources": {stage.key: _sources(row, stage) for stage in STAGES},
     }
     return record
@@ -193,8 +193,7 @@ def record_of(campaign: Campaign, row: DecidedRow) -> Json:
 
 def _sources(row: DecidedRow, stage: Stage) -> list[Json]:
     """Where each submission of a stage stands on the server, index by index, and when it was first saved there."""
-    made = {one.id: one.created_at for task in row.tasks.get(stage, ()) for one in task.annotations}
     return [
-        {"task": source.task, "annotation": source.annotation, "created_at": stamp(made[source.annotation])}
+        {"task": source.task, "annotation": source.annotation, "created_at": source.created_at}
         for source in row.record.sources[stage]
     ]

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from label_studio_quorum.files import new_file
 from label_studio_quorum.intake.cells import OWN_PREFIX
 from label_studio_quorum.intake.faults import RowFault
 from label_studio_quorum.intake.text_file import Record
@@ -60,11 +61,11 @@ class Rejects:
         made = []
         if self.objects:
             made.append(place.with_name(place.name + ".jsonl"))
-            with made[-1].open("w", encoding="utf-8", newline="\n") as file:
+            with new_file(made[-1]) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
                 file.writelines(f"{_line(given, faults)}\n" for typed, given, faults in self._all() if typed)
         if self.tables:
             made.append(place.with_name(place.name + ".csv"))
-            with made[-1].open("w", encoding="utf-8", newline="") as table:
+            with new_file(made[-1]) as temporary, temporary.open("w", encoding="utf-8", newline="") as table:
                 writer = csv.writer(table, lineterminator="\r\n")
                 writer.writerow([*self._columns, FAULTS])
                 writer.writerows(self._cells(given, faults) for typed, given, faults in self._all() if not typed)

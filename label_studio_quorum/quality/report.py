@@ -95,16 +95,15 @@ class _Gathered:
         self._add_fields(row)
 
     def _add_stage(self, stage: Stage, row: DecidedRow) -> None:
-        entries = row.record.history[stage.key]
         counted = set(row.decision.counted.get(stage, ()))
-        for index, entry in enumerate(entries):
-            if entry.get("superseded"):
+        for index, source in enumerate(row.record.sources[stage]):
+            # A first version that a correction replaced is the same piece of work.
+            if source.is_superseded:
                 continue
-            who = entry["by"] or entry.get("annotator") or "unknown"
-            seconds = float(entry.get("lead_time") or 0.0)
+            seconds = float(source.seconds or 0.0)
             self._submitted[stage] += 1
             self._seconds[stage].append(seconds)
-            work = self._people[who]
+            work = self._people[source.by or "unknown"]
             work.submitted[stage] += 1
             work.seconds += seconds
             if index in counted:
@@ -112,7 +111,7 @@ class _Gathered:
                 work.counted[stage] += 1
 
     def _add_fields(self, row: DecidedRow) -> None:
-        passes = [row.record.history["passes"][index] for index in row.decision.counted.get(Stage.PASS, ())]
+        passes = [row.record.history.passes[index].raw for index in row.decision.counted.get(Stage.PASS, ())]
         for name, compared in row.decision.comparison.items():
             self._compared[name] += 1
             self._agreed[name] += compared.agreed

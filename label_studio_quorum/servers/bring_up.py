@@ -13,11 +13,10 @@ from label_studio_quorum.adapters.label_studio import HttpLabelStudio
 from label_studio_quorum.adapters.ml_backend import MLBackendClient
 from label_studio_quorum.campaign.accounts import apply_team
 from label_studio_quorum.campaign.importing import CheckedFile, import_rows
-from label_studio_quorum.campaign.local_memory import Remembered, remember
+from label_studio_quorum.campaign.launch import CampaignPlan, launch
 from label_studio_quorum.campaign.projects import STAGES, Campaign, find_all, marker_of
 from label_studio_quorum.campaign.qualification import qualification_of
 from label_studio_quorum.campaign.reconcile import reconcile
-from label_studio_quorum.campaign.setup import CampaignSpec, WebhookTarget, setup_campaign
 from label_studio_quorum.campaign.status import Status, campaign_status
 from label_studio_quorum.intake import UnreadableError
 from label_studio_quorum.port import Json, MLConnection
@@ -25,7 +24,7 @@ from label_studio_quorum.servers.board import Board
 from label_studio_quorum.servers.stack import Stack
 from ls_config import interface as loader
 from ls_config.interface import Interface, InterfaceError
-from review_rules import FaultsError, Person, Policy, Role, Team, load_policy, load_team
+from review_rules import FaultsError, Person, Policy, Role, Stage, load_policy, load_team
 from review_rules.errors import PublicError
 
 PEOPLE, CAMPAIGN = "People", "Campaign"
@@ -60,28 +59,21 @@ class Files:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
-    """A campaign whose files were read and found good."""
+class StackPlan:
+    """What `quorum up` brings up: a campaign, and the rows that go into it."""
 
-    name: str
-    files: Files
-    interface: Interface
-    policy: Policy
-    team: Team
-    team_text: str
-    policy_text: str
-    qualification: Json
+    campaign: CampaignPlan
     rows: CheckedFile
 
     @property
     def owner_email(self) -> str:
         """The email of the server's owner: the team's manager, if it has one."""
-        managers = [person.email for person in self.team.people.values() if Role.MANAGER in person.roles]
-        return managers[0] if managers else NOBODYS_EMAIL
+        people = self.campaign.team.people.values()
+        return next((person.email for person in people if Role.MANAGER in person.roles), NOBODYS_EMAIL)
 
 
 @dataclass(frozen=True)
-class Account:
+class Login:
     """A person of the team and how they log in; the password is None if only they know it."""
 
     person: Person
@@ -93,7 +85,7 @@ class Ready:
     """A campaign that people can work."""
 
     campaign: Campaign
-    accounts: list[Account]
+    logins: list[Login]
     status: Status
     notes: list[str]
 
@@ -113,12 +105,18 @@ def example(file: str) -> Path:
 
 
 @contextmanager
-def read_plan(files: Files) -> Iterator[Plan]:
+def read_plan(files: Files) -> Iterator[StackPlan]:
     """Read and check every file before anything starts.
 
     Raises:
         PlanError: All faults of all files.
     """
+    campaign = _read_campaign(files)
+    with _rows(files.rows, campaign.interface, campaign.policy) as rows:
+        yield StackPlan(campaign=campaign, rows=rows)
+
+
+def _read_campaign(files: Files) -> CampaignPlan:
     faults: list[str] = []
     policy_text, team_text = _text(files.policy, faults), _text(files.team, faults)
     policy = team = interface = None
@@ -142,18 +140,18 @@ def read_plan(files: Files) -> Iterator[Plan]:
             faults += map(str, error.faults)
     if faults or policy is None or team is None or interface is None or team_text is None or policy_text is None:
         raise PlanError(faults)
-    with _rows(files.rows, interface, policy) as rows:
-        yield Plan(
-            name=files.name,
-            files=files,
-            interface=interface,
-            policy=policy,
-            team=team,
-            team_text=team_text,
-            policy_text=policy_text,
-            qualification=qualification,
-            rows=rows,
-        )
+    return CampaignPlan(
+        name=files.name,
+        task=files.task,
+        interface=interface,
+        policy_file=files.policy,
+        policy_text=policy_text,
+        policy=policy,
+        team_file=files.team,
+        team_text=team_text,
+        team=team,
+        qualification=qualification,
+    )
 
 
 def _text(file: Path, faults: list[str]) -> str | None:
@@ -178,69 +176,45 @@ def _rows(file: Path, interface: Interface, policy: Policy) -> CheckedFile:
     return checked
 
 
-def fill(stack: Stack, port: HttpLabelStudio, plan: Plan, board: Board, webhook: WebhookTarget | None = None) -> Ready:
+def fill(stack: Stack, port: HttpLabelStudio, plan: StackPlan, board: Board) -> Ready:
     """Make accounts, projects, rows and queues match the plan; what is there already stays.
 
     Raises:
         ServerError, CampaignError, PrelabelError, VisitError: A step was refused; running again goes on from there.
     """
     board.say(PEOPLE, "making their accounts")
-    apply_team(port, stack.url, plan.team, stack.folder.passwords)
-    accounts = [_account(stack, person) for person in plan.team.people.values()]
-    board.done(PEOPLE, f"{len(accounts)} accounts")
-    ml = MLConnection(url=stack.ml_url, user=stack.secrets.ml_user, password=stack.secrets.ml_password)
-    spec = CampaignSpec(
-        name=plan.name, interface=plan.interface, policy=plan.policy, team=plan.team, ml=ml, webhook=webhook
-    )
+    apply_team(port, stack.url, plan.campaign.team, stack.folder.passwords)
+    logins = [_login(stack, person) for person in plan.campaign.team.people.values()]
+    board.done(PEOPLE, f"{len(logins)} accounts")
     board.say(CAMPAIGN, "setting its projects up")
-    made = setup_campaign(port, spec)
-    if made.campaign is None:
-        raise AssertionError("a set-up that is no dry run makes the campaign")
-    _remember(stack, plan.files)
-    notes = list(made.notes) if made.changes else []
-    if stack.settings.plugin:
-        projects = {stage.value: project.id for stage, project in made.campaign.projects.items()}
-        task = plan.interface.name
-        port.tell_plugin(
-            plan.name,
-            task=task,
-            policy=plan.policy_text,
-            team=plan.team_text,
-            projects=projects,
-            qualification=plan.qualification,
-        )
-    _import(stack, port, made.campaign, plan, board, ml)
+    ml = MLConnection(url=stack.ml_url, user=stack.secrets.ml_user, password=stack.secrets.ml_password)
+    launched = launch(port, plan.campaign, ml=ml, memory=stack.folder.path)
+    if launched.campaign is None:
+        raise AssertionError("a launch that is no dry run makes the campaign")
+    # A campaign that was there as it should be needs no word: whoever set it up has read the notes.
+    notes = launched.notes if launched.changes else ()
+    _import(port, launched.campaign, plan.rows, board, ml)
     board.say(CAMPAIGN, "filling the queues")
-    report = reconcile(port, made.campaign)
-    status = campaign_status(port, made.campaign)
-    board.done(CAMPAIGN, f"{plan.name}: {status.rows} rows, {status.prelabelled} of them pre-labelled")
-    return Ready(campaign=made.campaign, accounts=accounts, status=status, notes=[*notes, *report.problems])
+    report = reconcile(port, launched.campaign)
+    status = campaign_status(port, launched.campaign)
+    board.done(CAMPAIGN, f"{status.name}: {status.rows} rows, {status.prelabelled} of them pre-labelled")
+    return Ready(campaign=launched.campaign, logins=logins, status=status, notes=[*notes, *report.problems])
 
 
-def _remember(stack: Stack, files: Files) -> None:
-    """Write down where the campaign is, so that `quorum status`, `export` and the others need not be told."""
-    own = Path(files.task)
-    task = str(own.absolute()) if own.exists() else files.task
-    paths = {"policy": str(files.policy.absolute()), "team": str(files.team.absolute())}
-    remember(Remembered(name=files.name, url=stack.url, task=task, **paths), stack.folder.path)
-
-
-def _account(stack: Stack, person: Person) -> Account:
+def _login(stack: Stack, person: Person) -> Login:
     owner = stack.secrets.owner
     if person.email == owner.email:
-        return Account(person, owner.password)
-    return Account(person, stack.folder.passwords.known(person.email))
+        return Login(person, owner.password)
+    return Login(person, stack.folder.passwords.known(person.email))
 
 
-def _import(
-    stack: Stack, port: HttpLabelStudio, campaign: Campaign, plan: Plan, board: Board, ml: MLConnection
-) -> None:
+def _import(port: HttpLabelStudio, campaign: Campaign, rows: CheckedFile, board: Board, ml: MLConnection) -> None:
     def progress(done: int) -> None:
-        board.say(CAMPAIGN, f"importing and pre-labelling rows: {done} of {plan.rows.rows}")
+        board.say(CAMPAIGN, f"importing and pre-labelling rows: {done} of {rows.rows}")
 
     progress(0)
-    with MLBackendClient(ml, campaign.interface, campaign.project(STAGES[0])) as predictor:
-        import_rows(port, campaign, plan.rows, predictor=predictor, progress=progress)
+    with MLBackendClient(ml, campaign.interface, campaign.project(Stage.PASS)) as predictor:
+        import_rows(port, campaign, rows, predictor=predictor, progress=progress)
 
 
 def access(stack: Stack, port: HttpLabelStudio, ready: Ready) -> dict[str, Any]:
@@ -252,13 +226,13 @@ def access(stack: Stack, port: HttpLabelStudio, ready: Ready) -> dict[str, Any]:
         "manager": {"email": owner.email, "password": owner.password, "token": owner.token},
         "people": [
             {
-                "id": str(account.person.id),
-                "email": account.person.email,
-                "password": account.password,
-                "roles": sorted(role.value for role in account.person.roles),
-                "expertise": sorted(account.person.expertise),
+                "id": str(login.person.id),
+                "email": login.person.email,
+                "password": login.password,
+                "roles": sorted(role.value for role in login.person.roles),
+                "expertise": sorted(login.person.expertise),
             }
-            for account in ready.accounts
+            for login in ready.logins
         ],
         "campaigns": _campaigns(port, ready),
     }
@@ -266,15 +240,16 @@ def access(stack: Stack, port: HttpLabelStudio, ready: Ready) -> dict[str, Any]:
 
 def _campaigns(port: HttpLabelStudio, ready: Ready) -> list[dict[str, Any]]:
     """This campaign first, then the others that the server holds."""
-    found = find_all(port.projects())
-    names = [ready.campaign.name, *sorted(found.keys() - {ready.campaign.name})]
+    campaigns = find_all(port.projects())
+    names = [ready.campaign.name, *sorted(campaigns.keys() - {ready.campaign.name})]
     listed = []
     for name in names:
-        stages = found[name]
+        stages = campaigns[name]
+        # A campaign that lost a project cannot be worked until it is set up again.
         if any(stage not in stages for stage in STAGES):
             continue
         projects = {stage.value: stages[stage][0].id for stage in STAGES}
-        first = stages[STAGES[0]][0]
-        rows = len({row_id for row_id, _ in port.notes(first.id) if row_id})
-        listed.append({"name": name, "task": marker_of(first).task, "rows": rows, "projects": projects})
+        pass_project = stages[Stage.PASS][0]
+        rows = len({row_id for row_id, _ in port.notes(pass_project.id) if row_id})
+        listed.append({"name": name, "task": marker_of(pass_project).task, "rows": rows, "projects": projects})
     return listed

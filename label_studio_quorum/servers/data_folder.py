@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from label_studio_quorum.campaign.accounts import PasswordFile
+from label_studio_quorum.files import private_folder, write_json
 from label_studio_quorum.servers.label_studio import DATABASE, Owner
 from label_studio_quorum.servers.processes import StartError
 
@@ -69,7 +70,7 @@ class DataFolder:
             StartError: It can't be made, another `quorum up` holds it, or its database is damaged.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private_folder(self.path)
             self._lock = (self.path / "up.lock").open("a+", encoding="utf-8")
         except OSError as error:
             raise StartError(f"{self.path}: no data folder: {error.strerror}; set QUORUM_DATA_DIR") from None
@@ -121,7 +122,7 @@ class DataFolder:
         file = self.path / "secrets.json"
         if not file.exists():
             made = Secrets.new(owner_email)
-            write_private(file, made.to_json())
+            write_json(file, made.to_json(), private=True)
             return made
         try:
             return Secrets.from_json(json.loads(file.read_text(encoding="utf-8")))
@@ -142,15 +143,5 @@ class DataFolder:
             raise StartError(self._damaged(file, error)) from None
 
     def _damaged(self, file: Path, error: Exception) -> str:
-        said = f"{type(error).__name__}: {error}"
-        return f"{file}: damaged ({said}); restore a backup, or move {self.path} away"
-
-
-def write_private(file: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON that only its owner can read, whole or not at all."""
-    fresh = file.with_name(f".{file.name}.{os.getpid()}")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as text:
-        json.dump(content, text, indent=1, ensure_ascii=False)
-        text.write("\n")
-    fresh.replace(file)
+        reason = f"{type(error).__name__}: {error}"
+        return f"{file}: damaged ({reason}); restore a backup, or move {self.path} away"

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from label_studio_quorum.adapters.ml_backend import Prelabel
+from label_studio_quorum.adapters.ml_backend import ModelAnswer
 from label_studio_quorum.campaign.importing import import_rows
 from label_studio_quorum.campaign.projects import Campaign
-from label_studio_quorum.campaign.reconcile import DecidedRow, Report, decide_rows, reconcile
+from label_studio_quorum.campaign.reconcile import DecidedRow, ReconcileReport, decide_rows, reconcile
 from label_studio_quorum.campaign.snapshot import Snapshot
 from label_studio_quorum.intake import Row
 from label_studio_quorum.port import NewPrediction
@@ -42,7 +42,7 @@ class Case:
         """The campaign as a fresh run would find it."""
         return self.bench.campaign()
 
-    def sync(self) -> Report:
+    def sync(self) -> ReconcileReport:
         """One run."""
         return reconcile(self.port, self.campaign)
 
@@ -112,7 +112,7 @@ def test_somebody_elses_edit_takes_the_pass_out_of_the_count(case: Case) -> None
     case.sync()
     assert case.state("r1") is State.AWAITING_PASSES
     (row,) = [row for row in case.decided() if row.row_id == "r1"]
-    (void,) = [entry for entry in row.record.history["passes"] if entry["by"] is None]
+    (void,) = [entry for entry in row.record.history.to_json()["passes"] if entry["by"] is None]
     assert (void["annotator"], void["void"]) == ("ana", "chi saved it last")
 
 
@@ -285,10 +285,10 @@ class FixedAnswers:
     def __init__(self, result: list[Json]) -> None:
         self._result = result
 
-    def predict(self, data: Sequence[Json]) -> list[Prelabel]:
+    def predict(self, data: Sequence[Json]) -> list[ModelAnswer]:
         """One for each."""
         one = NewPrediction(model_version="mini@1", result=self._result)
-        return [Prelabel(prediction=one, domain="technical") for _ in data]
+        return [ModelAnswer(prediction=one, domain="technical") for _ in data]
 
 
 def test_forms_open_pre_filled_whoever_labelled_the_row_before(case: Case) -> None:
@@ -305,7 +305,7 @@ def test_forms_open_pre_filled_whoever_labelled_the_row_before(case: Case) -> No
         case.bench.submit("ben", task, GOOD)
     assert served == {"r1": [], "r2": [], "r3": [], "of the file": ["auto-label"], "of the model": ["auto-label"]}
     (both,) = case.tasks("pass", "of the model")
-    domains = {row.row_id: row.record.history.get("predicted_domain") for row in case.decided()}
+    domains = {row.row_id: row.record.history.predicted_domain for row in case.decided()}
     assert domains == {"r1": None, "r2": None, "r3": None, "of the file": "technical", "of the model": "technical"}
     assert sorted(one["model_version"] for one in both["predictions"]) == ["auto-label", "mini@1"]
 

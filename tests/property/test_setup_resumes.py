@@ -14,7 +14,8 @@ from label_studio_quorum.campaign.projects import (
     read_marker,
     write_marker,
 )
-from label_studio_quorum.campaign.setup import CampaignSpec, WebhookTarget, setup_campaign
+from label_studio_quorum.campaign.setup import CampaignSpec, setup_campaign
+from label_studio_quorum.campaign.webhooks import WebhookTarget
 from label_studio_quorum.intake import Row
 from label_studio_quorum.port import MLConnection
 from review_rules import Stage, load_policy, load_team

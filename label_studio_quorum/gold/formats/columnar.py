@@ -56,8 +56,8 @@ def _schema(shape: Shape, features: bool) -> Any:
     columns += [(OWN_PREFIX + "reviewers", pa.list_(pa.string())), (OWN_PREFIX + "record", pa.string())]
     schema = pa.schema(columns)
     if features:
-        held = {"info": {"features": {name: _feature(schema.field(name).type) for name in schema.names}}}
-        schema = schema.with_metadata({"huggingface": json.dumps(held)})
+        description = {"info": {"features": {name: _feature(schema.field(name).type) for name in schema.names}}}
+        schema = schema.with_metadata({"huggingface": json.dumps(description)})
     return schema
 
 
@@ -114,14 +114,14 @@ def _final(kind: str, value: Any) -> Any:
 def _batches(spool: Spool, schema: Any) -> Iterator[Any]:
     import pyarrow as pa
 
-    held: list[dict[str, Any]] = []
+    batch: list[dict[str, Any]] = []
     for line in spool.lines():
-        held.append(_values(json.loads(line), line, spool.shape))
-        if len(held) == _BATCH:
-            yield pa.RecordBatch.from_pylist(held, schema=schema)
-            held = []
-    if held:
-        yield pa.RecordBatch.from_pylist(held, schema=schema)
+        batch.append(_values(json.loads(line), line, spool.shape))
+        if len(batch) == _BATCH:
+            yield pa.RecordBatch.from_pylist(batch, schema=schema)
+            batch = []
+    if batch:
+        yield pa.RecordBatch.from_pylist(batch, schema=schema)
 
 
 def write_parquet(spool: Spool, path: Path, *, features: bool = False) -> None:

@@ -98,7 +98,9 @@ def _confidence(record: Mapping[str, Any], control: Control, value: Any) -> dict
     """Agreement of the passes stands for confidence; Ground Truth itself writes 0 where one person labelled."""
     score = ((record.get("comparison") or {}).get(control.name) or {}).get("score") or 0
     if control.kind == "choices":
-        return {"confidence-map": {str(control.labels.index(one)): score for one in value if one in control.labels}}
+        return {
+            "confidence-map": {str(control.labels.index(label)): score for label in value if label in control.labels}
+        }
     if control.kind == "spans":
         return {"entities": [{"confidence": score} for _ in value]}
     return {"confidence": score}
@@ -107,10 +109,10 @@ def _confidence(record: Mapping[str, Any], control: Control, value: Any) -> dict
 def _label(control: Control, value: Any) -> Any:
     if control.kind == "spans":
         labels = [{"label": label} for label in control.labels]
-        entities = [{"label": one["label"], "startOffset": one["start"], "endOffset": one["end"]} for one in value]
+        entities = [{"label": span["label"], "startOffset": span["start"], "endOffset": span["end"]} for span in value]
         return {"annotations": {"labels": labels, "entities": entities}}
     if control.kind == "choices":
-        return [control.labels.index(one) for one in value if one in control.labels]
+        return [control.labels.index(label) for label in value if label in control.labels]
     if control.kind == "rating":
         return str(int(value) - int(control.min or 0))
     return str(control.labels.index(value)) if value in control.labels else str(value)
@@ -121,7 +123,7 @@ def _metadata(control: Control, value: Any) -> dict[str, Any]:
     if control.kind == "spans":
         made["entities"] = [{"confidence": 0} for _ in value]
     elif control.kind == "choices":
-        named = {str(control.labels.index(one)): one for one in value if one in control.labels}
+        named = {str(control.labels.index(label)): label for label in value if label in control.labels}
         made |= {"class-map": named, "confidence-map": dict.fromkeys(named, 0)}
     else:
         made |= {"class-name": str(value), "confidence": 0}

@@ -37,19 +37,19 @@ def read_records(path: str | Path, on_fault: Callable[[RowFault], None] | None =
     path = Path(path)
     if not path.exists():
         raise UnreadableError(fault("QD.E001.missing", Place(str(path))))
-    found = False
+    has_records = False
     for record in _records(path, on_fault or _refuse):
-        found = True
+        has_records = True
         yield record
-    if not found and path.suffix not in (".jsonl", ".json"):
+    if not has_records and path.suffix not in (".jsonl", ".json"):
         raise UnreadableError(fault("QD.E002.export", Place(str(path)), formats=", ".join(CARRIES_HISTORY)))
 
 
 OnFault = Callable[[RowFault], None]
 
 
-def _refuse(found: RowFault) -> None:
-    raise UnreadableError(found)
+def _refuse(difference: RowFault) -> None:
+    raise UnreadableError(difference)
 
 
 def _records(path: Path, on_fault: OnFault) -> Iterator[dict[str, Any]]:
@@ -88,9 +88,9 @@ def _carried(records: Iterator[Record | RowFault], on_fault: OnFault) -> Iterato
         line = _value(record).values.get(_RECORD)
         if not line:
             raise UnreadableError(fault("QD.E003.column", _value(record).place, column=_RECORD))
-        held = json.loads(line)
-        _compare(_value(record), held, on_fault)
-        yield held
+        original = json.loads(line)
+        _compare(_value(record), original, on_fault)
+        yield original
 
 
 def _compare(shown: Record, record: Mapping[str, Any], on_fault: OnFault) -> None:
@@ -121,7 +121,7 @@ def _typed_cells(record: Mapping[str, Any]) -> dict[str, Any]:
     made: dict[str, Any] = {
         "gold": record["gold"],
         "state": record.get("state"),
-        "reviewers": [one for one in people if one],
+        "reviewers": [who for who in people if who],
     }
     for name, label in ((record.get("final") or {}).get("values") or {}).items():
         made |= {f"final.{name}": label.get("value"), f"origin.{name}": label.get("origin")}
@@ -130,7 +130,7 @@ def _typed_cells(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _sheet(path: Path, on_fault: OnFault) -> Iterator[dict[str, Any]]:
     """The sheet of records beside the sheet of rows, row by row."""
-    shown = (one for one in sheets.read_xlsx(path, sheet="rows") if isinstance(one, Record))
+    shown = (entry for entry in sheets.read_xlsx(path, sheet="rows") if isinstance(entry, Record))
     for record in _joined(path):
         beside = next(shown, None)
         if beside is None or beside.values.get("id") != record["row"].get("id"):
@@ -141,15 +141,15 @@ def _sheet(path: Path, on_fault: OnFault) -> Iterator[dict[str, Any]]:
 
 def _joined(path: Path) -> Iterator[dict[str, Any]]:
     """Pieces of one record follow each other in the sheet of records."""
-    held: list[str] = []
+    pieces: list[str] = []
     for record in sheets.read_own_sheet(path, "quorum records"):
         values = _value(record).values
-        if values["part"] == "1" and held:
-            yield json.loads("".join(held))
-            held = []
-        held.append(values["json"])
-    if held:
-        yield json.loads("".join(held))
+        if values["part"] == "1" and pieces:
+            yield json.loads("".join(pieces))
+            pieces = []
+        pieces.append(values["json"])
+    if pieces:
+        yield json.loads("".join(pieces))
 
 
 def _tasks(path: Path, on_fault: OnFault) -> Iterator[dict[str, Any]]:

@@ -8,8 +8,8 @@ from http.client import HTTPConnection
 import pytest
 import requests
 
-from label_studio_quorum.campaign.setup import SECRET_HEADER
 from label_studio_quorum.campaign.watch import Listener
+from label_studio_quorum.campaign.webhooks import SECRET_HEADER
 
 
 @pytest.fixture

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from label_studio_quorum.campaign.history import prediction_values
 from label_studio_quorum.campaign.importing import import_rows
 from label_studio_quorum.campaign.projects import PROPOSAL, Campaign
 from label_studio_quorum.campaign.reconcile import decide_rows, reconcile
+from label_studio_quorum.campaign.row_task import prediction_values
 from label_studio_quorum.campaign.setup import CampaignSpec, setup_campaign
 from label_studio_quorum.campaign.snapshot import Snapshot
 from label_studio_quorum.gold import records as export
 from label_studio_quorum.gold.formats import write
-from label_studio_quorum.gold.records import Tally, export_lines, export_records, record_of
+from label_studio_quorum.gold.records import ExportTally, export_lines, export_records, record_of
 from label_studio_quorum.intake import Row
 from ls_config import load, to_result
 from ls_config.interface import parse_all
@@ -59,7 +59,7 @@ def test_store_gives_what_a_snapshot_gives(
     monkeypatch.setattr(export, "_CHUNK", 2)
     snapshot = Snapshot.read(port, campaign)
     wanted = [record_of(campaign, row) for row in decide_rows(campaign, snapshot, snapshot.row_ids)]
-    tally = Tally()
+    tally = ExportTally()
     found = list(export_records(port, campaign, gold_only=False, tally=tally))
     assert found == wanted
     assert [record["row_id"] for record in found] == sorted(NAMES)

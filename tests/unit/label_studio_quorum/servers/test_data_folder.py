@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from label_studio_quorum.servers.data_folder import DataFolder, Secrets, write_private
+from label_studio_quorum.files import write_json
+from label_studio_quorum.servers.data_folder import DataFolder, Secrets
 from label_studio_quorum.servers.processes import StartError
 
 
@@ -25,7 +26,7 @@ def test_entering_and_leaving_remove_the_access_file(tmp_path: Path) -> None:
     (tmp_path / "access.json").write_text("{}", encoding="utf-8")
     with DataFolder(tmp_path) as folder:
         assert not folder.access.exists()
-        write_private(folder.access, {})
+        write_json(folder.access, {}, private=True)
     assert not (tmp_path / "access.json").exists()
 
 

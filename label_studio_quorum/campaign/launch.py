@@ -1,0 +1,161 @@
+"""From a campaign's files to a campaign on a server: what `quorum setup` and `quorum up` both do.
+
+The projects are set up, the server's plugin is given the files, and this machine writes down where the campaign is.
+Each step finds out what is there already, so that a launch which was cut off is finished by the next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from label_studio_quorum.campaign.local_memory import Remembered, remember
+from label_studio_quorum.campaign.projects import Campaign
+from label_studio_quorum.campaign.setup import CampaignSpec, setup_campaign
+from label_studio_quorum.campaign.webhooks import WebhookTarget
+from label_studio_quorum.port import Json, LabelStudio, MLConnection
+from ls_config.interface import Interface
+from review_rules import Policy, Team
+
+
+class CampaignServer(LabelStudio, Protocol):
+    """A server that may run Quorum's plugin."""
+
+    url: str
+
+    def plugin_version(self) -> str | None:
+        """The version of the plugin in the server; None on a stock server."""
+        ...
+
+    def tell_plugin(
+        self, name: str, *, task: str, policy: str, team: str, projects: dict[str, int], qualification: Json
+    ) -> Json:
+        """Give the plugin a campaign's files; its answer says under `qualification` how many of those rows it found."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class CampaignPlan:
+    """A campaign whose files were read and found good.
+
+    Attributes:
+        name: The campaign's name.
+        task: A label type by name, or a folder with a `label.xml`, as it was asked for.
+        interface: What people fill in: the label type that was read.
+        policy_file: Where the policy stands; `policy_text` is what stands there, and `policy` what it says.
+        team_file: Where the team stands; `team_text` is what stands there, and `team` what it says.
+        qualification: The rows with known answers that the policy asks for, as the plugin is told; empty for none.
+    """
+
+    name: str
+    task: str
+    interface: Interface
+    policy_file: Path
+    policy_text: str
+    policy: Policy
+    team_file: Path
+    team_text: str
+    team: Team
+    qualification: Json
+
+    def spec(self, ml: MLConnection | None, webhook: WebhookTarget | None) -> CampaignSpec:
+        """What set-up is asked to make."""
+        return CampaignSpec(
+            name=self.name, interface=self.interface, policy=self.policy, team=self.team, ml=ml, webhook=webhook
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Launch:
+    """What a launch found and did.
+
+    Attributes:
+        campaign: The campaign as it stands; None after a dry run of a new one.
+        changes: What was done, or would be.
+        notes: What a person should know besides.
+        plugin: The version of the server's plugin; None on a stock server.
+        qualification: The plugin's answer about the qualification's rows; empty where it was told of none.
+    """
+
+    campaign: Campaign | None
+    changes: tuple[str, ...]
+    notes: tuple[str, ...]
+    plugin: str | None
+    qualification: Json
+
+    @property
+    def projects(self) -> dict[str, int]:
+        """Stage → project id; empty after a dry run of a new campaign."""
+        return {} if self.campaign is None else project_ids(self.campaign)
+
+
+def project_ids(campaign: Campaign) -> dict[str, int]:
+    """Stage → project id, as commands print it and the plugin is told."""
+    return {stage.value: project.id for stage, project in campaign.projects.items()}
+
+
+def launch(
+    port: CampaignServer,
+    plan: CampaignPlan,
+    *,
+    ml: MLConnection | None = None,
+    webhook: WebhookTarget | None = None,
+    dry_run: bool = False,
+    memory: Path | None = None,
+) -> Launch:
+    """Make the server's projects, and the plugin where there is one, match the plan.
+
+    Args:
+        port: The server.
+        plan: The campaign.
+        ml: The ML backend to connect, if any.
+        webhook: Where changes are announced, if anywhere.
+        dry_run: Find out what is to do and do nothing.
+        memory: The data folder in which later commands look the campaign up; the usual one where None.
+
+    Raises:
+        CampaignError, ServerError: A step was refused; what was done until then stays, and the next launch goes on.
+    """
+    report = setup_campaign(port, plan.spec(ml, webhook), dry_run=dry_run)
+    plugin = port.plugin_version()
+    qualification: Json = {}
+    if report.campaign is not None and not dry_run:
+        # A stock server holds nobody to the rules: `quorum sync` finds what breaks them.
+        if plugin is not None:
+            qualification = _tell_plugin(port, plan, report.campaign)
+        _remember(plan, port.url, memory)
+    return Launch(
+        campaign=report.campaign,
+        changes=report.changes,
+        notes=report.notes,
+        plugin=plugin,
+        qualification=qualification,
+    )
+
+
+def _tell_plugin(port: CampaignServer, plan: CampaignPlan, campaign: Campaign) -> Json:
+    answer = port.tell_plugin(
+        plan.name,
+        task=plan.interface.name,
+        policy=plan.policy_text,
+        team=plan.team_text,
+        projects=project_ids(campaign),
+        qualification=plan.qualification,
+    )
+    return answer.get("qualification") or {}
+
+
+def _remember(plan: CampaignPlan, url: str, folder: Path | None) -> None:
+    """Write down where the campaign is, so that `quorum status`, `export` and the others need not be told."""
+    own = Path(plan.task)
+    remember(
+        Remembered(
+            name=plan.name,
+            url=url,
+            task=str(own.absolute()) if own.exists() else plan.task,
+            policy=str(plan.policy_file.absolute()),
+            team=str(plan.team_file.absolute()),
+        ),
+        folder,
+    )

@@ -1,0 +1,225 @@
+"""How a row lies in a task: what people see is the task's data, what only Quorum reads is a note in the task's meta.
+
+Nothing else writes or reads these shapes: import makes Pass tasks here, reconcile makes review tasks here, and history,
+records, doctor and status read both kinds by the functions of this file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from label_studio_quorum.campaign.projects import AUTO_LABEL, PROPOSAL
+from label_studio_quorum.intake import Row, row_hash
+from label_studio_quorum.port import Json, NewPrediction, NewTask, Result, Task
+from ls_config.interface import Interface
+from ls_config.results import from_result, to_result
+
+NOTE_KEY: Final = "quorum"
+"""The key of Quorum's note in a task's meta."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowNote:
+    """What a Pass task remembers of its row beside what people see.
+
+    A stock server lets its users change meta, so auto-label and predicted domain are kept as they stand there: the
+    rules say what is wrong with them.
+
+    Attributes:
+        import_id: The import that brought the row.
+        content_hash: The row's hash at import; None for a task that Quorum did not make.
+        extra: Columns that nobody is shown.
+        auto_label: The auto-label that came with the row.
+        prelabel: The model version that pre-annotated the row.
+        predicted_domain: The domain that the model saw in a row that names none.
+    """
+
+    import_id: str | None = None
+    content_hash: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    auto_label: Any = None
+    prelabel: str | None = None
+    predicted_domain: Any = None
+
+    @classmethod
+    def read(cls, meta: Any) -> RowNote:
+        """The note in a task's meta; an empty one where there is none."""
+        note = _note_json(meta)
+        extra = note.get("extra")
+        return cls(
+            import_id=_text(note.get("import_id")),
+            content_hash=_text(note.get("hash")),
+            extra=extra if isinstance(extra, dict) else {},
+            auto_label=note.get("auto_label"),
+            prelabel=_text(note.get("prelabel")),
+            predicted_domain=note.get("predicted_domain"),
+        )
+
+    def to_meta(self) -> Json:
+        """The meta of a Pass task; what is not known has no key."""
+        note: Json = {"import_id": self.import_id, "hash": self.content_hash, "extra": dict(self.extra)}
+        known = (
+            ("auto_label", self.auto_label),
+            ("prelabel", self.prelabel),
+            ("predicted_domain", self.predicted_domain),
+        )
+        return {NOTE_KEY: note | {key: value for key, value in known if value is not None}}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReviewNote:
+    """What a review task remembers: the versions of the annotations that it was made from, and whose expertise it asks.
+
+    `rests_on` is `[[annotation id, version], …]`, or whatever somebody put there; None where nothing is written.
+    """
+
+    rests_on: Any = None
+    requires: Sequence[str] = ()
+
+    @classmethod
+    def read(cls, meta: Any) -> ReviewNote:
+        """The note in a review task's meta; an empty one where there is none."""
+        note = _note_json(meta)
+        requires = note.get("requires")
+        return cls(rests_on=note.get("rests_on"), requires=requires if isinstance(requires, list) else ())
+
+    def to_meta(self) -> Json:
+        """The meta of a review task."""
+        return {NOTE_KEY: {"rests_on": self.rests_on, "requires": list(self.requires)}}
+
+    def still_holds(self, versions: Mapping[int, str]) -> bool:
+        """True if every annotation that the task was made from is there in the same version.
+
+        A task without a list was not made by Quorum, so nothing can have changed under it.
+        """
+        if not isinstance(self.rests_on, list):
+            return True
+        return all(
+            isinstance(pair, list) and len(pair) == 2 and versions.get(pair[0]) == pair[1] for pair in self.rests_on
+        )
+
+
+def note_of(task: Task) -> RowNote:
+    """The note of a Pass task."""
+    return RowNote.read(task.meta)
+
+
+def review_note_of(task: Task) -> ReviewNote:
+    """The note of a QA or Expert task."""
+    return ReviewNote.read(task.meta)
+
+
+def task_data(row: Row) -> Json:
+    """What a Pass task shows: nothing that an annotator must not see.
+
+    >>> task_data(Row(row_id="r", context="", query="q", response="a", extra={"gold": "yes"}))
+    {'row_id': 'r', 'context': '', 'query': 'q', 'response': 'a'}
+    """
+    data: Json = {"row_id": row.row_id, "context": row.context, "query": row.query, "response": row.response}
+    return data if row.domain is None else data | {"domain": row.domain}
+
+
+def row_task(
+    row: Row,
+    *,
+    import_id: str,
+    interface: Interface,
+    pre_filled: bool = True,
+    model: NewPrediction | None = None,
+    domain: str | None = None,
+) -> NewTask:
+    """The Pass task of a row.
+
+    Args:
+        row: The row.
+        import_id: The import that brings it.
+        interface: What people fill in.
+        pre_filled: False for a row from which the policy withholds the pre-annotation.
+        model: What an ML backend pre-annotated, for a row without an auto-label.
+        domain: What an ML backend takes for the domain, for a row that names none.
+    """
+    data = task_data(row)
+    note = RowNote(
+        import_id=import_id,
+        content_hash=row_hash(row),
+        extra=row.extra,
+        auto_label=_as_json(row.auto_label),
+        prelabel=None if model is None else model.model_version,
+        predicted_domain=domain,
+    )
+    predictions: tuple[NewPrediction, ...] = ()
+    if pre_filled and row.auto_label:
+        predictions = (auto_label_prediction(to_result(row.auto_label, interface.controls, data)),)
+    elif model is not None:
+        # The prediction as it was made, and a copy that Label Studio pre-fills from: it serves one version a project.
+        predictions = (model, auto_label_prediction(model.result, model.score))
+    return NewTask(data=data, meta=note.to_meta(), predictions=predictions)
+
+
+def auto_label_prediction(result: Result, score: float | None = None) -> NewPrediction:
+    """The prediction that the Pass form opens with."""
+    return NewPrediction(model_version=AUTO_LABEL, result=result, score=score)
+
+
+def proposal_prediction(result: Result) -> NewPrediction:
+    """The prediction that a review form opens with."""
+    return NewPrediction(model_version=PROPOSAL, result=result)
+
+
+def imported_row(task: Task) -> Row:
+    """The row as its Pass task holds it."""
+    note, data = note_of(task), task.data
+    return Row(
+        row_id=task.row_id,
+        context=str(data.get("context", "")),
+        query=str(data.get("query", "")),
+        response=str(data.get("response", "")),
+        domain=data.get("domain"),
+        auto_label=note.auto_label if isinstance(note.auto_label, dict) else None,
+        extra=note.extra,
+    )
+
+
+def is_as_imported(task: Task) -> bool:
+    """False if a Pass task holds another content than was imported; True too where no hash was written."""
+    return note_of(task).content_hash in (None, row_hash(imported_row(task)))
+
+
+def has_prediction(task: Task, model_version: str) -> bool:
+    """True if the task has a prediction of this version."""
+    return any(prediction.model_version == model_version for prediction in task.predictions)
+
+
+def prediction_values(task: Task, model_version: str, interface: Interface) -> dict[str, Any]:
+    """The values of a task's latest prediction of this version (empty if it has none)."""
+    for prediction in reversed(task.predictions):
+        if prediction.model_version == model_version:
+            return from_result(prediction.result, interface.controls, task.data).values
+    return {}
+
+
+def prelabel_of(task: Task, interface: Interface) -> Json | None:
+    """What pre-filled the Pass form: the model version as it ran, its score and the values; None for an empty form."""
+    served = [prediction for prediction in task.predictions if prediction.model_version == AUTO_LABEL]
+    if not served:
+        return None
+    values = prediction_values(task, AUTO_LABEL, interface)
+    return {"model_version": note_of(task).prelabel or AUTO_LABEL, "score": served[-1].score, "values": values}
+
+
+def _note_json(meta: Any) -> Json:
+    note = meta.get(NOTE_KEY) if isinstance(meta, dict) else None
+    return note if isinstance(note, dict) else {}
+
+
+def _text(value: Any) -> str | None:
+    # A number that somebody wrote there is no hash and no import of ours, but it is not nothing either.
+    return None if value is None else str(value)
+
+
+def _as_json(value: object) -> Any:
+    """The value as JSON holds it: lists for tuples, plain dicts for mappings."""
+    return None if value is None else json.loads(json.dumps(value, default=dict))
