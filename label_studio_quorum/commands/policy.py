@@ -77,8 +77,8 @@ def schema(
 
     The first line: # yaml-language-server: $schema=policy.schema.json
     """
-    found = policy_schema() if which is SchemaOf.POLICY else team_schema()
-    typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    printed = policy_schema() if which is SchemaOf.POLICY else team_schema()
+    typer.echo(json.dumps(printed, indent=2, ensure_ascii=False))
 
 
 def _as_json(fault: Fault) -> dict[str, Any]:

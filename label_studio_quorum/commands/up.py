@@ -169,12 +169,12 @@ def _announce(stack: Stack, content: dict[str, Any], ready: Ready, *, as_json: b
 def _page(out: Console, stack: Stack, content: dict[str, Any], ready: Ready) -> None:
     out.print(Text.assemble("\n", ("Quorum is ready: ", "bold"), (stack.url, "bold underline"), "\n"))
     people = Table("person", "email", "password", "roles", "expertise", box=None, pad_edge=False)
-    for one in content["people"]:
-        password = one["password"] or "(their own)"
-        cells = (one["id"], one["email"], password, ", ".join(one["roles"]), ", ".join(one["expertise"]))
+    for person in content["people"]:
+        password = person["password"] or "(their own)"
+        cells = (person["id"], person["email"], password, ", ".join(person["roles"]), ", ".join(person["expertise"]))
         people.add_row(*map(Text, cells))
     manager = content["manager"]
-    if manager["email"] not in {one["email"] for one in content["people"]}:
+    if manager["email"] not in {person["email"] for person in content["people"]}:
         people.add_row(*map(Text, ("owner", manager["email"], manager["password"], "manager", "")))
     out.print(people)
     out.print(Text(f"\n{_queues(ready)}"))

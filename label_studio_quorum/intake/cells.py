@@ -92,10 +92,10 @@ def decode(cells: Mapping[str, Any]) -> dict[str, Any]:
 
 def _note(text: Any) -> Mapping[str, list[str]]:
     try:
-        held = json.loads(text) if text else {}
+        note = json.loads(text) if text else {}
     except (TypeError, ValueError):
         return {}  # somebody edited the note: cells are then taken as plain texts
-    return held if isinstance(held, dict) else {}
+    return note if isinstance(note, dict) else {}
 
 
 def _parsed(text: str) -> Any:

@@ -164,7 +164,7 @@ class RowFault:
     row_id: str | None = None
     field: str | None = None
     fix: Any = None
-    given: Any = dataclass_field(default=None, repr=False, compare=False)
+    raw: Any = dataclass_field(default=None, repr=False, compare=False)
     """What stood there, where it could not be read as a record: a line, or the cells of a table row."""
 
     def __str__(self) -> str:
@@ -178,7 +178,7 @@ class RowFault:
 
     def to_json(self) -> dict[str, Any]:
         """The fault as a JSON object; absent parts are left out."""
-        return {key: value for key, value in asdict(self).items() if value is not None and key != "given"}
+        return {key: value for key, value in asdict(self).items() if value is not None and key != "raw"}
 
 
 def fault(
@@ -189,7 +189,7 @@ def fault(
     row_id: str | None = None,
     field: str | None = None,
     fix: Any = None,
-    given: Any = None,
+    raw: Any = None,
     **about: object,
 ) -> RowFault:
     """Make a fault of a registered kind.
@@ -200,7 +200,7 @@ def fault(
         row_id: The row, where there is one.
         field: The field or column, with a path into its value.
         fix: An offered value.
-        given: What stood there, where it could not be read as a record.
+        raw: What stood there, where it could not be read as a record.
         about: What the sentence is filled with.
 
     Raises:
@@ -222,5 +222,5 @@ def fault(
         row_id,
         field,
         fix,
-        given,
+        raw,
     )

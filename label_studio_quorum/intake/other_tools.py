@@ -151,12 +151,12 @@ def _gt_value(control: Control, value: Any, meta: Mapping[str, Any]) -> Any:
         return meta.get("class-name")
     if control.kind == "choices":
         names = meta.get("class-map") or {}
-        return [names.get(str(one), str(one)) for one in value] if isinstance(value, list) else None
+        return [names.get(str(label), str(label)) for label in value] if isinstance(value, list) else None
     entities = ((value or {}).get("annotations") or {}).get("entities") if isinstance(value, Mapping) else None
     if not isinstance(entities, list):
         return None
     return [
-        {"start": one.get("startOffset"), "end": one.get("endOffset"), "label": one.get("label")}
-        for one in entities
-        if isinstance(one, Mapping)
+        {"start": entity.get("startOffset"), "end": entity.get("endOffset"), "label": entity.get("label")}
+        for entity in entities
+        if isinstance(entity, Mapping)
     ]

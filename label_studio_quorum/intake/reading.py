@@ -74,7 +74,7 @@ class Source:
         return f"{self.path}: " + ", ".join(part for part in parts if part)
 
 
-def load_mapping(given: Iterable[str] | str | Path | None) -> dict[str, str]:
+def load_mapping(pairs: Iterable[str] | str | Path | None) -> dict[str, str]:
     """A column mapping, Quorum's field to the file's column, from `field=column` pairs or a JSON or YAML file of them.
 
     An empty column means that the file has none and the field is empty. Raises ValueError with a sentence for people.
@@ -82,17 +82,17 @@ def load_mapping(given: Iterable[str] | str | Path | None) -> dict[str, str]:
     >>> load_mapping(["response=answer", "context="])
     {'response': 'answer', 'context': ''}
     """
-    if given is None:
+    if pairs is None:
         return {}
-    if isinstance(given, str | Path):
-        return _mapping_file(Path(given))
-    pairs: dict[str, str] = {}
-    for pair in given:
+    if isinstance(pairs, str | Path):
+        return _mapping_file(Path(pairs))
+    mapping: dict[str, str] = {}
+    for pair in pairs:
         name, equals, column = pair.partition("=")
         if not equals or not name:
             raise ValueError(f"'{pair}' is no mapping; write FIELD=COLUMN, such as response=answer")
-        pairs[name.strip()] = column.strip()
-    return pairs
+        mapping[name.strip()] = column.strip()
+    return mapping
 
 
 def _mapping_file(path: Path) -> dict[str, str]:
@@ -224,7 +224,7 @@ def read_rows(
         interface: The label interface that auto-labels must fit; None leaves them unchecked.
         mapping: Quorum's field → the file's column (`auto_label.<control>` too); an empty column means an empty field.
         policy: Says which domains have an effect.
-        options: Format, encoding, delimiter, sheet, what spans count, size limit, hashes of known rows.
+        options: Format, encoding, delimiter, sheet, what spans count, size limit, hashes of rows that are there.
         rejects: Takes every row that has an error, as it was given.
 
     Yields a `Row` or a `RowFault` in the order of the file; memory stays flat but for the set of ids. Never raises
@@ -295,8 +295,8 @@ def _checked(
         if isinstance(record, RowFault):
             # A workbook of which every sheet was passed over holds no row; any other fault stands for a row.
             empty = empty and record.id == "QD.W005"
-            if rejects is not None and record.given is not None:
-                rejects.add(record.given, [record])
+            if rejects is not None and record.raw is not None:
+                rejects.add(record.raw, [record])
             yield record
             continue
         empty = False

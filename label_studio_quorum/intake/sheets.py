@@ -147,7 +147,7 @@ def _sheet_row(names: list[str], cells: Sequence[Any], place: Place) -> Iterator
         yield Record(values, place, typed=False)
     else:
         # In a table the error value would be a text like any other; with a cell too many the row stays out as it is.
-        faults[broken] = replace(faults[broken], given=(list(values), [*values.values(), ""]))
+        faults[broken] = replace(faults[broken], raw=(list(values), [*values.values(), ""]))
         yield from faults
 
 

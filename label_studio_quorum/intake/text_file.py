@@ -172,12 +172,12 @@ def parse_json(text: str, place: Place, *, field: str | None = None, row_id: str
     try:
         return _DECODER.decode(text)
     except _BadJsonError as error:
-        return _refused(error, place, field=field, row_id=row_id, given=text)
+        return _refused(error, place, field=field, row_id=row_id, raw=text)
     except json.JSONDecodeError as error:
         about = {"character": error.pos + 1, "error": error.msg}
-        return fault("QD.E005", place, field=field, row_id=row_id, given=text, **about)
+        return fault("QD.E005", place, field=field, row_id=row_id, raw=text, **about)
     except RecursionError:
-        return fault("QD.E005.deep", place, field=field, row_id=row_id, given=text)
+        return fault("QD.E005.deep", place, field=field, row_id=row_id, raw=text)
 
 
 def _refused(error: _BadJsonError, place: Place, **where: str | None) -> RowFault:
@@ -190,7 +190,7 @@ def _as_record(value: Any, place: Place) -> Record | RowFault:
     if isinstance(value, RowFault):
         return value
     if not isinstance(value, dict):
-        return fault("QD.E006", place, type=type(value).__name__, given=json.dumps(value, ensure_ascii=False))
+        return fault("QD.E006", place, type=type(value).__name__, raw=json.dumps(value, ensure_ascii=False))
     return Record(value, place)
 
 
@@ -325,7 +325,7 @@ def read_csv(path: Path, encoding: str, delimiter: str) -> Iterator[Record | Row
 
 def _csv_record(names: list[str], cells: list[str], place: Place) -> Record | RowFault:
     if len(cells) != len(names):
-        return fault("QD.E009", place, cells=len(cells), columns=len(names), given=(names, cells))
+        return fault("QD.E009", place, cells=len(cells), columns=len(names), raw=(names, cells))
     return Record(dict(zip(names, cells, strict=True)), place, typed=False)
 
 

@@ -40,7 +40,7 @@ def identify(texts: Sequence[str]) -> list[tuple[str, float]]:
         scores[:, name] += scores[:, column]
         scores[:, column] = 0.0
     best = scores.argmax(axis=1)
-    return [(model.names[one], float(scores[place, one])) for place, one in enumerate(best)]
+    return [(model.names[column], float(scores[place, column])) for place, column in enumerate(best)]
 
 
 class _Model:
