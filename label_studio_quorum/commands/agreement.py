@@ -103,6 +103,7 @@ def command(
 @contextmanager
 def _lines(file: str) -> Iterator[Iterable[bytes]]:
     """Open a file of lines; '-' is stdin."""
+    # Standard input is nobody's to close.
     if file == "-":
         yield sys.stdin.buffer
         return
@@ -134,8 +135,10 @@ def _tell(file: str | Path | None, faults: tuple[VoteFault, ...]) -> None:
 
 
 def _rows_needed(votes: Votes, target: float, figure: str | None, *, seed: int, draws: int) -> RowsNeeded:
+    # Written so that NaN is refused too.
     if not target > 0:
         raise typer.BadParameter("a half width is above 0, such as 0.05", param_hint="--target-half-width")
+    # Which figures there are depends on the kind of votes, so that no list of choices can say it.
     if figure is not None and figure not in FIGURES[votes.kind]:
         names = ", ".join(FIGURES[votes.kind])
         raise typer.BadParameter(f"{votes.kind} has {names}", param_hint="--figure")
@@ -194,7 +197,9 @@ def _show(measured: Agreement, *, seed: int, draws: int) -> None:
 def _show_kappa(console: Console, kappa: tuple[Kappa, ...]) -> None:
     """Show the pairs that agree least, of those that share enough items to say so."""
     shared = [pair for pair in kappa if pair.n]
+    # Where no pair shares enough items for an interval, those that share any are shown after all.
     telling = [pair for pair in shared if pair.figure.low is not None] or shared
+    # Pairs without a value last: they tell nothing.
     telling.sort(key=lambda pair: (pair.figure.value is None, pair.figure.value))
     table = Table(
         "annotators", Column("shared items", justify="right"), Column("kappa", justify="right"), "95 % interval"

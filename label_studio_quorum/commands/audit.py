@@ -41,6 +41,7 @@ def command(
         print_json(audit)
     else:
         _show(audit)
+    # Faults go to stderr with --json too, as in every command.
     for fault in audit["faults"]:
         typer.echo(f"quorum: record line {fault['seq']}: {fault['code']}: {fault['message']}", err=True)
     if not audit["proven"]:

@@ -253,6 +253,7 @@ def _write_profile(checked: Checked, html: Path | None, profile: Path | None) ->
 
 def _print(rows: Path, checked: Checked, faults: tuple[RowFault, ...], *, as_json: bool) -> None:
     errors = sum(fault.severity == "error" for fault in faults)
+    # Faults are in the object, and not on stderr too.
     if as_json:
         made = {
             "file": str(rows),

@@ -96,6 +96,7 @@ def _skills(pairs: list[str]) -> dict[str, float]:
             skills[person] = float(share)
         except ValueError:
             raise typer.BadParameter(f"{entry}: write PERSON=SHARE, such as ana=0.85") from None
+        # A share, not a percentage: 85 would be a person who is never wrong.
         if not 0 <= skills[person] <= 1:
             raise typer.BadParameter(f"{entry}: the share must be between 0 and 1")
     return skills
@@ -110,6 +111,7 @@ def _truth(file: Path | None) -> dict[str, Values]:
 def _running(data_dir: Path) -> dict[str, Any] | None:
     """What the access file says, if the server that it names answers."""
     file = data_dir / "access.json"
+    # The file is there only while everything runs, unless the machine went down.
     if not file.exists():
         return None
     access: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -171,6 +173,7 @@ def _run(crew: Crew, port: LabelStudio, campaign: Campaign) -> Status:
                 progress.update(line, description=_so_far(crew.tally.submitted))
                 latest = monotonic()
             status = campaign_status(port, campaign)
+            # Rows may wait for somebody whom the team does not have; then nothing more comes.
             if not _open(status) or monotonic() - latest > PATIENCE:
                 return status
             sleep(PAUSE)

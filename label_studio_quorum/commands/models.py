@@ -67,6 +67,7 @@ class Server:
                 f"no ML backend answers at {self.url} ({type(error).__name__}); start it, or give --ml-url",
             ) from error
         content = answer.json() if answer.headers.get("content-type", "").startswith("application/json") else {}
+        # A refusal carries a sentence for people; the status alone is told where something else answered.
         if answer.status_code >= 400:
             refusal = content.get("error", {}) if isinstance(content, dict) else {}
             hint = "; set QUORUM_ML_TOKEN or QUORUM_ML_BASIC (or …_FILE)" if answer.status_code == 401 else ""
@@ -86,6 +87,7 @@ class Server:
         if shown.token:
             return {"Authorization": f"Bearer {shown.token}"}
         basic = shown.basic
+        # The password of the data folder goes to nobody but the backend that it belongs to.
         if not basic and self._up is not None and self.url == self._up.url:
             basic = f"{self._up.user}:{self._up.password}"
         return {"Authorization": "Basic " + base64.b64encode(basic.encode()).decode()} if basic else {}
@@ -231,6 +233,7 @@ def activate(
 ) -> None:
     """Let a model answer from now on, in the running server, without a dropped request."""
     body: dict[str, Any] = {"name": name}
+    # Without gold there is nothing to compare on, and the activation is the person's own decision.
     if gold is not None:
         body |= {"gold": _gold(gold), "label_config": _interface(task), "force": force}
     activated = Server(server).ask("POST", "/models/activate", body)

@@ -45,6 +45,7 @@ def check(
         policy = load_policy(text, name=str(file))
     except FaultsError as error:
         faults += error.faults
+    # A team is read even where the policy has faults, so that all faults are told at once.
     if team_text is not None:
         try:
             warnings = load_team(team_text, name=str(team), policy=policy).warnings

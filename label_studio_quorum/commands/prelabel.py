@@ -135,6 +135,7 @@ def _file(rows: Path, out: Path, task: str, run: _Run, *, with_rows: bool) -> di
 
 def _count(rows: Path) -> int | None:
     """Rows of a file of lines; None for other formats, whose rows are known only when they are read."""
+    # Only a file of lines can be counted without being read as rows.
     if rows.suffix not in {".jsonl", ".ndjson"}:
         return None
     with rows.open("rb") as stream:
@@ -150,6 +151,7 @@ def _rows(path: Path, columns: dict[str, dict[str, Any]] | None) -> Iterator[Map
             faults += 1
             typer.echo(str(row), err=True)
             continue
+        # Kept only until the row is written.
         if columns is not None:
             columns[row.row_id] = row.columns()
         yield {"id": row.row_id, "context": row.context, "query": row.query, "response": row.response}
@@ -170,6 +172,7 @@ def _resume(out: Path, version: str) -> int:
     count = kept = 0
     with out.open("rb") as stream:
         for line in stream:
+            # The run before was cut off while it wrote this line.
             if not line.endswith(b"\n"):
                 break
             count += 1

@@ -72,6 +72,7 @@ def running_ml(with_server: str | None = None) -> MLConnection | None:
         with_server: Only if it runs together with the Label Studio at this address.
     """
     access = _access()
+    # A backend of one campaign must not answer for another server's rows.
     if not access or with_server not in (None, access["url"]):
         return None
     from label_studio_quorum.port import MLConnection
@@ -96,6 +97,7 @@ def connect(url: str | None, key: str | None, key_file: Path | None, *, name: st
     access = _access()
     url = url or next((campaign.url for campaign in remembered() if campaign.name == name), None) or access.get("url")
     token = _key(key, key_file)
+    # The token of the data folder goes to the server that it belongs to, and to no other.
     if token is None and url and url == access.get("url"):
         token = access["manager"]["token"]
     if not url:
@@ -130,6 +132,7 @@ def open_one(
         raise typer.BadParameter(
             "give --policy and --team; this machine remembers no such campaign", param_hint="--policy"
         )
+    # Remembered paths outlive the files.
     for file in (policy, team):
         if not file.is_file():
             raise typer.BadParameter(f"{file}: not there any more; give its new place", param_hint="--policy/--team")
@@ -155,6 +158,7 @@ def _known(url: str | None, name: str | None) -> Remembered | None:
         for campaign in remembered()
         if (name is None or campaign.name == name) and (url is None or campaign.url == url)
     ]
+    # Guessing between campaigns would write to the wrong one.
     if name is None and len(every) > 1:
         names = ", ".join(campaign.name for campaign in every)
         raise typer.BadParameter(f"which campaign? remembered: {names}", param_hint="--name")

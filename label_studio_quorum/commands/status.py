@@ -41,6 +41,7 @@ def command(
     from label_studio_quorum.campaign.status import campaign_status
 
     names: list[str | None] = [name]
+    # Without a name every campaign that this machine remembers is shown.
     if name is None and policy is None and team is None:
         names = [each.name for each in remembered() if url is None or each.url == url] or [None]
     for each in names:

@@ -54,6 +54,7 @@ def check(
     team = load_team(file.read_text(encoding="utf-8"), name=str(file))
     for warning in team.warnings:
         typer.echo(str(warning), err=True)
+    # The file alone can be checked where no server is reached, as in a review of it.
     if offline:
         typer.echo(f"{file}: {len(team.people)} people, no faults")
         return
@@ -107,6 +108,7 @@ def apply(
     port = connect(url, api_key, api_key_file)
     kept = PasswordFile(passwords) if passwords else password_file(port.url, data_dir())
     campaign = _campaign_of_plugin(port, name)
+    # The plugin makes accounts in its own transaction, with roles; over HTTP only accounts can be made.
     if campaign is not None:
         _apply_by_plugin(port, campaign, file, kept, dry_run=dry_run, as_json=as_json)
         return

@@ -48,6 +48,7 @@ def check_file(
 ) -> Iterator[tuple[int, str | None, Finding]]:
     """Every finding of a file with its line and row id; `tally` counts rows and final ones on the way."""
     verifier = Verifier(team, policy)
+    # Formats that carry the record in a column or a task; everything else is lines of records.
     if export.is_dir() or export.suffix.lower() in (".csv", ".xlsx", ".parquet", ".json"):
         yield from _check_table(export, tally, verifier)
         return

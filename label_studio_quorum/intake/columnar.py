@@ -24,6 +24,7 @@ _SPLITS = frozenset({"train", "training", "validation", "valid", "val", "dev", "
 def _plain(value: Any) -> Any:
     """An arrow value as JSON has it: times as ISO text, decimals as written, bytes as text or, where they are none, in
     Base64, NaN as nothing (what a data frame means by it)."""
+    # JSON has neither NaN nor infinities; data frames write NaN for an empty cell.
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else str(value)
     if isinstance(value, datetime.date | datetime.time):
@@ -90,6 +91,7 @@ def split_parts(folder: Path) -> list[tuple[Path, str | None]]:
     """The data files of a folder, each with its split where there are several: the folder that `save_to_disk` made for
     it, or what the name of a file of the Hub begins with (`train-00000-of-00002.parquet`)."""
     parts = folder_parts(folder)
+    # `save_to_disk` names splits by folders, the Hub by the beginnings of file names.
     if (folder / "dataset_dict.json").is_file():
         splits = [part.parent.name for part in parts]
     else:

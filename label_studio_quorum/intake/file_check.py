@@ -84,6 +84,7 @@ def _faults(
             continue
         profile.see(outcome)
         yield from table.see(outcome)
+        # Only where the extra `pii` is installed, or was asked for.
         if finder is not None:
             yield from finder.faults(outcome, str(path))
         if on_row is not None:

@@ -77,6 +77,7 @@ def _sorted(counts: Mapping[str, int]) -> dict[str, int]:
 
 def _lengths(values: Sequence[int]) -> dict[str, Any]:
     """Characters: least, median, 95th percentile, most; and how many lie in each range (from, below the next)."""
+    # A file without a good row still has a profile, of its faults.
     if not values:
         return {"least": None, "median": None, "p95": None, "most": None, "ranges": []}
     ordered = sorted(values)

@@ -117,6 +117,7 @@ def open_source(path: str | Path, options: Options = DEFAULTS, *, wanted: Iterab
     if not path.exists():
         raise UnreadableError(fault("QD.E001.missing", place))
     form = _format(path, options.format)
+    # Binary formats say all about themselves inside.
     if form in ("xlsx", "parquet", "arrow", "folder"):
         return Source(path, form)
     encoding, doubt = textfile.decoding(path, options.encoding)
@@ -137,6 +138,7 @@ def _format(path: Path, wanted: str | None) -> str:
         return "folder"
     form = wanted if wanted not in _SHAPES else None
     form = form or _BY_SUFFIX.get(path.suffix.lower())
+    # The readers of the binary formats tell a wrong content themselves.
     if form is None or form not in ("xlsx", "parquet", "arrow"):
         _must_be_open(path)
     if form is None:
@@ -171,6 +173,7 @@ def _looked_at(path: Path, form: str, encoding: str) -> str:
     if head in (b"PK\x03\x04", b"PAR1"):
         content = "spreadsheet" if head[:2] == b"PK" else "Parquet file"
         raise UnreadableError(fault("QD.E003.content", Place(str(path)), content=content, format=form))
+    # A table begins with any character.
     if form not in ("json", "jsonl"):
         return form
     with path.open(encoding=encoding) as text:
@@ -287,6 +290,7 @@ def _checked(
     domains = None if policy is None else frozenset({"general", *policy.expert_domains})
     validator = Validator(interface, Limits(options.max_chars, domains, options.offsets))
     shape = options.format if options.format in _SHAPES else None
+    # A manifest's lines may lack every label, and then look like rows.
     if source.path.suffix.lower() == ".manifest":
         shape = "ground-truth"
     tables: dict[str, bool] = {}
@@ -301,6 +305,7 @@ def _checked(
             continue
         empty = False
         table = f"{record.place.file}/{record.place.sheet}"
+        # A table lacks a column once, not in every row; each sheet and file of a folder is a table.
         if not record.typed and table not in tables:
             wrong = _header_faults(record, mapping)
             tables[table] = not wrong
@@ -325,6 +330,7 @@ def _header_faults(record: Record, mapping: Mapping[str, str]) -> list[RowFault]
         if column and column not in names
     ]
     lacking = [name for name in REQUIRED if name not in names and name not in mapping]
+    # A table that another tool wrote has its own columns, which are mapped to ours.
     if lacking and shape_of(record.values) == "row":
         alike = {name.casefold(): name for name in names}
         wrong += [
@@ -365,6 +371,7 @@ def _mapped(record: Record, mapping: Mapping[str, str]) -> Record:
         if not column:
             values[name] = ""
     place = record.place
+    # A mapped column keeps its letter, so that a fault names the cell and not the whole row.
     if letters := place.letters:
         taken_from = {name: letters[column] for name, column in mapping.items() if column in letters}
         place = replace(place, letters={**letters, **taken_from})

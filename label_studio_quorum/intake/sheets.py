@@ -92,6 +92,7 @@ def read_xlsx(path: Path, *, sheet: str | None = None, required: Sequence[str] =
     book = _open(path)
     try:
         names = [name for name in book.sheetnames if name not in OWN_SHEETS]
+        # Not a guess at the nearest name: another sheet may hold other rows under the same columns.
         if sheet is not None and sheet not in names:
             raise UnreadableError(fault("QD.E001.sheet", Place(str(path)), sheet=sheet, sheets=", ".join(names)))
         for name in [sheet] if sheet else names:
@@ -158,6 +159,7 @@ def _text(cell: Any, name: str) -> tuple[str, str | None]:
         return f"={str(getattr(value, 'text', '') or '').lstrip('=')}", "QD.W002"
     if isinstance(value, str):
         text = str(value) if isinstance(value, _Exact) else unescape(value)
+        # The result that the file carries may be old, and the formula may be the text itself, as in '=)'.
         if cell.data_type == "f":
             return text, "QD.W002"
         if cell.data_type == "e":

@@ -71,6 +71,7 @@ def decoding(path: Path, wanted: str | None = None) -> tuple[str, RowFault | Non
 
     Raises UnreadableError (QD.E004) for bytes that are no text.
     """
+    # What somebody stated is not guessed at, only checked.
     if wanted:
         _must_decode(path, wanted)
         return wanted, None
@@ -274,6 +275,7 @@ def delimiter_of(path: Path, encoding: str, wanted: Sequence[str]) -> str:
     """
     with path.open(encoding=encoding, newline="") as file:
         first = file.readline()
+        # Excel's own line for the delimiter.
         if first.lower().startswith("sep=") and len(first.strip()) == 5:
             return first.strip()[4]
         head = first + file.read(_CHUNK // 16)

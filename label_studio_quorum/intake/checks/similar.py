@@ -27,6 +27,7 @@ def shingles(text: str) -> set[int]:
     8
     """
     words = _WORD.findall(text.casefold())
+    # Scripts without spaces make one word of a sentence.
     if len(words) >= _FEWEST:
         triples = " ".join(words).encode("utf-8", "surrogatepass").split(b" ")
         return {zlib.crc32(b" ".join(triple)) for triple in zip(triples, triples[1:], triples[2:], strict=False)}
@@ -55,6 +56,7 @@ class NearDuplicates:
         Texts of fewer than eight shingles are left out: short ones are alike by nature.
         """
         pieces = shingles(text)
+        # Short texts share shingles by nature.
         if len(pieces) < _FEWEST:
             return None
         signature = self._signature(pieces)

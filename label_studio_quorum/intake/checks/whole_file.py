@@ -100,6 +100,7 @@ class TableChecks:
             yield fault("QD.W061", place, other=other, share=share, row_id=row.row_id)
 
     def _leaks(self, row: Row, place: Place) -> Iterator[RowFault]:
+        # An interface of spans or texts has no label that a text could give away.
         if self._leak is None:
             return
         needed, leak = self._leak
@@ -117,6 +118,7 @@ class TableChecks:
 
     def _language(self, row: Row, place: Place) -> None:
         text = _CODE.sub(" ", row.response)[:_ENOUGH]
+        # Fewer letters than a short sentence do not tell a language.
         if not self.expected.languages or sum(map(str.isalpha, text)) < 40:
             return
         self._unread.append((place, row.row_id, text))
@@ -168,6 +170,7 @@ class TableChecks:
             if times >= max(5, 0.02 * self.rows):
                 yield fault("QD.W066", place, rows=times, row_id=row_id, field="response")
         unnamed = self.domains.get("", 0)
+        # A file in which no row names a domain means it.
         if 0 < unnamed < self.rows:
             yield fault("QD.W070", Place(self.file), unnamed=unnamed, rows=self.rows, field="domain")
         shared = sum(1 for times in self._questions.values() if times > 1)
