@@ -113,7 +113,7 @@ class CheckedFile:
     def unread(self) -> list[RowFault]:
         """The errors after which rows of the file were not read, so that nobody can hand them back to be mended."""
         of_file = (fault for fault in self.errors if KINDS[fault.id].scope == "file")
-        return [fault for fault in of_file if fault.given is None and fault.id != "QD.E014"]
+        return [fault for fault in of_file if fault.raw is None and fault.id != "QD.E014"]
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self.held)
