@@ -372,8 +372,8 @@ class HttpLabelStudio:
         params = {"extended": "true", "include_live_models": "true"}
         answer = self._ask("GET", f"api/projects/{project}/model-versions/", params=params)
         return PrefillSources(
-            stored=frozenset(one["model_version"] or "" for one in answer["static"]),
-            backends=frozenset(one.get("title") or "" for one in answer["live"] or ()),
+            stored=frozenset(version["model_version"] or "" for version in answer["static"]),
+            backends=frozenset(backend.get("title") or "" for backend in answer["live"] or ()),
         )
 
     def invite_link(self) -> str:
