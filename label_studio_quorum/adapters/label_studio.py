@@ -217,6 +217,7 @@ class HttpLabelStudio:
             }
             tasks = self._ask("GET", "api/tasks", params=params)["tasks"]
             yield from tasks
+            # Alternatives cannot be continued by id, and a page that is not full is the last one.
             if any_of or len(tasks) < PAGE:
                 return
             last = tasks[-1]["id"]
@@ -255,6 +256,7 @@ class HttpLabelStudio:
         self._ask("PATCH", f"api/tasks/{task}/", body={"overlap": overlap, "is_labeled": is_labeled})
 
     def withdraw(self, project: int, tasks: Sequence[int]) -> int:
+        # One by one a task that is answered meanwhile is seen; many are taken in one request, after one look.
         if len(tasks) > _MANY:
             return self._withdraw_many(project, set(tasks))
         gone = 0

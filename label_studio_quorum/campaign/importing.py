@@ -191,6 +191,7 @@ def import_rows(
         chunk: list[Row] = []
         for done, row in enumerate(rows, start=1):
             if row.row_id in there:
+                # The server has it, or the file gives it twice: the first one stays.
                 run.known += 1
             else:
                 there.add(row.row_id)
@@ -241,6 +242,7 @@ class _Import:
             self._task(row, answers.get(row.row_id, _NO_ANSWER), pre_filled=row.row_id not in withheld_ids)
             for row in rows
         ]
+        # One request at a time: rows stand on the server in the order of the file.
         self.wait()
         if not self._dry:
             self._sent = self._sender.submit(self._port.add_tasks, self._campaign.project(Stage.PASS), tasks)
@@ -291,6 +293,7 @@ def withdraw_changed(
     project = campaign.project(Stage.PASS)
     tasks = list(port.tasks(project, row_ids=sorted(changed)))
     begun = sorted({task.row_id for task in tasks if task.annotations})
+    # People must not find other words under a label that they gave.
     if begun:
         some = ", ".join(begun[:5]) + (", …" if len(begun) > 5 else "")
         raise ImportRefused(f"work on {len(begun)} of {len(changed)} changed rows began ({some}); give them new ids")

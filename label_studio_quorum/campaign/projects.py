@@ -66,6 +66,7 @@ def read_marker(description: str) -> Marker | None:
     >>> read_marker("quorum:{broken") is None
     True
     """
+    # The last line counts: people may have copied a marker into their notes above it.
     for line in reversed(description.splitlines()):
         if line.strip().startswith(PREFIX):
             try:
@@ -77,6 +78,7 @@ def read_marker(description: str) -> Marker | None:
                     policy=str(parts["policy"]),
                 )
             except (ValueError, KeyError, TypeError):
+                # Somebody wrote into the line: as good as lost, and set-up names the project.
                 return None
     return None
 

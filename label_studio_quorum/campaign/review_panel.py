@@ -82,16 +82,13 @@ def _pass_columns(history: RowHistory, decision: Decision) -> list[_Column]:
 def _review_columns(history: RowHistory, decision: Decision) -> list[_Column]:
     return [
         _Column(
-            title=f"{name}: {review.word.value if review.word else 'no decision'}",
+            title=f"{stage.heading}: {review.word.value if review.word else 'no decision'}",
             values=review.values,
             flags=review.flags,
             reason=review.reason,
         )
-        for name, stage, submissions in (
-            ("QA", Stage.QA, history.qa),
-            ("Expert", Stage.EXPERT, history.expert),
-        )
-        for review in _counted(submissions, decision, stage)
+        for stage in (Stage.QA, Stage.EXPERT)
+        for review in _counted(history.submissions(stage), decision, stage)
     ]
 
 
