@@ -148,9 +148,9 @@ class HttpLabelStudio:
             return
         wanted = sorted(set(row_ids))
         for start in range(0, len(wanted), _ROWS_A_QUERY):
-            some = wanted[start : start + _ROWS_A_QUERY]
-            filters = [_filter("data.row_id", "equal", "String", row_id) for row_id in some]
-            yield from (task for task in self._pages(project, filters, any_of=True) if task.row_id in some)
+            part = wanted[start : start + _ROWS_A_QUERY]
+            filters = [_filter("data.row_id", "equal", "String", row_id) for row_id in part]
+            yield from (task for task in self._pages(project, filters, any_of=True) if task.row_id in part)
 
     def _bulk(self, project: int) -> Iterator[Task]:
         """All tasks by the plugin's bulk endpoint, which is many times faster; by pages where there is none."""
@@ -275,12 +275,12 @@ class HttpLabelStudio:
     def _withdraw_many(self, project: int, tasks: set[int]) -> int:
         untouched = [task.id for task in self.tasks(project) if task.id in tasks and not task.submitted]
         for start in range(0, len(untouched), PAGE):
-            some = {"all": False, "included": untouched[start : start + PAGE]}
+            part = {"all": False, "included": untouched[start : start + PAGE]}
             self._ask(
                 "POST",
                 "api/dm/actions",
                 params={"id": "delete_tasks", "project": project},
-                body={"selectedItems": some},
+                body={"selectedItems": part},
             )
         return len(untouched)
 

@@ -295,8 +295,10 @@ def withdraw_changed(
     begun = sorted({task.row_id for task in tasks if task.annotations})
     # People must not find other words under a label that they gave.
     if begun:
-        some = ", ".join(begun[:5]) + (", …" if len(begun) > 5 else "")
-        raise ImportRefused(f"work on {len(begun)} of {len(changed)} changed rows began ({some}); give them new ids")
+        examples = ", ".join(begun[:5]) + (", …" if len(begun) > 5 else "")
+        raise ImportRefused(
+            f"work on {len(begun)} of {len(changed)} changed rows began ({examples}); give them new ids"
+        )
     if not dry_run and port.withdraw(project, [task.id for task in tasks]) != len(tasks):
         raise ImportRefused("work on some of the changed rows began meanwhile; those stay as they are, run again")
     return changed

@@ -193,12 +193,12 @@ def decide_rows(
         if tasks.get(Stage.PASS):
             record = reader.read(tasks)
             decision = decide(record.history, campaign.team, campaign.policy)
-            by_stage = {stage: tuple(some) for stage, some in tasks.items()}
+            by_stage = {stage: tuple(stage_tasks) for stage, stage_tasks in tasks.items()}
             yield DecidedRow(row_id=row_id, tasks=by_stage, record=record, decision=decision)
         elif tasks and plan is not None:
             plan.problems.append(f"row {row_id}: its Pass task was deleted; import the row again to go on with it")
-            for stage, some in tasks.items():
-                _retire(plan, stage, some)
+            for stage, stage_tasks in tasks.items():
+                _retire(plan, stage, stage_tasks)
 
 
 def plan_row(campaign: Campaign, row: DecidedRow, plan: ChangePlan) -> None:
