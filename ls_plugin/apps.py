@@ -11,7 +11,7 @@ from django.apps import AppConfig
 TURN = 0.0005
 
 
-class QuorumConfig(AppConfig):  # type: ignore[misc]
+class QuorumConfig(AppConfig):
     """Loads the gate, the guards and the job that follows a submission."""
 
     name = "ls_plugin"

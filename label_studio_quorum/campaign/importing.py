@@ -57,7 +57,7 @@ class CheckedFile:
     rows: int = 0
     faults: list[RowFault] = field(default_factory=list)
     rejects: Rejects = field(default_factory=Rejects)
-    held: StoredRows = field(default_factory=StoredRows)
+    stored: StoredRows = field(default_factory=StoredRows)
 
     @classmethod
     def read(
@@ -84,7 +84,7 @@ class CheckedFile:
                 if isinstance(entry, RowFault):
                     checked.faults.append(entry)
                 else:
-                    checked.held.add(entry)
+                    checked.stored.add(entry)
                     checked.rows += 1
         except BaseException:  # a file that cannot be read, a full disk, Ctrl-C: nobody gets the rows
             checked.close()
@@ -102,7 +102,7 @@ class CheckedFile:
         try:
             self.rejects.close()
         finally:
-            self.held.close()
+            self.stored.close()
 
     @property
     def errors(self) -> list[RowFault]:
@@ -113,10 +113,10 @@ class CheckedFile:
     def unread(self) -> list[RowFault]:
         """The errors after which rows of the file were not read, so that nobody can hand them back to be mended."""
         of_file = (fault for fault in self.errors if KINDS[fault.id].scope == "file")
-        return [fault for fault in of_file if fault.given is None and fault.id != "QD.E014"]
+        return [fault for fault in of_file if fault.raw is None and fault.id != "QD.E014"]
 
     def __iter__(self) -> Iterator[Row]:
-        return iter(self.held)
+        return iter(self.stored)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

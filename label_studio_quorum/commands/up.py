@@ -137,6 +137,7 @@ def _run(
                 stack.start(board)
                 port = HttpLabelStudio(stack.url, secrets.owner.token)
                 ready = fill(stack, port, plan, board)
+            # With the plugin the server fills the queues itself.
             if not settings.plugin:
                 stack.add(_sync(stack, wanted.name))
             content = access(stack, port, ready)
@@ -164,6 +165,7 @@ def _announce(stack: Stack, content: dict[str, Any], ready: Ready, *, as_json: b
         print(json.dumps(shown | {"campaigns": content["campaigns"], "status": ready.status.to_json()}), flush=True)
         return
     out = Console(highlight=False)
+    # A log file has no width; tables would be cut at 80.
     if not out.is_terminal:
         out = Console(highlight=False, width=140)
     _page(out, stack, content, ready)
@@ -172,12 +174,13 @@ def _announce(stack: Stack, content: dict[str, Any], ready: Ready, *, as_json: b
 def _page(out: Console, stack: Stack, content: dict[str, Any], ready: Ready) -> None:
     out.print(Text.assemble("\n", ("Quorum is ready: ", "bold"), (stack.url, "bold underline"), "\n"))
     people = Table("person", "email", "password", "roles", "expertise", box=None, pad_edge=False)
-    for one in content["people"]:
-        password = one["password"] or "(their own)"
-        cells = (one["id"], one["email"], password, ", ".join(one["roles"]), ", ".join(one["expertise"]))
+    for person in content["people"]:
+        password = person["password"] or "(their own)"
+        cells = (person["id"], person["email"], password, ", ".join(person["roles"]), ", ".join(person["expertise"]))
         people.add_row(*map(Text, cells))
     manager = content["manager"]
-    if manager["email"] not in {one["email"] for one in content["people"]}:
+    # The owner need not be in the team file, and somebody has to be able to log in.
+    if manager["email"] not in {person["email"] for person in content["people"]}:
         people.add_row(*map(Text, ("owner", manager["email"], manager["password"], "manager", "")))
     out.print(people)
     out.print(Text(f"\n{_queues(ready)}"))

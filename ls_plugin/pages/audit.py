@@ -22,14 +22,14 @@ _ANSWERING = frozenset({"submitted", "changed", "skipped"})
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What an audit found.
+    """The outcome of an audit.
 
     Attributes:
         campaign: its name.
-        lines: lines of the record of the whole server.
+        lines: lines of the audit log of the whole server.
         head: number and hash of the last one; note it, and give it to a later audit.
         kinds: how many lines of each kind this campaign has.
-        answers: answers that the server holds for this campaign, each found in the record.
+        answers: answers that the server holds for this campaign, each looked up in the audit log.
         faults: everything that cannot be; none means proven.
     """
 

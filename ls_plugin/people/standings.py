@@ -58,6 +58,7 @@ class Standing:
 
     def manages(self, campaign_id: int | None) -> bool:
         """Whether this is a manager of the campaign, or of projects that belong to none."""
+        # Projects of no campaign are as on a server without the plugin: any manager's.
         if self.owner or campaign_id is None:
             return self.manager_somewhere
         person = self.people.get(campaign_id)
@@ -119,6 +120,7 @@ def standing_of(user: Any) -> Standing | None:
     now = timezone.now()
     members = [member for member in Member.objects.filter(user_id=user.pk) if not has_left(member, now)]
     campaigns = [member.campaign_id for member in members]
+    # Most accounts of a server are in no team: they cost no query more.
     projects = CampaignProject.objects.filter(campaign_id__in=campaigns) if members else ()
     managed = [member.campaign_id for member in members if Role.MANAGER.value in words(member.roles)]
     return Standing(

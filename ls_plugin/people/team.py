@@ -142,6 +142,7 @@ def apply_team(campaign: Campaign, team_text: str, *, dry_run: bool = False) -> 
     """
     team = rulebook.read_team(team_text)
     applied = Applied()
+    # In one transaction: accounts that were made without the roles that they are for would stay.
     with transaction.atomic():
         before = {member.person_id: member for member in Member.objects.filter(campaign=campaign)}
         _accounts(team, applied)
@@ -150,6 +151,7 @@ def apply_team(campaign: Campaign, team_text: str, *, dry_run: bool = False) -> 
         _members(campaign, team)
         _retire(campaign, before, applied)
         mark_answered(campaign.projects.values_list("project_id", flat=True))
+        # Looked at when all is stored, so that the whole of it goes back.
         if not managers_without(None):
             raise Refused("last_manager")
         digest = sha256(team_text.encode()).hexdigest()
@@ -252,7 +254,7 @@ def _only_manages(member: Member) -> bool:
     return set(words(member.roles)) == {Role.MANAGER.value}
 
 
-def _stored(parts: Any) -> str:
+def _stored(parts: Iterable[str]) -> str:
     return "," + "".join(f"{part}," for part in parts)
 
 
@@ -262,11 +264,13 @@ def _retire(campaign: Campaign, before: Mapping[str, Member], applied: Applied) 
     everywhere = Member.objects.filter(user_id__isnull=False)
     there = set(everywhere.filter(Q(left__isnull=True) | Q(left__gt=now)).values_list("user_id", flat=True))
     was = {member.user_id: pid for pid, member in before.items() if member.user_id}
-    was |= {member.user_id: member.person_id for member in everywhere.filter(campaign=campaign, left__lte=now)}
+    left = everywhere.filter(campaign=campaign, left__lte=now)
+    was |= {member.user_id: member.person_id for member in left if member.user_id}
     owners = set(Organization.objects.values_list("created_by_id", flat=True))
     for user in User.objects.filter(pk__in=set(was) - there, is_superuser=False, is_active=True).exclude(pk__in=owners):
         user.is_active = False
         user.save(update_fields=["is_active"])
+        # Should the account be opened again, what knew its token must not come in with it.
         Token.objects.filter(user=user).delete()
         applied.deactivated.append(str(was[user.pk]))
 

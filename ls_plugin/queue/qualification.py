@@ -22,6 +22,7 @@ from ls_plugin.queue.campaigns import read_interface
 from ls_plugin.store.refusals import Refused
 from ls_plugin.store.slots import locks_rows
 
+# More than any team has people: everybody gets a seat. The column holds up to 32,767.
 SEATS = 30_000
 
 
@@ -49,6 +50,7 @@ def read(sent: Any) -> dict[str, Any]:
     rows, bar = (sent.get("rows"), sent.get("bar")) if isinstance(sent, dict) else (None, None)
     if not isinstance(rows, dict) or not rows or not all(isinstance(known, dict) and known for known in rows.values()):
         raise Refused("bad_request", "`qualification.rows` maps row ids to known values by field.")
+    # True is a number to Python, and no share to people.
     if isinstance(bar, bool) or not isinstance(bar, int | float) or not 0 <= bar <= 1:
         raise Refused("bad_request", "`qualification.bar` is a number from 0 to 1.")
     return {"rows": rows, "bar": float(bar)}
@@ -101,7 +103,7 @@ def score(user_id: int, place: Place, asked: Qualification) -> tuple[int, float]
     row_of = dict(slots.values_list("task_id", "row_id"))
     mine = Annotation.objects.filter(task_id__in=list(row_of), completed_by_id=user_id, was_cancelled=False)
     answers = list(mine.select_related("task"))
-    if not answers:
+    if not answers:  # no share yet, and no campaign need be read
         return 0, 0.0
     interface, right, compared = read_interface(place.campaign_id), 0, 0
     for answer in answers:

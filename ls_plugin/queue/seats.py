@@ -121,8 +121,10 @@ def seat(slot: Slot, user_id: int, place: Place) -> None:
             "expires_at": now + reserve_for(),
         },
     )
+    # A task handed out again was closed before when it was handed out first, and may have been reopened since.
     if place.stage is not Stage.PASS and fresh:
         _close_before(slot, user_id, place)
+    # After all other locks: the audit log's head is the one for which everybody waits.
     if fresh:
         line = {"stage": place.stage.label}
         audit_log.write(audit_log.Line("given", user_id, place.campaign_id, slot.task_id, slot.row_id, line))
@@ -151,7 +153,7 @@ def require_seat(task_id: int, user_id: int, person: Person, place: Place) -> Sl
         raise Refused("not_given")
     if is_excluded(task_id, user_id):
         raise Refused("excluded")
-    if not hand_out.live:
+    if not hand_out.live:  # submitting ends the hand-out
         raise Refused("second")
     if not may_take(person, next_step(place.stage, slot.requires)):
         raise Refused("no_role")

@@ -41,6 +41,7 @@ def digest(result: Any) -> str:
     its sign: both count as what comes back.
     """
     text = json.dumps(result, sort_keys=True, ensure_ascii=True)
+    # Only such texts can hold a number that comes back otherwise: all others are spared the walk.
     if "e+" in text or "-0.0" in text:
         text = json.dumps(_as_stored(result), sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -79,6 +80,7 @@ def write(*lines: Line) -> None:
     if not lines:
         return
     with transaction.atomic(savepoint=False):
+        # The lock: the next writer reads the head that this one leaves.
         head, _ = RecordHead.objects.select_for_update().get_or_create(id=1)
         seq, last, now, rows = head.seq, head.hash, timezone.now(), []
         for line in lines:
@@ -117,14 +119,14 @@ class Fault:
 
 
 def check_chain(
-    records: Iterable[Record], before: tuple[int, str], kept: tuple[int, str] | None = None
+    records: Iterable[Record], before: tuple[int, str], noted: tuple[int, str] | None = None
 ) -> Iterator[Fault]:
     """What is broken in the chain.
 
     Args:
         records: every line, in order, as they are from now on.
         before: number and hash that the server held as its end before the lines were read.
-        kept: number and hash that somebody noted earlier.
+        noted: number and hash that somebody noted earlier.
     """
     last, expected = START, 1
     for record in records:
@@ -137,14 +139,15 @@ def check_chain(
             yield Fault(record.seq, "changed", f"line {record.seq} ({record.kind}) was changed after it was written")
         if before[0] == record.seq and before[1] != record.hash:
             yield Fault(record.seq, "end", f"line {record.seq}, the last one by what the server wrote, is another")
-        if kept and kept[0] == record.seq and kept[1] != record.hash:
+        if noted and noted[0] == record.seq and noted[1] != record.hash:
             yield Fault(record.seq, "kept", f"line {record.seq} is not the one that was noted earlier")
         last, expected = record.hash, record.seq + 1
+    # Lines may have been added while these were read: the end lies between the head before and the head now.
     after = head()
     if not before[0] < expected <= after[0] + 1 or (expected - 1 == after[0] and last != after[1]):
         yield Fault(after[0], "end", f"the record ends at line {expected - 1}, the server wrote up to line {after[0]}")
-    if kept and kept[0] >= expected:
-        yield Fault(kept[0], "kept", f"line {kept[0]}, noted earlier, is not there any more")
+    if noted and noted[0] >= expected:
+        yield Fault(noted[0], "kept", f"line {noted[0]}, noted earlier, is not there any more")
 
 
 def head() -> tuple[int, str]:
