@@ -148,9 +148,9 @@ class HttpLabelStudio:
             return
         wanted = sorted(set(row_ids))
         for start in range(0, len(wanted), _ROWS_A_QUERY):
-            some = wanted[start : start + _ROWS_A_QUERY]
-            filters = [_filter("data.row_id", "equal", "String", row_id) for row_id in some]
-            yield from (task for task in self._pages(project, filters, any_of=True) if task.row_id in some)
+            part = wanted[start : start + _ROWS_A_QUERY]
+            filters = [_filter("data.row_id", "equal", "String", row_id) for row_id in part]
+            yield from (task for task in self._pages(project, filters, any_of=True) if task.row_id in part)
 
     def _bulk(self, project: int) -> Iterator[Task]:
         """All tasks by the plugin's bulk endpoint, which is many times faster; by pages where there is none."""
@@ -217,6 +217,7 @@ class HttpLabelStudio:
             }
             tasks = self._ask("GET", "api/tasks", params=params)["tasks"]
             yield from tasks
+            # Alternatives cannot be continued by id, and a page that is not full is the last one.
             if any_of or len(tasks) < PAGE:
                 return
             last = tasks[-1]["id"]
@@ -255,6 +256,7 @@ class HttpLabelStudio:
         self._ask("PATCH", f"api/tasks/{task}/", body={"overlap": overlap, "is_labeled": is_labeled})
 
     def withdraw(self, project: int, tasks: Sequence[int]) -> int:
+        # One by one a task that is answered meanwhile is seen; many are taken in one request, after one look.
         if len(tasks) > _MANY:
             return self._withdraw_many(project, set(tasks))
         gone = 0
@@ -273,12 +275,12 @@ class HttpLabelStudio:
     def _withdraw_many(self, project: int, tasks: set[int]) -> int:
         untouched = [task.id for task in self.tasks(project) if task.id in tasks and not task.submitted]
         for start in range(0, len(untouched), PAGE):
-            some = {"all": False, "included": untouched[start : start + PAGE]}
+            part = {"all": False, "included": untouched[start : start + PAGE]}
             self._ask(
                 "POST",
                 "api/dm/actions",
                 params={"id": "delete_tasks", "project": project},
-                body={"selectedItems": some},
+                body={"selectedItems": part},
             )
         return len(untouched)
 

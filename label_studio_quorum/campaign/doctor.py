@@ -235,12 +235,16 @@ def _settings(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:
             clean = False
             wanted = project_settings(spec, stage)
             settings = campaign.projects[stage].settings
-            told = ", ".join(
+            differences = ", ".join(
                 f"{key} is {settings[key]!r}, not {wanted[key]!r}" for key in differing if key != "label_config"
             )
-            told = ", ".join(filter(None, [told, "another label_config" if "label_config" in differing else ""]))
+            differences = ", ".join(
+                filter(None, [differences, "another label_config" if "label_config" in differing else ""])
+            )
             yield _warn(
-                "settings", f"project {campaign.project(stage)} ({stage.value}): {told}", "run quorum setup again"
+                "settings",
+                f"project {campaign.project(stage)} ({stage.value}): {differences}",
+                "run quorum setup again",
             )
     for fault, cure in serving_faults(port, campaign):
         clean = False

@@ -57,7 +57,7 @@ class CheckedFile:
     rows: int = 0
     faults: list[RowFault] = field(default_factory=list)
     rejects: Rejects = field(default_factory=Rejects)
-    held: StoredRows = field(default_factory=StoredRows)
+    stored: StoredRows = field(default_factory=StoredRows)
 
     @classmethod
     def read(
@@ -84,7 +84,7 @@ class CheckedFile:
                 if isinstance(entry, RowFault):
                     checked.faults.append(entry)
                 else:
-                    checked.held.add(entry)
+                    checked.stored.add(entry)
                     checked.rows += 1
         except BaseException:  # a file that cannot be read, a full disk, Ctrl-C: nobody gets the rows
             checked.close()
@@ -102,7 +102,7 @@ class CheckedFile:
         try:
             self.rejects.close()
         finally:
-            self.held.close()
+            self.stored.close()
 
     @property
     def errors(self) -> list[RowFault]:
@@ -116,7 +116,7 @@ class CheckedFile:
         return [fault for fault in of_file if fault.raw is None and fault.id != "QD.E014"]
 
     def __iter__(self) -> Iterator[Row]:
-        return iter(self.held)
+        return iter(self.stored)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,6 +191,7 @@ def import_rows(
         chunk: list[Row] = []
         for done, row in enumerate(rows, start=1):
             if row.row_id in there:
+                # The server has it, or the file gives it twice: the first one stays.
                 run.known += 1
             else:
                 there.add(row.row_id)
@@ -241,6 +242,7 @@ class _Import:
             self._task(row, answers.get(row.row_id, _NO_ANSWER), pre_filled=row.row_id not in withheld_ids)
             for row in rows
         ]
+        # One request at a time: rows stand on the server in the order of the file.
         self.wait()
         if not self._dry:
             self._sent = self._sender.submit(self._port.add_tasks, self._campaign.project(Stage.PASS), tasks)
@@ -291,9 +293,12 @@ def withdraw_changed(
     project = campaign.project(Stage.PASS)
     tasks = list(port.tasks(project, row_ids=sorted(changed)))
     begun = sorted({task.row_id for task in tasks if task.annotations})
+    # People must not find other words under a label that they gave.
     if begun:
-        some = ", ".join(begun[:5]) + (", …" if len(begun) > 5 else "")
-        raise ImportRefused(f"work on {len(begun)} of {len(changed)} changed rows began ({some}); give them new ids")
+        examples = ", ".join(begun[:5]) + (", …" if len(begun) > 5 else "")
+        raise ImportRefused(
+            f"work on {len(begun)} of {len(changed)} changed rows began ({examples}); give them new ids"
+        )
     if not dry_run and port.withdraw(project, [task.id for task in tasks]) != len(tasks):
         raise ImportRefused("work on some of the changed rows began meanwhile; those stay as they are, run again")
     return changed

@@ -193,12 +193,12 @@ def decide_rows(
         if tasks.get(Stage.PASS):
             record = reader.read(tasks)
             decision = decide(record.history, campaign.team, campaign.policy)
-            by_stage = {stage: tuple(some) for stage, some in tasks.items()}
+            by_stage = {stage: tuple(stage_tasks) for stage, stage_tasks in tasks.items()}
             yield DecidedRow(row_id=row_id, tasks=by_stage, record=record, decision=decision)
         elif tasks and plan is not None:
             plan.problems.append(f"row {row_id}: its Pass task was deleted; import the row again to go on with it")
-            for stage, some in tasks.items():
-                _retire(plan, stage, some)
+            for stage, stage_tasks in tasks.items():
+                _retire(plan, stage, stage_tasks)
 
 
 def plan_row(campaign: Campaign, row: DecidedRow, plan: ChangePlan) -> None:
@@ -226,10 +226,12 @@ def carry_out(port: RowPort, campaign: Campaign, plan: ChangePlan) -> None:
 
 
 def _plan_pass(campaign: Campaign, row: DecidedRow, plan: ChangePlan) -> None:
+    # Of tasks that two imports at once made, the one that most people answered stays in the queue.
     kept, *doubles = sorted(row.tasks[Stage.PASS], key=lambda task: (-len(task.annotators), task.id))
     _retire(plan, Stage.PASS, doubles)
     lacking = max(0, campaign.policy.passes - len(row.decision.counted.get(Stage.PASS, ())))
     _set_open(plan, kept, lacking)
+    # Whoever has opened the form already keeps what it opened with.
     if not kept.annotations:
         _plan_prefill(campaign, kept, plan)
 
@@ -250,6 +252,7 @@ def _plan_review(campaign: Campaign, row: DecidedRow, stage: Stage, plan: Change
     tasks = row.tasks.get(stage, ())
     step = row.decision.next
     if step is None or _DUE.get(row.decision.state) is not stage:
+        # The row waits for something else, or for nothing: an open task would hand out work that cannot count.
         _retire(plan, stage, tasks)
         return
     wanted = review_task(campaign, row, step, plan)
@@ -309,11 +312,12 @@ def _proposal(row: DecidedRow, controls: Iterable[Control], data: Json, plan: Ch
     for control in controls:
         proposed = row.decision.proposal.get(control.name)
         if proposed is None:
-            continue
+            continue  # nothing is proposed for it, as for a field in conflict: the form opens without
         value = proposed["value"] if isinstance(proposed, dict) else proposed.value
         try:
             result += to_result({control.name: value}, [control], data)
         except ResultError as error:
+            # The review can be made without it: the panel shows what the passes said.
             plan.problems.append(f"row {row.row_id}: the proposal is not shown for {error}")
     return result
 
@@ -324,6 +328,7 @@ def _proposal(row: DecidedRow, controls: Iterable[Control], data: Json, plan: Ch
 def _set_open(plan: ChangePlan, task: Task, lacking: int) -> None:
     """Leave the task asking for `lacking` more people than submitted to it."""
     people = len(task.annotators)
+    # Label Studio works out `is_labeled` when somebody submits, not when `overlap` changes: both are set together.
     if lacking:
         matches = task.overlap == people + lacking and not task.is_labeled
     else:
@@ -336,6 +341,7 @@ def _retire(plan: ChangePlan, stage: Stage, tasks: Iterable[Task]) -> None:
     """Take tasks out of the queue: those without a submission off the server, the others closed."""
     for task in tasks:
         if task.submitted:
+            # What somebody handed in is never deleted, also where it counts no more.
             _set_open(plan, task, 0)
         else:
             plan.withdraw.setdefault(stage, []).append(task.id)

@@ -82,16 +82,13 @@ def _pass_columns(history: RowHistory, decision: Decision) -> list[_Column]:
 def _review_columns(history: RowHistory, decision: Decision) -> list[_Column]:
     return [
         _Column(
-            title=f"{name}: {review.word.value if review.word else 'no decision'}",
+            title=f"{stage.heading}: {review.word.value if review.word else 'no decision'}",
             values=review.values,
             flags=review.flags,
             reason=review.reason,
         )
-        for name, stage, submissions in (
-            ("QA", Stage.QA, history.qa),
-            ("Expert", Stage.EXPERT, history.expert),
-        )
-        for review in _counted(submissions, decision, stage)
+        for stage in (Stage.QA, Stage.EXPERT)
+        for review in _counted(history.submissions(stage), decision, stage)
     ]
 
 
@@ -217,7 +214,7 @@ class _Table:
 
     def _agreed_item(self, control: Control) -> Markup:
         by_key = {key(Kind.of(control.kind), column.values.get(control.name)): column for column in self.passes}
-        shown = Markup(" / ").join(_value(control, column.values.get(control.name)) for column in by_key.values())
+        answers = Markup(" / ").join(_value(control, column.values.get(control.name)) for column in by_key.values())
         auto = self.history.auto_label
         differs = control.name in auto and key(Kind.of(control.kind), auto[control.name]) not in by_key
         note = (
@@ -225,7 +222,7 @@ class _Table:
             if differs
             else ""
         )
-        return Markup('<span class="qp-item" dir="auto">{}: {}{}</span> ').format(_title(control), shown, note)
+        return Markup('<span class="qp-item" dir="auto">{}: {}{}</span> ').format(_title(control), answers, note)
 
     def _asked(self) -> Markup:
         """Whose expertise the row waits for."""

@@ -137,7 +137,7 @@ class Snapshot:
     def _put(self, task: Task) -> bool:
         """Take a task in; whether that changed anything."""
         if not task.row_id:
-            return False
+            return False  # a task that somebody else put into the project
         stage = self._stage_of[task.project]
         changed = self._shelf.get(stage, task) != task
         if changed:

@@ -172,7 +172,7 @@ def _import(opened: Opened, file: Path, wanted: _Options) -> tuple[int, int, Imp
             return bad, warnings, None
         if background is not None:
             # Before the first row goes in, so that a missing library leaves the server as it is.
-            background.begin(checked.held.path(), str(file), campaign.interface)
+            background.begin(checked.stored.path(), str(file), campaign.interface)
         report = _send(opened, checked, hashes, wanted)
         late = background.finish() if background is not None else []
         _tell(late)

@@ -206,6 +206,7 @@ def fill(stack: Stack, port: HttpLabelStudio, plan: StackPlan, board: Board) -> 
 
 def _login(stack: Stack, person: Person) -> Login:
     owner = stack.secrets.owner
+    # The owner's account was made with the database, before there was a password file.
     if person.email == owner.email:
         return Login(person, owner.password)
     return Login(person, stack.folder.passwords.known(person.email))

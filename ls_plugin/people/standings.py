@@ -14,7 +14,7 @@ from ls_plugin.models import Campaign, CampaignProject, Member, Stage
 from review_rules import NextStep, Person, PersonId, Role, may_take
 from review_rules import Stage as RuleStage
 
-RULE_STAGE = {Stage.PASS: RuleStage.PASS, Stage.QA: RuleStage.QA, Stage.EXPERT: RuleStage.EXPERT}
+RULE_STAGE = {stage: RuleStage.numbered(stage.value) for stage in Stage}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from label_studio_quorum.gold.spool import Spool, json_line
+from label_studio_quorum.gold.spool import STAGES, Spool, json_line
 from label_studio_quorum.intake.other_tools import GT_JOB, GT_RENAMED
 from ls_config import Control, Interface
 from review_rules import Kind
@@ -68,9 +68,7 @@ def _chain(
     certificate = record.get("certificate") or {}
     passes = {passed.get("by"): passed for passed in record.get("passes") or ()}
     counted = [passes[who] for who in certificate.get("passes", ()) if who in passes] or list(passes.values())
-    times = [
-        _when(submission.get("at")) for stage in ("passes", "qa", "expert") for submission in record.get(stage) or ()
-    ]
+    times = [_when(submission.get("at")) for stage in STAGES for submission in record.get(stage) or ()]
     if auto is not None:
         yield f"auto-{control.name}", auto, _about("auto", min(times, default=_when(None)), human=False)
     for number, passed in enumerate(counted, 1):
