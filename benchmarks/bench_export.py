@@ -1,20 +1,16 @@
 """How fast records come out: `quorum export` of a campaign beside Label Studio's own JSON export of its Pass project.
 
-    python benchmarks/bench_export.py [--rows 100000] [--postgres] [--stock] [--pause]
-
 One real Label Studio, on SQLite or PostgreSQL, holds a campaign in which two people labelled every row and a third
 accepted it. Label Studio exports the Pass project alone; Quorum exports the full record of every row over all three
 projects, each decided again. Both write to disk; they take turns. What Label Studio stores is then looked up in the
-records, field by field. Filling the database takes longer than measuring: `--pause` waits for a line on standard input
-in between.
+records, field by field. The other commands that read a whole campaign are measured on it too. Filling the database
+takes longer than measuring: `--pause` waits for a line on standard input in between.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -26,28 +22,42 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+import requests
 
-import requests  # noqa: E402
+from benchmarks import data
+from benchmarks.harness import (
+    QUORUM,
+    ROOT,
+    Arguments,
+    Line,
+    Report,
+    Spent,
+    processes_of,
+    processor_seconds,
+    require,
+    run,
+    spend,
+    write_lines,
+)
+from benchmarks.servers import add_server, describe_server, enter_server
+from label_studio_quorum.adapters.label_studio import HttpLabelStudio
+from label_studio_quorum.campaign.importing import import_rows
+from label_studio_quorum.campaign.setup import CampaignSpec, setup_campaign
+from label_studio_quorum.intake import Row, read_rows
+from label_studio_quorum.intake.text_file import Record, read_json
+from label_studio_quorum.port import LabelStudio, NewTask
+from label_studio_quorum.servers.label_studio import environment, package_dir
+from ls_config import load, to_result
+from ls_config.results import from_result
+from review_rules import Stage, load_policy, load_team
+from tests.support.campaigns import PEOPLE, POLICY, TEAM
+from tests.support.servers import LabelStudioServer
 
-from label_studio_quorum.adapters.label_studio import HttpLabelStudio  # noqa: E402
-from label_studio_quorum.campaign.importing import import_rows  # noqa: E402
-from label_studio_quorum.campaign.setup import CampaignSpec, setup_campaign  # noqa: E402
-from label_studio_quorum.intake import Row, read_rows  # noqa: E402
-from label_studio_quorum.intake.text_file import Record, read_json  # noqa: E402
-from label_studio_quorum.port import LabelStudio, NewTask  # noqa: E402
-from label_studio_quorum.servers.label_studio import STOCK, WITH_PLUGIN, environment, package_dir  # noqa: E402
-from ls_config import load, to_result  # noqa: E402
-from ls_config.results import from_result  # noqa: E402
-from review_rules import Stage, load_policy, load_team  # noqa: E402
-from tests.contract.plugin_postgres import postgres, postgres_server  # noqa: E402
-from tests.support.campaigns import POLICY, TEAM  # noqa: E402
-from tests.support.servers import LabelStudioServer, label_studio_server  # noqa: E402
-
+CLAIM = "an export of all full records is several times as fast as Label Studio's own export of one project"
 INTERFACE = load("response_review")
-VALUES = {"verdict": "Correct", "issues": [], "response_type": "Direct answer", "correctness": 4, "completeness": 4,
-          "helpfulness": 4, "tone": 4}  # fmt: skip
+NAME = "bench"
+READERS = (("status",), ("sync",), ("report", "--json"))
+"""The other commands that read a whole campaign."""
 
 # Runs inside the server's environment: the tasks that an import sends, and answers of three people, written as Label
 # Studio stores them. Importing and labelling 100,000 rows by HTTP would take hours and is not what is measured.
@@ -92,62 +102,42 @@ class Tasks:
     file: IO[str]
 
     def add_tasks(self, project: int, tasks: Sequence[NewTask]) -> None:
-        """As a server would take them."""
+        """Take them as a server would."""
         self.file.writelines(json.dumps(asdict(task)) + "\n" for task in tasks)
 
 
-def rows(source: Path, count: int) -> Iterator[Row]:
-    """So many rows, made of the real ones under new ids."""
-    real = [one for one in read_rows(source, interface=INTERFACE) if isinstance(one, Row)]
-    for number in range(count):
-        turn, place = divmod(number, len(real))
-        row = real[place]
-        yield replace(row, row_id=f"{row.row_id}#{turn}", domain="general", auto_label=VALUES, place=None)
+def rows(file: Path) -> Iterator[Row]:
+    """The rows of a file, all general, each with the same auto-label."""
+    for row in read_rows(file, interface=INTERFACE):
+        if isinstance(row, Row):
+            yield replace(row, domain="general", auto_label=data.AUTO_LABEL, place=None)
 
 
-def fill(
-    server: LabelStudioServer, folder: Path, source: Path, count: int, database: Mapping[str, str]
-) -> tuple[str, dict[str, int]]:
-    """A campaign whose every row is final; its name and projects."""
-    tag = "bench"
+def fill(server: LabelStudioServer, folder: Path, source: Path, database: Mapping[str, str]) -> dict[str, int]:
+    """Make a campaign whose every row is final; its projects."""
     (folder / "policy.yaml").write_text(POLICY, encoding="utf-8")
-    (folder / "team.yaml").write_text(TEAM.format(tag=tag), encoding="utf-8")
-    people = {name: f"{name}-{tag}@quorum.test" for name in ("ana", "ben", "chi", "cleo", "dag")}
+    (folder / "team.yaml").write_text(TEAM.format(tag=NAME), encoding="utf-8")
+    people = {name: f"{name}-{NAME}@quorum.test" for name in PEOPLE}
     for email in people.values():
         server.new_person(email)
-    policy, team = load_policy(POLICY), load_team(TEAM.format(tag=tag))
+    policy, team = load_policy(POLICY), load_team(TEAM.format(tag=NAME))
     with HttpLabelStudio(server.url, server.token) as port:
-        made = setup_campaign(port, CampaignSpec(name="bench", interface=INTERFACE, policy=policy, team=team))
+        made = setup_campaign(port, CampaignSpec(name=NAME, interface=INTERFACE, policy=policy, team=team))
         assert made.campaign is not None
         with (folder / "tasks.jsonl").open("w", encoding="utf-8") as file:
-            import_rows(cast("LabelStudio", Tasks(file)), made.campaign, rows(source, count), known={})
+            import_rows(cast("LabelStudio", Tasks(file)), made.campaign, rows(source), known={})
         projects = {stage.value: made.campaign.project(stage) for stage in Stage}
-    result = to_result(VALUES, INTERFACE.controls, {"response": ""})
+    result = to_result(data.AUTO_LABEL, INTERFACE.controls, {"response": ""})
     decision = {"from_name": "decision", "to_name": "response", "type": "choices", "value": {"choices": ["accept"]}}
     task = {"people": people, "result": result, "review": [*result, {"id": "d1", **decision}], **projects}
     (folder / "fill.json").write_text(json.dumps(task), encoding="utf-8")
     env = environment(server.data_dir, server.settings, database) | {"PYTHONPATH": f"{package_dir()}:{ROOT}"}
     files = [str(folder / name) for name in ("fill.json", "tasks.jsonl")]
-    subprocess.run([sys.executable, "-W", "ignore", "-c", FILL, *files], env=env, check=True)
-    return "bench", projects
+    subprocess.run([sys.executable, "-W", "ignore", "-c", FILL, *files], env=env, stdout=sys.stderr, check=True)
+    return projects
 
 
-def cpu_of_server(server: LabelStudioServer) -> float:
-    """Processor seconds that the server and its workers have used so far (Linux)."""
-    tick = os.sysconf("SC_CLK_TCK")
-    marker = str(server.data_dir).encode()
-    spent = 0.0
-    for folder in Path("/proc").iterdir():
-        try:
-            if folder.name.isdigit() and marker in (folder / "environ").read_bytes():
-                parts = (folder / "stat").read_text().rpartition(")")[2].split()
-                spent += (int(parts[11]) + int(parts[12])) / tick
-        except OSError:
-            continue  # ended meanwhile, or somebody else's
-    return spent
-
-
-def theirs(server: LabelStudioServer, project: int, out: Path) -> float:
+def export_stock(server: LabelStudioServer, project: int, out: Path) -> float:
     """Seconds of Label Studio's own JSON export of one project, to disk."""
     started = time.perf_counter()
     session = requests.Session()
@@ -165,23 +155,11 @@ def theirs(server: LabelStudioServer, project: int, out: Path) -> float:
     return time.perf_counter() - started
 
 
-def ours(server: LabelStudioServer, folder: Path, name: str, out: Path) -> tuple[float, float, float]:
-    """Seconds, processor seconds and most memory (MiB) of `quorum export`, from start to end of the process."""
-    env = os.environ | {
-        "QUORUM_URL": server.url,
-        "QUORUM_API_KEY": server.token,
-        "QUORUM_DATA_DIR": str(folder / "data"),
-        "PYTHONPATH": str(ROOT),
-    }
-    files = ["--policy", str(folder / "policy.yaml"), "--team", str(folder / "team.yaml")]
-    command = [sys.executable, "-m", "label_studio_quorum", "export", "--name", name, "-o", str(out), *files]
-    started = time.perf_counter()
-    with subprocess.Popen(command, env=env, cwd=folder) as child:
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-    took = time.perf_counter() - started
-    assert child.returncode == 0, command
-    return took, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+def quorum(server: LabelStudioServer, folder: Path, *arguments: str) -> Spent:
+    """What a command on the campaign spends, from start to end of its process."""
+    env = {"QUORUM_URL": server.url, "QUORUM_API_KEY": server.token, "QUORUM_DATA_DIR": str(folder / "data")}
+    files = ("--policy", "policy.yaml", "--team", "team.yaml")
+    return spend([*QUORUM, *arguments, "--name", NAME, *files], out=folder / "printed", env=env)
 
 
 def missing(stock: Path, records: Path) -> list[str]:
@@ -193,9 +171,9 @@ def missing(stock: Path, records: Path) -> list[str]:
         for line in file:
             places[json.loads(line)["row_id"]] = at
             at += len(line)
-        for found in read_json(stock, "utf-8"):
-            assert isinstance(found, Record), found
-            task = found.values
+        for element in read_json(stock, "utf-8"):
+            assert isinstance(element, Record), element
+            task = element.values
             place = places.pop(task["data"]["row_id"], None)
             if place is None:
                 lacking.add("task")
@@ -209,9 +187,9 @@ def _lacking(task: Mapping[str, Any], record: Mapping[str, Any]) -> set[str]:
     """What one task holds and its record does not."""
     row = record["row"]
     lacking = {f"data.{key}" for key, value in task["data"].items() if key != "row_id" and row.get(key) != value}
-    for one in task["annotations"]:
-        values = from_result(one["result"], INTERFACE.controls, task["data"]).values
-        same = [seat for seat in record["passes"] if _same(seat, one, values)]
+    for annotation in task["annotations"]:
+        values = from_result(annotation["result"], INTERFACE.controls, task["data"]).values
+        same = [seat for seat in record["passes"] if _same(seat, annotation, values)]
         lacking |= set() if len(same) == 1 else {"annotation"}
     return lacking
 
@@ -222,57 +200,94 @@ def _same(seat: dict[str, Any], annotation: dict[str, Any], values: dict[str, An
     return bool(filled == wanted and seat["lead_time"] == annotation["lead_time"])
 
 
-def main() -> None:
-    """Run and print a table."""
-    shared = Path(os.environ.get("QUORUM_SHARED_DATA") or ROOT.parent / "shared" / "data")
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--source", type=Path, default=shared / "responses_dev.jsonl")
-    options.add_argument("--rows", type=int, default=100_000)
-    options.add_argument("--repeats", type=int, default=1)
-    options.add_argument("--stock", action="store_true", help="a server without the plugin (on SQLite)")
-    options.add_argument("--postgres", action="store_true", help="on PostgreSQL 15 instead of SQLite")
-    options.add_argument("--pause", action="store_true", help="wait for a line on standard input before measuring")
-    given = options.parse_args()
-    if given.stock and given.postgres:
-        options.error("--stock is on SQLite")
-    settings = STOCK if given.stock else WITH_PLUGIN
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One export by each, one after the other: wall-clock and processor seconds of client and server, our memory."""
+
+    stock: float
+    stock_cpu: float
+    ours: float
+    ours_cpu: float
+    peak: float
+
+
+def export_both(server: LabelStudioServer, folder: Path, project: int) -> Pair:
+    """Export by both; a ratio is of such a pair, never of two moments of a machine."""
+    processes = processes_of(server.port)
+    before = processor_seconds(processes)
+    ours = quorum(server, folder, "export", "-o", "out.jsonl")
+    between = processor_seconds(processes)
+    stock = export_stock(server, project, folder / "stock.json")
+    after = processor_seconds(processes)
+    print(f"Label Studio {stock:.1f} s, quorum {ours.wall:.1f} s", file=sys.stderr)
+    return Pair(stock, after - between, ours.wall, ours.cpu + between - before, ours.peak)
+
+
+def measure(options: argparse.Namespace) -> Report:
+    """Fill a server and export by both."""
+    require("server", "label_studio")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        database = stack.enter_context(postgres()) if given.postgres else {}
-        made = postgres_server(folder, database) if given.postgres else label_studio_server(folder, settings)
-        server = stack.enter_context(made)
+        server, database = enter_server(stack, folder, options)
         started = time.perf_counter()
-        campaign, projects = fill(server, folder, given.source, given.rows, database)
-        print(f"{given.rows:,} rows filled in {time.perf_counter() - started:.0f} s", file=sys.stderr)
-        if given.pause:
+        rows = data.rows(options.rows, seed=options.seed, folder=options.data)
+        projects = fill(server, folder, write_lines(folder / "rows.jsonl", rows), database)
+        print(f"{options.rows:,} rows filled in {time.perf_counter() - started:.0f} s", file=sys.stderr)
+        if options.pause:
             sys.stdin.readline()
-        runs = []
-        for _ in range(given.repeats):
-            before = cpu_of_server(server)
-            mine, own_cpu, memory = ours(server, folder, campaign, folder / "out.jsonl")
-            between = cpu_of_server(server)
-            stock = theirs(server, projects["pass"], folder / "stock.json")
-            runs.append((stock, mine, memory, cpu_of_server(server) - between, own_cpu + between - before))
-            print(f"Label Studio {stock:.1f} s, quorum {mine:.1f} s, {memory:.0f} MiB", file=sys.stderr)
+        pairs = [export_both(server, folder, projects["pass"]) for _ in range(options.repeats)]
         lacking = missing(folder / "stock.json", folder / "out.jsonl")
-    report(
-        runs, given.rows, "PostgreSQL" if given.postgres else "SQLite", "stock" if given.stock else "plugin", lacking
+        readers = {" ".join(command): quorum(server, folder, *command) for command in READERS}
+    return Report(
+        claim=CLAIM,
+        data=data.rows_described(options.data, options.seed),
+        lines=[*lines_of(pairs, options, lacking), *readers_of(readers, options.rows)],
     )
 
 
-def report(runs: Sequence[tuple[float, ...]], rows: int, engine: str, server: str, lacking: Sequence[str]) -> None:
-    """Print the table: ratios are of pairs that were taken one after the other, never of two moments of a machine."""
-    walls = [stock / mine for stock, mine, *_ in runs]
-    stock, mine, _, stock_cpu, own_cpu = (statistics.median(column) for column in zip(*runs, strict=True))
-    memory = max(most for _, _, most, *_ in runs)
-    print(f"{rows:,} rows, Label Studio on {engine} ({server}), median of {len(runs)}")
-    print(f"Label Studio JSON export, Pass project {rows / stock:>8.0f} rows/s")
-    print(f"quorum export, full records           {rows / mine:>8.0f} rows/s, most memory {memory:.0f} MiB")
-    print(f"processor time, client and server: {stock_cpu:.1f} s and {own_cpu:.1f} s (ratio {stock_cpu / own_cpu:.2f})")
-    spread = f"; {min(walls):.2f}–{max(walls):.2f}" if len(walls) > 1 else ""
-    print(f"ratio {statistics.median(walls):.2f} (median of pairs{spread}; goal ≥ 3)")
-    print(f"missing from the records: {', '.join(lacking) or 'nothing'}")
-    print(f"this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+def lines_of(pairs: Sequence[Pair], options: argparse.Namespace, lacking: Sequence[str]) -> list[Line]:
+    """Speed, processor time and memory of the exports."""
+    count = options.rows
+    ratios = [pair.stock / pair.ours for pair in pairs]
+    stock, stock_cpu, ours, ours_cpu = (
+        statistics.median(getattr(pair, name) for pair in pairs) for name in ("stock", "stock_cpu", "ours", "ours_cpu")
+    )
+    theirs = "Label Studio's JSON export, Pass project"
+    spread = f"medians of {len(pairs)}, of the ratios too ({min(ratios):.2f}–{max(ratios):.2f})"
+    return [
+        Line(
+            what=f"quorum export, {count:,} full records", measured=count / ours, unit="rows/s", instead=theirs,
+            reference=count / stock, ratio=statistics.median(ratios), claimed="ratio ≥ 3",
+            note=f"{describe_server(options)}; {spread}; missing from the records: {', '.join(lacking) or 'nothing'}",
+        ),
+        Line(
+            what="the same: processor time, client and server", measured=ours_cpu, unit="s", instead=theirs,
+            reference=stock_cpu, note="of the export by Label Studio the server alone",
+        ),
+        Line(what="the same: most memory", measured=max(pair.peak for pair in pairs), unit="MiB"),
+    ]  # fmt: skip
+
+
+def readers_of(readers: Mapping[str, Spent], rows: int) -> list[Line]:
+    """What the commands that read a whole campaign take."""
+    return [
+        Line(
+            what=f"quorum {name}, {rows:,} rows", measured=spent.wall, unit="s",
+            note=f"most memory {spent.peak:.0f} MiB",
+        )
+        for name, spent in readers.items()
+    ]  # fmt: skip
+
+
+def main() -> None:
+    """Measure and print."""
+    arguments = Arguments(__doc__, data=f"folder with {data.ROWS_FILE}; else the example campaign")
+    arguments.size("--rows", 20_000, 300, "rows of the campaign")
+    arguments.size("--repeats", 2, 1, "exports by each")
+    add_server(arguments)
+    arguments.parser.add_argument("--pause", action="store_true", help="wait for a line before measuring")
+    options = arguments.read()
+    run(options, lambda: measure(options))
 
 
 if __name__ == "__main__":

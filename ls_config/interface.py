@@ -17,6 +17,8 @@ from typing import Any, Final
 
 from lxml import etree
 
+from ls_config.stylesheets import compose_styles, stylesheets, unknown_stylesheets
+
 __all__ = [
     "CORE_FLAGS",
     "DECISIONS",
@@ -39,7 +41,9 @@ CORE_FLAGS: Final = ("unsure", "needs_expert", "guideline_gap", "broken_row")
 """Flags with a meaning of their own; `domain:<name>` comes on top, for any domain."""
 DECISIONS: Final = ("accept", "correct", "escalate", "discard")
 SET_KINDS: Final = frozenset({"choices", "spans", "boxes", "segments"})
-"""Kinds whose value is a set: nothing drawn and nothing ticked is the empty set."""
+"""Kinds whose value is a set: nothing drawn and nothing ticked is the empty set.
+
+This room may not import the rules, whose `Kind` says the same; a test holds the two equal."""
 
 _TEXT_TAGS: Final = frozenset({"Text"})
 _TIME_TAGS: Final = frozenset({"Audio", "AudioPlus", "TimeSeries"})
@@ -110,7 +114,7 @@ class Interface:
 
     Attributes:
         name: The folder's name, or the built-in label type.
-        xml: The text of `label.xml`.
+        xml: The text of `label.xml`, with the shared style sheets that it uses put in.
         guidelines: Markdown; empty if the folder has no `guidelines.md`.
         sample_task: `{"data": {…}}`; empty if the folder has none.
         sample_prediction: `{"model_version", "score", "result": […]}`; empty if the folder has none.
@@ -197,18 +201,29 @@ def load(name_or_dir: str | Path) -> Interface:
     xml = _read(xml_path)
     try:
         every = parse_all(xml)
+        _check_styles(xml)
     except InterfaceError as error:
         raise InterfaceError(f"{xml_path}: {fault}" for fault in error.faults) from None
     guidelines = folder / "guidelines.md"
     return Interface(
         name=folder.name,
-        xml=xml,
+        xml=compose_styles(xml),
         guidelines=_read(guidelines) if guidelines.exists() else "",
         sample_task=_read_object(folder / "sample_task.json"),
         sample_prediction=_read_object(folder / "sample_prediction.json"),
         controls=tuple(control for control in every if control.name not in RESERVED),
         reserved=tuple(control for control in every if control.name in RESERVED),
     )
+
+
+def _check_styles(xml: str) -> None:
+    known = ", ".join(stylesheets())
+    faults = [
+        f"line {line}: <Style use={name!r}>: no such style sheet; use {known}"
+        for line, name in unknown_stylesheets(xml)
+    ]
+    if faults:
+        raise InterfaceError(faults)
 
 
 def _locate(name_or_dir: str | Path) -> tuple[Path, Path]:

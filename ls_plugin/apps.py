@@ -20,7 +20,7 @@ class QuorumConfig(AppConfig):  # type: ignore[misc]
 
     def ready(self) -> None:
         """Install the hooks; called once a process by Django, after every app is loaded."""
-        from ls_plugin import hooks
+        from ls_plugin.patches.install import install
 
         sys.setswitchinterval(TURN)
-        hooks.install()
+        install()

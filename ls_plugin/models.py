@@ -7,11 +7,9 @@ Studio's tables, so that a server without the plugin can still delete what it li
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from enum import IntEnum
 
 from django.db import models
-from django.db.models import QuerySet
 
 
 class Campaign(models.Model):  # type: ignore[misc]
@@ -111,17 +109,6 @@ class Slot(models.Model):  # type: ignore[misc]
         )
 
 
-def project_ids(campaign_id: int) -> list[int]:
-    """The projects of a campaign."""
-    return list(CampaignProject.objects.filter(campaign_id=campaign_id).values_list("project_id", flat=True))
-
-
-def slots_of(campaign_id: int, row_ids: Iterable[str]) -> QuerySet[Slot]:
-    """All slots of these rows by task id: the order in which everybody locks them."""
-    homes = CampaignProject.objects.filter(campaign_id=campaign_id).values("project_id")
-    return Slot.objects.filter(project_id__in=homes, row_id__in=list(row_ids)).order_by("task_id")
-
-
 class Excluded(models.Model):  # type: ignore[misc]
     """Somebody who may not take a task, because of a part that they had in the row or of what they saw of it."""
 
@@ -130,18 +117,6 @@ class Excluded(models.Model):  # type: ignore[misc]
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["task_id", "user_id"], name="quorum_excluded_once"),)
-
-
-def exclude(pairs: Iterable[tuple[int, int]]) -> None:
-    """Keep people from tasks: (task, account); whoever is kept from it already stays so."""
-    Excluded.objects.bulk_create(
-        [Excluded(task_id=task_id, user_id=user_id) for task_id, user_id in pairs], ignore_conflicts=True
-    )
-
-
-def is_excluded(task_id: int, user_id: int) -> bool:
-    """Whether somebody may not take or change a task, because of what they did or saw of the row."""
-    return bool(Excluded.objects.filter(task_id=task_id, user_id=user_id).exists())
 
 
 class Grant(models.Model):  # type: ignore[misc]

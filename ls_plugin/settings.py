@@ -52,7 +52,7 @@ for _database in (DATABASES_ALL[DJANGO_DB_SQLITE], DATABASES_ALL[DJANGO_DB_POSTG
 # What tells the triggers in PostgreSQL that this connection belongs to a server with the plugin.
 DATABASES_ALL[DJANGO_DB_POSTGRESQL]["OPTIONS"] = {"options": "-c quorum.on=on"}
 # In place and before the next import, which makes REST framework read it for good.
-REST_FRAMEWORK["EXCEPTION_HANDLER"] = "ls_plugin.refusal.exception_handler"
+REST_FRAMEWORK["EXCEPTION_HANDLER"] = "ls_plugin.store.refusals.exception_handler"
 
 from core.settings.label_studio import *  # noqa: F403
 
@@ -74,8 +74,12 @@ if get_env("REDIS_HOST"):
         }
         for name in ("critical", "high", "default", "low")
     }
-    RQ = {"WORKER_CLASS": "ls_plugin.worker.RowWorker"}
+    RQ = {"WORKER_CLASS": "ls_plugin.queue.worker.RowWorker"}
 
 INSTALLED_APPS = [*INSTALLED_APPS, "ls_plugin"]
-MIDDLEWARE = ["ls_plugin.readable.ReadableMiddleware", *MIDDLEWARE, "ls_plugin.gate.GateMiddleware"]
+MIDDLEWARE = [
+    "ls_plugin.access.request_screening.ScreeningMiddleware",
+    *MIDDLEWARE,
+    "ls_plugin.access.middleware.GateMiddleware",
+]
 ROOT_URLCONF = "ls_plugin.urls"

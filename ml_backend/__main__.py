@@ -10,8 +10,16 @@ from typing import Any
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Serve until SIGTERM; exit 2 for a models file with faults or wrong arguments."""
+    """Serve until SIGTERM; exit 2 for missing packages, a models file with faults or wrong arguments."""
     args = _arguments(argv)
+    from ml_backend import extras
+    from ml_backend.errors import MissingExtra
+
+    try:
+        extras.require("the ML backend", *extras.SERVING)
+    except MissingExtra as error:
+        print(error, file=sys.stderr)
+        return 2
     if args.workers > 1:
         # Before anything imports prometheus_client, which looks for this folder when it is imported.
         _shared_metrics(Path(os.environ.get("QUORUM_DATA_DIR") or ".quorum") / "ml" / "metrics")

@@ -18,7 +18,8 @@ from threadpoolctl import threadpool_limits
 
 from ml_backend.errors import ApiError
 from ml_backend.metrics import Metrics
-from ml_backend.runtimes import Array, Network, pad
+from ml_backend.networks import Array, Network
+from ml_backend.runtimes import pad
 from ml_backend.tokens import Window
 
 Reducer = Callable[[Array, Window], NDArray[np.float32]]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ls_config.interface import Control
-from ml_backend.errors import LoadError
+from ml_backend import extras
 from ml_backend.local import LocalModel
 from ml_backend.models import Prediction
 
@@ -75,15 +75,14 @@ def run_ray(
     """Like `run_local`, on Ray: the cluster of `RAY_ADDRESS`, or one started on this machine.
 
     Raises:
-        LoadError: Ray is not installed.
+        MissingExtra: Ray is not installed.
     """
     import json
 
-    try:
-        import ray
-        import ray.data
-    except ImportError as error:
-        raise LoadError("the engine ray needs Ray; run `pip install 'label-studio-quorum[ray]'`") from error
+    extras.require("the engine ray", "ray")
+    import ray
+    import ray.data
+
     ray.init(ignore_reinit_error=True, include_dashboard=False, log_to_driver=False, configure_logging=False)
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True

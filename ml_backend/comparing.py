@@ -14,7 +14,7 @@ from ls_config.interface import Control
 from ml_backend.models import Prediction
 from ml_backend.training import measure
 from ml_backend.training.data import Example
-from ml_backend.training.measure import Interval
+from ml_backend.training.measure import Estimate
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,9 +29,9 @@ class Figure:
     measure: str
     domain: str
     rows: int
-    a: Interval
-    b: Interval
-    difference: Interval
+    a: Estimate
+    b: Estimate
+    difference: Estimate
     higher_is_better: bool = True
 
     @property

@@ -1,4 +1,4 @@
-"""Quorum's models behind `label-studio-ml start` (label-studio-ml 2.x, the extra `label-studio-ml`).
+"""Quorum's models behind `label-studio-ml start` (label-studio-ml 2.x; docs/models.md says how to install it).
 
 In the folder that is started, `model.py` says `from ml_backend.for_label_studio_ml import quorum_model` and
 `NewModel = quorum_model()`. The models file is the one that `QUORUM_ML_MODELS` names, else the default one.
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ls_config.interface import parse
+from ml_backend import extras
 from ml_backend.config import DEFAULT_MODELS
 from ml_backend.local import LocalModel
 
@@ -23,7 +24,12 @@ def _model() -> LocalModel:
 
 
 def quorum_model() -> Any:
-    """The class to serve, a `LabelStudioMLBase`; made on call, as its base may not be installed."""
+    """The class to serve, a `LabelStudioMLBase`; made on call, as its base may not be installed.
+
+    Raises:
+        MissingExtra: label-studio-ml is not installed.
+    """
+    extras.require("label-studio-ml start", "label_studio_ml")
     from label_studio_ml.model import LabelStudioMLBase
     from label_studio_ml.response import ModelResponse
 

@@ -13,12 +13,14 @@ from typing import Any
 
 from ls_config.interface import Control
 from ls_config.results import ResultError, to_result
+from ml_backend import extras
 from ml_backend.batching import Batcher, Piece
 from ml_backend.config import ModelConfig, ModelsConfig
 from ml_backend.errors import LoadError
+from ml_backend.networks import Kind
 from ml_backend.predictors.base import Answer, Ask, Got, Model, NetworkSettings, Predictor, Row, Settings
 from ml_backend.predictors.registry import predictor_class
-from ml_backend.runtimes import Kind, RuntimeName, open_network
+from ml_backend.runtimes import RuntimeName, open_network
 from ml_backend.sources import resolve, sha256_of
 from ml_backend.tokens import Input, TextTokenizer, default_stride
 
@@ -182,11 +184,10 @@ def _load(where: str, settings: Settings, loader: Loader) -> Predictor:
     try:
         predictor: Predictor = predictor_class(settings.predictor).load(settings, loader)
     except LoadError as error:
-        raise LoadError(f"models.{where}: {error}") from error
+        # Of the same class, so that a missing extra stays one.
+        raise type(error)(f"models.{where}: {error}") from error
     except ImportError as error:
-        raise LoadError(
-            f"models.{where}: the predictor {settings.predictor} needs the package {error.name}; install it"
-        ) from error
+        raise extras.missing(f"models.{where}: the predictor {settings.predictor}", str(error.name)) from error
     return predictor
 
 

@@ -17,6 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from ml_backend.networks import Array
+
+Inputs = tuple[Array, Array, Array]
+"""Ids, mask and segment ids of a batch."""
 ALPHA = 0.5
 """How much of the unevenness moves into the weights: measured on all-MiniLM-L6-v2, 0.5 beats 0.75."""
 ONE_SIDED = 0.1
@@ -32,143 +36,132 @@ def calibration_texts() -> list[str]:
     return [load(kind).guidelines for kind in label_types()]
 
 
-def smooth(module: Any, inputs: Sequence[tuple[Any, ...]]) -> dict[str, float]:
-    """Even the activations in front of every expanding linear layer of `module`, in place; its output stays the same.
-
-    Args:
-        module: a network in evaluation mode.
-        inputs: what to run it on: ids, mask and segment ids of texts.
-
-    Returns:
-        Contracting layers whose input has a floor → how far below zero that is.
-    """
-    import torch
-
-    class Smoothed(torch.nn.Module):
-        """A linear layer whose input is divided by what its weights were multiplied with."""
-
-        def __init__(self, linear: Any, inverse: Any) -> None:
-            super().__init__()
-            self.linear = linear
-            self.register_buffer("inverse", inverse)
-
-        def forward(self, states: Any) -> Any:
-            return self.linear(states * self.inverse)
-
-    seen = calibrate(module, inputs)
-    floors = {
-        name: -one.lowest
-        for name, one in seen.items()
-        if contracts(module.get_submodule(name)) and -one.lowest < ONE_SIDED * float(one.largest.max())
-    }
-    for name, one in seen.items():
-        linear = module.get_submodule(name)
-        if contracts(linear):
-            continue
-        weights = linear.weight.detach().abs().amax(0).clamp(min=1e-4)
-        factor = (one.largest.clamp(min=1e-3) ** ALPHA / weights ** (1 - ALPHA)).clamp(min=1e-3)
-        linear.weight.data = linear.weight.data * factor
-        parent, _, leaf = name.rpartition(".")
-        setattr(module.get_submodule(parent), leaf, Smoothed(linear, 1 / factor))
-    return floors
-
-
 @dataclass
 class Seen:
-    """What a linear layer was given.
+    """What a matrix product was given.
 
     Attributes:
         largest: the largest absolute input of each channel.
         lowest: the lowest input, at most 0.
     """
 
-    largest: Any
+    largest: Array
     lowest: float
 
-
-def calibrate(module: Any, inputs: Sequence[tuple[Any, ...]]) -> dict[str, Seen]:
-    """Run a network, and say what each of its linear layers was given."""
-    import torch
-
-    found: dict[str, Seen] = {}
-
-    def watch(name: str) -> Any:
-        def see(layer: Any, given: Any, output: Any) -> None:
-            states = given[0].detach()
-            largest, lowest = states.abs().flatten(0, -2).amax(0), min(0.0, float(states.min()))
-            if name not in found:
-                found[name] = Seen(largest, lowest)
-            found[name].largest = torch.maximum(found[name].largest, largest)
-            found[name].lowest = min(found[name].lowest, lowest)
-
-        return see
-
-    linears = {name: one for name, one in module.named_modules() if isinstance(one, torch.nn.Linear)}
-    hooks = [one.register_forward_hook(watch(name)) for name, one in linears.items()]
-    with torch.inference_mode():
-        for one in inputs:
-            module(*one)
-    for hook in hooks:
-        hook.remove()
-    for seen in found.values():
-        seen.largest = seen.largest.clone()  # out of inference mode
-    return found
+    def look(self, states: Array) -> None:
+        """Take one more input into account."""
+        self.largest = np.maximum(self.largest, np.abs(states).reshape(-1, states.shape[-1]).max(0))
+        self.lowest = min(self.lowest, float(states.min()))
 
 
-def contracts(linear: Any) -> bool:
-    """True for a layer with fewer outputs than inputs."""
-    return bool(linear.in_features > linear.out_features)
-
-
-def to_int8(graph: Path, out: Path, floors: Mapping[str, float], keep: Sequence[str]) -> None:
-    """Quantise a graph's matrix products: weights ahead, a scale a column; activations as they come, a scale a token.
+def to_int8(graph: Path, out: Path, inputs: Sequence[Inputs]) -> None:
+    """Quantise a graph's products with weights: these ahead, a scale a column; states as they come, a scale a token.
 
     Args:
-        graph: the exported network, of opset 17.
+        graph: the network in fp32, of opset 17.
         out: where the result goes.
-        floors: names of modules whose input has a floor → how far below zero it is.
-        keep: names of modules that stay in fp32.
+        inputs: what to run it on to see how large activations are.
     """
     import onnx
 
     model = onnx.load(str(graph))
     quantised = _Quantised(model.graph)
+    quantised.smooth(calibrate(model, inputs))
     nodes = list(model.graph.node)
     del model.graph.node[:]
     for node in nodes:
-        name = node.name.strip("/").replace("/", ".")
-        module = next((one for one in (*floors, *keep) if name.startswith(f"{one}.")), "")
-        if node.op_type == "MatMul" and node.input[1] in quantised.weights and module not in keep:
-            model.graph.node.extend(quantised.product(node, floors.get(module)))
-        else:
-            model.graph.node.append(node)
+        model.graph.node.extend(quantised.product(node) if quantised.takes(node) else [node])
     quantised.drop_unused()
     model.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
     onnx.save(model, str(out))
 
 
+def calibrate(model: Any, inputs: Sequence[Inputs]) -> dict[str, Seen]:
+    """Run a network; name of the weights of each product → what these were multiplied with."""
+    import onnx
+    from onnxruntime import InferenceSession
+
+    probe = onnx.ModelProto()
+    probe.CopyFrom(model)
+    weights, constants = _matrices(probe.graph), {known.name for known in probe.graph.initializer}
+    products = [
+        node for node in probe.graph.node
+        if node.op_type == "MatMul" and node.input[1] in weights and node.input[0] not in constants
+    ]  # fmt: skip
+    states = list(dict.fromkeys(node.input[0] for node in products))
+    own = {output.name for output in probe.graph.output}
+    probe.graph.output.extend(onnx.ValueInfoProto(name=name) for name in states if name not in own)
+    session = InferenceSession(probe.SerializeToString(), providers=["CPUExecutionProvider"])
+    names = [known.name for known in session.get_inputs()]
+    seen: dict[str, Seen] = {}
+    for ids, mask, type_ids in inputs:
+        feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": type_ids}
+        values = dict(zip(states, session.run(states, {name: feed[name] for name in names}), strict=True))
+        for node in products:
+            value = values[node.input[0]]
+            seen.setdefault(node.input[1], Seen(np.zeros(value.shape[-1], dtype=np.float32), 0.0)).look(value)
+    return seen
+
+
+def _matrices(graph: Any) -> dict[str, Array]:
+    """The constants that are matrices, by name."""
+    from onnx import numpy_helper
+
+    return {known.name: numpy_helper.to_array(known) for known in graph.initializer if len(known.dims) == 2}
+
+
+def contracts(columns: Array) -> bool:
+    """True for the weights of a layer with fewer outputs than inputs."""
+    return columns.shape[0] > columns.shape[1]
+
+
 class _Quantised:
-    """Makes the nodes of quantised products."""
+    """Makes the nodes of quantised products.
+
+    Which layers are quantised, and how, follows from what `smooth` is told.
+    """
 
     def __init__(self, graph: Any) -> None:
-        from onnx import numpy_helper
-
         self._graph = graph
-        arrays = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
-        self.weights = {name: array for name, array in arrays.items() if array.ndim == 2}
+        self._weights = _matrices(graph)
+        self._inverses: dict[str, Array] = {}
+        self._floors: dict[str, float] = {}
         self._known: set[str] = set()
 
-    def product(self, node: Any, floor: float | None) -> Iterator[Any]:
+    def smooth(self, seen: Mapping[str, Seen]) -> None:
+        """Decide how each product is quantised, and even what comes to the expanding ones; outputs stay the same."""
+        for name, sight in seen.items():
+            columns = self._weights[name]
+            if contracts(columns):
+                if -sight.lowest < ONE_SIDED * float(sight.largest.max()):
+                    self._floors[name] = -sight.lowest
+                continue
+            largest = np.maximum(sight.largest, np.float32(1e-3))
+            weights = np.maximum(np.abs(columns).max(1), np.float32(1e-4))
+            factor = np.maximum(largest**ALPHA / weights ** (1 - ALPHA), np.float32(1e-3))
+            self._weights[name] = columns * factor[:, None]
+            self._inverses[name] = 1 / factor
+
+    def takes(self, node: Any) -> bool:
+        """True for a product that is quantised."""
+        return node.op_type == "MatMul" and (node.input[1] in self._inverses or node.input[1] in self._floors)
+
+    def product(self, node: Any) -> Iterator[Any]:
         """The nodes of a matrix product with known weights: one product a group of channels, and their sum."""
         from onnx import helper
 
         make = helper.make_node
         states, weights, output = node.input[0], node.input[1], node.output[0]
+        floor = self._floors.get(weights)
+        if weights in self._inverses:
+            inverse = self._put(f"{weights}_inverse", self._inverses[weights])
+            yield make("Mul", [states, inverse], [f"{output}_even"])
+            states = f"{output}_even"
         if floor is not None:
             lift = self._put(f"quorum_floor_{floor}", np.float32(floor))
             yield make("Add", [states, lift], [f"{output}_lifted"])
             states = f"{output}_lifted"
-        columns = self.weights[weights]
+        columns = self._weights[weights]
         groups = [_small(one) for one in np.array_split(columns, max(1, round(len(columns) / GROUP)))]
         parts = [f"{output}_states{i}" for i in range(len(groups))] if len(groups) > 1 else [states]
         if len(groups) > 1:

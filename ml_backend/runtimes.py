@@ -6,31 +6,20 @@ import hashlib
 import os
 import tempfile
 import threading
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ml_backend import bert, extras, quantise, torch_networks
 from ml_backend.errors import LoadError
+from ml_backend.networks import Array, Kind, Network, first_line
 from ml_backend.tokens import TextTokenizer
 
-Array = NDArray[Any]
-Kind = Literal["encoder", "sequence", "token"]
 RuntimeName = Literal["torch", "onnx-fp32", "onnx-int8", "openvino"]
 MOST_LANES = 4
-EXPORT_REVISION = "4"  # part of the cache key: raise it when the export or the quantisation below changes
-
-
-class Network(Protocol):
-    """A network that is ready to run; several threads may run it at a time."""
-
-    def run(self, ids: Array, mask: Array, type_ids: Array) -> Array:
-        """Hidden states or logits for a padded batch: (rows, tokens, width), or (rows, classes)."""
-        ...
+EXPORT_REVISION = "5"  # part of the cache key: raise it when the export or the quantisation below changes
 
 
 def open_network(
@@ -47,99 +36,14 @@ def open_network(
         lanes: runs that there may be at a time.
 
     Raises:
+        MissingExtra: the runtime or the weights need a package that is not installed.
         LoadError: the weights can't be read or exported.
     """
     if runtime == "torch":
-        return TorchNetwork(folder, kind, threads)
+        return torch_networks.TorchNetwork(folder, kind, threads)
     if runtime == "openvino":
         return OpenVinoNetwork(exported(folder, sha256, kind, "onnx-fp32", cache), threads, lanes)
     return OnnxNetwork(exported(folder, sha256, kind, runtime, cache), threads)
-
-
-def _torch_module(folder: Path, kind: Kind) -> Any:
-    import transformers
-
-    loaders = {
-        "encoder": transformers.AutoModel,
-        "sequence": transformers.AutoModelForSequenceClassification,
-        "token": transformers.AutoModelForTokenClassification,
-    }
-    try:
-        with quiet_transformers():
-            model, report = loaders[kind].from_pretrained(
-                str(folder), local_files_only=True, attn_implementation="eager", output_loading_info=True
-            )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise LoadError(f"{folder}: transformers can't load it as a {kind} model: {first_line(error)}") from error
-    missing = sorted(key for key in report["missing_keys"] if "pooler" not in key or kind != "encoder")
-    if missing:
-        raise LoadError(
-            f"{folder}: the weights lack {missing[0]} ({len(missing)} in all), which would be random; "
-            "give a trained checkpoint"
-        )
-    return model.eval()
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """While weights are loaded: no progress bar, and only errors are printed."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, in one line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-
-
-def wrapped(model: Any, kind: Kind) -> Any:
-    """A model of transformers as a torch module with plain tensors in and one tensor out, in evaluation mode."""
-    import inspect
-
-    import torch
-
-    takes_types = "token_type_ids" in inspect.signature(model.forward).parameters
-
-    class Wrapped(torch.nn.Module):
-        """The network with plain tensors in and one tensor out."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = model
-
-        def forward(self, input_ids: Any, attention_mask: Any, token_type_ids: Any) -> Any:
-            extra = {"token_type_ids": token_type_ids} if takes_types else {}
-            out = self.model(input_ids=input_ids, attention_mask=attention_mask, **extra)
-            return out.last_hidden_state if kind == "encoder" else out.logits
-
-    return Wrapped().eval()
-
-
-class TorchNetwork:
-    """A network run by torch; on a GPU in half precision where there is one."""
-
-    def __init__(self, folder: Path, kind: Kind, threads: int) -> None:
-        import torch
-
-        self._torch = torch
-        torch.set_num_threads(threads)
-        self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        module = wrapped(_torch_module(folder, kind), kind).to(self._device)
-        self._module = module.half() if self._device == "cuda" else module
-
-    def run(self, ids: Array, mask: Array, type_ids: Array) -> Array:
-        """See `Network.run`."""
-        tensors = [self._torch.from_numpy(array).to(self._device) for array in (ids, mask, type_ids)]
-        with self._torch.inference_mode():
-            result: Array = self._module(*tensors).float().cpu().numpy()
-        return result
 
 
 class OnnxNetwork:
@@ -177,6 +81,7 @@ class OpenVinoNetwork:
     """A network run by OpenVINO (the extra `openvino`), in bfloat16 where the processor computes in it."""
 
     def __init__(self, graph: Path, threads: int, lanes: int) -> None:
+        extras.require("the runtime openvino", "openvino")
         import openvino
 
         hints = {"INFERENCE_NUM_THREADS": threads * lanes, "NUM_STREAMS": lanes}
@@ -207,14 +112,14 @@ def exported(folder: Path, sha256: str, kind: Kind, runtime: RuntimeName, cache:
     cache.mkdir(parents=True, exist_ok=True)
     plain = cache / f"{key}-fp32.onnx"
     if runtime == "onnx-fp32":
-        return plain if plain.exists() else _publish(plain, lambda out: _export(folder, kind, out))
+        return plain if plain.exists() else _publish(plain, lambda out: _write_plain(folder, kind, out))
     small = cache / f"{key}-int8.onnx"
     if small.exists():
         return small
-    return _publish(small, lambda out: _export_int8(folder, kind, out))
+    return _publish(small, lambda out: _write_int8(folder, kind, out))
 
 
-def _publish(target: Path, write: Any) -> Path:
+def _publish(target: Path, write: Callable[[Path], None]) -> Path:
     """Write beside the target and rename, so that a killed export never leaves half a graph behind."""
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as folder:
         part = Path(folder) / "model.onnx"
@@ -223,51 +128,22 @@ def _publish(target: Path, write: Any) -> Path:
     return target
 
 
-def _export(folder: Path, kind: Kind, out: Path) -> None:
-    _write_graph(wrapped(_torch_module(folder, kind), kind), kind, out)
+def _write_plain(folder: Path, kind: Kind, out: Path) -> None:
+    """Write the network as a graph in fp32: built from its weights where we know how, else traced by torch."""
+    if kind == "encoder" and (shape := bert.read_shape(folder)) is not None:
+        bert.write_graph(shape, folder, out)
+    else:
+        torch_networks.export(folder, kind, out)
 
 
-def _export_int8(folder: Path, kind: Kind, out: Path) -> None:
-    import torch
-
-    from ml_backend import quantise
-
-    module = wrapped(_torch_module(folder, kind), kind)
-    longest = min(128, int(getattr(module.model.config, "max_position_embeddings", 128)))
-    tokenizer = TextTokenizer(folder / "tokenizer.json", longest, 0)
+def _write_int8(folder: Path, kind: Kind, out: Path) -> None:
+    """Write the network as a graph in int8, calibrated on the guidelines of the label types."""
+    plain = out.with_name("plain.onnx")
+    _write_plain(folder, kind, plain)
+    tokenizer = TextTokenizer(folder / "tokenizer.json", min(128, bert.longest(folder)), 0)
     windows = [window for windows in tokenizer.encode(quantise.calibration_texts()) for window in windows][:48]
-    inputs = [
-        tuple(torch.from_numpy(array[None]) for array in (window.ids, np.ones_like(window.ids), window.type_ids))
-        for window in windows
-    ]
-    contracting = [
-        name for name, one in module.named_modules() if isinstance(one, torch.nn.Linear) and quantise.contracts(one)
-    ]
-    floors = quantise.smooth(module, inputs)
-    plain = out.with_name("smoothed.onnx")
-    _write_graph(module, kind, plain)
-    quantise.to_int8(plain, out, floors, [name for name in contracting if name not in floors])
-
-
-def _write_graph(module: Any, kind: Kind, out: Path) -> None:
-    import torch
-
-    ids = torch.ones((2, 8), dtype=torch.int64)
-    dynamic = {0: "rows", 1: "tokens"}
-    names = ["input_ids", "attention_mask", "token_type_ids"]
-    # Without warnings: the tracer warns of every Python branch of the model's own code.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            module,
-            (ids, torch.ones_like(ids), torch.zeros_like(ids)),
-            str(out),
-            input_names=names,
-            output_names=["output"],
-            dynamic_axes={**dict.fromkeys(names, dynamic), "output": {0: "rows"} if kind == "sequence" else dynamic},
-            opset_version=17,
-            dynamo=False,
-        )
+    inputs = [(window.ids[None], np.ones_like(window.ids)[None], window.type_ids[None]) for window in windows]
+    quantise.to_int8(plain, out, inputs)
 
 
 def default_threads() -> int:

@@ -7,6 +7,7 @@ import importlib.util
 from functools import lru_cache
 from pathlib import Path
 
+from ml_backend import extras
 from ml_backend.errors import LoadError
 
 SCHEMES = ("package:", "path:", "hf:")
@@ -22,6 +23,7 @@ def resolve(source: str, base: Path) -> Path:
         base: the folder of the models file.
 
     Raises:
+        MissingExtra: the package is not installed.
         LoadError: the scheme is unknown, or nothing is there.
     """
     if source.startswith("package:"):
@@ -40,9 +42,7 @@ def _in_package(spec: str) -> Path:
     name, _, inner = spec.partition("/")
     found = importlib.util.find_spec(name)
     if found is None or not found.submodule_search_locations:
-        raise LoadError(
-            f"package:{spec}: the package {name} is not installed; run `pip install 'label-studio-quorum[ml]'`"
-        )
+        raise extras.missing(f"package:{spec}", name)
     path = Path(next(iter(found.submodule_search_locations))) / inner
     if not path.exists():
         raise LoadError(f"package:{spec}: the package {name} holds no {inner}; correct the path inside the package")

@@ -1,4 +1,7 @@
-"""From a JSON value to the form that is compared, one function a field kind.
+"""The one meaning of "the same value": from a JSON value to the form that is compared, one function a field kind.
+
+`same` and `key` compare values as they stand in JSON; the rules, which compare every value more than once, make forms
+first (`to_form`) and compare these (`same_forms`). Both come to the same answer, because a key is made from a form.
 
 A form of a set kind is a dict {key: element}, so that sets are compared by key and handed on as they came; elements
 that cannot be right (a span outside its text) are left out with a finding, a value of another type is no value at all.
@@ -7,8 +10,8 @@ that cannot be right (a span outside its text) are left out with a finding, a va
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, cast
 
 from review_rules.findings import Finding, finding
 from review_rules.values import Field, Form, Json, Kind
@@ -51,17 +54,74 @@ def is_number(value: Json) -> bool:
     return type(value) in _NUMBERS and -_LARGEST <= value <= _LARGEST
 
 
-def same(kind: Kind, one: Form, other: Form) -> bool:
-    """Whether two present values are equal: sets as sets, text after normalising, anything else as it is.
+def same(kind: Kind, a: Json, b: Json) -> bool:
+    """Whether two values of a field mean the same: the one answer for decisions, reports, manifests and screens.
 
+    Sets are compared without order and repetition, by what tells their elements apart (a span by start, end and label,
+    and not by the text it carries); text after NFC with runs of white space as one space; anything else as it is.
+    Nothing is the same as nothing, and for a set kind the same as the empty set.
+
+    Args:
+        kind: the field's kind.
+        a: a value as it stands in JSON, None where there is none.
+        b: the other value.
+
+    >>> same(Kind.CHOICES, ["b", "a"], ["a", "b", "a"]), same(Kind.SPANS, None, []), same(Kind.CHOICE, "A", None)
+    (True, True, False)
     >>> same(Kind.TEXT, "as  of\\tnow ", "as of now")
     True
     """
-    if isinstance(one, dict):
-        return bool(one.keys() == other.keys())
+    return key(kind, a) == key(kind, b)
+
+
+def key(kind: Kind, value: Json) -> Hashable:
+    """What equal values share and different values do not: hashable, so that values can be grouped and counted.
+
+    A value that is not of the kind is no value at all, as in a decision.
+
+    >>> key(Kind.TEXT, " as  of now") == key(Kind.TEXT, "as of now"), key(Kind.RATING, "4") is None
+    (True, True)
+    """
+    form = _form(kind, value)
+    if kind.is_set:
+        return frozenset(form or ())
+    # Text that is hashed has to be normalised; anything else is compared as it is.
+    return normal_text(form) if kind is Kind.TEXT and form is not None else cast(Hashable, form)
+
+
+def element_key(kind: Kind, element: Json) -> Key | None:
+    """What tells an element of a set from the others; None for one that no decision would take in.
+
+    >>> element_key(Kind.SPANS, {"start": 0, "end": 4, "label": "ORG", "text": "Acme"})
+    (0, 4, 'ORG')
+    """
+    return next(iter(_form(kind, [element]) or ()), None)
+
+
+def _form(kind: Kind, value: Json) -> Form:
+    """The form of a value that is not looked at within a row: no text to check spans against, no bounds."""
+    if value is None:
+        return None
+    try:
+        return to_form(value, _BARE[kind], [])
+    except WrongType:
+        return None
+
+
+_BARE = {kind: Field("", kind) for kind in Kind}
+
+
+def same_forms(kind: Kind, a: Form, b: Form) -> bool:
+    """`same` for two present values that are forms already.
+
+    >>> same_forms(Kind.CHOICES, {"a": "a", "b": "b"}, {"b": "b", "a": "a"})
+    True
+    """
+    if kind.is_set:
+        return bool(a.keys() == b.keys())
     if kind is Kind.TEXT:
-        return bool(one == other) or normal_text(one) == normal_text(other)
-    return bool(one == other)
+        return bool(a == b) or normal_text(a) == normal_text(b)
+    return bool(a == b)
 
 
 def normal_text(text: str) -> str:
@@ -160,10 +220,8 @@ def _segments(value: Json, field: Field, notes: list[Finding]) -> Form:
         if not is_number(start) or not is_number(end):
             raise WrongType
         if start >= end:
-            found = finding(
-                "QR.W004", f"{field.name}[{number}]", field=field.name, start=_short(start), end=_short(end)
-            )
-            notes.append(found)
+            places = {"start": _short(start), "end": _short(end)}
+            notes.append(finding("QR.W004", f"{field.name}[{number}]", field=field.name, **places))
             continue
         form.setdefault((start, end, label), {"start": start, "end": end, "label": label})
     return form

@@ -11,7 +11,7 @@ from fractions import Fraction
 from itertools import combinations
 from math import fsum
 
-from review_rules.canonical import Key, same
+from review_rules.canonical import Key, same_forms
 from review_rules.files.policy import Agree, Measure
 from review_rules.values import Field, FieldComparison, Form, Kind, to_value
 
@@ -74,7 +74,7 @@ def compare_pair(one: Form, other: Form, field: Field, measure: Measure) -> tupl
     if one is None or other is None:
         return (True, 1.0) if one is None and other is None else (False, 0.0)
     if measure.agree is Agree.EXACT:
-        return (True, 1.0) if same(field.kind, one, other) else (False, 0.0)
+        return (True, 1.0) if same_forms(field.kind, one, other) else (False, 0.0)
     if measure.agree is Agree.TOLERANCE:
         return within(one, other, measure.tolerance), closeness(one, other, field.low, field.high)
     score = set_score(one, other, field.kind, measure)

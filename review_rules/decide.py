@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from review_rules.canonical import same
+from review_rules.canonical import same_forms
 from review_rules.canonical_json import json_text
 from review_rules.compare import compare
 from review_rules.files.expressions import Facts, holds
@@ -365,7 +365,7 @@ class _Case:
                 continue
             kind = self.history.fields[name].kind
             agreed = self.proposal[name][0] if name in self.proposal else _NOTHING if kind.is_set else None
-            if agreed is not None and not same(kind, agreed, auto):
+            if agreed is not None and not same_forms(kind, agreed, auto):
                 return True
         return False
 
@@ -486,12 +486,12 @@ def _overlay(field: Field, layers: Sequence[tuple[Form, Origin]], auto: Form | N
     is_set = field.kind.is_set
     elements = dict.fromkeys(value, origin) if is_set else {}
     for form, stage in layers[1:]:
-        if not same(field.kind, value, form):
+        if not same_forms(field.kind, value, form):
             origin = stage
         if is_set:
             elements = {key: elements.get(key, stage) for key in form}
         value = form
-    changed = None if auto is None else not same(field.kind, value, auto)
+    changed = None if auto is None else not same_forms(field.kind, value, auto)
     return FinalValue(to_value(value), origin, changed, tuple(elements.values()) if is_set else None)
 
 

@@ -109,7 +109,7 @@ def _field(name: str, kind: Kind, spec: Mapping[str, Json], findings: list[Findi
             findings.append(finding("QR.W008", f"fields.{name}.text", part=f"the text of {name}", expected="text"))
             text = None
         return Field(name, kind, text)
-    if kind is Kind.RATING or kind is Kind.NUMBER:
+    if kind.is_numeric:
         return Field(name, kind, None, _bound(name, "min", spec, findings), _bound(name, "max", spec, findings))
     return _plain_field(name, kind)
 

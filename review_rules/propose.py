@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from review_rules.canonical import Key, same
+from review_rules.canonical import Key, same_forms
 from review_rules.compare import pairs
 from review_rules.files.policy import Measure
-from review_rules.values import Field, Form, Kind, Origin
-
-_IN_ORDER = frozenset({Kind.SPANS, Kind.SEGMENTS})
+from review_rules.values import Field, Form, Origin
 
 
 def propose(
@@ -25,6 +23,7 @@ def propose(
         agreed: whether the passes agree.
         auto: the auto-label, if the policy lets it break ties and the row has one.
 
+    >>> from review_rules.values import Kind
     >>> propose(["A", "B"], Field("verdict", Kind.CHOICE), Measure(), False, "B")
     ('B', <Origin.MAJORITY: 'majority'>)
     """
@@ -43,7 +42,7 @@ def propose(
 def _common(forms: Sequence[Form], field: Field, measure: Measure) -> Form:
     """The value of passes that agree; those that agree but differ are sets or numbers."""
     first = forms[0]
-    if all([same(field.kind, first, form) for form in forms[1:]]):  # noqa: C419  (a list is faster for two)
+    if all([same_forms(field.kind, first, form) for form in forms[1:]]):  # noqa: C419  (a list is faster for two)
         return first
     if field.kind.is_set:
         return _paired(forms, field, measure) if measure.pairs_elements else _in_most(forms, field)
@@ -59,7 +58,7 @@ def _in_most(forms: Sequence[Form], field: Field) -> Form:
         for key, element in form.items():
             elements.setdefault(key, element)
     most = {key: element for key, element in elements.items() if 2 * counts[key] > len(forms)}
-    return dict(sorted(most.items(), key=_place)) if field.kind in _IN_ORDER else most
+    return dict(sorted(most.items(), key=_place)) if field.kind.has_elements_in_order else most
 
 
 def _place(item: tuple[Key, object]) -> Key:
@@ -80,7 +79,7 @@ def _majority(forms: Sequence[Form], field: Field) -> Form | None:
     for form in forms:
         if form is None:
             continue
-        voters = [other for other in forms if other is not None and same(field.kind, form, other)]
+        voters = [other for other in forms if other is not None and same_forms(field.kind, form, other)]
         if 2 * len(voters) > len(forms):
             return form
     return None

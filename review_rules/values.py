@@ -52,32 +52,34 @@ class Stage(Name):
     """The three queues a row goes through.
 
     Every spelling of a stage is here: the value is its word in markers, files and answers; `key` is the name of its
-    list in a history; `heading` is what people read; `number` is its place in the line, which databases store. `roles`
-    are those of which one is needed to take a step.
+    list in a history; `heading` is what people read; `work` is what they do there, as part of a sentence; `number` is
+    its place in the line, which databases store. `roles` are those of which one is needed to take a step.
 
     >>> Stage.QA.key, sorted(Stage.QA.roles)
     ('qa', [<Role.EXPERT: 'expert'>, <Role.QA: 'qa'>])
-    >>> [(stage.number, stage.heading) for stage in Stage]
-    [(0, 'Pass'), (1, 'QA'), (2, 'Expert')]
+    >>> [(stage.number, stage.heading, stage.work) for stage in Stage]
+    [(0, 'Pass', 'the passes'), (1, 'QA', 'QA'), (2, 'Expert', 'expert review')]
     """
 
     key: str
     heading: str
+    work: str
     number: int
     roles: frozenset[Role]
 
-    def __new__(cls, word: str, key: str, heading: str, *roles: Role) -> Stage:
+    def __new__(cls, word: str, key: str, heading: str, work: str, *roles: Role) -> Stage:
         stage = str.__new__(cls, word)
         stage._value_ = word
         stage.key = key
         stage.heading = heading
+        stage.work = work
         stage.number = len(cls.__members__)
         stage.roles = frozenset(roles)
         return stage
 
-    PASS = "pass", "passes", "Pass", Role.ANNOTATOR
-    QA = "qa", "qa", "QA", Role.QA, Role.EXPERT
-    EXPERT = "expert", "expert", "Expert", Role.EXPERT
+    PASS = "pass", "passes", "Pass", "the passes", Role.ANNOTATOR
+    QA = "qa", "qa", "QA", "QA", Role.QA, Role.EXPERT
+    EXPERT = "expert", "expert", "Expert", "expert review", Role.EXPERT
 
     @classmethod
     def numbered(cls, number: int) -> Stage:
@@ -118,29 +120,68 @@ class Word(Name):
     DISCARD = "discard"
 
 
+class VoteKind(Name):
+    """What one vote is for the figures of agreement: one class, a set of classes, a number, or a set of spans."""
+
+    CHOICE = "choice"
+    CHOICES = "choices"
+    RATING = "rating"
+    SPANS = "spans"
+
+
 class Kind(Name):
-    """What a field's value is; of a set kind it is a set of elements, so that absent means the empty set.
+    """What a field's value is, and how it behaves.
+
+    `ls_config` may not import this module and writes a kind as plain text; `Kind.of` is where the two meet, and a test
+    holds both lists equal.
+
+    Attributes:
+        is_set: the value is a set of elements, so that an absent value means the empty set.
+        votes_as: the kind of votes under which agreement over a whole file is measured; None if no figure suits.
 
     >>> [kind.value for kind in Kind if kind.is_set]
     ['choices', 'spans', 'boxes', 'segments']
+    >>> Kind.NUMBER.votes_as, Kind.TEXT.votes_as
+    (<VoteKind.RATING: 'rating'>, None)
     """
 
     is_set: bool
+    votes_as: VoteKind | None
 
-    def __new__(cls, word: str, is_set: bool) -> Kind:
+    def __new__(cls, word: str, is_set: bool, votes_as: VoteKind | None = None) -> Kind:
         kind = str.__new__(cls, word)
         kind._value_ = word
         kind.is_set = is_set
+        kind.votes_as = votes_as
         return kind
 
-    CHOICE = "choice", False
-    CHOICES = "choices", True
-    SPANS = "spans", True
-    RATING = "rating", False
-    NUMBER = "number", False
+    CHOICE = "choice", False, VoteKind.CHOICE
+    CHOICES = "choices", True, VoteKind.CHOICES
+    SPANS = "spans", True, VoteKind.SPANS
+    RATING = "rating", False, VoteKind.RATING
+    NUMBER = "number", False, VoteKind.RATING
     TEXT = "text", False
     BOXES = "boxes", True
     SEGMENTS = "segments", True
+
+    @classmethod
+    def of(cls, word: str) -> Kind:
+        """The kind of a control of the label interface, which `ls_config` names by its word.
+
+        Raises:
+            KeyError: no kind has this word.
+        """
+        return cls[word.upper()]
+
+    @property
+    def has_elements_in_order(self) -> bool:
+        """Whether the elements lie along a line (a text, a recording), so that a value lists them by place."""
+        return self in (Kind.SPANS, Kind.SEGMENTS)
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether the value is a number, which may have bounds."""
+        return self in (Kind.RATING, Kind.NUMBER)
 
 
 class Origin(Name):

@@ -22,6 +22,7 @@ from label_studio_quorum.port import (
     NewPrediction,
     NewTask,
     Prediction,
+    PrefillSources,
     Project,
     ServerError,
     Task,
@@ -147,9 +148,9 @@ class HttpLabelStudio:
             return
         wanted = sorted(set(row_ids))
         for start in range(0, len(wanted), _ROWS_A_QUERY):
-            some = wanted[start : start + _ROWS_A_QUERY]
-            filters = [_filter("data.row_id", "equal", "String", row_id) for row_id in some]
-            yield from (task for task in self._pages(project, filters, any_of=True) if task.row_id in some)
+            part = wanted[start : start + _ROWS_A_QUERY]
+            filters = [_filter("data.row_id", "equal", "String", row_id) for row_id in part]
+            yield from (task for task in self._pages(project, filters, any_of=True) if task.row_id in part)
 
     def _bulk(self, project: int) -> Iterator[Task]:
         """All tasks by the plugin's bulk endpoint, which is many times faster; by pages where there is none."""
@@ -216,6 +217,7 @@ class HttpLabelStudio:
             }
             tasks = self._ask("GET", "api/tasks", params=params)["tasks"]
             yield from tasks
+            # Alternatives cannot be continued by id, and a page that is not full is the last one.
             if any_of or len(tasks) < PAGE:
                 return
             last = tasks[-1]["id"]
@@ -254,6 +256,7 @@ class HttpLabelStudio:
         self._ask("PATCH", f"api/tasks/{task}/", body={"overlap": overlap, "is_labeled": is_labeled})
 
     def withdraw(self, project: int, tasks: Sequence[int]) -> int:
+        # One by one a task that is answered meanwhile is seen; many are taken in one request, after one look.
         if len(tasks) > _MANY:
             return self._withdraw_many(project, set(tasks))
         gone = 0
@@ -272,12 +275,12 @@ class HttpLabelStudio:
     def _withdraw_many(self, project: int, tasks: set[int]) -> int:
         untouched = [task.id for task in self.tasks(project) if task.id in tasks and not task.submitted]
         for start in range(0, len(untouched), PAGE):
-            some = {"all": False, "included": untouched[start : start + PAGE]}
+            part = {"all": False, "included": untouched[start : start + PAGE]}
             self._ask(
                 "POST",
                 "api/dm/actions",
                 params={"id": "delete_tasks", "project": project},
-                body={"selectedItems": some},
+                body={"selectedItems": part},
             )
         return len(untouched)
 
@@ -302,20 +305,20 @@ class HttpLabelStudio:
                 break
             page += 1
         return [
-            self._project(project["id"]) if _MARKER in (project.get("description") or "") else _project(project)
-            for project in projects
+            self.project(each["id"]) if _MARKER in (each.get("description") or "") else _project(each)
+            for each in projects
         ]
 
-    def _project(self, project: int) -> Project:
+    def project(self, project: int) -> Project:
         return _project(self._ask("GET", f"api/projects/{project}/", params={"include": _DETAIL}))
 
     def create_project(self, settings: Mapping[str, Any]) -> Project:
         made = self._ask("POST", "api/projects/", body=dict(settings))
-        return self._project(made["id"])
+        return self.project(made["id"])
 
     def change_project(self, project: int, settings: Mapping[str, Any]) -> Project:
         self._ask("PATCH", f"api/projects/{project}/", body=dict(settings))
-        return self._project(project)
+        return self.project(project)
 
     def views(self, project: int) -> list[View]:
         views = self._ask("GET", "api/dm/views/", params={"project": project})
@@ -366,6 +369,14 @@ class HttpLabelStudio:
             self._ask("POST", "api/ml/", body=body)
         else:
             self._ask("PATCH", f"api/ml/{backend}", body=body)
+
+    def prefill_sources(self, project: int) -> PrefillSources:
+        params = {"extended": "true", "include_live_models": "true"}
+        answer = self._ask("GET", f"api/projects/{project}/model-versions/", params=params)
+        return PrefillSources(
+            stored=frozenset(version["model_version"] or "" for version in answer["static"]),
+            backends=frozenset(backend.get("title") or "" for backend in answer["live"] or ()),
+        )
 
     def invite_link(self) -> str:
         return self.url + str(self._ask("GET", "api/invite")["invite_url"])

@@ -101,6 +101,7 @@ class MLBackendClient:
             return None
         result, controls = answer["result"], self._interface.controls
         parsed = from_result(result, controls, data)
+        # Label Studio would refuse the whole import for one label that the interface does not have.
         if parsed.problems:
             result = to_result(parsed.values, controls, data)
         score = answer.get("score")

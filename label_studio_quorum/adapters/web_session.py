@@ -62,6 +62,7 @@ class Visitor(requests.Session):
             raise VisitError(f"{self.email}: could not {what}: {path.partition('?')[0]} answered {page.status_code}")
         form = {"csrfmiddlewaretoken": token.group(1), "email": self.email, "password": self.password}
         answer = self.post(path, data=form, headers={"Referer": page.url}, allow_redirects=False)
+        # A form that is refused comes back as a page; only one that is taken redirects.
         if answer.status_code != 302:
             raise VisitError(f"{self.email}: could not {what}: {_reason(answer)}")
         who = self.get("/api/current-user/whoami")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -15,11 +15,13 @@ from label_studio_quorum.campaign.accounts import check_team
 from label_studio_quorum.campaign.projects import STAGES, Campaign, assemble, find_all, marker_of
 from label_studio_quorum.campaign.reconcile import reconcile
 from label_studio_quorum.campaign.row_task import is_as_imported
+from label_studio_quorum.campaign.served_version import serving_faults
 from label_studio_quorum.campaign.setup import CampaignSpec, project_settings, settings_drift
 from label_studio_quorum.campaign.snapshot import Snapshot
 from label_studio_quorum.campaign.webhooks import own_webhook
-from label_studio_quorum.port import Json, ServerError, User
-from review_rules import Policy, Role, Stage, Team
+from label_studio_quorum.port import Json, Project, ServerError, User
+from review_rules import Person, Policy, Stage, Team
+from review_rules.staffing import shortages
 
 OLDEST: Final = (1, 20)
 TRIED: Final = "1.23.2"
@@ -104,7 +106,7 @@ def diagnose(
         yield _ok("rules on the server", f"Quorum's plugin {plugin} refuses what the rules forbid")
     yield _telemetry(port.url)
     if team is not None:
-        yield from _people(team, policy, users)
+        yield from check_people(team, policy, users)
     yield from _campaigns(port, name, policy, team, full)
 
 
@@ -138,32 +140,26 @@ def _telemetry(url: str) -> Check:
     return _ok("telemetry", "off")
 
 
-def _people(team: Team, policy: Policy | None, users: list[User]) -> Iterator[Check]:
-    found = check_team(team, users)
-    for person in found.missing:
+def check_people(team: Team, policy: Policy | None, users: list[User]) -> Iterator[Check]:
+    """Check that everybody has an account, and that together they can finish rows under the policy."""
+    accounts = check_team(team, users)
+    for person in accounts.missing:
         yield _fail("team", f"{person.id} has no account ({person.email})", "run quorum team apply")
-    for person in found.without_email:
+    for person in accounts.without_email:
         yield _fail("team", f"{person.id} has no email in the team file", "add one; else nothing of theirs counts")
-    for person in found.left:
+    for person in accounts.left:
         yield _warn("team", f"{person.id} left and can still log in", "remove the account from the organisation")
-    if not found.missing and not found.without_email:
-        yield _ok("team", f"{len(found.there)} people, each with an account")
+    if not accounts.missing and not accounts.without_email:
+        yield _ok("team", f"{len(accounts.there)} people, each with an account")
     if policy is None:
         return
-    annotators = [person for person in team.people.values() if Role.ANNOTATOR in person.roles and person.left is None]
-    if len(annotators) < policy.passes:
-        yield _fail(
-            "team", f"{len(annotators)} annotators for {policy.passes} passes a row", "add annotators to the team file"
-        )
+    lacking = shortages(team, policy)
+    for lack in lacking:
+        yield _fail("team", lack.message, lack.cure)
     for domain in policy.expert_domains:
-        holders = [person.id for person in team.people.values() if domain in person.expertise and person.left is None]
-        if len(holders) < policy.expert_quorum:
-            yield _fail(
-                "team",
-                f"{len(holders)} experts of {domain}, {policy.expert_quorum} needed",
-                "its rows cannot become final",
-            )
-        elif len(holders) == policy.expert_quorum:
+        working = [person for person in team.people.values() if person.left is None and not _only_manages(person)]
+        holders = [person.id for person in working if domain in person.expertise]
+        if len(holders) == policy.expert_quorum and not any(domain in lack.rows for lack in lacking):
             yield _warn(
                 "team",
                 f"{domain} hangs on {', '.join(holders)} alone",
@@ -171,22 +167,43 @@ def _people(team: Team, policy: Policy | None, users: list[User]) -> Iterator[Ch
             )
 
 
+def _only_manages(person: Person) -> bool:
+    """Whether a person has no role at any stage, so that what they know helps no row."""
+    return not any(person.roles & stage.roles for stage in STAGES)
+
+
 def _campaigns(
     port: HttpLabelStudio, name: str | None, policy: Policy | None, team: Team | None, full: bool
 ) -> Iterator[Check]:
-    every = find_all(port.projects())
-    if name is None and len(every) != 1:
+    campaigns = find_all(port.projects())
+    if name is None and len(campaigns) != 1:
         yield _warn(
-            "campaign", f"on this server: {', '.join(sorted(every)) or 'none'}", "name one with --name to check it"
+            "campaign", f"on this server: {', '.join(sorted(campaigns)) or 'none'}", "name one with --name to check it"
         )
         return
-    name = name if name is not None else next(iter(every))
-    if name not in every:
+    name = name if name is not None else next(iter(campaigns))
+    if name not in campaigns:
         yield _fail("campaign", f"{name!r} is not on this server", "run quorum setup")
         return
-    stages = every[name]
+    stages = campaigns[name]
+    yield from _projects(stages)
+    if policy is None or team is None:
+        yield _warn("campaign", f"{name!r}: only its projects were looked at", "give --policy and --team for the rest")
+    elif all(stage in stages for stage in STAGES):
+        projects = {stage: stages[stage][0] for stage in STAGES}
+        campaign = assemble(name, projects, policy=policy, team=team, port=port)
+        yield _policy(campaign)
+        yield from _settings(port, campaign)
+        yield from _webhooks(port, campaign)
+        yield from _ml(port, campaign)
+        if full:
+            yield from _rows(port, campaign)
+
+
+def _projects(stages: Mapping[Stage, Sequence[Project]]) -> Iterator[Check]:
+    """Whether each stage has one project; two set-ups at once may have made more."""
     for stage in STAGES:
-        marked = stages.get(stage, [])
+        marked = stages.get(stage, ())
         if not marked:
             yield _fail(
                 "campaign", f"its {stage.value} project is gone, or has lost its quorum: line", "run quorum setup again"
@@ -196,31 +213,19 @@ def _campaigns(
             yield _warn(
                 "campaign", f"projects {others} carry the {stage.value} marker of project {marked[0].id}", "delete them"
             )
-    if policy is None or team is None or any(stage not in stages for stage in STAGES):
-        if policy is None or team is None:
-            yield _warn(
-                "campaign", f"{name!r}: only its projects were looked at", "give --policy and --team for the rest"
-            )
-        return
-    projects = {stage: stages[stage][0] for stage in STAGES}
-    campaign = assemble(name, projects, policy=policy, team=team, port=port)
-    marker = marker_of(projects[Stage.PASS])
-    if marker.policy != policy.hash:
-        yield _fail(
-            "policy",
-            f"the campaign runs under {marker.policy[:19]}…, the file is {policy.hash[:19]}…",
-            "run quorum setup",
+
+
+def _policy(campaign: Campaign) -> Check:
+    """Whether the policy file is the one that the campaign was set up with."""
+    running, policy = marker_of(campaign.projects[Stage.PASS]).policy, campaign.policy.hash
+    if running != policy:
+        return _fail(
+            "policy", f"the campaign runs under {running[:19]}…, the file is {policy[:19]}…", "run quorum setup"
         )
-    else:
-        yield _ok("policy", f"{policy.hash[:19]}…, as the campaign was set up")
-    yield from _settings(campaign)
-    yield from _webhooks(port, campaign)
-    yield from _ml(port, campaign)
-    if full:
-        yield from _rows(port, campaign)
+    return _ok("policy", f"{policy[:19]}…, as the campaign was set up")
 
 
-def _settings(campaign: Campaign) -> Iterator[Check]:
+def _settings(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:
     spec = CampaignSpec(name=campaign.name, interface=campaign.interface, policy=campaign.policy, team=campaign.team)
     clean = True
     for stage, keys in settings_drift(spec, campaign).items():
@@ -230,13 +235,20 @@ def _settings(campaign: Campaign) -> Iterator[Check]:
             clean = False
             wanted = project_settings(spec, stage)
             settings = campaign.projects[stage].settings
-            told = ", ".join(
+            differences = ", ".join(
                 f"{key} is {settings[key]!r}, not {wanted[key]!r}" for key in differing if key != "label_config"
             )
-            told = ", ".join(filter(None, [told, "another label_config" if "label_config" in differing else ""]))
-            yield _warn(
-                "settings", f"project {campaign.project(stage)} ({stage.value}): {told}", "run quorum setup again"
+            differences = ", ".join(
+                filter(None, [differences, "another label_config" if "label_config" in differing else ""])
             )
+            yield _warn(
+                "settings",
+                f"project {campaign.project(stage)} ({stage.value}): {differences}",
+                "run quorum setup again",
+            )
+    for fault, cure in serving_faults(port, campaign):
+        clean = False
+        yield _fail("pre-filling", fault, cure)
     if clean:
         yield _ok("settings", "overlap, queues, interfaces and pre-filling are as set up")
 
@@ -278,7 +290,11 @@ def _ml(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:
 
 
 def _rows(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:
-    snapshot = Snapshot.read(port, campaign)
+    with Snapshot.read(port, campaign) as snapshot:
+        yield from _rows_of(port, campaign, snapshot)
+
+
+def _rows_of(port: HttpLabelStudio, campaign: Campaign, snapshot: Snapshot) -> Iterator[Check]:
     doubled, changed = list[str](), list[str]()
     for row_id in snapshot.row_ids:
         tasks = snapshot.tasks(row_id).get(Stage.PASS, ())

@@ -18,6 +18,7 @@ from typing import Final, Protocol
 from label_studio_quorum.adapters.ml_backend import ModelAnswer
 from label_studio_quorum.campaign.projects import Campaign
 from label_studio_quorum.campaign.row_task import RowNote, note_of, row_task, task_data
+from label_studio_quorum.campaign.served_version import serve
 from label_studio_quorum.intake import KINDS, Options, Row, RowFault, read_rows, row_hash
 from label_studio_quorum.intake.checked_rows import StoredRows
 from label_studio_quorum.intake.rejects import Rejects
@@ -70,28 +71,38 @@ class CheckedFile:
     ) -> CheckedFile:
         """Read and check the whole file."""
         checked = cls()
-        findings = read_rows(
-            path,
-            interface=interface,
-            mapping=mapping,
-            policy=policy,
-            options=options or Options(),
-            rejects=checked.rejects,
-        )
-        for entry in findings:
-            if isinstance(entry, RowFault):
-                checked.faults.append(entry)
-            else:
-                checked.held.add(entry)
-                checked.rows += 1
+        try:
+            checked_rows = read_rows(
+                path,
+                interface=interface,
+                mapping=mapping,
+                policy=policy,
+                options=options or Options(),
+                rejects=checked.rejects,
+            )
+            for entry in checked_rows:
+                if isinstance(entry, RowFault):
+                    checked.faults.append(entry)
+                else:
+                    checked.held.add(entry)
+                    checked.rows += 1
+        except BaseException:  # a file that cannot be read, a full disk, Ctrl-C: nobody gets the rows
+            checked.close()
+            raise
         return checked
 
     def __enter__(self) -> CheckedFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.rejects.close()
-        self.held.close()
+        self.close()
+
+    def close(self) -> None:
+        """Remove the rows from the disk."""
+        try:
+            self.rejects.close()
+        finally:
+            self.held.close()
 
     @property
     def errors(self) -> list[RowFault]:
@@ -180,6 +191,7 @@ def import_rows(
         chunk: list[Row] = []
         for done, row in enumerate(rows, start=1):
             if row.row_id in there:
+                # The server has it, or the file gives it twice: the first one stays.
                 run.known += 1
             else:
                 there.add(row.row_id)
@@ -190,6 +202,8 @@ def import_rows(
                 progress(done)
         run.send(chunk)
         run.wait()
+        if run.imported and not dry_run:
+            serve(port, Stage.PASS, campaign.project(Stage.PASS))
         return run.report()
 
 
@@ -228,6 +242,7 @@ class _Import:
             self._task(row, answers.get(row.row_id, _NO_ANSWER), pre_filled=row.row_id not in withheld_ids)
             for row in rows
         ]
+        # One request at a time: rows stand on the server in the order of the file.
         self.wait()
         if not self._dry:
             self._sent = self._sender.submit(self._port.add_tasks, self._campaign.project(Stage.PASS), tasks)
@@ -278,9 +293,12 @@ def withdraw_changed(
     project = campaign.project(Stage.PASS)
     tasks = list(port.tasks(project, row_ids=sorted(changed)))
     begun = sorted({task.row_id for task in tasks if task.annotations})
+    # People must not find other words under a label that they gave.
     if begun:
-        some = ", ".join(begun[:5]) + (", …" if len(begun) > 5 else "")
-        raise ImportRefused(f"work on {len(begun)} of {len(changed)} changed rows began ({some}); give them new ids")
+        examples = ", ".join(begun[:5]) + (", …" if len(begun) > 5 else "")
+        raise ImportRefused(
+            f"work on {len(begun)} of {len(changed)} changed rows began ({examples}); give them new ids"
+        )
     if not dry_run and port.withdraw(project, [task.id for task in tasks]) != len(tasks):
         raise ImportRefused("work on some of the changed rows began meanwhile; those stay as they are, run again")
     return changed

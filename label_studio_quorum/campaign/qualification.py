@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from label_studio_quorum.port import Json
 from ls_config.interface import Interface
 from ls_config.results import ResultError, to_result
-from review_rules import Fault, FaultsError, Policy
+from review_rules import Fault, FaultsError, Kind, Policy
+from review_rules.canonical import same
 
 
 def qualification_of(policy: Policy, folder: Path, interface: Interface) -> Json:
@@ -37,7 +39,7 @@ def qualification_of(policy: Policy, folder: Path, interface: Interface) -> Json
     faults = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
-            continue
+            continue  # a blank line, as editors leave one at the end
         row, known, wrong = _read(line, interface)
         if not wrong and row in rows:
             wrong = f"the row {row!r} stands here twice"
@@ -51,6 +53,19 @@ def qualification_of(policy: Policy, folder: Path, interface: Interface) -> Json
     if faults:
         raise FaultsError(tuple(faults))
     return {"rows": rows, "bar": policy.qualification.bar}
+
+
+def right_answers(known: Mapping[str, Json], answer: Mapping[str, Json], fields: Mapping[str, Json]) -> int:
+    """How many of a row's known fields an answer got right; a field that the interface no longer has is not right.
+
+    Args:
+        known: field → known value.
+        answer: field → the value that a person gave.
+        fields: what `Interface.fields` says of the row.
+    """
+    return sum(
+        name in fields and same(Kind.of(fields[name]["kind"]), answer.get(name), value) for name, value in known.items()
+    )
 
 
 def _read(line: str, interface: Interface) -> tuple[str, Json, str]:

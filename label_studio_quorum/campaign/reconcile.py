@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -121,25 +122,10 @@ def reconcile(
     Raises:
         ServerError: The server refused or did not answer. What was done until then stays and is right.
     """
-    picture = snapshot if snapshot is not None else Snapshot.read(port, campaign, row_ids)
-    chosen = picture.row_ids if row_ids is None else sorted(set(row_ids))
-    plan, states, doubtful = ChangePlan(), Counter[str](), list[str]()
-    for done, row_id in enumerate(chosen, start=1):
-        row_plan, state = _plan_one(campaign, picture, row_id)
-        # What was read may be older than the server: a task in it gone, an answer or a task missing. Nobody loses an
-        # open form to that, and no row gets a second task.
-        if row_plan.withdraw or (row_plan.create and snapshot is not None):
-            doubtful.append(row_id)
-        else:
-            plan.add(row_plan)
-            states.update(state)
-        progress(done)
-    if doubtful:
-        picture.renew(port, doubtful)
-    for row_id in doubtful:
-        row_plan, state = _plan_one(campaign, picture, row_id)
-        plan.add(row_plan)
-        states.update(state)
+    # The caller's snapshot stays open for the caller's next run; one that was read here is closed here.
+    with Snapshot.read(port, campaign, row_ids) if snapshot is None else nullcontext(snapshot) as current:
+        chosen = current.row_ids if row_ids is None else sorted(set(row_ids))
+        plan, states = _plan_rows(port, campaign, current, chosen, just_read=snapshot is None, progress=progress)
     if not dry_run:
         carry_out(port, campaign, plan)
     return ReconcileReport(
@@ -148,6 +134,36 @@ def reconcile(
         changes=plan.counts(),
         problems=tuple(plan.problems),
     )
+
+
+def _plan_rows(
+    port: RowPort,
+    campaign: Campaign,
+    snapshot: Snapshot,
+    row_ids: Sequence[str],
+    *,
+    just_read: bool,
+    progress: Callable[[int], None],
+) -> tuple[ChangePlan, Counter[str]]:
+    """What these rows need together, and how many are in which state."""
+    plan, states, doubtful = ChangePlan(), Counter[str](), list[str]()
+    for done, row_id in enumerate(row_ids, start=1):
+        row_plan, row_states = _plan_one(campaign, snapshot, row_id)
+        # What was read may be older than the server: a task in it gone, an answer or a task missing. Nobody loses an
+        # open form to that, and no row gets a second task.
+        if row_plan.withdraw or (row_plan.create and not just_read):
+            doubtful.append(row_id)
+        else:
+            plan.add(row_plan)
+            states.update(row_states)
+        progress(done)
+    if doubtful:
+        snapshot.renew(port, doubtful)
+    for row_id in doubtful:
+        row_plan, row_states = _plan_one(campaign, snapshot, row_id)
+        plan.add(row_plan)
+        states.update(row_states)
+    return plan, states
 
 
 def _plan_one(campaign: Campaign, picture: Snapshot, row_id: str) -> tuple[ChangePlan, list[str]]:
@@ -177,12 +193,12 @@ def decide_rows(
         if tasks.get(Stage.PASS):
             record = reader.read(tasks)
             decision = decide(record.history, campaign.team, campaign.policy)
-            by_stage = {stage: tuple(some) for stage, some in tasks.items()}
+            by_stage = {stage: tuple(stage_tasks) for stage, stage_tasks in tasks.items()}
             yield DecidedRow(row_id=row_id, tasks=by_stage, record=record, decision=decision)
         elif tasks and plan is not None:
             plan.problems.append(f"row {row_id}: its Pass task was deleted; import the row again to go on with it")
-            for stage, some in tasks.items():
-                _retire(plan, stage, some)
+            for stage, stage_tasks in tasks.items():
+                _retire(plan, stage, stage_tasks)
 
 
 def plan_row(campaign: Campaign, row: DecidedRow, plan: ChangePlan) -> None:
@@ -210,10 +226,12 @@ def carry_out(port: RowPort, campaign: Campaign, plan: ChangePlan) -> None:
 
 
 def _plan_pass(campaign: Campaign, row: DecidedRow, plan: ChangePlan) -> None:
+    # Of tasks that two imports at once made, the one that most people answered stays in the queue.
     kept, *doubles = sorted(row.tasks[Stage.PASS], key=lambda task: (-len(task.annotators), task.id))
     _retire(plan, Stage.PASS, doubles)
     lacking = max(0, campaign.policy.passes - len(row.decision.counted.get(Stage.PASS, ())))
     _set_open(plan, kept, lacking)
+    # Whoever has opened the form already keeps what it opened with.
     if not kept.annotations:
         _plan_prefill(campaign, kept, plan)
 
@@ -234,6 +252,7 @@ def _plan_review(campaign: Campaign, row: DecidedRow, stage: Stage, plan: Change
     tasks = row.tasks.get(stage, ())
     step = row.decision.next
     if step is None or _DUE.get(row.decision.state) is not stage:
+        # The row waits for something else, or for nothing: an open task would hand out work that cannot count.
         _retire(plan, stage, tasks)
         return
     wanted = review_task(campaign, row, step, plan)
@@ -293,11 +312,12 @@ def _proposal(row: DecidedRow, controls: Iterable[Control], data: Json, plan: Ch
     for control in controls:
         proposed = row.decision.proposal.get(control.name)
         if proposed is None:
-            continue
+            continue  # nothing is proposed for it, as for a field in conflict: the form opens without
         value = proposed["value"] if isinstance(proposed, dict) else proposed.value
         try:
             result += to_result({control.name: value}, [control], data)
         except ResultError as error:
+            # The review can be made without it: the panel shows what the passes said.
             plan.problems.append(f"row {row.row_id}: the proposal is not shown for {error}")
     return result
 
@@ -308,6 +328,7 @@ def _proposal(row: DecidedRow, controls: Iterable[Control], data: Json, plan: Ch
 def _set_open(plan: ChangePlan, task: Task, lacking: int) -> None:
     """Leave the task asking for `lacking` more people than submitted to it."""
     people = len(task.annotators)
+    # Label Studio works out `is_labeled` when somebody submits, not when `overlap` changes: both are set together.
     if lacking:
         matches = task.overlap == people + lacking and not task.is_labeled
     else:
@@ -320,6 +341,7 @@ def _retire(plan: ChangePlan, stage: Stage, tasks: Iterable[Task]) -> None:
     """Take tasks out of the queue: those without a submission off the server, the others closed."""
     for task in tasks:
         if task.submitted:
+            # What somebody handed in is never deleted, also where it counts no more.
             _set_open(plan, task, 0)
         else:
             plan.withdraw.setdefault(stage, []).append(task.id)

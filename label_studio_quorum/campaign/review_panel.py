@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from ls_config.interface import Control, Interface
-from review_rules import Decision, RowHistory, Stage, Submission
+from review_rules import Decision, Kind, RowHistory, Stage, Submission
+from review_rules.canonical import Key, element_key, key
 
 __all__ = ["panel_data"]
 
@@ -29,7 +29,7 @@ _AUTO: Final = "Auto-label"
 _WHOLE: Final = 220
 """Texts up to so many characters are shown whole; of longer ones, what is around the spans that differ."""
 _AROUND: Final = 80
-_LONG: Final = frozenset({"spans", "text", "boxes", "segments"})
+_LONG: Final = frozenset({Kind.SPANS, Kind.TEXT, Kind.BOXES, Kind.SEGMENTS})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,21 +82,18 @@ def _pass_columns(history: RowHistory, decision: Decision) -> list[_Column]:
 def _review_columns(history: RowHistory, decision: Decision) -> list[_Column]:
     return [
         _Column(
-            title=f"{name}: {review.word.value if review.word else 'no decision'}",
+            title=f"{stage.heading}: {review.word.value if review.word else 'no decision'}",
             values=review.values,
             flags=review.flags,
             reason=review.reason,
         )
-        for name, stage, given in (
-            ("QA", Stage.QA, history.qa),
-            ("Expert", Stage.EXPERT, history.expert),
-        )
-        for review in _counted(given, decision, stage)
+        for stage in (Stage.QA, Stage.EXPERT)
+        for review in _counted(history.submissions(stage), decision, stage)
     ]
 
 
-def _counted(given: Sequence[Submission], decision: Decision, stage: Stage) -> list[Submission]:
-    return [given[index] for index in decision.counted.get(stage, ())]
+def _counted(submissions: Sequence[Submission], decision: Decision, stage: Stage) -> list[Submission]:
+    return [submissions[index] for index in decision.counted.get(stage, ())]
 
 
 def _shuffled(count: int, row_id: str) -> list[int]:
@@ -145,9 +142,9 @@ class _Table:
         return compared is not None and not compared.agreed
 
     def _changed_in_review(self, control: Control) -> bool:
-        given = [_key(control, column.values.get(control.name)) for column in self.passes]
+        passed = [key(Kind.of(control.kind), column.values.get(control.name)) for column in self.passes]
         return any(
-            control.name in column.values and _key(control, column.values[control.name]) not in given
+            control.name in column.values and key(Kind.of(control.kind), column.values[control.name]) not in passed
             for column in self.others
             if column.title != _AUTO
         )
@@ -169,9 +166,9 @@ class _Table:
     def _text(self, control: Control) -> str:
         """The text that the spans of a field are on; empty for other fields."""
         field = self.history.fields.get(control.name)
-        return (field.text or "") if control.kind == "spans" and field is not None else ""
+        return (field.text or "") if control.kind == Kind.SPANS and field is not None else ""
 
-    def _excerpt(self, control: Control, text: str, shared: frozenset[str]) -> list[tuple[int, int]]:
+    def _excerpt(self, control: Control, text: str, shared: frozenset[Key]) -> list[tuple[int, int]]:
         """The parts of the text to show, the same for every column, so that they can be compared line by line."""
         if len(text) <= _WHOLE:
             return [(0, len(text))]
@@ -179,15 +176,18 @@ class _Table:
             span
             for column in self.columns
             for span in column.values.get(control.name) or ()
-            if _element_key(span) not in shared
+            if element_key(Kind.of(control.kind), span) not in shared
         ]
         return _windows(text, differing) or [(0, len(text))]
 
-    def _shared(self, control: Control) -> frozenset[str]:
+    def _shared(self, control: Control) -> frozenset[Key]:
         """Keys of the set elements that every pass has; the others are marked."""
         if not control.is_set:
             return frozenset()
-        each = [{_element_key(one) for one in column.values.get(control.name) or ()} for column in self.passes]
+        kind = Kind.of(control.kind)
+        each = [
+            {element_key(kind, element) for element in column.values.get(control.name) or ()} for column in self.passes
+        ]
         return frozenset.intersection(*map(frozenset, each)) if each else frozenset()
 
     def _said(self) -> Markup:
@@ -213,16 +213,16 @@ class _Table:
         return Markup('<div class="qp-agreed"><b>Agreed</b> {}</div>').format(items) if items else Markup("")
 
     def _agreed_item(self, control: Control) -> Markup:
-        given = {_key(control, column.values.get(control.name)): column for column in self.passes}
-        shown = Markup(" / ").join(_value(control, column.values.get(control.name)) for column in given.values())
+        by_key = {key(Kind.of(control.kind), column.values.get(control.name)): column for column in self.passes}
+        answers = Markup(" / ").join(_value(control, column.values.get(control.name)) for column in by_key.values())
         auto = self.history.auto_label
-        differs = control.name in auto and _key(control, auto[control.name]) not in given
+        differs = control.name in auto and key(Kind.of(control.kind), auto[control.name]) not in by_key
         note = (
             Markup(' <span class="qp-auto">(auto-label: {})</span>').format(_value(control, auto[control.name]))
             if differs
             else ""
         )
-        return Markup('<span class="qp-item" dir="auto">{}: {}{}</span> ').format(_title(control), shown, note)
+        return Markup('<span class="qp-item" dir="auto">{}: {}{}</span> ').format(_title(control), answers, note)
 
     def _asked(self) -> Markup:
         """Whose expertise the row waits for."""
@@ -244,7 +244,7 @@ def _title(control: Control) -> str:
     return control.name.replace("_", " ").capitalize()
 
 
-def _value(control: Control, value: Json, shared: frozenset[str] | None = None) -> Markup:
+def _value(control: Control, value: Json, shared: frozenset[Key] | None = None) -> Markup:
     """A value as people read it; elements of a set that are not in `shared` are marked."""
     if value is None:
         return Markup('<span class="qp-none">no answer</span>')
@@ -252,25 +252,25 @@ def _value(control: Control, value: Json, shared: frozenset[str] | None = None) 
         if not value:
             return Markup('<span class="qp-none">none</span>')
         return _chips(control, value, shared)
-    if control.kind == "text":
+    if control.kind == Kind.TEXT:
         return Markup('<div class="qp-text" dir="auto">{}</div>').format(value)
-    if control.kind == "choice":
+    if control.kind == Kind.CHOICE:
         return Markup("{}").format(control.title(str(value)))
     return Markup("{}").format(value)
 
 
-def _chips(control: Control, value: Sequence[Json], shared: frozenset[str] | None) -> Markup:
+def _chips(control: Control, value: Sequence[Json], shared: frozenset[Key] | None) -> Markup:
     """The elements of a set; of long sets only those that not every pass has, and how many the others are."""
     if shared is None or control.kind not in _LONG:
-        return Markup("").join(_chip(control, one, shared) for one in value)
-    own = [one for one in value if _element_key(one) not in shared]
-    chips = Markup("").join(_chip(control, one, shared) for one in own)
+        return Markup("").join(_chip(control, element, shared) for element in value)
+    own = [element for element in value if element_key(Kind.of(control.kind), element) not in shared]
+    chips = Markup("").join(_chip(control, element, shared) for element in own)
     same = len(value) - len(own)
     return chips + (Markup('<span class="qp-none">{} that all have</span>').format(f"+ {same}") if same else "")
 
 
-def _chip(control: Control, element: Json, shared: frozenset[str] | None) -> Markup:
-    css = "" if shared is None or _element_key(element) in shared else " qp-only"
+def _chip(control: Control, element: Json, shared: frozenset[Key] | None) -> Markup:
+    css = "" if shared is None or element_key(Kind.of(control.kind), element) in shared else " qp-only"
     return Markup('<span class="qp-chip{}" dir="auto">{}</span>').format(css, _element(control, element))
 
 
@@ -278,28 +278,15 @@ def _element(control: Control, element: Json) -> str:
     if not isinstance(element, Mapping):
         return control.title(str(element))
     label = control.title(str(element.get("label")))
-    if control.kind == "spans":
+    if control.kind == Kind.SPANS:
         return f"{label} {element.get('text') or _range(element)}"
-    if control.kind == "segments":
+    if control.kind == Kind.SEGMENTS:
         return f"{label} {_range(element)} s"
     return f"{label} at {element.get('x')}, {element.get('y')} ({element.get('width')} × {element.get('height')} %)"
 
 
 def _range(element: Mapping[str, Json]) -> str:
     return f"{element.get('start')}–{element.get('end')}"
-
-
-def _key(control: Control, value: Json) -> str:
-    """Equal for values that mean the same: sets in any order, spans without the text they carry."""
-    if control.is_set:
-        return json.dumps(sorted(_element_key(one) for one in value or ()))
-    return json.dumps(value, sort_keys=True)
-
-
-def _element_key(element: Json) -> str:
-    if isinstance(element, Mapping):
-        element = {key: value for key, value in element.items() if key != "text"}
-    return json.dumps(element, sort_keys=True)
 
 
 def _windows(text: str, spans: Iterable[Mapping[str, Json]]) -> list[tuple[int, int]]:
@@ -324,7 +311,7 @@ def _marked_text(
     control: Control,
     text: str,
     spans: Sequence[Mapping[str, Json]],
-    shared: frozenset[str],
+    shared: frozenset[Key],
     windows: Sequence[tuple[int, int]],
 ) -> Markup:
     """The text in these windows with the spans on it; those that are not in `shared` are marked."""
@@ -338,7 +325,7 @@ def _marked_window(
     control: Control,
     text: str,
     spans: Sequence[Mapping[str, Json]],
-    shared: frozenset[str],
+    shared: frozenset[Key],
     window: tuple[int, int],
 ) -> Markup:
     low, high = window
@@ -357,11 +344,11 @@ def _marked_window(
 
 
 def _piece(
-    control: Control, text: str, covering: Sequence[Mapping[str, Json]], end: int, shared: frozenset[str]
+    control: Control, text: str, covering: Sequence[Mapping[str, Json]], end: int, shared: frozenset[Key]
 ) -> Markup:
     if not covering:
         return Markup("{}").format(text)
-    only = any(_element_key(span) not in shared for span in covering)
+    only = any(element_key(Kind.of(control.kind), span) not in shared for span in covering)
     labels = ", ".join(control.title(str(span["label"])) for span in covering if span["end"] == end)
     return Markup('<span class="qp-span{}" style="--qp-color:{}">{}{}</span>').format(
         " qp-only" if only else "",

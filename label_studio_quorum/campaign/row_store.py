@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import groupby, islice
-from typing import Final
+from typing import Final, Self
 
 from label_studio_quorum.adapters.label_studio import HttpLabelStudio, TaskLine, task_of
 from label_studio_quorum.campaign.projects import STAGES, Campaign
@@ -55,15 +55,29 @@ def tasks_of(bodies: Iterable[tuple[int, Body]]) -> dict[Stage, list[Task]]:
 
 
 class RowStore:
-    """Tasks by row and stage. What was stored goes with the object."""
+    """Tasks by row and stage; a context manager, after which nothing of them is left."""
 
     def __init__(self) -> None:
         # No name: a file that only this connection can reach, and that is gone with it.
         self._database = sqlite3.connect("", isolation_level=None)
-        # Nothing here outlives the process, so nothing needs to reach the disk in order.
-        self._database.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16384;")
-        self._database.execute("CREATE TABLE task (row_id BLOB, stage INTEGER, id INTEGER, body)")
-        self._database.execute("CREATE UNIQUE INDEX by_row ON task (row_id, stage, id)")
+        try:
+            # Nothing here outlives the process, so nothing needs to reach the disk in order.
+            self._database.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16384;")
+            self._database.execute("CREATE TABLE task (row_id BLOB, stage INTEGER, id INTEGER, body)")
+            self._database.execute("CREATE UNIQUE INDEX by_row ON task (row_id, stage, id)")
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove everything from the disk; closing twice does no harm."""
+        self._database.close()
 
     def fill(self, stage: Stage, bodies: Iterable[tuple[str, int, Body]]) -> None:
         """Hold many tasks: row id, task id and body of each."""
@@ -112,13 +126,18 @@ class RowStore:
 
 
 def read_all(port: RowPort, campaign: Campaign) -> tuple[RowStore, Mapping[Stage, datetime]]:
-    """Every task of a campaign, and per stage the latest time at which one of them was changed."""
+    """Every task of a campaign, and per stage the latest time at which one of them was changed; the caller closes the
+    store."""
     store, seen = RowStore(), dict[Stage, datetime]()
-    for stage in STAGES:
-        project = campaign.project(stage)
-        lines = port.task_lines(project) if isinstance(port, HttpLabelStudio) else None
-        bodies = _lines(lines) if lines is not None else _pickles(port.tasks(project))
-        store.fill(stage, _watched(bodies, stage, seen))
+    try:
+        for stage in STAGES:
+            project = campaign.project(stage)
+            lines = port.task_lines(project) if isinstance(port, HttpLabelStudio) else None
+            bodies = _lines(lines) if lines is not None else _pickles(port.tasks(project))
+            store.fill(stage, _watched(bodies, stage, seen))
+    except BaseException:  # the server did not answer, or somebody pressed Ctrl-C: nobody gets the store
+        store.close()
+        raise
     return store, seen
 
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from label_studio_quorum.campaign.projects import (
-    AUTO_LABEL,
-    PROPOSAL,
+    SERVED,
     STAGES,
     Campaign,
     CampaignError,
@@ -23,14 +22,18 @@ from label_studio_quorum.campaign.projects import (
     read_marker,
     write_marker,
 )
+from label_studio_quorum.campaign.served_version import serve, version_to_set
 from label_studio_quorum.campaign.tabs import views_for
 from label_studio_quorum.campaign.webhooks import WebhookTarget, own_webhook, save_webhook
-from label_studio_quorum.port import Json, LabelStudio, MLConnection, Project
+from label_studio_quorum.port import Json, LabelStudio, MLBackend, MLConnection, Project
 from ls_config.interface import Interface
 from ls_config.review_screen import compose_review
 from review_rules import Policy, Stage, Team
+from review_rules.staffing import shortages
 
 COLORS: Final = {Stage.PASS: "#617ada", Stage.QA: "#e3a52c", Stage.EXPERT: "#c05d8e"}
+ML_TITLE: Final = "quorum"
+"""The title of the ML backend that set-up connects; never a version that forms are filled from."""
 MAX_NAME: Final = 40
 """Label Studio's titles hold 50 characters; the longest of ours adds ` · Expert`."""
 _ABOUT: Final = {
@@ -88,7 +91,9 @@ def setup_campaign(port: LabelStudio, spec: CampaignSpec, *, dry_run: bool = Fal
     campaign = None
     if len(made) == len(STAGES):
         campaign = assemble(spec.name, made, policy=spec.policy, team=spec.team, port=port)
-    return SetupReport(campaign=campaign, changes=tuple(step.changes), notes=tuple(step.notes))
+    # Which domains the rows have is not known before they are imported: every domain of the policy is looked at.
+    lacking = map(str, shortages(spec.team, spec.policy))
+    return SetupReport(campaign=campaign, changes=tuple(step.changes), notes=(*step.notes, *lacking))
 
 
 def _check_name(name: str) -> None:
@@ -146,7 +151,9 @@ class _Setup:
         if not marked:
             self.changes.append(f"create project {wanted['title']!r}")
             description = write_marker(_ABOUT[stage], marker)
-            return None if self._dry else self._port.create_project(wanted | {"description": description})
+            # Label Studio lets a new project name a version that no prediction has yet; a later change may not.
+            settings = wanted | {"description": description, "model_version": SERVED[stage]}
+            return None if self._dry else self._port.create_project(settings)
         return self._mend(marked[0], wanted, marker)
 
     def _mend(self, project: Project, wanted: Json, marker: Marker) -> Project:
@@ -171,9 +178,10 @@ class _Setup:
         self._views(stage, project)
         if self._spec.webhook is not None:
             self._webhook(self._spec.webhook, stage, project)
+        # Before the ML backend is connected: Label Studio serves its answers where a project names no version.
+        self._model_version(stage, project)
         if stage is Stage.PASS and self._spec.ml is not None:
             self._ml_backend(self._spec.ml, project)
-        self._model_version(stage, project)
 
     def _views(self, stage: Stage, project: Project) -> None:
         views = {view.title: view for view in self._port.views(project.id)}
@@ -199,24 +207,33 @@ class _Setup:
                 "Studio would ask the backend for them when they are opened; quorum import asks it for the others"
             )
             return
-        if any(held.url.rstrip("/") == ml.url.rstrip("/") for held in self._port.ml_backends(project.id)):
+        there = [backend for backend in self._port.ml_backends(project.id) if _reaches(backend, ml)]
+        if there and there[0].title != SERVED[Stage.PASS]:
             return
-        self.changes.append(f"project {project.id} (pass): connect the ML backend {ml.url}")
-        wanted: dict[str, Any] = {"url": ml.url, "title": "quorum", "is_interactive": False}
+        # Under the title that is a version's name Label Studio would ask the backend whenever a row is opened.
+        what = "rename" if there else "connect"
+        self.changes.append(f"project {project.id} (pass): {what} the ML backend {ml.url}")
+        wanted: dict[str, Any] = {"url": ml.url, "title": ML_TITLE, "is_interactive": False}
         if ml.user is not None:
             wanted |= {"auth_method": "BASIC_AUTH", "basic_auth_user": ml.user, "basic_auth_pass": ml.password}
         if not self._dry:
-            self._port.save_ml_backend(project.id, wanted)
+            self._port.save_ml_backend(project.id, wanted, backend=there[0].id if there else None)
+            # Label Studio may have made the backend the one whose answers people are shown.
+            serve(self._port, Stage.PASS, project.id)
 
     def _model_version(self, stage: Stage, project: Project) -> None:
-        """Label Studio takes over the first prediction's version by itself; mend it where somebody chose another."""
-        served = AUTO_LABEL if stage is Stage.PASS else PROPOSAL
-        held = project.settings.get("model_version")
-        if held in (None, "", served):
+        """Mend what the project's forms are filled from, where Label Studio or somebody chose another version."""
+        version = version_to_set(self._port, stage, project)
+        if version is None:
             return
-        self.changes.append(f"project {project.id} ({stage.value}): pre-fill from {served!r}, not {held!r}")
+        named = project.settings.get("model_version") or ""
+        self.changes.append(f"project {project.id} ({stage.value}): pre-fill from {SERVED[stage]!r}, not {named!r}")
         if not self._dry:
-            self._port.change_project(project.id, {"model_version": served})
+            self._port.change_project(project.id, {"model_version": version})
+
+
+def _reaches(backend: MLBackend, ml: MLConnection) -> bool:
+    return backend.url.rstrip("/") == ml.url.rstrip("/")
 
 
 def _same(current: Any, wanted: Any) -> bool:

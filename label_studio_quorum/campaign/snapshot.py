@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 from label_studio_quorum.campaign.projects import STAGES, Campaign
 from label_studio_quorum.campaign.row_store import read_all
@@ -41,6 +41,10 @@ class Shelf(Protocol):
         """Hold nothing of a row any more."""
         ...
 
+    def close(self) -> None:
+        """Hold nothing at all any more."""
+        ...
+
 
 class InMemory:
     """A shelf for a few rows."""
@@ -69,18 +73,33 @@ class InMemory:
         """Hold nothing of a row any more."""
         self._rows.pop(row_id, None)
 
+    def close(self) -> None:
+        """Hold nothing at all any more."""
+        self._rows.clear()
+
 
 class Snapshot:
     """Tasks of a campaign by row and stage.
 
     A full snapshot is read once, onto disk, and then refreshed by what changed since; a deleted task is noticed by the
-    next full read only, because Label Studio keeps no trace of it.
+    next full read only, because Label Studio keeps no trace of it. Use it as a context manager: what is on disk goes
+    with its end.
     """
 
     def __init__(self, campaign: Campaign, shelf: Shelf, seen: Mapping[Stage, datetime]) -> None:
         self._stage_of = {campaign.project(stage): stage for stage in STAGES}
         self._shelf = shelf
         self._seen = dict(seen)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hold nothing any more; closing twice does no harm."""
+        self._shelf.close()
 
     @classmethod
     def read(cls, port: RowPort, campaign: Campaign, row_ids: Sequence[str] | None = None) -> Snapshot:
@@ -118,7 +137,7 @@ class Snapshot:
     def _put(self, task: Task) -> bool:
         """Take a task in; whether that changed anything."""
         if not task.row_id:
-            return False
+            return False  # a task that somebody else put into the project
         stage = self._stage_of[task.project]
         changed = self._shelf.get(stage, task) != task
         if changed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from label_studio_quorum.campaign.projects import AUTO_LABEL, STAGES, Campaign
@@ -65,12 +66,12 @@ class _Counting:
 
 def campaign_status(port: RowPort, campaign: Campaign, *, snapshot: Snapshot | None = None) -> Status:
     """Count rows by state and work by stage; decides every row, changes nothing."""
-    picture = snapshot if snapshot is not None else Snapshot.read(port, campaign)
-    counting = _Counting(picture)
     states, prelabelled = Counter[State](), 0
-    for row in decide_rows(campaign, counting, picture.row_ids):
-        states[row.decision.state] += 1
-        prelabelled += any(has_prediction(task, AUTO_LABEL) for task in row.tasks[Stage.PASS])
+    with Snapshot.read(port, campaign) if snapshot is None else nullcontext(snapshot) as current:
+        counting = _Counting(current)
+        for row in decide_rows(campaign, counting, current.row_ids):
+            states[row.decision.state] += 1
+            prelabelled += any(has_prediction(task, AUTO_LABEL) for task in row.tasks[Stage.PASS])
     return Status(
         name=campaign.name,
         rows=states.total(),

@@ -11,7 +11,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -126,22 +126,24 @@ def watch(
     """
     snapshot: Snapshot | None = None
     read_at = 0.0
-    while not stop.is_set():
-        woken.clear()
-        try:
-            now = time.monotonic()
-            if snapshot is None or now - read_at >= full_every_s:
-                campaign = reopen()
-                snapshot, read_at = Snapshot.read(port, campaign), now
-                report = reconcile(port, campaign, snapshot=snapshot)
-            else:
-                touched = snapshot.refresh(port)
-                report = reconcile(port, campaign, sorted(touched), snapshot=snapshot)
-            if report.changed or report.problems:
-                say(report)
-        except ServerError as error:
-            snapshot = None  # What was written before the error is unknown: read it all again.
-            complain(str(error))
-            stop.wait(min(every_s, 5.0))
-        if woken.wait(every_s):
-            stop.wait(_GATHER_S)
+    with ExitStack() as current:  # closes the snapshot, whatever ends the loop
+        while not stop.is_set():
+            woken.clear()
+            try:
+                now = time.monotonic()
+                if snapshot is None or now - read_at >= full_every_s:
+                    campaign = reopen()
+                    current.close()  # the snapshot before this one: the disk never holds two
+                    snapshot, read_at = current.enter_context(Snapshot.read(port, campaign)), now
+                    report = reconcile(port, campaign, snapshot=snapshot)
+                else:
+                    touched = snapshot.refresh(port)
+                    report = reconcile(port, campaign, sorted(touched), snapshot=snapshot)
+                if report.changed or report.problems:
+                    say(report)
+            except ServerError as error:
+                snapshot = None  # What was written before the error is unknown: read it all again.
+                complain(str(error))
+                stop.wait(min(every_s, 5.0))
+            if woken.wait(every_s):
+                stop.wait(_GATHER_S)

@@ -176,8 +176,10 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Replay two models on adjudicated rows; say which is better, or that the data can't tell."""
-    from ml_backend import comparing
+    from ml_backend import comparing, extras
 
+    if picture is not None:
+        extras.require("--picture", "altair", "vl_convert")
     comparison = _compare(a, b, gold, task, models_file(models), draws)
     if picture is not None:
         comparing.picture(comparison).save(str(picture))

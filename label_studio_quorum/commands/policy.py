@@ -12,6 +12,7 @@ import typer
 from label_studio_quorum.commands.rule_files import read_text, say
 from review_rules import Fault, FaultsError, load_policy, load_team
 from review_rules.files.schema import policy_schema, team_schema
+from review_rules.staffing import Shortage, shortages
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
@@ -39,6 +40,7 @@ def check(
     """Say every fault of a policy file (and a team file) at once; exit 1 if there is one."""
     faults: list[Fault] = []
     warnings: tuple[Fault, ...] = ()
+    lacking: tuple[Shortage, ...] = ()
     policy = None
     text, team_text = read_text(file), None if team is None else read_text(team)
     try:
@@ -48,7 +50,9 @@ def check(
     # A team is read even where the policy has faults, so that all faults are told at once.
     if team_text is not None:
         try:
-            warnings = load_team(team_text, name=str(team), policy=policy).warnings
+            people = load_team(team_text, name=str(team), policy=policy)
+            warnings = people.warnings
+            lacking = shortages(people, policy) if policy is not None else ()
         except FaultsError as error:
             faults += error.faults
     if as_json:
@@ -58,11 +62,14 @@ def check(
             "policy": None if policy is None else policy.to_json(),
             "faults": [_as_json(fault) for fault in faults],
             "warnings": [_as_json(warning) for warning in warnings],
+            "shortages": [lack.to_json() for lack in lacking],
         }
         typer.echo(json.dumps(result, ensure_ascii=False))
     else:
         say(faults)
         say(warnings, "warning: ")
+        for lack in lacking:
+            typer.echo(f"{team}: warning: {lack}", err=True)
         if policy is not None and not faults:
             typer.echo(f"{file}: in order, {policy.hash}")
     if faults:

@@ -43,8 +43,8 @@ def command(
     if out is None and not as_json:
         raise typer.BadParameter("name a page to write, or give --json", param_hint="--out")
     opened = open_one(url, api_key, api_key_file, name, policy, team)
-    snapshot = Snapshot.read(opened.port, opened.campaign)
-    figures = build(opened.campaign, decide_rows(opened.campaign, snapshot, snapshot.row_ids), seed=seed)
+    with Snapshot.read(opened.port, opened.campaign) as snapshot:
+        figures = build(opened.campaign, decide_rows(opened.campaign, snapshot, snapshot.row_ids), seed=seed)
     if out is not None:
         try:
             from label_studio_quorum.quality.report_page import render

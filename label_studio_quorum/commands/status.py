@@ -38,6 +38,7 @@ def command(
 ) -> None:
     """Count rows by state and work by stage; with --json one object a campaign. Changes nothing."""
     from label_studio_quorum.campaign.importing import imports_of
+    from label_studio_quorum.campaign.served_version import serving_faults
     from label_studio_quorum.campaign.status import campaign_status
 
     names: list[str | None] = [name]
@@ -50,6 +51,8 @@ def command(
             _show_imports(opened.campaign.name, imports_of(opened.port, opened.campaign), as_json)
             continue
         status = campaign_status(opened.port, opened.campaign)
+        for fault, cure in serving_faults(opened.port, opened.campaign):
+            typer.echo(f"warning: {opened.campaign.name}: {fault}; {cure}", err=True)
         if as_json:
             print_json(status.to_json())
         else:

@@ -25,6 +25,7 @@ from label_studio_quorum.servers.bring_up import Files, Ready, access, example, 
 from label_studio_quorum.servers.data_folder import DataFolder
 from label_studio_quorum.servers.processes import LOOPBACK, Child, own_environment
 from label_studio_quorum.servers.stack import Stack, StackSettings, preflight, running
+from review_rules.staffing import shortages
 
 app = typer.Typer(add_completion=False)
 
@@ -126,6 +127,8 @@ def _run(
         preflight(settings)
         if dry_run:
             _say(f"files, packages and ports are good: {plan.rows.rows} rows, {len(plan.campaign.team.people)} people")
+            for lack in shortages(plan.campaign.team, plan.campaign.policy):
+                _say(f"warning: {lack}")
             return
         secrets = folder.secrets(plan.owner_email)
         board = Board()

@@ -6,7 +6,6 @@ People appear under pseudonyms that are stable within one datasheet and tell not
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,62 +14,17 @@ from typing import Any
 
 from label_studio_quorum.gold.spool import STAGES, Spool
 from ls_config import Interface
+from review_rules.canonical import key
 from review_rules.statistics.agreement import Agreement, agreement
-from review_rules.statistics.votes import VoteKind, collect_votes
+from review_rules.statistics.intervals import Rate, newcombe
+from review_rules.statistics.votes import collect_votes
+from review_rules.values import Kind
 
-__all__ = ["Card", "Rate", "newcombe", "wilson"]
+__all__ = ["Card"]
 
-_SETS = ("choices", "spans", "boxes", "segments")
-_VOTE_KINDS = {
-    "choice": VoteKind.CHOICE,
-    "choices": VoteKind.CHOICES,
-    "rating": VoteKind.RATING,
-    "number": VoteKind.RATING,
-    "spans": VoteKind.SPANS,
-}
 _MOST_VOTED = 10_000
 """Rows whose votes are kept: the agreement of more is that of a sample, so that memory stays flat."""
 _SHOWN = ("percent", "alpha.nominal", "alpha.masi", "alpha.ordinal", "ac1", "ac2", "span_f1.strict", "span_f1.overlap")
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """A share with its 95 % Wilson interval; no value where nothing was counted."""
-
-    hits: int
-    of: int
-
-    def __str__(self) -> str:
-        """Percent, interval and counts, as the datasheet prints them."""
-        if not self.of:
-            return "not measured"
-        low, high = wilson(self.hits, self.of)
-        return f"{self.hits / self.of:.1%} ({low:.1%}–{high:.1%}; {self.hits} of {self.of})"
-
-
-def wilson(hits: int, of: int, z: float = 1.959964) -> tuple[float, float]:
-    """The Wilson score interval of a share (Wilson 1927), exact at the borders.
-
-    >>> [round(edge, 3) for edge in wilson(0, 10)]
-    [0.0, 0.278]
-    """
-    share = hits / of
-    middle = (share + z * z / (2 * of)) / (1 + z * z / of)
-    half = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of)) / (1 + z * z / of)
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def newcombe(one: Rate, other: Rate) -> tuple[float, float]:
-    """The 95 % interval of the difference of two shares, by their Wilson intervals (Newcombe 1998, method 10).
-
-    >>> [round(edge, 4) for edge in newcombe(Rate(56, 70), Rate(48, 80))]
-    [0.0524, 0.3339]
-    """
-    (low, high), (other_low, other_high) = wilson(one.hits, one.of), wilson(other.hits, other.of)
-    share, other_share = one.hits / one.of, other.hits / other.of
-    down = math.hypot(share - low, other_high - other_share)
-    up = math.hypot(high - share, other_share - other_low)
-    return share - other_share - down, share - other_share + up
 
 
 @dataclass(slots=True)
@@ -124,6 +78,10 @@ class Card:
         return cls(spool, interface, about)
 
     @cached_property
+    def _kinds(self) -> dict[str, Kind]:
+        return {name: Kind.of(kind) for name, kind in self._spool.shape.fields.items()}
+
+    @cached_property
     def _counts(self) -> _Counts:
         counts = _Counts()
         for record in self._spool:
@@ -141,9 +99,9 @@ class Card:
         counts.policies.update([certificate["policy"]] if certificate.get("policy") else [])
         counts.expert_rows += any(certificate.get("domains", {}).values()) or bool(certificate.get("expert"))
         for stage in STAGES:
-            for one in record.get(stage) or ():
-                counts.people[str(one.get("by")), stage] += 1
-                at = str(one.get("at") or "")
+            for submission in record.get(stage) or ():
+                counts.people[str(submission.get("by")), stage] += 1
+                at = str(submission.get("at") or "")
                 counts.first = min(counts.first or at, at)
                 counts.last = max(counts.last, at)
         self._count_fields(counts, record)
@@ -152,12 +110,12 @@ class Card:
         final = (record.get("final") or {}).get("values") or {}
         counted = _counted_passes(record)
         votes: list[tuple[str, str, Any]] = []
-        for name, kind in self._spool.shape.fields.items():
-            for one in counted:
-                value = (one.get("values") or {}).get(name)
-                value = [] if value is None and kind in _SETS else value
+        for name, kind in self._kinds.items():
+            for passed in counted:
+                value = (passed.get("values") or {}).get(name)
+                value = [] if value is None and kind.is_set else value
                 if value is not None:
-                    votes.append((name, str(one["by"]), value))
+                    votes.append((name, str(passed["by"]), value))
             if name in final:
                 self._count_final(counts, record, name, kind, final[name], counted)
         counts.keep(record["row_id"], votes)
@@ -167,39 +125,39 @@ class Card:
         counts: _Counts,
         record: Mapping[str, Any],
         name: str,
-        kind: str,
+        kind: Kind,
         label: Mapping[str, Any],
         counted: list[Mapping[str, Any]],
     ) -> None:
-        value = _comparable(kind, label.get("value"))
+        value = key(kind, label.get("value"))
         counts.origins[name][str(label.get("origin"))] += 1
         counts.labels[name].update(_names(kind, label.get("value")))
         changed = label.get("changed_from_auto")
         if changed is not None:
             _tick(counts.auto[name], bool(changed))
-        given = [_comparable(kind, (one.get("values") or {}).get(name)) for one in counted]
-        for one in given:
-            _tick(counts.single[name], one != value)
-        if len(given) > 1 and all(one == given[0] for one in given):
-            _tick(counts.agreed[name], given[0] != value)
+        keys = [key(kind, (passed.get("values") or {}).get(name)) for passed in counted]
+        for answer in keys:
+            _tick(counts.single[name], answer != value)
+        if len(keys) > 1 and all(answer == keys[0] for answer in keys):
+            _tick(counts.agreed[name], keys[0] != value)
         auto = (record.get("auto_label") or {}).get(name)
         withheld = bool(record.get("withheld"))
         if auto is not None and (withheld or record.get("prelabel")):
-            for one in given:
-                _tick(counts.anchoring[withheld], one == _comparable(kind, auto))
+            for answer in keys:
+                _tick(counts.anchoring[withheld], answer == key(kind, auto))
 
     @cached_property
     def _agreements(self) -> dict[str, Agreement]:
         made = {}
-        for name, kind in self._spool.shape.fields.items():
+        for name, kind in self._kinds.items():
             votes = [
                 (row_id, who, value)
-                for row_id, given in self._counts.sample.items()
-                for field_name, who, value in given
+                for row_id, answers in self._counts.sample.items()
+                for field_name, who, value in answers
                 if field_name == name
             ]
-            if kind in _VOTE_KINDS and votes:
-                made[name] = agreement(collect_votes(_fit(votes, kind), _VOTE_KINDS[kind]))
+            if kind.votes_as is not None and votes:
+                made[name] = agreement(collect_votes(votes, kind.votes_as))
         return made
 
     @cached_property
@@ -252,8 +210,8 @@ class Card:
             if labels := counts.labels.get(name):
                 lines.append(
                     _table(
-                        (f"`{name}`", "rows" if self._spool.shape.fields[name] != "spans" else "spans"),
-                        sorted(labels.items(), key=lambda one: (-one[1], one[0]))[:40],
+                        (f"`{name}`", "spans" if self._kinds[name] is Kind.SPANS else "rows"),
+                        sorted(labels.items(), key=lambda pair: (-pair[1], pair[0]))[:40],
                     )
                 )
         return "## What is in it\n\n" + "\n\n".join(lines)
@@ -285,7 +243,7 @@ class Card:
         work = {
             who: [counts.people[who, stage] for stage in STAGES] for who in sorted({who for who, _ in counts.people})
         }
-        ordered = sorted(work.items(), key=lambda one: (-sum(one[1]), one[0]))
+        ordered = sorted(work.items(), key=lambda pair: (-sum(pair[1]), pair[0]))
         rows = [(f"P{at:02d}", *numbers) for at, (_, numbers) in enumerate(ordered, 1)]
         return (
             "## People\n\nPseudonyms, most work first.\n\n" + _table(("person", "passes", "QA", "expert reviews"), rows)
@@ -297,7 +255,7 @@ class Card:
         counts = self._counts
         measured = _table(
             ("field", "measure", "value", "95 % interval"),
-            [(f"`{one['field']}`", one["measure"], *_figure(one)) for one in self.agreement],
+            [(f"`{figures['field']}`", figures["measure"], *_figure(figures)) for figures in self.agreement],
         )
         sample = f", in a sample of {_MOST_VOTED:,} rows drawn by their ids" if counts.sampled else ""
         rates = _table(
@@ -324,13 +282,13 @@ class Card:
         low, high = newcombe(shown, hidden)
         return (
             f"Anchoring: people gave the auto-label's value in {shown} of answers where they saw it, and in {hidden} "
-            f"where it was withheld. The difference, {shown.hits / shown.of - hidden.hits / hidden.of:+.1%} "
+            f"where it was withheld. The difference, {shown.share - hidden.share:+.1%} "
             f"({low:+.1%} to {high:+.1%}), is what showing it does; a row's answers are not independent, so that the "
             "interval is rather too narrow."
         )
 
     def _gaps(self) -> str:
-        counts, shape = self._counts, self._spool.shape
+        counts = self._counts
         gaps = [
             "The error that remains in the final labels is not known: nobody judged them "
             "again. The overturn rates above bound it only in so far as QA finds what is wrong."
@@ -342,14 +300,14 @@ class Card:
                 f"{self._spool.left_out} rows are not final; if they are the harder ones, the file is "
                 f"easier than the campaign."
             )
-        for name, kind in shape.fields.items():
-            control = next((one for one in self._interface.controls if one.name == name), None)
+        for name, kind in self._kinds.items():
+            control = next((each for each in self._interface.controls if each.name == name), None)
             unseen = [
                 label for label in (control.labels if control else ()) if label not in counts.labels.get(name, ())
             ]
             if unseen and counts.origins.get(name):
                 gaps.append(f"`{name}` never has: {', '.join(unseen)}.")
-            if kind not in _VOTE_KINDS:
+            if kind.votes_as is None:
                 gaps.append(f"No agreement figure is computed for `{name}` ({kind}).")
         return "## Known gaps\n\n" + "\n".join(f"- {gap}" for gap in gaps)
 
@@ -364,7 +322,10 @@ def _hash(row_id: str) -> bytes:
 
 def _counted_passes(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The latest submission of each person whom the certificate names; without a certificate, of each person."""
-    latest = {one.get("by"): one for one in sorted(record.get("passes") or (), key=lambda one: str(one.get("at")))}
+    latest = {
+        passed.get("by"): passed
+        for passed in sorted(record.get("passes") or (), key=lambda passed: str(passed.get("at")))
+    }
     named = (record.get("certificate") or {}).get("passes") or list(latest)
     return [latest[who] for who in named if who in latest and who]
 
@@ -374,31 +335,10 @@ def _tick(pair: list[int], hit: bool) -> None:
     pair[1] += 1
 
 
-def _comparable(kind: str, value: Any) -> Any:
-    """Values as the rules compare them: sets as sets, nothing as the empty set."""
-    if kind == "choices":
-        return frozenset(value or ())
-    if kind in _SETS:
-        return frozenset(
-            tuple(sorted((key, part) for key, part in one.items() if key not in ("text", "origin")))
-            for one in value or ()
-        )
-    return " ".join(value.split()) if isinstance(value, str) else value
-
-
-def _names(kind: str, value: Any) -> Iterable[str]:
-    if kind in _SETS:
-        return [one if isinstance(one, str) else str(one.get("label")) for one in value or ()]
-    return [str(value)] if kind in ("choice", "rating") and value is not None else []
-
-
-def _fit(votes: list[tuple[str, str, Any]], kind: str) -> list[tuple[str, str, Any]]:
-    """Votes as the agreement figures take them: spans without anything beside start, end and label."""
-    if kind != "spans":
-        return votes
-    return [
-        (row, who, [{key: one[key] for key in ("start", "end", "label")} for one in value]) for row, who, value in votes
-    ]
+def _names(kind: Kind, value: Any) -> Iterable[str]:
+    if kind.is_set:
+        return [element if isinstance(element, str) else str(element.get("label")) for element in value or ()]
+    return [str(value)] if kind in (Kind.CHOICE, Kind.RATING) and value is not None else []
 
 
 def _figure(figure: Mapping[str, Any]) -> tuple[str, str]:

@@ -80,12 +80,13 @@ def export_lines(
     """
     seen = tally if tally is not None else ExportTally()
     store, _ = read_all(port, campaign)
-    for line, problem in _decided(campaign, store):
-        seen.rows += 1
-        seen.gold += line.gold
-        seen.problems += [problem] if problem else []
-        progress(seen.rows)
-        yield line
+    with store:
+        for line, problem in _decided(campaign, store):
+            seen.rows += 1
+            seen.gold += line.gold
+            seen.problems += [problem] if problem else []
+            progress(seen.rows)
+            yield line
 
 
 _Decided = tuple[RecordLine, str | None]
@@ -96,6 +97,7 @@ def _decided(campaign: Campaign, store: RowStore) -> Iterator[_Decided]:
     """Every row decided, in one process or, where there are many, in several."""
     rows = store.bodies()
     chunks = iter(lambda: list(islice(rows, _CHUNK)), [])
+    # Without fork a worker starts from nothing and would have to be sent the campaign.
     if len(store) < _WORTH_WORKERS or "fork" not in multiprocessing.get_all_start_methods():
         for chunk in chunks:
             yield from _decide_chunk(campaign, chunk)

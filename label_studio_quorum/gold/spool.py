@@ -19,7 +19,7 @@ from typing import IO, Any
 from ls_config import Interface
 from review_rules import Stage
 
-__all__ = ["STAGES", "RecordLine", "Shape", "Spool", "json_line", "line_of", "row_of"]
+__all__ = ["STAGES", "RecordLine", "RecordShape", "Spool", "json_line", "line_of", "row_of"]
 
 STAGES = tuple(stage.key for stage in Stage)
 """The keys under which a record lists what people submitted."""
@@ -72,7 +72,7 @@ def line_of(record: Mapping[str, Any]) -> RecordLine:
 
 
 @dataclass(slots=True)
-class Shape:
+class RecordShape:
     """What all records together hold: columns of rows, fields with their kinds, and who worked in which stage."""
 
     columns: dict[str, set[str]] = field(default_factory=dict)
@@ -134,9 +134,9 @@ class Spool:
         self._file.close()
 
     @cached_property
-    def shape(self) -> Shape:
+    def shape(self) -> RecordShape:
         """What the records together hold; read from all of them the first time it is asked for."""
-        shape = Shape(fields=dict(self._controls))
+        shape = RecordShape(fields=dict(self._controls))
         for record in self:
             shape.learn(record)
         others = sorted(shape.fields.keys() - self._controls.keys())

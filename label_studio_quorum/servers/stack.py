@@ -131,7 +131,7 @@ class Stack:
         wanted = database_stamp(self.settings)
         database = self.folder.label_studio / label_studio.DATABASE
         if database.exists() and _read(stamp) == wanted:
-            return
+            return  # asking Django itself would mean starting it
         board.say(LABEL_STUDIO, "migrating its database" if database.exists() else "creating its database (once)")
         log, owner = self.folder.logs / "migrate.log", self.secrets.owner
         label_studio.create_database(self.folder.label_studio, self.settings.module, owner, log, self.children)

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import migrations
 
-from ls_plugin.guards import POSTGRES_DOWN, POSTGRES_UP
+from ls_plugin.store.triggers import POSTGRES_DOWN, POSTGRES_UP
 
 
 def up(apps: Any, schema_editor: Any) -> None:

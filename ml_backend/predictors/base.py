@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from ls_config.interface import Control
 from ml_backend.batching import Reducer
 from ml_backend.errors import LoadError
-from ml_backend.runtimes import Network, RuntimeName
+from ml_backend.networks import Network
+from ml_backend.runtimes import RuntimeName
 from ml_backend.tokens import Input, TextTokenizer, Window
 
 _HALF_PAIR = re.compile("[\ud800-\udfff]")

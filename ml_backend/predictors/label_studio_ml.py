@@ -1,4 +1,4 @@
-"""Any `LabelStudioMLBase` class as a predictor, by `module:Class` (needs the label-studio-ml extra)."""
+"""Any `LabelStudioMLBase` class as a predictor, by `module:Class` (needs label-studio-ml, see docs/models.md)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pydantic import Field
 
 from ls_config.interface import Control
 from ls_config.results import from_result
+from ml_backend import extras
 from ml_backend.errors import LoadError
 from ml_backend.predictors import base
 from ml_backend.predictors.base import Answer, Got, Predictor, Row
@@ -49,6 +50,8 @@ class LabelStudioML(Predictor):
         try:
             found = getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError) as error:
+            if isinstance(error, ImportError) and error.name in {"label_studio_ml", "label_studio_ml.model"}:
+                raise extras.missing(settings.source, "label_studio_ml") from error
             raise LoadError(f"{settings.source}: can't be imported ({error}); is its folder on PYTHONPATH?") from error
         try:
             model = found(label_config=_xml(settings.label_config, loader), **settings.arguments)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ml_backend import extras
 from ml_backend.config import read_models
 from ml_backend.errors import ConfigError, LoadError
 from ml_backend.heads import load_head, save_head
@@ -90,8 +91,10 @@ def run(
         note: told how a long training gets on.
 
     Raises:
+        MissingExtra: the packages that training needs are not installed; nothing was done.
         ConfigError, LoadError, DataError: the models file, the encoder or the data can't be used.
     """
+    extras.require("training", *extras.TRAINING)
     found = [
         *(read_gold(gold) if gold else []),
         *(read_examples(examples) if examples else []),

@@ -23,11 +23,13 @@ from numpy.typing import NDArray
 
 from ml_backend.features import Floats
 from ml_backend.heads import Head, HeadMeta, sigmoid, softmax
+from ml_backend.networks import first_line
 from ml_backend.predictors.base import Got, Row
 from ml_backend.predictors.text_classification import joined
 from ml_backend.predictors.token_classification import by_word, spans_of, word_ends
-from ml_backend.runtimes import default_threads, first_line, pad, quiet_transformers, wrapped
+from ml_backend.runtimes import default_threads, pad
 from ml_backend.tokens import TextTokenizer, Window, default_stride
+from ml_backend.torch_networks import quiet_transformers, wrapped
 from ml_backend.training import fit
 from ml_backend.training.data import DataError, Example, data_hash
 from ml_backend.training.recipes import Recipe, Trained, decided, learnable

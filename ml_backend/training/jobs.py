@@ -12,7 +12,9 @@ from typing import Any
 
 import structlog
 
+from ml_backend import extras
 from ml_backend.config import TrainingSettings
+from ml_backend.errors import ApiError, MissingExtra
 from ml_backend.settings import ServerConfig
 
 log = structlog.get_logger("ml_backend")
@@ -41,7 +43,11 @@ class Jobs:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def hear(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Take a webhook; only Label Studio's START_TRAINING enqueues, single annotations never do."""
+        """Take a webhook; only Label Studio's START_TRAINING enqueues, single annotations never do.
+
+        Raises:
+            ApiError: 501 where the packages that training needs are not installed; nothing is enqueued.
+        """
         action = str(event.get("action") or "")
         if action != "START_TRAINING":
             return {
@@ -50,6 +56,10 @@ class Jobs:
             }
         if self.settings is None:
             return {"status": "ignored", "reason": "the models file has no `training` part"}
+        try:
+            extras.require("training", *extras.TRAINING)
+        except MissingExtra as error:
+            raise ApiError(501, "missing_extra", str(error)) from error
         with self._lock:
             waiting = next((job for job in self._jobs if job.state == "queued"), None)
             if waiting is not None:

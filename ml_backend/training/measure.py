@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from review_rules.statistics.bootstrap import bootstrap_rows
+
 Spans = Sequence[tuple[int, int, str]]
 
 
@@ -91,7 +93,7 @@ def _span_edits(truth: Spans, found: Spans) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
+class Estimate:
     """A figure with its 95 % interval; `low` and `high` are None where it cannot be had."""
 
     value: float
@@ -101,20 +103,12 @@ class Interval:
 
 def bootstrap(
     count: int, figure: Callable[[NDArray[np.int64]], float], *, draws: int = 1000, seed: int = 20
-) -> Interval:
+) -> Estimate:
     """A figure over rows with its percentile bootstrap interval.
 
     Args:
         count: number of rows.
         figure: computes the figure from row indices.
     """
-    value = figure(np.arange(count))
-    if count < 2:
-        return Interval(value, None, None)
-    generator = np.random.default_rng(seed)
-    drawn = np.asarray([figure(generator.integers(0, count, count)) for _ in range(draws)])
-    drawn = drawn[np.isfinite(drawn)]
-    if not len(drawn):
-        return Interval(value, None, None)
-    low, high = (float(x) for x in np.percentile(drawn, [2.5, 97.5]))
-    return Interval(value, low, high)
+    value, interval = bootstrap_rows(count, figure, draws=draws, seed=seed)
+    return Estimate(value, interval.low, interval.high)

@@ -22,7 +22,8 @@ import numpy.typing as npt
 from review_rules.canonical import Key
 from review_rules.compare import set_score
 from review_rules.files.policy import Agree, Match, Measure
-from review_rules.statistics.bootstrap import DRAWS, Floats, Interval, Ints, group_sums, percentile_interval, resamples
+from review_rules.statistics.bootstrap import DRAWS, Floats, Ints, group_sums, resamples
+from review_rules.statistics.intervals import Interval, percentile_interval
 from review_rules.statistics.votes import Id, Mark, VoteKind, Votes
 from review_rules.values import Kind
 

@@ -6,35 +6,19 @@ drawing how often each pattern comes up, so the cost follows the number of patte
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
+
+from review_rules.statistics.intervals import Interval, percentile_interval
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 DRAWS = 1_000
-LEVEL = 0.95
 BLOCK = 2_000_000
 """Numbers of one intermediate array that a block of draws may need (16 MB)."""
-MOST_UNDEFINED = 0.5
-"""Share of draws that may be undefined (and left out) before the interval is too."""
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A percentile interval, or the reason why there is none.
-
-    >>> Interval(None, None, "one item").reason
-    'one item'
-    """
-
-    low: float | None
-    high: float | None
-    reason: str | None = None
-
 
 def resamples(
     counts: Ints, *, seed: int, draws: int = DRAWS, size: int | None = None, width: int | None = None
@@ -71,27 +55,27 @@ def resamples(
             yield np.array(columns).T.astype(np.float64, order="C")
 
 
-def percentile_interval(values: Floats, *, level: float = LEVEL) -> Interval:
-    """Take the percentile interval of a figure's bootstrap draws (Efron and Tibshirani 1993, ch. 13).
+def bootstrap_rows(
+    rows: int, figure: Callable[[Ints], float], *, draws: int = DRAWS, seed: int
+) -> tuple[float, Interval]:
+    """Compute a figure of any kind over rows, with its interval.
+
+    Two figures with one seed are computed on the same draws, so that their difference can be taken draw by draw.
 
     Args:
-        values: (draws,) the figure in each draw; NaN where it is undefined there.
-        level: share of draws inside.
+        rows: number of rows.
+        figure: computes the figure from row indices; NaN where it is undefined.
+        draws: number of resamples.
+        seed: of numpy's PCG64.
 
-    Returns:
-        Quantiles (1-level)/2 and (1+level)/2 of the defined draws; none if more than half are undefined.
-
-    >>> percentile_interval(np.full(1_000, 0.5))
-    Interval(low=0.5, high=0.5, reason=None)
-    >>> percentile_interval(np.array([np.nan, np.nan, np.nan, 1.0])).reason
-    'no interval: the figure is undefined in 75 % of the resamples'
+    >>> bootstrap_rows(4, lambda drawn: float(drawn.mean()), seed=0)[0]
+    1.5
     """
-    undefined = float(np.isnan(values).mean())
-    if undefined > MOST_UNDEFINED:
-        share = round(100 * undefined)
-        return Interval(None, None, f"no interval: the figure is undefined in {share} % of the resamples")
-    low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(high))
+    value = figure(np.arange(rows))
+    if rows < 2:
+        return value, Interval(None, None, "no interval: fewer than two rows")
+    rng = np.random.default_rng(seed)
+    return value, percentile_interval(np.array([figure(rng.integers(0, rows, rows)) for _ in range(draws)]))
 
 
 def group_sums(values: Floats, groups: Ints, number: int) -> Floats:

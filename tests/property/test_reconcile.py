@@ -160,9 +160,10 @@ def two_syncs(world: World) -> None:
     """Two runs that both read before either writes."""
     plans = []
     for _ in range(2):
-        plan, held = ChangePlan(), Snapshot.read(world.server, world.campaign)
-        for row in decide_rows(world.campaign, held, held.row_ids, plan):
-            plan_row(world.campaign, row, plan)
+        plan = ChangePlan()
+        with Snapshot.read(world.server, world.campaign) as held:
+            for row in decide_rows(world.campaign, held, held.row_ids, plan):
+                plan_row(world.campaign, row, plan)
         plans.append(plan)
     for plan in plans:
         plan.queue = [one for one in plan.queue if any(task.id == one[0] for task in all_tasks(world))]
@@ -212,10 +213,10 @@ def test_no_submission_is_ever_lost(history: list[tuple[Any, ...]]) -> None:
     sync(world)
     held = [one.id for task in all_tasks(world) for one in task.submitted]
     assert sorted(held) == sorted(world.submitted)
-    snapshot = Snapshot.read(world.server, world.campaign)
-    rows = list(decide_rows(world.campaign, snapshot, snapshot.row_ids))
-    recorded = [source.annotation for row in rows for some in row.record.sources.values() for source in some]
-    assert set(recorded) == world.submitted
+    with Snapshot.read(world.server, world.campaign) as snapshot:
+        rows = list(decide_rows(world.campaign, snapshot, snapshot.row_ids))
+        recorded = [source.annotation for row in rows for some in row.record.sources.values() for source in some]
+        assert set(recorded) == world.submitted
 
 
 @LAWS
@@ -224,23 +225,23 @@ def test_exactly_what_is_due_is_open(history: list[tuple[Any, ...]]) -> None:
     """A row has one open task, in the stage that it waits for and asking for as many people as it lacks; else none."""
     world = run(history)
     sync(world)
-    snapshot = Snapshot.read(world.server, world.campaign)
-    for row in decide_rows(world.campaign, snapshot, snapshot.row_ids):
-        open_tasks = [(stage, task) for stage, tasks in row.tasks.items() for task in tasks if not task.is_labeled]
-        stages = [stage for stage, _ in open_tasks]
-        match row.decision.state:
-            case State.AWAITING_PASSES:
-                assert stages == [Stage.PASS]
-                lacking = POLICY.passes - len(row.decision.counted.get(Stage.PASS, ()))
-                assert open_tasks[0][1].overlap - len(open_tasks[0][1].annotators) == lacking
-            case State.AWAITING_QA:
-                assert stages == [Stage.QA]
-            case State.AWAITING_EXPERT:
-                assert stages == [Stage.EXPERT]
-            case State.FINAL | State.DISCARDED:
-                assert stages == []
-            case State.BLOCKED:
-                assert set(stages) <= {Stage.PASS}
+    with Snapshot.read(world.server, world.campaign) as snapshot:
+        for row in decide_rows(world.campaign, snapshot, snapshot.row_ids):
+            open_tasks = [(stage, task) for stage, tasks in row.tasks.items() for task in tasks if not task.is_labeled]
+            stages = [stage for stage, _ in open_tasks]
+            match row.decision.state:
+                case State.AWAITING_PASSES:
+                    assert stages == [Stage.PASS]
+                    lacking = POLICY.passes - len(row.decision.counted.get(Stage.PASS, ()))
+                    assert open_tasks[0][1].overlap - len(open_tasks[0][1].annotators) == lacking
+                case State.AWAITING_QA:
+                    assert stages == [Stage.QA]
+                case State.AWAITING_EXPERT:
+                    assert stages == [Stage.EXPERT]
+                case State.FINAL | State.DISCARDED:
+                    assert stages == []
+                case State.BLOCKED:
+                    assert set(stages) <= {Stage.PASS}
 
 
 @LAWS
@@ -276,13 +277,13 @@ def test_a_watcher_that_reads_only_changes_decides_the_same(history: list[tuple[
     """Refreshing a snapshot by what changed finds the same work as reading everything, unless a task was deleted."""
     kept = [event for event in history if event[0] != "delete task"]
     world = new_world()
-    snapshot = Snapshot.read(world.server, world.campaign)
-    for event in kept:
-        if event[0] not in ("sync", "two syncs"):
-            happen(world, event)
-            continue
+    with Snapshot.read(world.server, world.campaign) as snapshot:
+        for event in kept:
+            if event[0] not in ("sync", "two syncs"):
+                happen(world, event)
+                continue
+            touched = snapshot.refresh(world.server)
+            reconcile(world.server, world.campaign, sorted(touched), snapshot=snapshot)
         touched = snapshot.refresh(world.server)
         reconcile(world.server, world.campaign, sorted(touched), snapshot=snapshot)
-    touched = snapshot.refresh(world.server)
-    reconcile(world.server, world.campaign, sorted(touched), snapshot=snapshot)
-    assert sync(world) == {}
+        assert sync(world) == {}

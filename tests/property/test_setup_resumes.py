@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from label_studio_quorum.campaign.importing import CHUNK, import_rows
 from label_studio_quorum.campaign.projects import (
+    AUTO_LABEL,
+    SERVED,
     CampaignError,
     Marker,
     find_all,
@@ -14,6 +18,7 @@ from label_studio_quorum.campaign.projects import (
     read_marker,
     write_marker,
 )
+from label_studio_quorum.campaign.served_version import serving_faults
 from label_studio_quorum.campaign.setup import CampaignSpec, setup_campaign
 from label_studio_quorum.campaign.webhooks import WebhookTarget
 from label_studio_quorum.intake import Row
@@ -74,6 +79,73 @@ def test_a_set_up_killed_before_any_write_is_finished_by_the_next() -> None:
         server.dies_at = None
         setup_campaign(server, SPEC)
         assert picture(server) == picture(whole)
+
+
+def chosen(server: FakeLabelStudio, project: int, backend: int) -> None:
+    """Somebody chooses the ML backend on the settings page."""
+    server.change_project(project, {"model_version": "quorum"})
+
+
+def renamed(server: FakeLabelStudio, project: int, backend: int) -> None:
+    """Somebody chooses the ML backend, then gives it another title, which Label Studio follows."""
+    chosen(server, project, backend)
+    server.save_ml_backend(project, {"url": "http://127.0.0.1:9090", "title": "model"}, backend=backend)
+
+
+def named_alike(server: FakeLabelStudio, project: int, backend: int) -> None:
+    """Somebody titles the ML backend as the version that is served, so that Label Studio asks it."""
+    server.save_ml_backend(project, {"url": "http://127.0.0.1:9090", "title": AUTO_LABEL}, backend=backend)
+
+
+def removed(server: FakeLabelStudio, project: int, backend: int) -> None:
+    """Somebody chooses the ML backend, then disconnects it, after which Label Studio serves nothing."""
+    chosen(server, project, backend)
+    server.remove_ml_backend(project, backend)
+
+
+def connected_by_an_older_release(server: FakeLabelStudio, project: int, backend: int) -> None:
+    """The project named no version when the ML backend was connected, so Label Studio made it the backend's title."""
+    server.remove_ml_backend(project, backend)
+    server.change_project(project, {"model_version": ""})
+    server.save_ml_backend(project, {"url": "http://127.0.0.1:9090", "title": "quorum"})
+
+
+@pytest.mark.parametrize("rows", [[], ROWS[:3]], ids=["no rows", "rows"])
+@pytest.mark.parametrize("deed", [chosen, renamed, named_alike, removed, connected_by_an_older_release])
+def test_forms_are_filled_from_the_auto_label_after_whatever_happened(
+    deed: Callable[[FakeLabelStudio, int, int], None], rows: list[Row]
+) -> None:
+    """Set-up mends what Label Studio or people made of the served version; a second run and an import keep it."""
+    server = FakeLabelStudio(["a@x.test"])
+    campaign = setup_campaign(server, SPEC).campaign
+    assert campaign is not None
+    project = campaign.project(Stage.PASS)
+    versions = {stage: server.project(one.id).settings["model_version"] for stage, one in campaign.projects.items()}
+    assert versions == SERVED
+    import_rows(server, campaign, rows)
+    deed(server, project, server.ml_backends(project)[0].id)
+    found = open_campaign(server, "May", policy=POLICY, team=TEAM)
+    ailing = server.project(project).settings["model_version"] or rows
+    assert bool(list(serving_faults(server, found))) == bool(ailing)
+    assert setup_campaign(server, SPEC).changes or not ailing
+    assert list(serving_faults(server, open_campaign(server, "May", policy=POLICY, team=TEAM))) == []
+    assert [one.title for one in server.ml_backends(project)] not in ([AUTO_LABEL], [])
+    assert setup_campaign(server, SPEC).changes == ()
+    import_rows(server, campaign, ROWS[:5])
+    assert server.project(project).settings["model_version"] == AUTO_LABEL
+
+
+@pytest.mark.parametrize("deed", [chosen, renamed, removed, connected_by_an_older_release])
+def test_an_import_puts_the_served_version_right(deed: Callable[[FakeLabelStudio, int, int], None]) -> None:
+    """Rows that come in later are shown with their auto-labels, also where nobody ran set-up in between."""
+    server = FakeLabelStudio(["a@x.test"])
+    campaign = setup_campaign(server, SPEC).campaign
+    assert campaign is not None
+    project = campaign.project(Stage.PASS)
+    import_rows(server, campaign, ROWS[:3])
+    deed(server, project, server.ml_backends(project)[0].id)
+    import_rows(server, campaign, ROWS[:5])
+    assert server.project(project).settings["model_version"] == AUTO_LABEL
 
 
 def test_an_import_killed_before_any_write_is_finished_by_the_next() -> None:

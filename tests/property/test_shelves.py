@@ -42,20 +42,20 @@ def held(shelf: Any) -> dict[str, Any]:
 @given(steps=STEPS)
 def test_a_shelf_on_disk_is_one_in_memory(steps: list[tuple[str, Stage, Task]]) -> None:
     """After any puts and removals both hold the same rows in the same order, and give the same tasks."""
-    disk, memory = RowStore(), InMemory()
-    for what, stage, task in steps:
-        for shelf in (disk, memory):
-            if what == "put":
-                shelf.put(stage, task)
-            else:
-                shelf.forget(task.row_id)
-        assert disk.get(stage, task) == memory.get(stage, task)
-    assert held(disk) == held(memory)
+    memory = InMemory()
+    with RowStore() as disk:
+        for what, stage, task in steps:
+            for shelf in (disk, memory):
+                if what == "put":
+                    shelf.put(stage, task)
+                else:
+                    shelf.forget(task.row_id)
+            assert disk.get(stage, task) == memory.get(stage, task)
+        assert held(disk) == held(memory)
 
 
 def test_a_store_is_filled_and_then_changed() -> None:
     """A task that was read with all others is replaced, not doubled, when it is read again."""
-    store = RowStore()
     task = Task(
         id=3,
         project=1,
@@ -66,7 +66,8 @@ def test_a_store_is_filled_and_then_changed() -> None:
         created_at=MOMENT,
         updated_at=MOMENT,
     )
-    store.fill(Stage.PASS, [("r", 3, pickle.dumps(task)), ("", 4, b"")])
-    store.put(Stage.PASS, replace(task, is_labeled=True))
-    assert store.tasks("r") == {Stage.PASS: [replace(task, is_labeled=True)]}
-    assert len(store) == 1
+    with RowStore() as store:
+        store.fill(Stage.PASS, [("r", 3, pickle.dumps(task)), ("", 4, b"")])
+        store.put(Stage.PASS, replace(task, is_labeled=True))
+        assert store.tasks("r") == {Stage.PASS: [replace(task, is_labeled=True)]}
+        assert len(store) == 1

@@ -25,15 +25,15 @@ def test_a_reading_that_lacks_a_pass_withdraws_nothing() -> None:
     """A row whose second pass the reading has missed keeps its QA task, though by that reading it has none to have."""
     world = new_world()
     _pass(world, "r1", 1)
-    behind = Snapshot.read(world.server, world.campaign)
-    _pass(world, "r1", 2)
-    sync(world)
-    (right,) = _qa(world)
-    for task in world.server.tasks(world.campaign.project(Stage.QA)):
-        behind._put(task)
-    report = reconcile(world.server, world.campaign, ["r1"], snapshot=behind)
-    assert _qa(world) == [right]
-    assert report.changes == {}
+    with Snapshot.read(world.server, world.campaign) as behind:
+        _pass(world, "r1", 2)
+        sync(world)
+        (right,) = _qa(world)
+        for task in world.server.tasks(world.campaign.project(Stage.QA)):
+            behind._put(task)
+        report = reconcile(world.server, world.campaign, ["r1"], snapshot=behind)
+        assert _qa(world) == [right]
+        assert report.changes == {}
 
 
 def test_a_reading_that_lacks_the_qa_task_makes_no_second_one() -> None:
@@ -41,12 +41,12 @@ def test_a_reading_that_lacks_the_qa_task_makes_no_second_one() -> None:
     world = new_world()
     _pass(world, "r1", 1)
     _pass(world, "r1", 2)
-    behind = Snapshot.read(world.server, world.campaign)
-    sync(world)
-    (right,) = _qa(world)
-    report = reconcile(world.server, world.campaign, ["r1"], snapshot=behind)
-    assert _qa(world) == [right]
-    assert report.changes == {}
+    with Snapshot.read(world.server, world.campaign) as behind:
+        sync(world)
+        (right,) = _qa(world)
+        report = reconcile(world.server, world.campaign, ["r1"], snapshot=behind)
+        assert _qa(world) == [right]
+        assert report.changes == {}
 
 
 def test_a_withdrawn_task_is_forgotten() -> None:
@@ -55,30 +55,30 @@ def test_a_withdrawn_task_is_forgotten() -> None:
     _pass(world, "r1", 1)
     _pass(world, "r1", 2)
     sync(world)
-    watching = Snapshot.read(world.server, world.campaign)
-    (task,) = (one for one in world.server.tasks(world.campaign.project(Stage.PASS)) if one.row_id == "r1")
-    first = task.annotations[0]
-    world.server.edit(task.id, first.id, 1, to_result({"verdict": "B"}, CONTROLS, task.data))
-    changes = [
-        reconcile(world.server, world.campaign, sorted(watching.refresh(world.server)), snapshot=watching).changes
-        for _ in range(3)
-    ]
-    assert changes == [{"create_qa": 1, "withdraw_qa": 1}, {}, {}]
-    again = reconcile(world.server, world.campaign, ["r1"], snapshot=watching)
-    assert again.changes == {}
+    with Snapshot.read(world.server, world.campaign) as watching:
+        (task,) = (one for one in world.server.tasks(world.campaign.project(Stage.PASS)) if one.row_id == "r1")
+        first = task.annotations[0]
+        world.server.edit(task.id, first.id, 1, to_result({"verdict": "B"}, CONTROLS, task.data))
+        changes = [
+            reconcile(world.server, world.campaign, sorted(watching.refresh(world.server)), snapshot=watching).changes
+            for _ in range(3)
+        ]
+        assert changes == [{"create_qa": 1, "withdraw_qa": 1}, {}, {}]
+        again = reconcile(world.server, world.campaign, ["r1"], snapshot=watching)
+        assert again.changes == {}
 
 
 def test_a_change_that_was_written_a_minute_late_is_read() -> None:
     """A task whose time lies a minute before what was seen already is read by the next refresh."""
     world = new_world()
-    snapshot = Snapshot.read(world.server, world.campaign)
-    _pass(world, "r1", 1)
-    assert snapshot.refresh(world.server) == {"r1"}
-    late = next(one for one in world.server.tasks(world.campaign.project(Stage.PASS)) if one.row_id == "r2")
-    _pass(world, "r2", 2)
-    held = world.server._tasks[late.id]
-    seen = max(snapshot._seen.values())
-    world.server._tasks[late.id] = type(held)(
-        **{name: getattr(held, name) for name in held.__slots__} | {"updated_at": seen - timedelta(minutes=1)}
-    )
-    assert snapshot.refresh(world.server) == {"r2"}
+    with Snapshot.read(world.server, world.campaign) as snapshot:
+        _pass(world, "r1", 1)
+        assert snapshot.refresh(world.server) == {"r1"}
+        late = next(one for one in world.server.tasks(world.campaign.project(Stage.PASS)) if one.row_id == "r2")
+        _pass(world, "r2", 2)
+        held = world.server._tasks[late.id]
+        seen = max(snapshot._seen.values())
+        world.server._tasks[late.id] = type(held)(
+            **{name: getattr(held, name) for name in held.__slots__} | {"updated_at": seen - timedelta(minutes=1)}
+        )
+        assert snapshot.refresh(world.server) == {"r2"}

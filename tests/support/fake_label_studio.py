@@ -15,8 +15,10 @@ from label_studio_quorum.port import (
     NewPrediction,
     NewTask,
     Prediction,
+    PrefillSources,
     Project,
     Result,
+    ServerError,
     Task,
     User,
     View,
@@ -99,6 +101,9 @@ class FakeLabelStudio:
                 predictions=tuple(self._prediction(one) for one in new.predictions),
             )
             self._tasks[made.id] = made
+        last = [one.model_version for new in tasks for one in new.predictions][-1:]
+        if last and not self._projects[project].settings.get("model_version"):
+            self._set(project, {"model_version": last[0]})
 
     def _prediction(self, new: NewPrediction) -> Prediction:
         return Prediction(
@@ -127,6 +132,9 @@ class FakeLabelStudio:
     def projects(self) -> list[Project]:
         return list(self._projects.values())
 
+    def project(self, project: int) -> Project:
+        return self._projects[project]
+
     def create_project(self, settings: Mapping[str, Any]) -> Project:
         self._write()
         made = self._as_project(self._id(), settings)
@@ -135,6 +143,14 @@ class FakeLabelStudio:
 
     def change_project(self, project: int, settings: Mapping[str, Any]) -> Project:
         self._write()
+        version = settings.get("model_version", "")
+        sources = self.prefill_sources(project)
+        known = sources.stored | sources.backends | {"", self._projects[project].settings.get("model_version")}
+        if version not in known:
+            raise ServerError("Model version doesn't exist either as live model or as static predictions.", status=400)
+        return self._set(project, settings)
+
+    def _set(self, project: int, settings: Mapping[str, Any]) -> Project:
         self._projects[project] = self._as_project(project, {**self._projects[project].settings, **settings})
         return self._projects[project]
 
@@ -175,9 +191,25 @@ class FakeLabelStudio:
 
     def save_ml_backend(self, project: int, settings: Mapping[str, Any], *, backend: int | None = None) -> None:
         self._write()
-        kept = [one for one in self._backends.get(project, []) if one.id != backend]
+        held = self._backends.get(project, [])
+        before = [one.title for one in held if one.id == backend]
         made = MLBackend(id=backend or self._id(), url=settings["url"], title=settings["title"], state="Connected")
-        self._backends[project] = [*kept, made]
+        self._backends[project] = [*(one for one in held if one.id != backend), made]
+        # As Label Studio does: the backend's answers are served where nothing was, and follow its title.
+        if (self._projects[project].settings.get("model_version") or "") in (before or [""]):
+            self._set(project, {"model_version": made.title})
+
+    def remove_ml_backend(self, project: int, backend: int) -> None:
+        """Disconnect an ML backend; what was served from it is no more."""
+        gone = next(one for one in self._backends[project] if one.id == backend)
+        self._backends[project].remove(gone)
+        if self._projects[project].settings.get("model_version") == gone.title:
+            self._set(project, {"model_version": ""})
+
+    def prefill_sources(self, project: int) -> PrefillSources:
+        stored = {one.model_version for task in self.tasks(project) for one in task.predictions}
+        titles = {one.title for one in self._backends.get(project, ())}
+        return PrefillSources(stored=frozenset(stored), backends=frozenset(titles))
 
     def invite_link(self) -> str:
         return "/user/signup/?token=fake"

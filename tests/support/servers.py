@@ -33,6 +33,8 @@ from label_studio_quorum.servers.stack import StackSettings, database_stamp
 ROOT = Path(__file__).resolve().parents[2]
 OWNER = Owner("owner@quorum.test", "owner-password-of-tests", "7e57" * 10)
 PEOPLE_PASSWORD = "password-of-tests"
+READY = ("Ctrl-C stops everything", '"ready": true')
+"""What `quorum up` prints last, as a page and as JSON."""
 
 
 @dataclass
@@ -130,7 +132,9 @@ def label_studio_server(folder: Path, settings: str = label_studio.STOCK, **extr
     data_dir = folder / "label-studio"
     shutil.copytree(_migrated(settings), data_dir)
     port = free_port()
-    child = label_studio.server(data_dir, port, folder / "label-studio.log", settings=settings, extra=extra)
+    # The server must run the plugin that stands beside these tests, not one that is installed.
+    beside = {"PYTHONPATH": str(ROOT), **extra}
+    child = label_studio.server(data_dir, port, folder / "label-studio.log", settings=settings, extra=beside)
     try:
         start(child, port, label_studio.is_up)
         yield LabelStudioServer(data_dir, port, settings, child)
@@ -144,7 +148,8 @@ def label_studio_server(folder: Path, settings: str = label_studio.STOCK, **extr
 def ml_backend_server(folder: Path, **extra: str) -> Iterator[MlServer]:
     """Run the ML backend with its data in `folder`; `extra` are further environment variables."""
     port, user, password = free_port(), "quorum", "ml-password-of-tests"
-    child = ml_server.server(folder / "ml", port, folder / "ml.log", user=user, password=password, extra=extra)
+    beside = {"PYTHONPATH": str(ROOT), **extra}
+    child = ml_server.server(folder / "ml", port, folder / "ml.log", user=user, password=password, extra=beside)
     try:
         start(child, port, ml_server.is_up)
         yield MlServer(f"http://127.0.0.1:{port}", user, password, child)
@@ -205,7 +210,8 @@ class QuorumUp:
     def wait_ready(self, seconds: float = 540) -> dict[str, Any]:
         """Wait for the access file; its content."""
         deadline = time.monotonic() + seconds
-        while not (self.folder / "access.json").exists():
+        # The page is printed after the file is written, since the file is what it speaks of.
+        while not ((self.folder / "access.json").exists() and any(end in self.said for end in READY)):
             if self.process is None or self.process.poll() is not None or time.monotonic() > deadline:
                 raise StartError(f"quorum up did not become ready:\n{self.said}")
             time.sleep(0.3)

@@ -118,8 +118,8 @@ def write(
             with new_file(path) as temporary:
                 _WRITERS[name](spool, temporary, lints, interface, sheet, guard)
         hashes = _hashes(path)
-        beside = _write_card(path, name, sheet.text(hashes)) if card else None
-        return WriteReport(path, name, spool.rows, spool.left_out, hashes, dict(sorted(lints.items())), beside)
+        card_path = _write_card(path, name, sheet.text(hashes)) if card else None
+        return WriteReport(path, name, spool.rows, spool.left_out, hashes, dict(sorted(lints.items())), card_path)
 
 
 def _hashes(path: Path) -> dict[str, str]:
@@ -128,9 +128,9 @@ def _hashes(path: Path) -> dict[str, str]:
 
 
 def _write_card(path: Path, name: str, text: str) -> Path:
-    beside = path.with_name(path.name + ".card.md")
-    write_text(beside, text)
-    return beside
+    card_path = path.with_name(path.name + ".card.md")
+    write_text(card_path, text)
+    return card_path
 
 
 _Writer = Callable[[Spool, Path, "Counter[str]", Interface, Card, bool], object]

@@ -8,9 +8,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from label_studio_quorum.gold.spool import Spool, json_line
+from label_studio_quorum.gold.spool import STAGES, Spool, json_line
 from label_studio_quorum.intake.other_tools import GT_JOB, GT_RENAMED
 from ls_config import Control, Interface
+from review_rules import Kind
+from review_rules.canonical import same
 
 __all__ = ["ATTRIBUTE_LIMIT", "LINE_LIMIT", "write_manifest"]
 
@@ -64,19 +66,20 @@ def _chain(
     """Attribute, value and the metadata that all kinds share, in order of time."""
     auto = (record.get("auto_label") or {}).get(control.name)
     certificate = record.get("certificate") or {}
-    passes = {one.get("by"): one for one in record.get("passes") or ()}
+    passes = {passed.get("by"): passed for passed in record.get("passes") or ()}
     counted = [passes[who] for who in certificate.get("passes", ()) if who in passes] or list(passes.values())
-    times = [_when(one.get("at")) for stage in ("passes", "qa", "expert") for one in record.get(stage) or ()]
+    times = [_when(submission.get("at")) for stage in STAGES for submission in record.get(stage) or ()]
     if auto is not None:
         yield f"auto-{control.name}", auto, _about("auto", min(times, default=_when(None)), human=False)
-    for number, one in enumerate(counted, 1):
-        value = (one.get("values") or {}).get(control.name)
+    for number, passed in enumerate(counted, 1):
+        value = (passed.get("values") or {}).get(control.name)
         if value is not None:
-            yield f"pass-{number}-{control.name}", value, _about(f"pass-{number}", _when(one.get("at")), human=True)
+            yield f"pass-{number}-{control.name}", value, _about(f"pass-{number}", _when(passed.get("at")), human=True)
     if control.name in final:
         value = final[control.name].get("value")
         first = counted[0].get("values", {}).get(control.name) if counted else auto
-        status = "unadjusted" if value == (auto if auto is not None else first) else "adjusted"
+        before = auto if auto is not None else first
+        status = "unadjusted" if same(Kind.of(control.kind), value, before) else "adjusted"
         about = _about("final", max(times, default=_when(None)), human=True) | {"adjustment-status": status}
         yield f"adjusted-{control.name}", value, about | _confidence(record, control, value)
 

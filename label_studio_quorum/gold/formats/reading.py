@@ -93,25 +93,25 @@ def _carried(records: Iterator[Record | RowFault], on_fault: OnFault) -> Iterato
         yield original
 
 
-def _compare(shown: Record, record: Mapping[str, Any], on_fault: OnFault) -> None:
+def _compare(table_row: Record, record: Mapping[str, Any], on_fault: OnFault) -> None:
     """Say which cells of a table row differ from the record beside it."""
-    texts = not shown.typed
-    wrong = [name for name, value in _row_as_shown(shown).items() if record["row"].get(name) != value]
-    wrong += [name for name in record["row"] if name not in shown.values]
+    texts = not table_row.typed
+    wrong = [name for name, value in _row_as_shown(table_row).items() if record["row"].get(name) != value]
+    wrong += [name for name in record["row"] if name not in table_row.values]
     expected = table_cells(record, []) if texts else _typed_cells(record)
-    for name in shown.values.keys() - {_RECORD, NOTE}:
+    for name in table_row.values.keys() - {_RECORD, NOTE}:
         if name.startswith(OWN_PREFIX):
-            value, wanted = shown.values[name], expected.get(name, "" if texts else None)
+            value, wanted = table_row.values[name], expected.get(name, "" if texts else None)
             if value not in ((wanted, f"'{wanted}") if texts else (wanted,)):
                 wrong.append(name)
     for name in sorted(wrong):
-        on_fault(fault("QD.E003.cell", shown.place, name=name, row_id=str(record.get("row_id")), field=name))
+        on_fault(fault("QD.E003.cell", table_row.place, name=name, row_id=str(record.get("row_id")), field=name))
 
 
-def _row_as_shown(shown: Record) -> dict[str, Any]:
+def _row_as_shown(table_row: Record) -> dict[str, Any]:
     """The row that the cells stand for, without texts that a workbook's cell could not hold whole."""
-    row = decode(shown.values)
-    return {name: value for name, value in row.items() if shown.place.sheet is None or len(str(value)) < sheets.CUT}
+    row = decode(table_row.values)
+    return {name: value for name, value in row.items() if table_row.place.sheet is None or len(str(value)) < sheets.CUT}
 
 
 def _typed_cells(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,12 +130,12 @@ def _typed_cells(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _sheet(path: Path, on_fault: OnFault) -> Iterator[dict[str, Any]]:
     """The sheet of records beside the sheet of rows, row by row."""
-    shown = (entry for entry in sheets.read_xlsx(path, sheet="rows") if isinstance(entry, Record))
+    table_rows = (entry for entry in sheets.read_xlsx(path, sheet="rows") if isinstance(entry, Record))
     for record in _joined(path):
-        beside = next(shown, None)
-        if beside is None or beside.values.get("id") != record["row"].get("id"):
+        table_row = next(table_rows, None)
+        if table_row is None or table_row.values.get("id") != record["row"].get("id"):
             raise UnreadableError(fault("QD.E003.order", Place(str(path), sheet="rows")))
-        _compare(beside, record, on_fault)
+        _compare(table_row, record, on_fault)
         yield record
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from label_studio_quorum.gold.spool import STAGES, Shape, Spool
+from label_studio_quorum.gold.spool import STAGES, RecordShape, Spool
 from label_studio_quorum.intake.cells import NOTE, OWN_PREFIX, add_to_note, encode, spell
 from label_studio_quorum.intake.sheets import CELL_LIMIT
 from review_rules import Stage
@@ -25,7 +25,7 @@ _RISKY = "cells that a spreadsheet would read as a formula; open the XLSX instea
 _GUARDED = "cells that begin like a formula, guarded by an apostrophe"
 
 
-def table_columns(shape: Shape) -> list[str]:
+def table_columns(shape: RecordShape) -> list[str]:
     """The header: the row's own columns, the outcome, each field's final value and origin, then each annotator's
     value of each field."""
     own = ["gold", "state", "domain", "reviewers", "expert"]

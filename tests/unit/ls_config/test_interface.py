@@ -12,6 +12,7 @@ from lxml import etree
 
 from ls_config import Interface, InterfaceError, from_result, label_types, load, parse, parse_all, to_result
 from ls_config.interface import CORE_FLAGS, RESERVED
+from ls_config.stylesheets import stylesheets
 
 ROOT = Path(__file__).parents[3]
 ISSUES = (
@@ -122,8 +123,41 @@ def test_every_option_says_what_it_means(interface: Interface) -> None:
 
 
 def test_all_types_share_one_look() -> None:
-    """The first style block is the same in every type, so that a fix in one is made in all."""
-    assert len({next(etree.fromstring(load(name).xml).iter("Style")).text for name in label_types()}) == 1
+    """The rules that interfaces share stand in one file; no label.xml repeats a line of them."""
+    shared = {line for sheet in stylesheets() for line in sheet_lines(sheet)}
+    for name in label_types():
+        written = (ROOT / "ls_config" / name / "label.xml").read_text(encoding="utf-8")
+        assert '<Style use="page"/>' in written
+        assert not shared & {line.strip() for line in written.splitlines()}
+        composed = {line.strip() for line in load(name).xml.splitlines()}
+        assert set(sheet_lines("page")) <= composed
+
+
+def sheet_lines(name: str) -> list[str]:
+    """The rules of a shared style sheet, without white space around."""
+    text = (ROOT / "ls_config" / "styles" / f"{name}.css").read_text(encoding="utf-8")
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def test_a_style_sheet_stands_before_the_rules_of_its_own_tag(tmp_path: Path) -> None:
+    """`use` may name several sheets; what the tag itself says comes after them and so wins."""
+    xml = '<View><Style use="page scale">.mine { color: red; }</Style><Text name="t" value="$t"/>'
+    xml += '<Rating name="tone" toName="t"/></View>'
+    (tmp_path / "label.xml").write_text(xml, encoding="utf-8")
+    composed = load(tmp_path).xml
+    order = [composed.index(part) for part in (".q-page {", ".q-scale {", ".mine {", "</Style>", "<Text")]
+    assert order == sorted(order)
+    assert "use=" not in composed
+
+
+def test_an_unknown_style_sheet_is_a_fault_with_its_line(tmp_path: Path) -> None:
+    """The fault names file, line, the wrong name and the names that there are."""
+    xml = '<View>\n<Style use="pages"/>\n<Text name="t" value="$t"/><Rating name="tone" toName="t"/></View>'
+    (tmp_path / "label.xml").write_text(xml, encoding="utf-8")
+    with pytest.raises(InterfaceError) as caught:
+        load(tmp_path)
+    where = tmp_path / "label.xml"
+    assert caught.value.faults == (f"{where}: line 2: <Style use='pages'>: no such style sheet; use page, scale",)
 
 
 def test_guidelines_name_every_label(interface: Interface) -> None:

@@ -19,7 +19,7 @@ from tests.unit.ml_backend.interfaces import XML
 from tests.unit.ml_backend.test_predictors import predict
 
 base = pytest.importorskip(
-    "label_studio_ml.model", reason="label-studio-ml 2.x is not installed (extra label-studio-ml)"
+    "label_studio_ml.model", reason="label-studio-ml 2.x is not installed (docs/models.md says how)"
 )
 
 

@@ -40,20 +40,20 @@ def save_tokenizer(folder: Path) -> Tokenizer:
     return tokenizer
 
 
-def config(classes: Sequence[str]) -> BertConfig:
+def config(classes: Sequence[str], activation: str = "gelu") -> BertConfig:
     """A BERT of two layers, 32 wide."""
     torch.manual_seed(7)
     return BertConfig(
         vocab_size=len(VOCABULARY), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
-        max_position_embeddings=64, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+        hidden_act=activation, max_position_embeddings=64, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
         id2label=dict(enumerate(classes)), label2id={name: i for i, name in enumerate(classes)},
     )  # fmt: skip
 
 
-def encoder(folder: Path) -> Path:
+def encoder(folder: Path, activation: str = "gelu") -> Path:
     """An untrained encoder."""
     save_tokenizer(folder)
-    BertModel(config(["x"]), add_pooling_layer=False).save_pretrained(folder)
+    BertModel(config(["x"], activation), add_pooling_layer=False).save_pretrained(folder)
     return folder
 
 

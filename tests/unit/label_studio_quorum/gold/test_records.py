@@ -57,8 +57,8 @@ def test_store_gives_what_a_snapshot_gives(
     port, campaign = held
     monkeypatch.setattr(export, "_WORTH_WORKERS", least)
     monkeypatch.setattr(export, "_CHUNK", 2)
-    snapshot = Snapshot.read(port, campaign)
-    wanted = [record_of(campaign, row) for row in decide_rows(campaign, snapshot, snapshot.row_ids)]
+    with Snapshot.read(port, campaign) as snapshot:
+        wanted = [record_of(campaign, row) for row in decide_rows(campaign, snapshot, snapshot.row_ids)]
     tally = ExportTally()
     found = list(export_records(port, campaign, gold_only=False, tally=tally))
     assert found == wanted

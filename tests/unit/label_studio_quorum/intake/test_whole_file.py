@@ -64,6 +64,7 @@ def test_checks_beside_an_import_find_what_a_check_finds(tmp_path: Path) -> None
 
 def test_warnings_about_a_whole_workbook_name_sheet_and_cell(tmp_path: Path) -> None:
     """A copy of a row on another sheet and personal data in a mapped column are found by sheet and row, or by cell."""
+    pytest.importorskip("presidio_analyzer", reason="needs the extra `pii`")
     book = openpyxl.Workbook()
     text = "It is a good answer, so write to ana.lopez@example.com."
     for sheet, key in ((book.active, "a"), (book.create_sheet("second"), "b")):

@@ -67,8 +67,9 @@ def test_the_same_seed_answers_the_same() -> None:
     there = [Judge(TRUTH, 3).answer(person(0.7), Stage.PASS, task, INTERFACE.all_controls) for task in tasks_there]
     back = [Judge(TRUTH, 3).answer(person(0.7), Stage.PASS, task, INTERFACE.all_controls) for task in tasks_back][::-1]
     assert there == back
-    assert there != [Judge(TRUTH, 4).answer(person(0.7), Stage.PASS, t, INTERFACE.all_controls) for t in tasks_there]
-    assert there != [Judge(TRUTH, 3).answer(person(0.7, "ben"), Stage.PASS, t, INTERFACE.all_controls) for t in tasks_there]
+    other, ben = Judge(TRUTH, 4), person(0.7, "ben")
+    assert there != [other.answer(person(0.7), Stage.PASS, task, INTERFACE.all_controls) for task in tasks_there]
+    assert there != [Judge(TRUTH, 3).answer(ben, Stage.PASS, task, INTERFACE.all_controls) for task in tasks_there]
 
 
 @pytest.mark.parametrize("stage", list(Stage))

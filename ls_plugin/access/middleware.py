@@ -1,0 +1,104 @@
+"""The gate before plain Django views, and what all requests pass on their way in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from rest_framework.views import APIView
+
+from ls_plugin.access.call import Call, Who, call_of, remember
+from ls_plugin.access.exposure_log import expose_everything
+from ls_plugin.access.gate import decide, view_name
+from ls_plugin.queue import reconcile
+from ls_plugin.store.refusals import Refused, page
+
+
+class GateMiddleware:
+    """Decides about plain Django views; REST views are decided after they know the caller."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        reconcile.repair_once()
+        response = self.get_response(request)
+        call = call_of(request)
+        if call is not None and call.shows_less and "text/html" in response.get("Content-Type", ""):
+            _hide_refused(response)
+        return response
+
+    def process_view(
+        self, request: HttpRequest, view: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> HttpResponse | None:
+        """Refuse, or let the view run."""
+        if _comes_from_elsewhere(request):
+            return page(request, Refused("other_site"))
+        if request.method == "OPTIONS":
+            return HttpResponse()  # an address says nothing about itself, so nothing about what is behind it
+        owner = getattr(view, "cls", None)
+        if isinstance(owner, type) and issubclass(owner, APIView):
+            return None
+        match = request.resolver_match
+        try:
+            call = decide(request, request.user, match.route if match else "", view_name(view), kwargs)
+            if call.ordinary and call.rule.show is None:
+                raise Refused("managers_only")
+            remember(request, call)
+        except Refused as refused:
+            return page(request, refused)
+        return _let_in(request, call, view)
+
+
+def _let_in(request: HttpRequest, call: Call, view: Any) -> HttpResponse | None:
+    """Prepare a request for its view; a response if the caller belongs on another page."""
+    if call.standing is not None and not call.standing.manager_somewhere:
+        _forget_owner(request.user)
+    if call.rule.who("GET") is Who.OWNER:
+        expose_everything(call.signed_in)  # Django's admin shows everything
+    if not request.GET.get("next", "/").startswith("/"):
+        # Label Studio's sign-in form takes such a one for the name of a view, and fails.
+        request.GET = request.GET.copy()
+        del request.GET["next"]
+    at_home = view_name(view) == "core.views.main"
+    if at_home and call.standing is not None and call.standing.people and not call.standing.manager_somewhere:
+        return redirect("/quorum/mine/")
+    return None
+
+
+def _forget_owner(user: Any) -> None:
+    """Blank the owner's name and address, which every page that prints the organisation would show to people."""
+    if user.active_organization is not None and user.active_organization.created_by is not None:
+        owner = copy(user.active_organization.created_by)
+        owner.email = owner.username = owner.first_name = owner.last_name = ""
+        user.active_organization.created_by = owner
+
+
+def _comes_from_elsewhere(request: HttpRequest) -> bool:
+    """Whether a page of another site sent this in the name of somebody who is signed in here.
+
+    Label Studio switches Django's check by form token off for nearly every view, and its screens send no token. The
+    session cookie is kept back from other sites only: another port of the same machine is the same site to a browser.
+    So the browser's own word decides. Programs that send neither header carry no cookie of a browser.
+    """
+    if request.method in ("GET", "HEAD", "OPTIONS") or settings.SESSION_COOKIE_NAME not in request.COOKIES:
+        return False
+    origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
+    host = urlsplit(settings.HOSTNAME or "")
+    if origin in {*settings.CSRF_TRUSTED_ORIGINS, f"{host.scheme}://{host.netloc}"}:
+        return False
+    if site is not None:
+        return site not in ("same-origin", "none")
+    return origin is not None and urlsplit(origin).netloc != request.get_host()
+
+
+def _hide_refused(response: HttpResponse) -> None:
+    """Link the style sheet that hides from people what Label Studio's screens offer and the server would refuse."""
+    link = b'<link rel="stylesheet" href="/quorum/people.css">'
+    if not response.streaming and link not in response.content:
+        response.content = response.content.replace(b"</head>", link + b"</head>", 1)

@@ -1,0 +1,1 @@
+"""Quorum's own pages and endpoints, under /quorum/."""

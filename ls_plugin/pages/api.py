@@ -1,0 +1,170 @@
+"""Quorum's own endpoints, for managers; their JSON is described in docs/plugin.md."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from django.db import transaction
+from projects.models import Project
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from ls_plugin.access.call import call_of
+from ls_plugin.models import Campaign, Slot, Stage
+from ls_plugin.pages import audit, figures
+from ls_plugin.people import team
+from ls_plugin.queue import qualification, reconcile
+from ls_plugin.queue.reopening import reopen
+from ls_plugin.store.refusals import Refused
+
+
+class _View(APIView):  # type: ignore[misc]
+    permission_classes = (IsAuthenticated,)
+
+    def managed(self) -> list[Campaign]:
+        """The campaigns that the caller manages."""
+        call = call_of(self.request)
+        return [each for each in Campaign.objects.order_by("name") if call and call.signed_in.manages(each.pk)]
+
+    def campaign(self, name: Any) -> Campaign:
+        """The campaign of this name, which the caller must manage; their only one if no name is given."""
+        campaigns = [each for each in self.managed() if not name or each.name == name]
+        if name and not campaigns:
+            raise Refused("no_project", f"You manage no campaign {name!r} here, or there is none.")
+        if len(campaigns) != 1:
+            raise Refused("no_project", "Name the campaign.")
+        return campaigns[0]
+
+
+class VersionView(_View):
+    """Says that the plugin is here; how the commands find out."""
+
+    def get(self, request: Request) -> Response:
+        """Versions."""
+        return Response(
+            {"quorum": version("label-studio-quorum"), "plugin": True, "label_studio": version("label-studio")}
+        )
+
+
+class CampaignView(_View):
+    """Tells the server about a campaign: from then on its rules hold."""
+
+    def put(self, request: Request) -> Response:
+        """Create the campaign or change its policy, team and projects."""
+        name, policy, people = (_text(request, key) for key in ("name", "policy", "team"))
+        projects = _projects(request)
+        if Campaign.objects.filter(name=name).exists():
+            self.campaign(name)
+        known = qualification.read(request.data["qualification"]) if "qualification" in request.data else None
+        with transaction.atomic():
+            campaign = team.save_campaign(name, str(request.data.get("task") or ""), policy, people, projects)
+            call = call_of(request)
+            if call is None or not (call.signed_in.owner or team.manages(campaign, call.signed_in.user_id)):
+                raise Refused("last_manager", "Name yourself a manager in the team file: it would lock you out.")
+        if known is not None:
+            Campaign.objects.filter(pk=campaign.pk).update(qualification=known)
+        qualification.seat_everybody(campaign.pk, qualification.qualification_of(campaign.pk))
+        reconcile.drain(campaign.pk)
+        return Response(_campaign(campaign))
+
+    def get(self, request: Request) -> Response:
+        """The campaigns of this server that the caller manages."""
+        return Response({"campaigns": [_campaign(each) for each in self.managed()]})
+
+
+class TeamView(_View):
+    """Makes accounts and roles those of a team file."""
+
+    def post(self, request: Request) -> Response:
+        """Apply a team file; one-time passwords of new accounts are in the answer and nowhere else."""
+        campaign = self.campaign(request.data.get("name"))
+        applied = team.apply_team(campaign, _text(request, "team"), dry_run=bool(request.data.get("dry_run")))
+        reconcile.drain(campaign.pk)
+        return Response(applied.to_json())
+
+
+class StatusView(_View):
+    """Where a campaign stands."""
+
+    def get(self, request: Request) -> Response:
+        """The figures of the manager's page."""
+        return Response(figures.of_campaign(self.campaign(request.query_params.get("name"))).to_json())
+
+
+class AuditView(_View):
+    """Proves from the audit log that nobody was served a peer's answer before submitting."""
+
+    def get(self, request: Request) -> Response:
+        """Check the audit log; with ``head=<number>:<hash>`` also against an end that was noted earlier."""
+        noted = audit.parse_head(request.query_params.get("head"))
+        return Response(audit.run(self.campaign(request.query_params.get("name")), noted).to_json())
+
+
+class ReopenView(_View):
+    """Lets the people of a row change their answers although the next stage has begun."""
+
+    def post(self, request: Request) -> Response:
+        """Reopen one row, with a reason."""
+        campaign, row_id, reason = (
+            self.campaign(request.data.get("name")),
+            _text(request, "row_id"),
+            _text(request, "reason"),
+        )
+        call = call_of(request)
+        reopen(campaign, row_id, reason, call.signed_in.user_id if call else 0)
+        return Response({"row_id": row_id, "reopened": True})
+
+
+class RepairView(_View):
+    """Reconciles every row of a campaign, or those with a submission since their last reconcile."""
+
+    def post(self, request: Request) -> Response:
+        """Bring the queues in line with the rules."""
+        campaign = self.campaign(request.data.get("name"))
+        done = reconcile.reconcile_all(campaign.pk) if request.data.get("all") else reconcile.drain(campaign.pk)
+        return Response({"reconciled": done})
+
+
+def _text(request: Request, key: str) -> str:
+    value = request.data.get(key)
+    if not isinstance(value, str) or not value.strip():
+        raise Refused("bad_request", f"`{key}` is missing: a text.")
+    return value
+
+
+def _projects(request: Request) -> dict[Stage, int]:
+    sent = request.data.get("projects")
+    stages = {stage.label: stage for stage in Stage}
+    if not isinstance(sent, dict) or set(sent) != set(stages):
+        raise Refused("bad_request", "`projects` names the three projects: pass, qa, expert.")
+    try:
+        projects = {stages[key]: int(value) for key, value in sent.items()}
+    except (TypeError, ValueError):
+        raise Refused("bad_request", "`projects` holds project ids.") from None
+    if len(set(projects.values())) != len(stages) or Project.objects.filter(pk__in=projects.values()).count() != len(
+        stages
+    ):
+        raise Refused("no_project", "`projects` names three different projects of this server.")
+    return projects
+
+
+def _campaign(campaign: Campaign) -> dict[str, Any]:
+    return {
+        "id": campaign.pk,
+        "name": campaign.name,
+        "task": campaign.task,
+        "policy": campaign.policy_hash,
+        "projects": {Stage(project.stage).label: project.project_id for project in campaign.projects.all()},
+        "people": [
+            {"id": member.person_id, "email": member.email, "account": member.user_id is not None}
+            for member in campaign.members.order_by("person_id")
+        ],
+        "rows": Slot.objects.filter(
+            project_id__in=campaign.projects.filter(stage=Stage.PASS).values("project_id")
+        ).count(),
+        "qualification": qualification.summary(campaign.pk),
+        "page": f"/quorum/campaign/{campaign.pk}/",
+    }

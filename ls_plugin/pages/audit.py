@@ -1,0 +1,176 @@
+"""The audit: what the audit log proves, and what in it cannot be."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from tasks.models import Annotation
+
+from ls_plugin.models import Campaign, Record
+from ls_plugin.store import audit_log, exposures
+from ls_plugin.store.audit_log import Fault
+from ls_plugin.store.refusals import Refused
+from ls_plugin.store.slots import project_ids
+
+CHUNK = 500
+_ANSWERING = frozenset({"submitted", "changed", "skipped"})
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What an audit found.
+
+    Attributes:
+        campaign: its name.
+        lines: lines of the record of the whole server.
+        head: number and hash of the last one; note it, and give it to a later audit.
+        kinds: how many lines of each kind this campaign has.
+        answers: answers that the server holds for this campaign, each found in the record.
+        faults: everything that cannot be; none means proven.
+    """
+
+    campaign: str
+    lines: int
+    head: tuple[int, str]
+    kinds: dict[str, int]
+    answers: int
+    faults: tuple[Fault, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer of ``GET /quorum/api/audit``."""
+        return {
+            "campaign": self.campaign,
+            "lines": self.lines,
+            "head": f"{self.head[0]}:{self.head[1]}",
+            "kinds": self.kinds,
+            "answers": self.answers,
+            "proven": not self.faults,
+            "faults": [fault.to_json() for fault in self.faults],
+        }
+
+
+def parse_head(text: str | None) -> tuple[int, str] | None:
+    """The end of a record as it was noted: ``<number>:<hash>``."""
+    if not text:
+        return None
+    number, _, digest = text.partition(":")
+    if not number.isdecimal() or len(digest) != len(audit_log.START):
+        raise Refused("bad_request", "`head` is <number>:<hash>, as an earlier audit printed it.")
+    return int(number), digest
+
+
+def run(campaign: Campaign, noted: tuple[int, str] | None = None) -> Audit:
+    """Check the audit log of the server, and with it what this campaign's people were shown and submitted.
+
+    Four things are checked: the chain is whole; nobody was served another's answer to a row before their own answer to
+    it; nobody answered what they were not given; and the answers on the server are those that the log says. The log is
+    read once, a few lines at a time, while people go on working.
+    """
+    look, before = _Look(campaign), audit_log.head()
+    lines = look.each(Record.objects.order_by("seq").iterator(chunk_size=CHUNK))
+    chain = list(audit_log.check_chain(lines, before, noted))
+    answers = _answers(campaign, look)
+    return Audit(
+        campaign=campaign.name,
+        lines=look.lines,
+        head=look.end,
+        kinds=dict(sorted(look.kinds.items())),
+        answers=answers,
+        faults=(*chain, *look.faults),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Logged:
+    """What the audit log says of an answer: its last line, whose it is, and whether it began as a skip."""
+
+    seq: int
+    user_id: int | None
+    task_id: int | None
+    digest: str
+    skip: bool
+
+
+@dataclass
+class _Look:
+    """What is kept of the lines while they go by: a few numbers for each answer, never the lines."""
+
+    campaign: Campaign
+    lines: int = 0
+    end: tuple[int, str] = (0, audit_log.START)
+    kinds: Counter[str] = field(default_factory=Counter)
+    faults: list[Fault] = field(default_factory=list)
+    answers: dict[int, _Logged] = field(default_factory=dict)
+    _given: set[tuple[int | None, int | None]] = field(default_factory=set)
+    _saw: dict[tuple[int | None, str], int] = field(default_factory=dict)
+
+    def each(self, lines: Iterable[Record]) -> Iterator[Record]:
+        """Pass the lines on, and look at those of the campaign."""
+        for line in lines:
+            self.lines, self.end = self.lines + 1, (line.seq, line.hash)
+            if line.campaign_id == self.campaign.pk:
+                self._look(line)
+            yield line
+
+    def _look(self, line: Record) -> None:
+        self.kinds[line.kind] += 1
+        person, of_row = (line.user_id, line.task_id), (line.user_id, line.row_id)
+        if line.kind == "given":
+            self._given.add(person)
+        elif line.kind in exposures.KINDS:
+            if exposures.tells_of_others(line.body):
+                self._saw.setdefault(of_row, line.seq)
+        elif line.kind == "taken_back":
+            self.answers.pop(json.loads(line.body)["annotation"], None)
+        elif line.kind in _ANSWERING:
+            self._answered(line, person, of_row)
+
+    def _answered(self, line: Record, person: tuple[int | None, int | None], of_row: tuple[int | None, str]) -> None:
+        if of_row in self._saw:
+            what = f"account {line.user_id} answered row {line.row_id}"
+            why = f"line {self._saw[of_row]} had shown it others' answers"
+            self.faults.append(Fault(line.seq, "not_blind", f"{what}; {why}"))
+        if person not in self._given:
+            text = f"account {line.user_id} answered task {line.task_id}, never given to it"
+            self.faults.append(Fault(line.seq, "not_given", text))
+        body = json.loads(line.body)
+        before = self.answers.get(body["annotation"])
+        skip = line.kind == "skipped" or (before is not None and before.skip)
+        self.answers[body["annotation"]] = _Logged(line.seq, line.user_id, line.task_id, body["digest"], skip)
+
+
+def _answers(campaign: Campaign, look: _Look) -> int:
+    """The answers on the server are those of the record: same author, same content, none more and none less."""
+    projects = project_ids(campaign.pk)
+    count, left = 0, dict(look.answers)
+    for answer in Annotation.objects.filter(project_id__in=projects).iterator(chunk_size=CHUNK):
+        count += 1
+        left.pop(answer.pk, None)
+        if _differs(answer, look.answers.get(answer.pk)):
+            # It may be of the time while the log was read: the newest line on this task decides.
+            later = _Look(campaign)
+            list(later.each(Record.objects.filter(task_id=answer.task_id, kind__in=_ANSWERING).order_by("seq")))
+            look.faults.extend(filter(None, [_differs(answer, later.answers.get(answer.pk))]))
+    for pk, logged in left.items():
+        # A skip goes when its task is handed out again; every other answer stays.
+        if not logged.skip and not Annotation.objects.filter(pk=pk).exists():
+            text = (
+                f"answer {pk} of task {logged.task_id}, submitted by line {logged.seq}, is not on the server any more"
+            )
+            look.faults.append(Fault(logged.seq, "gone", text))
+    return count
+
+
+def _differs(answer: Any, logged: _Logged | None) -> Fault | None:
+    """What an answer on the server has against what the audit log says of it."""
+    if logged is None:
+        return Fault(0, "unrecorded", f"answer {answer.pk} of task {answer.task_id} is not in the record")
+    if (logged.user_id, logged.task_id) != (answer.completed_by_id, answer.task_id):
+        return Fault(logged.seq, "author", f"answer {answer.pk} has another author or task than line {logged.seq} says")
+    if logged.digest != audit_log.digest(answer.result):
+        return Fault(logged.seq, "content", f"answer {answer.pk} is not what line {logged.seq} says was submitted")
+    return None

@@ -1,0 +1,56 @@
+"""The manager's pages: the campaigns, and where each stands."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import get_token
+from django.shortcuts import redirect
+
+from ls_plugin.access.call import call_of
+from ls_plugin.models import Campaign
+from ls_plugin.pages import figures
+from ls_plugin.pages.drawing import draw
+from ls_plugin.queue.reopening import reopen
+from ls_plugin.store.refusals import Refused, page
+
+
+def campaigns(request: HttpRequest) -> HttpResponse:
+    """The campaigns that the caller manages; people who manage none go to their own page."""
+    call = call_of(request)
+    managed = [each for each in Campaign.objects.order_by("name") if call and call.signed_in.manages(each.pk)]
+    if call is None or not call.signed_in.manager_somewhere:
+        return redirect("/quorum/mine/")
+    if len(managed) == 1:
+        return redirect(f"/quorum/campaign/{managed[0].pk}/")
+    return draw(request, "campaigns.html", {"campaigns": managed})
+
+
+def campaign(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """One campaign for its managers; a post reopens a row."""
+    call, stored = call_of(request), Campaign.objects.filter(pk=campaign_id).first()
+    if stored is None or call is None or not call.signed_in.manages(campaign_id):
+        return page(request, Refused("no_project"))
+    message = ""
+    if request.method == "POST":
+        row_id, reason = request.POST.get("row_id", "").strip(), request.POST.get("reason", "").strip()
+        if not row_id or not reason:
+            message = "Name the row and the reason."
+        else:
+            try:
+                reopen(stored, row_id, reason, call.signed_in.user_id)
+                message = f"Row {row_id} is open again for the people who answered it."
+            except Refused as refused:
+                message = str(refused.detail)
+    shown = figures.of_campaign(stored)
+    top = max([1, *shown.states.values()])
+    context = {
+        "campaign": stored,
+        "figures": shown,
+        "funnel": [(name, count, round(100 * count / top)) for name, count in shown.states.items()],
+        # Who answered which row, told to somebody who may still have that row in hand, would not be blind.
+        "works_here": call.signed_in.works_in_campaign(campaign_id),
+        "recent": () if call.signed_in.works_in_campaign(campaign_id) else figures.recent(stored),
+        "message": message,
+        "csrf": get_token(request),
+    }
+    return draw(request, "campaign.html", context)

@@ -1,0 +1,24 @@
+"""Quorum's own addresses, all under /quorum/."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from ls_plugin.pages import api, assets, manager, people, task_stream
+
+app_name = "quorum"
+urlpatterns = [
+    path("", manager.campaigns, name="campaigns"),
+    path("campaign/<int:campaign_id>/", manager.campaign, name="campaign"),
+    path("style.css", assets.style, name="style"),
+    path("people.css", assets.style, name="people-style"),
+    path("mine/", people.mine, name="mine"),
+    path("api/version", api.VersionView.as_view(), name="version"),
+    path("api/campaign", api.CampaignView.as_view(), name="api-campaign"),
+    path("api/team", api.TeamView.as_view(), name="api-team"),
+    path("api/status", api.StatusView.as_view(), name="api-status"),
+    path("api/audit", api.AuditView.as_view(), name="api-audit"),
+    path("api/reopen", api.ReopenView.as_view(), name="api-reopen"),
+    path("api/tasks", task_stream.TasksView.as_view(), name="api-tasks"),
+    path("api/repair", api.RepairView.as_view(), name="api-repair"),
+]

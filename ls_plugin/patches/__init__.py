@@ -1,0 +1,1 @@
+"""Everything that replaces a piece of Label Studio."""

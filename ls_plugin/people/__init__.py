@@ -1,0 +1,1 @@
+"""Who somebody is on this server: accounts, teams, roles and rules of each campaign."""

@@ -1,0 +1,290 @@
+"""Accounts and roles from the team file, and campaigns from their policy."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Q
+from django.utils import timezone
+from organizations.models import Organization, OrganizationMember
+from projects.models import Project
+from rest_framework.authtoken.models import Token
+from users.models import User
+
+from ls_plugin.models import Campaign, CampaignProject, Member, Slot, Stage
+from ls_plugin.people import rulebook
+from ls_plugin.people.standings import words
+from ls_plugin.store import audit_log, exposures, triggers
+from ls_plugin.store.refusals import Refused
+from ls_plugin.store.slots import lock_in_order
+from review_rules import Policy, Role, Team
+
+PASSWORD_BYTES = 12
+
+
+@dataclass
+class Applied:
+    """What applying a team file did.
+
+    Attributes:
+        created: person id → one-time password of the account that was made; given out here and nowhere else.
+        linked: people whose account was there.
+        deactivated: people who may not sign in any more.
+        without_account: people without an address, who cannot have an account.
+    """
+
+    created: list[tuple[str, str, str]] = field(default_factory=list)
+    linked: list[str] = field(default_factory=list)
+    deactivated: list[str] = field(default_factory=list)
+    without_account: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer of ``POST /quorum/api/team``."""
+        return {
+            "created": [{"id": pid, "email": email, "password": password} for pid, email, password in self.created],
+            "linked": self.linked,
+            "deactivated": self.deactivated,
+            "without_account": self.without_account,
+        }
+
+
+def save_campaign(name: str, task: str, policy_text: str, team_text: str, projects: Mapping[Stage, int]) -> Campaign:
+    """Write a campaign down, or change its policy; every task of its projects gets its slot.
+
+    Raises:
+        FaultsError: the policy or the team file has faults.
+        Refused: a project belongs to another campaign.
+    """
+    policy, team = rulebook.read_policy(policy_text), rulebook.read_team(team_text)
+    taken = CampaignProject.objects.filter(project_id__in=projects.values()).exclude(campaign__name=name)
+    if taken.exists():
+        raise Refused("project_mismatch", "A project of these belongs to another campaign.")
+    _keep_projects(name, projects)
+    with transaction.atomic():
+        campaign: Campaign
+        campaign, _ = Campaign.objects.update_or_create(
+            name=name,
+            defaults={"task": task, "policy_text": policy_text, "policy_hash": policy.hash, "team_text": team_text},
+        )
+        CampaignProject.objects.filter(campaign=campaign).exclude(project_id__in=projects.values()).delete()
+        for stage, project in projects.items():
+            CampaignProject.objects.update_or_create(
+                project_id=project,
+                defaults={
+                    "campaign": campaign,
+                    "stage": stage,
+                    "capacity": policy.passes if stage is Stage.PASS else 1,
+                    "expert_domains": _stored(policy.expert_domains),
+                },
+            )
+        _fill_slots(policy, projects)
+        _members(campaign, team)
+        audit_log.write(audit_log.Line("campaign", campaign_id=campaign.pk, body={"name": name, "policy": policy.hash}))
+    return campaign
+
+
+def _keep_projects(name: str, projects: Mapping[Stage, int]) -> None:
+    """Refuse to take a project out of its campaign: it would be open to all that the campaign's rules forbid.
+
+    Raises:
+        Refused: ``keeps_projects`` if a project would leave or change its stage while it is there.
+    """
+    before = CampaignProject.objects.filter(campaign__name=name)
+    moved = [home.project_id for home in before if projects[Stage(home.stage)] != home.project_id]
+    if Project.objects.filter(pk__in=moved).exists():
+        raise Refused("keeps_projects")
+
+
+def _fill_slots(policy: Policy, projects: Mapping[Stage, int]) -> None:
+    """Make slots for tasks that were there before, marked, so that the next reconcile reads their answers."""
+    lock_in_order(Slot.objects.filter(project_id__in=list(projects.values())))
+    with connection.cursor() as cursor:
+        for project in projects.values():
+            cursor.execute(triggers.existing_tasks_sql(connection.vendor), [project])
+    submissions = "SELECT task_id FROM task_completion WHERE project_id IN (%s, %s, %s) AND NOT was_cancelled"
+    with connection.cursor() as cursor:
+        ids = list(projects.values())
+        cursor.execute(submissions, (ids * 3)[:3])
+        counts: dict[int, int] = {}
+        for (task_id,) in cursor.fetchall():
+            counts[task_id] = counts.get(task_id, 0) + 1
+    for task_id, count in counts.items():
+        Slot.objects.filter(task_id=task_id).update(taken=count, dirty=True)
+    mark_answered(projects.values())
+    first = Slot.objects.filter(project_id=projects[Stage.PASS])
+    first.filter(taken=0).update(capacity=policy.passes)
+    first.filter(domain__in=policy.expert_domains).update(wants_expert=True)
+    first.exclude(domain__in=policy.expert_domains).update(wants_expert=False)
+
+
+def mark_answered(projects: Iterable[int]) -> None:
+    """Mark every row that has a submission: a new policy or team may decide it otherwise."""
+    answered = Slot.objects.filter(project_id__in=list(projects)).filter(Q(taken__gt=0) | Q(stage__gt=0))
+    lock_in_order(answered)
+    answered.update(dirty=True)
+
+
+def apply_team(campaign: Campaign, team_text: str, *, dry_run: bool = False) -> Applied:
+    """Make the accounts and roles on this server those of the team file.
+
+    People who lack an account get one with a one-time password; people who left, or are gone from the file and are in
+    no other campaign's team, can sign in no more. The owner of the server is never touched.
+
+    Raises:
+        FaultsError: the file has faults.
+        Refused: ``last_manager`` if nobody could manage the campaign afterwards.
+    """
+    team = rulebook.read_team(team_text)
+    applied = Applied()
+    with transaction.atomic():
+        before = {member.person_id: member for member in Member.objects.filter(campaign=campaign)}
+        _accounts(team, applied)
+        Campaign.objects.filter(pk=campaign.pk).update(team_text=team_text)
+        campaign.team_text = team_text
+        _members(campaign, team)
+        _retire(campaign, before, applied)
+        mark_answered(campaign.projects.values_list("project_id", flat=True))
+        if not managers_without(None):
+            raise Refused("last_manager")
+        digest = sha256(team_text.encode()).hexdigest()
+        audit_log.write(
+            audit_log.Line("team", campaign_id=campaign.pk, body={"people": sorted(team.people), "hash": digest})
+        )
+        if dry_run:
+            applied.created = [(pid, email, "") for pid, email, _ in applied.created]
+            transaction.set_rollback(True)
+    return applied
+
+
+def _accounts(team: Team, applied: Applied) -> None:
+    """Make or link the account of everybody who is there and has an address."""
+    organization, accounts = Organization.objects.order_by("pk").first(), _by_address(team)
+    for pid, person in sorted(team.people.items()):
+        if not person.email:
+            applied.without_account.append(str(pid))
+            continue
+        if _left(person.left):
+            continue  # somebody who is gone gets no account, and keeps none: see `_retire`
+        user = User.objects.filter(pk=accounts.get(address(person.email))).first()
+        if user is None:
+            # Nobody but the caller learns this password: it is stored as its hash alone.
+            password = secrets.token_urlsafe(PASSWORD_BYTES)
+            user = User.objects.create_user(email=address(person.email), password=password)
+            user.username = person.email.split("@")[0]
+            applied.created.append((str(pid), user.email, password))
+        else:
+            applied.linked.append(str(pid))
+        user.is_active = True
+        user.active_organization = organization
+        user.save()
+        if organization is not None:
+            organization.add_user(user)
+            OrganizationMember.objects.filter(user=user, organization=organization).update(deleted_at=None)
+
+
+def address(email: str) -> str:
+    """An address as accounts are told apart by it: in lower case, as Label Studio's sign-up form stores it.
+
+    Not case-folded: that makes one of addresses that are two, so that whoever signs up with the long s of old print
+    would be taken for somebody else.
+
+    >>> address("Boss@Quorum.test"), address("bo\u017fs@quorum.test") == "boss@quorum.test"
+    ('boss@quorum.test', False)
+    """
+    return email.lower()
+
+
+def _by_address(team: Team) -> dict[str, int]:
+    """The account of each address of a team; of two that differ by case, the older one."""
+    wanted = {address(person.email) for person in team.people.values() if person.email}
+    accounts = ((address(email), pk) for pk, email in User.objects.order_by("-pk").values_list("id", "email"))
+    return {email: pk for email, pk in accounts if email in wanted}
+
+
+def _left(left: int | None) -> bool:
+    return left is not None and left <= int(timezone.now().timestamp() * 1e9)
+
+
+def _members(campaign: Campaign, team: Team) -> None:
+    """Store the team as rows, which every request looks up."""
+    accounts = _by_address(team)
+    before = set(Member.objects.filter(campaign=campaign))
+    Member.objects.filter(campaign=campaign).delete()
+    Member.objects.bulk_create(
+        [
+            Member(
+                campaign=campaign,
+                person_id=str(pid),
+                user_id=accounts.get(address(person.email)) if person.email else None,
+                email=person.email,
+                roles=_stored(sorted(role.value for role in person.roles)),
+                expertise=_stored(sorted(person.expertise)),
+                left=datetime.fromtimestamp(person.left / 1e9, UTC) if person.left is not None else None,
+            )
+            for pid, person in team.people.items()
+        ]
+    )
+    for user_id in _was_manager_only(campaign, before):
+        exposures.expose(user_id, campaign.pk, kind="could_see")
+
+
+def _was_manager_only(campaign: Campaign, before: Iterable[Member]) -> list[int]:
+    """Accounts that managed this campaign without working in it, or the whole server, and now do otherwise.
+
+    The audit log does not say what managers look at, so they count as having seen all rows answered so far.
+    """
+    now = {member.user_id: member for member in Member.objects.filter(campaign=campaign, user_id__isnull=False)}
+    only = {member.user_id for member in before if member.user_id and _only_manages(member)}
+    creators = list(Organization.objects.values_list("created_by_id", flat=True))
+    owners = User.objects.filter(Q(is_superuser=True) | Q(pk__in=creators)).filter(pk__in=list(now))
+    worked = {member.user_id for member in before if not _only_manages(member)}
+    only |= set(owners.values_list("pk", flat=True)) - worked
+    return sorted(user for user in only if user not in now or not _only_manages(now[user]))
+
+
+def _only_manages(member: Member) -> bool:
+    return set(words(member.roles)) == {Role.MANAGER.value}
+
+
+def _stored(parts: Any) -> str:
+    return "," + "".join(f"{part}," for part in parts)
+
+
+def _retire(campaign: Campaign, before: Mapping[str, Member], applied: Applied) -> None:
+    """Close the accounts of people who were in the team and are in none any more."""
+    now = timezone.now()
+    everywhere = Member.objects.filter(user_id__isnull=False)
+    there = set(everywhere.filter(Q(left__isnull=True) | Q(left__gt=now)).values_list("user_id", flat=True))
+    was = {member.user_id: pid for pid, member in before.items() if member.user_id}
+    was |= {member.user_id: member.person_id for member in everywhere.filter(campaign=campaign, left__lte=now)}
+    owners = set(Organization.objects.values_list("created_by_id", flat=True))
+    for user in User.objects.filter(pk__in=set(was) - there, is_superuser=False, is_active=True).exclude(pk__in=owners):
+        user.is_active = False
+        user.save(update_fields=["is_active"])
+        Token.objects.filter(user=user).delete()
+        applied.deactivated.append(str(was[user.pk]))
+
+
+def manages(campaign: Campaign, user_id: int) -> bool:
+    """Whether the team of a campaign has this account as a manager."""
+    roles = Member.objects.filter(campaign=campaign, user_id=user_id).values_list("roles", flat=True)
+    return any(f",{Role.MANAGER.value}," in stored for stored in roles)
+
+
+def managers_without(user_id: int | None) -> bool:
+    """Whether somebody who can sign in would still manage this server if this account were gone."""
+    now = timezone.now()
+    managing = Member.objects.filter(roles__contains=f",{Role.MANAGER.value},", user_id__isnull=False).filter(
+        Q(left__isnull=True) | Q(left__gt=now)
+    )
+    owners = Organization.objects.values_list("created_by_id", flat=True)
+    people = User.objects.filter(is_active=True).filter(
+        Q(is_superuser=True) | Q(pk__in=list(owners)) | Q(pk__in=list(managing.values_list("user_id", flat=True)))
+    )
+    return bool(people.exclude(pk=user_id).exists())

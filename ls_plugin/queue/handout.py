@@ -1,0 +1,131 @@
+"""Handing tasks out: the task in hand, else the best open one, else what was put off, else what was skipped."""
+
+from __future__ import annotations
+
+from django.db import connection, transaction
+from django.db.models import Q
+from tasks.models import Annotation, AnnotationDraft
+
+from ls_plugin.models import Grant, Slot, Stage
+from ls_plugin.people.standings import Place
+from ls_plugin.queue import qualification, reconcile
+from ls_plugin.queue.ordering import queues_for
+from ls_plugin.queue.qualification import Qualification
+from ls_plugin.queue.seats import RowIsLockedError, lock_seat, seat
+from ls_plugin.store import retries
+from ls_plugin.store.refusals import Refused
+from ls_plugin.store.slots import locks_rows
+from review_rules import Person
+
+# Seats that one person may have in a project at once, by putting tasks off.
+MOST_IN_HAND = 5
+
+
+def hand_out(user_id: int, person: Person, place: Place) -> Slot:
+    """Hand the person a task of this project: the one in hand, else the best of those open to them.
+
+    Raises:
+        Refused: ``no_task`` if there is none, ``qualify`` if the person is not through the qualification.
+    """
+    asked = qualification.qualification_of(place.campaign_id) if place.stage is Stage.PASS else None
+    if asked is not None:
+        qualification.seat_everybody_on_new_rows(place.campaign_id, asked)
+    slot = _hand_out(user_id, person, place, asked)
+    # A worker that is behind or gone must not leave a reviewer without work: reconcile a few rows here, and look again.
+    if slot is None and place.stage is not Stage.PASS and reconcile.drain(place.campaign_id, limit=20):
+        slot = _hand_out(user_id, person, place, asked)
+    if slot is None:
+        raise Refused("no_task")
+    return slot
+
+
+@retries.retry
+def _hand_out(user_id: int, person: Person, place: Place, asked: Qualification | None) -> Slot | None:
+    with transaction.atomic():
+        _wait_for_own_hand_out(user_id, place)
+        slot = (
+            _in_hand(user_id, place)
+            or _best(user_id, person, place, asked)
+            or _put_off(user_id, place)
+            or _skipped(user_id, place)
+        )
+        if slot is not None:
+            seat(slot, user_id, place)
+    return slot
+
+
+def _wait_for_own_hand_out(user_id: int, place: Place) -> None:
+    """Hand out one task a person at a time: several windows that ask at once would get a row each."""
+    if locks_rows():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [place.project_id, user_id])
+
+
+def _in_hand(user_id: int, place: Place) -> Slot | None:
+    """What the person was handed and has neither answered, put off nor lost to somebody else.
+
+    Somebody who has put off as many as a person may have gets these again.
+    """
+    live = Grant.objects.filter(user_id=user_id, project_id=place.project_id, live=True).order_by("given_at")
+    tasks = list(live.values_list("task_id", flat=True))
+    later = AnnotationDraft.objects.filter(user_id=user_id, task_id__in=tasks, was_postponed=True)
+    put_off = set(later.values_list("task_id", flat=True)) if len(tasks) < MOST_IN_HAND else set()
+    for task_id in tasks:
+        slot = None if task_id in put_off else lock_seat(task_id, user_id, place, live=True)
+        if slot:
+            return slot
+    return None
+
+
+def _best(user_id: int, person: Person, place: Place, asked: Qualification | None) -> Slot | None:
+    """The best open task. Rows that others have locked just now are passed over, and waited for at the end."""
+    only, passed_over = _open_rows(user_id, place, asked), list[int]()
+    for every in queues_for(user_id, person, place):
+        queue = every.filter(only)
+        for task_id in queue.values_list("task_id", flat=True).iterator(chunk_size=20):
+            try:
+                slot = lock_seat(task_id, user_id, place, wait=False, settled=True)
+            except RowIsLockedError:
+                passed_over.append(task_id)
+                continue
+            if slot:
+                return slot
+    waited = (lock_seat(task_id, user_id, place, settled=True) for task_id in dict.fromkeys(passed_over))
+    return next(filter(None, waited), None)
+
+
+def _open_rows(user_id: int, place: Place, asked: Qualification | None) -> Q:
+    """The qualification rows until the person has answered them all, the others afterwards.
+
+    Raises:
+        Refused: ``qualify`` if the person has answered them all and is below the bar.
+    """
+    if asked is None:
+        return Q()
+    known = Q(row_id__in=list(asked.rows))
+    answered, share = qualification.score(user_id, place, asked)
+    if answered < Slot.objects.filter(known, project_id=place.project_id).count():
+        return known
+    if share < asked.bar:
+        raise Refused("qualify")
+    return ~known
+
+
+def _put_off(user_id: int, place: Place) -> Slot | None:
+    """What the person has put off, the longest ago first, when there is nothing else."""
+    live = Grant.objects.filter(user_id=user_id, project_id=place.project_id, live=True).order_by("expires_at")
+    waited = (lock_seat(task_id, user_id, place, live=True) for task_id in live.values_list("task_id", flat=True))
+    return next(filter(None, waited), None)
+
+
+def _skipped(user_id: int, place: Place) -> Slot | None:
+    """When nothing else is left: the first row that the person skipped, handed out once more without the skip."""
+    skipped = Grant.objects.filter(user_id=user_id, project_id=place.project_id, skipped=True).order_by("given_at")
+    for earlier in skipped:
+        slot = lock_seat(earlier.task_id, user_id, place, skipped=True)
+        if slot and not slot.sealed:
+            # One by one, not as a query: Label Studio counts the project's labels as each of them goes.
+            for skip in Annotation.objects.filter(task_id=slot.task_id, completed_by_id=user_id, was_cancelled=True):
+                skip.delete()
+            return slot
+    return None

@@ -1,0 +1,199 @@
+"""Seats: who may answer a task now, for how long the place is kept, and what taking it closes.
+
+Whoever locks more than one slot locks all slots of its rows, by task id, and before the audit log: hand-out, reconcile
+and reopening alike, so that none waits for another in a circle. A hand-out locks one row at a time, and lets go of it
+at once if the person cannot have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from os import environ
+
+from django.db import transaction
+from django.utils import timezone
+
+from ls_plugin.models import CampaignProject, Grant, Slot, Stage
+from ls_plugin.people.standings import RULE_STAGE, Place, words
+from ls_plugin.queue import qualification
+from ls_plugin.store import audit_log, retries
+from ls_plugin.store.exclusions import exclude, is_excluded
+from ls_plugin.store.refusals import Refused
+from ls_plugin.store.slots import locks_rows, slots_of
+from review_rules import NextStep, Person, PersonId, may_take
+
+RESERVE_MINUTES = "QUORUM_RESERVE_MINUTES"
+
+
+def reserve_for() -> timedelta:
+    """How long a seat is kept for somebody who took a task and does nothing."""
+    return timedelta(minutes=float(environ.get(RESERVE_MINUTES, "60")))
+
+
+def next_step(stage: Stage, requires: str, excluded: Sequence[str] = ()) -> NextStep:
+    """A slot's requirement as the rules' value."""
+    return NextStep(stage=RULE_STAGE[stage], requires=tuple(words(requires)), excluded=tuple(map(PersonId, excluded)))
+
+
+class RowIsLockedError(Exception):
+    """Somebody else has the row locked right now."""
+
+
+class _NotToBeHadError(Exception):
+    """The task cannot be taken: ends its savepoint, which lets go of the row's locks."""
+
+
+def lock_seat(
+    task_id: int, user_id: int, place: Place, *, wait: bool = True, settled: bool = False, **hand_out: bool
+) -> Slot | None:
+    """The slot with its row locked if the person may have it now; else None, and nothing is locked.
+
+    Args:
+        task_id: the task.
+        user_id: the account that wants it.
+        place: the project of the task.
+        wait: whether to wait for somebody who has the row locked.
+        settled: whether to take a row only if no earlier stage of it waits for a reconcile.
+        hand_out: the columns of the person's hand-out as they were read: by now they may have answered in another
+            window.
+
+    Raises:
+        RowIsLockedError: Somebody else has the row locked, and the caller does not want to wait.
+    """
+    try:
+        with transaction.atomic():
+            slot = _lock_row(task_id, place, wait=wait)
+            if not slot or not slot.open or not _has_free_seat(slot, user_id) or is_excluded(task_id, user_id):
+                raise _NotToBeHadError
+            if settled and not _is_settled(slot, place):
+                raise _NotToBeHadError
+            # On SQLite the whole database was locked before the hand-out was read: it cannot have changed.
+            if hand_out and locks_rows() and not _is_hand_out(task_id, user_id, **hand_out):
+                raise _NotToBeHadError
+            return slot
+    except _NotToBeHadError:
+        return None
+
+
+def _lock_row(task_id: int, place: Place, *, wait: bool = True) -> Slot | None:
+    """The slot as it is now, all slots of its row locked by task id where the database can; None if it is gone."""
+    row_id = Slot.objects.filter(task_id=task_id).values_list("row_id", flat=True).first()
+    if row_id is None:
+        return None
+    row = slots_of(place.campaign_id, [row_id])
+    locked = list(row.select_for_update(skip_locked=not wait) if locks_rows() else row)
+    if not wait and len(locked) < row.count():
+        raise RowIsLockedError
+    return next((slot for slot in locked if slot.task_id == task_id), None)
+
+
+def _is_settled(slot: Slot, place: Place) -> bool:
+    """Whether the row's earlier stages are as the last reconcile saw them; else its job will be done in a moment."""
+    if place.stage is Stage.PASS:
+        return True
+    earlier = CampaignProject.objects.filter(campaign_id=place.campaign_id, stage__lt=place.stage)
+    rows = Slot.objects.filter(project_id__in=earlier.values("project_id"), row_id=slot.row_id)
+    return not rows.filter(dirty=True).exists()
+
+
+def _has_free_seat(slot: Slot, user_id: int) -> bool:
+    """Whether a seat is left beside the submissions and the seats kept for others."""
+    kept = Grant.objects.filter(task_id=slot.task_id, live=True, expires_at__gt=timezone.now()).exclude(user_id=user_id)
+    return bool(slot.taken + kept.count() < slot.capacity)
+
+
+def _is_hand_out(task_id: int, user_id: int, **columns: bool) -> bool:
+    return bool(Grant.objects.filter(task_id=task_id, user_id=user_id, **columns).exists())
+
+
+def seat(slot: Slot, user_id: int, place: Place) -> None:
+    """Write the hand-out, keep the seat, and close what came before: the next stage begins here."""
+    now = timezone.now()
+    _, fresh = Grant.objects.update_or_create(
+        task_id=slot.task_id,
+        user_id=user_id,
+        defaults={"live": True, "skipped": False, "expires_at": now + reserve_for()},
+        create_defaults={
+            "project_id": place.project_id,
+            "given_at": now,
+            "live": True,
+            "expires_at": now + reserve_for(),
+        },
+    )
+    if place.stage is not Stage.PASS and fresh:
+        _close_before(slot, user_id, place)
+    if fresh:
+        line = {"stage": place.stage.label}
+        audit_log.write(audit_log.Line("given", user_id, place.campaign_id, slot.task_id, slot.row_id, line))
+
+
+def _close_before(slot: Slot, user_id: int, place: Place) -> None:
+    """Seal the answers of the stages before, and exclude from these who is shown them now, also if they reopen."""
+    asked = qualification.qualification_of(place.campaign_id)
+    if asked is not None and slot.row_id in asked.rows:
+        return  # whoever comes later still has to answer it
+    earlier = CampaignProject.objects.filter(campaign_id=place.campaign_id, stage__lt=place.stage)
+    before = Slot.objects.filter(project_id__in=earlier.values("project_id"), row_id=slot.row_id)
+    exclude((task_id, user_id) for task_id in before.values_list("task_id", flat=True))
+    before.filter(sealed=False).update(sealed=True)
+
+
+def require_seat(task_id: int, user_id: int, person: Person, place: Place) -> Slot:
+    """The slot of a task on which this person may submit now.
+
+    Raises:
+        Refused: with the reason.
+    """
+    slot: Slot | None = Slot.objects.filter(task_id=task_id).first()
+    hand_out = Grant.objects.filter(task_id=task_id, user_id=user_id).first()
+    if slot is None or hand_out is None:
+        raise Refused("not_given")
+    if is_excluded(task_id, user_id):
+        raise Refused("excluded")
+    if not hand_out.live:
+        raise Refused("second")
+    if not may_take(person, next_step(place.stage, slot.requires)):
+        raise Refused("no_role")
+    if slot.sealed:
+        raise Refused("sealed")
+    if not slot.open:
+        raise Refused("full" if slot.taken >= slot.capacity else "closed")
+    if not _has_free_seat(slot, user_id):
+        raise Refused("full")
+    return slot
+
+
+@retries.retry
+def seat_again(task_id: int, user_id: int, place: Place) -> None:
+    """Give a skipped task back to the one who skipped it.
+
+    Raises:
+        Refused: ``full`` if no seat is left.
+    """
+    with transaction.atomic():
+        slot = _lock_row(task_id, place)
+        if slot is None or not slot.open or slot.sealed or not _has_free_seat(slot, user_id):
+            raise Refused("full")
+        seat(slot, user_id, place)
+
+
+def keep_seat(task_id: int, user_id: int, place: Place) -> None:
+    """Keep the seat of somebody who is at work; one that has run out is kept again unless somebody else has it."""
+    now = timezone.now()
+    mine = Grant.objects.filter(task_id=task_id, user_id=user_id, live=True)
+    if not mine.filter(expires_at__gt=now).update(expires_at=now + reserve_for()) and mine.exists():
+        _renew_seat(task_id, user_id, place)
+
+
+@retries.retry
+def _renew_seat(task_id: int, user_id: int, place: Place) -> None:
+    with transaction.atomic():
+        if lock_seat(task_id, user_id, place):
+            mine = Grant.objects.filter(task_id=task_id, user_id=user_id, live=True)
+            mine.update(expires_at=timezone.now() + reserve_for())
+
+
+def had_seat(task_id: int, user_id: int) -> bool:
+    """Whether the server ever handed this task to this account."""
+    return bool(Grant.objects.filter(task_id=task_id, user_id=user_id).exists())

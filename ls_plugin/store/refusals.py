@@ -1,0 +1,121 @@
+"""What a refused caller reads: a code for programs, a sentence for people."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from typing import Any
+from urllib.parse import urlencode
+
+from core.utils.common import custom_exception_handler
+from django.db import DataError, IntegrityError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from rest_framework.exceptions import APIException
+from rest_framework.response import Response
+
+from ls_plugin.store import retries
+from review_rules import FaultsError
+
+# code: (HTTP status, sentence)
+REASONS: dict[str, tuple[int, str]] = {
+    "unknown_view": (403, "Quorum has no rule for this address, and what has no rule is refused."),
+    "sign_in": (401, "Sign in first."),
+    "other_site": (
+        403,
+        "A page of another site may not act in your name (CSRF_TRUSTED_ORIGINS names your own).",
+    ),
+    "no_role": (403, "Your roles in this campaign do not include this."),
+    "managers_only": (403, "Only a manager may do this."),
+    "owner_only": (403, "Only the owner of this server may do this."),
+    "nobody": (403, "This address is switched off on a server that runs Quorum."),
+    "not_member": (403, "You are no longer a member of this server's organisation."),
+    "no_project": (404, "You do not work in this project, or there is no such project."),
+    "not_yours": (404, "This is not yours, or there is no such thing."),
+    "not_given": (403, "This task was not given to you: take the next task from the queue."),
+    "project_mismatch": (400, "The project named in the request is not the one that this belongs to."),
+    "field_not_allowed": (403, "This field may not be set here."),
+    "on_behalf": (403, "A submission is made by the person who is signed in, for nobody else and from nobody else's."),
+    "ground_truth": (403, "Whether an answer is the known one is not for its author to say."),
+    "second": (409, "You have answered this task already: change your answer instead."),
+    "full": (409, "Everybody who was asked has answered this task."),
+    "excluded": (403, "You had another part in this row, or saw others' answers to it: others answer it."),
+    "sealed": (409, "The next stage has begun, so this answer stays as it is; a manager can reopen the row."),
+    "marked": (409, "You have answered every row with a known answer, so these answers stay as they are."),
+    "skip_stays": (403, "An answer cannot become a skip, nor a skip an answer, by a change."),
+    "author": (403, "An answer keeps its author and its task."),
+    "task_data": (409, "The data of a row never changes after import."),
+    "closed": (409, "This task is not open any more."),
+    "keep_answers": (403, "Answers of a campaign are not deleted one by one; a manager can reopen the row."),
+    "policy_decides": (403, "The policy of the campaign decides this; change the policy with quorum setup."),
+    "outlet": (403, "You work in this campaign, so its answers go nowhere at your word; another manager may do this."),
+    "keeps_projects": (409, "A campaign keeps its projects as long as they are there."),
+    "no_answers_in": (403, "Answers come into a campaign only from the people who give them."),
+    "no_predictions": (403, "Predictions come from the models, not from people."),
+    "action": (403, "This action would change answers or task data of a campaign."),
+    "no_task": (404, "There is nothing for you in this queue at the moment."),
+    "qualify": (404, "You have not reached the bar of the qualification yet; a manager can help you on."),
+    "last_manager": (409, "This would leave the campaign without a manager who can sign in."),
+    "bad_request": (400, "The request cannot be read."),
+    "too_large": (413, "This is more than one answer can hold."),
+    "busy": (503, "The server is busy; try again."),
+}
+# PostgreSQL's words when a draft or an answer comes to a task that was withdrawn meanwhile
+_TASK_IS_GONE = 'is not present in table "task"'
+# Django's words when a value is looked up that cannot be a number
+_NO_NUMBER = re.compile(r"Field '\w+' expected a number but got ")
+_FROM_DATABASE = re.compile(r"quorum:([a-z_]+)")
+
+
+class Refused(APIException):  # type: ignore[misc]
+    """A refusal with its code; the sentence follows from the code unless one is given."""
+
+    def __init__(self, code: str, detail: str | None = None) -> None:
+        self.status_code, sentence = REASONS[code]
+        self.reason = code
+        super().__init__(detail or sentence, code)
+
+    def payload(self) -> dict[str, Any]:
+        """The JSON body."""
+        return {"code": self.reason, "detail": str(self.detail), "status_code": self.status_code}
+
+
+def from_database(error: BaseException) -> Refused | None:
+    """The refusal behind a database error, if one of our own rules raised it."""
+    if not isinstance(error, IntegrityError):
+        return None
+    if _TASK_IS_GONE in str(error):
+        return Refused("closed")
+    code = _FROM_DATABASE.search(str(error))
+    return Refused(code.group(1)) if code and code.group(1) in REASONS else None
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
+    """Answer an exception of a REST view: a refusal as code and sentence, faults of a file one by one, the rest as
+    Label Studio does."""
+    if isinstance(error, FaultsError):
+        body = {"code": "faults", "detail": "The file has faults.", "faults": [asdict(fault) for fault in error.faults]}
+        return Response(body, status=400)
+    refused = error if isinstance(error, Refused) else from_database(error)
+    if isinstance(error, RecursionError):
+        refused = Refused("bad_request", "The request is nested too deeply.")
+    if isinstance(error, DataError):
+        refused = Refused("bad_request", "A value in the request does not fit where it would be stored.")
+    if isinstance(error, OverflowError) or (isinstance(error, ValueError | TypeError) and _NO_NUMBER.match(str(error))):
+        refused = Refused("bad_request", "A value in the request is not the number that it should be.")
+    if refused is None and retries.was_lost(error):
+        refused = Refused("busy")
+    if refused is not None:
+        return Response(refused.payload(), status=refused.status_code)
+    response: Response = custom_exception_handler(error, context)
+    return response
+
+
+def page(request: HttpRequest, refused: Refused) -> HttpResponse:
+    """The answer of a plain Django view: a page for browsers, JSON for programs, the sign-in form for strangers."""
+    wants_page = "text/html" in request.headers.get("Accept", "")
+    if refused.reason == "sign_in" and wants_page:
+        return redirect(f"/user/login/?{urlencode({'next': request.get_full_path()})}")
+    if wants_page:
+        return render(request, "quorum/refused.html", refused.payload(), status=refused.status_code)
+    return JsonResponse(refused.payload(), status=refused.status_code)
