@@ -305,6 +305,7 @@ with transaction.atomic():
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_stat_clear_snapshot()")  # else a transaction sees what it saw first
             cursor.execute(blocked)
             if cursor.fetchone()[0]:
                 break
