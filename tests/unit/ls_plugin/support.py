@@ -20,7 +20,7 @@ from label_studio_quorum.campaign.setup import CampaignSpec, project_settings
 from ls_config.interface import load
 from ls_plugin.models import Campaign, Grant, Member, Record, Slot, Stage
 from ls_plugin.people import team
-from ls_plugin.people.standings import RULE_STAGE, Place
+from ls_plugin.people.standings import RULE_STAGE, CampaignPlace
 from review_rules import load_policy, load_team
 from tests.contract.plugin_campaign import POLICY, TEAM, review, verdict
 from tests.support.servers import OWNER
@@ -40,9 +40,9 @@ class CampaignInTest:
     projects: Mapping[Stage, Project]
     team_text: str
 
-    def place(self, stage: Stage = Stage.PASS) -> Place:
+    def place(self, stage: Stage = Stage.PASS) -> CampaignPlace:
         """A stage's place."""
-        return Place(self.projects[stage].pk, self.campaign.pk, stage)
+        return CampaignPlace(self.projects[stage].pk, self.campaign.pk, stage)
 
     def account(self, person: str) -> int:
         """A person's account."""
