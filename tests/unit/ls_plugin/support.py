@@ -29,6 +29,7 @@ __all__ = ["CampaignInTest", "make_campaign", "owner_client", "review", "verdict
 
 # What the test client answers: a response with a method `json`, whose class the client keeps to itself.
 Response = Any
+_INTERFACE = load("classification")
 _numbers = itertools.count(1)
 
 
@@ -108,9 +109,7 @@ def make_campaign(*, policy: str = POLICY, team_text: str = TEAM) -> CampaignInT
     number = next(_numbers)
     team_text = team_text.replace("{tag}", f"unit{number}")
     name = f"unit {number}"
-    spec = CampaignSpec(
-        name=name, interface=load("classification"), policy=load_policy(policy), team=load_team(team_text)
-    )
+    spec = CampaignSpec(name=name, interface=_INTERFACE, policy=load_policy(policy), team=load_team(team_text))
     owner = User.objects.get(email=OWNER.email)
     organization = Organization.objects.order_by("pk").first()
     projects = {
