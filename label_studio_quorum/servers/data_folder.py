@@ -143,5 +143,5 @@ class DataFolder:
             raise StartError(self._damaged(file, error)) from None
 
     def _damaged(self, file: Path, error: Exception) -> str:
-        said = f"{type(error).__name__}: {error}"
-        return f"{file}: damaged ({said}); restore a backup, or move {self.path} away"
+        reason = f"{type(error).__name__}: {error}"
+        return f"{file}: damaged ({reason}); restore a backup, or move {self.path} away"

@@ -28,7 +28,7 @@ from label_studio_quorum.servers import ml_backend as ml_server
 from label_studio_quorum.servers.data_folder import Secrets
 from label_studio_quorum.servers.label_studio import Owner
 from label_studio_quorum.servers.processes import LOOPBACK, Child, StartError, free_port, require_port, wait_until
-from label_studio_quorum.servers.stack import Settings, database_stamp
+from label_studio_quorum.servers.stack import StackSettings, database_stamp
 
 ROOT = Path(__file__).resolve().parents[2]
 OWNER = Owner("owner@quorum.test", "owner-password-of-tests", "7e57" * 10)
@@ -240,7 +240,7 @@ class QuorumUp:
 def quorum_up(folder: Path, *args: str) -> Iterator[QuorumUp]:
     """`quorum up` on a database that was migrated before, ready; its owner is `OWNER`."""
     folder.mkdir(parents=True)
-    settings = Settings(host="127.0.0.1", ls_port=1, ml_port=2, plugin="--stock" not in args)
+    settings = StackSettings(host="127.0.0.1", ls_port=1, ml_port=2, plugin="--stock" not in args)
     shutil.copytree(migrated_database(settings.module), folder / "label-studio")
     write_json(folder / "secrets.json", Secrets(OWNER, "quorum", "ml-password-of-tests").to_json(), private=True)
     (folder / "database.json").write_text(json.dumps(database_stamp(settings)), encoding="utf-8")

@@ -88,6 +88,23 @@ def test_checks_that_nobody_waits_for_end_at_once() -> None:
     assert process.exitcode is not None
 
 
+def test_a_library_that_is_not_there_is_told_before_a_row_goes_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`begin`, which an import calls before it sends its first row, raises what the process could not load."""
+    (tmp_path / "py3langid").mkdir()
+    stub = "raise ModuleNotFoundError(\"No module named 'py3langid'\", name='py3langid')\n"
+    (tmp_path / "py3langid" / "__init__.py").write_text(stub, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    path = rows_file(tmp_path)
+    with (
+        BackgroundCheck() as background,
+        CheckedFile.read(path, interface=REVIEW, policy=POLICY) as checked,
+        pytest.raises(ModuleNotFoundError, match="py3langid"),
+    ):
+        background.begin(checked.held.path(), str(path), REVIEW)
+
+
 def test_checks_that_break_off_are_said(tmp_path: Path) -> None:
     """A process that was killed is no silence that reads like "nothing found"."""
     path = rows_file(tmp_path)
