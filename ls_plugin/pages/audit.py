@@ -54,7 +54,7 @@ class Audit:
 
 
 def parse_head(text: str | None) -> tuple[int, str] | None:
-    """The end of a record as it was noted: ``<number>:<hash>``."""
+    """The end of an audit log as it was noted: ``<number>:<hash>``."""
     if not text:
         return None
     number, _, digest = text.partition(":")
@@ -144,7 +144,7 @@ class _Look:
 
 
 def _answers(campaign: Campaign, look: _Look) -> int:
-    """The answers on the server are those of the record: same author, same content, none more and none less."""
+    """The answers on the server are those of the audit log: same author, same content, none more and none less."""
     projects = project_ids(campaign.pk)
     count, left = 0, dict(look.answers)
     for answer in Annotation.objects.filter(project_id__in=projects).iterator(chunk_size=CHUNK):

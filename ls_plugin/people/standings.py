@@ -93,7 +93,7 @@ def can_work(person: Person, stage: Stage) -> bool:
 
 
 def to_person(member: Member) -> Person:
-    """A member's row as the rules' value; whoever has left is filtered out by :func:`has_left` before."""
+    """A member's row as the rules' value; people who have left are filtered out by :func:`has_left` before."""
     return Person(
         id=PersonId(member.person_id),
         email=member.email,

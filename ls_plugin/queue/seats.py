@@ -1,8 +1,8 @@
 """Seats: who may answer a task now, for how long the place is kept, and what taking it closes.
 
-Whoever locks more than one slot locks all slots of its rows, by task id, and before the audit log: hand-out, reconcile
-and reopening alike, so that none waits for another in a circle. A hand-out locks one row at a time, and lets go of it
-at once if the person cannot have it.
+Code that locks more than one slot locks all slots of its rows, by task id, and before the audit log. Hand-out,
+reconcile and reopening do so alike, so that none waits for another in a circle. A hand-out locks one row at a time,
+and lets go of it at once if the person cannot have it.
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ def _is_settled(slot: Slot, place: CampaignPlace) -> bool:
 
 def _has_free_seat(slot: Slot, user_id: int) -> bool:
     """Whether a seat is left beside the submissions and the seats kept for others."""
-    kept = Grant.objects.filter(task_id=slot.task_id, live=True, expires_at__gt=timezone.now()).exclude(user_id=user_id)
-    return bool(slot.taken + kept.count() < slot.capacity)
+    seats = Grant.objects.filter(task_id=slot.task_id, live=True, expires_at__gt=timezone.now())
+    return slot.taken + seats.exclude(user_id=user_id).count() < slot.capacity
 
 
 def _is_hand_out(task_id: int, user_id: int, **columns: bool) -> bool:

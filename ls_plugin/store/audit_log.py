@@ -1,7 +1,7 @@
 """The append-only audit log: who was shown and who submitted what, when; each line holds the hash of the line before.
 
-A line's hash is SHA-256 over the hash before it and the line in canonical JSON. Whoever keeps a head (number and hash)
-from some day can prove later that nothing up to then was changed, added or taken away: :func:`check_chain`.
+A line's hash is SHA-256 over the hash before it and the line in canonical JSON. A head (number and
+hash) that somebody noted proves later that nothing up to then was changed, added or taken away: :func:`check_chain`.
 """
 
 from __future__ import annotations
