@@ -104,7 +104,7 @@ def _log_tasks(call: Call, request: Any, data: Any) -> None:
             "others": sorted(others.get(task_id, ())),
             "digest": digests[task_id],
         }
-        lines.append(audit_log.Line("shown", caller.user_id, call.place.campaign_id, task_id, row_id, body))
+        lines.append(audit_log.Entry("shown", caller.user_id, call.place.campaign_id, task_id, row_id, body))
     audit_log.write(*lines)
 
 

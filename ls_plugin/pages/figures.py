@@ -13,7 +13,7 @@ from tasks.models import Annotation
 
 from ls_plugin.models import Campaign, CampaignProject, Grant, Member, Record, Slot, Stage
 from ls_plugin.people import rulebook
-from ls_plugin.people.standings import Place, can_work, to_person, words
+from ls_plugin.people.standings import CampaignPlace, can_work, to_person, words
 from ls_plugin.queue import qualification
 from review_rules import PersonId, State, Team
 from review_rules.staffing import shortages
@@ -133,7 +133,8 @@ def _people(campaign: Campaign, projects: Mapping[Stage, int]) -> tuple[PersonFi
     # Seats that ran out count too: the person may still have the task open.
     live = Grant.objects.filter(project_id__in=stage_of, live=True).values_list("user_id").annotate(count=Count("id"))
     in_hand = dict(live.order_by())
-    asked, passing = qualification.qualification_of(campaign.pk), Place(projects[Stage.PASS], campaign.pk, Stage.PASS)
+    asked = qualification.qualification_of(campaign.pk)
+    passing = CampaignPlace(projects[Stage.PASS], campaign.pk, Stage.PASS)
 
     def known_right(user_id: int | None) -> float | None:
         answered, share = qualification.score(user_id, passing, asked) if asked and user_id else (0, 0.0)

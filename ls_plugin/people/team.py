@@ -85,7 +85,9 @@ def save_campaign(name: str, task: str, policy_text: str, team_text: str, projec
             )
         _fill_slots(policy, projects)
         _members(campaign, team)
-        audit_log.write(audit_log.Line("campaign", campaign_id=campaign.pk, body={"name": name, "policy": policy.hash}))
+        audit_log.write(
+            audit_log.Entry("campaign", campaign_id=campaign.pk, body={"name": name, "policy": policy.hash})
+        )
     return campaign
 
 
@@ -156,7 +158,7 @@ def apply_team(campaign: Campaign, team_text: str, *, dry_run: bool = False) -> 
             raise Refused("last_manager")
         digest = sha256(team_text.encode()).hexdigest()
         audit_log.write(
-            audit_log.Line("team", campaign_id=campaign.pk, body={"people": sorted(team.people), "hash": digest})
+            audit_log.Entry("team", campaign_id=campaign.pk, body={"people": sorted(team.people), "hash": digest})
         )
         if dry_run:
             applied.created = [(pid, email, "") for pid, email, _ in applied.created]

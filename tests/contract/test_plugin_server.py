@@ -192,8 +192,8 @@ def test_the_audit_finds_what_was_tampered_with(tmp_path: Path) -> None:
 from ls_plugin.store import audit_log
 from ls_plugin.models import Record
 said = Record.objects.filter(kind="submitted").order_by("-seq").first()
-audit_log.write(audit_log.Line("shown", said.user_id, said.campaign_id, said.task_id, said.row_id, {{"others": [1], "stage": "pass"}}),
-             audit_log.Line("changed", said.user_id, said.campaign_id, said.task_id, said.row_id, {{"annotation": {line.task_of("r1")["annotations"][-1]["id"]}, "digest": "x"}}))
+audit_log.write(audit_log.Entry("shown", said.user_id, said.campaign_id, said.task_id, said.row_id, {{"others": [1], "stage": "pass"}}),
+             audit_log.Entry("changed", said.user_id, said.campaign_id, said.task_id, said.row_id, {{"annotation": {line.task_of("r1")["annotations"][-1]["id"]}, "digest": "x"}}))
 """
         django(plant, server)
         assert "not_blind" in {fault["code"] for fault in line.audit()["faults"]}

@@ -7,6 +7,7 @@ search path and the logging are as before afterwards. The database comes with th
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
@@ -26,6 +27,8 @@ _DATA_DIR = tempfile.TemporaryDirectory(prefix="quorum-unit-")
 
 def _set_up_django() -> None:
     environment, path, switch = dict(os.environ), list(sys.path), sys.getswitchinterval()
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
     os.environ.update(
         DJANGO_SETTINGS_MODULE=WITH_PLUGIN,
         DJANGO_DB="sqlite",
@@ -56,6 +59,9 @@ def _set_up_django() -> None:
         os.environ.update(environment)
         time.tzset()
         sys.setswitchinterval(switch)
+        # Label Studio has the root logger write every line of debugging.
+        root.setLevel(level)
+        root.handlers[:] = handlers
         # Label Studio's folder has a package `tests` of its own: it must not come before ours.
         added = [entry for entry in sys.path if entry not in path]
         sys.path[:] = [*path, *added]

@@ -20,7 +20,7 @@ from label_studio_quorum.campaign.setup import CampaignSpec, project_settings
 from ls_config.interface import load
 from ls_plugin.models import Campaign, Grant, Member, Record, Slot, Stage
 from ls_plugin.people import team
-from ls_plugin.people.standings import RULE_STAGE, Place
+from ls_plugin.people.standings import RULE_STAGE, CampaignPlace
 from review_rules import load_policy, load_team
 from tests.contract.plugin_campaign import POLICY, TEAM, review, verdict
 from tests.support.servers import OWNER
@@ -29,6 +29,7 @@ __all__ = ["CampaignInTest", "make_campaign", "owner_client", "review", "verdict
 
 # What the test client answers: a response with a method `json`, whose class the client keeps to itself.
 Response = Any
+_INTERFACE = load("classification")
 _numbers = itertools.count(1)
 
 
@@ -40,9 +41,9 @@ class CampaignInTest:
     projects: Mapping[Stage, Project]
     team_text: str
 
-    def place(self, stage: Stage = Stage.PASS) -> Place:
+    def place(self, stage: Stage = Stage.PASS) -> CampaignPlace:
         """A stage's place."""
-        return Place(self.projects[stage].pk, self.campaign.pk, stage)
+        return CampaignPlace(self.projects[stage].pk, self.campaign.pk, stage)
 
     def account(self, person: str) -> int:
         """A person's account."""
@@ -108,9 +109,7 @@ def make_campaign(*, policy: str = POLICY, team_text: str = TEAM) -> CampaignInT
     number = next(_numbers)
     team_text = team_text.replace("{tag}", f"unit{number}")
     name = f"unit {number}"
-    spec = CampaignSpec(
-        name=name, interface=load("classification"), policy=load_policy(policy), team=load_team(team_text)
-    )
+    spec = CampaignSpec(name=name, interface=_INTERFACE, policy=load_policy(policy), team=load_team(team_text))
     owner = User.objects.get(email=OWNER.email)
     organization = Organization.objects.order_by("pk").first()
     projects = {

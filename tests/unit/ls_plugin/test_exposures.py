@@ -97,7 +97,7 @@ def test_an_answer_after_an_exposure_is_not_blind(campaign: CampaignInTest) -> N
     campaign.add_rows("r1")
     answer = campaign.answer("bea", verdict("Correct"))
     said = campaign.lines("submitted")[0]
-    shown = audit_log.Line("shown", said.user_id, said.campaign_id, said.task_id, "r1", {"others": [1]})
+    shown = audit_log.Entry("shown", said.user_id, said.campaign_id, said.task_id, "r1", {"others": [1]})
     changed = replace(shown, kind="changed", body={"annotation": answer.pk, "digest": audit_log.digest(answer.result)})
     audit_log.write(shown, changed)
     assert "not_blind" in {fault.code for fault in audit.run(campaign.campaign).faults}
@@ -106,7 +106,7 @@ def test_an_answer_after_an_exposure_is_not_blind(campaign: CampaignInTest) -> N
 def test_a_broken_chain_is_found_where_it_breaks(campaign: CampaignInTest) -> None:
     """Each way of tampering has its code: a changed line, a missing one, another end."""
     before = audit_log.head()
-    audit_log.write(audit_log.Line("campaign", body={"n": 1}), audit_log.Line("campaign", body={"n": 2}))
+    audit_log.write(audit_log.Entry("campaign", body={"n": 1}), audit_log.Entry("campaign", body={"n": 2}))
     lines = list(Record.objects.order_by("seq"))
     assert list(audit_log.check_chain(lines, before)) == []
     last = lines[-1]
