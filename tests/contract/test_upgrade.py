@@ -59,7 +59,7 @@ class OldBench(Bench):
 
     def command(self, *arguments: str) -> list[str]:
         """The command line of `quorum …` as it was."""
-        return [sys.executable, "-m", "label_studio_quorum.commands.cli", *arguments]
+        return [sys.executable, "-m", "scripts.cli", *arguments]
 
 
 @contextmanager
