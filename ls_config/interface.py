@@ -200,7 +200,7 @@ def load(name_or_dir: str | Path) -> Interface:
     folder, xml_path = _locate(name_or_dir)
     xml = _read(xml_path)
     try:
-        every = parse_all(xml)
+        controls = parse_all(xml)
         _check_styles(xml)
     except InterfaceError as error:
         raise InterfaceError(f"{xml_path}: {fault}" for fault in error.faults) from None
@@ -211,15 +211,15 @@ def load(name_or_dir: str | Path) -> Interface:
         guidelines=_read(guidelines) if guidelines.exists() else "",
         sample_task=_read_object(folder / "sample_task.json"),
         sample_prediction=_read_object(folder / "sample_prediction.json"),
-        controls=tuple(control for control in every if control.name not in RESERVED),
-        reserved=tuple(control for control in every if control.name in RESERVED),
+        controls=tuple(control for control in controls if control.name not in RESERVED),
+        reserved=tuple(control for control in controls if control.name in RESERVED),
     )
 
 
 def _check_styles(xml: str) -> None:
-    known = ", ".join(stylesheets())
+    names = ", ".join(stylesheets())
     faults = [
-        f"line {line}: <Style use={name!r}>: no such style sheet; use {known}"
+        f"line {line}: <Style use={name!r}>: no such style sheet; use {names}"
         for line, name in unknown_stylesheets(xml)
     ]
     if faults:
@@ -234,8 +234,8 @@ def _locate(name_or_dir: str | Path) -> tuple[Path, Path]:
         return path.resolve(), path / "label.xml"
     if path.is_file():
         return path.resolve().parent, path
-    known = ", ".join(label_types())
-    raise InterfaceError([f"{name_or_dir}: no such label type or folder with a label.xml (label types: {known})"])
+    names = ", ".join(label_types())
+    raise InterfaceError([f"{name_or_dir}: no such label type or folder with a label.xml (label types: {names})"])
 
 
 def _read(path: Path) -> str:
@@ -284,8 +284,8 @@ def parse_all(xml: str) -> tuple[Control, ...]:
     for element in elements(root):
         if not element.get("name") or element.get("toName") is None or element.tag in _HELPER_TAGS:
             continue
-        control, found = _control(element, objects)
-        faults.extend(found)
+        control, control_faults = _control(element, objects)
+        faults.extend(control_faults)
         if control is not None:
             controls.append(control)
     faults.extend(_whole_faults(root, controls))
@@ -342,7 +342,7 @@ def _control(element: etree._Element, objects: Mapping[str, etree._Element]) -> 
         value_key=_value_key(target),
         result_type=tag.lower(),
         labels=tuple(stored for stored, _, _ in options),
-        shown=tuple(shown for _, shown, _ in options),
+        shown=tuple(title for _, title, _ in options),
         colors=tuple(color for _, _, color in options),
         min=low,
         max=high,
@@ -396,14 +396,14 @@ def _options(element: etree._Element) -> tuple[tuple[str, str, str], ...]:
 
 
 def _option(option: etree._Element) -> tuple[str, str, str]:
-    shown = option.get("value") or ""
-    return option.get("alias") or shown, shown, option.get("background") or ""
+    title = option.get("value") or ""
+    return option.get("alias") or title, title, option.get("background") or ""
 
 
 def _option_faults(element: etree._Element, options: tuple[tuple[str, str, str], ...]) -> Iterator[str]:
     if not options:
         yield f"has no <{_OPTION_TAGS[str(element.tag)]}>; list what people can choose"
-    if any(not shown for _, shown, _ in options):
+    if any(not title for _, title, _ in options):
         yield "has an option without a value"
     for stored, count in Counter(stored for stored, _, _ in options).items():
         if stored and count > 1:
@@ -454,8 +454,8 @@ def _reserved_faults(control: Control) -> Iterator[str]:
     if control.name == "flags":
         unknown = [flag for flag in control.labels if flag not in CORE_FLAGS and not flag.startswith("domain:")]
         if control.kind != "choices" or unknown:
-            known = ", ".join(CORE_FLAGS)
-            yield f'{where} must be <Choices choice="multiple"> with the aliases {known} or domain:<name>' + (
+            names = ", ".join(CORE_FLAGS)
+            yield f'{where} must be <Choices choice="multiple"> with the aliases {names} or domain:<name>' + (
                 f", not {', '.join(map(repr, unknown))}" if unknown else ""
             )
     if control.name == "decision" and (control.kind != "choice" or set(control.labels) != set(DECISIONS)):

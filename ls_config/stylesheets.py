@@ -24,12 +24,12 @@ def stylesheets() -> tuple[str, ...]:
 
 def unknown_stylesheets(xml: str) -> list[tuple[int, str]]:
     """Line and name of each style sheet that an interface uses and that does not exist."""
-    known = stylesheets()
+    names = stylesheets()
     return [
         (xml.count("\n", 0, tag.start()) + 1, name)
         for tag in _TAG.finditer(xml)
         for name in tag.group(2).split()
-        if name not in known
+        if name not in names
     ]
 
 
@@ -50,5 +50,5 @@ def compose_styles(xml: str) -> str:
 def _with_rules(tag: re.Match[str]) -> str:
     indent, names, end = tag.groups()
     rules = "".join((_FOLDER / f"{name}.css").read_text(encoding="utf-8") for name in names.split())
-    opened = f"{indent}<Style>\n{textwrap.indent(rules, indent + '  ')}"
-    return f"{opened}{indent}</Style>" if end == "/>" else opened
+    opening = f"{indent}<Style>\n{textwrap.indent(rules, indent + '  ')}"
+    return f"{opening}{indent}</Style>" if end == "/>" else opening

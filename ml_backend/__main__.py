@@ -67,7 +67,7 @@ def _serve(args: argparse.Namespace, config: Any) -> None:
 
     from ml_backend.app import create_app
 
-    class Server(BaseApplication):  # type: ignore[misc]
+    class GunicornServer(BaseApplication):  # type: ignore[misc]
         """gunicorn with our app and settings."""
 
         def load_config(self) -> None:
@@ -77,7 +77,7 @@ def _serve(args: argparse.Namespace, config: Any) -> None:
         def load(self) -> Any:
             return create_app(config)
 
-    Server().run()
+    GunicornServer().run()
 
 
 def _gunicorn_settings(args: argparse.Namespace) -> dict[str, Any]:

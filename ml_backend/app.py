@@ -18,7 +18,7 @@ from ml_backend.comparing import Gold
 from ml_backend.errors import ApiError
 from ml_backend.live import LiveModels
 from ml_backend.metrics import Metrics
-from ml_backend.models import Prediction
+from ml_backend.models import TaskPrediction
 from ml_backend.settings import ServerConfig
 from ml_backend.training.data import DataError, gold_of
 from ml_backend.training.jobs import Jobs
@@ -175,8 +175,8 @@ def _protocol(app: Flask, live: LiveModels, metrics: Metrics, jobs: Jobs) -> Non
             predictions = models.predict(tasks, controls, live.batcher, live.models.limits.seconds)
             metrics.latency.labels(models.name).observe(time.monotonic() - began)
             metrics.rows.labels(models.name).inc(len(tasks))
-            metrics.empty.labels(models.name).inc(sum(not one.result for one in predictions))
-            results = [_written(one, models.version) for one in predictions]
+            metrics.empty.labels(models.name).inc(sum(not prediction.result for prediction in predictions))
+            results = [_written(prediction, models.version) for prediction in predictions]
             return jsonify({"results": results, "model_version": models.version})
 
     @app.post("/webhook")
@@ -274,7 +274,7 @@ def _parsed(xml: str) -> tuple[Control, ...]:
     return parse(xml)
 
 
-def _written(prediction: Prediction, version: str) -> dict[str, Any]:
+def _written(prediction: TaskPrediction, version: str) -> dict[str, Any]:
     return {
         "result": prediction.result,
         "score": prediction.score,

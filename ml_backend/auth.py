@@ -31,16 +31,16 @@ class Credentials:
         if not self.required:
             return True
         scheme, _, rest = (header or "").partition(" ")
-        shown = rest.strip()
+        secret = rest.strip()
         if scheme.lower() in {"bearer", "token"}:
-            return self.token is not None and _same(shown, self.token)
+            return self.token is not None and _same(secret, self.token)
         if scheme.lower() == "basic":
-            return self._accept_basic(shown)
+            return self._accept_basic(secret)
         return False
 
-    def _accept_basic(self, shown: str) -> bool:
+    def _accept_basic(self, secret: str) -> bool:
         try:
-            plain = base64.b64decode(shown, validate=True).decode()
+            plain = base64.b64decode(secret, validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
             return False
         password = plain.partition(":")[2]
@@ -50,8 +50,8 @@ class Credentials:
         return by_basic or by_token
 
 
-def _same(shown: str, expected: str) -> bool:
-    return hmac.compare_digest(shown.encode(), expected.encode())
+def _same(secret: str, expected: str) -> bool:
+    return hmac.compare_digest(secret.encode(), expected.encode())
 
 
 def from_environment(environ: Mapping[str, str]) -> Credentials:

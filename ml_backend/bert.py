@@ -26,7 +26,7 @@ _MASKED: Final = np.float32(np.finfo(np.float32).min)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Shape:
+class BertShape:
     """What `config.json` says of a BERT encoder.
 
     Attributes:
@@ -60,9 +60,9 @@ class Shape:
         return cls(layers=layers, heads=heads, width=width, epsilon=epsilon, activation=str(config["hidden_act"]))
 
 
-def read_shape(folder: Path) -> Shape | None:
+def read_shape(folder: Path) -> BertShape | None:
     """The shape of the encoder in `folder`; None if another library has to open it."""
-    return Shape.of(_config(folder)) if (folder / WEIGHTS).exists() else None
+    return BertShape.of(_config(folder)) if (folder / WEIGHTS).exists() else None
 
 
 def longest(folder: Path) -> int:
@@ -79,7 +79,7 @@ def _config(folder: Path) -> Mapping[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
-def write_graph(shape: Shape, folder: Path, out: Path) -> None:
+def write_graph(shape: BertShape, folder: Path, out: Path) -> None:
     """Write the encoder in `folder` as an ONNX graph: ids, mask and segment ids in, hidden states out.
 
     Raises:
@@ -129,12 +129,12 @@ class _Builder:
         constants: the weights and sizes that they read.
     """
 
-    shape: Shape
+    shape: BertShape
     weights: Mapping[str, Array]
     folder: Path
     nodes: list[Any] = field(default_factory=list)
     constants: list[Any] = field(default_factory=list)
-    _known: set[str] = field(default_factory=set)
+    _constant_names: set[str] = field(default_factory=set)
 
     def network(self) -> str:
         """Add the whole network, and name its output."""
@@ -176,7 +176,7 @@ class _Builder:
     def _attention(self, name: str, states: str, mask: str) -> str:
         size = self.shape.width // self.shape.heads
         split = self._constant("split", np.asarray([0, 0, self.shape.heads, size]))
-        whole = self._constant("whole", np.asarray([0, 0, self.shape.width]))
+        flat = self._constant("whole", np.asarray([0, 0, self.shape.width]))
 
         def part(which: str, order: Sequence[int]) -> str:
             parted = self._add("Reshape", [self._linear(f"{name}.{which}", states), split], f"{name}.{which}.heads")
@@ -188,14 +188,14 @@ class _Builder:
         shares = self._add("Softmax", [self._add("Add", [scores, mask], f"{name}.masked")], f"{name}.shares", axis=-1)
         mixed = self._add("MatMul", [shares, value], f"{name}.mixed")
         joined = self._add("Transpose", [mixed], f"{name}.joined", perm=(0, 2, 1, 3))
-        return self._add("Reshape", [joined, whole], f"{name}.context")
+        return self._add("Reshape", [joined, flat], f"{name}.context")
 
     def _activate(self, name: str, states: str) -> str:
         if self.shape.activation == "relu":
             return self._add("Relu", [states], f"{name}.relu")
-        half, one = self._constant("half", np.float32(0.5)), self._constant("one", np.float32(1))
+        half, unit = self._constant("half", np.float32(0.5)), self._constant("one", np.float32(1))
         share = self._add("Div", [states, self._constant("root_two", np.float32(np.sqrt(2)))], f"{name}.share")
-        above = self._add("Add", [self._add("Erf", [share], f"{name}.erf"), one], f"{name}.above")
+        above = self._add("Add", [self._add("Erf", [share], f"{name}.erf"), unit], f"{name}.above")
         return self._add("Mul", [self._add("Mul", [states, above], f"{name}.twice"), half], f"{name}.gelu")
 
     def _linear(self, name: str, states: str) -> str:
@@ -225,7 +225,7 @@ class _Builder:
     def _constant(self, name: str, value: Any) -> str:
         from onnx import numpy_helper
 
-        if name not in self._known:
-            self._known.add(name)
+        if name not in self._constant_names:
+            self._constant_names.add(name)
             self.constants.append(numpy_helper.from_array(np.asarray(value), name))
         return name

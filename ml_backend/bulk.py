@@ -10,14 +10,14 @@ from typing import Any
 from ls_config.interface import Control
 from ml_backend import extras
 from ml_backend.local import LocalModel
-from ml_backend.models import Prediction
+from ml_backend.models import TaskPrediction
 
 Record = dict[str, Any]
 SHARD = 16
 """Batches that a Ray run takes at a time: what is lost when it is killed, and what bounds its memory."""
 
 
-def record(row_id: str, prediction: Prediction, version: str) -> Record:
+def record(row_id: str, prediction: TaskPrediction, version: str) -> Record:
     """What is written for one row."""
     domain = prediction.domain or {}
     return {
@@ -61,7 +61,7 @@ class RayWorker:
         rows = [json.loads(text) for text in batch["row"]]
         predictions = self._model.predict(rows, self._controls)
         records = [record(str(r["id"]), p, self._model.version) for r, p in zip(rows, predictions, strict=True)]
-        return {"record": [json.dumps(one, ensure_ascii=False) for one in records]}
+        return {"record": [json.dumps(entry, ensure_ascii=False) for entry in records]}
 
 
 def run_ray(
@@ -91,11 +91,11 @@ def run_ray(
     try:
         while part := list(islice(iterator, batch * workers * SHARD)):
             data = ray.data.from_items([{"row": json.dumps(dict(row), ensure_ascii=False)} for row in part])
-            done = data.map_batches(
+            answers = data.map_batches(
                 RayWorker, fn_constructor_args=(str(models.resolve()), name, controls, 1), batch_size=batch,
                 concurrency=workers, num_cpus=1,
             )  # fmt: skip
-            for one in done.iter_rows():
-                yield json.loads(one["record"])
+            for answer in answers.iter_rows():
+                yield json.loads(answer["record"])
     finally:
         ray.shutdown()

@@ -35,7 +35,7 @@ class EncoderSettings(_Strict):
     stride: int | None = Field(default=None, ge=0)
 
 
-class Limits(_Strict):
+class RequestLimits(_Strict):
     """What one request may ask, and how much may wait."""
 
     request_mb: float = Field(default=64, gt=0)
@@ -63,7 +63,7 @@ class _RawConfig(_Strict):
     active: str
     encoders: dict[str, EncoderSettings] = Field(default_factory=dict)
     models: dict[str, _RawModel] = Field(min_length=1)
-    limits: Limits = Limits()
+    limits: RequestLimits = RequestLimits()
     training: TrainingSettings | None = None
 
 
@@ -89,7 +89,7 @@ class ModelsConfig:
     active: str
     encoders: Mapping[str, EncoderSettings]
     models: Mapping[str, ModelConfig]
-    limits: Limits
+    limits: RequestLimits
     training: TrainingSettings | None
 
 
@@ -141,7 +141,7 @@ def parse_models(text: str, path: Path) -> ModelsConfig:
     except ValidationError as error:
         raise ConfigError(tuple(_faults(places, (), error))) from error
     faults: list[Fault] = []
-    models = {name: _model(name, one, raw, places, faults) for name, one in raw.models.items()}
+    models = {name: _model(name, entry, raw, places, faults) for name, entry in raw.models.items()}
     if raw.active not in models:
         faults.append(
             places.fault(("active",), f"no model is called {raw.active!r}", f"Name one of {', '.join(models)}.")
@@ -186,8 +186,8 @@ def _plain(node: Any) -> Any:
 
 def _faults(places: _Places, base: tuple[str | int, ...], error: ValidationError) -> list[Fault]:
     return [
-        places.fault(base + tuple(one["loc"]), one["msg"].removeprefix("Value error, "), _hint(one["type"]))
-        for one in error.errors(include_url=False, include_input=False)
+        places.fault(base + tuple(detail["loc"]), detail["msg"].removeprefix("Value error, "), _hint(detail["type"]))
+        for detail in error.errors(include_url=False, include_input=False)
     ]
 
 
@@ -201,8 +201,8 @@ def _hint(kind: str) -> str:
 def _model(name: str, raw: _RawModel, config: _RawConfig, places: _Places, faults: list[Fault]) -> ModelConfig:
     at: tuple[str | int, ...] = ("models", name)
     controls = {
-        control: _settings(one, (*at, "controls", control), config, places, faults)
-        for control, one in raw.controls.items()
+        control: _settings(binding, (*at, "controls", control), config, places, faults)
+        for control, binding in raw.controls.items()
     }
     domain = None if raw.domain is None else _settings(raw.domain, (*at, "domain"), config, places, faults)
     return ModelConfig(name=name, controls={k: v for k, v in controls.items() if v is not None}, domain=domain)

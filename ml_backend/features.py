@@ -46,20 +46,21 @@ def lexical(context: str, query: str, response: str) -> Floats:
     >>> lexical("Revenue was $5 million.", "Revenue?", "It was $7 million.")[LEXICAL.index("any_number_missing")]
     np.float32(1.0)
     """
-    words, there, asked = (_words(text) for text in (response, context, query))
-    numbers, known = _numbers(response), _numbers(context) | _numbers(query)
+    words, context_words, query_words = (_words(text) for text in (response, context, query))
+    numbers, source_numbers = _numbers(response), _numbers(context) | _numbers(query)
     names = set(_NAME.findall(response))
-    count = max(1, len(words))
-    missing = numbers - known
-    read = {*there, *asked}
+    count, context_count = max(1, len(words)), max(1, len(context_words))
+    missing = numbers - source_numbers
+    vocabulary = {*context_words, *query_words}
     return np.asarray(
         [
             _log(response), _log(context), _log(query), bool(context), min(5.0, len(response) / max(1, len(context))),
-            _share(words, set(there)), _share(words, set(asked)), _share(_pairs(words), set(_pairs(there))),
+            _share(words, set(context_words)), _share(words, set(query_words)),
+            _share(_pairs(words), set(_pairs(context_words))),
             min(5.0, len(numbers) / 4), _ratio(missing, numbers), bool(missing and context),
-            _ratio({name for name in names if name.lower() not in read}, names) if context else 0.0,
-            bool(context) * 10 * abs(_rate(_NEGATION, response, count) - _rate(_NEGATION, context, max(1, len(there)))),
-            _rate(_CODE, response, count) * 5, _rate(_CODE, query, max(1, len(asked))) * 5,
+            _ratio({name for name in names if name.lower() not in vocabulary}, names) if context else 0.0,
+            bool(context) * 10 * abs(_rate(_NEGATION, response, count) - _rate(_NEGATION, context, context_count)),
+            _rate(_CODE, response, count) * 5, _rate(_CODE, query, max(1, len(query_words))) * 5,
             min(3.0, len(_STEPS.findall(response)) / 3), bool(_REFUSAL.search(response)),
             _rate(_HEDGE, response, count) * 10, min(2, len(_ARITHMETIC.findall(response))),
             min(3, len(_WARM.findall(response))), bool(_RUDE.search(response)), min(3, response.count("?")),
@@ -83,8 +84,8 @@ def _pairs(words: list[str]) -> list[tuple[str, str]]:
     return list(pairwise(words))
 
 
-def _share(parts: list[str] | list[tuple[str, str]], known: set[str] | set[tuple[str, str]]) -> float:
-    return sum(part in known for part in parts) / max(1, len(parts))
+def _share(parts: list[str] | list[tuple[str, str]], reference: set[str] | set[tuple[str, str]]) -> float:
+    return sum(part in reference for part in parts) / max(1, len(parts))
 
 
 def _ratio(part: set[str], whole: set[str]) -> float:
@@ -209,10 +210,10 @@ def pattern_spans(text: str) -> list[tuple[int, int, str]]:
     >>> pattern_spans("Up 12 % to $3.2 million in Q3 2023")
     [(11, 23, 'MONEY'), (27, 34, 'DATE'), (3, 7, 'QUANTITY')]
     """
-    found: list[tuple[int, int, str]] = []
+    spans: list[tuple[int, int, str]] = []
     for label, pattern in PATTERNS:
         for match in pattern.finditer(text):
             start, end = match.span()
-            if all(end <= one[0] or start >= one[1] for one in found):
-                found.append((start, end, label))
-    return found
+            if all(end <= span[0] or start >= span[1] for span in spans):
+                spans.append((start, end, label))
+    return spans

@@ -19,8 +19,8 @@ from ml_backend.local import LocalModel
 
 @lru_cache(maxsize=1)
 def _model() -> LocalModel:
-    named = os.environ.get("QUORUM_ML_MODELS")
-    return LocalModel(Path(named) if named else DEFAULT_MODELS)
+    path = os.environ.get("QUORUM_ML_MODELS")
+    return LocalModel(Path(path) if path else DEFAULT_MODELS)
 
 
 def quorum_model() -> Any:
@@ -42,11 +42,11 @@ def quorum_model() -> Any:
 
         def predict(self, tasks: list[dict[str, Any]], context: Any = None, **kwargs: Any) -> Any:
             """Predict every task; one that cannot be predicted has an empty result."""
-            rows = [one.get("data") or "the task has no `data` object" for one in tasks]
+            rows = [task.get("data") or "the task has no `data` object" for task in tasks]
             version = _model().version
             predictions = [
-                {"result": one.result, "score": one.score or 0.0, "model_version": version}
-                for one in _model().predict(rows, parse(self.label_config))
+                {"result": prediction.result, "score": prediction.score or 0.0, "model_version": version}
+                for prediction in _model().predict(rows, parse(self.label_config))
             ]
             return ModelResponse(model_version=version, predictions=predictions)
 

@@ -20,7 +20,7 @@ from ml_backend.comparing import Comparison, Gold, compare
 from ml_backend.config import ModelsConfig, read_models
 from ml_backend.errors import ApiError, ConfigError, LoadError
 from ml_backend.metrics import Metrics
-from ml_backend.models import Loader, ModelSet, Prediction
+from ml_backend.models import Loader, ModelSet, TaskPrediction
 from ml_backend.runtimes import default_threads, shared_out
 from ml_backend.settings import ServerConfig
 
@@ -33,7 +33,7 @@ _PART = 64
 
 
 @dataclass(eq=False)
-class _Held:
+class _LoadedModel:
     """A loaded model and how many requests are using it."""
 
     models: ModelSet
@@ -68,7 +68,7 @@ class LiveModels:
         self.batcher = Batcher(limits.batch_tokens, limits.waiting_tokens, metrics, self._lanes)
         self._lock = threading.Lock()
         self._loading = threading.Lock()
-        self._held: dict[str, _Held] = {}
+        self._loaded: dict[str, _LoadedModel] = {}
         self._current: str | None = None
         self._why_not: str = "the model is being loaded"
         self._seen_state: int = 0
@@ -96,39 +96,39 @@ class LiveModels:
         Raises:
             ApiError: 503 while nothing is loaded, 404 for a name that the models file lacks.
         """
-        held = self._take(name)
+        entry = self._take(name)
         try:
-            yield held.models
+            yield entry.models
         finally:
-            self._release(held)
+            self._release(entry)
 
-    def _take(self, name: str | None) -> _Held:
+    def _take(self, name: str | None) -> _LoadedModel:
         with self._lock:
-            wanted = name or self._current
-            if wanted is None:
+            target = name or self._current
+            if target is None:
                 raise ApiError(503, "not_ready", self._why_not, retry_after=2)
-            if wanted in self._held:
-                self._held[wanted].users += 1
-                return self._held[wanted]
-        return self._take_named(wanted)
+            if target in self._loaded:
+                self._loaded[target].users += 1
+                return self._loaded[target]
+        return self._take_named(target)
 
-    def _take_named(self, name: str) -> _Held:
+    def _take_named(self, name: str) -> _LoadedModel:
         """Load a model that a request names, beside the active one."""
         with self._loading:
             with self._lock:
-                known = self._held.get(name)
-            held = known or _Held(self._load(name, self._loader))
+                present = self._loaded.get(name)
+            entry = present or _LoadedModel(self._load(name, self._loader))
             with self._lock:
-                self._held[name] = held
-                held.users += 1
-                return held
+                self._loaded[name] = entry
+                entry.users += 1
+                return entry
 
-    def _release(self, held: _Held) -> None:
+    def _release(self, entry: _LoadedModel) -> None:
         with self._lock:
-            held.users -= 1
-            done = held.retired and held.users == 0
-        if done:
-            held.models.close()
+            entry.users -= 1
+            is_idle = entry.retired and entry.users == 0
+        if is_idle:
+            entry.models.close()
 
     def _load(self, name: str, loader: Loader) -> ModelSet:
         models = loader.config.models
@@ -196,19 +196,19 @@ class LiveModels:
         """
         loader, candidate = self._candidate(name)
         try:
-            found = None if gold is None else self._gate(candidate, gold, force=force)
+            comparison = None if gold is None else self._gate(candidate, gold, force=force)
         except ApiError:
             candidate.close()
             raise
         with self._loading:
-            if found is not None and found.a != self._running():
+            if comparison is not None and comparison.a != self._running():
                 candidate.close()
                 raise ApiError(409, "changed_meanwhile", "another model was activated meanwhile; compare again")
             before = self._read_state()
             self._swap(candidate, loader)
             past = before.before if before.active == name else (*before.before, before.active)[-20:]
             self._write_state(_State(name, past))
-        return self.describe() | ({} if found is None else {"comparison": found.to_json()})
+        return self.describe() | ({} if comparison is None else {"comparison": comparison.to_json()})
 
     def compare(self, a: str | None, b: str, gold: Gold) -> Comparison:
         """Replay two models of the models file, as it is now, on gold; without `a` the running model is the first.
@@ -241,32 +241,33 @@ class LiveModels:
                 409, "nothing_runs", f"no model is running that {candidate.version} could be compared with: "
                 f"{self._why_not}; activate it without gold, or by force",
             )  # fmt: skip
-        found = self._compare_running(candidate, gold)
-        if found.whole.better != "B" and not force:
+        comparison = self._compare_running(candidate, gold)
+        if comparison.whole.better != "B" and not force:
             raise ApiError(
                 409,
                 "not_better",
-                f"{found.verdict} So {candidate.version} was not activated; force does it all the same",
+                f"{comparison.verdict} So {candidate.version} was not activated; force does it all the same",
             )
-        return found
+        return comparison
 
     def _compare_running(self, candidate: ModelSet, gold: Gold) -> Comparison:
         with self.use(None) as running:
             return self._replay(running, candidate, gold)
 
     def _replay(self, a: ModelSet, b: ModelSet, gold: Gold) -> Comparison:
-        sides = [(one.version, self._answers(one, gold)) for one in (a, b)]
+        sides = [(models.version, self._answers(models, gold)) for models in (a, b)]
         return compare(gold, *sides)
 
-    def _answers(self, models: ModelSet, gold: Gold) -> list[Prediction]:
+    def _answers(self, models: ModelSet, gold: Gold) -> list[TaskPrediction]:
         """In small parts, so that whoever asks for predictions meanwhile does not wait for all of them."""
         rows, seconds = gold.rows(), self.models.limits.seconds
         parts = [rows[start : start + _PART] for start in range(0, len(rows), _PART)]
-        return [one for part in parts for one in models.predict(part, gold.controls, self.batcher, seconds)]
+        answers = (models.predict(part, gold.controls, self.batcher, seconds) for part in parts)
+        return [prediction for predictions in answers for prediction in predictions]
 
     def _running(self) -> str | None:
         with self._lock:
-            return None if self._current is None else self._held[self._current].models.version
+            return None if self._current is None else self._loaded[self._current].models.version
 
     def rollback(self) -> dict[str, Any]:
         """Go back to the model that was active before.
@@ -286,34 +287,34 @@ class LiveModels:
     def _swap(self, models: ModelSet, loader: Loader) -> None:
         with self._lock:
             # Those that requests named are loaded again on their next use: the file may say something else now.
-            old, self._held = self._held, {models.name: _Held(models)}
+            old, self._loaded = self._loaded, {models.name: _LoadedModel(models)}
             self._current = models.name
             self._loader = loader
-            for held in old.values():
-                held.retired = True
-            idle = [held for held in old.values() if held.users == 0]
-        for held in idle:
-            held.models.close()
+            for entry in old.values():
+                entry.retired = True
+            idle = [entry for entry in old.values() if entry.users == 0]
+        for entry in idle:
+            entry.models.close()
         self._metrics.ready.set(1)
         log.info("active", model=models.name, version=models.version)
 
     def describe(self) -> dict[str, Any]:
         """What `/models` shows."""
         with self._lock:
-            held = {name: one.models.version for name, one in self._held.items()}
+            versions = {name: entry.models.version for name, entry in self._loaded.items()}
             current = self._current
         return {
             "active": current,
-            "model_version": held.get(current or ""),
+            "model_version": versions.get(current or ""),
             "before": list(self._read_state().before),
             "models": [
                 {
                     "name": name,
-                    "version": held.get(name),
-                    "loaded": name in held,
-                    "controls": {c: s.predictor for c, s in one.controls.items()},
+                    "version": versions.get(name),
+                    "loaded": name in versions,
+                    "controls": {c: s.predictor for c, s in config.controls.items()},
                 }
-                for name, one in self.models.models.items()
+                for name, config in self.models.models.items()
             ],
         }
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-Kind = Literal["encoder", "sequence", "token"]
+NetworkKind = Literal["encoder", "sequence", "token"]
 """What a network gives: hidden states, logits of a text, or logits of each token."""
 
 

@@ -37,7 +37,7 @@ def calibration_texts() -> list[str]:
 
 
 @dataclass
-class Seen:
+class InputRange:
     """What a matrix product was given.
 
     Attributes:
@@ -76,14 +76,14 @@ def to_int8(graph: Path, out: Path, inputs: Sequence[Inputs]) -> None:
     onnx.save(model, str(out))
 
 
-def calibrate(model: Any, inputs: Sequence[Inputs]) -> dict[str, Seen]:
+def calibrate(model: Any, inputs: Sequence[Inputs]) -> dict[str, InputRange]:
     """Run a network; name of the weights of each product → what these were multiplied with."""
     import onnx
     from onnxruntime import InferenceSession
 
     probe = onnx.ModelProto()
     probe.CopyFrom(model)
-    weights, constants = _matrices(probe.graph), {known.name for known in probe.graph.initializer}
+    weights, constants = _matrices(probe.graph), {constant.name for constant in probe.graph.initializer}
     products = [
         node for node in probe.graph.node
         if node.op_type == "MatMul" and node.input[1] in weights and node.input[0] not in constants
@@ -92,22 +92,22 @@ def calibrate(model: Any, inputs: Sequence[Inputs]) -> dict[str, Seen]:
     own = {output.name for output in probe.graph.output}
     probe.graph.output.extend(onnx.ValueInfoProto(name=name) for name in states if name not in own)
     session = InferenceSession(probe.SerializeToString(), providers=["CPUExecutionProvider"])
-    names = [known.name for known in session.get_inputs()]
-    seen: dict[str, Seen] = {}
+    names = [entry.name for entry in session.get_inputs()]
+    ranges: dict[str, InputRange] = {}
     for ids, mask, type_ids in inputs:
         feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": type_ids}
         values = dict(zip(states, session.run(states, {name: feed[name] for name in names}), strict=True))
         for node in products:
             value = values[node.input[0]]
-            seen.setdefault(node.input[1], Seen(np.zeros(value.shape[-1], dtype=np.float32), 0.0)).look(value)
-    return seen
+            ranges.setdefault(node.input[1], InputRange(np.zeros(value.shape[-1], dtype=np.float32), 0.0)).look(value)
+    return ranges
 
 
 def _matrices(graph: Any) -> dict[str, Array]:
     """The constants that are matrices, by name."""
     from onnx import numpy_helper
 
-    return {known.name: numpy_helper.to_array(known) for known in graph.initializer if len(known.dims) == 2}
+    return {constant.name: numpy_helper.to_array(constant) for constant in graph.initializer if len(constant.dims) == 2}
 
 
 def contracts(columns: Array) -> bool:
@@ -126,17 +126,17 @@ class _Quantised:
         self._weights = _matrices(graph)
         self._inverses: dict[str, Array] = {}
         self._floors: dict[str, float] = {}
-        self._known: set[str] = set()
+        self._constant_names: set[str] = set()
 
-    def smooth(self, seen: Mapping[str, Seen]) -> None:
+    def smooth(self, ranges: Mapping[str, InputRange]) -> None:
         """Decide how each product is quantised, and even what comes to the expanding ones; outputs stay the same."""
-        for name, sight in seen.items():
+        for name, input_range in ranges.items():
             columns = self._weights[name]
             if contracts(columns):
-                if -sight.lowest < ONE_SIDED * float(sight.largest.max()):
-                    self._floors[name] = -sight.lowest
+                if -input_range.lowest < ONE_SIDED * float(input_range.largest.max()):
+                    self._floors[name] = -input_range.lowest
                 continue
-            largest = np.maximum(sight.largest, np.float32(1e-3))
+            largest = np.maximum(input_range.largest, np.float32(1e-3))
             weights = np.maximum(np.abs(columns).max(1), np.float32(1e-4))
             factor = np.maximum(largest**ALPHA / weights ** (1 - ALPHA), np.float32(1e-3))
             self._weights[name] = columns * factor[:, None]
@@ -162,7 +162,7 @@ class _Quantised:
             yield make("Add", [states, lift], [f"{output}_lifted"])
             states = f"{output}_lifted"
         columns = self._weights[weights]
-        groups = [_small(one) for one in np.array_split(columns, max(1, round(len(columns) / GROUP)))]
+        groups = [_small(group) for group in np.array_split(columns, max(1, round(len(columns) / GROUP)))]
         parts = [f"{output}_states{i}" for i in range(len(groups))] if len(groups) > 1 else [states]
         if len(groups) > 1:
             sizes = self._put(f"{output}_sizes", np.asarray([len(small) for small, _ in groups]))
@@ -177,8 +177,8 @@ class _Quantised:
         if len(terms) == 1:
             yield make("Identity", terms, [output])
         for i, term in enumerate(terms[1:], 1):
-            whole = output if i == len(terms) - 1 else f"{output}_sum{i}"
-            yield make("Add", [terms[0] if i == 1 else f"{output}_sum{i - 1}", term], [whole])
+            total = output if i == len(terms) - 1 else f"{output}_sum{i}"
+            yield make("Add", [terms[0] if i == 1 else f"{output}_sum{i - 1}", term], [total])
 
     def _part(self, states: str, small: Any, scale: Any, floor: float | None, name: str) -> Iterator[Any]:
         """States times weights, as integers."""
@@ -223,16 +223,16 @@ class _Quantised:
     def _put(self, name: str, value: Any) -> str:
         from onnx import numpy_helper
 
-        if name not in self._known:
-            self._known.add(name)
+        if name not in self._constant_names:
+            self._constant_names.add(name)
             self._graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
         return name
 
     def drop_unused(self) -> None:
         """Forget the weights that only products used which are quantised now."""
-        read = {name for node in self._graph.node for name in node.input}
-        for one in [one for one in self._graph.initializer if one.name not in read]:
-            self._graph.initializer.remove(one)
+        inputs = {name for node in self._graph.node for name in node.input}
+        for constant in [constant for constant in self._graph.initializer if constant.name not in inputs]:
+            self._graph.initializer.remove(constant)
 
 
 def _small(columns: Any) -> tuple[Any, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ml_backend import bert, extras, quantise, torch_networks
 from ml_backend.errors import LoadError
-from ml_backend.networks import Array, Kind, Network, first_line
+from ml_backend.networks import Array, Network, NetworkKind, first_line
 from ml_backend.tokens import TextTokenizer
 
 RuntimeName = Literal["torch", "onnx-fp32", "onnx-int8", "openvino"]
@@ -23,7 +23,7 @@ EXPORT_REVISION = "5"  # part of the cache key: raise it when the export or the 
 
 
 def open_network(
-    folder: Path, sha256: str, kind: Kind, runtime: RuntimeName, cache: Path, *, threads: int, lanes: int
+    folder: Path, sha256: str, kind: NetworkKind, runtime: RuntimeName, cache: Path, *, threads: int, lanes: int
 ) -> Network:
     """Open the network in `folder` with a runtime.
 
@@ -100,13 +100,13 @@ class OpenVinoNetwork:
         feed: Mapping[str, Array] = {"input_ids": ids, "attention_mask": mask, "token_type_ids": type_ids}
         if not hasattr(self._own, "request"):
             self._own.request = self._compiled.create_infer_request()
-        found = self._own.request.infer({name: feed[name] for name in self._names})
+        outputs = self._own.request.infer({name: feed[name] for name in self._names})
         # A copy: the request writes its next output to the same place.
-        result: Array = np.array(found[0], dtype=np.float32)
+        result: Array = np.array(outputs[0], dtype=np.float32)
         return result
 
 
-def exported(folder: Path, sha256: str, kind: Kind, runtime: RuntimeName, cache: Path) -> Path:
+def exported(folder: Path, sha256: str, kind: NetworkKind, runtime: RuntimeName, cache: Path) -> Path:
     """The exported graph for these weights, made on first use and kept under their hash."""
     key = hashlib.sha256(f"{sha256} {kind} {EXPORT_REVISION}".encode()).hexdigest()[:24]
     cache.mkdir(parents=True, exist_ok=True)
@@ -128,7 +128,7 @@ def _publish(target: Path, write: Callable[[Path], None]) -> Path:
     return target
 
 
-def _write_plain(folder: Path, kind: Kind, out: Path) -> None:
+def _write_plain(folder: Path, kind: NetworkKind, out: Path) -> None:
     """Write the network as a graph in fp32: built from its weights where we know how, else traced by torch."""
     if kind == "encoder" and (shape := bert.read_shape(folder)) is not None:
         bert.write_graph(shape, folder, out)
@@ -136,7 +136,7 @@ def _write_plain(folder: Path, kind: Kind, out: Path) -> None:
         torch_networks.export(folder, kind, out)
 
 
-def _write_int8(folder: Path, kind: Kind, out: Path) -> None:
+def _write_int8(folder: Path, kind: NetworkKind, out: Path) -> None:
     """Write the network as a graph in int8, calibrated on the guidelines of the label types."""
     plain = out.with_name("plain.onnx")
     _write_plain(folder, kind, plain)

@@ -35,8 +35,8 @@ class ServerConfig:
 
 def graph_cache(environ: Mapping[str, str]) -> Path:
     """Folder for exported graphs: `QUORUM_ML_CACHE`, else below the user's cache folder."""
-    if named := environ.get("QUORUM_ML_CACHE"):
-        return Path(named)
+    if folder := environ.get("QUORUM_ML_CACHE"):
+        return Path(folder)
     return Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "quorum" / "graphs"
 
 
@@ -45,9 +45,9 @@ def server_config(
 ) -> ServerConfig:
     """A server's settings from arguments and environment (`QUORUM_ML_MODELS`, `QUORUM_DATA_DIR`, credentials)."""
     data = Path(environ.get("QUORUM_DATA_DIR") or ".quorum")
-    named = environ.get("QUORUM_ML_MODELS")
+    models_file = environ.get("QUORUM_ML_MODELS")
     return ServerConfig(
-        models=models or (Path(named) if named else DEFAULT_MODELS),
+        models=models or (Path(models_file) if models_file else DEFAULT_MODELS),
         state=data / "ml",
         cache=graph_cache(environ),
         credentials=from_environment(environ),

@@ -29,10 +29,10 @@ def resolve(source: str, base: Path) -> Path:
     if source.startswith("package:"):
         return _in_package(source.removeprefix("package:"))
     if source.startswith("path:"):
-        found = (base / Path(source.removeprefix("path:")).expanduser()).resolve()
-        if not found.exists():
-            raise LoadError(f"{source}: nothing at {found}; correct the path (it is relative to the models file)")
-        return found
+        path = (base / Path(source.removeprefix("path:")).expanduser()).resolve()
+        if not path.exists():
+            raise LoadError(f"{source}: nothing at {path}; correct the path (it is relative to the models file)")
+        return path
     if source.startswith("hf:"):
         return _from_hub(source.removeprefix("hf:"))
     raise LoadError(f"{source}: unknown source; begin it with one of {', '.join(SCHEMES)}")
@@ -40,10 +40,10 @@ def resolve(source: str, base: Path) -> Path:
 
 def _in_package(spec: str) -> Path:
     name, _, inner = spec.partition("/")
-    found = importlib.util.find_spec(name)
-    if found is None or not found.submodule_search_locations:
+    package = importlib.util.find_spec(name)
+    if package is None or not package.submodule_search_locations:
         raise extras.missing(f"package:{spec}", name)
-    path = Path(next(iter(found.submodule_search_locations))) / inner
+    path = Path(next(iter(package.submodule_search_locations))) / inner
     if not path.exists():
         raise LoadError(f"package:{spec}: the package {name} holds no {inner}; correct the path inside the package")
     return path

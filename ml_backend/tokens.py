@@ -72,9 +72,9 @@ def farthest_inside(places: Ints, margins: Ints) -> NDArray[np.intp]:
         One index a place, in the order of the text.
     """
     order = np.lexsort((-margins, *places.T[::-1]))  # stable, so that of equals the first stays first
-    placed = places[order]
-    found: NDArray[np.intp] = order[np.append(True, (placed[1:] != placed[:-1]).any(axis=1))]
-    return found
+    sorted_places = places[order]
+    indexes: NDArray[np.intp] = order[np.append(True, (sorted_places[1:] != sorted_places[:-1]).any(axis=1))]
+    return indexes
 
 
 class TextTokenizer:
@@ -107,8 +107,8 @@ class TextTokenizer:
             strategy: Tokenizer.from_str(self._whole.to_str())
             for strategy in ("longest_first", "only_first", "only_second")
         }
-        for strategy, one in self._over.items():
-            one.enable_truncation(max_tokens, stride=stride, strategy=strategy)
+        for strategy, tokenizer in self._over.items():
+            tokenizer.enable_truncation(max_tokens, stride=stride, strategy=strategy)
 
     def encode(self, texts: Sequence[Input]) -> list[tuple[Window, ...]]:
         """Windows of each text or pair, in order; an empty text has one window of special tokens.
@@ -116,16 +116,17 @@ class TextTokenizer:
         Of a pair whose second text fits into half a window, the windows go over the first, each beside the whole
         second; else the first is cut to half a window and they go over the second.
         """
-        found: list[tuple[Window, ...]] = [()] * len(texts)
+        windows: list[tuple[Window, ...]] = [()] * len(texts)
         ways: dict[str, list[tuple[int, Input]]] = {}
         for place, text in enumerate(texts):
-            way, read = ("longest_first", text) if isinstance(text, str) else self._pair(*text)
-            ways.setdefault(way, []).append((place, read))
-        for way, asked in ways.items():
-            encodings = (e for part in _parts([read for _, read in asked]) for e in self._over[way].encode_batch(part))
-            for (place, _), encoding in zip(asked, encodings, strict=True):
-                found[place] = (Window(encoding), *(Window(more) for more in encoding.overflowing))
-        return found
+            way, input_text = ("longest_first", text) if isinstance(text, str) else self._pair(*text)
+            ways.setdefault(way, []).append((place, input_text))
+        for way, entries in ways.items():
+            parts = _parts([input_text for _, input_text in entries])
+            encodings = (encoding for part in parts for encoding in self._over[way].encode_batch(part))
+            for (place, _), encoding in zip(entries, encodings, strict=True):
+                windows[place] = (Window(encoding), *(Window(more) for more in encoding.overflowing))
+        return windows
 
     def _pair(self, first: str, second: str) -> tuple[str, tuple[str, str]]:
         """The text to go over, and the pair with the other one cut to half a window."""

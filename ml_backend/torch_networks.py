@@ -10,10 +10,10 @@ from typing import Any
 
 from ml_backend import extras
 from ml_backend.errors import LoadError
-from ml_backend.networks import Array, Kind, first_line
+from ml_backend.networks import Array, NetworkKind, first_line
 
 
-def load(folder: Path, kind: Kind) -> Any:
+def load(folder: Path, kind: NetworkKind) -> Any:
     """The network in `folder` as a torch module with plain tensors in and one tensor out, in evaluation mode.
 
     Raises:
@@ -58,7 +58,7 @@ def quiet_transformers() -> Iterator[None]:
         logging.set_verbosity(verbosity)
 
 
-def wrapped(model: Any, kind: Kind) -> Any:
+def wrapped(model: Any, kind: NetworkKind) -> Any:
     """A model of transformers as a torch module with plain tensors in and one tensor out, in evaluation mode."""
     import inspect
 
@@ -84,7 +84,7 @@ def wrapped(model: Any, kind: Kind) -> Any:
 class TorchNetwork:
     """A network run by torch; on a GPU in half precision where there is one."""
 
-    def __init__(self, folder: Path, kind: Kind, threads: int) -> None:
+    def __init__(self, folder: Path, kind: NetworkKind, threads: int) -> None:
         module = load(folder, kind)
         import torch
 
@@ -102,7 +102,7 @@ class TorchNetwork:
         return result
 
 
-def export(folder: Path, kind: Kind, out: Path) -> None:
+def export(folder: Path, kind: NetworkKind, out: Path) -> None:
     """Write the network in `folder` as an ONNX graph.
 
     Raises:

@@ -62,7 +62,7 @@ class Answer:
 
 
 @dataclass(eq=False)
-class Row:
+class TaskRow:
     """One task: its data, and a place where predictors share what they worked out about it."""
 
     data: Mapping[str, Any]
@@ -106,7 +106,7 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Got:
+class Outcome:
     """What an ask brought: one (window, kept) pair a window, in the order of the text."""
 
     windows: Sequence[tuple[Window, Any]]
@@ -131,20 +131,22 @@ class Predictor:
             return f"the predictor {self.settings.predictor} cannot answer a {control.kind} control"
         return None
 
-    def asks(self, row: Row, control: Control) -> Sequence[Ask]:
+    def asks(self, row: TaskRow, control: Control) -> Sequence[Ask]:
         """The network runs that one row needs."""
         return ()
 
-    def meanwhile(self, row: Row, control: Control) -> None:
+    def meanwhile(self, row: TaskRow, control: Control) -> None:
         """Work out what an answer needs of the row alone, and keep it in its memo; done while the networks run."""
 
-    def answer(self, row: Row, control: Control, got: Sequence[Got]) -> Answer:
+    def answer(self, row: TaskRow, control: Control, outcomes: Sequence[Outcome]) -> Answer:
         """The answer for one row, from what its asks brought."""
         raise NotImplementedError
 
-    def answer_many(self, rows: Sequence[Row], control: Control, got: Sequence[Sequence[Got]]) -> list[Answer]:
+    def answer_many(
+        self, rows: Sequence[TaskRow], control: Control, outcomes: Sequence[Sequence[Outcome]]
+    ) -> list[Answer]:
         """One answer a row, same order."""
-        return [self.answer(row, control, one) for row, one in zip(rows, got, strict=True)]
+        return [self.answer(row, control, row_outcomes) for row, row_outcomes in zip(rows, outcomes, strict=True)]
 
     def close(self) -> None:
         """Let go of files, connections and threads."""
@@ -173,8 +175,8 @@ class CheckpointPredictor(Predictor):
 
     def _without_place(self, control: Control, names: Iterable[str]) -> str | None:
         """Why the control can't take these of the model's names, or None if it can."""
-        lost = [one for one in names if self.mapped(one) not in (None, *control.labels)]
-        return f"the model's {lost[0]!r} is not in the interface; map it under `labels`" if lost else None
+        strays = [name for name in names if self.mapped(name) not in (None, *control.labels)]
+        return f"the model's {strays[0]!r} is not in the interface; map it under `labels`" if strays else None
 
 
 def class_names(model: Model) -> tuple[str, ...]:
@@ -195,9 +197,9 @@ def cut(text: str, limit: int) -> tuple[str, str | None]:
 
     Half a surrogate pair, which JSON can hold and UTF-8 can't, is read as U+FFFD: offsets stay as they are.
     """
-    read = _HALF_PAIR.sub("\ufffd", text[:limit])
+    readable = _HALF_PAIR.sub("\ufffd", text[:limit])
     note = f"only the first {limit} of {len(text)} characters were read (max_chars)"
-    return read, note if len(text) > limit else None
+    return readable, note if len(text) > limit else None
 
 
 def finite(*numbers: float) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from ls_config.interface import Control
 from ml_backend.heads import softmax
 from ml_backend.predictors import base
-from ml_backend.predictors.base import Answer, Ask, CheckpointPredictor, Got, Model, Row
+from ml_backend.predictors.base import Answer, Ask, CheckpointPredictor, Model, Outcome, TaskRow
 from ml_backend.predictors.text_classification import joined, keep_logits, weighted
 
 
@@ -30,13 +30,13 @@ class OrdinalRating(CheckpointPredictor):
         # Classes are numbers, or mapped to numbers under `labels`; or there is one output.
         self._steps = tuple(_number(settings.labels.get(name, name), index) for index, name in enumerate(classes))
 
-    def asks(self, row: Row, control: Control) -> Sequence[Ask]:
+    def asks(self, row: TaskRow, control: Control) -> Sequence[Ask]:
         """One run over the fields that are read."""
         return (Ask(self._model, joined(row, self.settings.reads, self.settings.max_chars), "logits", keep_logits),)
 
-    def answer(self, row: Row, control: Control, got: Sequence[Got]) -> Answer:
+    def answer(self, row: TaskRow, control: Control, outcomes: Sequence[Outcome]) -> Answer:
         """See `Predictor`."""
-        logits = weighted(got[0])
+        logits = weighted(outcomes[0])
         if not np.isfinite(logits).all():
             return Answer(reason="the model gave a score that is not a number")
         if len(logits) == 1:

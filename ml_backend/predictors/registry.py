@@ -27,7 +27,7 @@ def predictor_class(kind: str) -> Any:
         KeyError: no such kind.
     """
     module, _, name = KINDS[kind].partition(":")
-    found = getattr(importlib.import_module(module), name)
-    if not (issubclass(found, Predictor) and issubclass(found.Settings, Settings)):
+    implementation = getattr(importlib.import_module(module), name)
+    if not (issubclass(implementation, Predictor) and issubclass(implementation.Settings, Settings)):
         raise TypeError(f"{KINDS[kind]} is not a Predictor with Settings")
-    return found
+    return implementation

@@ -95,28 +95,28 @@ def run(
         ConfigError, LoadError, DataError: the models file, the encoder or the data can't be used.
     """
     extras.require("training", *extras.TRAINING)
-    found = [
+    rows = [
         *(read_gold(gold) if gold else []),
         *(read_examples(examples) if examples else []),
         *(public(data) if data else []),
     ]
-    if not found:
+    if not rows:
         raise DataError("no data: give --gold, --examples or --data")
-    controls = list(only) if only else sorted({name for one in found for name in one.values})
+    controls = list(only) if only else sorted({name for example in rows for name in example.values})
     loader = Loader(read_models(models), graph_cache(os.environ), default_threads())
     encoder = encoder or _only_encoder(loader)
     out.mkdir(parents=True, exist_ok=True)
     if full:
-        train_full(loader, encoder, found, controls, out, again=again, say=say, note=note)
+        train_full(loader, encoder, rows, controls, out, again=again, say=say, note=note)
     else:
-        train(loader, encoder, found, controls, out, again=again, say=say)
+        train(loader, encoder, rows, controls, out, again=again, say=say)
 
 
 def _only_encoder(loader: Loader) -> str:
     names = list(loader.config.encoders)
     if len(names) != 1:
-        found = f"its encoders are {', '.join(names)}" if names else "it has none under `encoders`"
-        raise LoadError(f"{loader.config.path}: which encoder is to be trained? {found}; give --encoder")
+        choice = f"its encoders are {', '.join(names)}" if names else "it has none under `encoders`"
+        raise LoadError(f"{loader.config.path}: which encoder is to be trained? {choice}; give --encoder")
     return names[0]
 
 
@@ -126,9 +126,9 @@ def public(folder: Path) -> list[Example]:
         *read_responses(folder / "responses_dev.jsonl"),
         *read_squality(folder / "multi_rating_squality_items_dev.jsonl", folder / "multi_rating_squality_dev.jsonl"),
         *(
-            one
+            example
             for name in ("domain_ner_technical_dev", "domain_ner_finance_dev", "multi_span_btc_items_dev")
-            for one in read_entities(folder / f"{name}.jsonl")
+            for example in read_entities(folder / f"{name}.jsonl")
         ),
         *read_domains(folder / "domain_text_dev.jsonl"),
     ]
@@ -151,15 +151,15 @@ def train(
     ]
     rows = any(recipe.task != "spans" for recipe in todo)
     texts = {text for e in examples if set(e.values) - {"entities"} for text in (e.context, e.query, e.response)} | {""}
-    known = encode.vectors(model, sorted(texts)) if rows else {}
+    vectors = encode.vectors(model, sorted(texts)) if rows else {}
     spans = [recipe.control for recipe in todo if recipe.task == "spans"]
     tagged = list(dict.fromkeys(e.response for e in examples if any(name in e.values for name in spans)))
     tokens = dict(zip(tagged, encode.tokens(model, tagged), strict=True))
     for recipe in todo:
-        trained = recipes.train(recipe, examples, known, tokens, sha256)
+        trained = recipes.train(recipe, examples, vectors, tokens, sha256)
         path = out / f"{recipe.control}.head"
-        bound = f'{{predictor: encoder_head, encoder: {encoder}, head: "{_source(path, loader)}"}}'
-        _tell(recipe, trained, out, bound, say)
+        binding = f'{{predictor: encoder_head, encoder: {encoder}, head: "{_source(path, loader)}"}}'
+        _tell(recipe, trained, out, binding, say)
         save_head(path, trained.head.meta, trained.head.arrays)
 
 
@@ -178,7 +178,7 @@ def train_full(
     from ml_backend.training import finetune
 
     folder = loader.resolve(loader.config.encoders[encoder].source)
-    plan = finetune.Plan()
+    plan = finetune.TrainingPlan()
     for control in controls:
         recipe = recipes.recipe_for(control, _values(control, examples))
         if recipe is None:
@@ -194,23 +194,23 @@ def train_full(
 
 
 def _tell(
-    recipe: recipes.Recipe, trained: recipes.Trained, out: Path, bound: str, say: Callable[[str], object]
+    recipe: recipes.Recipe, trained: recipes.Trained, out: Path, binding: str, say: Callable[[str], object]
 ) -> None:
     """Write the card, and say the figures over all rows."""
     table = recipes.figures(recipe, trained)
-    (out / f"{recipe.control}.md").write_text(cards.card(recipe, trained, table, bound), encoding="utf-8")
-    about = {"control": recipe.control, "strength": trained.strength, "missing": trained.missing, "binding": bound}
+    (out / f"{recipe.control}.md").write_text(cards.card(recipe, trained, table, binding), encoding="utf-8")
+    about = {"control": recipe.control, "strength": trained.strength, "missing": trained.missing, "binding": binding}
     say(json.dumps(about | table["all"]))
 
 
 def _source(path: Path, loader: Loader) -> str:
     """How a models file names the path: relative to itself where that is below it."""
-    whole, base = path.resolve(), loader.config.path.parent.resolve()
-    return f"path:{whole.relative_to(base) if whole.is_relative_to(base) else whole}"
+    target, base = path.resolve(), loader.config.path.parent.resolve()
+    return f"path:{target.relative_to(base) if target.is_relative_to(base) else target}"
 
 
 def _values(control: str, examples: Sequence[Example]) -> list[Any]:
-    return [one.values[control] for one in examples if one.values.get(control) is not None]
+    return [example.values[control] for example in examples if example.values.get(control) is not None]
 
 
 def _todo(
@@ -224,8 +224,8 @@ def _todo(
     head = out / f"{control}.head"
     if not again and head.exists():
         meta = load_head(head).meta
-        used = [one for one in examples if one.values.get(control) is not None]
-        if meta.encoder == encoder and meta.trained_on == data_hash(used):
+        rows = [example for example in examples if example.values.get(control) is not None]
+        if meta.encoder == encoder and meta.trained_on == data_hash(rows):
             say(json.dumps({"control": control, "skipped": DONE}))
             return None
     return recipe

@@ -57,12 +57,12 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     with path.open(encoding="utf-8") as stream:
         for number, line in enumerate(stream, 1):
             try:
-                one = json.loads(line)
+                record = json.loads(line)
             except json.JSONDecodeError as error:
                 raise DataError(f"{path}:{number}: not JSON ({error.msg}); correct or remove the line") from error
-            if not isinstance(one, dict):
+            if not isinstance(record, dict):
                 raise DataError(f"{path}:{number}: not a JSON object; correct or remove the line")
-            yield one
+            yield record
 
 
 def data_hash(examples: Iterable[Example]) -> str:
@@ -94,7 +94,7 @@ def gold_of(records: Iterable[Any], controls: Sequence[Control] | None = None, w
     Raises:
         DataError: no row is final, or a value does not fit.
     """
-    final = [_gold(one, controls, where) for one in records if _is_final(one)]
+    final = [_gold(record, controls, where) for record in records if _is_final(record)]
     if not final:
         raise DataError(f"{where}: no row has a final label with its certificate; export gold with `quorum export`")
     return final
@@ -113,11 +113,12 @@ def _is_final(record: Any) -> bool:
 def _gold(record: Mapping[str, Any], controls: Sequence[Control] | None, where: str) -> Example:
     row: Mapping[str, Any] = record["row"] if isinstance(record.get("row"), dict) else {}
     identity = str(record.get("row_id"))
-    given = {name: one.get("value") for name, one in record["final"]["values"].items() if isinstance(one, dict)}
+    answers = record["final"]["values"].items()
+    values = {name: answer.get("value") for name, answer in answers if isinstance(answer, dict)}
     if controls is not None:
-        known = {c.name for c in controls}
+        names = {c.name for c in controls}
         try:
-            to_result({k: v for k, v in given.items() if k in known and v is not None}, controls, row)
+            to_result({k: v for k, v in values.items() if k in names and v is not None}, controls, row)
         except ResultError as error:
             raise DataError(f"{where}: row {identity}: {error}; give the interface of this gold with --task") from error
     return Example(
@@ -125,7 +126,7 @@ def _gold(record: Mapping[str, Any], controls: Sequence[Control] | None, where: 
         group=document(str(row.get("context") or ""), identity),
         source="gold",
         **_texts(row),
-        values=_plain_spans({name: value for name, value in given.items() if value is not None}),
+        values=_plain_spans({name: value for name, value in values.items() if value is not None}),
         auto=record.get("auto_label") or {},
         domain=record["domain"] if isinstance(record.get("domain"), str) else None,
     )
@@ -143,8 +144,8 @@ def _texts(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _plain_spans(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: [(one["start"], one["end"], one["label"]) for one in value]
-        if isinstance(value, list) and value and all(_is_span(one) for one in value)
+        name: [(span["start"], span["end"], span["label"]) for span in value]
+        if isinstance(value, list) and value and all(_is_span(span) for span in value)
         else value
         for name, value in values.items()
     }
@@ -156,7 +157,7 @@ def _is_span(value: Any) -> bool:
 
 def read_examples(folder: Path) -> list[Example]:
     """The example campaign with its known right answers (`rows.jsonl`, `truth.jsonl`)."""
-    truth = {one["row_id"]: one["values"] for one in read_lines(folder / "truth.jsonl")}
+    truth = {record["row_id"]: record["values"] for record in read_lines(folder / "truth.jsonl")}
     return [
         Example(
             id=row["id"],
@@ -262,9 +263,9 @@ def _response_values(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_squality(items: Path, votes: Path) -> list[Example]:
     """Summaries of stories rated 0–100 by several people: the mean as a rating 1–5 (the story itself is not in it)."""
-    given: dict[tuple[str, str], list[float]] = {}
+    scores: dict[tuple[str, str], list[float]] = {}
     for vote in read_lines(votes):
-        given.setdefault((vote["item_id"], vote["criterion"]), []).append(float(vote["value"]))
+        scores.setdefault((vote["item_id"], vote["criterion"]), []).append(float(vote["value"]))
     names = {"correctness": "correctness", "coverage": "completeness", "overall": "helpfulness"}
     return [
         Example(
@@ -276,7 +277,7 @@ def read_squality(items: Path, votes: Path) -> list[Example]:
             values={
                 ours: 1 + round(sum(marks) / len(marks) / 25)
                 for theirs, ours in names.items()
-                if (marks := given.get((item["item_id"], theirs)))
+                if (marks := scores.get((item["item_id"], theirs)))
             },
         )
         for item in read_lines(items)
@@ -300,8 +301,8 @@ def as_written(text: str, spans: list[Span]) -> tuple[str, list[Span]]:
     """
     dropped = sorted({m.start() for p in (_GLUE_LEFT, _GLUE_RIGHT) for m in p.finditer(text)})
     moved = [(s - bisect_left(dropped, s), e - bisect_left(dropped, e), label) for s, e, label in spans]
-    gone = set(dropped)
-    return "".join(char for index, char in enumerate(text) if index not in gone), moved
+    positions = set(dropped)
+    return "".join(char for index, char in enumerate(text) if index not in positions), moved
 
 
 def _entities(row: Mapping[str, Any]) -> Example | None:
@@ -311,16 +312,16 @@ def _entities(row: Mapping[str, Any]) -> Example | None:
     if spans is None:
         return None
     mapping = ENTITY_MAPS[source]
-    every = [(one["start"], one["end"], one["label"]) for one in spans]
-    text, every = (row["text"], every) if source == "btc" else as_written(row["text"], every)
+    annotations = [(span["start"], span["end"], span["label"]) for span in spans]
+    text, annotations = (row["text"], annotations) if source == "btc" else as_written(row["text"], annotations)
     return Example(
         id=identity,
         group=identity,
         source=source,
         response=text,
-        values={"entities": [(start, end, mapping[label]) for start, end, label in every if label in mapping]},
+        values={"entities": [(start, end, mapping[label]) for start, end, label in annotations if label in mapping]},
         known={"entities": frozenset(mapping.values())},
-        masked=tuple((start, end) for start, end, label in every if label not in mapping),
+        masked=tuple((start, end) for start, end, label in annotations if label not in mapping),
     )
 
 

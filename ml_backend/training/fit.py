@@ -62,8 +62,8 @@ def fit_choice(x: Floats, y: Sequence[str], labels: Sequence[str], strength: flo
 def _balanced(y: Sequence[str]) -> Floats:
     values, counts = np.unique(np.asarray(y), return_counts=True)
     share = dict(zip(values, counts / len(y), strict=True))
-    found: Floats = np.asarray([share[one] ** -0.5 for one in y], dtype=np.float32)
-    balanced: Floats = found / found.mean()
+    weights: Floats = np.asarray([share[label] ** -0.5 for label in y], dtype=np.float32)
+    balanced: Floats = weights / weights.mean()
     return balanced
 
 
@@ -146,7 +146,7 @@ def fit_tagger(
     # The batches are small: threads would wait for each other longer than they work.
     torch.set_num_threads(1)
     torch.manual_seed(SEED)
-    x = np.vstack([one.x for one in data])
+    x = np.vstack([text.x for text in data])
     y = np.concatenate(list(tags))
     wide = np.vstack([np.repeat(mask[None], len(tag), axis=0) for mask, tag in zip(allowed, tags, strict=True)])
     use = y >= 0

@@ -80,9 +80,9 @@ class Jobs:
         while True:
             job = self._queue.get()
             job.state = "running"
-            done = self._train()
-            job.state = "done" if done.returncode == 0 else "failed"
-            job.detail = (done.stderr.strip().splitlines() or [""])[-1][:300]
+            process = self._train()
+            job.state = "done" if process.returncode == 0 else "failed"
+            job.detail = (process.stderr.strip().splitlines() or [""])[-1][:300]
             log.info("training", job=job.number, state=job.state)
 
     def _train(self) -> subprocess.CompletedProcess[str]:
