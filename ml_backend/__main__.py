@@ -6,17 +6,23 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+SERVING: Final = (
+    "flask", "gunicorn", "onnx", "onnxruntime", "openai", "prometheus_client", "safetensors", "structlog",
+    "threadpoolctl", "tokenizers",
+)  # fmt: skip
+"""What the server imports of the extra `ml`."""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Serve until SIGTERM; exit 2 for missing packages, a models file with faults or wrong arguments."""
     args = _arguments(argv)
-    from ml_backend import extras
-    from ml_backend.errors import MissingExtra
+    from review_rules import extras
+    from review_rules.errors import MissingExtra
 
     try:
-        extras.require("the ML backend", *extras.SERVING)
+        extras.require("the ML backend", *SERVING, extra="ml")
     except MissingExtra as error:
         print(error, file=sys.stderr)
         return 2

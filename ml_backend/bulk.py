@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ls_config.interface import Control
-from ml_backend import extras
 from ml_backend.local import LocalModel
 from ml_backend.models import TaskPrediction
+from review_rules import extras
 
 Record = dict[str, Any]
 SHARD = 16

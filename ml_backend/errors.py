@@ -21,9 +21,5 @@ class LoadError(PublicError):
     """A model that cannot be loaded; the message names the file or package and what to do."""
 
 
-class MissingExtra(LoadError):
-    """Something that needs a package which is not installed; the message is one sentence that says how to get it."""
-
-
 class ConfigError(FaultsError):
     """A models file with faults; all of them, in the order of the file."""

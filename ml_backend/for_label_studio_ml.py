@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ls_config.interface import parse
-from ml_backend import extras
 from ml_backend.config import DEFAULT_MODELS
 from ml_backend.local import LocalModel
+from review_rules import extras
 
 
 @lru_cache(maxsize=1)

@@ -23,6 +23,7 @@ from ml_backend.metrics import Metrics
 from ml_backend.models import Loader, ModelSet, TaskPrediction
 from ml_backend.runtimes import default_threads, shared_out
 from ml_backend.settings import ServerConfig
+from review_rules.errors import MissingExtra
 
 log = structlog.get_logger("ml_backend")
 
@@ -138,7 +139,7 @@ class LiveModels:
             )
         try:
             return ModelSet.load(models[name], loader)
-        except LoadError as error:
+        except (LoadError, MissingExtra) as error:
             raise ApiError(503, "load_failed", str(error)) from error
 
     # --- start -------------------------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ class LocalModel:
     Raises:
         ConfigError: the file has faults.
         LoadError: the model is not in it, or can't be loaded.
+        MissingExtra: the model needs a package that is not installed.
     """
 
     def __init__(

@@ -13,7 +13,6 @@ from typing import Any
 
 from ls_config.interface import Control
 from ls_config.results import ResultError, to_result
-from ml_backend import extras
 from ml_backend.batching import Batcher, Reading
 from ml_backend.config import ModelConfig, ModelsConfig
 from ml_backend.errors import LoadError
@@ -23,6 +22,8 @@ from ml_backend.predictors.registry import predictor_class
 from ml_backend.runtimes import RuntimeName, open_network
 from ml_backend.sources import resolve, sha256_of
 from ml_backend.tokens import Input, TextTokenizer, default_stride
+from review_rules import extras
+from review_rules.errors import MissingExtra
 
 DOMAIN = Control(name="domain", kind="choice", to_name="", value_key="query", result_type="choices", labels=())
 """The router's control: no part of any interface, answered beside it."""
@@ -148,14 +149,15 @@ class ModelSet:
         """Load every predictor.
 
         Raises:
-            LoadError: one of them can't be loaded; which one is named.
+            LoadError, MissingExtra: one of them can't be loaded; which one is named.
         """
         loaded: dict[str, Predictor] = {}
         try:
             for name, settings in config.controls.items():
                 loaded[name] = _load(f"{config.name}.controls.{name}", settings, loader)
             domain = None if config.domain is None else _load(f"{config.name}.domain", config.domain, loader)
-        except LoadError:
+        except (LoadError, MissingExtra):
+            # What did load holds files, threads or connections, and nobody else will ever see it.
             for predictor in loaded.values():
                 predictor.close()
             raise
@@ -183,9 +185,10 @@ class ModelSet:
 def _load(where: str, settings: Settings, loader: Loader) -> Predictor:
     try:
         predictor: Predictor = predictor_class(settings.predictor).load(settings, loader)
+    except MissingExtra as error:
+        raise error.within(f"models.{where}") from error
     except LoadError as error:
-        # Of the same class, so that a missing extra stays one.
-        raise type(error)(f"models.{where}: {error}") from error
+        raise LoadError(f"models.{where}: {error}") from error
     except ImportError as error:
         raise extras.missing(f"models.{where}: the predictor {settings.predictor}", str(error.name)) from error
     return predictor

@@ -12,10 +12,11 @@ from typing import Literal
 
 import numpy as np
 
-from ml_backend import bert, extras, quantise, torch_networks
+from ml_backend import bert, quantise, torch_networks
 from ml_backend.errors import LoadError
 from ml_backend.networks import Array, Network, NetworkKind, first_line
 from ml_backend.tokens import TextTokenizer
+from review_rules import extras
 
 RuntimeName = Literal["torch", "onnx-fp32", "onnx-int8", "openvino"]
 MOST_LANES = 4

@@ -7,8 +7,8 @@ import importlib.util
 from functools import lru_cache
 from pathlib import Path
 
-from ml_backend import extras
 from ml_backend.errors import LoadError
+from review_rules import extras
 
 SCHEMES = ("package:", "path:", "hf:")
 _DECISIVE = frozenset({"config.json", "tokenizer.json"})

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ml_backend import extras
 from ml_backend.errors import LoadError
 from ml_backend.networks import Array, NetworkKind, first_line
+from review_rules import extras
 
 
 def load(folder: Path, kind: NetworkKind) -> Any:

@@ -12,10 +12,10 @@ from pydantic import Field
 
 from ls_config.interface import Control
 from ls_config.results import from_result
-from ml_backend import extras
 from ml_backend.errors import LoadError
 from ml_backend.predictors import base
 from ml_backend.predictors.base import Answer, Outcome, Predictor, TaskRow
+from review_rules import extras
 
 
 class LabelStudioML(Predictor):

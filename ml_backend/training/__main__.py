@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ml_backend import extras
 from ml_backend.config import read_models
 from ml_backend.errors import ConfigError, LoadError
 from ml_backend.heads import load_head, save_head
@@ -18,7 +17,7 @@ from ml_backend.models import Loader
 from ml_backend.runtimes import default_threads
 from ml_backend.settings import graph_cache
 from ml_backend.sources import sha256_of
-from ml_backend.training import cards, encode, recipes
+from ml_backend.training import PACKAGES, cards, encode, recipes
 from ml_backend.training.data import (
     DataError,
     Example,
@@ -30,6 +29,8 @@ from ml_backend.training.data import (
     read_responses,
     read_squality,
 )
+from review_rules import extras
+from review_rules.errors import MissingExtra
 
 NOTHING = "no values that could be learned"
 DONE = "trained on this data already"
@@ -43,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
             args.models, args.encoder, args.out, gold=args.gold, examples=args.examples, data=args.data, only=args.only,
             again=args.again, full=args.full, say=print, note=lambda line: print(line, file=sys.stderr),
         )  # fmt: skip
-    except (ConfigError, LoadError, DataError) as error:
+    except (ConfigError, LoadError, MissingExtra, DataError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
@@ -94,7 +95,7 @@ def run(
         MissingExtra: the packages that training needs are not installed; nothing was done.
         ConfigError, LoadError, DataError: the models file, the encoder or the data can't be used.
     """
-    extras.require("training", *extras.TRAINING)
+    extras.require("training", *PACKAGES)
     rows = [
         *(read_gold(gold) if gold else []),
         *(read_examples(examples) if examples else []),

@@ -12,10 +12,12 @@ from typing import Any
 
 import structlog
 
-from ml_backend import extras
 from ml_backend.config import TrainingSettings
-from ml_backend.errors import ApiError, MissingExtra
+from ml_backend.errors import ApiError
 from ml_backend.settings import ServerConfig
+from ml_backend.training import PACKAGES
+from review_rules import extras
+from review_rules.errors import MissingExtra
 
 log = structlog.get_logger("ml_backend")
 
@@ -57,7 +59,7 @@ class Jobs:
         if self.settings is None:
             return {"status": "ignored", "reason": "the models file has no `training` part"}
         try:
-            extras.require("training", *extras.TRAINING)
+            extras.require("training", *PACKAGES)
         except MissingExtra as error:
             raise ApiError(501, "missing_extra", str(error)) from error
         with self._lock:
