@@ -34,6 +34,7 @@ def to_html(markdown: str) -> str:
     >>> to_html("")
     ''
     """
+    # No empty box on the page: Label Studio shows the instructions wherever the field holds anything.
     if not markdown.strip():
         return ""
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)

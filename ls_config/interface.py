@@ -138,6 +138,7 @@ class Interface:
     @cached_property
     def guidelines_html(self) -> str:
         """The guidelines as safe HTML, for Label Studio's project instructions (`expert_instruction`)."""
+        # Imported here: the Markdown parser takes longer to load than this module, and few ask for it.
         from ls_config.guidelines import to_html
 
         return to_html(self.guidelines)
@@ -169,6 +170,7 @@ def _field(control: Control, row: Mapping[str, Any]) -> dict[str, Any]:
     described: dict[str, Any] = {"kind": control.kind}
     if control.kind == "spans":
         text = row.get(control.value_key)
+        # The rules check offsets against the text; a row without one can only hold spans that are wrong.
         described["text"] = text if isinstance(text, str) else ""
     for bound, value in (("min", control.min), ("max", control.max)):
         if value is not None:
@@ -203,6 +205,7 @@ def load(name_or_dir: str | Path) -> Interface:
         controls = parse_all(xml)
         _check_styles(xml)
     except InterfaceError as error:
+        # Without the cause: it says the same, only without the file.
         raise InterfaceError(f"{xml_path}: {fault}" for fault in error.faults) from None
     guidelines = folder / "guidelines.md"
     return Interface(
@@ -227,6 +230,7 @@ def _check_styles(xml: str) -> None:
 
 
 def _locate(name_or_dir: str | Path) -> tuple[Path, Path]:
+    # A label type wins over a folder of that name in the current directory: docs and commands mean ours.
     if isinstance(name_or_dir, str) and name_or_dir in label_types():
         return HERE / name_or_dir, HERE / name_or_dir / "label.xml"
     path = Path(name_or_dir)
@@ -282,12 +286,14 @@ def parse_all(xml: str) -> tuple[Control, ...]:
     faults: list[str] = []
     controls = []
     for element in elements(root):
+        # An object tag or a part of the layout: nobody fills it in.
         if not element.get("name") or element.get("toName") is None or element.tag in _HELPER_TAGS:
             continue
         control, control_faults = _control(element, objects)
         faults.extend(control_faults)
         if control is not None:
             controls.append(control)
+    # All faults at once, as people mend an interface in an editor and not fault by fault.
     faults.extend(_whole_faults(root, controls))
     if faults:
         raise InterfaceError(faults)
@@ -300,6 +306,7 @@ def parse_xml(xml: str) -> etree._Element:
     Raises:
         InterfaceError: Not well-formed, or with a document type.
     """
+    # An interface may come from anybody: no entity may read a file or grow without bound.
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True)
     try:
         root = etree.fromstring(xml.encode("utf-8"), parser)
@@ -319,6 +326,7 @@ def elements(root: etree._Element) -> Iterator[etree._Element]:
 def _control(element: etree._Element, objects: Mapping[str, etree._Element]) -> tuple[Control | None, tuple[str, ...]]:
     name, tag = element.get("name", ""), str(element.tag)
     where = f"line {_line(element)}: <{tag} name={name!r}>"
+    # Label Studio allows several targets; a region's text and offsets are those of the first.
     to_name = element.get("toName", "").split(",")[0].strip()
     target = objects.get(to_name)
     if tag not in _CONTROL_TAGS:
@@ -356,6 +364,7 @@ def _kind(element: etree._Element, target: etree._Element) -> tuple[str | None, 
     if tag == "Choices":
         return ("choices" if element.get("choice") == "multiple" else "choice"), []
     if tag == "Labels" and on in _TEXT_TAGS:
+        # Offsets can be checked only in a text that the task itself holds.
         faults = ["labels text behind a URL; put the text itself into the task"] if _is_url(target) else []
         return "spans", faults if _value_key(target) else [*faults, 'labels a constant text; use value="$key"']
     if tag == "TimeSeriesLabels" or (tag == "Labels" and on in _TIME_TAGS):
@@ -406,6 +415,7 @@ def _option_faults(element: etree._Element, options: tuple[tuple[str, str, str],
     if any(not title for _, title, _ in options):
         yield "has an option without a value"
     for stored, count in Counter(stored for stored, _, _ in options).items():
+        # Two options with one stored value can't be told apart in a result.
         if stored and count > 1:
             yield f"stores {stored!r} for {count} options; each needs its own value or alias"
     if any(option.get("value") is not None and len(option) for option in element.iter("Choice")):
@@ -427,6 +437,7 @@ def _bounds(element: etree._Element) -> tuple[Number | None, Number | None, str]
 
 
 def _number(text: str) -> Number | None:
+    # A whole number stays one: 5.0 in a form or a report would puzzle people.
     for convert in (int, float):
         try:
             return convert(text)

@@ -48,7 +48,7 @@ class ParsedResult:
     decision: str | None = None
     problems: tuple[str, ...] = ()
 
-    def as_review(self, controls: Iterable[Control], shown: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def as_review(self, controls: Iterable[Control], proposal: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The values of a QA or expert form, in which an emptied field is an answer.
 
         A review form opens filled in with the proposal. Label Studio leaves a control that was emptied out of its
@@ -57,7 +57,7 @@ class ParsedResult:
 
         Args:
             controls: The interface's fields.
-            shown: The proposal's values that the form was filled in with.
+            proposal: The values that the form was filled in with.
         """
         emptied: dict[str, Any] = {}
         for control in controls:
@@ -65,7 +65,7 @@ class ParsedResult:
                 continue
             if control.is_set:
                 emptied[control.name] = []
-            elif control.kind == "text" and (shown or {}).get(control.name):
+            elif control.kind == "text" and (proposal or {}).get(control.name):
                 emptied[control.name] = ""
         return {**self.values, **emptied}
 
@@ -93,6 +93,7 @@ def to_result(
         ResultError: A value that the interface cannot hold.
     """
     by_name = {control.name: control for control in controls}
+    # Refused instead of left out: a value that is lost in silence would look like an empty answer.
     unknown = sorted(set(values) - set(by_name))
     if unknown:
         raise ResultError(f"{unknown[0]}: the interface has no such control (it has {', '.join(by_name) or 'none'})")
@@ -124,6 +125,7 @@ def _items(control: Control, value: Any, data: Mapping[str, Any], score: Any) ->
 
 def _region_id(control: Control, body: Item, counts: Counter[str]) -> str:
     """Ten hex digits that depend on the content only, so that writing the same answer again changes nothing."""
+    # Two equal regions need two ids: the count tells them apart.
     content = _encode([control.name, body])
     counts[content] += 1
     return hashlib.sha256(f"{content}#{counts[content]}".encode()).hexdigest()[:10]
@@ -145,6 +147,7 @@ def _write_spans(control: Control, value: Any, data: Mapping[str, Any]) -> Itera
         raise ResultError(f"{control.name}: the task has no text {control.value_key!r} to put spans on")
     for span in _list(control, value):
         start, end, label = _parts(control, span, "start", "end", "label")
+        # Label Studio draws such a span nowhere, and nobody would see that it is there.
         if not (_whole(start) and _whole(end) and 0 <= start < end <= len(text)):
             raise ResultError(f"{control.name}: span {start!r}–{end!r} is outside of the text (0–{len(text)})")
         if span.get("text") not in (None, text[start:end]):
@@ -281,6 +284,7 @@ class _Reader:
             try:
                 value = _READERS[control.kind](control, body)
                 self._put(where, control, value)
+                # Doubts are told beside the value and not instead of it: the rules make them a finding.
                 if control.kind == "spans":
                     self._problems += [f"{where}: {doubt}" for doubt in _span_doubts(control, value, self._data)]
             except ResultError as error:
@@ -293,6 +297,7 @@ class _Reader:
             members = self._values.setdefault(control.name, [])
             members.extend(member for member in value if member not in members)
             return
+        # Label Studio lets a form be answered twice; the later answer is what people saw last.
         if control.name in self._values and self._values[control.name] != value:
             self._problems.append(f"{where}: {control.name} is answered twice; the later answer counts")
         self._values[control.name] = value
@@ -418,6 +423,7 @@ def _span_doubts(control: Control, spans: Iterable[Item], data: Mapping[str, Any
 
 
 def _offset(control: Control, value: Any) -> int:
+    # JSON of other tools may write 3 as 3.0.
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not _whole(value):

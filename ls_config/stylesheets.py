@@ -48,6 +48,7 @@ def compose_styles(xml: str) -> str:
 
 
 def _with_rules(tag: re.Match[str]) -> str:
+    # The indent of the tag is kept, so that the composed file reads like one that a person wrote.
     indent, names, end = tag.groups()
     rules = "".join((_FOLDER / f"{name}.css").read_text(encoding="utf-8") for name in names.split())
     opening = f"{indent}<Style>\n{textwrap.indent(rules, indent + '  ')}"

@@ -18,6 +18,7 @@ SERVING: Final = (
 def main(argv: list[str] | None = None) -> int:
     """Serve until SIGTERM; exit 2 for missing packages, a models file with faults or wrong arguments."""
     args = _arguments(argv)
+    # Imported here: this module has to load where the extra is missing, in order to say so.
     from review_rules import extras
     from review_rules.errors import MissingExtra
 
@@ -37,6 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     logs.configure(args.log_level.upper())
     try:
         config = server_config(os.environ, models=args.models, workers=args.workers, threads=args.threads)
+        # Read once now and again by the app: a fault should end this process, not each of its workers.
         read_models(config.models)
     except ConfigError as error:
         print(error, file=sys.stderr)
@@ -63,6 +65,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 def _shared_metrics(folder: Path) -> None:
     import shutil
 
+    # What workers of an earlier run left there would be added to this run's counts.
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)

@@ -32,6 +32,7 @@ class Credentials:
             return True
         scheme, _, rest = (header or "").partition(" ")
         secret = rest.strip()
+        # "Token" is how Label Studio's own clients call it.
         if scheme.lower() in {"bearer", "token"}:
             return self.token is not None and _same(secret, self.token)
         if scheme.lower() == "basic":
@@ -45,6 +46,7 @@ class Credentials:
             return False
         password = plain.partition(":")[2]
         by_basic = self.basic is not None and _same(plain, self.basic)
+        # Both are compared in any case: an early return would let the time tell which of them matched.
         # Label Studio can send basic credentials only: there the token may be the password of any user name.
         by_token = self.token is not None and _same(password, self.token)
         return by_basic or by_token
@@ -71,6 +73,7 @@ def from_environment(environ: Mapping[str, str]) -> Credentials:
 def _secret(environ: Mapping[str, str], name: str) -> str | None:
     if file := environ.get(f"{name}_FILE"):
         text = Path(file).read_text(encoding="utf-8").strip()
+        # An empty file would mean an empty secret, which anybody can show.
         if not text:
             raise ValueError(f"{name}_FILE: {file} is empty")
         return text

@@ -94,6 +94,7 @@ class Batcher:
         job = self._enqueue(readings, timeout)
         meanwhile()
         if not job.completion.wait(timeout):
+            # Nobody waits for the rest any more, and each reading left there would delay somebody who does.
             self._withdraw(job)
             raise ApiError(
                 504, "too_slow", f"not done after {timeout:.0f} s; send fewer tasks in one request", retry_after=5
@@ -102,6 +103,7 @@ class Batcher:
             raise job.error
 
     def _enqueue(self, readings: Sequence[Reading], timeout: float) -> _Job:
+        # By length, so that a batch holds texts of about one length and little of it is padding.
         ordered = sorted(readings, key=lambda reading: (id(reading.network), len(reading.window)))
         tokens = sum(len(reading.window) for reading in ordered)
         now = time.monotonic()
@@ -109,6 +111,7 @@ class Batcher:
         with self._wake:
             if self._closed:
                 raise ApiError(503, "stopping", "the server is stopping; ask again in a moment", retry_after=5)
+            # Alone a job is taken whatever its size: refused, it could be asked again for ever.
             if self._jobs and self._waiting + tokens > self._max_tokens:
                 seconds = max(1, round(self._waiting / self._speed))
                 raise ApiError(
@@ -186,6 +189,7 @@ class Batcher:
         batch: list[tuple[_Job, Reading]] = []
         while job.readings and len(batch) < room:
             reading = job.readings[-1]
+            # A longer one would widen the whole batch; the next batch of this job begins with it.
             if reading.network is not network or len(reading.window) > longest:
                 break
             batch.append((job, job.readings.pop()))
@@ -208,9 +212,11 @@ class Batcher:
         tokens = sum(len(reading.window) for _, reading in batch)
         self._metrics.batch(len(batch), tokens, len(batch) * max(len(reading.window) for _, reading in batch), took)
         with self._wake:
+            # A moving average, as one odd batch should not decide how long a refused caller is told to wait.
             self._speed += 0.1 * (self._lanes * tokens / max(took, 1e-6) - self._speed)
             for job, _ in batch:
                 job.remaining -= 1
+                # The caller is told the first failure: it waits for one answer, whatever the other batches give.
                 job.error = job.error or error
                 if job.remaining == 0:
                     job.completion.set()

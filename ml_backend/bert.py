@@ -46,6 +46,7 @@ class BertShape:
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Self | None:
         """The shape that a configuration describes; None if it is not of a network that can be built here."""
+        # What differs from the plain network would be computed wrongly here: torch opens those.
         usual = (
             config.get("model_type") == "bert"
             and config.get("position_embedding_type", "absolute") == "absolute"
@@ -53,6 +54,7 @@ class BertShape:
             and not config.get("is_decoder", False)
         )
         sizes = [config.get(key) for key in ("num_hidden_layers", "num_attention_heads", "hidden_size")]
+        # A configuration without sizes is left to transformers as well, which knows each family's defaults.
         if not usual or not all(isinstance(size, int) and size > 0 for size in sizes):
             return None
         layers, heads, width = (int(size) for size in sizes if size is not None)
@@ -148,6 +150,7 @@ class _Builder:
         words, types = (self._weight(f"embeddings.{name}_embeddings.weight") for name in ("word", "token_type"))
         meanings = self._add("Gather", [words, "input_ids"], "meanings")
         segments = self._add("Gather", [types, "token_type_ids"], "segments")
+        # As many positions as the batch has tokens: the length is known only when the graph runs.
         size = self._add("Shape", ["input_ids"], "size", start=1, end=2)
         zero, first = self._constant("zero", np.asarray([0])), self._constant("first_axis", np.asarray([0]))
         table = self._weight("embeddings.position_embeddings.weight")
@@ -158,6 +161,7 @@ class _Builder:
     def _mask(self) -> str:
         """What is added to a score: 0 where there is a token, the lowest number where there is padding."""
         axes = self._constant("mask_axes", np.asarray([1, 2]))
+        # Two more axes, for the heads and for the tokens that attend: one mask serves every layer.
         wide = self._add("Unsqueeze", ["attention_mask", axes], "mask_wide")
         numbers = self._add("Cast", [wide], "mask_numbers", to=1)
         padding = self._add("Sub", [self._constant("one", np.float32(1)), numbers], "padding")
@@ -193,12 +197,14 @@ class _Builder:
     def _activate(self, name: str, states: str) -> str:
         if self.shape.activation == "relu":
             return self._add("Relu", [states], f"{name}.relu")
+        # Written out with Erf: opset 17 has no operation for GELU, and the usual tanh form gives other numbers.
         half, unit = self._constant("half", np.float32(0.5)), self._constant("one", np.float32(1))
         share = self._add("Div", [states, self._constant("root_two", np.float32(np.sqrt(2)))], f"{name}.share")
         above = self._add("Add", [self._add("Erf", [share], f"{name}.erf"), unit], f"{name}.above")
         return self._add("Mul", [self._add("Mul", [states, above], f"{name}.twice"), half], f"{name}.gelu")
 
     def _linear(self, name: str, states: str) -> str:
+        # torch keeps a layer's weights by outputs, MatMul reads them by inputs.
         columns = self._constant(f"{name}.columns", np.ascontiguousarray(self._array(f"{name}.weight").T))
         product = self._add("MatMul", [states, columns], f"{name}.product")
         return self._add("Add", [product, self._weight(f"{name}.bias")], f"{name}.sum")
@@ -220,11 +226,13 @@ class _Builder:
     def _array(self, name: str) -> Array:
         if name not in self.weights:
             raise LoadError(f"{self.folder}: the weights lack {name}, which would be random; give a trained checkpoint")
+        # Checkpoints in half precision too: the graph adds and multiplies in one type only.
         return self.weights[name].astype(np.float32)
 
     def _constant(self, name: str, value: Any) -> str:
         from onnx import numpy_helper
 
+        # Many nodes read the same constant, and ONNX refuses a graph that defines a name twice.
         if name not in self._constant_names:
             self._constant_names.add(name)
             self.constants.append(numpy_helper.from_array(np.asarray(value), name))

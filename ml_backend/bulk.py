@@ -23,6 +23,7 @@ def record(row_id: str, prediction: TaskPrediction, version: str) -> Record:
     return {
         "id": row_id,
         "auto_label": {name: _plain(value) for name, value in prediction.values.items()},
+        # An unsure router is as good as none: the row would be sent to experts of a guessed domain.
         "predicted_domain": None if domain.get("value") in (None, "unsure") else domain["value"],
         "model_version": version,
         "score": prediction.score,
@@ -33,6 +34,7 @@ def record(row_id: str, prediction: TaskPrediction, version: str) -> Record:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, list) and value and isinstance(value[0], Mapping):
+        # An imported row has no place for the score of one span.
         return [{key: span[key] for key in ("start", "end", "label", "text")} for span in value]
     return value
 
@@ -85,10 +87,12 @@ def run_ray(
 
     ray.init(ignore_reinit_error=True, include_dashboard=False, log_to_driver=False, configure_logging=False)
     context = ray.data.DataContext.get_current()
+    # Ray gives back what is ready first; the answers have to stand in the order of the rows.
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
     iterator = iter(rows)
     try:
+        # A part at a time: `from_items` holds all that it is handed, and the rows may be more than the memory.
         while part := list(islice(iterator, batch * workers * SHARD)):
             data = ray.data.from_items([{"row": json.dumps(dict(row), ensure_ascii=False)} for row in part])
             answers = data.map_batches(

@@ -43,8 +43,10 @@ def check(model: LocalModel, interface: Interface, rows: Sequence[Mapping[str, A
     inputs = [*([sample] if isinstance(sample, dict) else []), *PROBES, *rows]
     predictions = model.predict(inputs, interface.controls)
     problems = [f"{len(predictions)} predictions for {len(inputs)} rows"] if len(predictions) != len(inputs) else []
+    # Not strict: a predictor that loses rows is what this looks for, and it is told one line above.
     for index, (row, prediction) in enumerate(zip(inputs, predictions, strict=False)):
         problems += [f"row {row.get('id', index)}: {fault}" for fault in _faults(row, prediction, interface)]
+    # A few rows suffice: what depends on a batch's neighbours or on a random state shows at once.
     repeats = model.predict(inputs[:8], interface.controls)
     if [p.values.keys() for p in repeats] != [p.values.keys() for p in predictions[:8]]:
         problems.append("asked again, the model answers other fields: its answers depend on something hidden")
@@ -70,6 +72,7 @@ def _faults(row: Mapping[str, Any], prediction: TaskPrediction, interface: Inter
     for control in interface.controls:
         for span in prediction.values.get(control.name, []) if control.kind == "spans" else []:
             text = row.get(control.value_key, "")
+            # Offsets in bytes or UTF-16 look right in English; the probes' emoji and accents move them.
             if text[span["start"] : span["end"]] != span["text"]:
                 faults.append(f"{control.name}: a span's text is not what stands at its offsets")
     return faults

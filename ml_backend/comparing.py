@@ -38,6 +38,7 @@ class PairedFigure:
     def better(self) -> str | None:
         """Which model is shown to be better."""
         low, high = self.difference.low, self.difference.high
+        # An interval that holds 0 is compatible with either sign, so neither model may be called better.
         if low is None or high is None or low <= 0 <= high:
             return None
         return "B" if (low > 0) == self.higher_is_better else "A"
@@ -129,6 +130,7 @@ def _figures(
     draws: int,
 ) -> list[PairedFigure]:
     figures: list[PairedFigure] = []
+    # The whole stands first: it decides, and readers of the table look there.
     domains = ["all", *sorted({example.domain for example in gold if example.domain})]
     for domain in domains:
         rows = [i for i, example in enumerate(gold) if domain in ("all", example.domain)]
@@ -168,6 +170,7 @@ def _control(control: Control, domain: str, pairs: list[_Pair], draws: int) -> l
         case "rating":
             gaps = {
                 side: np.asarray(
+                    # Without a rating there is no distance: `_mean` leaves the row out, neither right nor wrong.
                     [abs(t - f) if f is not None else np.nan for t, f in zip(truth, answers[side], strict=True)]
                 )
                 for side in answers
@@ -216,6 +219,7 @@ def _mean(values: NDArray[np.float64]) -> float:
 def alpha_interval(pairs: Sequence[tuple[float, float | None]]) -> float:
     """Krippendorff's alpha with squared distance of two raters, NaN without variation (Krippendorff 2011)."""
     ratings = np.asarray([(x, y) for x, y in pairs if y is not None], dtype=float)
+    # Alpha compares a row with other rows: of a single one there is nothing to expect by chance.
     if len(ratings) < 2:
         return float("nan")
     marks = ratings.ravel()
@@ -247,6 +251,7 @@ def _edits(
         "b": np.asarray([saved(b[i], gold[i]) for i in rows]),
     }
     return _paired(
+        # The same rows are drawn for both models: most of the spread between rows cancels out in the difference.
         "(whole row)", "edits saved a row", domain, len(rows),
         lambda drawn: float(sides["a"][drawn].mean()), lambda drawn: float(sides["b"][drawn].mean()), draws,
         higher=True,
@@ -271,6 +276,7 @@ def picture(comparison: Comparison) -> Any:
     figures = [figure for figure in comparison.figures if figure.domain == "all" and figure.difference.low is not None]
     values = []
     for figure in figures:
+        # Of an error less is better: turned round, right means better for B in every line of the chart.
         sign = 1 if figure.higher_is_better else -1
         ends = sorted((sign * figure.difference.low, sign * figure.difference.high))  # type: ignore[operator]
         values.append({

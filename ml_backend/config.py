@@ -110,6 +110,7 @@ class _Places:
         node, place = self._root, (1, 1)
         for key in path:
             marks = getattr(getattr(node, "lc", None), "data", None) or {}
+            # A key that is missing has no place; that of the part which lacks it is the nearest.
             if key not in marks:
                 break
             place = (marks[key][0] + 1, marks[key][1] + 1)
@@ -142,6 +143,7 @@ def parse_models(text: str, path: Path) -> ModelsConfig:
         raise ConfigError(tuple(_faults(places, (), error))) from error
     faults: list[Fault] = []
     models = {name: _model(name, entry, raw, places, faults) for name, entry in raw.models.items()}
+    # Checked beside the other faults, not before them: people mend a file once, not once a fault.
     if raw.active not in models:
         faults.append(
             places.fault(("active",), f"no model is called {raw.active!r}", f"Name one of {', '.join(models)}.")
@@ -159,6 +161,7 @@ def _whole(path: Path, message: str, hint: str) -> Fault:
 
 def _document(text: str, path: Path) -> Any:
     try:
+        # The round-trip loader, as the others forget in which line a key stood.
         root = YAML(typ="rt", pure=True).load(text)
     except (MarkedYAMLError, DuplicateKeyError) as error:
         mark = error.problem_mark
@@ -222,6 +225,7 @@ def _settings(
     except ValidationError as error:
         faults.extend(_faults(places, at, error))
         return None
+    # Only heads name one; every other predictor brings a network of its own or none.
     encoder = getattr(settings, "encoder", None)
     if encoder is not None and encoder not in config.encoders:
         faults.append(

@@ -16,6 +16,7 @@ _WORD = re.compile(r"[^\W_]+")
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _NAME = re.compile(r"\b[A-Z][\w-]+")
 _NEGATION = re.compile(r"\b(?:no|not|never|none|neither|nor|without|cannot|\w+n't)\b", re.I)
+# Signs that stand in code and hardly ever in prose, whatever the language of either.
 _CODE = re.compile(
     r"```|\b(?:def|return|import|class|SELECT|FROM|lambda|var|const|function)\b|[{};]|\w\(|==|=>|->|\[\w*\]"
 )
@@ -54,6 +55,7 @@ def lexical(context: str, query: str, response: str) -> Floats:
     vocabulary = {*context_words, *query_words}
     return np.asarray(
         [
+            # Scaled to a few units and mostly bounded: a linear head must not follow one odd text.
             _log(response), _log(context), _log(query), bool(context), min(5.0, len(response) / max(1, len(context))),
             _share(words, set(context_words)), _share(words, set(query_words)),
             _share(_pairs(words), set(_pairs(context_words))),
@@ -73,6 +75,7 @@ def lexical(context: str, query: str, response: str) -> Floats:
 
 
 def _words(text: str) -> list[str]:
+    # A bound, as a row may hold a book: the shape of a text is clear from its beginning.
     return [word.lower() for word in _WORD.findall(text[:20_000])]
 
 
@@ -106,6 +109,7 @@ _CLASSES = ("upper", "lower", "digit", "space", "punct", "currency", "percent", 
 @lru_cache(maxsize=1)
 def _class_table() -> Floats:
     """Class of every character of the basic plane, shape (65536, len(_CLASSES)); anything above counts as other."""
+    # A table, as asking Python for every character of every token would be a loop over the whole text.
     table = np.zeros((65536, len(_CLASSES)), dtype=np.float32)
     for code in range(65536):
         table[code, _CLASSES.index(_class_of(chr(code)))] = 1
@@ -143,8 +147,10 @@ def token_shapes(text: str, offsets: NDArray[np.int64]) -> Floats:
     # Only what the tokens cover and a character around it, so that a window costs the same in a text of any length.
     base = max(0, int(offsets[:, 0].min()) - 1)
     text, offsets = text[base : int(offsets[:, 1].max()) + 1], offsets - base
+    # Four bytes a character, so that a code point offset is an index; halves of a surrogate pair pass.
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
     classes = _class_table()[np.minimum(codes, 65535)]
+    # Sums from the left: the counts of every token are then one subtraction, however long the text.
     sums = np.vstack([np.zeros((1, len(_CLASSES)), dtype=np.float32), np.cumsum(classes, axis=0, dtype=np.float32)])
     start, end = offsets[:, 0], offsets[:, 1]
     counts = sums[end] - sums[start]
@@ -214,6 +220,7 @@ def pattern_spans(text: str) -> list[tuple[int, int, str]]:
     for label, pattern in PATTERNS:
         for match in pattern.finditer(text):
             start, end = match.span()
+            # The order of `PATTERNS` is their rank: an amount holds digits that could also be a quantity.
             if all(end <= span[0] or start >= span[1] for span in spans):
                 spans.append((start, end, label))
     return spans

@@ -117,6 +117,7 @@ class LiveModels:
         """Load a model that a request names, beside the active one."""
         with self._loading:
             with self._lock:
+                # Looked for again: another request may have loaded it while this one waited for its turn.
                 present = self._loaded.get(name)
             entry = present or _LoadedModel(self._load(name, self._loader))
             with self._lock:
@@ -127,6 +128,7 @@ class LiveModels:
     def _release(self, entry: _LoadedModel) -> None:
         with self._lock:
             entry.users -= 1
+            # A model that was replaced is closed by whoever uses it last, so that no request loses its network.
             is_idle = entry.retired and entry.users == 0
         if is_idle:
             entry.models.close()
@@ -146,6 +148,7 @@ class LiveModels:
 
     def start(self) -> None:
         """Load the active model: in the background, or now, as the server's settings say."""
+        # Several workers share what is loaded before the fork; a single one should answer /health at once.
         if self._server.load == "now":
             self._start()
         else:
@@ -153,6 +156,7 @@ class LiveModels:
 
     def _start(self) -> None:
         state = self._read_state()
+        # What is on disk now is what is loaded below: only a later change is news to follow.
         if self._state_file.exists():
             self._seen_state = self._state_file.stat().st_mtime_ns
         try:
@@ -202,11 +206,13 @@ class LiveModels:
             candidate.close()
             raise
         with self._loading:
+            # Comparing takes long and holds no lock; the verdict counts only against the model that it was made with.
             if comparison is not None and comparison.a != self._running():
                 candidate.close()
                 raise ApiError(409, "changed_meanwhile", "another model was activated meanwhile; compare again")
             before = self._read_state()
             self._swap(candidate, loader)
+            # The same model twice is no step back; twenty steps are more than anybody goes.
             past = before.before if before.active == name else (*before.before, before.active)[-20:]
             self._write_state(_State(name, past))
         return self.describe() | ({} if comparison is None else {"comparison": comparison.to_json()})
@@ -236,6 +242,7 @@ class LiveModels:
 
     def _gate(self, candidate: ModelSet, gold: Gold, *, force: bool) -> Comparison | None:
         if not self.ready:
+            # With nothing running there is nothing to lose to: a person's word is enough.
             if force:
                 return None
             raise ApiError(
@@ -332,15 +339,18 @@ class LiveModels:
             state = _State(str(raw["active"]), tuple(map(str, raw["before"])))
         except FileNotFoundError:
             return _State(models.active)
+        # A server that does not start would be worse than one that answers with the models file's active model.
         except (ValueError, KeyError, TypeError):
             log.warning("state_unreadable", file=str(self._state_file))
             return _State(models.active)
+        # The models file was edited since: a name that is gone from it can't be loaded.
         return state if state.active in models.models else _State(models.active)
 
     def _write_state(self, state: _State) -> None:
         self._state_file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=self._state_file.parent, delete=False, encoding="utf-8") as part:
             json.dump({"active": state.active, "before": list(state.before)}, part)
+        # Renamed into place, as another worker may read it at this very moment.
         os.replace(part.name, self._state_file)
         self._seen_state = self._state_file.stat().st_mtime_ns
 
@@ -372,6 +382,7 @@ class LiveModels:
                 loader = self._read_again()
                 self._swap(self._load(self._read_state(loader.config).active, loader), loader)
             except ApiError as error:
+                # The old model goes on answering here: it is better than none, and the log says which worker lags.
                 log.error("follow_failed", reason=error.message)
 
     def close(self) -> None:

@@ -45,6 +45,7 @@ class LocalModel:
         lanes, each = shared_out(threads or default_threads())
         self.loader = loader or Loader(self.config, cache, each, lanes)
         self.models = ModelSet.load(self.config.models[model_name], self.loader)
+        # Without a bound on what waits: a command is its own only caller.
         self._batcher = Batcher(self.config.limits.batch_tokens, 1 << 60, Metrics(), lanes)
 
     @property

@@ -15,6 +15,7 @@ class Metrics:
     """The counters of one app, in a registry of their own."""
 
     def __init__(self) -> None:
+        # Not the global registry, which refuses the same names for a second app in one process.
         self.registry = CollectorRegistry()
         options: Any = {"registry": self.registry, "namespace": "quorum_ml"}
         self.rows = Counter("rows", "Tasks answered.", ["model"], **options)

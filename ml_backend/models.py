@@ -74,6 +74,7 @@ class Loader:
         stride: int | None,
         long: Any,
     ) -> tuple[Model, str]:
+        # Before the key, so that a stride that is named and the same one by default share a network.
         stride = default_stride(max_tokens) if stride is None else stride
         key = (source, kind, runtime, max_tokens, stride, long)
         with self._lock:
@@ -81,6 +82,7 @@ class Loader:
                 folder = self.resolve(source)
                 _verify(source, folder, expected)
                 sha256 = sha256_of(folder)
+                # By the hash of the weights: two sources may hold the same network.
                 network = self._open.get((sha256, kind, runtime)) or open_network(
                     folder, sha256, kind, runtime, self.cache, threads=self.threads, lanes=self.lanes
                 )
@@ -141,6 +143,7 @@ class ModelSet:
         self.predictors = dict(predictors)
         self.domain = domain
         by_name = {**self.predictors, **({"domain": domain} if domain else {})}
+        # Sorted, so that the order of the models file does not change the version.
         content = json.dumps({name: predictor.identity for name, predictor in by_name.items()}, sort_keys=True)
         self.version = f"{config.name}@{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
@@ -218,6 +221,7 @@ class _Run:
         bindings: list[tuple[Control, Predictor]] = []
         for control in self._controls:
             predictor = models.predictors.get(control.name)
+            # Of a control that nobody answers every row says why: an empty field alone looks like a broken model.
             why = f"no predictor is bound to it in {models.name}" if predictor is None else predictor.check(control)
             if predictor is not None and why is None:
                 bindings.append((control, predictor))
@@ -252,6 +256,7 @@ class _Run:
         for index, row in enumerate(self._rows):
             if row is None:
                 continue
+            # The router reads whatever there is; an interface need not show what it reads.
             missing = None if control is DOMAIN else self._missing(row, control, predictor)
             if missing:
                 self._reasons[index][control.name] = missing
@@ -261,6 +266,7 @@ class _Run:
 
     def _missing(self, row: TaskRow, control: Control, predictor: Predictor) -> str | None:
         key = control.value_key
+        # Spans are offsets: into anything but a text they mean nothing.
         if control.kind == "spans" and not isinstance(row.data.get(key), str):
             return f"the task has no text in {key!r}"
         fields = predictor.settings.reads
@@ -271,9 +277,11 @@ class _Run:
     def _tokenise(self, asks: Any) -> None:
         by_model: dict[int, tuple[Model, dict[Input, None]]] = {}
         for ask in asks:
+            # By identity: equal texts for one network are one reading, whoever asks for them.
             by_model.setdefault(id(ask.model), (ask.model, {}))[1].setdefault(ask.text)
         for key, (model, texts) in by_model.items():
             for text, windows in zip(texts, model.tokenizer.encode(list(texts)), strict=True):
+                # The tokenizer gives every window; `long: cut` is for texts whose beginning tells enough.
                 readable = windows if model.long == "window" else windows[:1]
                 self._readings[key, text] = tuple(Reading(model.network, window) for window in readable)
 

@@ -82,6 +82,7 @@ def calibrate(model: Any, inputs: Sequence[Inputs]) -> dict[str, InputRange]:
     from onnxruntime import InferenceSession
 
     probe = onnx.ModelProto()
+    # On a copy: every product's input becomes an output to look at, which the real graph must not have.
     probe.CopyFrom(model)
     weights, constants = _matrices(probe.graph), {constant.name for constant in probe.graph.initializer}
     products = [
@@ -132,10 +133,12 @@ class _Quantised:
         """Decide how each product is quantised, and even what comes to the expanding ones; outputs stay the same."""
         for name, input_range in ranges.items():
             columns = self._weights[name]
+            # A layer that contracts gains least from smoothing; with a floor its input can use all 256 steps instead.
             if contracts(columns):
                 if -input_range.lowest < ONE_SIDED * float(input_range.largest.max()):
                     self._floors[name] = -input_range.lowest
                 continue
+            # Bounded below: a channel that was silent in the samples would be divided by almost nothing.
             largest = np.maximum(input_range.largest, np.float32(1e-3))
             weights = np.maximum(np.abs(columns).max(1), np.float32(1e-4))
             factor = np.maximum(largest**ALPHA / weights ** (1 - ALPHA), np.float32(1e-3))
@@ -162,6 +165,7 @@ class _Quantised:
             yield make("Add", [states, lift], [f"{output}_lifted"])
             states = f"{output}_lifted"
         columns = self._weights[weights]
+        # A scale a group instead of one a layer: an outlier spoils the steps of its own group only.
         groups = [_small(group) for group in np.array_split(columns, max(1, round(len(columns) / GROUP)))]
         parts = [f"{output}_states{i}" for i in range(len(groups))] if len(groups) > 1 else [states]
         if len(groups) > 1:
@@ -201,6 +205,7 @@ class _Quantised:
         from onnx import helper
 
         make = helper.make_node
+        # A token of zeros has no range, and its scale would divide by zero.
         least = self._put("quorum_least", np.float32(1e-9))
         yield make("ReduceMax", [states], [f"{name}_up"], axes=[-1], keepdims=1)
         ends = [f"{name}_up", least]
@@ -209,6 +214,7 @@ class _Quantised:
             yield make("Neg", [f"{name}_down"], [f"{name}_low"])
             ends.append(f"{name}_low")
         yield make("Max", ends, [f"{name}_most"])
+        # Both signs share the 256 steps around the middle; from a floor up all of them are above it.
         steps = 127 if floor is None else 255
         yield make("Div", [f"{name}_most", self._put(f"quorum_steps_{steps}", np.float32(steps))], [f"{name}_scale"])
         yield make("Shape", [states], [f"{name}_shape"])

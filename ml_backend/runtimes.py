@@ -43,6 +43,7 @@ def open_network(
     if runtime == "torch":
         return torch_networks.TorchNetwork(folder, kind, threads)
     if runtime == "openvino":
+        # From the fp32 graph: OpenVINO lowers the precision itself, and knows none of our int8 nodes.
         return OpenVinoNetwork(exported(folder, sha256, kind, "onnx-fp32", cache), threads, lanes)
     return OnnxNetwork(exported(folder, sha256, kind, runtime, cache), threads)
 
@@ -111,6 +112,7 @@ def exported(folder: Path, sha256: str, kind: NetworkKind, runtime: RuntimeName,
     """The exported graph for these weights, made on first use and kept under their hash."""
     key = hashlib.sha256(f"{sha256} {kind} {EXPORT_REVISION}".encode()).hexdigest()[:24]
     cache.mkdir(parents=True, exist_ok=True)
+    # By the hash and not by the name: other weights under the same name must never be served by an old graph.
     plain = cache / f"{key}-fp32.onnx"
     if runtime == "onnx-fp32":
         return plain if plain.exists() else _publish(plain, lambda out: _write_plain(folder, kind, out))
@@ -149,6 +151,7 @@ def _write_int8(folder: Path, kind: NetworkKind, out: Path) -> None:
 
 def default_threads() -> int:
     """Cores this process may use."""
+    # Not the machine's cores: a container or `taskset` may allow fewer.
     return len(os.sched_getaffinity(0))
 
 

@@ -53,5 +53,6 @@ def server_config(
         credentials=from_environment(environ),
         threads=threads,
         workers=workers,
+        # Before the fork, so that the workers share the weights; a thread that loads would not survive it.
         load="now" if workers > 1 else "background",
     )

@@ -51,6 +51,7 @@ def _in_package(spec: str) -> Path:
 
 def _from_hub(spec: str) -> Path:
     name, at, revision = spec.partition("@")
+    # A branch may move under the name: the version of a model would not tell which weights answered.
     if not at or not revision:
         raise LoadError(f"hf:{spec}: name a revision, as in hf:{name}@<commit>; a floating model can't be reproduced")
     from huggingface_hub import snapshot_download
@@ -67,9 +68,11 @@ def _from_hub(spec: str) -> Path:
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, or of a folder's configuration, tokenizer and weights (names and contents, sorted)."""
     if path.is_file():
+        # Size and time are the key of the cache: a file that was replaced is hashed again.
         stat = path.stat()
         return _sha256(path, stat.st_size, stat.st_mtime_ns)
     digest = hashlib.sha256()
+    # Only what decides the answers: a README or a licence beside it may change.
     for file in sorted(p for p in path.iterdir() if p.name in _DECISIVE or p.suffix in {".safetensors", ".bin"}):
         digest.update(f"{file.name}\0{sha256_of(file)}\n".encode())
     return digest.hexdigest()

@@ -92,9 +92,11 @@ class TextTokenizer:
                 f"{path}: no fast tokenizer; save it with `AutoTokenizer.from_pretrained(…).save_pretrained(…)`"
             )
         self._tokenizer = Tokenizer.from_file(str(path))
+        # Batches pad to their own longest text; padding from the file would count as tokens.
         self._tokenizer.no_padding()
         special = self._tokenizer.num_special_tokens_to_add(is_pair=True)
         room = max_tokens - special
+        # Each window has to bring something new, or the windows never reach the end of the text.
         if room < 1 or stride >= room:
             raise LoadError(
                 f"{path}: max_tokens {max_tokens} leaves no room beside stride {stride}; raise one or lower the other"

@@ -35,6 +35,7 @@ def load(folder: Path, kind: NetworkKind) -> Any:
             )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise LoadError(f"{folder}: transformers can't load it as a {kind} model: {first_line(error)}") from error
+    # An encoder's pooler is not read here, and many checkpoints come without one.
     missing = sorted(key for key in report["missing_keys"] if "pooler" not in key or kind != "encoder")
     if missing:
         raise LoadError(

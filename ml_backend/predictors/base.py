@@ -153,6 +153,7 @@ class Predictor:
 
     def mapped(self, label: str) -> str | int | None:
         """The interface's label for the model's; None drops it."""
+        # A label that is not named in the settings is the interface's own.
         return self.settings.labels.get(label, label)  # type: ignore[no-any-return]
 
 
@@ -189,6 +190,7 @@ def class_names(model: Model) -> tuple[str, ...]:
         names = json.loads((model.folder / "config.json").read_text(encoding="utf-8"))["id2label"]
     except (OSError, ValueError, KeyError) as error:
         raise LoadError(f"{model.folder}: config.json names no classes (id2label); save the model with them") from error
+    # By number: as text, class 10 would come before class 2.
     return tuple(names[key] for key in sorted(names, key=int))
 
 

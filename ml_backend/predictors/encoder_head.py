@@ -60,6 +60,7 @@ class EncoderHead(Predictor):
         """See `Predictor.check`; also refuses labels that the interface lacks."""
         if control.kind != self.head.meta.task:
             return f"the head answers {self.head.meta.task}, the control is {control.kind}"
+        # A scale's steps are numbers: `_rating` keeps them within the control's bounds instead.
         if control.kind == "rating":
             return None
         strays = [label for label in self.head.meta.labels if self.mapped(label) not in (None, *control.labels)]
@@ -69,6 +70,7 @@ class EncoderHead(Predictor):
         """Pooled states of the texts that the head reads; token tags for spans."""
         if self.head.meta.task == "spans":
             text, _ = cut(row.text(control.value_key), self.settings.max_chars)
+            # Keyed by the head: the tags that it makes of the shared states are its own.
             return (Ask(self._model, text, self.identity, self._tagger(text)),) if text.strip() else ()
         return tuple(row.once(f"{self._states} ask {field}", partial(self._ask, row, field)) for field in self._fields)
 
@@ -116,6 +118,7 @@ class EncoderHead(Predictor):
         return features
 
     def _answer_row(self, row: TaskRow, control: Control, chance: Floats) -> Answer:
+        # Nothing can be said of an empty response; the domain is the question's as well.
         if not row.text("response").strip() and control.name != "domain":
             return Answer(reason="the response is empty")
         if not np.isfinite(chance).all():
@@ -137,9 +140,11 @@ class EncoderHead(Predictor):
         return Answer(label, score)
 
     def _several(self, chance: Floats) -> Answer:
+        # A head file may hold a threshold for each label; without any, more likely than not is enough.
         needed = self.head.meta.thresholds or (0.5,) * len(chance)
         indexes = [i for i, score in enumerate(chance) if score >= max(needed[i], self.settings.threshold)]
         labels = [self.mapped(self.head.meta.labels[i]) for i in indexes]
+        # The set is as sure as its least sure tick: one wrong tick makes the field wrong.
         confidence = float(np.where([i in indexes for i in range(len(chance))], chance, 1 - chance).min())
         return Answer([label for label in labels if label is not None], confidence)
 
@@ -241,6 +246,7 @@ def _blocks(row: TaskRow, vectors: dict[str, Floats], blocks: Sequence[str]) -> 
             yield total / max(float(np.linalg.norm(total)), 1e-9)
         elif len(block) == 2:
             first, second = by_letter[block[0]], by_letter[block[1]]
+            # Products of two unit vectors are small beside the other blocks; the factor brings them to one size.
             yield first * second * 20
             yield np.abs(first - second)
         else:
@@ -288,6 +294,7 @@ def decode(
         return
     best = chances.argmax(axis=1)
     run: list[int] = []
+    # The last one is no token: it closes the span that is still open at the end.
     for index in [*np.flatnonzero(best), -1]:
         tag = int(best[index]) if index >= 0 else 0
         continues = (

@@ -53,6 +53,7 @@ class Gliner(Predictor):
         text, note = cut(full_text, self.settings.max_chars)
         if not text.strip():
             return Answer(reason="the text is empty")
+        # GLiNER answers with the words that it was asked with; this leads back to the labels.
         names = {self.settings.describe.get(label, label): label for label in control.labels}
         best: dict[tuple[int, int], dict[str, Any]] = {}
         for start in stretches(len(text), self.settings.stretch, self.settings.overlap):
@@ -64,6 +65,7 @@ class Gliner(Predictor):
                 # A position of 0 is a position: only a missing key would be none.
                 span = (start + int(entity["start"]), start + int(entity["end"]))
                 score = float(entity["score"])
+                # Where two stretches overlap, a span is seen twice: the surer sight counts.
                 if math.isfinite(score) and (span not in best or best[span]["score"] < score):
                     best[span] = {
                         "start": span[0],

@@ -50,6 +50,7 @@ class LabelStudioML(Predictor):
         try:
             model_class = getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError) as error:
+            # Only its own absence can be mended by installing it; any other import is the class's own matter.
             if isinstance(error, ImportError) and error.name in {"label_studio_ml", "label_studio_ml.model"}:
                 raise extras.missing(settings.source, "label_studio_ml") from error
             raise LoadError(f"{settings.source}: can't be imported ({error}); is its folder on PYTHONPATH?") from error
@@ -62,6 +63,7 @@ class LabelStudioML(Predictor):
     def answer(self, row: TaskRow, control: Control, outcomes: Sequence[Outcome]) -> Answer:
         """See `Predictor`."""
         try:
+            # Such classes are written for one request at a time: they keep what they work on in themselves.
             with self._lock:
                 raw = self._model.predict([{"id": 0, "data": dict(row.data)}])
         except Exception as error:  # noqa: BLE001  foreign code: its failure costs one answer, not the server
@@ -96,6 +98,7 @@ def first_prediction(raw: Any) -> Mapping[str, Any] | None:
     if not isinstance(listed, Sequence) or not listed:
         return None
     first = listed[0]
+    # Some classes give a list of predictions for each task.
     if isinstance(first, list) and first:
         first = first[0]
     if hasattr(first, "model_dump"):

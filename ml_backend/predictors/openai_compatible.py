@@ -77,6 +77,7 @@ class OpenAICompatible(Predictor):
             )
         if settings.max_usd is not None and not (settings.usd_per_mtok_in or settings.usd_per_mtok_out):
             raise LoadError(f"{settings.url}: max_usd needs usd_per_mtok_in and usd_per_mtok_out")
+        # Without its own retries: ours are bounded by the time of the row, and counted once.
         client = openai.OpenAI(base_url=settings.url, api_key=key, max_retries=0)
         instructions = _text(settings.instructions, loader)
         return cls(settings, client, instructions, loader.identity(settings, instructions))
@@ -95,6 +96,7 @@ class OpenAICompatible(Predictor):
     def _answer(self, row: TaskRow, control: Control) -> Answer:
         import openai
 
+        # Asked before the call: what an answer costs is known only afterwards, so at most the calls under way go over.
         if self.settings.max_usd is not None and self._spent >= self.settings.max_usd:
             return Answer(reason=f"the cost limit of ${self.settings.max_usd} is reached (max_usd)")
         until = time.monotonic() + self.settings.seconds
@@ -118,6 +120,7 @@ class OpenAICompatible(Predictor):
         completion = self._client.chat.completions.create(
             model=self.settings.model,
             messages=self._messages(row, control),
+            # The same row should get the same answer, as far as the endpoint can.
             temperature=0,
             seed=20,
             max_tokens=self.settings.max_output_tokens,
@@ -127,6 +130,7 @@ class OpenAICompatible(Predictor):
                 "json_schema": {"name": "answer", "strict": True, "schema": schema(control)},
             },
         )
+        # Before the answer is read: one that can't be used was paid for as well.
         self._pay(completion.usage)
         try:
             return read_answer(
@@ -244,6 +248,7 @@ def _found_spans(value: Any, control: Control, text: str, score: float | None, p
     for entry in value:
         words = entry.get("text") if isinstance(entry, dict) else None
         label = predictor.mapped(str(entry.get("label"))) if isinstance(entry, dict) else None
+        # From where the last one with the same words ended: a name that is listed twice stands in two places.
         start = text.find(words, after.get(words, 0)) if isinstance(words, str) and words else -1
         if start < 0 or label not in control.labels or not isinstance(words, str):
             missing += 1

@@ -41,6 +41,7 @@ class OrdinalRating(CheckpointPredictor):
             return Answer(reason="the model gave a score that is not a number")
         if len(logits) == 1:
             return Answer(self._fit(float(logits[0]), control))
+        # Classes may stand in any order; a median needs them along the scale.
         order = np.argsort(np.asarray(self._steps))
         chances = softmax(logits)[order]
         best = min(int(np.searchsorted(np.cumsum(chances), 0.5)), len(order) - 1)

@@ -51,6 +51,7 @@ class TextClassification(CheckpointPredictor):
         return self._choices(sigmoid(logits)) if is_multilabel else self._choice(softmax(logits), control)
 
     def _choice(self, chances: Floats, control: Control) -> Answer:
+        # Several classes may be mapped to one label: their chances add up.
         totals: dict[Any, float] = {}
         for name, chance in zip(self.classes, chances, strict=True):
             totals[self.mapped(name)] = totals.get(self.mapped(name), 0.0) + float(chance)
@@ -82,6 +83,7 @@ def weighted(outcome: Outcome) -> Floats:
 def joined(row: TaskRow, reads: Sequence[str], max_chars: int) -> str | tuple[str, str]:
     """What the network reads: one text, a pair, or more fields with blank lines between them."""
     texts = [cut(row.text(key), max_chars)[0] for key in reads]
+    # Two texts go in as a pair, as such checkpoints were trained; of three the tokenizer knows nothing.
     if len(texts) == 2:
         return texts[0], texts[1]
     return "\n\n".join(text for text in texts if text)

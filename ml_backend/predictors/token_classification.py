@@ -27,6 +27,7 @@ class TokenClassification(CheckpointPredictor):
 
     def check(self, control: Control) -> str | None:
         """See `Predictor.check`."""
+        # By type: B- and I- of one type are one label of the interface.
         types = sorted({split(name)[1] for name in self.classes} - {""})
         return super().check(control) or self._without_place(control, types)
 
@@ -119,6 +120,7 @@ def spans_of(chances: Floats, offsets: Ints, classes: Sequence[str], text: str) 
             spans[-1] = (spans[-1][0], end, kind, [*spans[-1][3], score])
         else:
             spans.append((start, end, kind, [score]))
+        # An entity of one token, or its last one: whatever follows begins anew.
         closed = prefix in {"E", "L", "S", "U"}
         previous = index
     return [(*_trim(start, end, text), kind, fmean(parts)) for start, end, kind, parts in spans]

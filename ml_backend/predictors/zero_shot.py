@@ -57,6 +57,7 @@ class ZeroShot(CheckpointPredictor):
 
     def answer(self, row: TaskRow, control: Control, outcomes: Sequence[Outcome]) -> Answer:
         """See `Predictor`."""
+        # Without the neutral class: only what speaks for and against a label is compared.
         logits = np.stack([weighted(outcome) for outcome in outcomes])[:, [self._contradicts, self._entails]]
         if not np.isfinite(logits).all():
             return Answer(reason="the model gave a score that is not a number")
@@ -68,6 +69,7 @@ class ZeroShot(CheckpointPredictor):
                 if chance >= (self.settings.threshold or 0.5)
             ]
             return Answer(labels, float(np.maximum(chances, 1 - chances).min()))
+        # One label of many: the hypotheses compete by how much the text entails each.
         shares = softmax(logits[:, 1])
         best = int(shares.argmax())
         if shares[best] < self.settings.threshold:

@@ -154,6 +154,7 @@ def train(
     texts = {text for e in examples if set(e.values) - {"entities"} for text in (e.context, e.query, e.response)} | {""}
     vectors = encode.vectors(model, sorted(texts)) if rows else {}
     spans = [recipe.control for recipe in todo if recipe.task == "spans"]
+    # Token features are large: only the texts that a tagger learns from get them, each once.
     tagged = list(dict.fromkeys(e.response for e in examples if any(name in e.values for name in spans)))
     tokens = dict(zip(tagged, encode.tokens(model, tagged), strict=True))
     for recipe in todo:
@@ -161,6 +162,7 @@ def train(
         path = out / f"{recipe.control}.head"
         binding = f'{{predictor: encoder_head, encoder: {encoder}, head: "{_source(path, loader)}"}}'
         _tell(recipe, trained, out, binding, say)
+        # After the card: a head that is there counts as trained, so a run that stops between the two writes both again.
         save_head(path, trained.head.meta, trained.head.arrays)
 
 
@@ -207,6 +209,7 @@ def _tell(
 def _source(path: Path, loader: Loader) -> str:
     """How a models file names the path: relative to itself where that is below it."""
     target, base = path.resolve(), loader.config.path.parent.resolve()
+    # A relative source survives a move of the folder; one elsewhere can only be absolute.
     return f"path:{target.relative_to(base) if target.is_relative_to(base) else target}"
 
 
@@ -226,6 +229,7 @@ def _todo(
     if not again and head.exists():
         meta = load_head(head).meta
         rows = [example for example in examples if example.values.get(control) is not None]
+        # New gold or another encoder gives another head; equal ones would give the same again.
         if meta.encoder == encoder and meta.trained_on == data_hash(rows):
             say(json.dumps({"control": control, "skipped": DONE}))
             return None

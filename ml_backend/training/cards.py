@@ -49,6 +49,7 @@ def card(recipe: Recipe, trained: Trained, table: Mapping[str, Any], binding: st
     """
     meta = trained.head.meta
     sources = Counter(example.source for example in trained.examples)
+    # A fine-tuned network keeps its weights in its own folder, so its head has none.
     frozen = bool(trained.head.arrays)
     blocks = f" from the blocks {', '.join(meta.blocks)}" if frozen else ", every weight of it fine-tuned"
     lines = [

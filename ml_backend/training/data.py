@@ -94,6 +94,7 @@ def gold_of(records: Iterable[Any], controls: Sequence[Control] | None = None, w
     Raises:
         DataError: no row is final, or a value does not fit.
     """
+    # A single pass may be wrong, and a head would learn the mistake: only certified rows teach.
     final = [_gold(record, controls, where) for record in records if _is_final(record)]
     if not final:
         raise DataError(f"{where}: no row has a final label with its certificate; export gold with `quorum export`")
@@ -123,6 +124,7 @@ def _gold(record: Mapping[str, Any], controls: Sequence[Control] | None, where: 
             raise DataError(f"{where}: row {identity}: {error}; give the interface of this gold with --task") from error
     return Example(
         id=identity,
+        # By the document: rows of one context on both sides of a fold would make the figures too good.
         group=document(str(row.get("context") or ""), identity),
         source="gold",
         **_texts(row),
@@ -249,10 +251,12 @@ def _response_values(row: Mapping[str, Any]) -> dict[str, Any]:
     if verdict := VERDICTS.get((task, label)):
         values["verdict"] = verdict
         if task in ISSUES:
+            # The gold's task shows one kind of issue; a right answer has none of that kind.
             values["issues"] = [] if verdict == "Correct" else [ISSUES[task]]
     if kind := RESPONSE_TYPES.get(row["source"]):
         values["response_type"] = kind
     if task == "rubric-0-4":
+        # The rubric begins at 0, our scale at 1.
         values["correctness"] = int(label) + 1
     if task == "expert-judgement" and gold.get("usefulness"):
         values["helpfulness"] = {"Useful": 5, "Partially useful": 3, "Not useful at all": 1}[gold["usefulness"]]
@@ -313,6 +317,7 @@ def _entities(row: Mapping[str, Any]) -> Example | None:
         return None
     mapping = ENTITY_MAPS[source]
     annotations = [(span["start"], span["end"], span["label"]) for span in spans]
+    # Tweets come as people wrote them; the other sources come split into words.
     text, annotations = (row["text"], annotations) if source == "btc" else as_written(row["text"], annotations)
     return Example(
         id=identity,

@@ -64,6 +64,7 @@ def _windows(model: Model, texts: Iterable[str]) -> Iterable[tuple[str, Any]]:
 
 
 def _run(readings: list[Reading], budget: int) -> None:
+    # The longest first: a batch that does not fit into memory fails at the start, not after an hour.
     readings = sorted(readings, key=lambda reading: len(reading.window), reverse=True)
     while readings:
         count = max(1, budget // len(readings[0].window))

@@ -173,6 +173,7 @@ def binding(recipe: Recipe, plan: TrainingPlan, source: str) -> str:
 def _goal(recipe: Recipe, examples: Sequence[Example], encoder: Path, plan: TrainingPlan) -> _Goal:
     usable = [example for example in examples if example.values.get(recipe.control) is not None]
     if recipe.task == "spans":
+        # A token of a type that nobody annotated would be learned as outside.
         usable = [example for example in usable if not example.masked and recipe.control not in example.known]
     labels, missing = _labels(recipe, usable)
     if recipe.task == "choice":
@@ -256,6 +257,7 @@ class _Training:
         self._plan = plan
         self._note = note
         self._folds = fit.folds([example.group for example in goal.examples], plan.folds)
+        # One fold to learn from, one to watch and one to measure.
         if len(self._folds) < 3:
             raise DataError(
                 f"{goal.recipe.control}: the rows are of too few documents to be cross-validated; collect more gold"
@@ -267,6 +269,7 @@ class _Training:
         """Train what is not trained yet; afterwards `network` is the final one."""
         for fold in range(self._state["stage"], len(self._folds)):
             rest, test = self._folds[fold]
+            # Neither learned from nor measured on: stopping early by the test rows would flatter them.
             watch = self._folds[(fold + 1) % len(self._folds)][1]
             learn = np.setdiff1d(rest, watch)
             module = self._stage(f"fold {fold + 1}/{len(self._folds)}", learn, watch, self._plan.epochs)
@@ -499,5 +502,6 @@ def _write(module: Any, goal: _Goal, encoder: Path, out: Path, temperature: floa
         if (encoder / name).exists():
             shutil.copy(encoder / name, part / name)
     (part / _KEY).write_text(key, encoding="utf-8")
+    # As late as possible, so that the old checkpoint is there until the new one is complete.
     shutil.rmtree(out, ignore_errors=True)
     part.rename(out)

@@ -47,6 +47,7 @@ def fit_choice(x: Floats, y: Sequence[str], labels: Sequence[str], strength: flo
     full = np.zeros((x.shape[1], len(labels)), dtype=np.float32)
     bias = np.full(len(labels), -20.0, dtype=np.float32)
     coefficients, intercepts = model.coef_, model.intercept_
+    # Of two classes scikit-learn keeps one row of weights; the softmax of the head wants one for each.
     if len(model.classes_) == 2:
         coefficients, intercepts = (
             np.vstack([-coefficients, coefficients]) / 2,
@@ -83,6 +84,7 @@ def fit_binaries(x: Floats, y: NDArray[np.int8], strength: float) -> Arrays:
     for column in y.T:
         use = column >= 0
         scaled = Scaled.of(x[use])
+        # A fold in which all rows agree: nothing to fit, so the answer is always what they say.
         if len(set(column[use].tolist())) < 2:
             columns.append(
                 (

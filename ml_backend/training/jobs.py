@@ -63,10 +63,12 @@ class Jobs:
         except MissingExtra as error:
             raise ApiError(501, "missing_extra", str(error)) from error
         with self._lock:
+            # One that waits will read the gold of its start: a second one would learn the same.
             waiting = next((job for job in self._jobs if job.state == "queued"), None)
             if waiting is not None:
                 return {"status": "queued", "job": waiting.number}
             job = _Job(len(self._jobs) + 1)
+            # On first use, so that a server that never trains has no thread for it.
             if not self._jobs:
                 threading.Thread(target=self._work, name="training", daemon=True).start()
             self._jobs.append(job)
@@ -92,6 +94,7 @@ class Jobs:
         if settings is None:
             raise RuntimeError("a job without training settings")
         base = self.config.models.parent
+        # A process of its own: training takes gigabytes and all cores, and may crash without the server.
         command = [
             sys.executable, "-m", "ml_backend.training", "--models", str(self.config.models),
             "--gold", str(base / settings.gold), "--out", str(base / settings.out),

@@ -84,6 +84,7 @@ def _span_edits(truth: Spans, answers: Spans) -> int:
     missing, extra = sorted(set(truth) - set(answers)), sorted(set(answers) - set(truth))
     changed = 0
     for span in list(missing):
+        # A person drags an end or picks another label: one act, where removing and adding would count two.
         near = next((candidate for candidate in extra if candidate[0] < span[1] and span[0] < candidate[1]), None)
         if near is not None:
             missing.remove(span)

@@ -69,6 +69,7 @@ def recipe_for(control: str, values: Sequence[Any]) -> Recipe | None:
     if not values:
         return None
     recipe = RECIPES.get(control)
+    # A rating that hardly varies teaches the head to always give the usual step.
     if recipe is not None:
         varied = recipe.task != "rating" or _varies(values)
         return recipe if varied else None
@@ -83,6 +84,7 @@ def recipe_for(control: str, values: Sequence[Any]) -> Recipe | None:
     if all(isinstance(value, int) and not isinstance(value, bool) for value in values):
         scale = tuple(range(min(values), max(values) + 1))
         return Recipe(control=control, task="rating", scale=scale) if _varies(values) else None
+    # Many different texts are free text, in which no value comes often enough to be learned.
     few = len(set(map(str, values))) <= max(2, len(values) // FEWEST)
     return Recipe(control=control, task="choice") if few and all(isinstance(value, str) for value in values) else None
 
@@ -150,6 +152,7 @@ def _options(
     options: dict[float, Floats] = {c: np.zeros((len(x), outputs), dtype=np.float32) for c in recipe.strengths}
     for train_rows, test_rows in fit.folds([example.group for example in examples]):
         for strength, logits in options.items():
+            # Rounded as in the file, so that the figures are of what is shipped.
             arrays = fit.as_mapping(fit_one(train_rows, strength))
             logits[test_rows] = x[test_rows] @ arrays["w0"] + arrays["b0"]
     return options
@@ -290,6 +293,7 @@ def _span_threshold(
     recipe: Recipe, examples: Sequence[Example], candidates: Sequence[Sequence[Scored]], labels: Sequence[str]
 ) -> float:
     """The score from which a span is given: the best F1 on the fully annotated rows, out of fold."""
+    # Public rows lack some types: what they do not annotate would count as a wrong span.
     own = [i for i, example in enumerate(examples) if example.source in OWN] or list(range(len(examples)))
     all_labels = {*labels, *recipe.patterns}
 
@@ -318,6 +322,7 @@ def tags_of(example: Example, tokens: Tokens, labels: Sequence[str], recipe: Rec
     for low, high, label in example.values[recipe.control]:
         inside = np.flatnonzero((start < high) & (end > low))
         if label not in labels:
+            # Patterns find that type, so it is outside for the network; a rare type is unknown, not absent.
             tags[inside] = 0 if label in recipe.patterns else -1
         elif len(inside):
             tags[inside] = 2 + 2 * labels.index(label)
@@ -353,6 +358,7 @@ def _figures(recipe: Recipe, trained: Trained, rows: list[int]) -> dict[str, Any
         case "choices":
             return _choices_figures(recipe, trained, rows)
         case "rating":
+            # The baseline that a rating has to beat: the median has the least mean absolute error of all constants.
             usual = int(np.median(truth))
             return {
                 "rows": len(rows),
