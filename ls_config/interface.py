@@ -104,7 +104,7 @@ class Control:
         return self.kind in SET_KINDS
 
     def title(self, label: str) -> str:
-        """What people read for a stored label (the label itself if the interface does not know it)."""
+        """Return what people read for a stored label (the label itself if the interface does not know it)."""
         return dict(zip(self.labels, self.shown, strict=True)).get(label, label)
 
 
@@ -144,7 +144,7 @@ class Interface:
         return to_html(self.guidelines)
 
     def control(self, name: str) -> Control:
-        """The control of that name.
+        """Return the control of that name.
 
         Raises:
             KeyError: The interface has none.
@@ -155,7 +155,7 @@ class Interface:
         raise KeyError(name)
 
     def fields(self, row: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """The `fields` object of a row's history.
+        """Return the `fields` object of a row's history.
 
         Args:
             row: Task data, or a row as imported: at least the keys that the object tags show.
@@ -179,7 +179,7 @@ def _field(control: Control, row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def label_types() -> tuple[str, ...]:
-    """The label types that come with Quorum.
+    """Return the label types that come with Quorum.
 
     >>> label_types()
     ('classification', 'ner', 'rating', 'response_review')
@@ -262,7 +262,7 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 
 def parse(xml: str) -> tuple[Control, ...]:
-    """The fields of a labeling interface, in the order of the screen.
+    """Return the fields of a labeling interface, in the order of the screen.
 
     Raises:
         InterfaceError: Every reason why Quorum cannot use it, each with its line.
@@ -275,7 +275,7 @@ def parse(xml: str) -> tuple[Control, ...]:
 
 
 def parse_all(xml: str) -> tuple[Control, ...]:
-    """Like `parse`, with the reserved controls (flags block, decision) that the interface has."""
+    """Do what `parse` does, and return the reserved controls (flags block, decision) too."""
     root = parse_xml(xml)
     # An object tag comes first where its control shares its name by mistake: the double name is a fault anyway.
     objects = {
@@ -301,7 +301,7 @@ def parse_all(xml: str) -> tuple[Control, ...]:
 
 
 def parse_xml(xml: str) -> etree._Element:
-    """The XML's root element; entities are never expanded and a document type is refused.
+    """Return the XML's root element; entities are never expanded and a document type is refused.
 
     Raises:
         InterfaceError: Not well-formed, or with a document type.
@@ -319,7 +319,7 @@ def parse_xml(xml: str) -> etree._Element:
 
 
 def elements(root: etree._Element) -> Iterator[etree._Element]:
-    """Every element in document order, the root included, without processing instructions."""
+    """Return every element in document order, the root included, without processing instructions."""
     return (element for element in root.iter() if isinstance(element.tag, str))
 
 
@@ -399,7 +399,7 @@ def _attribute_faults(element: etree._Element) -> Iterator[str]:
 
 
 def _options(element: etree._Element) -> tuple[tuple[str, str, str], ...]:
-    """(stored value, what people read, colour) of each option; Label Studio stores the alias where there is one."""
+    """Return (stored value, what people read, colour) of each option; Label Studio stores the alias, if any."""
     tag = _OPTION_TAGS.get(str(element.tag))
     return tuple(_option(option) for option in (element.iter(tag) if tag else ()))
 

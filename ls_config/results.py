@@ -49,7 +49,7 @@ class ParsedResult:
     problems: tuple[str, ...] = ()
 
     def as_review(self, controls: Iterable[Control], proposal: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The values of a QA or expert form, in which an emptied field is an answer.
+        """Return the values of a QA or expert form, in which an emptied field is an answer.
 
         A review form opens filled in with the proposal. Label Studio leaves a control that was emptied out of its
         result, and a rule-keeper would then take the proposal's value as confirmed. So every set that is not there
@@ -77,7 +77,7 @@ def to_result(
     *,
     scores: Mapping[str, Any] | None = None,
 ) -> list[Item]:
-    """Values as the `result` list of a prediction or annotation.
+    """Write values as the `result` list of a prediction or annotation.
 
     Args:
         values: Field name → value; None and missing keys make nothing. May hold the reserved controls too
@@ -124,7 +124,7 @@ def _items(control: Control, value: Any, data: Mapping[str, Any], score: Any) ->
 
 
 def _region_id(control: Control, body: Item, counts: Counter[str]) -> str:
-    """Ten hex digits that depend on the content only, so that writing the same answer again changes nothing."""
+    """Return ten hex digits that depend on the content only: writing the same answer again changes nothing."""
     # Two equal regions need two ids: the count tells them apart.
     content = _encode([control.name, body])
     counts[content] += 1

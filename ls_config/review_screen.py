@@ -16,7 +16,7 @@ PANEL_KEYS: Final = ("panel",)
 
 
 def compose_review(xml: str, stage: str) -> str:
-    """The interface of the QA or Expert project: `label.xml` between the review panel and the decision.
+    """Compose the interface of the QA or Expert project: `label.xml` between the review panel and the decision.
 
     Args:
         xml: A label interface that `parse` accepts.

@@ -1,4 +1,4 @@
-"""The look that interfaces share: `<Style use="page"/>` in a `label.xml` stands for `styles/page.css`."""
+"""Puts in the look that interfaces share: `<Style use="page"/>` in a `label.xml` stands for `styles/page.css`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TAG: Final = re.compile(r'([ \t]*)<Style\s+use="([^"]*)"\s*(/>|>[ \t]*\n?)')
 
 
 def stylesheets() -> tuple[str, ...]:
-    """Names that `use` may say.
+    """Return the names that `use` may say.
 
     >>> stylesheets()
     ('page', 'scale')
@@ -23,7 +23,7 @@ def stylesheets() -> tuple[str, ...]:
 
 
 def unknown_stylesheets(xml: str) -> list[tuple[int, str]]:
-    """Line and name of each style sheet that an interface uses and that does not exist."""
+    """Return line and name of each style sheet that an interface uses and that does not exist."""
     names = stylesheets()
     return [
         (xml.count("\n", 0, tag.start()) + 1, name)
@@ -34,7 +34,7 @@ def unknown_stylesheets(xml: str) -> list[tuple[int, str]]:
 
 
 def compose_styles(xml: str) -> str:
-    """The interface as Label Studio takes it: each `<Style>` holds the sheets that it uses, before its own rules.
+    """Write the interface as Label Studio takes it: each `<Style>` holds the sheets that it uses, then its rules.
 
     The tags are replaced in the text itself, so that everything else stays as people wrote it.
 

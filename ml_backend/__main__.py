@@ -1,4 +1,4 @@
-"""`python -m ml_backend`: serve with gunicorn on the loopback."""
+"""`python -m ml_backend` serves the app with gunicorn on the loopback."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _serve(args: argparse.Namespace, config: Any) -> None:
     from ml_backend.app import create_app
 
     class GunicornServer(BaseApplication):  # type: ignore[misc]
-        """gunicorn with our app and settings."""
+        """Runs gunicorn with our app and settings."""
 
         def load_config(self) -> None:
             for key, value in _gunicorn_settings(args).items():

@@ -1,4 +1,4 @@
-"""The Flask app: Label Studio's ML-backend protocol, and `/models` to swap what answers."""
+"""The Flask app speaks Label Studio's ML-backend protocol, and swaps at `/models` which model answers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OPEN_PATHS = frozenset({"/health"})
 
 
 def create_app(config: ServerConfig) -> Flask:
-    """The app, with its models being loaded.
+    """Make the app, and begin to load its models.
 
     Raises:
         ConfigError: the models file has faults.
@@ -248,7 +248,7 @@ def _gold(body: Mapping[str, Any], most: int) -> Gold:
 
 
 def _tasks(raw: Any, most: int) -> Sequence[Mapping[str, Any] | str]:
-    """Each task's data, or why it cannot be read; one entry a task, same order."""
+    """Return each task's data, or why it cannot be read: one entry a task, in the same order."""
     if not isinstance(raw, list):
         raise ApiError(400, "bad_tasks", "`tasks` must be a list of tasks")
     if len(raw) > most:

@@ -1,4 +1,4 @@
-"""Who may ask: a bearer token or basic credentials, compared in constant time."""
+"""Decides who may ask: a bearer token or basic credentials, compared in constant time."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _same(secret: str, expected: str) -> bool:
 
 
 def from_environment(environ: Mapping[str, str]) -> Credentials:
-    """Credentials from `QUORUM_ML_TOKEN` or `QUORUM_ML_BASIC` (`user:password`), or from the files that
+    """Read credentials from `QUORUM_ML_TOKEN` or `QUORUM_ML_BASIC` (`user:password`), or from the files that
     `QUORUM_ML_TOKEN_FILE` and `QUORUM_ML_BASIC_FILE` name.
 
     Raises:

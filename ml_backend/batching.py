@@ -164,7 +164,7 @@ class Batcher:
             return self._take()
 
     def _take(self) -> list[tuple[_Job, Reading]]:
-        """The next batch: of the job with the least left to do, and at every turn of the one that waits longest."""
+        """Take the next batch: of the job with the least left to do, at every turn of the one that waits longest."""
         by_rank = sorted(self._jobs, key=lambda job: job.tokens)
         self._turn = (self._turn + 1) % TURN
         if self._turn == 0:

@@ -1,4 +1,4 @@
-"""A BERT encoder as an ONNX graph, made from its `config.json` and its safetensors: torch is not needed to serve it.
+"""Writes a BERT encoder as an ONNX graph from its `config.json` and its safetensors: serving it needs no torch.
 
 The nodes are those of the network in Devlin et al. (2019): embeddings, then layers of self-attention and a feed-forward
 block, each with a residual connection and a layer normalisation behind it. All of them are standard operations of
@@ -45,7 +45,7 @@ class BertShape:
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Self | None:
-        """The shape that a configuration describes; None if it is not of a network that can be built here."""
+        """Return the shape that a configuration describes; None if no network of it can be built here."""
         # What differs from the plain network would be computed wrongly here: torch opens those.
         usual = (
             config.get("model_type") == "bert"
@@ -63,12 +63,12 @@ class BertShape:
 
 
 def read_shape(folder: Path) -> BertShape | None:
-    """The shape of the encoder in `folder`; None if another library has to open it."""
+    """Read the shape of the encoder in `folder`; None means that another library has to open it."""
     return BertShape.of(_config(folder)) if (folder / WEIGHTS).exists() else None
 
 
 def longest(folder: Path) -> int:
-    """Tokens that the network in `folder` can read at once; 128 where its configuration doesn't say."""
+    """Return how many tokens the network in `folder` can read at once; 128 where its configuration doesn't say."""
     limit = _config(folder).get("max_position_embeddings")
     return limit if isinstance(limit, int) else 128
 
@@ -107,7 +107,7 @@ def write_graph(shape: BertShape, folder: Path, out: Path) -> None:
 
 
 def _read_weights(folder: Path) -> dict[str, Array]:
-    """The weights by the names of a plain encoder: a model with an output layer says `bert.` before each."""
+    """Read the weights by the names of a plain encoder: a model with an output layer says `bert.` before each."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
@@ -159,7 +159,7 @@ class _Builder:
         return self._normalise("embeddings.LayerNorm", total)
 
     def _mask(self) -> str:
-        """What is added to a score: 0 where there is a token, the lowest number where there is padding."""
+        """Add what masks a score: 0 where there is a token, the lowest number where there is padding."""
         axes = self._constant("mask_axes", np.asarray([1, 2]))
         # Two more axes, for the heads and for the tokens that attend: one mask serves every layer.
         wide = self._add("Unsqueeze", ["attention_mask", axes], "mask_wide")

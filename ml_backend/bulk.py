@@ -18,7 +18,7 @@ SHARD = 16
 
 
 def record(row_id: str, prediction: TaskPrediction, version: str) -> Record:
-    """What is written for one row."""
+    """Return what is written for one row."""
     domain = prediction.domain or {}
     return {
         "id": row_id,
@@ -42,7 +42,7 @@ def _plain(value: Any) -> Any:
 def run_local(
     model: LocalModel, rows: Iterable[Mapping[str, Any]], controls: tuple[Control, ...], batch: int
 ) -> Iterator[Record]:
-    """One record a row, same order; memory holds one batch."""
+    """Yield one record a row, in the same order; memory holds one batch."""
     iterator = iter(rows)
     while part := list(islice(iterator, batch)):
         for row, prediction in zip(part, model.predict(part, controls), strict=True):
@@ -50,7 +50,7 @@ def run_local(
 
 
 class RayWorker:
-    """One actor of a Ray run: opens the model once, answers batches."""
+    """An actor of a Ray run opens the model once and answers batches."""
 
     def __init__(self, models: str, name: str | None, controls: tuple[Control, ...], threads: int) -> None:
         self._model = LocalModel(Path(models), name, threads=threads)
@@ -74,7 +74,7 @@ def run_ray(
     batch: int,
     workers: int,
 ) -> Iterator[Record]:
-    """Like `run_local`, on Ray: the cluster of `RAY_ADDRESS`, or one started on this machine.
+    """Do what `run_local` does on Ray: on the cluster of `RAY_ADDRESS`, or on one started on this machine.
 
     Raises:
         MissingExtra: Ray is not installed.

@@ -1,4 +1,4 @@
-"""Two models on the same adjudicated rows: which is better, by how much, and whether the data can tell."""
+"""Compares two models on the same adjudicated rows: which is better, by how much, and whether the data can tell."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PairedFigure:
 
     @property
     def better(self) -> str | None:
-        """Which model is shown to be better."""
+        """Name the model that is shown to be better."""
         low, high = self.difference.low, self.difference.high
         # An interval that holds 0 is compatible with either sign, so neither model may be called better.
         if low is None or high is None or low <= 0 <= high:
@@ -52,7 +52,7 @@ class Gold:
     controls: Sequence[Control]
 
     def rows(self) -> list[dict[str, str]]:
-        """What a model sees of each."""
+        """Return what a model sees of each row."""
         return [{"context": e.context, "query": e.query, "response": e.response} for e in self.examples]
 
 
@@ -66,12 +66,12 @@ class Comparison:
 
     @property
     def whole(self) -> PairedFigure:
-        """What decides: the edits saved over all rows, as they are what people feel."""
+        """Return the figure that decides: the edits saved over all rows, as they are what people feel."""
         return next(f for f in self.figures if f.measure == "edits saved a row" and f.domain == "all")
 
     @property
     def verdict(self) -> str:
-        """One sentence on the whole."""
+        """Say in one sentence what the whole tells."""
         whole, gap = self.whole, self.whole.difference
         if gap.low is None or gap.high is None:
             return f"The data can't tell {self.a} and {self.b} apart: {whole.rows} rows are too few for an interval."
@@ -83,7 +83,7 @@ class Comparison:
         return f"{self.b} is better: {saves}"
 
     def to_json(self) -> dict[str, Any]:
-        """The comparison as one JSON object; a figure that is not defined is null."""
+        """Write the comparison as one JSON object; a figure that is not defined is null."""
         figures = [_plain(asdict(figure)) | {"better": figure.better} for figure in self.figures]
         return {"a": self.a, "b": self.b, "verdict": self.verdict, "figures": figures}
 
@@ -112,7 +112,7 @@ def compare(
     *,
     draws: int = 1000,
 ) -> Comparison:
-    """Every measure that suits each control, over all rows and by domain, then the edits that people would be saved.
+    """Measure each control as suits it, over all rows and by domain, and then the edits that people are spared.
 
     Args:
         gold: adjudicated rows; a row without a value for a control is left out of that control's figures.
@@ -217,7 +217,7 @@ def _mean(values: NDArray[np.float64]) -> float:
 
 
 def alpha_interval(pairs: Sequence[tuple[float, float | None]]) -> float:
-    """Krippendorff's alpha with squared distance of two raters, NaN without variation (Krippendorff 2011)."""
+    """Compute Krippendorff's alpha with squared distance of two raters; NaN without variation (Krippendorff 2011)."""
     ratings = np.asarray([(x, y) for x, y in pairs if y is not None], dtype=float)
     # Alpha compares a row with other rows: of a single one there is nothing to expect by chance.
     if len(ratings) < 2:
@@ -236,7 +236,7 @@ def _edits(
     domain: str,
     draws: int,
 ) -> PairedFigure:
-    """Edits saved a row: what a person types into an empty form, less what they change in the pre-filled one."""
+    """Count the edits saved a row: what a person types into an empty form, less what they change in a filled one."""
 
     def saved(prediction: TaskPrediction, example: Example) -> int:
         return sum(
@@ -269,7 +269,7 @@ def _paired(
 
 
 def picture(comparison: Comparison) -> Any:
-    """A chart of every paired difference with its interval, scaled so that right is better for B."""
+    """Draw every paired difference with its interval, turned so that right is better for B."""
     import altair as alt
 
     a, b = comparison.a, comparison.b

@@ -1,4 +1,4 @@
-"""`models.yaml`: which predictor answers which control. Every fault is reported at once, with its line."""
+"""Reads `models.yaml`, which says what predictor answers what control; every fault is told at once, with its line."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class ModelsConfig:
 
 
 class _Places:
-    """Line and column of each key of a YAML document."""
+    """Knows line and column of each key of a YAML document."""
 
     def __init__(self, file: str, root: Any) -> None:
         self._file = file
@@ -134,7 +134,7 @@ def read_models(path: Path) -> ModelsConfig:
 
 
 def parse_models(text: str, path: Path) -> ModelsConfig:
-    """Like `read_models`, from text; `path` is named in faults and anchors relative sources."""
+    """Do what `read_models` does from text; `path` is named in faults and anchors relative sources."""
     root = _document(text, path)
     places = _Places(str(path), root)
     try:

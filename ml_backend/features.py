@@ -1,4 +1,4 @@
-"""What the heads see of a row beside the encoder's states: overlap of words and numbers, shapes of tokens, patterns."""
+"""Computes what heads see beside the encoder's states: overlap of words and numbers, shapes of tokens, patterns."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ LEXICAL = (
 
 
 def lexical(context: str, query: str, response: str) -> Floats:
-    """Overlap and shape of a row's three texts, shape (len(LEXICAL),).
+    """Measure overlap and form of a row's three texts, shape (len(LEXICAL),).
 
     >>> lexical("Revenue was $5 million.", "Revenue?", "It was $7 million.")[LEXICAL.index("any_number_missing")]
     np.float32(1.0)
@@ -108,7 +108,7 @@ _CLASSES = ("upper", "lower", "digit", "space", "punct", "currency", "percent", 
 
 @lru_cache(maxsize=1)
 def _class_table() -> Floats:
-    """Class of every character of the basic plane, shape (65536, len(_CLASSES)); anything above counts as other."""
+    """List the class of every character of the basic plane, shape (65536, len(_CLASSES)); all above are "other"."""
     # A table, as asking Python for every character of every token would be a loop over the whole text.
     table = np.zeros((65536, len(_CLASSES)), dtype=np.float32)
     for code in range(65536):
@@ -136,7 +136,7 @@ SHAPES = 2 * len(_CLASSES) + 5
 
 
 def token_shapes(text: str, offsets: NDArray[np.int64]) -> Floats:
-    """What the token looks like in the text as typed (the encoder may have lowered it), shape (tokens, SHAPES).
+    """Describe how each token looks in the text as typed (the encoder may lower it), shape (tokens, SHAPES).
 
     Args:
         text: the text.
@@ -211,7 +211,7 @@ PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
 
 
 def pattern_spans(text: str) -> list[tuple[int, int, str]]:
-    """Non-overlapping (start, end, label) of `PATTERNS`, earlier patterns first.
+    """Find non-overlapping (start, end, label) of `PATTERNS`, earlier patterns first.
 
     >>> pattern_spans("Up 12 % to $3.2 million in Q3 2023")
     [(11, 23, 'MONEY'), (27, 34, 'DATE'), (3, 7, 'QUANTITY')]

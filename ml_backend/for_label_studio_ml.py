@@ -1,4 +1,4 @@
-"""Quorum's models behind `label-studio-ml start` (label-studio-ml 2.x; docs/models.md says how to install it).
+"""Puts Quorum's models behind `label-studio-ml start` (version 2.x; docs/models.md says how to install it).
 
 In the folder that is started, `model.py` says `from ml_backend.for_label_studio_ml import quorum_model` and
 `NewModel = quorum_model()`. The models file is the one that `QUORUM_ML_MODELS` names, else the default one.
@@ -24,7 +24,7 @@ def _model() -> LocalModel:
 
 
 def quorum_model() -> Any:
-    """The class to serve, a `LabelStudioMLBase`; made on call, as its base may not be installed.
+    """Make the class to serve, a `LabelStudioMLBase`; on call, as its base may not be installed.
 
     Raises:
         MissingExtra: label-studio-ml is not installed.

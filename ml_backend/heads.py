@@ -1,4 +1,4 @@
-"""Small trained heads on a frozen encoder: the file they live in, and what they compute."""
+"""Heads are small trained layers on a frozen encoder: this is the file that they live in, and what they compute."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Head:
     sha256: str = ""
 
     def logits(self, x: Floats) -> Floats:
-        """Logits for features of shape (rows, width): (rows, outputs)."""
+        """Compute the logits, shape (rows, outputs), for features of shape (rows, width)."""
         for layer in range(len(self.arrays) // 2):
             # Between layers only: the logits themselves may be negative.
             if layer:
@@ -67,7 +67,7 @@ class Head:
         return x / np.float32(self.meta.temperature)
 
     def probabilities(self, x: Floats) -> Floats:
-        """Probability of each label: softmax, for `choices` one sigmoid a label, for `rating` from cumulative logits.
+        """Compute each label's probability: by softmax, for `choices` by sigmoids, for `rating` from cumulative logits.
 
         A rating head gives one logit for each step of the scale, P(rating > k); a rating's probability is the
         difference of neighbours, which are made to fall (McCullagh 1980, proportional odds).
@@ -85,7 +85,7 @@ class Head:
 
 
 def softmax(logits: Floats) -> Floats:
-    """Rows of logits as probabilities."""
+    """Turn rows of logits into probabilities."""
     # Less the largest, so that no power overflows; the shares stay the same.
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     result: Floats = powers / powers.sum(axis=-1, keepdims=True)
@@ -93,7 +93,7 @@ def softmax(logits: Floats) -> Floats:
 
 
 def sigmoid(logits: Floats) -> Floats:
-    """Logits as probabilities, without overflow."""
+    """Turn logits into probabilities, without overflow."""
     result: Floats = (0.5 * (1 + np.tanh(0.5 * logits))).astype(np.float32)
     return result
 

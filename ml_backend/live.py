@@ -1,4 +1,4 @@
-"""Which model answers now, and how another takes its place without a dropped request."""
+"""Keeps which model answers now, and lets another take its place without a dropped request."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class LiveModels:
 
     @contextmanager
     def use(self, name: str | None) -> Iterator[ModelSet]:
-        """The model of that name, or the active one, for as long as one request lasts.
+        """Lend the model of that name, or the active one, for as long as one request lasts.
 
         Raises:
             ApiError: 503 while nothing is loaded, 404 for a name that the models file lacks.
@@ -174,11 +174,11 @@ class LiveModels:
 
     @property
     def why_not(self) -> str:
-        """Why no model is loaded."""
+        """Say why no model is loaded."""
         return self._why_not
 
     def version(self, name: str | None = None) -> str:
-        """The version of the active model."""
+        """Return the version of the active model."""
         with self.use(name) as models:
             return models.version
 
@@ -267,7 +267,7 @@ class LiveModels:
         return compare(gold, *sides)
 
     def _answers(self, models: ModelSet, gold: Gold) -> list[TaskPrediction]:
-        """In small parts, so that whoever asks for predictions meanwhile does not wait for all of them."""
+        """Replay in small parts, so that whoever asks for predictions meanwhile does not wait for all of them."""
         rows, seconds = gold.rows(), self.models.limits.seconds
         parts = [rows[start : start + _PART] for start in range(0, len(rows), _PART)]
         answers = (models.predict(part, gold.controls, self.batcher, seconds) for part in parts)
@@ -307,7 +307,7 @@ class LiveModels:
         log.info("active", model=models.name, version=models.version)
 
     def describe(self) -> dict[str, Any]:
-        """What `/models` shows."""
+        """Return what `/models` shows."""
         with self._lock:
             versions = {name: entry.models.version for name, entry in self._loaded.items()}
             current = self._current
@@ -355,9 +355,9 @@ class LiveModels:
         self._seen_state = self._state_file.stat().st_mtime_ns
 
     def watch(self) -> None:
-        """In one of several workers, after the fork: follow whichever of them is told to activate a model.
+        """Follow, in one of several workers after the fork, whichever of them is told to activate a model.
 
-        Unasked, so that a worker that has had nothing to do for hours is not the one that answers with the old model.
+        It does so unasked: otherwise a worker that has had nothing to do for hours would answer with the old model.
         """
         threading.Thread(target=self._watch, name="follow", daemon=True).start()
 

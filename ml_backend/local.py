@@ -1,4 +1,4 @@
-"""A model of the models file in this process: for commands that check, compare and pre-label without a server."""
+"""Runs a model of the models file in this process, for commands that check, compare and pre-label without a server."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class LocalModel:
         return self.models.version
 
     def predict(self, rows: Sequence[Mapping[str, Any] | str], controls: Sequence[Control]) -> list[TaskPrediction]:
-        """One prediction a row, same order; a string stands for a row that can't be read, and says why."""
+        """Predict each row, in the same order; a string stands for a row that can't be read, and says why."""
         return self.models.predict(rows, controls, self._batcher, WHOLE_DAY)
 
     def __enter__(self) -> LocalModel:

@@ -1,4 +1,4 @@
-"""What Prometheus can read: rows, batches, padding waste, queue time, latency by model."""
+"""Counts what Prometheus reads: rows, batches, padding waste, queue time, latency by model."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Metrics:
         self.batch_seconds.observe(seconds)
 
     def text(self, environ: Mapping[str, str] = os.environ) -> bytes:
-        """The exposition text: of all workers where there are several."""
+        """Write the exposition text: of all workers where there are several."""
         if "PROMETHEUS_MULTIPROC_DIR" not in environ:
             return generate_latest(self.registry)
         registry = CollectorRegistry()

@@ -1,4 +1,4 @@
-"""A loaded set of predictors, and the answers it gives to a list of tasks."""
+"""Loads a set of predictors, and gives their answers to a list of tasks."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ class Loader:
         self._lock = threading.Lock()
 
     def resolve(self, source: str) -> Path:
-        """The local file or folder of a source."""
+        """Return the local file or folder of a source."""
         return resolve(source, self.config.path.parent)
 
     def encoder(self, name: str) -> tuple[Model, str]:
-        """A shared encoder of the models file, and the SHA-256 of its folder."""
+        """Open a shared encoder of the models file, and return it with the SHA-256 of its folder."""
         if name not in self.config.encoders:
             raise LoadError(f"no encoder is called {name!r}; the models file has {', '.join(self.config.encoders)}")
         s = self.config.encoders[name]
         return self._network(s.source, s.sha256, "encoder", s.runtime, s.max_tokens, s.stride, "window")
 
     def network(self, settings: NetworkSettings, kind: NetworkKind) -> Model:
-        """The network of a predictor that has its own."""
+        """Open the network of a predictor that has its own."""
         s = settings
         return self._network(s.source, s.sha256, kind, s.runtime, s.max_tokens, s.stride, s.long)[0]
 
@@ -93,7 +93,7 @@ class Loader:
             return self._models[key]
 
     def identity(self, settings: Settings, *parts: str) -> str:
-        """Hash of a predictor's settings and of the weights that it opened."""
+        """Hash a predictor's settings and the weights that it opened."""
         content = json.dumps([settings.model_dump(mode="json"), *parts], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
@@ -174,7 +174,7 @@ class ModelSet:
     def predict(
         self, tasks: Sequence[Mapping[str, Any] | str], controls: Sequence[Control], batcher: Batcher, timeout: float
     ) -> list[TaskPrediction]:
-        """One prediction a task, same order.
+        """Predict every task, in the same order.
 
         Args:
             tasks: each task's data, or, for a task that can't be read, the reason.
@@ -198,7 +198,7 @@ def _load(where: str, settings: Settings, loader: Loader) -> Predictor:
 
 
 class _Run:
-    """One request's way through the predictors."""
+    """Takes one request through the predictors."""
 
     def __init__(
         self,
@@ -319,7 +319,7 @@ class _Run:
     def _result(
         self, row: TaskRow, values: dict[str, Any], row_answers: Mapping[str, Answer], reasons: dict[str, str]
     ) -> list[dict[str, Any]]:
-        """Result items control by control, so that one bad answer costs one control, not the task."""
+        """Write result items control by control, so that one bad answer costs one control, not the task."""
         items: list[dict[str, Any]] = []
         for control in self._controls:
             if control.name not in values:

@@ -30,7 +30,7 @@ GROUP = 384
 
 
 def calibration_texts() -> list[str]:
-    """Plain English to see the size of activations on: the guidelines that come with the label types."""
+    """Return plain English to see the size of activations on: the guidelines that come with the label types."""
     from ls_config.interface import label_types, load
 
     return [load(kind).guidelines for kind in label_types()]
@@ -38,7 +38,7 @@ def calibration_texts() -> list[str]:
 
 @dataclass
 class InputRange:
-    """What a matrix product was given.
+    """The values that a matrix product reads.
 
     Attributes:
         largest: the largest absolute input of each channel.
@@ -77,7 +77,7 @@ def to_int8(graph: Path, out: Path, inputs: Sequence[Inputs]) -> None:
 
 
 def calibrate(model: Any, inputs: Sequence[Inputs]) -> dict[str, InputRange]:
-    """Run a network; name of the weights of each product → what these were multiplied with."""
+    """Run a network, and return what the weights of each product are multiplied with, by their names."""
     import onnx
     from onnxruntime import InferenceSession
 
@@ -105,7 +105,7 @@ def calibrate(model: Any, inputs: Sequence[Inputs]) -> dict[str, InputRange]:
 
 
 def _matrices(graph: Any) -> dict[str, Array]:
-    """The constants that are matrices, by name."""
+    """Return the constants that are matrices, by name."""
     from onnx import numpy_helper
 
     return {constant.name: numpy_helper.to_array(constant) for constant in graph.initializer if len(constant.dims) == 2}
@@ -150,7 +150,7 @@ class _Quantised:
         return node.op_type == "MatMul" and (node.input[1] in self._inverses or node.input[1] in self._floors)
 
     def product(self, node: Any) -> Iterator[Any]:
-        """The nodes of a matrix product with known weights: one product a group of channels, and their sum."""
+        """Yield the nodes of a matrix product with known weights: one product a group of channels, and their sum."""
         from onnx import helper
 
         make = helper.make_node
@@ -185,7 +185,7 @@ class _Quantised:
             yield make("Add", [terms[0] if i == 1 else f"{output}_sum{i - 1}", term], [total])
 
     def _part(self, states: str, small: Any, scale: Any, floor: float | None, name: str) -> Iterator[Any]:
-        """States times weights, as integers."""
+        """Yield the nodes that multiply states with weights, as integers."""
         from onnx import helper
 
         yield from self._tokens(states, len(small), floor, name)
@@ -242,11 +242,11 @@ class _Quantised:
 
 
 def _small(columns: Any) -> tuple[Any, Any]:
-    """Weights as int8, and the scale of each column."""
+    """Return weights as int8, and the scale of each column."""
     scale = np.maximum(np.abs(columns).max(0) / 127, 1e-12).astype(np.float32)
     return np.rint(columns / scale).astype(np.int8), scale
 
 
 def _zero(floor: float | None) -> tuple[str, Any]:
-    """The uint8 that stands for zero, or for the floor."""
+    """Return name and value of the uint8 that stands for zero, or for the floor."""
     return ("quorum_middle", np.uint8(128)) if floor is None else ("quorum_bottom", np.uint8(0))

@@ -1,4 +1,4 @@
-"""What runs a network: torch, ONNX Runtime in fp32 or int8, or OpenVINO; exported graphs are cached by weight hash."""
+"""Runs a network by torch, ONNX Runtime (fp32 or int8) or OpenVINO; exported graphs are cached by weight hash."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class OpenVinoNetwork:
 
 
 def exported(folder: Path, sha256: str, kind: NetworkKind, runtime: RuntimeName, cache: Path) -> Path:
-    """The exported graph for these weights, made on first use and kept under their hash."""
+    """Return the exported graph for these weights; it is made on first use and kept under their hash."""
     key = hashlib.sha256(f"{sha256} {kind} {EXPORT_REVISION}".encode()).hexdigest()[:24]
     cache.mkdir(parents=True, exist_ok=True)
     # By the hash and not by the name: other weights under the same name must never be served by an old graph.
@@ -150,13 +150,13 @@ def _write_int8(folder: Path, kind: NetworkKind, out: Path) -> None:
 
 
 def default_threads() -> int:
-    """Cores this process may use."""
+    """Count the cores that this process may use."""
     # Not the machine's cores: a container or `taskset` may allow fewer.
     return len(os.sched_getaffinity(0))
 
 
 def shared_out(threads: int) -> tuple[int, int]:
-    """How to use that many threads best: runs at a time, and threads of each.
+    """Say how to use that many threads best: runs at a time, and threads of each.
 
     Two runs of one thread each get more out of two cores than one run of two: on all-MiniLM-L6-v2 1.2 times as much in
     fp32, 1.6 times in int8. More than four at a time would wait for Python.
@@ -169,7 +169,7 @@ def shared_out(threads: int) -> tuple[int, int]:
 
 
 def pad(rows: list[Array], width: int) -> tuple[Array, Array]:
-    """Rows padded with zeros to `width`, and the mask of what is not padding."""
+    """Pad rows with zeros to `width`, and return them with the mask of what is not padding."""
     ids = np.zeros((len(rows), width), dtype=np.int64)
     mask = np.zeros((len(rows), width), dtype=np.int64)
     for index, row in enumerate(rows):

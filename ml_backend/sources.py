@@ -1,4 +1,4 @@
-"""Where weights come from: `package:`, `path:` and `hf:` sources, and the hash of what is there."""
+"""Resolves where weights come from (`package:`, `path:` and `hf:` sources), and hashes what is there."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _from_hub(spec: str) -> Path:
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, or of a folder's configuration, tokenizer and weights (names and contents, sorted)."""
+    """Hash a file, or a folder's configuration, tokenizer and weights (names and contents, sorted), by SHA-256."""
     if path.is_file():
         # Size and time are the key of the cache: a file that was replaced is hashed again.
         stat = path.stat()

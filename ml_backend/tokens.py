@@ -1,4 +1,4 @@
-"""Text to model input: tokenised once, long texts as overlapping windows, offsets in code points of the text."""
+"""Turns text into model input: long texts as overlapping windows, offsets in code points of the text."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ class Window:
 
 
 def default_stride(max_tokens: int) -> int:
-    """Tokens that neighbouring windows share where nobody says how many: a quarter, at most 48."""
+    """Return how many tokens neighbouring windows share where nobody says so: a quarter, at most 48."""
     return min(48, max_tokens // 4)
 
 
 def farthest_inside(places: Ints, margins: Ints) -> NDArray[np.intp]:
-    """Of what windows saw twice, the sight that is farther from its window's edge; of equals the first.
+    """Choose, of what windows saw twice, the sight that is farther from its window's edge; of equals the first.
 
     Args:
         places: where in the text each was seen, shape (sights, columns), at least one: equal rows are one place.
@@ -113,7 +113,7 @@ class TextTokenizer:
             tokenizer.enable_truncation(max_tokens, stride=stride, strategy=strategy)
 
     def encode(self, texts: Sequence[Input]) -> list[tuple[Window, ...]]:
-        """Windows of each text or pair, in order; an empty text has one window of special tokens.
+        """Return the windows of each text or pair, in order; an empty text has one window of special tokens.
 
         Of a pair whose second text fits into half a window, the windows go over the first, each beside the whole
         second; else the first is cut to half a window and they go over the second.
@@ -131,7 +131,7 @@ class TextTokenizer:
         return windows
 
     def _pair(self, first: str, second: str) -> tuple[str, tuple[str, str]]:
-        """The text to go over, and the pair with the other one cut to half a window."""
+        """Return which text to go over, and the pair with the other one cut to half a window."""
         if len(self._whole.encode(second, add_special_tokens=False)) <= self._half:
             return "only_first", (first, second)
         encoding = self._whole.encode(first, add_special_tokens=False)
@@ -140,7 +140,7 @@ class TextTokenizer:
 
 
 def _parts(texts: Sequence[Input]) -> Iterator[list[Input]]:
-    """Texts in lists of about `PART_CHARS`: the tokeniser's threads serve one list after the other, whoever asks."""
+    """Yield texts in lists of about `PART_CHARS`: the tokeniser's threads serve list after list, whoever asks."""
     part: list[Input] = []
     room = PART_CHARS
     for text in texts:

@@ -1,4 +1,4 @@
-"""Networks that torch and transformers open: every architecture but the one of `bert`, and weights on a GPU."""
+"""Opens networks with torch and transformers: every architecture but the one of `bert`, and weights on a GPU."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from review_rules import extras
 
 
 def load(folder: Path, kind: NetworkKind) -> Any:
-    """The network in `folder` as a torch module with plain tensors in and one tensor out, in evaluation mode.
+    """Open the network in `folder` as a torch module: plain tensors in, one tensor out, in evaluation mode.
 
     Raises:
         MissingExtra: torch or transformers is not installed.
@@ -47,7 +47,7 @@ def load(folder: Path, kind: NetworkKind) -> Any:
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """While weights are loaded: no progress bar, and only errors are printed."""
+    """Keep transformers quiet while weights are loaded: no progress bar, and only errors are printed."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()
@@ -60,7 +60,7 @@ def quiet_transformers() -> Iterator[None]:
 
 
 def wrapped(model: Any, kind: NetworkKind) -> Any:
-    """A model of transformers as a torch module with plain tensors in and one tensor out, in evaluation mode."""
+    """Wrap a model of transformers as a torch module: plain tensors in, one tensor out, in evaluation mode."""
     import inspect
 
     import torch

@@ -1,4 +1,4 @@
-"""The default predictor: a small trained head on an encoder that all heads of the interface share.
+"""The default predictor is a small trained head on an encoder that all heads of the interface share.
 
 Every head asks for the same three texts of a row; equal asks are run once, so eight controls cost one pass.
 """
@@ -24,7 +24,7 @@ FIELDS = ("context", "query", "response")
 
 
 class EncoderHead(Predictor):
-    """A head file on a shared encoder."""
+    """Answers by a head file on a shared encoder."""
 
     kinds: ClassVar[frozenset[str]] = frozenset({"choice", "choices", "rating", "spans"})
 
@@ -67,7 +67,7 @@ class EncoderHead(Predictor):
         return f"the head's label {strays[0]!r} is not in the interface; map it under `labels`" if strays else None
 
     def asks(self, row: TaskRow, control: Control) -> Sequence[Ask]:
-        """Pooled states of the texts that the head reads; token tags for spans."""
+        """Ask for pooled states of the texts that the head reads; for spans, for token tags."""
         if self.head.meta.task == "spans":
             text, _ = cut(row.text(control.value_key), self.settings.max_chars)
             # Keyed by the head: the tags that it makes of the shared states are its own.
@@ -192,7 +192,7 @@ class EncoderHead(Predictor):
 
 
 def fields_of(blocks: Sequence[str]) -> tuple[str, ...]:
-    """The texts whose states the feature blocks need."""
+    """Name the texts whose states the feature blocks need."""
     letters = {letter for block in blocks if block != "lexical" for letter in (block if block != "mean" else "cqr")}
     return tuple(field for field in FIELDS if field[0] in letters)
 
@@ -203,7 +203,7 @@ def pooled(model: Model, text: str) -> Ask:
 
 
 def mean_state(states: Floats, window: Window) -> Floats:
-    """Mean over a window's text tokens, and their number as last element, shape (width + 1,)."""
+    """Compute the mean over a window's text tokens, and their number as last element, shape (width + 1,)."""
     keep = window.is_text
     count = int(keep.sum())
     mean = keep.astype(np.float32) @ states[: len(keep)] / np.float32(max(1, count))
@@ -211,7 +211,7 @@ def mean_state(states: Floats, window: Window) -> Floats:
 
 
 def combined(outcome: Outcome) -> Floats:
-    """The unit vector of a text from its windows' means, weighted by tokens; zero for an empty text."""
+    """Compute a text's unit vector from its windows' means, weighted by tokens; zero for an empty text."""
     parts = np.stack([mean for _, mean in outcome.windows])
     total: Floats = (parts[:, :-1] * parts[:, -1:]).sum(axis=0)
     norm = float(np.linalg.norm(total))
@@ -219,7 +219,7 @@ def combined(outcome: Outcome) -> Floats:
 
 
 def row_features(row: TaskRow, vectors: dict[str, Floats], blocks: Sequence[str]) -> Floats:
-    """The feature blocks side by side.
+    """Put the feature blocks side by side.
 
     Blocks: `c`, `q`, `r` the unit vector of context, query, response; `cr`, `qr` product and absolute difference of
     two; `mean` the unit mean of what is not empty; `lexical` overlaps and shapes, and the cosines.
@@ -228,7 +228,7 @@ def row_features(row: TaskRow, vectors: dict[str, Floats], blocks: Sequence[str]
 
 
 def own_words(row: TaskRow) -> Floats:
-    """The row's lexical features."""
+    """Return the row's lexical features."""
     features: Floats = row.once("lexical", lambda: lexical(*(row.text(field) for field in FIELDS)))
     return features
 
@@ -254,7 +254,7 @@ def _blocks(row: TaskRow, vectors: dict[str, Floats], blocks: Sequence[str]) -> 
 
 
 def token_features(states: Floats, window: Window, text: str) -> Floats:
-    """State and shape of each token with those of its neighbours, shape (tokens, 3 × (width + SHAPES))."""
+    """Join state and shape of each token with those of its neighbours, shape (tokens, 3 × (width + SHAPES))."""
     count = len(window)
     hidden, width = states.shape[1], states.shape[1] + SHAPES
     features = np.zeros((count, 3 * width), dtype=np.float32)
@@ -268,7 +268,7 @@ def token_features(states: Floats, window: Window, text: str) -> Floats:
 
 
 def merged(outcome: Outcome) -> tuple[Floats, Ints]:
-    """One row of tags a token over all windows; a token seen twice keeps the one farther from its window's edge."""
+    """Return one row of tags a token over all windows; of two sights that counts which is farther from an edge."""
     text_tokens = [np.flatnonzero(w.is_text & (w.offsets[:, 1] > w.offsets[:, 0])) for w, _ in outcome.windows]
     margins = [
         np.minimum(tokens, len(w) - 1 - tokens)
@@ -285,7 +285,7 @@ def merged(outcome: Outcome) -> tuple[Floats, Ints]:
 def decode(
     chances: Floats, offsets: Ints, labels: Sequence[str], text: str, threshold: float
 ) -> Iterator[tuple[int, int, str, float]]:
-    """Spans from tag probabilities in the order O, B-first, I-first, B-second, I-second, …
+    """Read spans from tag probabilities in the order O, B-first, I-first, B-second, I-second, …
 
     A B- tag always begins a new span, so that adjacent entities of one type stay two; an I- tag that continues
     nothing begins one. A span's score is the mean of its tokens'.
@@ -328,7 +328,7 @@ def _span(
 def with_patterns(
     spans: list[tuple[int, int, str, float]], patterns: Sequence[tuple[int, int, str]], labels: Sequence[str]
 ) -> list[tuple[int, int, str, float]]:
-    """Spans of the patterns for `labels`, and the network's where they do not overlap those."""
+    """Return the patterns' spans for `labels`, and the network's where they do not overlap those."""
     matches = [(start, end, label, 0.9) for start, end, label in patterns if label in labels]
     rest = [
         (start, end, label, score) for start, end, label, score in spans

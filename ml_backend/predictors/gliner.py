@@ -1,4 +1,4 @@
-"""GLiNER: entities by the names of their types, without training (needs `pip install gliner`)."""
+"""GLiNER finds entities by the names of their types, without training (the extra `gliner`)."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Gliner(Predictor):
 
 
 def stretches(length: int, size: int, overlap: int) -> range:
-    """Where each reading of a long text starts.
+    """Return where each reading of a long text starts.
 
     >>> list(stretches(2500, 1200, 200))
     [0, 1000, 2000]
@@ -89,7 +89,7 @@ def stretches(length: int, size: int, overlap: int) -> range:
 
 
 def without_overlap(spans: Any) -> list[dict[str, Any]]:
-    """The surest spans that do not overlap, in the order of the text."""
+    """Return the surest spans that do not overlap, in the order of the text."""
     winners: list[dict[str, Any]] = []
     for span in sorted(spans, key=lambda span: (-span["score"], span["start"])):
         if all(span["start"] >= winner["end"] or span["end"] <= winner["start"] for winner in winners):

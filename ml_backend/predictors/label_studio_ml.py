@@ -1,4 +1,4 @@
-"""Any `LabelStudioMLBase` class as a predictor, by `module:Class` (needs label-studio-ml, see docs/models.md)."""
+"""Makes any `LabelStudioMLBase` class a predictor, by `module:Class` (label-studio-ml: see docs/models.md)."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _xml(label_config: str | None, loader: Any) -> str | None:
 
 
 def first_prediction(raw: Any) -> Mapping[str, Any] | None:
-    """The first prediction of what `predict` returned: a list, a ModelResponse, pydantic values or plain objects."""
+    """Return the first prediction of what `predict` gave: a list, a ModelResponse, pydantic values, plain objects."""
     listed = getattr(raw, "predictions", raw)
     if not isinstance(listed, Sequence) or not listed:
         return None

@@ -1,4 +1,4 @@
-"""A language model behind an OpenAI-compatible endpoint: one call a row, answers forced into a JSON schema."""
+"""Asks a language model behind an OpenAI-compatible endpoint: one call a row, answers held to a JSON schema."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def _explain(control: Control) -> str:
 
 
 def schema(control: Control) -> dict[str, Any]:
-    """The JSON schema of an answer for a control: value and confidence."""
+    """Write the JSON schema of an answer for a control: value and confidence."""
     label = {"type": "string", "enum": list(control.labels)}
     span = {
         "type": "object",
@@ -213,7 +213,7 @@ def schema(control: Control) -> dict[str, Any]:
 
 
 def read_answer(raw: Any, control: Control, text: str, predictor: Predictor) -> Answer:
-    """An answer of the schema as an Answer; what lies outside of it is refused, whatever the endpoint promised."""
+    """Read an answer of the schema; what lies outside of it is refused, whatever the endpoint promised."""
     if not isinstance(raw, dict) or "value" not in raw:
         raise _UnusableAnswer("no object with `value`")
     value, score = raw["value"], raw.get("confidence")
@@ -239,7 +239,7 @@ def read_answer(raw: Any, control: Control, text: str, predictor: Predictor) -> 
 
 
 def _found_spans(value: Any, control: Control, text: str, score: float | None, predictor: Predictor) -> Answer:
-    """Spans where their text really stands, each occurrence once and in order; what is not in the text is dropped."""
+    """Place spans where their text really stands, each occurrence once and in order; others are dropped."""
     if not isinstance(value, list):
         raise _UnusableAnswer("the spans are not a list")
     spans: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""A rating from a checkpoint: a regression output, or one class a step of the scale read as a distribution."""
+"""Reads a rating from a checkpoint: a regression output, or a distribution with a class for each step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ml_backend.predictors.text_classification import joined, keep_logits, weigh
 
 
 class OrdinalRating(CheckpointPredictor):
-    """The median of the network's distribution over the scale, or its regression value, on the control's scale."""
+    """Answers the median of the network's distribution, or its regression value, on the control's scale."""
 
     kinds: ClassVar[frozenset[str]] = frozenset({"rating", "number"})
     task = "sequence"
@@ -31,7 +31,7 @@ class OrdinalRating(CheckpointPredictor):
         self._steps = tuple(_number(settings.labels.get(name, name), index) for index, name in enumerate(classes))
 
     def asks(self, row: TaskRow, control: Control) -> Sequence[Ask]:
-        """One run over the fields that are read."""
+        """Ask for one run over the fields that are read."""
         return (Ask(self._model, joined(row, self.settings.reads, self.settings.max_chars), "logits", keep_logits),)
 
     def answer(self, row: TaskRow, control: Control, outcomes: Sequence[Outcome]) -> Answer:
@@ -63,7 +63,7 @@ class OrdinalRating(CheckpointPredictor):
 
 
 def _number(name: Any, index: int) -> float:
-    """A class name as a number: "4", "4 stars", "LABEL_3" (third class from 0, so 4)."""
+    """Read a class name as a number: "4", "4 stars", "LABEL_3" (third class from 0, so 4)."""
     text = str(name)
     if text.startswith("LABEL_"):
         return float(text.removeprefix("LABEL_")) + 1

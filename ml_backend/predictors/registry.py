@@ -1,4 +1,4 @@
-"""Every predictor kind in one place. A new kind is a file beside this one and a line here."""
+"""Lists every predictor kind in one place. A new kind is a file beside this one and a line here."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KINDS: dict[str, str] = {
 
 
 def predictor_class(kind: str) -> Any:
-    """The class of a kind; its module is imported now.
+    """Return the class of a kind; its module is imported now.
 
     Raises:
         KeyError: no such kind.

@@ -1,4 +1,4 @@
-"""Any sequence-classification checkpoint of transformers, for choice, choices and rating controls."""
+"""Reads any sequence-classification checkpoint of transformers, for choice and choices controls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ml_backend.tokens import Window
 
 
 class TextClassification(CheckpointPredictor):
-    """A network whose logits are one number a class.
+    """Runs a network whose logits are one number a class.
 
     Long texts are read in windows, whose logits are averaged by their tokens.
     """
@@ -37,7 +37,7 @@ class TextClassification(CheckpointPredictor):
         return super().check(control) or self._without_place(control, self.classes)
 
     def asks(self, row: TaskRow, control: Control) -> Sequence[Ask]:
-        """One run over the fields that are read."""
+        """Ask for one run over the fields that are read."""
         return (Ask(self._model, joined(row, self.settings.reads, self.settings.max_chars), "logits", keep_logits),)
 
     def answer(self, row: TaskRow, control: Control, outcomes: Sequence[Outcome]) -> Answer:
@@ -69,19 +69,19 @@ class TextClassification(CheckpointPredictor):
 
 
 def keep_logits(output: Floats, window: Window) -> Floats:
-    """A window's logits, and its tokens as last element."""
+    """Keep a window's logits, and the number of its tokens as last element."""
     return np.append(output, np.float32(len(window))).astype(np.float32)
 
 
 def weighted(outcome: Outcome) -> Floats:
-    """Mean of the windows' logits, weighted by their tokens."""
+    """Compute the mean of the windows' logits, weighted by their tokens."""
     parts = np.stack([logits for _, logits in outcome.windows])
     result: Floats = (parts[:, :-1] * parts[:, -1:]).sum(axis=0) / parts[:, -1].sum()
     return result
 
 
 def joined(row: TaskRow, reads: Sequence[str], max_chars: int) -> str | tuple[str, str]:
-    """What the network reads: one text, a pair, or more fields with blank lines between them."""
+    """Return what the network reads: one text, a pair, or more fields with blank lines between them."""
     texts = [cut(row.text(key), max_chars)[0] for key in reads]
     # Two texts go in as a pair, as such checkpoints were trained; of three the tokenizer knows nothing.
     if len(texts) == 2:

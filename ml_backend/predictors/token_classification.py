@@ -1,4 +1,4 @@
-"""Any token-classification checkpoint of transformers, for spans: aggregation that keeps neighbours apart."""
+"""Reads spans from any token-classification checkpoint of transformers, and keeps neighbours apart."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ml_backend.tokens import Ints, Window, farthest_inside
 
 
 class TokenClassification(CheckpointPredictor):
-    """A network whose logits are one row a token, with O, B-x, I-x (or plain x) classes."""
+    """Runs a network whose logits are one row a token, with O, B-x, I-x (or plain x) classes."""
 
     kinds: ClassVar[frozenset[str]] = frozenset({"spans"})
     task = "token"
@@ -32,7 +32,7 @@ class TokenClassification(CheckpointPredictor):
         return super().check(control) or self._without_place(control, types)
 
     def asks(self, row: TaskRow, control: Control) -> Sequence[Ask]:
-        """One run over the text that the control labels."""
+        """Ask for one run over the text that the control labels."""
         text, _ = cut(row.text(control.value_key), self.settings.max_chars)
         return (Ask(self._model, text, "tags", _tags),) if text.strip() else ()
 
@@ -60,7 +60,7 @@ def _tags(output: Floats, window: Window) -> Floats:
 
 
 def split(name: str) -> tuple[str, str]:
-    """A class name as (prefix, type): ("B", "PER"); ("", "PER") without prefix; ("", "") for outside."""
+    """Split a class name into (prefix, type): ("B", "PER"); ("", "PER") without prefix; ("", "") for outside."""
     if name in {"O", "o", "outside"}:
         return "", ""
     prefix, dash, kind = name.partition("-")
@@ -68,7 +68,7 @@ def split(name: str) -> tuple[str, str]:
 
 
 def by_word(outcome: Outcome) -> tuple[Floats, Ints]:
-    """Logits and offsets, one row a word: the first piece of a word decides its tag.
+    """Return logits and offsets, one row a word: the first token of a word decides its tag.
 
     A word seen in two windows keeps the window where it is farther from the edge.
     """
@@ -89,7 +89,7 @@ def by_word(outcome: Outcome) -> tuple[Floats, Ints]:
 
 
 def word_ends(window: Window) -> tuple[Ints, Ints]:
-    """First and last token of each word, in the order of the window."""
+    """Return first and last token of each word, in the order of the window."""
     text = np.flatnonzero(window.is_text)
     words = window.words[text]
     if not len(text):
@@ -99,7 +99,7 @@ def word_ends(window: Window) -> tuple[Ints, Ints]:
 
 
 def spans_of(chances: Floats, offsets: Ints, classes: Sequence[str], text: str) -> list[tuple[int, int, str, float]]:
-    """Spans from one row of class probabilities a word.
+    """Read spans from one row of class probabilities a word.
 
     B- begins a span always, so that adjacent entities of one type stay two; I- continues a span of its type, else
     begins one; E-, L- end it; S-, U- stand alone; types without a prefix run on while they stay the same.

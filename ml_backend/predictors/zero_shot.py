@@ -1,4 +1,4 @@
-"""Zero-shot classification with a natural-language-inference checkpoint (Yin et al. 2019)."""
+"""Classifies without training by a natural-language-inference checkpoint (Yin et al. 2019)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ml_backend.predictors.text_classification import keep_logits, weighted
 
 
 class ZeroShot(CheckpointPredictor):
-    """For every label the chance that the text entails "It is about <label>"."""
+    """Answers by the chance, for every label, that the text entails "It is about <label>"."""
 
     kinds: ClassVar[frozenset[str]] = frozenset({"choice", "choices"})
     task = "sequence"
@@ -44,7 +44,7 @@ class ZeroShot(CheckpointPredictor):
         return index
 
     def asks(self, row: TaskRow, control: Control) -> Sequence[Ask]:
-        """One run a label: the text, and the hypothesis with that label."""
+        """Ask for one run a label: the text, and the hypothesis with that label."""
         text = "\n\n".join(
             part for key in self.settings.reads if (part := cut(row.text(key), self.settings.max_chars)[0])
         )

@@ -1,4 +1,4 @@
-"""Training: heads from adjudicated gold, measured by grouped cross-validation."""
+"""This room trains heads from adjudicated gold, and measures them by grouped cross-validation."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""`python -m ml_backend.training`: train heads or whole networks, measured by cross-validation, written with cards."""
+"""`python -m ml_backend.training` trains heads or whole networks, measures them, and writes them with cards."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _only_encoder(loader: Loader) -> str:
 
 
 def public(folder: Path) -> list[Example]:
-    """Everything in a folder of public data that a label map exists for."""
+    """Read everything in a folder of public data that a label map exists for."""
     return [
         *read_responses(folder / "responses_dev.jsonl"),
         *read_squality(folder / "multi_rating_squality_items_dev.jsonl", folder / "multi_rating_squality_dev.jsonl"),
@@ -207,7 +207,7 @@ def _tell(
 
 
 def _source(path: Path, loader: Loader) -> str:
-    """How a models file names the path: relative to itself where that is below it."""
+    """Return how a models file names the path: relative to itself where that is below it."""
     target, base = path.resolve(), loader.config.path.parent.resolve()
     # A relative source survives a move of the folder; one elsewhere can only be absolute.
     return f"path:{target.relative_to(base) if target.is_relative_to(base) else target}"
@@ -220,7 +220,7 @@ def _values(control: str, examples: Sequence[Example]) -> list[Any]:
 def _todo(
     control: str, examples: Sequence[Example], encoder: str, out: Path, *, again: bool, say: Callable[[str], object]
 ) -> recipes.Recipe | None:
-    """How to train a control; None if there is nothing to learn from, or it was learned already."""
+    """Return how to train a control; None if there is nothing to learn from, or it was learned already."""
     recipe = recipes.recipe_for(control, _values(control, examples))
     if recipe is None:
         say(json.dumps({"control": control, "skipped": NOTHING}))

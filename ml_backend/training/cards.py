@@ -1,4 +1,4 @@
-"""Model cards: what a head is, what it learned from, and how good it was found to be."""
+"""Writes model cards: what a head is, what it learned from, and how good it was measured to be."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ LICENCES: Mapping[str, str] = {
 
 
 def card(recipe: Recipe, trained: Trained, table: Mapping[str, Any], binding: str) -> str:
-    """The card as Markdown.
+    """Write the card as Markdown.
 
     Args:
         binding: what to write into a models file.
@@ -84,7 +84,7 @@ def card(recipe: Recipe, trained: Trained, table: Mapping[str, Any], binding: st
 
 
 def _weak(recipe: Recipe, table: Mapping[str, Any]) -> list[str]:
-    """One sentence that names the sources on which always giving the most frequent label is right more often."""
+    """Name in one sentence the sources on which always giving the most frequent label is right more often."""
     if recipe.task != "choice":
         return []
     below = [name for name, figures in table.items() if figures["accuracy"] < figures["accuracy_of_majority"]]

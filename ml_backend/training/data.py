@@ -1,4 +1,4 @@
-"""Rows to learn from: adjudicated gold, and public data mapped to the interface's labels by the maps below."""
+"""Reads rows to learn from: adjudicated gold, and public data mapped to the interface's labels by the maps below."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ class Example:
 
 
 class DataError(PublicError):
-    """A file that cannot be learned from; file, line, and what to do."""
+    """A file cannot be learned from; the message names file, line, and what to do."""
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a JSON Lines file.
+    """Yield the objects of a JSON Lines file.
 
     Raises:
         DataError: a line is not a JSON object.
@@ -66,7 +66,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def data_hash(examples: Iterable[Example]) -> str:
-    """Hash of rows and labels, whatever their order."""
+    """Hash rows and labels, whatever their order."""
     lines = sorted(
         json.dumps([e.id, e.context, e.query, e.response, e.values, sorted(e.masked)], sort_keys=True, default=list)
         for e in examples
@@ -75,7 +75,7 @@ def data_hash(examples: Iterable[Example]) -> str:
 
 
 def read_gold(path: Path, controls: Sequence[Control] | None = None) -> list[Example]:
-    """Rows that Quorum exported as gold, from JSON Lines of full records (`quorum export --format jsonl`).
+    """Read rows that Quorum exported as gold, from JSON Lines of full records (`quorum export --format jsonl`).
 
     Raises:
         DataError: a line is not a JSON object; else see `gold_of`.
@@ -84,7 +84,7 @@ def read_gold(path: Path, controls: Sequence[Control] | None = None) -> list[Exa
 
 
 def gold_of(records: Iterable[Any], controls: Sequence[Control] | None = None, where: str = "gold") -> list[Example]:
-    """Adjudicated rows: only those with a final label and a certificate count, single passes never.
+    """Return adjudicated rows: only those with a final label and a certificate count, single passes never.
 
     Args:
         records: full records, as `quorum export --format jsonl` writes them.
@@ -135,7 +135,7 @@ def _gold(record: Mapping[str, Any], controls: Sequence[Control] | None, where: 
 
 
 def document(context: str, fallback: str) -> str:
-    """The document a row belongs to: rows with the same context stay together."""
+    """Name the document that a row belongs to: rows with the same context stay together."""
     stripped = " ".join(context.split())
     return hashlib.sha256(stripped.encode()).hexdigest()[:16] if stripped else fallback
 
@@ -158,7 +158,7 @@ def _is_span(value: Any) -> bool:
 
 
 def read_examples(folder: Path) -> list[Example]:
-    """The example campaign with its known right answers (`rows.jsonl`, `truth.jsonl`)."""
+    """Read the example campaign with its known right answers (`rows.jsonl`, `truth.jsonl`)."""
     truth = {record["row_id"]: record["values"] for record in read_lines(folder / "truth.jsonl")}
     return [
         Example(
@@ -228,7 +228,7 @@ roles such as "Lender", …) have no counterpart: their stretches are left out o
 
 
 def read_responses(path: Path) -> list[Example]:
-    """`responses_dev.jsonl`: verdicts, issues, types and ratings where the gold's task can be mapped."""
+    """Read `responses_dev.jsonl`: verdicts, issues, types and ratings where the gold's task can be mapped."""
     return [
         Example(
             id=row["id"],
@@ -266,7 +266,7 @@ def _response_values(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_squality(items: Path, votes: Path) -> list[Example]:
-    """Summaries of stories rated 0–100 by several people: the mean as a rating 1–5 (the story itself is not in it)."""
+    """Read summaries of stories that several people rated 0–100; their mean becomes a rating 1–5."""
     scores: dict[tuple[str, str], list[float]] = {}
     for vote in read_lines(votes):
         scores.setdefault((vote["item_id"], vote["criterion"]), []).append(float(vote["value"]))
@@ -289,7 +289,7 @@ def read_squality(items: Path, votes: Path) -> list[Example]:
 
 
 def read_entities(path: Path) -> list[Example]:
-    """`domain_ner_*_dev.jsonl` and `multi_span_btc_items_dev.jsonl`, mapped by `ENTITY_MAPS`."""
+    """Read `domain_ner_*_dev.jsonl` and `multi_span_btc_items_dev.jsonl`, mapped by `ENTITY_MAPS`."""
     return [example for row in read_lines(path) if (example := _entities(row)) is not None]
 
 
@@ -298,7 +298,7 @@ _GLUE_RIGHT = re.compile(r"(?<=[(\[{$£€]) ")
 
 
 def as_written(text: str, spans: list[Span]) -> tuple[str, list[Span]]:
-    """A text whose words and punctuation were split by spaces, as people write it, and its spans moved along.
+    """Write a text whose words and punctuation were split by spaces as people write it, and move its spans along.
 
     >>> as_written("Paid $ 5 ( in May ) .", [(7, 8, "MONEY"), (14, 17, "DATE")])
     ('Paid $5 (in May).', [(6, 7, 'MONEY'), (12, 15, 'DATE')])
@@ -331,7 +331,7 @@ def _entities(row: Mapping[str, Any]) -> Example | None:
 
 
 def read_domains(path: Path) -> list[Example]:
-    """`domain_text_dev.jsonl`: short texts with their domain; grouped by what one document may have given."""
+    """Read `domain_text_dev.jsonl`: short texts with their domain, grouped by what one document may have given."""
     return [
         Example(
             id=row["id"],

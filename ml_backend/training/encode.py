@@ -18,7 +18,7 @@ from ml_backend.training.data import Example
 
 
 def vectors(model: Model, texts: Iterable[str], budget: int = 4096) -> dict[str, Floats]:
-    """The unit vector of each distinct text."""
+    """Compute the unit vector of each distinct text."""
     readings = {
         text: [Reading(model.network, w, {"mean": mean_state}) for w in windows]
         for text, windows in _windows(model, texts)
@@ -28,7 +28,7 @@ def vectors(model: Model, texts: Iterable[str], budget: int = 4096) -> dict[str,
 
 
 def features(examples: Sequence[Example], by_text: dict[str, Floats], blocks: Sequence[str]) -> Floats:
-    """Feature blocks of each example, shape (examples, width)."""
+    """Compute the feature blocks of each example, shape (examples, width)."""
     fields = fields_of(blocks)
     rows = [TaskRow({"context": e.context, "query": e.query, "response": e.response}) for e in examples]
     return np.stack([row_features(row, {field: by_text[row.text(field)] for field in fields}, blocks) for row in rows])
@@ -43,7 +43,7 @@ class Tokens:
 
 
 def tokens(model: Model, texts: Sequence[str], budget: int = 4096) -> list[Tokens]:
-    """Token features of each text, as the tagger sees them."""
+    """Compute the token features of each text, as the tagger sees them."""
     entries = list(_windows(model, texts))
     readings = [[Reading(model.network, w, {"tags": _reducer(text)}) for w in windows] for text, windows in entries]
     _run([reading for parts in readings for reading in parts], budget)

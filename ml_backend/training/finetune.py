@@ -1,4 +1,4 @@
-"""Full fine-tuning: an encoder with a fresh output layer, every weight of it trained on adjudicated gold.
+"""Fine-tunes in full: an encoder with a fresh output layer, every weight of it trained on adjudicated gold.
 
 Each fold of the grouped cross-validation is trained, stopped early on the next fold and measured on its own rows; the
 network that is kept learns from all rows for the median of the folds' best epochs. After every epoch everything that
@@ -95,14 +95,14 @@ class _Goal:
 
     @cached_property
     def by_row(self) -> list[list[int]]:
-        """The readings of each row."""
+        """Return the readings of each row."""
         readings: list[list[int]] = [[] for _ in self.examples]
         for index, item in enumerate(self.items):
             readings[item.row].append(index)
         return readings
 
     def of(self, rows: Ints) -> list[int]:
-        """The readings of these rows."""
+        """Return the readings of these rows."""
         return [index for row in rows for index in self.by_row[row]]
 
 
@@ -159,7 +159,7 @@ def _meta(goal: _Goal, plan: TrainingPlan, encoder: str, temperature: float) -> 
 
 
 def binding(recipe: Recipe, plan: TrainingPlan, source: str) -> str:
-    """What to write into a models file for a network that was trained so."""
+    """Return what to write into a models file for a network that was trained so."""
     threshold = f", threshold: {recipe.abstain}" if recipe.abstain else ""
     lengths = f"max_tokens: {plan.max_tokens}"
     if recipe.task != "spans":
@@ -192,7 +192,7 @@ def _goal(recipe: Recipe, examples: Sequence[Example], encoder: Path, plan: Trai
 
 
 def _labels(recipe: Recipe, examples: Sequence[Example]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The labels that are learned, and those that have too few examples."""
+    """Return the labels that are learned, and those that have too few examples."""
     values = [example.values[recipe.control] for example in examples]
     match recipe.task:
         case "rating":
@@ -224,7 +224,7 @@ def _span_items(
 
 
 def _tags(example: Example, control: str, window: Window, labels: Sequence[str]) -> list[int]:
-    """The class of each word at its first token, -100 where there is nothing to learn."""
+    """Return the class of each word at its first token, -100 where there is nothing to learn."""
     tags = [-100] * len(window)
     for first, last in zip(*word_ends(window), strict=True):
         start, end = int(window.offsets[first, 0]), int(window.offsets[last, 1])
@@ -246,7 +246,7 @@ def _class(example: Example, control: str, start: int, end: int, labels: Sequenc
 
 
 class _Training:
-    """The folds and the final network, epoch by epoch, with everything on disk after each."""
+    """Trains the folds and the final network, epoch by epoch, with everything on disk after each."""
 
     def __init__(
         self, goal: _Goal, encoder: Path, folder: Path, plan: TrainingPlan, key: str, note: Callable[[str], object]
@@ -279,7 +279,7 @@ class _Training:
         self.network = self._stage("all rows", rows, None, round(float(np.median(self._state["epochs"]))))
 
     def held_out(self) -> list[list[Floats]]:
-        """The out-of-fold logits of each row's readings."""
+        """Return the out-of-fold logits of each row's readings."""
         logits = self._state["held_out"]
         return [[logits[index].numpy() for index in readings] for readings in self._goal.by_row]
 
@@ -385,7 +385,7 @@ _UNTRAINED: Final[Mapping[str, Any]] = {
 
 
 def _fresh(encoder: Path, goal: _Goal) -> Any:
-    """The encoder's weights under a new output layer."""
+    """Open the encoder's weights under a new output layer."""
     import transformers
 
     kinds = {
@@ -404,7 +404,7 @@ def _fresh(encoder: Path, goal: _Goal) -> Any:
 
 
 def _batches(goal: _Goal, items: Sequence[int], size: int) -> Iterator[list[int]]:
-    """Batches of readings that are about as long as each other: sorted within every eight batches."""
+    """Yield batches of readings that are about as long as each other: sorted within every eight batches."""
     for start in range(0, len(items), 8 * size):
         near = sorted(items[start : start + 8 * size], key=lambda index: len(goal.items[index].window))
         for first in range(0, len(near), size):
@@ -441,7 +441,7 @@ def _batch_loss(module: Any, goal: _Goal, batch: Sequence[int]) -> Any:
 
 
 def _temperature(goal: _Goal, held_out: Sequence[Sequence[Floats]]) -> float:
-    """Fitted on out-of-fold logits."""
+    """Fit the temperature on out-of-fold logits."""
     if goal.recipe.task == "spans":
         tags = np.concatenate([np.asarray(item.target) for item in goal.items])
         logits = np.concatenate([logits for row in held_out for logits in row])
@@ -454,7 +454,7 @@ def _temperature(goal: _Goal, held_out: Sequence[Sequence[Floats]]) -> float:
 
 
 def _answers(goal: _Goal, held_out: Sequence[Sequence[Floats]], temperature: float) -> tuple[list[Any], list[float]]:
-    """What the predictor would have answered out of fold, and its score, a row."""
+    """Return what the predictor would have answered out of fold, and its score, for each row."""
     if goal.recipe.task == "spans":
         return _span_answers(goal, held_out, temperature), [1.0] * len(goal.examples)
     logits = np.stack([row[0] for row in held_out]) / np.float32(temperature)
@@ -480,13 +480,13 @@ def _span_answers(goal: _Goal, held_out: Sequence[Sequence[Floats]], temperature
 
 
 def _key_of(out: Path) -> str | None:
-    """The hash of data, encoder and plan that the checkpoint there was trained with."""
+    """Read the hash of data, encoder and plan that the checkpoint there was trained with."""
     file = out / _KEY
     return file.read_text(encoding="utf-8") if file.exists() else None
 
 
 def _write(module: Any, goal: _Goal, encoder: Path, out: Path, temperature: float, key: str) -> None:
-    """The checkpoint: the temperature divides its output layer, so that whoever runs it gets calibrated scores."""
+    """Write the checkpoint; the temperature divides its output layer, so that its scores are calibrated."""
     import torch
 
     last = [

@@ -1,4 +1,4 @@
-"""Training that a webhook asks for: enqueued at once, run one after the other in a process of its own."""
+"""Runs the training that a webhook asks for: enqueued at once, one after the other, in a process of its own."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Jobs:
         return {"status": "queued", "job": job.number}
 
     def describe(self) -> dict[str, Any]:
-        """The jobs so far."""
+        """Return the jobs so far."""
         with self._lock:
             return {"jobs": [{"job": job.number, "state": job.state, "detail": job.detail} for job in self._jobs[-20:]]}
 

@@ -1,4 +1,4 @@
-"""How good predictions are: accuracy, macro-F1, span F1, mean absolute error, alpha, calibration, and edits saved."""
+"""Measures predictions: accuracy, macro-F1, span F1, mean absolute error, alpha, calibration, and edits saved."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Spans = Sequence[tuple[int, int, str]]
 
 
 def accuracy(truth: Sequence[Any], answers: Sequence[Any]) -> float:
-    """Share of equal answers."""
+    """Compute the share of equal answers."""
     return float(np.mean([a == b for a, b in zip(truth, answers, strict=True)])) if truth else float("nan")
 
 
 def macro_f1(truth: Sequence[str], answers: Sequence[str | None]) -> float:
-    """Mean over the labels of the truth of 2·TP / (2·TP + FP + FN).
+    """Compute the mean of 2·TP / (2·TP + FP + FN) over the labels of the truth.
 
     >>> macro_f1(["a", "b"], ["a", "a"])
     0.3333333333333333
@@ -35,12 +35,12 @@ def macro_f1(truth: Sequence[str], answers: Sequence[str | None]) -> float:
 
 
 def span_counts(truth: Spans, answers: Spans) -> tuple[int, int, int]:
-    """True positives, spans of the truth, spans found: exact start, end and label."""
+    """Count true positives, spans of the truth and spans of the answer: exact start, end and label."""
     return len(set(truth) & set(answers)), len(set(truth)), len(set(answers))
 
 
 def micro_f1(counts: Sequence[tuple[int, int, int]]) -> float:
-    """2·TP over all spans of truth and prediction; 1 if there are none at all."""
+    """Divide 2·TP by all spans of truth and answer; 1 if there are none at all."""
     tp, truth, answers = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0, 0)
     return 2 * tp / (truth + answers) if truth + answers else 1.0
 
@@ -58,13 +58,13 @@ def ece(scores: Sequence[float], right: Sequence[bool], bins: int = 10) -> float
 
 
 def majority(values: Sequence[Any]) -> Any:
-    """The most frequent value; of several the smallest in text order."""
+    """Return the most frequent value; of several the smallest in text order."""
     counted = Counter(values)
     return min(counted, key=lambda value: (-counted[value], str(value)))
 
 
 def edits(kind: str, truth: Any, answer: Any) -> int:
-    """How many things a person has to change to turn a prediction into the truth.
+    """Count how many things a person has to change to turn a prediction into the truth.
 
     A field counts one; for choices every tick that differs; for spans every span to add, and every one to remove,
     where moving an end or changing the label of an overlapping one is a single change.
@@ -105,7 +105,7 @@ class Estimate:
 def bootstrap(
     count: int, figure: Callable[[NDArray[np.int64]], float], *, draws: int = 1000, seed: int = 20
 ) -> Estimate:
-    """A figure over rows with its percentile bootstrap interval.
+    """Compute a figure over rows with its percentile bootstrap interval.
 
     Args:
         count: number of rows.

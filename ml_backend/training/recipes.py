@@ -1,4 +1,4 @@
-"""What each head is trained with: task, feature blocks, strength; and the cross-validation that measures it."""
+"""Says what each head is trained with (task, feature blocks, strength), and measures it by cross-validation."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ RECIPES: Final[Mapping[str, Recipe]] = {
 
 
 def recipe_for(control: str, values: Sequence[Any]) -> Recipe | None:
-    """The recipe of a control: its own, or for a team's own control one that suits its values; None for free text."""
+    """Return a control's recipe: its own, or for a team's own control what suits its values; None for free text."""
     if not values:
         return None
     recipe = RECIPES.get(control)
@@ -95,7 +95,7 @@ def _varies(ratings: Sequence[Any]) -> bool:
 
 
 def learnable(counts: Mapping[str, int]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The labels with enough examples to be learned, and the others."""
+    """Return the labels with enough examples to be learned, and the others."""
     labels = tuple(sorted(label for label, count in counts.items() if count >= FEWEST))
     return labels, tuple(sorted(set(counts) - set(labels)))
 
@@ -148,7 +148,7 @@ def _options(
     outputs: int,
     fit_one: Callable[[NDArray[np.int64], float], fit.Arrays],
 ) -> dict[float, Floats]:
-    """Out-of-fold logits for each strength that the recipe tries."""
+    """Compute out-of-fold logits for each strength that the recipe tries."""
     options: dict[float, Floats] = {c: np.zeros((len(x), outputs), dtype=np.float32) for c in recipe.strengths}
     for train_rows, test_rows in fit.folds([example.group for example in examples]):
         for strength, logits in options.items():
@@ -215,7 +215,7 @@ def _train_choices(recipe: Recipe, examples: list[Example], vectors: dict[str, F
 
 
 def decided(example: Example, control: str, label: str) -> int:
-    """1 if the example has the label, 0 if not, -1 if nobody decided it."""
+    """Return 1 if the example has the label, 0 if not, -1 if nobody decided it."""
     decided = example.known.get(control)
     if decided is not None and label not in decided:
         return -1
@@ -277,14 +277,14 @@ Scored = tuple[int, int, str, float]
 
 
 def raw_spans(head: Head, tokens: Tokens, text: str) -> list[Scored]:
-    """Every span that the network sees, however unsure."""
+    """Return every span that the network sees, however unsure."""
     if not len(tokens.offsets):
         return []
     return list(decode(softmax(head.logits(tokens.x)), tokens.offsets, head.meta.labels, text, 0.0))
 
 
 def finished(meta: HeadMeta, candidates: Sequence[Scored], text: str) -> list[tuple[int, int, str]]:
-    """The spans that are sure enough, with those of the patterns."""
+    """Return the spans that are sure enough, with those of the patterns."""
     spans = [span for span in candidates if span[3] >= meta.abstain]
     return [(start, end, label) for start, end, label, _ in with_patterns(spans, pattern_spans(text), meta.patterns)]
 
@@ -292,7 +292,7 @@ def finished(meta: HeadMeta, candidates: Sequence[Scored], text: str) -> list[tu
 def _span_threshold(
     recipe: Recipe, examples: Sequence[Example], candidates: Sequence[Sequence[Scored]], labels: Sequence[str]
 ) -> float:
-    """The score from which a span is given: the best F1 on the fully annotated rows, out of fold."""
+    """Choose the score from which a span is given: the best F1 on the fully annotated rows, out of fold."""
     # Public rows lack some types: what they do not annotate would count as a wrong span.
     own = [i for i, example in enumerate(examples) if example.source in OWN] or list(range(len(examples)))
     all_labels = {*labels, *recipe.patterns}
@@ -314,7 +314,7 @@ def _span_threshold(
 
 
 def tags_of(example: Example, tokens: Tokens, labels: Sequence[str], recipe: Recipe) -> NDArray[np.int64]:
-    """A tag for each token: 0 outside, 1 + 2·label begins, 2 + 2·label continues, -1 unknown."""
+    """Return a tag for each token: 0 outside, 1 + 2·label begins, 2 + 2·label continues, -1 unknown."""
     tags = np.zeros(len(tokens.offsets), dtype=np.int64)
     start, end = tokens.offsets[:, 0], tokens.offsets[:, 1]
     for low, high in example.masked:
@@ -340,7 +340,7 @@ def _allowed(example: Example, control: str, labels: Sequence[str]) -> NDArray[n
 
 
 def figures(recipe: Recipe, trained: Trained) -> dict[str, Any]:
-    """Cross-validated figures beside the baselines, over all examples and for each source."""
+    """Return cross-validated figures beside the baselines, over all examples and for each source."""
     sources = sorted({example.source for example in trained.examples})
     table = {"all": _figures(recipe, trained, list(range(len(trained.examples))))}
     for source in sources:
