@@ -217,8 +217,10 @@ def read_answer(raw: Any, control: Control, text: str, predictor: Predictor) -> 
     if not isinstance(raw, dict) or "value" not in raw:
         raise _UnusableAnswer("no object with `value`")
     value, score = raw["value"], raw.get("confidence")
-    is_score = isinstance(score, int | float) and not isinstance(score, bool) and 0 <= score <= 1
-    confidence = float(score) if is_score else None
+    confidence: float | None = None
+    # True is an int in Python, and no confidence; one out of range says nothing that could be compared.
+    if isinstance(score, int | float) and not isinstance(score, bool) and 0 <= score <= 1:
+        confidence = float(score)
     if confidence is not None and confidence < predictor.settings.threshold:
         return Answer(score=confidence, reason=f"unsure: the language model's confidence is {confidence:.2f}")
     if control.kind == "spans":
