@@ -62,7 +62,7 @@ def import_checked(server: LabelStudioServer, interface: Interface, file: Path, 
         started = time.perf_counter()
         with BackgroundCheck() as background, CheckedFile.read(file, interface=interface, policy=policy) as checked:
             assert not checked.errors
-            background.begin(checked.held.path(), str(file), interface)
+            background.begin(checked.stored.path(), str(file), interface)
             report = import_rows(port, made.campaign, checked)
             stored = time.perf_counter() - started
             warnings = background.finish()

@@ -272,14 +272,14 @@ import json, random
 from ls_plugin.people import standings
 from ls_plugin.queue import handout, reconcile, seats
 from ls_plugin.models import Campaign, CampaignProject, Excluded, Grant, Member, Slot, Stage
-from ls_plugin.people.standings import Place
+from ls_plugin.people.standings import CampaignPlace
 from ls_plugin.store.refusals import Refused
 from review_rules import Role, may_take
 from tasks.models import Annotation, Task
 
 campaign = Campaign.objects.get(name=NAME)
 chance = random.Random(11)
-places = {Stage(p.stage): Place(p.project_id, campaign.pk, Stage(p.stage)) for p in CampaignProject.objects.filter(campaign=campaign)}
+places = {Stage(p.stage): CampaignPlace(p.project_id, campaign.pk, Stage(p.stage)) for p in CampaignProject.objects.filter(campaign=campaign)}
 team = {m.user_id: standings.to_person(m) for m in Member.objects.filter(campaign=campaign)}
 said = {"from_name": "verdict", "to_name": "response", "type": "choices"}
 

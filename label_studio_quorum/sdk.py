@@ -11,7 +11,7 @@ from label_studio_quorum.campaign.projects import Campaign, CampaignError, open_
 from label_studio_quorum.campaign.reconcile import reconcile
 from label_studio_quorum.campaign.setup import CampaignSpec, setup_campaign
 from label_studio_quorum.gold.formats import write
-from label_studio_quorum.gold.records import Tally, export_lines
+from label_studio_quorum.gold.records import export_lines
 from label_studio_quorum.port import LabelStudio
 from ls_config import load as load_interface
 from review_rules import Policy, Team, load_policy, load_team
@@ -25,7 +25,6 @@ __all__ = [
     "HttpLabelStudio",
     "LabelStudio",
     "PublicError",
-    "Tally",
     "export_lines",
     "import_rows",
     "load_interface",

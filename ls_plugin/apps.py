@@ -6,12 +6,12 @@ import sys
 
 from django.apps import AppConfig
 
-# Seconds that a thread computes while others wait, a tenth of Python's own. Whoever submits asks the database fifty
-# times, and after each answer waits out the turn of whoever computes just then: most of the time, at Python's own.
+# Seconds that a thread computes while others wait, a tenth of Python's own. A submission asks the database fifty
+# times, and after each answer its thread waits out another one's turn: most of the time, at Python's own length.
 TURN = 0.0005
 
 
-class QuorumConfig(AppConfig):  # type: ignore[misc]
+class QuorumConfig(AppConfig):
     """Loads the gate, the guards and the job that follows a submission."""
 
     name = "ls_plugin"

@@ -1,31 +1,40 @@
 """The plugin's own tables, beside Label Studio's.
 
 Label Studio's tables stay the only store of what people said. These hold who may do what (derived from the team file),
-a small index of what is open to whom, what was handed to whom, and the record. No foreign key points into Label
+a small index of what is open to whom, what was handed to whom, and the audit log. No foreign key points into Label
 Studio's tables, so that a server without the plugin can still delete what it likes.
 """
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import IntEnum
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
+if TYPE_CHECKING:
+    from django.db.models.fields.related_descriptors import RelatedManager
 
-class Campaign(models.Model):  # type: ignore[misc]
-    """A review line: three projects, a policy and a team."""
 
-    name = models.CharField(max_length=200, unique=True)
-    task = models.CharField(max_length=100, blank=True, default="")
-    policy_text = models.TextField()
-    policy_hash = models.CharField(max_length=80)
-    team_text = models.TextField(blank=True, default="")
+class Campaign(models.Model):
+    """A campaign: three projects, a policy and a team."""
+
+    name: models.CharField[str, str] = models.CharField(max_length=200, unique=True)
+    task: models.CharField[str, str] = models.CharField(max_length=100, blank=True, default="")
+    policy_text: models.TextField[str, str] = models.TextField()
+    policy_hash: models.CharField[str, str] = models.CharField(max_length=80)
+    team_text: models.TextField[str, str] = models.TextField(blank=True, default="")
     # What people show before they get real rows: {"rows": {row_id: {field: value}}, "share": 0.8}, or nothing.
-    qualification = models.JSONField(default=dict, blank=True)
-    updated_at = models.DateTimeField(auto_now=True)
+    qualification: models.JSONField[Any, dict[str, Any]] = models.JSONField(default=dict, blank=True)
+    updated_at: models.DateTimeField[datetime, datetime] = models.DateTimeField(auto_now=True)
+    # What Django adds by itself, for the type checker.
+    pk: int
+    projects: RelatedManager[CampaignProject]
+    members: RelatedManager[Member]
 
     def __str__(self) -> str:
-        return str(self.name)
+        return self.name
 
 
 class Stage(IntEnum):
@@ -37,36 +46,46 @@ class Stage(IntEnum):
 
     @property
     def label(self) -> str:
-        """The stage's word in files, addresses and the record."""
+        """The stage's word in files, addresses and the audit log."""
         return self.name.lower()
 
 
 _STAGES = [(stage.value, stage.label) for stage in Stage]
 
 
-class CampaignProject(models.Model):  # type: ignore[misc]
+class CampaignProject(models.Model):
     """A Label Studio project that belongs to a campaign; the database's own rules look here."""
 
-    project_id = models.IntegerField(primary_key=True)
-    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="projects")
-    stage = models.SmallIntegerField(choices=_STAGES)
-    capacity = models.SmallIntegerField(help_text="how many people's submissions a task of this project takes")
-    expert_domains = models.CharField(max_length=1000, default=",", help_text=",technical,financial,")
+    project_id: models.IntegerField[int, int] = models.IntegerField(primary_key=True)
+    campaign: models.ForeignKey[Campaign, Campaign] = models.ForeignKey(
+        Campaign, on_delete=models.CASCADE, related_name="projects"
+    )
+    stage: models.SmallIntegerField[int, int] = models.SmallIntegerField(choices=_STAGES)
+    campaign_id: int
+    capacity: models.SmallIntegerField[int, int] = models.SmallIntegerField(
+        help_text="how many people's submissions a task of this project takes"
+    )
+    expert_domains: models.CharField[str, str] = models.CharField(
+        max_length=1000, default=",", help_text=",technical,financial,"
+    )
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["campaign", "stage"], name="quorum_one_project_a_stage"),)
 
 
-class Member(models.Model):  # type: ignore[misc]
+class Member(models.Model):
     """A person of a campaign's team as the team file says; never edited by itself."""
 
-    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="members")
-    person_id = models.CharField(max_length=200)
-    user_id = models.IntegerField(db_index=True, null=True)
-    email = models.CharField(max_length=254)
-    roles = models.CharField(max_length=100, help_text=",annotator,qa,")
-    expertise = models.CharField(max_length=1000, help_text=",technical,financial,")
-    left = models.DateTimeField(null=True)
+    campaign: models.ForeignKey[Campaign, Campaign] = models.ForeignKey(
+        Campaign, on_delete=models.CASCADE, related_name="members"
+    )
+    campaign_id: int
+    person_id: models.CharField[str, str] = models.CharField(max_length=200)
+    user_id: models.IntegerField[int | None, int | None] = models.IntegerField(db_index=True, null=True)
+    email: models.CharField[str, str] = models.CharField(max_length=254)
+    roles: models.CharField[str, str] = models.CharField(max_length=100, help_text=",annotator,qa,")
+    expertise: models.CharField[str, str] = models.CharField(max_length=1000, help_text=",technical,financial,")
+    left: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True)
 
     class Meta:
         constraints = (
@@ -75,28 +94,41 @@ class Member(models.Model):  # type: ignore[misc]
         )
 
 
-class Slot(models.Model):  # type: ignore[misc]
+class Slot(models.Model):
     """What is open about one task: the index that handing out reads and the database's own rules check."""
 
-    task_id = models.IntegerField(primary_key=True)
-    project_id = models.IntegerField()
-    stage = models.SmallIntegerField(choices=_STAGES)
-    row_id = models.CharField(max_length=500)
-    domain = models.CharField(max_length=200, blank=True, default="")
-    wants_expert = models.BooleanField(default=False, help_text="its domain is one of the policy's expert domains")
-    has_expert = models.BooleanField(default=False, help_text="an expert of its domain has answered it")
-    requires = models.CharField(
+    task_id: models.IntegerField[int, int] = models.IntegerField(primary_key=True)
+    project_id: models.IntegerField[int, int] = models.IntegerField()
+    stage: models.SmallIntegerField[int, int] = models.SmallIntegerField(choices=_STAGES)
+    row_id: models.CharField[str, str] = models.CharField(max_length=500)
+    domain: models.CharField[str, str] = models.CharField(max_length=200, blank=True, default="")
+    wants_expert: models.BooleanField[bool, bool] = models.BooleanField(
+        default=False, help_text="its domain is one of the policy's expert domains"
+    )
+    has_expert: models.BooleanField[bool, bool] = models.BooleanField(
+        default=False, help_text="an expert of its domain has answered it"
+    )
+    requires: models.CharField[str, str] = models.CharField(
         max_length=500, blank=True, default="", help_text="technical,financial or * for any expert"
     )
-    capacity = models.SmallIntegerField(default=1)
-    taken = models.SmallIntegerField(default=0, help_text="submissions that are not skips")
-    open = models.BooleanField(default=True, help_text="a new submission may come")
-    sealed = models.BooleanField(default=False, help_text="the next stage began: what was said stays said")
-    state = models.CharField(
+    capacity: models.SmallIntegerField[int, int] = models.SmallIntegerField(default=1)
+    taken: models.SmallIntegerField[int, int] = models.SmallIntegerField(
+        default=0, help_text="submissions that are not skips"
+    )
+    open: models.BooleanField[bool, bool] = models.BooleanField(default=True, help_text="a new submission may come")
+    sealed: models.BooleanField[bool, bool] = models.BooleanField(
+        default=False, help_text="the next stage began: what was said stays said"
+    )
+    state: models.CharField[str, str] = models.CharField(
         max_length=20, blank=True, default="", help_text="of the row, on its Pass task; empty: not begun"
     )
-    agreed = models.FloatField(null=True, help_text="share of the fields on which the passes agree, on the Pass task")
-    dirty = models.BooleanField(default=False, help_text="something was said since the last reconcile of the row")
+    pk: int
+    agreed: models.FloatField[float | None, float | None] = models.FloatField(
+        null=True, help_text="share of the fields on which the passes agree, on the Pass task"
+    )
+    dirty: models.BooleanField[bool, bool] = models.BooleanField(
+        default=False, help_text="something was said since the last reconcile of the row"
+    )
 
     class Meta:
         indexes = (
@@ -109,50 +141,52 @@ class Slot(models.Model):  # type: ignore[misc]
         )
 
 
-class Excluded(models.Model):  # type: ignore[misc]
-    """Somebody who may not take a task, because of a part that they had in the row or of what they saw of it."""
+class Excluded(models.Model):
+    """An exclusion: somebody may not take a task, because of a part in the row or of what they saw of it."""
 
-    task_id = models.IntegerField()
-    user_id = models.IntegerField()
+    task_id: models.IntegerField[int, int] = models.IntegerField()
+    user_id: models.IntegerField[int, int] = models.IntegerField()
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["task_id", "user_id"], name="quorum_excluded_once"),)
 
 
-class Grant(models.Model):  # type: ignore[misc]
-    """A task handed to a person: the only licence to submit on it, and while it is live a held seat."""
+class Grant(models.Model):
+    """A hand-out: the task is the person's to submit on, and while it is live they have a seat."""
 
-    task_id = models.IntegerField()
-    user_id = models.IntegerField()
-    project_id = models.IntegerField()
-    given_at = models.DateTimeField()
-    expires_at = models.DateTimeField()
-    live = models.BooleanField(default=True, help_text="neither submitted, skipped nor given up")
-    skipped = models.BooleanField(default=False)
+    task_id: models.IntegerField[int, int] = models.IntegerField()
+    user_id: models.IntegerField[int, int] = models.IntegerField()
+    project_id: models.IntegerField[int, int] = models.IntegerField()
+    given_at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
+    expires_at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
+    live: models.BooleanField[bool, bool] = models.BooleanField(
+        default=True, help_text="neither submitted, skipped nor given up"
+    )
+    skipped: models.BooleanField[bool, bool] = models.BooleanField(default=False)
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["task_id", "user_id"], name="quorum_grant_once"),)
         indexes = (models.Index(fields=["user_id", "project_id", "live"], name="quorum_grant_person"),)
 
 
-class Record(models.Model):  # type: ignore[misc]
-    """One line of the append-only record: who was shown what, who submitted what, when, chained by hash."""
+class Record(models.Model):
+    """A line of the append-only audit log: who was shown or submitted what, when, chained by hash."""
 
-    seq = models.BigIntegerField(primary_key=True)
-    at = models.DateTimeField()
-    kind = models.CharField(max_length=20)
-    campaign_id = models.IntegerField(null=True)
-    user_id = models.IntegerField(null=True)
-    task_id = models.IntegerField(null=True, db_index=True)
-    row_id = models.CharField(max_length=500, blank=True, default="")
-    body = models.TextField(help_text="JSON: ids, counts and digests, never task text")
-    previous = models.CharField(max_length=64)
-    hash = models.CharField(max_length=64)
+    seq: models.BigIntegerField[int, int] = models.BigIntegerField(primary_key=True)
+    at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
+    kind: models.CharField[str, str] = models.CharField(max_length=20)
+    campaign_id: models.IntegerField[int | None, int | None] = models.IntegerField(null=True)
+    user_id: models.IntegerField[int | None, int | None] = models.IntegerField(null=True)
+    task_id: models.IntegerField[int | None, int | None] = models.IntegerField(null=True, db_index=True)
+    row_id: models.CharField[str, str] = models.CharField(max_length=500, blank=True, default="")
+    body: models.TextField[str, str] = models.TextField(help_text="JSON: ids, counts and digests, never task text")
+    previous: models.CharField[str, str] = models.CharField(max_length=64)
+    hash: models.CharField[str, str] = models.CharField(max_length=64)
 
 
-class RecordHead(models.Model):  # type: ignore[misc]
-    """Where the record ends; its row is the lock that keeps the chain a chain."""
+class RecordHead(models.Model):
+    """Where the audit log ends; its row is the lock that keeps the chain a chain."""
 
-    id = models.SmallIntegerField(primary_key=True, default=1)
-    seq = models.BigIntegerField(default=0)
-    hash = models.CharField(max_length=64, default="0" * 64)
+    id: models.SmallIntegerField[int, int] = models.SmallIntegerField(primary_key=True, default=1)
+    seq: models.BigIntegerField[int, int] = models.BigIntegerField(default=0)
+    hash: models.CharField[str, str] = models.CharField(max_length=64, default="0" * 64)

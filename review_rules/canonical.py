@@ -171,6 +171,7 @@ def _spans(value: Json, field: Field, notes: list[Finding]) -> Form:
             start, end = _whole(start), _whole(end)
         if not isinstance(label, str) or not (carried is None or isinstance(carried, str)):
             raise WrongType
+        # A span that cannot be shown on its text is left out, so that it neither agrees nor differs.
         if not 0 <= start < end or (
             text is not None and (end > len(text) or (carried is not None and carried != text[start:end]))
         ):
@@ -180,6 +181,7 @@ def _spans(value: Json, field: Field, notes: list[Finding]) -> Form:
         if carried is not None:
             element["text"] = carried
         key = (start, end, label)
+        # The first of two equal spans stays, with the text that it carries.
         if key not in form:
             form[key] = element
     return form

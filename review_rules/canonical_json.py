@@ -29,6 +29,7 @@ def _text(value: Json, comma: str, colon: str) -> str:
     try:
         return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(comma, colon))
     except RecursionError:
+        # Anybody may submit JSON of any depth, and a hash of it must not fail.
         return _deep_text(value, comma, colon)
 
 

@@ -61,46 +61,46 @@ def _only(own: int, forms: Sequence[Form]) -> tuple[object, ...]:
 
 def _all_pairs(forms: Sequence[Form], field: Field, measure: Measure) -> tuple[bool, float]:
     """Agreed only if every pair of at least two forms agrees; the mean score over pairs."""
-    results = [compare_pair(one, other, field, measure) for one, other in combinations(forms, 2)]
+    results = [compare_pair(first, second, field, measure) for first, second in combinations(forms, 2)]
     return all(agreed for agreed, _ in results), fsum(score for _, score in results) / len(results)
 
 
-def compare_pair(one: Form, other: Form, field: Field, measure: Measure) -> tuple[bool, float]:
+def compare_pair(first: Form, second: Form, field: Field, measure: Measure) -> tuple[bool, float]:
     """Whether two forms agree, and their score.
 
     >>> compare_pair(4, 5, Field("helpfulness", Kind.RATING, low=1, high=5), Measure(Agree.TOLERANCE, tolerance=1))
     (True, 0.75)
     """
-    if one is None or other is None:
-        return (True, 1.0) if one is None and other is None else (False, 0.0)
+    if first is None or second is None:
+        return (True, 1.0) if first is None and second is None else (False, 0.0)
     if measure.agree is Agree.EXACT:
-        return (True, 1.0) if same_forms(field.kind, one, other) else (False, 0.0)
+        return (True, 1.0) if same_forms(field.kind, first, second) else (False, 0.0)
     if measure.agree is Agree.TOLERANCE:
-        return within(one, other, measure.tolerance), closeness(one, other, field.low, field.high)
-    score = set_score(one, other, field.kind, measure)
+        return within(first, second, measure.tolerance), closeness(first, second, field.low, field.high)
+    score = set_score(first, second, field.kind, measure)
     return at_least(score, measure.threshold), score
 
 
-def set_score(one: dict[Key, object], other: dict[Key, object], kind: Kind, measure: Measure) -> float:
+def set_score(first: dict[Key, object], second: dict[Key, object], kind: Kind, measure: Measure) -> float:
     """How much two sets share: jaccard |A∩B|/|A∪B|, else F1 = 2·TP/(|A|+|B|); two empty sets share all (1).
 
     >>> set_score({"a": "a"}, {"a": "a", "b": "b"}, Kind.CHOICES, Measure(Agree.JACCARD))
     0.5
     """
-    if one.keys() == other.keys():
+    if first.keys() == second.keys():
         return 1.0
     if measure.agree is Agree.JACCARD:
-        shared = len(one.keys() & other.keys())
-        return shared / (len(one) + len(other) - shared)
+        shared = len(first.keys() & second.keys())
+        return shared / (len(first) + len(second) - shared)
     if not measure.pairs_elements:
-        return 2 * len(one.keys() & other.keys()) / (len(one) + len(other))
-    ratios = [ratio for _, _, ratio in pairs(one, other, kind, measure)]
+        return 2 * len(first.keys() & second.keys()) / (len(first) + len(second))
+    ratios = [ratio for _, _, ratio in pairs(first, second, kind, measure)]
     hits = fsum(ratios) if measure.agree is Agree.SPAN_F1 else len(ratios)
-    return min(1.0, 2 * hits / (len(one) + len(other)))
+    return min(1.0, 2 * hits / (len(first) + len(second)))
 
 
 def pairs(
-    one: dict[Key, object], other: dict[Key, object], kind: Kind, measure: Measure
+    first: dict[Key, object], second: dict[Key, object], kind: Kind, measure: Measure
 ) -> Iterator[tuple[Key, Key, float]]:
     """Elements of one label paired greedily, the best intersection/union first, each used once.
 
@@ -109,9 +109,10 @@ def pairs(
     """
     overlap = _box_overlap if kind is Kind.BOXES else _span_overlap
     by_label: dict[object, list[Key]] = {}
-    for b in other:
+    for b in second:
         by_label.setdefault(b[-1], []).append(b)
-    candidates = [(ratio, a, b) for a in one for b in by_label.get(a[-1], ()) if (ratio := overlap(a, b)) > 0]
+    candidates = [(ratio, a, b) for a in first for b in by_label.get(a[-1], ()) if (ratio := overlap(a, b)) > 0]
+    # Rounded, so that the order of two equal ratios does not hang on their last bits.
     candidates.sort(key=lambda pair: (-round(pair[0], 12), _tie(pair[1], pair[2])))
     used_a: set[Key] = set()
     used_b: set[Key] = set()
@@ -164,32 +165,33 @@ def at_least(score: float, limit: float) -> bool:
     return score >= limit - _ROUNDING
 
 
-def within(one: float, other: float, tolerance: float) -> bool:
+def within(first: float, second: float, tolerance: float) -> bool:
     """Whether |a − b| ≤ tolerance, for the decimal numbers as people write them.
 
     >>> within(1.1, 1.0, 0.1), within(4, 6, 1)
     (True, False)
     """
-    if type(one) is int and type(other) is int:
-        return abs(one - other) <= tolerance
-    distance = abs(float(one) - float(other))
-    slack = _NEAR * max(1.0, abs(float(one)), abs(float(other)))
+    if type(first) is int and type(second) is int:
+        return abs(first - second) <= tolerance
+    distance = abs(float(first) - float(second))
+    # Floats decide what is clear; only numbers near the limit are worth exact arithmetic.
+    slack = _NEAR * max(1.0, abs(float(first)), abs(float(second)))
     if distance < tolerance - slack:
         return True
     if distance > tolerance + slack:
         return False
-    return abs(Fraction(str(one)) - Fraction(str(other))) <= Fraction(str(tolerance))
+    return abs(Fraction(str(first)) - Fraction(str(second))) <= Fraction(str(tolerance))
 
 
-def closeness(one: float, other: float, low: float | None, high: float | None) -> float:
+def closeness(first: float, second: float, low: float | None, high: float | None) -> float:
     """1 − |a − b| / (max − min), clamped to 0..1; without a range 1 if equal, else 0.
 
     >>> closeness(2, 3, 1, 5), closeness(2, 3, None, None)
     (0.75, 0.0)
     """
-    if one == other:
+    if first == second:
         return 1.0
     if low is None or high is None or high <= low:
         return 0.0
-    distance, width = abs(float(one) - float(other)), float(high) - float(low)
+    distance, width = abs(float(first) - float(second)), float(high) - float(low)
     return 1.0 - distance / width if distance < width else 0.0

@@ -161,10 +161,10 @@ def _replaced(pattern: str, by: Callable[[re.Match[str]], str]) -> Callable[[str
 
     def pieces(text: str) -> Iterator[Piece]:
         at = 0
-        for found in compiled.finditer(text):
-            yield from ((text[i], i, i + 1) for i in range(at, found.start()))
-            yield by(found), found.start(), found.end()
-            at = found.end()
+        for match in compiled.finditer(text):
+            yield from ((text[i], i, i + 1) for i in range(at, match.start()))
+            yield by(match), match.start(), match.end()
+            at = match.end()
         yield from ((text[i], i, i + 1) for i in range(at, len(text)))
 
     return pieces
@@ -253,11 +253,11 @@ def _is_exact(text: str, span: SpanIn) -> bool:
 
 def _candidates(text: str, spans: Sequence[SpanIn]) -> list[dict[Reading, Place]]:
     """Per span the readings that fit; a changed text is tried only where no reading of the text itself fits any."""
-    found = [dict(_plain_places(text, span)) for span in spans]
-    if all(found):
-        return found
+    plain = [dict(_plain_places(text, span)) for span in spans]
+    if all(plain):
+        return plain
     changes = [(name, changed) for name in _CHANGES if (changed := _change(text, name)) is not None]
-    return [places | dict(_changed_places(text, span, changes)) for span, places in zip(spans, found, strict=True)]
+    return [places | dict(_changed_places(text, span, changes)) for span, places in zip(spans, plain, strict=True)]
 
 
 def _one(text: str, span: SpanIn, fitting: dict[Reading, Place]) -> Resolution:
@@ -290,14 +290,14 @@ def resolve_all(text: str, spans: Iterable[SpanIn]) -> tuple[Resolution, ...]:
     reading in common that explains every one of them, that reading is taken; where several do and lead to different
     places, or none does and the carried text stands at several places, the span is `AMBIGUOUS`.
     """
-    given = tuple(spans)
-    wrong = [span for span in given if span.text is not None and not _is_exact(text, span)]
+    every = tuple(spans)
+    wrong = [span for span in every if span.text is not None and not _is_exact(text, span)]
     fitting = _candidates(text, wrong) if wrong else []
     common = set(fitting[0]).intersection(*fitting[1:]) if fitting else set()
     if common:
         fitting = [{reading: place for reading, place in places.items() if reading in common} for places in fitting]
     settled = iter([_one(text, span, places) for span, places in zip(wrong, fitting, strict=True)])
-    return tuple(_settle(text, span, settled) for span in given)
+    return tuple(_settle(text, span, settled) for span in every)
 
 
 def _settle(text: str, span: SpanIn, settled: Iterator[Resolution]) -> Resolution:

@@ -139,6 +139,7 @@ def _auto(raw: Json, fields: Mapping[str, Field], findings: list[Finding]) -> di
         return {}
     forms: dict[str, Form] = {}
     notes: list[Finding] = []
+    # Unlike a submission, an auto-label with one wrong value keeps the others: nobody stands behind it as a whole.
     for name, value in raw.items():
         field = fields.get(name)
         if field is None or value is None:
@@ -195,6 +196,7 @@ def parse_submission(raw: Json, index: int, stage: Stage, fields: Mapping[str, F
     wrong = _wrong_part(by, at, reason, flags, word, lead_time) or _read_values(raw.get("values"), fields, forms, notes)
     if wrong is not None:
         return _refused(raw, index, stage, "QR.W020", part=wrong.name, expected=wrong.expected)
+    # A submission without a person or an instant cannot be put in line, whatever else it says.
     if not by:
         return _refused(raw, index, stage, "QR.W021")
     instant = parse_instant(at) if at else None

@@ -29,11 +29,13 @@ def propose(
     """
     if agreed:
         return _common(forms, field, measure), Origin.PASSES
+    # The auto-label may break a tie, but it never outvotes the people: more than half of all votes is asked for.
     if auto is not None:
         shared = _majority([*forms, auto], field)
         return None if shared is None else (shared, Origin.MAJORITY)
     if not field.kind.is_set:
         return None
+    # Of sets in conflict, what everybody drew is a start for QA.
     shared = set(forms[0]).intersection(*forms)
     everywhere = {key: element for key, element in forms[0].items() if key in shared}
     return (everywhere, Origin.PASSES) if everywhere else None
@@ -46,6 +48,7 @@ def _common(forms: Sequence[Form], field: Field, measure: Measure) -> Form:
         return first
     if field.kind.is_set:
         return _paired(forms, field, measure) if measure.pairs_elements else _in_most(forms, field)
+    # The lower median of numbers is a value that somebody gave, which their mean need not be.
     return sorted(forms)[(len(forms) - 1) // 2]
 
 

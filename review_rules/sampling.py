@@ -16,4 +16,5 @@ def in_share(row_id: str, share: float, purpose: str) -> bool:
     if share <= 0:
         return False
     digest = sha256(f"{purpose}\0{row_id}".encode("utf-8", "surrogatepass")).digest()
+    # Eight bytes are as fine as a double can tell shares apart.
     return int.from_bytes(digest[:8]) < share * 2**64

@@ -407,7 +407,7 @@ class Decision(NamedTuple):
             "next": None if self.next is None else self.next.to_json(),
             "comparison": {name: compared.to_json() for name, compared in self.comparison.items()},
             "proposal": {name: proposed.to_json() for name, proposed in self.proposal.items()},
-            "findings": [found.to_json() for found in self.findings],
+            "findings": [noted.to_json() for noted in self.findings],
             "final": None if self.final is None else _final_json(self.final),
             "certificate": None if self.certificate is None else self.certificate.to_json(),
         }

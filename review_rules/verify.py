@@ -50,26 +50,27 @@ class Verifier:
 
         >>> from review_rules import load_policy, load_team
         >>> verifier = Verifier(load_team("people: []"), load_policy("passes: 1"))
-        >>> [found.id for found in verifier.check({"row_id": "r1", "fields": {}}, 1)]
+        >>> [unproven.id for unproven in verifier.check({"row_id": "r1", "fields": {}}, 1)]
         ['QR.E103', 'QR.E103', 'QR.E103']
         """
         try:
             history = parse_history(record)
         except HistoryError as error:
             return [finding("QR.E101", "", reason=str(error))]
-        found: list[Finding] = []
+        unproven: list[Finding] = []
         first = self.seen.setdefault(history.row_id, line)
         if first != line:
-            found.append(finding("QR.E102", "row_id", row=history.row_id, line=first))
+            unproven.append(finding("QR.E102", "row_id", row=history.row_id, line=first))
         missing = [key for key in _LISTS if not isinstance(record.get(key), list)]
         if missing:
-            return found + [finding("QR.E103", key, part=key) for key in missing]
+            return unproven + [finding("QR.E103", key, part=key) for key in missing]
+        # From here on nothing in the record is believed but its history, which is decided again.
         decision = decide(history, self.team, self.policy)
-        found += _texts(record, history)
-        found += _quorum(record, decision)
-        found += _claims(record, decision)
-        found += _certificate(record, decision, self.policy)
-        return found
+        unproven += _texts(record, history)
+        unproven += _quorum(record, decision)
+        unproven += _claims(record, decision)
+        unproven += _certificate(record, decision, self.policy)
+        return unproven
 
 
 def _claims_final(record: Mapping[str, Json]) -> bool:
@@ -101,6 +102,7 @@ def _fits(span: Json, text: str) -> bool:
     start, end, carried = span.get("start"), span.get("end"), span.get("text")
     if type(start) is not int or type(end) is not int or not 0 <= start < end <= len(text):
         return False
+    # A span need not carry its text; one that does must carry the right one.
     return carried is None or bool(carried == text[start:end])
 
 
@@ -117,10 +119,10 @@ def _quorum(record: Mapping[str, Json], decision: Decision) -> Iterator[Finding]
     """A final label that the history does not bear out, and why."""
     if _claims_final(record) and decision.state is not State.FINAL:
         yield finding("QR.E105", "final", reason=_standing(decision))
-        for found in decision.findings:
-            if found.id in ("QR.W030", "QR.W029"):
-                rule_id = "QR.E106" if found.id == "QR.W030" else "QR.E107"
-                yield finding(rule_id, found.path, person=_person_at(record, found.path))
+        for noted in decision.findings:
+            if noted.id in ("QR.W030", "QR.W029"):
+                rule_id = "QR.E106" if noted.id == "QR.W030" else "QR.E107"
+                yield finding(rule_id, noted.path, person=_person_at(record, noted.path))
     certificate = record.get("certificate")
     if isinstance(certificate, dict):
         for person in _twice(certificate):
@@ -184,11 +186,11 @@ def _finding_differences(record: Mapping[str, Json], decision: Decision) -> Iter
     claimed = record.get("findings")
     entries = [entry for entry in claimed if isinstance(entry, dict)] if isinstance(claimed, list) else []
     told = {(str(entry.get("id")), str(entry.get("path"))) for entry in entries}
-    made = {(found.id, found.path) for found in decision.findings}
-    for found in decision.findings:
-        if found.id in _LEFT_OUT and (found.id, found.path) not in told:
-            field_name = found.path.split(".")[-1].split("[")[0]
-            yield finding("QR.E109", found.path, field=field_name)
+    made = {(noted.id, noted.path) for noted in decision.findings}
+    for noted in decision.findings:
+        if noted.id in _LEFT_OUT and (noted.id, noted.path) not in told:
+            field_name = noted.path.split(".")[-1].split("[")[0]
+            yield finding("QR.E109", noted.path, field=field_name)
     if "findings" in record and told != made:
         yield finding("QR.E113", "findings", part="list of findings")
 

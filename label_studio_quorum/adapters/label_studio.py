@@ -148,9 +148,9 @@ class HttpLabelStudio:
             return
         wanted = sorted(set(row_ids))
         for start in range(0, len(wanted), _ROWS_A_QUERY):
-            some = wanted[start : start + _ROWS_A_QUERY]
-            filters = [_filter("data.row_id", "equal", "String", row_id) for row_id in some]
-            yield from (task for task in self._pages(project, filters, any_of=True) if task.row_id in some)
+            part = wanted[start : start + _ROWS_A_QUERY]
+            filters = [_filter("data.row_id", "equal", "String", row_id) for row_id in part]
+            yield from (task for task in self._pages(project, filters, any_of=True) if task.row_id in part)
 
     def _bulk(self, project: int) -> Iterator[Task]:
         """All tasks by the plugin's bulk endpoint, which is many times faster; by pages where there is none."""
@@ -195,7 +195,7 @@ class HttpLabelStudio:
         return response.content.decode("utf-8").split("\n")[:-1]
 
     def _pages(self, project: int, filters: list[Json], *, any_of: bool = False) -> Iterator[Task]:
-        return (_task(one) for one in self._raw_pages(project, filters, any_of=any_of))
+        return (_task(task) for task in self._raw_pages(project, filters, any_of=any_of))
 
     def _raw_pages(
         self, project: int, filters: list[Json], *, any_of: bool = False, fields: str = "all"
@@ -215,15 +215,20 @@ class HttpLabelStudio:
                 "page_size": PAGE,
                 "query": json.dumps(query),
             }
-            found = self._ask("GET", "api/tasks", params=params)["tasks"]
-            yield from found
-            if any_of or len(found) < PAGE:
+            tasks = self._ask("GET", "api/tasks", params=params)["tasks"]
+            yield from tasks
+            # Alternatives cannot be continued by id, and a page that is not full is the last one.
+            if any_of or len(tasks) < PAGE:
                 return
-            last = found[-1]["id"]
+            last = tasks[-1]["id"]
 
     def add_tasks(self, project: int, tasks: Sequence[NewTask]) -> None:
         body = [
-            {"data": task.data, "meta": task.meta, "predictions": [_prediction_body(one) for one in task.predictions]}
+            {
+                "data": task.data,
+                "meta": task.meta,
+                "predictions": [_prediction_body(prediction) for prediction in task.predictions],
+            }
             for task in tasks
         ]
         answer = self._ask("POST", f"api/projects/{project}/import", body=body)
@@ -244,13 +249,14 @@ class HttpLabelStudio:
             raise ServerError(f"the server's import {number} failed", hint="see its log, then import again")
 
     def add_predictions(self, project: int, predictions: Sequence[tuple[int, NewPrediction]]) -> None:
-        body = [{"task": task, **_prediction_body(one)} for task, one in predictions]
+        body = [{"task": task, **_prediction_body(prediction)} for task, prediction in predictions]
         self._ask("POST", f"api/projects/{project}/import/predictions", body=body)
 
     def set_queue(self, task: int, *, overlap: int, is_labeled: bool) -> None:
         self._ask("PATCH", f"api/tasks/{task}/", body={"overlap": overlap, "is_labeled": is_labeled})
 
     def withdraw(self, project: int, tasks: Sequence[int]) -> int:
+        # One by one a task that is answered meanwhile is seen; many are taken in one request, after one look.
         if len(tasks) > _MANY:
             return self._withdraw_many(project, set(tasks))
         gone = 0
@@ -269,12 +275,12 @@ class HttpLabelStudio:
     def _withdraw_many(self, project: int, tasks: set[int]) -> int:
         untouched = [task.id for task in self.tasks(project) if task.id in tasks and not task.submitted]
         for start in range(0, len(untouched), PAGE):
-            some = {"all": False, "included": untouched[start : start + PAGE]}
+            part = {"all": False, "included": untouched[start : start + PAGE]}
             self._ask(
                 "POST",
                 "api/dm/actions",
                 params={"id": "delete_tasks", "project": project},
-                body={"selectedItems": some},
+                body={"selectedItems": part},
             )
         return len(untouched)
 
@@ -286,20 +292,21 @@ class HttpLabelStudio:
         return str(answer.get("release") or package.get("version") or "unknown")
 
     def notes(self, project: int) -> Iterator[tuple[str, Json]]:
-        for one in self._raw_pages(project, [], fields="task_only"):
-            yield str(one["data"].get("row_id", "")), one.get("meta") or {}
+        for task in self._raw_pages(project, [], fields="task_only"):
+            yield str(task["data"].get("row_id", "")), task.get("meta") or {}
 
     def projects(self) -> list[Project]:
-        found, page = [], 1
+        projects, page = [], 1
         while True:
             params = {"page": page, "page_size": 100, "include": _BRIEF}
             answer = self._ask("GET", "api/projects/", params=params)
-            found.extend(answer["results"])
+            projects.extend(answer["results"])
             if not answer.get("next"):
                 break
             page += 1
         return [
-            self.project(one["id"]) if _MARKER in (one.get("description") or "") else _project(one) for one in found
+            self.project(each["id"]) if _MARKER in (each.get("description") or "") else _project(each)
+            for each in projects
         ]
 
     def project(self, project: int) -> Project:
@@ -314,8 +321,8 @@ class HttpLabelStudio:
         return self.project(project)
 
     def views(self, project: int) -> list[View]:
-        found = self._ask("GET", "api/dm/views/", params={"project": project})
-        return [View(id=one["id"], title=str(one["data"].get("title", "")), data=one["data"]) for one in found]
+        views = self._ask("GET", "api/dm/views/", params={"project": project})
+        return [View(id=view["id"], title=str(view["data"].get("title", "")), data=view["data"]) for view in views]
 
     def save_view(self, project: int, data: Json, *, view: int | None = None) -> None:
         if view is None:
@@ -324,17 +331,17 @@ class HttpLabelStudio:
             self._ask("PATCH", f"api/dm/views/{view}/", body={"project": project, "data": data})
 
     def webhooks(self, project: int) -> list[Webhook]:
-        found = self._ask("GET", "api/webhooks/", params={"project": project})
+        webhooks = self._ask("GET", "api/webhooks/", params={"project": project})
         return [
             Webhook(
-                id=one["id"],
-                url=one["url"],
-                actions=frozenset(one.get("actions") or ()),
-                active=bool(one["is_active"]),
-                headers=one.get("headers") or {},
+                id=webhook["id"],
+                url=webhook["url"],
+                actions=frozenset(webhook.get("actions") or ()),
+                active=bool(webhook["is_active"]),
+                headers=webhook.get("headers") or {},
             )
-            for one in found
-            if one.get("project") == project
+            for webhook in webhooks
+            if webhook.get("project") == project
         ]
 
     def save_webhook(self, project: int, settings: Mapping[str, Any], *, webhook: int | None = None) -> None:
@@ -345,10 +352,15 @@ class HttpLabelStudio:
             self._ask("PATCH", f"api/webhooks/{webhook}/", body=body)
 
     def ml_backends(self, project: int) -> list[MLBackend]:
-        found = self._ask("GET", "api/ml/", params={"project": project})
+        backends = self._ask("GET", "api/ml/", params={"project": project})
         return [
-            MLBackend(id=one["id"], url=one["url"], title=one.get("title") or "", state=one.get("readable_state") or "")
-            for one in found
+            MLBackend(
+                id=backend["id"],
+                url=backend["url"],
+                title=backend.get("title") or "",
+                state=backend.get("readable_state") or "",
+            )
+            for backend in backends
         ]
 
     def save_ml_backend(self, project: int, settings: Mapping[str, Any], *, backend: int | None = None) -> None:
@@ -362,8 +374,8 @@ class HttpLabelStudio:
         params = {"extended": "true", "include_live_models": "true"}
         answer = self._ask("GET", f"api/projects/{project}/model-versions/", params=params)
         return PrefillSources(
-            stored=frozenset(one["model_version"] or "" for one in answer["static"]),
-            backends=frozenset(one.get("title") or "" for one in answer["live"] or ()),
+            stored=frozenset(version["model_version"] or "" for version in answer["static"]),
+            backends=frozenset(backend.get("title") or "" for backend in answer["live"] or ()),
         )
 
     def invite_link(self) -> str:
@@ -447,10 +459,10 @@ class TaskLine:
     @property
     def updated_at(self) -> datetime:
         """When the task was last changed, without reading the JSON."""
-        found = _UPDATED.search(self.text)
-        if found is None:
+        match = _UPDATED.search(self.text)
+        if match is None:
             raise ServerError(f"task {self.id}: the plugin gave it without the time of its last change")
-        return _moment(found.group(1))
+        return _moment(match.group(1))
 
 
 def task_of(text: str) -> Task:
@@ -458,54 +470,54 @@ def task_of(text: str) -> Task:
     return _task(json.loads(text))
 
 
-def _task(one: Json) -> Task:
+def _task(task: Json) -> Task:
     return Task(
-        id=one["id"],
-        project=one["project"],
-        data=one["data"],
-        meta=one.get("meta") or {},
-        overlap=one["overlap"],
-        is_labeled=bool(one["is_labeled"]),
-        created_at=_moment(one["created_at"]),
-        updated_at=_moment(one["updated_at"]),
-        annotations=tuple(sorted((_annotation(a) for a in one.get("annotations") or ()), key=lambda a: a.id)),
-        predictions=tuple(sorted((_prediction(p) for p in one.get("predictions") or ()), key=lambda p: p.id)),
+        id=task["id"],
+        project=task["project"],
+        data=task["data"],
+        meta=task.get("meta") or {},
+        overlap=task["overlap"],
+        is_labeled=bool(task["is_labeled"]),
+        created_at=_moment(task["created_at"]),
+        updated_at=_moment(task["updated_at"]),
+        annotations=tuple(sorted((_annotation(a) for a in task.get("annotations") or ()), key=lambda a: a.id)),
+        predictions=tuple(sorted((_prediction(p) for p in task.get("predictions") or ()), key=lambda p: p.id)),
     )
 
 
-def _annotation(one: Json) -> Annotation:
+def _annotation(annotation: Json) -> Annotation:
     return Annotation(
-        id=one["id"],
-        by=_person(one.get("completed_by")),
-        edited_by=_person(one.get("updated_by")),
-        created_at=_moment(one["created_at"]),
-        updated_at=_moment(one["updated_at"]),
-        lead_time=one.get("lead_time"),
-        cancelled=bool(one.get("was_cancelled")),
-        result=one.get("result") or [],
+        id=annotation["id"],
+        by=_person(annotation.get("completed_by")),
+        edited_by=_person(annotation.get("updated_by")),
+        created_at=_moment(annotation["created_at"]),
+        updated_at=_moment(annotation["updated_at"]),
+        lead_time=annotation.get("lead_time"),
+        cancelled=bool(annotation.get("was_cancelled")),
+        result=annotation.get("result") or [],
     )
 
 
-def _prediction(one: Json) -> Prediction:
+def _prediction(prediction: Json) -> Prediction:
     return Prediction(
-        id=one["id"],
-        model_version=one.get("model_version") or "",
-        result=one.get("result") or [],
-        score=one.get("score"),
+        id=prediction["id"],
+        model_version=prediction.get("model_version") or "",
+        result=prediction.get("result") or [],
+        score=prediction.get("score"),
     )
 
 
-def _prediction_body(one: NewPrediction) -> Json:
-    return {"model_version": one.model_version, "result": one.result, "score": one.score}
+def _prediction_body(prediction: NewPrediction) -> Json:
+    return {"model_version": prediction.model_version, "result": prediction.result, "score": prediction.score}
 
 
-def _project(one: Json) -> Project:
+def _project(project: Json) -> Project:
     return Project(
-        id=one["id"],
-        title=one.get("title") or "",
-        description=one.get("description") or "",
-        label_config=one.get("label_config") or "",
-        settings=one,
+        id=project["id"],
+        title=project.get("title") or "",
+        description=project.get("description") or "",
+        label_config=project.get("label_config") or "",
+        settings=project,
     )
 
 
@@ -522,9 +534,9 @@ _MOST: Final = 300
 
 def _refusal(method: str, path: str, response: httpx.Response) -> ServerError:
     where = f"{method} {path.split('?')[0]} → {response.status_code}"
-    said = _said(response)
+    reason = _said(response)
     return ServerError(
-        f"{where}: {said}" if said else where,
+        f"{where}: {reason}" if reason else where,
         hint=_HINTS.get(response.status_code, ""),
         status=response.status_code,
     )
@@ -545,8 +557,8 @@ def _collect(value: Any, parts: list[str]) -> None:
     if isinstance(value, str):
         parts.append(value)
     elif isinstance(value, Mapping):
-        for one in value.values():
-            _collect(one, parts)
+        for part in value.values():
+            _collect(part, parts)
     elif isinstance(value, Sequence):
-        for one in value:
-            _collect(one, parts)
+        for part in value:
+            _collect(part, parts)

@@ -20,7 +20,7 @@ _BUSY: Final = frozenset({429, 502, 503, 504})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Prelabel:
+class ModelAnswer:
     """What an ML backend says of a row: a pre-annotation, and the domain that its router sees (None: it has no say)."""
 
     prediction: NewPrediction | None = None
@@ -55,21 +55,21 @@ class MLBackendClient:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def predict(self, data: Sequence[Json]) -> list[Prelabel]:
+    def predict(self, data: Sequence[Json]) -> list[ModelAnswer]:
         """One answer for each task's data, in order.
 
         Raises:
             PrelabelError: No answer, a refusal, or another number of results than tasks.
         """
-        found: list[Prelabel] = []
+        prelabels: list[ModelAnswer] = []
         for start in range(0, len(data), BATCH):
-            some = data[start : start + BATCH]
-            results = self._ask([{"id": start + index, "data": one} for index, one in enumerate(some)])
-            found += [
-                Prelabel(prediction=self._prediction(result, one), domain=_domain(result))
-                for result, one in zip(results, some, strict=True)
+            batch = data[start : start + BATCH]
+            results = self._ask([{"id": start + index, "data": task_data} for index, task_data in enumerate(batch)])
+            prelabels += [
+                ModelAnswer(prediction=self._prediction(result, task_data), domain=_domain(result))
+                for result, task_data in zip(results, batch, strict=True)
             ]
-        return found
+        return prelabels
 
     def _ask(self, tasks: list[Json]) -> list[Json]:
         body = {"tasks": tasks, "project": str(self._project), "label_config": self._interface.xml, "params": {}}
@@ -101,6 +101,7 @@ class MLBackendClient:
             return None
         result, controls = answer["result"], self._interface.controls
         parsed = from_result(result, controls, data)
+        # Label Studio would refuse the whole import for one label that the interface does not have.
         if parsed.problems:
             result = to_result(parsed.values, controls, data)
         score = answer.get("score")

@@ -57,11 +57,12 @@ class Visitor(requests.Session):
 
     def _submit(self, path: str, what: str) -> None:
         page = self.get(path)
-        found = _TOKEN.search(page.text)
-        if page.status_code != 200 or found is None:
+        token = _TOKEN.search(page.text)
+        if page.status_code != 200 or token is None:
             raise VisitError(f"{self.email}: could not {what}: {path.partition('?')[0]} answered {page.status_code}")
-        form = {"csrfmiddlewaretoken": found.group(1), "email": self.email, "password": self.password}
+        form = {"csrfmiddlewaretoken": token.group(1), "email": self.email, "password": self.password}
         answer = self.post(path, data=form, headers={"Referer": page.url}, allow_redirects=False)
+        # A form that is refused comes back as a page; only one that is taken redirects.
         if answer.status_code != 302:
             raise VisitError(f"{self.email}: could not {what}: {_reason(answer)}")
         who = self.get("/api/current-user/whoami")

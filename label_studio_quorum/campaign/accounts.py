@@ -110,6 +110,7 @@ def apply_team(
     before = check_team(team, port.users())
     invite = port.invite_link().removeprefix(url) if before.missing else ""
     for person in before.missing:
+        # The password is on the disk before the account is made: see `password_of`.
         with Visitor(url, person.email, passwords.password_of(person.email)) as visitor:
             visitor.sign_up(invite)
         made(person)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -19,7 +19,7 @@ from label_studio_quorum.campaign.served_version import serving_faults
 from label_studio_quorum.campaign.setup import CampaignSpec, project_settings, settings_drift
 from label_studio_quorum.campaign.snapshot import Snapshot
 from label_studio_quorum.campaign.webhooks import own_webhook
-from label_studio_quorum.port import Json, ServerError, User
+from label_studio_quorum.port import Json, Project, ServerError, User
 from review_rules import Person, Policy, Stage, Team
 from review_rules.staffing import shortages
 
@@ -129,10 +129,10 @@ def _telemetry(url: str) -> Check:
         page = httpx.get(f"{url}/user/login/", timeout=_HEALTH_S, trust_env=False, follow_redirects=True).text
     except httpx.HTTPError as error:
         return _warn("telemetry", f"the login page does not answer ({type(error).__name__})", "open it in a browser")
-    said = _ANALYTICS.search(page)
-    if said is None:
+    analytics = _ANALYTICS.search(page)
+    if analytics is None:
         return _warn("telemetry", "the login page does not say whether it is on", "set COLLECT_ANALYTICS=False")
-    if said.group(1) == "true" or _SENTRY in page:
+    if analytics.group(1) == "true" or _SENTRY in page:
         hint = (
             "start the server with COLLECT_ANALYTICS=False SENTRY_DSN= FRONTEND_SENTRY_DSN= LATEST_VERSION_CHECK=False"
         )
@@ -142,15 +142,15 @@ def _telemetry(url: str) -> Check:
 
 def check_people(team: Team, policy: Policy | None, users: list[User]) -> Iterator[Check]:
     """Check that everybody has an account, and that together they can finish rows under the policy."""
-    found = check_team(team, users)
-    for person in found.missing:
+    accounts = check_team(team, users)
+    for person in accounts.missing:
         yield _fail("team", f"{person.id} has no account ({person.email})", "run quorum team apply")
-    for person in found.without_email:
+    for person in accounts.without_email:
         yield _fail("team", f"{person.id} has no email in the team file", "add one; else nothing of theirs counts")
-    for person in found.left:
+    for person in accounts.left:
         yield _warn("team", f"{person.id} left and can still log in", "remove the account from the organisation")
-    if not found.missing and not found.without_email:
-        yield _ok("team", f"{len(found.there)} people, each with an account")
+    if not accounts.missing and not accounts.without_email:
+        yield _ok("team", f"{len(accounts.there)} people, each with an account")
     if policy is None:
         return
     lacking = shortages(team, policy)
@@ -175,50 +175,54 @@ def _only_manages(person: Person) -> bool:
 def _campaigns(
     port: HttpLabelStudio, name: str | None, policy: Policy | None, team: Team | None, full: bool
 ) -> Iterator[Check]:
-    every = find_all(port.projects())
-    if name is None and len(every) != 1:
+    campaigns = find_all(port.projects())
+    if name is None and len(campaigns) != 1:
         yield _warn(
-            "campaign", f"on this server: {', '.join(sorted(every)) or 'none'}", "name one with --name to check it"
+            "campaign", f"on this server: {', '.join(sorted(campaigns)) or 'none'}", "name one with --name to check it"
         )
         return
-    name = name if name is not None else next(iter(every))
-    if name not in every:
+    name = name if name is not None else next(iter(campaigns))
+    if name not in campaigns:
         yield _fail("campaign", f"{name!r} is not on this server", "run quorum setup")
         return
-    stages = every[name]
+    stages = campaigns[name]
+    yield from _projects(stages)
+    if policy is None or team is None:
+        yield _warn("campaign", f"{name!r}: only its projects were looked at", "give --policy and --team for the rest")
+    elif all(stage in stages for stage in STAGES):
+        projects = {stage: stages[stage][0] for stage in STAGES}
+        campaign = assemble(name, projects, policy=policy, team=team, port=port)
+        yield _policy(campaign)
+        yield from _settings(port, campaign)
+        yield from _webhooks(port, campaign)
+        yield from _ml(port, campaign)
+        if full:
+            yield from _rows(port, campaign)
+
+
+def _projects(stages: Mapping[Stage, Sequence[Project]]) -> Iterator[Check]:
+    """Whether each stage has one project; two set-ups at once may have made more."""
     for stage in STAGES:
-        found = stages.get(stage, [])
-        if not found:
+        marked = stages.get(stage, ())
+        if not marked:
             yield _fail(
                 "campaign", f"its {stage.value} project is gone, or has lost its quorum: line", "run quorum setup again"
             )
-        elif len(found) > 1:
-            others = ", ".join(str(project.id) for project in found[1:])
+        elif len(marked) > 1:
+            others = ", ".join(str(project.id) for project in marked[1:])
             yield _warn(
-                "campaign", f"projects {others} carry the {stage.value} marker of project {found[0].id}", "delete them"
+                "campaign", f"projects {others} carry the {stage.value} marker of project {marked[0].id}", "delete them"
             )
-    if policy is None or team is None or any(stage not in stages for stage in STAGES):
-        if policy is None or team is None:
-            yield _warn(
-                "campaign", f"{name!r}: only its projects were looked at", "give --policy and --team for the rest"
-            )
-        return
-    projects = {stage: stages[stage][0] for stage in STAGES}
-    campaign = assemble(name, projects, policy=policy, team=team, port=port)
-    marker = marker_of(projects[Stage.PASS])
-    if marker.policy != policy.hash:
-        yield _fail(
-            "policy",
-            f"the campaign runs under {marker.policy[:19]}…, the file is {policy.hash[:19]}…",
-            "run quorum setup",
+
+
+def _policy(campaign: Campaign) -> Check:
+    """Whether the policy file is the one that the campaign was set up with."""
+    running, policy = marker_of(campaign.projects[Stage.PASS]).policy, campaign.policy.hash
+    if running != policy:
+        return _fail(
+            "policy", f"the campaign runs under {running[:19]}…, the file is {policy[:19]}…", "run quorum setup"
         )
-    else:
-        yield _ok("policy", f"{policy.hash[:19]}…, as the campaign was set up")
-    yield from _settings(port, campaign)
-    yield from _webhooks(port, campaign)
-    yield from _ml(port, campaign)
-    if full:
-        yield from _rows(port, campaign)
+    return _ok("policy", f"{policy[:19]}…, as the campaign was set up")
 
 
 def _settings(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:
@@ -230,13 +234,17 @@ def _settings(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:
         if differing:
             clean = False
             wanted = project_settings(spec, stage)
-            held = campaign.projects[stage].settings
-            told = ", ".join(
-                f"{key} is {held[key]!r}, not {wanted[key]!r}" for key in differing if key != "label_config"
+            settings = campaign.projects[stage].settings
+            differences = ", ".join(
+                f"{key} is {settings[key]!r}, not {wanted[key]!r}" for key in differing if key != "label_config"
             )
-            told = ", ".join(filter(None, [told, "another label_config" if "label_config" in differing else ""]))
+            differences = ", ".join(
+                filter(None, [differences, "another label_config" if "label_config" in differing else ""])
+            )
             yield _warn(
-                "settings", f"project {campaign.project(stage)} ({stage.value}): {told}", "run quorum setup again"
+                "settings",
+                f"project {campaign.project(stage)} ({stage.value}): {differences}",
+                "run quorum setup again",
             )
     for fault, cure in serving_faults(port, campaign):
         clean = False

@@ -159,6 +159,7 @@ class HistoryReader:
         is_stale = stage is not Stage.PASS and not review_note_of(task).still_holds(versions)
         for annotation in task.submitted:
             void = []
+            # Where the server does not say who saved last, the author is taken to have.
             if annotation.edited_by not in (None, annotation.by):
                 void.append(f"{self._person(annotation.edited_by)} saved it last")
             if is_stale:
@@ -183,6 +184,7 @@ class HistoryReader:
         )
 
     def _values(self, stage: Stage, task: Task, parsed: ParsedResult) -> dict[str, Any]:
+        # A pass form may open empty: a field that is absent was left out, not emptied.
         if stage is Stage.PASS:
             return parsed.values
         shown = prediction_values(task, PROPOSAL, self.interface)

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol
 
-from label_studio_quorum.adapters.ml_backend import Prelabel
+from label_studio_quorum.adapters.ml_backend import ModelAnswer
 from label_studio_quorum.campaign.projects import Campaign
 from label_studio_quorum.campaign.row_task import RowNote, note_of, row_task, task_data
 from label_studio_quorum.campaign.served_version import serve
@@ -31,15 +31,15 @@ CHUNK: Final = 500
 """Rows in one request; with fewer the server spends more on each, with many more it runs slower again."""
 
 
-class Predictor(Protocol):
+class PrelabelSource(Protocol):
     """Whatever gives pre-annotations and domains: an ML backend by HTTP."""
 
-    def predict(self, data: Sequence[Json]) -> list[Prelabel]:
+    def predict(self, data: Sequence[Json]) -> list[ModelAnswer]:
         """One answer for each task's data, in order."""
         ...
 
 
-_NO_ANSWER: Final = Prelabel()
+_NO_ANSWER: Final = ModelAnswer()
 
 
 class ImportRefused(PublicError):
@@ -57,7 +57,7 @@ class CheckedFile:
     rows: int = 0
     faults: list[RowFault] = field(default_factory=list)
     rejects: Rejects = field(default_factory=Rejects)
-    held: StoredRows = field(default_factory=StoredRows)
+    stored: StoredRows = field(default_factory=StoredRows)
 
     @classmethod
     def read(
@@ -72,7 +72,7 @@ class CheckedFile:
         """Read and check the whole file."""
         checked = cls()
         try:
-            found = read_rows(
+            checked_rows = read_rows(
                 path,
                 interface=interface,
                 mapping=mapping,
@@ -80,11 +80,11 @@ class CheckedFile:
                 options=options or Options(),
                 rejects=checked.rejects,
             )
-            for one in found:
-                if isinstance(one, RowFault):
-                    checked.faults.append(one)
+            for entry in checked_rows:
+                if isinstance(entry, RowFault):
+                    checked.faults.append(entry)
                 else:
-                    checked.held.add(one)
+                    checked.stored.add(entry)
                     checked.rows += 1
         except BaseException:  # a file that cannot be read, a full disk, Ctrl-C: nobody gets the rows
             checked.close()
@@ -102,21 +102,21 @@ class CheckedFile:
         try:
             self.rejects.close()
         finally:
-            self.held.close()
+            self.stored.close()
 
     @property
     def errors(self) -> list[RowFault]:
         """The faults that keep rows out; the others are warnings."""
-        return [one for one in self.faults if one.severity == "error"]
+        return [fault for fault in self.faults if fault.severity == "error"]
 
     @property
     def unread(self) -> list[RowFault]:
         """The errors after which rows of the file were not read, so that nobody can hand them back to be mended."""
-        of_file = (one for one in self.errors if KINDS[one.id].scope == "file")
-        return [one for one in of_file if one.given is None and one.id != "QD.E014"]
+        of_file = (fault for fault in self.errors if KINDS[fault.id].scope == "file")
+        return [fault for fault in of_file if fault.raw is None and fault.id != "QD.E014"]
 
     def __iter__(self) -> Iterator[Row]:
-        return iter(self.held)
+        return iter(self.stored)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,7 +165,7 @@ def import_rows(
     campaign: Campaign,
     rows: Iterable[Row],
     *,
-    predictor: Predictor | None = None,
+    predictor: PrelabelSource | None = None,
     import_id: str | None = None,
     known: dict[str, str] | None = None,
     dry_run: bool = False,
@@ -191,6 +191,7 @@ def import_rows(
         chunk: list[Row] = []
         for done, row in enumerate(rows, start=1):
             if row.row_id in there:
+                # The server has it, or the file gives it twice: the first one stays.
                 run.known += 1
             else:
                 there.add(row.row_id)
@@ -210,7 +211,7 @@ class _Import:
     """Counts and sends: while the server stores one chunk, the next is made ready."""
 
     def __init__(
-        self, port: LabelStudio, campaign: Campaign, predictor: Predictor | None, import_id: str, dry_run: bool
+        self, port: LabelStudio, campaign: Campaign, predictor: PrelabelSource | None, import_id: str, dry_run: bool
     ) -> None:
         self._port, self._campaign, self._predictor, self._dry = port, campaign, predictor, dry_run
         self._id = import_id
@@ -241,6 +242,7 @@ class _Import:
             self._task(row, answers.get(row.row_id, _NO_ANSWER), pre_filled=row.row_id not in withheld_ids)
             for row in rows
         ]
+        # One request at a time: rows stand on the server in the order of the file.
         self.wait()
         if not self._dry:
             self._sent = self._sender.submit(self._port.add_tasks, self._campaign.project(Stage.PASS), tasks)
@@ -248,14 +250,14 @@ class _Import:
         self.withheld += len(withheld_ids)
         self.prelabelled += sum(bool(task.predictions) for task in tasks)
 
-    def _ask(self, rows: Sequence[Row]) -> dict[str, Prelabel]:
+    def _ask(self, rows: Sequence[Row]) -> dict[str, ModelAnswer]:
         """What the ML backend says of these rows, by row id; nothing where none is asked."""
         if self._predictor is None or self._dry or not rows:
             return {}
         answers = self._predictor.predict([task_data(row) for row in rows])
         return {row.row_id: answer for row, answer in zip(rows, answers, strict=True)}
 
-    def _task(self, row: Row, answer: Prelabel, *, pre_filled: bool) -> NewTask:
+    def _task(self, row: Row, answer: ModelAnswer, *, pre_filled: bool) -> NewTask:
         return row_task(
             row,
             import_id=self._id,
@@ -291,9 +293,12 @@ def withdraw_changed(
     project = campaign.project(Stage.PASS)
     tasks = list(port.tasks(project, row_ids=sorted(changed)))
     begun = sorted({task.row_id for task in tasks if task.annotations})
+    # People must not find other words under a label that they gave.
     if begun:
-        some = ", ".join(begun[:5]) + (", …" if len(begun) > 5 else "")
-        raise ImportRefused(f"work on {len(begun)} of {len(changed)} changed rows began ({some}); give them new ids")
+        examples = ", ".join(begun[:5]) + (", …" if len(begun) > 5 else "")
+        raise ImportRefused(
+            f"work on {len(begun)} of {len(changed)} changed rows began ({examples}); give them new ids"
+        )
     if not dry_run and port.withdraw(project, [task.id for task in tasks]) != len(tasks):
         raise ImportRefused("work on some of the changed rows began meanwhile; those stay as they are, run again")
     return changed

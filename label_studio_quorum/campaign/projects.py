@@ -66,17 +66,19 @@ def read_marker(description: str) -> Marker | None:
     >>> read_marker("quorum:{broken") is None
     True
     """
+    # The last line counts: people may have copied a marker into their notes above it.
     for line in reversed(description.splitlines()):
         if line.strip().startswith(PREFIX):
             try:
-                found = json.loads(line.strip().removeprefix(PREFIX))
+                parts = json.loads(line.strip().removeprefix(PREFIX))
                 return Marker(
-                    campaign=str(found["campaign"]),
-                    stage=Stage.named(found["stage"]),
-                    task=str(found["task"]),
-                    policy=str(found["policy"]),
+                    campaign=str(parts["campaign"]),
+                    stage=Stage.named(parts["stage"]),
+                    task=str(parts["task"]),
+                    policy=str(parts["policy"]),
                 )
             except (ValueError, KeyError, TypeError):
+                # Somebody wrote into the line: as good as lost, and set-up names the project.
                 return None
     return None
 
@@ -136,23 +138,23 @@ def interface_of(xml: str, name: str) -> Interface:
     Raises:
         InterfaceError: The XML cannot be used.
     """
-    every = loader.parse_all(xml)
+    controls = loader.parse_all(xml)
     return Interface(
         name=name,
         xml=xml,
-        controls=tuple(control for control in every if control.name not in loader.RESERVED),
-        reserved=tuple(control for control in every if control.name in loader.RESERVED),
+        controls=tuple(control for control in controls if control.name not in loader.RESERVED),
+        reserved=tuple(control for control in controls if control.name in loader.RESERVED),
     )
 
 
 def find_all(projects: Iterable[Project]) -> dict[str, dict[Stage, list[Project]]]:
     """Campaign name → stage → its projects, oldest first (more than one: two set-ups ran at once)."""
-    found: dict[str, dict[Stage, list[Project]]] = {}
-    for project in sorted(projects, key=lambda one: one.id):
+    campaigns: dict[str, dict[Stage, list[Project]]] = {}
+    for project in sorted(projects, key=lambda each: each.id):
         marker = read_marker(project.description)
         if marker is not None:
-            found.setdefault(marker.campaign, {}).setdefault(marker.stage, []).append(project)
-    return found
+            campaigns.setdefault(marker.campaign, {}).setdefault(marker.stage, []).append(project)
+    return campaigns
 
 
 def marker_of(project: Project) -> Marker:
@@ -175,9 +177,9 @@ def open_campaign(port: LabelStudio, name: str | None, *, policy: Policy, team: 
     Raises:
         CampaignError: There is no such campaign, it is incomplete, or it runs under another policy.
     """
-    every = find_all(port.projects())
-    name = the_one(every, name)
-    stages = every[name]
+    campaigns = find_all(port.projects())
+    name = the_one(campaigns, name)
+    stages = campaigns[name]
     missing = [stage.value for stage in STAGES if stage not in stages]
     if missing:
         raise CampaignError(f"campaign {name!r} lacks its {', '.join(missing)} project", "run quorum setup again")
@@ -204,17 +206,17 @@ def assemble(name: str, projects: Mapping[Stage, Project], *, policy: Policy, te
     )
 
 
-def the_one(every: Mapping[str, object], name: str | None) -> str:
+def the_one(campaigns: Mapping[str, object], name: str | None) -> str:
     """The campaign that is meant: the one named, or the only one there is.
 
     Raises:
         CampaignError: There is none of that name, or no name and not just one campaign.
     """
-    if name is not None and name in every:
+    if name is not None and name in campaigns:
         return name
-    known = ", ".join(sorted(every)) or "none"
+    known = ", ".join(sorted(campaigns)) or "none"
     if name is not None:
         raise CampaignError(f"no campaign {name!r} on this server (there: {known})", "run quorum setup first")
-    if len(every) != 1:
+    if len(campaigns) != 1:
         raise CampaignError(f"which campaign? On this server: {known}", "name one with --name")
-    return next(iter(every))
+    return next(iter(campaigns))

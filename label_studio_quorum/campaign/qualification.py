@@ -39,7 +39,7 @@ def qualification_of(policy: Policy, folder: Path, interface: Interface) -> Json
     faults = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
-            continue
+            continue  # a blank line, as editors leave one at the end
         row, known, wrong = _read(line, interface)
         if not wrong and row in rows:
             wrong = f"the row {row!r} stands here twice"

@@ -54,7 +54,7 @@ class DecidedRow:
 
 
 @dataclass(kw_only=True)
-class Plan:
+class ChangePlan:
     """What has to happen on the server, in the order in which it is done."""
 
     withdraw: dict[Stage, list[int]] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class Plan:
         rest = {"requeue": len(self.queue), "prefill": len(self.serve)}
         return made | gone | {key: count for key, count in rest.items() if count}
 
-    def add(self, other: Plan) -> None:
+    def add(self, other: ChangePlan) -> None:
         """Take in what another plan says."""
         for stage, tasks in other.withdraw.items():
             self.withdraw.setdefault(stage, []).extend(tasks)
@@ -144,9 +144,9 @@ def _plan_rows(
     *,
     just_read: bool,
     progress: Callable[[int], None],
-) -> tuple[Plan, Counter[str]]:
+) -> tuple[ChangePlan, Counter[str]]:
     """What these rows need together, and how many are in which state."""
-    plan, states, doubtful = Plan(), Counter[str](), list[str]()
+    plan, states, doubtful = ChangePlan(), Counter[str](), list[str]()
     for done, row_id in enumerate(row_ids, start=1):
         row_plan, row_states = _plan_one(campaign, snapshot, row_id)
         # What was read may be older than the server: a task in it gone, an answer or a task missing. Nobody loses an
@@ -166,10 +166,10 @@ def _plan_rows(
     return plan, states
 
 
-def _plan_one(campaign: Campaign, held: Snapshot, row_id: str) -> tuple[Plan, list[str]]:
+def _plan_one(campaign: Campaign, picture: Snapshot, row_id: str) -> tuple[ChangePlan, list[str]]:
     """What one row needs, and its state; no state for a row that is gone."""
-    plan, states = Plan(), list[str]()
-    for row in decide_rows(campaign, held, [row_id], plan):
+    plan, states = ChangePlan(), list[str]()
+    for row in decide_rows(campaign, picture, [row_id], plan):
         plan_row(campaign, row, plan)
         states.append(row.decision.state.value)
     return plan, states
@@ -184,7 +184,7 @@ class TasksByRow(Protocol):
 
 
 def decide_rows(
-    campaign: Campaign, snapshot: TasksByRow, row_ids: Iterable[str], plan: Plan | None = None
+    campaign: Campaign, snapshot: TasksByRow, row_ids: Iterable[str], plan: ChangePlan | None = None
 ) -> Iterator[DecidedRow]:
     """Decide these rows; a row without a Pass task is no row any more, and what is open of it is withdrawn."""
     reader = HistoryReader(interface=campaign.interface, people=campaign.people, passes=campaign.policy.passes)
@@ -193,22 +193,22 @@ def decide_rows(
         if tasks.get(Stage.PASS):
             record = reader.read(tasks)
             decision = decide(record.history, campaign.team, campaign.policy)
-            held = {stage: tuple(some) for stage, some in tasks.items()}
-            yield DecidedRow(row_id=row_id, tasks=held, record=record, decision=decision)
+            by_stage = {stage: tuple(stage_tasks) for stage, stage_tasks in tasks.items()}
+            yield DecidedRow(row_id=row_id, tasks=by_stage, record=record, decision=decision)
         elif tasks and plan is not None:
             plan.problems.append(f"row {row_id}: its Pass task was deleted; import the row again to go on with it")
-            for stage, some in tasks.items():
-                _retire(plan, stage, some)
+            for stage, stage_tasks in tasks.items():
+                _retire(plan, stage, stage_tasks)
 
 
-def plan_row(campaign: Campaign, row: DecidedRow, plan: Plan) -> None:
+def plan_row(campaign: Campaign, row: DecidedRow, plan: ChangePlan) -> None:
     """Add to the plan what this row needs."""
     _plan_pass(campaign, row, plan)
     for stage in (Stage.QA, Stage.EXPERT):
         _plan_review(campaign, row, stage, plan)
 
 
-def carry_out(port: RowPort, campaign: Campaign, plan: Plan) -> None:
+def carry_out(port: RowPort, campaign: Campaign, plan: ChangePlan) -> None:
     """Do what was planned: first what closes, then what opens."""
     for stage, tasks in plan.withdraw.items():
         if tasks:
@@ -225,16 +225,18 @@ def carry_out(port: RowPort, campaign: Campaign, plan: Plan) -> None:
 # --- Pass ------------------------------------------------------------------------------------------------------------
 
 
-def _plan_pass(campaign: Campaign, row: DecidedRow, plan: Plan) -> None:
+def _plan_pass(campaign: Campaign, row: DecidedRow, plan: ChangePlan) -> None:
+    # Of tasks that two imports at once made, the one that most people answered stays in the queue.
     kept, *doubles = sorted(row.tasks[Stage.PASS], key=lambda task: (-len(task.annotators), task.id))
     _retire(plan, Stage.PASS, doubles)
     lacking = max(0, campaign.policy.passes - len(row.decision.counted.get(Stage.PASS, ())))
     _set_open(plan, kept, lacking)
+    # Whoever has opened the form already keeps what it opened with.
     if not kept.annotations:
         _plan_prefill(campaign, kept, plan)
 
 
-def _plan_prefill(campaign: Campaign, task: Task, plan: Plan) -> None:
+def _plan_prefill(campaign: Campaign, task: Task, plan: ChangePlan) -> None:
     """Label Studio pre-fills from one model version a project: give every row a prediction of that version."""
     if withheld(task.row_id, campaign.policy) or not task.predictions:
         return
@@ -246,10 +248,11 @@ def _plan_prefill(campaign: Campaign, task: Task, plan: Plan) -> None:
 # --- QA and Expert ---------------------------------------------------------------------------------------------------
 
 
-def _plan_review(campaign: Campaign, row: DecidedRow, stage: Stage, plan: Plan) -> None:
+def _plan_review(campaign: Campaign, row: DecidedRow, stage: Stage, plan: ChangePlan) -> None:
     tasks = row.tasks.get(stage, ())
     step = row.decision.next
     if step is None or _DUE.get(row.decision.state) is not stage:
+        # The row waits for something else, or for nothing: an open task would hand out work that cannot count.
         _retire(plan, stage, tasks)
         return
     wanted = review_task(campaign, row, step, plan)
@@ -285,7 +288,7 @@ def _same(task: Task, wanted: NewTask) -> bool:
     return task.data == wanted.data and task.meta == wanted.meta and len(proposals) == len(wanted.predictions)
 
 
-def review_task(campaign: Campaign, row: DecidedRow, step: NextStep, plan: Plan) -> NewTask:
+def review_task(campaign: Campaign, row: DecidedRow, step: NextStep, plan: ChangePlan) -> NewTask:
     """The task that asks for this step: the row, the panel of decisions, and the proposal to start from."""
     first, stage = row.tasks[Stage.PASS][0], step.stage
     data = {key: value for key, value in first.data.items() if value is not None}
@@ -304,16 +307,17 @@ def review_task(campaign: Campaign, row: DecidedRow, step: NextStep, plan: Plan)
     )
 
 
-def _proposal(row: DecidedRow, controls: Iterable[Control], data: Json, plan: Plan) -> list[Json]:
+def _proposal(row: DecidedRow, controls: Iterable[Control], data: Json, plan: ChangePlan) -> list[Json]:
     result: list[Json] = []
     for control in controls:
         proposed = row.decision.proposal.get(control.name)
         if proposed is None:
-            continue
+            continue  # nothing is proposed for it, as for a field in conflict: the form opens without
         value = proposed["value"] if isinstance(proposed, dict) else proposed.value
         try:
             result += to_result({control.name: value}, [control], data)
         except ResultError as error:
+            # The review can be made without it: the panel shows what the passes said.
             plan.problems.append(f"row {row.row_id}: the proposal is not shown for {error}")
     return result
 
@@ -321,9 +325,10 @@ def _proposal(row: DecidedRow, controls: Iterable[Control], data: Json, plan: Pl
 # --- queues ----------------------------------------------------------------------------------------------------------
 
 
-def _set_open(plan: Plan, task: Task, lacking: int) -> None:
+def _set_open(plan: ChangePlan, task: Task, lacking: int) -> None:
     """Leave the task asking for `lacking` more people than submitted to it."""
     people = len(task.annotators)
+    # Label Studio works out `is_labeled` when somebody submits, not when `overlap` changes: both are set together.
     if lacking:
         matches = task.overlap == people + lacking and not task.is_labeled
     else:
@@ -332,10 +337,11 @@ def _set_open(plan: Plan, task: Task, lacking: int) -> None:
         plan.queue.append((task.id, max(1, people + lacking), lacking == 0))
 
 
-def _retire(plan: Plan, stage: Stage, tasks: Iterable[Task]) -> None:
+def _retire(plan: ChangePlan, stage: Stage, tasks: Iterable[Task]) -> None:
     """Take tasks out of the queue: those without a submission off the server, the others closed."""
     for task in tasks:
         if task.submitted:
+            # What somebody handed in is never deleted, also where it counts no more.
             _set_open(plan, task, 0)
         else:
             plan.withdraw.setdefault(stage, []).append(task.id)

@@ -82,21 +82,18 @@ def _pass_columns(history: RowHistory, decision: Decision) -> list[_Column]:
 def _review_columns(history: RowHistory, decision: Decision) -> list[_Column]:
     return [
         _Column(
-            title=f"{name}: {review.word.value if review.word else 'no decision'}",
+            title=f"{stage.heading}: {review.word.value if review.word else 'no decision'}",
             values=review.values,
             flags=review.flags,
             reason=review.reason,
         )
-        for name, stage, given in (
-            ("QA", Stage.QA, history.qa),
-            ("Expert", Stage.EXPERT, history.expert),
-        )
-        for review in _counted(given, decision, stage)
+        for stage in (Stage.QA, Stage.EXPERT)
+        for review in _counted(history.submissions(stage), decision, stage)
     ]
 
 
-def _counted(given: Sequence[Submission], decision: Decision, stage: Stage) -> list[Submission]:
-    return [given[index] for index in decision.counted.get(stage, ())]
+def _counted(submissions: Sequence[Submission], decision: Decision, stage: Stage) -> list[Submission]:
+    return [submissions[index] for index in decision.counted.get(stage, ())]
 
 
 def _shuffled(count: int, row_id: str) -> list[int]:
@@ -145,9 +142,9 @@ class _Table:
         return compared is not None and not compared.agreed
 
     def _changed_in_review(self, control: Control) -> bool:
-        given = [key(Kind.of(control.kind), column.values.get(control.name)) for column in self.passes]
+        passed = [key(Kind.of(control.kind), column.values.get(control.name)) for column in self.passes]
         return any(
-            control.name in column.values and key(Kind.of(control.kind), column.values[control.name]) not in given
+            control.name in column.values and key(Kind.of(control.kind), column.values[control.name]) not in passed
             for column in self.others
             if column.title != _AUTO
         )
@@ -188,7 +185,9 @@ class _Table:
         if not control.is_set:
             return frozenset()
         kind = Kind.of(control.kind)
-        each = [{element_key(kind, one) for one in column.values.get(control.name) or ()} for column in self.passes]
+        each = [
+            {element_key(kind, element) for element in column.values.get(control.name) or ()} for column in self.passes
+        ]
         return frozenset.intersection(*map(frozenset, each)) if each else frozenset()
 
     def _said(self) -> Markup:
@@ -214,16 +213,16 @@ class _Table:
         return Markup('<div class="qp-agreed"><b>Agreed</b> {}</div>').format(items) if items else Markup("")
 
     def _agreed_item(self, control: Control) -> Markup:
-        given = {key(Kind.of(control.kind), column.values.get(control.name)): column for column in self.passes}
-        shown = Markup(" / ").join(_value(control, column.values.get(control.name)) for column in given.values())
+        by_key = {key(Kind.of(control.kind), column.values.get(control.name)): column for column in self.passes}
+        answers = Markup(" / ").join(_value(control, column.values.get(control.name)) for column in by_key.values())
         auto = self.history.auto_label
-        differs = control.name in auto and key(Kind.of(control.kind), auto[control.name]) not in given
+        differs = control.name in auto and key(Kind.of(control.kind), auto[control.name]) not in by_key
         note = (
             Markup(' <span class="qp-auto">(auto-label: {})</span>').format(_value(control, auto[control.name]))
             if differs
             else ""
         )
-        return Markup('<span class="qp-item" dir="auto">{}: {}{}</span> ').format(_title(control), shown, note)
+        return Markup('<span class="qp-item" dir="auto">{}: {}{}</span> ').format(_title(control), answers, note)
 
     def _asked(self) -> Markup:
         """Whose expertise the row waits for."""
@@ -263,9 +262,9 @@ def _value(control: Control, value: Json, shared: frozenset[Key] | None = None) 
 def _chips(control: Control, value: Sequence[Json], shared: frozenset[Key] | None) -> Markup:
     """The elements of a set; of long sets only those that not every pass has, and how many the others are."""
     if shared is None or control.kind not in _LONG:
-        return Markup("").join(_chip(control, one, shared) for one in value)
-    own = [one for one in value if element_key(Kind.of(control.kind), one) not in shared]
-    chips = Markup("").join(_chip(control, one, shared) for one in own)
+        return Markup("").join(_chip(control, element, shared) for element in value)
+    own = [element for element in value if element_key(Kind.of(control.kind), element) not in shared]
+    chips = Markup("").join(_chip(control, element, shared) for element in own)
     same = len(value) - len(own)
     return chips + (Markup('<span class="qp-none">{} that all have</span>').format(f"+ {same}") if same else "")
 

@@ -81,11 +81,11 @@ class RowStore:
 
     def fill(self, stage: Stage, bodies: Iterable[tuple[str, int, Body]]) -> None:
         """Hold many tasks: row id, task id and body of each."""
-        found = iter(bodies)
+        waiting = iter(bodies)
         self._database.execute("BEGIN")
-        while some := list(islice(found, _BATCH)):
-            held = [(_key(row_id), _NUMBER[stage], task, body) for row_id, task, body in some if row_id]
-            self._database.executemany(_PUT, held)
+        while batch := list(islice(waiting, _BATCH)):
+            entries = [(_key(row_id), _NUMBER[stage], task, body) for row_id, task, body in batch if row_id]
+            self._database.executemany(_PUT, entries)
         self._database.execute("COMMIT")
 
     def __len__(self) -> int:
@@ -94,8 +94,8 @@ class RowStore:
 
     def bodies(self) -> Iterator[Bodies]:
         """Every row with its tasks as they were read, in text order of the row ids; `tasks_of` reads them."""
-        found = self._database.execute("SELECT row_id, stage, body FROM task ORDER BY row_id, stage, id")
-        for key, group in groupby(found, key=lambda one: bytes(one[0])):
+        entries = self._database.execute("SELECT row_id, stage, body FROM task ORDER BY row_id, stage, id")
+        for key, group in groupby(entries, key=lambda entry: bytes(entry[0])):
             yield _row_id(key), [(stage, body) for _, stage, body in group]
 
     # --- the shelf of a snapshot
@@ -112,13 +112,13 @@ class RowStore:
     def get(self, stage: Stage, task: Task) -> Task | None:
         """What is held of a task."""
         sql = "SELECT body FROM task WHERE row_id = ? AND stage = ? AND id = ?"
-        held = self._database.execute(sql, (_key(task.row_id), _NUMBER[stage], task.id)).fetchone()
-        return _task(held[0]) if held else None
+        entry = self._database.execute(sql, (_key(task.row_id), _NUMBER[stage], task.id)).fetchone()
+        return _task(entry[0]) if entry else None
 
     def put(self, stage: Stage, task: Task) -> None:
         """Hold a task as it is now."""
-        held = (_key(task.row_id), _NUMBER[stage], task.id, _body(task))
-        self._database.execute(_PUT, held)
+        entry = (_key(task.row_id), _NUMBER[stage], task.id, _body(task))
+        self._database.execute(_PUT, entry)
 
     def forget(self, row_id: str) -> None:
         """Hold nothing of a row any more."""
@@ -133,8 +133,8 @@ def read_all(port: RowPort, campaign: Campaign) -> tuple[RowStore, Mapping[Stage
         for stage in STAGES:
             project = campaign.project(stage)
             lines = port.task_lines(project) if isinstance(port, HttpLabelStudio) else None
-            found = _lines(lines) if lines is not None else _pickles(port.tasks(project))
-            store.fill(stage, _watched(found, stage, seen))
+            bodies = _lines(lines) if lines is not None else _pickles(port.tasks(project))
+            store.fill(stage, _watched(bodies, stage, seen))
     except BaseException:  # the server did not answer, or somebody pressed Ctrl-C: nobody gets the store
         store.close()
         raise
@@ -145,16 +145,16 @@ _Read = tuple[str, int, datetime, Body]
 
 
 def _lines(lines: Iterable[TaskLine]) -> Iterator[_Read]:
-    return ((one.row_id, one.id, one.updated_at, one.text) for one in lines)
+    return ((line.row_id, line.id, line.updated_at, line.text) for line in lines)
 
 
 def _pickles(tasks: Iterable[Task]) -> Iterator[_Read]:
     return ((task.row_id, task.id, task.updated_at, _body(task)) for task in tasks)
 
 
-def _watched(found: Iterable[_Read], stage: Stage, seen: dict[Stage, datetime]) -> Iterator[tuple[str, int, Body]]:
+def _watched(bodies: Iterable[_Read], stage: Stage, seen: dict[Stage, datetime]) -> Iterator[tuple[str, int, Body]]:
     """Note the latest change on the way."""
-    for row_id, task, updated_at, body in found:
+    for row_id, task, updated_at, body in bodies:
         if row_id:
             seen[stage] = max(updated_at, seen.get(stage, updated_at))
         yield row_id, task, body

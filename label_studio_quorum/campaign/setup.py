@@ -82,8 +82,8 @@ def setup_campaign(port: LabelStudio, spec: CampaignSpec, *, dry_run: bool = Fal
     """
     _check_name(spec.name)
     step = _Setup(port, spec, dry_run)
-    found = find_all(port.projects()).get(spec.name, {})
-    projects = {stage: step.project(stage, found.get(stage, [])) for stage in STAGES}
+    marked = find_all(port.projects()).get(spec.name, {})
+    projects = {stage: step.project(stage, marked.get(stage, [])) for stage in STAGES}
     for stage, project in projects.items():
         if project is not None:
             step.fill(stage, project)
@@ -137,32 +137,32 @@ class _Setup:
         self.changes: list[str] = []
         self.notes: list[str] = []
 
-    def project(self, stage: Stage, found: list[Project]) -> Project | None:
+    def project(self, stage: Stage, marked: list[Project]) -> Project | None:
         """The stage's project, made or mended; None where a dry run would make it."""
-        if len(found) > 1:
-            others = ", ".join(str(project.id) for project in found[1:])
+        if len(marked) > 1:
+            others = ", ".join(str(project.id) for project in marked[1:])
             self.notes.append(
-                f"stage {stage.value}: project {found[0].id} is used; {others} carry the same marker: delete them"
+                f"stage {stage.value}: project {marked[0].id} is used; {others} carry the same marker: delete them"
             )
         wanted = project_settings(self._spec, stage)
         marker = Marker(
             campaign=self._spec.name, stage=stage, task=self._spec.interface.name, policy=self._spec.policy.hash
         )
-        if not found:
+        if not marked:
             self.changes.append(f"create project {wanted['title']!r}")
             description = write_marker(_ABOUT[stage], marker)
             # Label Studio lets a new project name a version that no prediction has yet; a later change may not.
             settings = wanted | {"description": description, "model_version": SERVED[stage]}
             return None if self._dry else self._port.create_project(settings)
-        return self._mend(found[0], wanted, marker)
+        return self._mend(marked[0], wanted, marker)
 
     def _mend(self, project: Project, wanted: Json, marker: Marker) -> Project:
-        held = project.settings
+        current = project.settings
         # People may rename a project; a setting that this server's release does not have is left alone.
         differing = {
             key: value
             for key, value in wanted.items()
-            if key != "title" and key in held and not _same(held[key], value)
+            if key != "title" and key in current and not _same(current[key], value)
         }
         if read_marker(project.description) != marker:
             if marker_of(project).policy != marker.policy:
@@ -184,9 +184,9 @@ class _Setup:
             self._ml_backend(self._spec.ml, project)
 
     def _views(self, stage: Stage, project: Project) -> None:
-        held = {view.title: view for view in self._port.views(project.id)}
+        views = {view.title: view for view in self._port.views(project.id)}
         for data in views_for(stage, sorted(self._spec.policy.expert_domains)):
-            view = held.get(data["title"])
+            view = views.get(data["title"])
             if view is None or any(view.data.get(key) != value for key, value in data.items()):
                 self.changes.append(f"project {project.id} ({stage.value}): tab {data['title']!r}")
                 if not self._dry:
@@ -236,11 +236,11 @@ def _reaches(backend: MLBackend, ml: MLConnection) -> bool:
     return backend.url.rstrip("/") == ml.url.rstrip("/")
 
 
-def _same(held: Any, wanted: Any) -> bool:
+def _same(current: Any, wanted: Any) -> bool:
     """Equal as Label Studio sees it: its HTML is cleaned on the way in, and whole numbers may come back as floats."""
-    if isinstance(held, str) and isinstance(wanted, str):
-        return _plain(held) == _plain(wanted)
-    return bool(held == wanted)
+    if isinstance(current, str) and isinstance(wanted, str):
+        return _plain(current) == _plain(wanted)
+    return bool(current == wanted)
 
 
 def _plain(text: str) -> str:

@@ -59,7 +59,7 @@ class InMemory:
     def tasks(self, row_id: str) -> dict[Stage, list[Task]]:
         """A row's tasks by stage, each stage's in order of id."""
         stages = self._rows.get(row_id, {})
-        return {stage: [held[key] for key in sorted(held)] for stage, held in stages.items()}
+        return {stage: [tasks[key] for key in sorted(tasks)] for stage, tasks in stages.items()}
 
     def get(self, stage: Stage, task: Task) -> Task | None:
         """What is held of a task."""
@@ -137,7 +137,7 @@ class Snapshot:
     def _put(self, task: Task) -> bool:
         """Take a task in; whether that changed anything."""
         if not task.row_id:
-            return False
+            return False  # a task that somebody else put into the project
         stage = self._stage_of[task.project]
         changed = self._shelf.get(stage, task) != task
         if changed:

@@ -41,7 +41,8 @@ class Status:
             "prelabelled": self.prelabelled,
             "states": {state.value: count for state, count in self.states.items()},
             "stages": {
-                stage.value: {"open": one.open, "submitted": one.submitted} for stage, one in self.stages.items()
+                stage.value: {"open": counts.open, "submitted": counts.submitted}
+                for stage, counts in self.stages.items()
             },
         }
 
@@ -50,13 +51,13 @@ class Status:
 class _Counting:
     """Gives the rows of a snapshot, each read once, and counts the work of each stage on the way."""
 
-    held: Snapshot
+    snapshot: Snapshot
     open: Counter[Stage] = field(default_factory=Counter)
     submitted: Counter[Stage] = field(default_factory=Counter)
 
     def tasks(self, row_id: str) -> Mapping[Stage, Sequence[Task]]:
         """A row's tasks by stage."""
-        stages = self.held.tasks(row_id)
+        stages = self.snapshot.tasks(row_id)
         for stage, tasks in stages.items():
             self.open[stage] += sum(not task.is_labeled for task in tasks)
             self.submitted[stage] += sum(len(task.submitted) for task in tasks)

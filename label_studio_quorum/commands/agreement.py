@@ -87,15 +87,15 @@ def command(
         votes, faults = read_votes(lines, kind, value_key=value_key, where=_conditions(where), lengths=lengths)
     _tell(texts, bad_texts)
     _tell(file, faults)
-    found = agreement(votes, seed=seed, draws=draws)
+    measured = agreement(votes, seed=seed, draws=draws)
     rows = None if target_half_width is None else _rows_needed(votes, target_half_width, figure, seed=seed, draws=draws)
     errors, bad_decisions = _remaining_errors(reviewed, qa_checks, seed=seed)
     opinion = None if second is None else _second_opinion(votes, second)
     if as_json:
         more = {"stopping": rows and rows.to_json(), "remaining_error": errors, "second_opinion": opinion}
-        typer.echo(json.dumps(found.to_json() | {key: value for key, value in more.items() if value is not None}))
+        typer.echo(json.dumps(measured.to_json() | {key: value for key, value in more.items() if value is not None}))
     else:
-        _show(found, seed=seed, draws=draws)
+        _show(measured, seed=seed, draws=draws)
         _show_more(rows, errors, opinion)
     raise typer.Exit(1 if faults or bad_texts or bad_decisions else 0)
 
@@ -103,6 +103,7 @@ def command(
 @contextmanager
 def _lines(file: str) -> Iterator[Iterable[bytes]]:
     """Open a file of lines; '-' is stdin."""
+    # Standard input is nobody's to close.
     if file == "-":
         yield sys.stdin.buffer
         return
@@ -134,8 +135,10 @@ def _tell(file: str | Path | None, faults: tuple[VoteFault, ...]) -> None:
 
 
 def _rows_needed(votes: Votes, target: float, figure: str | None, *, seed: int, draws: int) -> RowsNeeded:
+    # Written so that NaN is refused too.
     if not target > 0:
         raise typer.BadParameter("a half width is above 0, such as 0.05", param_hint="--target-half-width")
+    # Which figures there are depends on the kind of votes, so that no list of choices can say it.
     if figure is not None and figure not in FIGURES[votes.kind]:
         names = ", ".join(FIGURES[votes.kind])
         raise typer.BadParameter(f"{votes.kind} has {names}", param_hint="--figure")
@@ -150,15 +153,15 @@ def _remaining_errors(reviewed: Path | None, checks: str | None, *, seed: int) -
         counts, faults = read_reviewed(lines)
     _tell(reviewed, faults)
     known = _checks(checks)
-    found = {name: remaining_error(count, known, seed=seed).to_json() for name, count in counts.items()}
-    return found, bool(faults)
+    estimates = {name: remaining_error(count, known, seed=seed).to_json() for name, count in counts.items()}
+    return estimates, bool(faults)
 
 
-def _checks(given: str | None) -> Checks | None:
-    if given is None:
+def _checks(text: str | None) -> Checks | None:
+    if text is None:
         return None
     try:
-        missed, seen = map(int, given.split("/"))
+        missed, seen = map(int, text.split("/"))
         return Checks(seen=seen, missed=missed)
     except ValueError:
         raise typer.BadParameter("write MISSED/SEEN, such as 3/120", param_hint="--qa-checks") from None
@@ -179,22 +182,24 @@ def _second_opinion(votes: Votes, out: Path) -> dict[str, Any]:
     return {"file": str(out), "items": len(rows), "to_qa": to_qa, "annotators": opinion.annotators()}
 
 
-def _show(found: Agreement, *, seed: int, draws: int) -> None:
+def _show(measured: Agreement, *, seed: int, draws: int) -> None:
     console = Console()
-    console.print(f"{found.items:,} items, {found.annotators:,} annotators, {found.ratings:,} ratings")
+    console.print(f"{measured.items:,} items, {measured.annotators:,} annotators, {measured.ratings:,} ratings")
     table = Table("figure", Column("value", justify="right"), "95 % interval", "what it says")
-    for name, figure in found.figures.items():
+    for name, figure in measured.figures.items():
         table.add_row(name, *_cells(figure), MEANINGS[name])
     console.print(table)
-    if found.kappa:
-        _show_kappa(console, found.kappa)
+    if measured.kappa:
+        _show_kappa(console, measured.kappa)
     console.print(f"Intervals: percentile bootstrap over items, {draws:,} resamples, seed {seed}.", style="dim")
 
 
 def _show_kappa(console: Console, kappa: tuple[Kappa, ...]) -> None:
     """Show the pairs that agree least, of those that share enough items to say so."""
     shared = [pair for pair in kappa if pair.n]
+    # Where no pair shares enough items for an interval, those that share any are shown after all.
     telling = [pair for pair in shared if pair.figure.low is not None] or shared
+    # Pairs without a value last: they tell nothing.
     telling.sort(key=lambda pair: (pair.figure.value is None, pair.figure.value))
     table = Table(
         "annotators", Column("shared items", justify="right"), Column("kappa", justify="right"), "95 % interval"

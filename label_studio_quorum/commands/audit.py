@@ -36,22 +36,23 @@ def command(
     The record is a chain of hashes, so a changed, added or removed line shows; so does an answer on the server that is
     not the one submitted. Keep the head that is printed: given to a later audit, it also proves the record up to then.
     """
-    found = connect(url, api_key, api_key_file, name=name).plugin_audit(name, head)
+    audit = connect(url, api_key, api_key_file, name=name).plugin_audit(name, head)
     if as_json:
-        print_json(found)
+        print_json(audit)
     else:
-        _show(found)
-    for fault in found["faults"]:
+        _show(audit)
+    # Faults go to stderr with --json too, as in every command.
+    for fault in audit["faults"]:
         typer.echo(f"quorum: record line {fault['seq']}: {fault['code']}: {fault['message']}", err=True)
-    if not found["proven"]:
+    if not audit["proven"]:
         raise typer.Exit(1)
 
 
-def _show(found: dict[str, Any]) -> None:
-    kinds = ", ".join(f"{count:,} {kind}" for kind, count in found["kinds"].items()) or "nothing yet"
-    typer.echo(f"{found['campaign']}: {found['answers']:,} answers, {kinds}")
-    if found["proven"]:
+def _show(audit: dict[str, Any]) -> None:
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in audit["kinds"].items()) or "nothing yet"
+    typer.echo(f"{audit['campaign']}: {audit['answers']:,} answers, {kinds}")
+    if audit["proven"]:
         typer.echo("proven: each answer was given by whom the record says, before anybody else's was served to them")
     else:
-        typer.echo(f"not proven: {len(found['faults']):,} faults")
-    typer.echo(f"head of the record ({found['lines']:,} lines): {found['head']}")
+        typer.echo(f"not proven: {len(audit['faults']):,} faults")
+    typer.echo(f"head of the record ({audit['lines']:,} lines): {audit['head']}")

@@ -4,125 +4,143 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
+    from label_studio_quorum.intake import Options, RowFault
     from label_studio_quorum.intake.checks.personal_data import Finder
     from label_studio_quorum.intake.file_check import Checked
-    from label_studio_quorum.intake.row import Row
+    from label_studio_quorum.intake.masked_rows import MaskedRows
+    from ls_config import Interface
+    from review_rules import Policy
 
 app = typer.Typer(add_completion=False)
 
 _GENERAL = "response_review"
+_LACKS_A_CONTROL = "QD.W045"
+
+
+class PersonalData(StrEnum):
+    """What is done about personal data in rows."""
+
+    AUTO = "auto"
+    REPORT = "report"
+    MASK = "mask"
+    UNMASK = "unmask"
+    OFF = "off"
+
+
+RowsArgument = Annotated[
+    Path,
+    typer.Argument(
+        help="JSONL, JSON, CSV, TSV, XLSX, Parquet, a Hugging Face folder, a Label Studio "
+        "export or a Ground Truth manifest."
+    ),
+]
+TaskOption = Annotated[
+    str | None,
+    typer.Option("--task", "--interface", help="Label type, or a folder with a label.xml, that auto-labels must fit."),
+]
+PolicyOption = Annotated[Path | None, typer.Option(help="Policy file: which domains have an effect.")]
+# How the file is read
+MapOption = Annotated[
+    list[str] | None,
+    typer.Option("--map", help="FIELD=COLUMN, or a file of such pairs; may be repeated. An empty COLUMN means none."),
+]
+FormatOption = Annotated[str | None, typer.Option("--format", help="Format, if the ending does not tell.")]
+EncodingOption = Annotated[str | None, typer.Option(help="Encoding of a text file, if it is not UTF-8.")]
+DelimiterOption = Annotated[str | None, typer.Option(help="Delimiter of a table, if its header does not tell.")]
+SheetOption = Annotated[str | None, typer.Option(help="The only sheet of a workbook to read.")]
+OffsetsOption = Annotated[
+    str,
+    typer.Option(
+        help="What spans count: code-points, detect, utf-16, utf-8, inclusive, utf-16-inclusive, utf-8-inclusive."
+    ),
+]
+# What the file should be like
+MaxCharsOption = Annotated[int | None, typer.Option(min=1, help="Most characters of a row.")]
+LanguageOption = Annotated[
+    str | None, typer.Option(help="Expected language (ISO 639-1); without it, what most rows are written in.")
+]
+NearOption = Annotated[
+    float,
+    typer.Option(
+        min=0.0, max=1.0, help="Share of common word triples from which rows are near-duplicates; 0 skips the check."
+    ),
+]
+# Personal data
+PersonalDataOption = Annotated[
+    str, typer.Option(help="Personal data: auto (report if the extra `pii` is there), report, mask, unmask, off.")
+]
+OutOption = Annotated[Path | None, typer.Option(help="With --pii mask or unmask: where the rows go (JSONL).")]
+TokensOption = Annotated[
+    Path | None,
+    typer.Option(help="With --pii mask or unmask: the file that says what each token stands for. Keep it apart."),
+]
+# What is printed and written
+HtmlOption = Annotated[Path | None, typer.Option(help="Write a profile of the file as one HTML page.")]
+ProfileOption = Annotated[Path | None, typer.Option(help="Write the profile as JSON.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+StrictOption = Annotated[bool, typer.Option(help="Exit with 1 for warnings too.")]
 
 
 @app.command()
 def command(
-    rows: Annotated[
-        Path,
-        typer.Argument(
-            help="JSONL, JSON, CSV, TSV, XLSX, Parquet, a Hugging Face folder, a Label Studio "
-            "export or a Ground Truth manifest."
-        ),
-    ],
-    task: Annotated[
-        str | None,
-        typer.Option(
-            "--task", "--interface", help="Label type, or a folder with a label.xml, that auto-labels must fit."
-        ),
-    ] = None,
-    policy: Annotated[Path | None, typer.Option(help="Policy file: which domains have an effect.")] = None,
-    map_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--map", help="FIELD=COLUMN, or a file of such pairs; may be repeated. An empty COLUMN means none."
-        ),
-    ] = None,
-    format_: Annotated[str | None, typer.Option("--format", help="Format, if the ending does not tell.")] = None,
-    encoding: Annotated[str | None, typer.Option(help="Encoding of a text file, if it is not UTF-8.")] = None,
-    delimiter: Annotated[str | None, typer.Option(help="Delimiter of a table, if its header does not tell.")] = None,
-    sheet: Annotated[str | None, typer.Option(help="The only sheet of a workbook to read.")] = None,
-    offsets: Annotated[
-        str,
-        typer.Option(
-            help="What spans count: code-points, detect, utf-16, utf-8, inclusive, utf-16-inclusive, utf-8-inclusive."
-        ),
-    ] = "code-points",
-    max_chars: Annotated[int | None, typer.Option(min=1, help="Most characters of a row.")] = None,
-    language: Annotated[
-        str | None, typer.Option(help="Expected language (ISO 639-1); without it, what most rows are written in.")
-    ] = None,
-    near: Annotated[
-        float,
-        typer.Option(
-            min=0.0,
-            max=1.0,
-            help="Share of common word triples from which rows are near-duplicates; 0 skips the check.",
-        ),
-    ] = 0.85,
-    pii: Annotated[
-        str, typer.Option(help="Personal data: auto (report if the extra `pii` is there), report, mask, unmask, off.")
-    ] = "auto",
-    out: Annotated[Path | None, typer.Option(help="With --pii mask or unmask: where the rows go (JSONL).")] = None,
-    pii_map: Annotated[
-        Path | None,
-        typer.Option(help="With --pii mask or unmask: the file that says what each token stands for. Keep it apart."),
-    ] = None,
-    html: Annotated[Path | None, typer.Option(help="Write a profile of the file as one HTML page.")] = None,
-    profile: Annotated[Path | None, typer.Option(help="Write the profile as JSON.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    strict: Annotated[bool, typer.Option(help="Exit with 1 for warnings too.")] = False,
+    rows: RowsArgument,
+    task: TaskOption = None,
+    policy: PolicyOption = None,
+    map_: MapOption = None,
+    format_: FormatOption = None,
+    encoding: EncodingOption = None,
+    delimiter: DelimiterOption = None,
+    sheet: SheetOption = None,
+    offsets: OffsetsOption = "code-points",
+    max_chars: MaxCharsOption = None,
+    language: LanguageOption = None,
+    near: NearOption = 0.85,
+    pii: PersonalDataOption = "auto",
+    out: OutOption = None,
+    pii_map: TokensOption = None,
+    html: HtmlOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+    strict: StrictOption = False,
 ) -> None:
     """Check a file of rows and say every fault at once.
 
     Errors keep a row out of a campaign, warnings do not. Exit code 0 without errors, 1 with, 2 for wrong usage.
     """
-    from label_studio_quorum.intake import Options, load_mapping
     from label_studio_quorum.intake.checks.whole_file import Expected
     from label_studio_quorum.intake.file_check import check_rows
-    from label_studio_quorum.intake.row_check import OFFSETS, ROW_CHARS
-    from ls_config import InterfaceError, load
 
-    if offsets not in OFFSETS:
-        _usage(f"--offsets {offsets}: known are {', '.join(OFFSETS)}")
-    if pii not in ("auto", "report", "mask", "unmask", "off"):
-        _usage(f"--pii {pii}: known are auto, report, mask, unmask, off")
-    if pii in ("mask", "unmask") and (out is None or pii_map is None):
-        _usage(f"--pii {pii} needs --out and --pii-map")
-    try:
-        interface = load(task or _GENERAL)
-        mapping = load_mapping(map_[0] if map_ and len(map_) == 1 and "=" not in map_[0] else map_)
-    except (InterfaceError, ValueError) as error:
-        _usage(str(error))
-    options = Options(
-        format=format_,
-        encoding=encoding,
-        delimiter=delimiter,
-        sheet=sheet,
-        offsets=offsets,
-        max_chars=max_chars or ROW_CHARS,
-    )
-    keeper = _Keeper(rows, pii, out, pii_map, interface)
-    checked = check_rows(
-        rows,
-        interface=interface,
-        mapping=mapping,
-        policy=_policy(policy),
-        options=options,
-        expected=Expected(language=language, near=near or None),
-        finder=keeper.finder if pii in ("auto", "report") else None,
-        on_row=keeper.keep if pii in ("mask", "unmask") else None,
-    )
-    faults = tuple(found for found in checked.faults if task is not None or found.id != "QD.W045")
-    keeper.write()
+    options = _options(format_, encoding, delimiter, sheet, offsets, max_chars)
+    masking = _Masking.read(pii, out, pii_map)
+    interface, mapping = _interface(task), _mapping(map_)
+    finder = _finder(masking.mode)
+    with _masked(rows, masking, interface, finder) as masked:
+        checked = check_rows(
+            rows,
+            interface=interface,
+            mapping=mapping,
+            policy=_policy(policy),
+            options=options,
+            expected=Expected(language=language, near=near or None),
+            finder=finder if masked is None else None,
+            on_row=masked.add if masked is not None else None,
+        )
+        if masked is not None:
+            masked.write()
+    # Without --task the interface is only a guess, of which an auto-label may lack what it likes.
+    faults = tuple(fault for fault in checked.faults if task is not None or fault.id != _LACKS_A_CONTROL)
     _write_profile(checked, html, profile)
     _print(rows, checked, faults, as_json=as_json)
-    wrong = any(found.severity == "error" or strict for found in faults)
-    raise typer.Exit(1 if wrong else 0)
+    raise typer.Exit(1 if any(fault.severity == "error" or strict for fault in faults) else 0)
 
 
 def _usage(message: str) -> NoReturn:
@@ -130,7 +148,45 @@ def _usage(message: str) -> NoReturn:
     raise typer.Exit(2)
 
 
-def _policy(path: Path | None) -> Any:
+def _options(
+    form: str | None, encoding: str | None, delimiter: str | None, sheet: str | None, offsets: str, chars: int | None
+) -> Options:
+    """How the file is read."""
+    from label_studio_quorum.intake import Options
+    from label_studio_quorum.intake.checks.record_faults import OFFSETS, ROW_CHARS
+
+    if offsets not in OFFSETS:
+        _usage(f"--offsets {offsets}: known are {', '.join(OFFSETS)}")
+    return Options(
+        format=form,
+        encoding=encoding,
+        delimiter=delimiter,
+        sheet=sheet,
+        offsets=offsets,
+        max_chars=chars or ROW_CHARS,
+    )
+
+
+def _interface(task: str | None) -> Interface:
+    from ls_config import InterfaceError, load
+
+    try:
+        return load(task or _GENERAL)
+    except InterfaceError as error:
+        _usage(str(error))
+
+
+def _mapping(pairs: list[str] | None) -> dict[str, str]:
+    from label_studio_quorum.intake import load_mapping
+
+    try:
+        # One word without an equals sign is the name of a file of pairs.
+        return load_mapping(pairs[0] if pairs and len(pairs) == 1 and "=" not in pairs[0] else pairs)
+    except ValueError as error:
+        _usage(str(error))
+
+
+def _policy(path: Path | None) -> Policy | None:
     if path is None:
         return None
     from review_rules import FaultsError, load_policy
@@ -143,56 +199,44 @@ def _policy(path: Path | None) -> Any:
         _usage("\n".join(map(str, error.faults)))
 
 
-class _Keeper:
-    """Holds what masking needs, and writes the masked rows and the map."""
+@dataclass(frozen=True, slots=True)
+class _Masking:
+    """What is done about personal data, and the two files of masking and unmasking."""
 
-    def __init__(self, rows: Path, mode: str, out: Path | None, pii_map: Path | None, interface: Any) -> None:
-        self.mode, self.out, self.map, self.interface = mode, out, pii_map, interface
-        self.finder = _finder(mode)
-        self.kept = tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n")  # noqa: SIM115
-        self.masker: Any = None
-        self.values: dict[str, str] = {}
-        if mode == "mask" and self.finder is not None:
-            from label_studio_quorum.intake.checks.personal_data import Masker
+    mode: PersonalData
+    out: Path | None
+    tokens: Path | None
 
-            self.masker = Masker(
-                self.finder, Masker.salt_of(rows.read_bytes()) if rows.is_file() else "0000", interface
-            )
-        if mode == "unmask" and pii_map is not None:
-            try:
-                self.values = json.loads(pii_map.read_text("utf-8"))
-            except (OSError, ValueError) as error:
-                _usage(f"{pii_map}: cannot be read as a map of tokens ({type(error).__name__})")
-
-    def keep(self, row: Row) -> None:
-        from label_studio_quorum.intake.checks.personal_data import unmask
-        from label_studio_quorum.intake.reading import write_json
-
-        changed = self.masker.mask(row) if self.masker else unmask(row, self.values, self.interface)
-        self.kept.write(write_json(changed.columns()) + "\n")
-
-    def write(self) -> None:
-        if self.out is None or self.mode not in ("mask", "unmask"):
-            self.kept.close()
-            return
-        from label_studio_quorum.files import new_file
-
-        with new_file(self.out) as temporary:
-            self.kept.seek(0)
-            with temporary.open("w", encoding="utf-8", newline="\n") as file:
-                file.writelines(self.kept)
-        self.kept.close()
-        if self.masker is not None and self.map is not None:
-            with new_file(self.map, private=True) as temporary:
-                temporary.write_text(json.dumps(self.masker.values, ensure_ascii=False, indent=1), encoding="utf-8")
+    @classmethod
+    def read(cls, mode: str, out: Path | None, tokens: Path | None) -> _Masking:
+        if mode not in list(PersonalData):
+            _usage(f"--pii {mode}: known are {', '.join(PersonalData)}")
+        if mode in (PersonalData.MASK, PersonalData.UNMASK) and (out is None or tokens is None):
+            _usage(f"--pii {mode} needs --out and --pii-map")
+        return cls(PersonalData(mode), out, tokens)
 
 
-def _finder(mode: str) -> Finder | None:
+def _finder(mode: PersonalData) -> Finder | None:
+    """What finds personal data; only `auto` does without it where the extra is missing."""
     from label_studio_quorum.intake.checks.personal_data import Finder
 
-    if mode in ("off", "unmask"):
+    if mode in (PersonalData.OFF, PersonalData.UNMASK):
         return None
-    return Finder.if_installed() if mode == "auto" else Finder()
+    return Finder.if_installed() if mode is PersonalData.AUTO else Finder()
+
+
+def _masked(
+    rows: Path, masking: _Masking, interface: Interface, finder: Finder | None
+) -> AbstractContextManager[MaskedRows | None]:
+    """What takes the rows to be masked or unmasked; nothing where they are only checked."""
+    from label_studio_quorum.intake.masked_rows import MaskedRows
+
+    if masking.mode not in (PersonalData.MASK, PersonalData.UNMASK) or masking.out is None or masking.tokens is None:
+        return nullcontext()
+    try:
+        return MaskedRows(rows, masking.out, masking.tokens, interface, finder)
+    except (OSError, ValueError) as error:
+        _usage(f"{masking.tokens}: cannot be read as a map of tokens ({type(error).__name__})")
 
 
 def _write_profile(checked: Checked, html: Path | None, profile: Path | None) -> None:
@@ -207,20 +251,21 @@ def _write_profile(checked: Checked, html: Path | None, profile: Path | None) ->
             temporary.write_text(json.dumps(checked.profile, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
-def _print(rows: Path, checked: Checked, faults: tuple[Any, ...], *, as_json: bool) -> None:
-    errors = sum(found.severity == "error" for found in faults)
+def _print(rows: Path, checked: Checked, faults: tuple[RowFault, ...], *, as_json: bool) -> None:
+    errors = sum(fault.severity == "error" for fault in faults)
+    # Faults are in the object, and not on stderr too.
     if as_json:
         made = {
             "file": str(rows),
             "rows": checked.rows,
             "errors": errors,
             "warnings": len(faults) - errors,
-            "faults": [found.to_json() for found in faults],
+            "faults": [fault.to_json() for fault in faults],
             "profile": checked.profile,
         }
         typer.echo(json.dumps(made, ensure_ascii=False))
         return
-    for found in faults:
-        print(found, file=sys.stderr)
+    for fault in faults:
+        print(fault, file=sys.stderr)
     typer.echo(checked.profile["source"] or str(rows))
     typer.echo(f"{checked.rows} good rows, {errors} errors, {len(faults) - errors} warnings.")

@@ -57,6 +57,7 @@ class LazyGroup(TyperGroup):
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        # The caller turns None into a usage error that offers commands of like names.
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"label_studio_quorum.commands.{COMMANDS[cmd_name][0]}")

@@ -36,6 +36,7 @@ def command(
     other lines are decided.
     """
     rules = load_rules(policy, team)
+    # A pipe can't be told from no input, so that standard input is what is read when no file is named.
     if file is None or str(file) == "-":
         source: AbstractContextManager[IO[bytes]] = nullcontext(sys.stdin.buffer)
     elif file.is_dir() or not file.exists():

@@ -21,16 +21,15 @@ from label_studio_quorum.campaign.projects import Campaign, CampaignError, open_
 from label_studio_quorum.campaign.status import Status, campaign_status
 from label_studio_quorum.commands import up
 from label_studio_quorum.commands.telling import told
-from label_studio_quorum.gold.records import Tally as ExportTally
-from label_studio_quorum.gold.records import export_records
+from label_studio_quorum.gold.records import ExportTally, export_records
 from label_studio_quorum.port import LabelStudio
 from label_studio_quorum.servers.bring_up import example
 from label_studio_quorum.servers.label_studio import is_up
 from label_studio_quorum.servers.simulated_team import (
     DEFAULT_SKILL,
+    Crew,
     Judge,
     Simulant,
-    Team,
     Values,
     load_truth,
 )
@@ -88,15 +87,16 @@ def command(
         _fail(f"the server stopped answering ({type(error).__name__}); start it and run the demo again to go on")
 
 
-def _skills(given: list[str]) -> dict[str, float]:
+def _skills(pairs: list[str]) -> dict[str, float]:
     """`["ana=0.8"]` → `{"ana": 0.8}`."""
     skills = {}
-    for entry in given:
+    for entry in pairs:
         person, _, share = entry.partition("=")
         try:
             skills[person] = float(share)
         except ValueError:
             raise typer.BadParameter(f"{entry}: write PERSON=SHARE, such as ana=0.85") from None
+        # A share, not a percentage: 85 would be a person who is never wrong.
         if not 0 <= skills[person] <= 1:
             raise typer.BadParameter(f"{entry}: the share must be between 0 and 1")
     return skills
@@ -111,6 +111,7 @@ def _truth(file: Path | None) -> dict[str, Values]:
 def _running(data_dir: Path) -> dict[str, Any] | None:
     """What the access file says, if the server that it names answers."""
     file = data_dir / "access.json"
+    # The file is there only while everything runs, unless the machine went down.
     if not file.exists():
         return None
     access: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -127,7 +128,7 @@ def _work(
     *,
     as_json: bool,
 ) -> None:
-    listed = {one["name"]: one for one in access["campaigns"]}
+    listed = {entry["name"]: entry for entry in access["campaigns"]}
     chosen = listed.get(name) if name else next(iter(listed.values()))
     if chosen is None:
         raise CampaignError(f"no campaign {name!r} in the access file (there: {', '.join(listed)})")
@@ -135,27 +136,27 @@ def _work(
     policy = load_policy(policy_file.read_text(encoding="utf-8"), name=str(policy_file))
     people = load_team(team_file.read_text(encoding="utf-8"), name=str(team_file))
     campaign = open_campaign(port, chosen["name"], policy=policy, team=people)
-    simulants = [_simulant(one, skills) for one in access["people"] if one["password"]]
+    simulants = [_simulant(entry, skills) for entry in access["people"] if entry["password"]]
     began = monotonic()
-    crew = Team(access["url"], simulants, chosen["projects"], judge)
+    crew = Crew(access["url"], simulants, chosen["projects"], judge)
     status = _run(crew, port, campaign)
     _report(crew, port, campaign, status, monotonic() - began, as_json=as_json)
 
 
-def _simulant(one: Mapping[str, Any], skills: Mapping[str, float]) -> Simulant:
+def _simulant(account: Mapping[str, Any], skills: Mapping[str, float]) -> Simulant:
     """A person of the access file; without a stated skill, their best role's."""
-    roles = frozenset(one["roles"])
+    roles = frozenset(account["roles"])
     usual = max((share for role, share in DEFAULT_SKILL.items() if role in roles), default=0.0)
     return Simulant(
-        id=one["id"],
-        email=one["email"],
-        password=one["password"],
+        id=account["id"],
+        email=account["email"],
+        password=account["password"],
         roles=roles,
-        skill=skills.get(one["id"], usual),
+        skill=skills.get(account["id"], usual),
     )
 
 
-def _run(crew: Team, port: LabelStudio, campaign: Campaign) -> Status:
+def _run(crew: Crew, port: LabelStudio, campaign: Campaign) -> Status:
     """Work round by round, until nothing is open, or nobody was handed anything for a while.
 
     What people submit opens tasks for others: at once with the plugin, some seconds later where `quorum sync --watch`
@@ -172,6 +173,7 @@ def _run(crew: Team, port: LabelStudio, campaign: Campaign) -> Status:
                 progress.update(line, description=_so_far(crew.tally.submitted))
                 latest = monotonic()
             status = campaign_status(port, campaign)
+            # Rows may wait for somebody whom the team does not have; then nothing more comes.
             if not _open(status) or monotonic() - latest > PATIENCE:
                 return status
             sleep(PAUSE)
@@ -187,7 +189,7 @@ def _so_far(submitted: Counter[str]) -> str:
 
 
 def _report(
-    crew: Team,
+    crew: Crew,
     port: LabelStudio,
     campaign: Campaign,
     status: Status,
@@ -213,8 +215,9 @@ def _report(
         return
     out = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     table = Table("person", "roles", "stated skill", "submitted", box=None, pad_edge=False, title_justify="left")
-    for one in crew.people:
-        table.add_row(one.id, ", ".join(sorted(one.roles)), f"{one.skill:.3f}", str(crew.tally.by_person[one.id]))
+    for person in crew.people:
+        submitted = str(crew.tally.by_person[person.id])
+        table.add_row(person.id, ", ".join(sorted(person.roles)), f"{person.skill:.3f}", submitted)
     out.print(f"\n{campaign.name}: worked in {seconds:.0f} s. {_so_far(crew.tally.submitted)}\n")
     out.print(table)
     out.print("\nrows: " + ", ".join(f"{count} {state.value}" for state, count in status.states.items() if count))

@@ -62,6 +62,7 @@ def command(
     if file is not None and out is not None:
         raise typer.BadParameter("name the file once", param_hint="--out")
     target = file or out
+    # Standard output carries the rows, so nothing else can go there.
     if target is None and (as_json or card or form not in (None, "jsonl")):
         raise typer.BadParameter("only plain JSONL goes to stdout; name a file", param_hint="FILE")
     options = _Options(form=form, everything=everything, card=card, guard=guard)
@@ -69,6 +70,7 @@ def command(
     if target is not None:
         report, problems = _write(opened, target, options)
     else:
+        # Whole or not at all holds for standard output too: nothing is printed before all rows are read.
         with TemporaryDirectory() as folder:
             whole = Path(folder) / "out.jsonl"
             report, problems = _write(opened, whole, options)
@@ -98,11 +100,12 @@ class _Options:
 def _write(opened: Opened, target: Path, options: _Options) -> tuple[WriteReport, list[str]]:
     """Write the file; what it holds, and the rows that are wrong."""
     from label_studio_quorum.gold.formats import FORMATS, format_of, write
-    from label_studio_quorum.gold.records import Tally, export_lines
+    from label_studio_quorum.gold.records import ExportTally, export_lines
 
+    # Before the server is read, which may take minutes.
     if (options.form or format_of(target)) not in FORMATS:
         raise typer.BadParameter(f"which format? one of {', '.join(FORMATS)}", param_hint="--format")
-    campaign, tally = opened.campaign, Tally()
+    campaign, tally = opened.campaign, ExportTally()
     try:
         with progress_bar("exporting") as (bar, row_bar):
             lines = export_lines(

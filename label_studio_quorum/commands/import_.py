@@ -93,6 +93,7 @@ def command(
     A fault anywhere and nothing is imported, unless --skip-bad. Exit code 1 if there are faults.
     """
     opened = open_one(url, api_key, api_key_file, name, policy, team)
+    # An undo needs no file.
     if undo is not None:
         _undo(opened, undo, as_json)
         return
@@ -171,7 +172,7 @@ def _import(opened: Opened, file: Path, wanted: _Options) -> tuple[int, int, Imp
             return bad, warnings, None
         if background is not None:
             # Before the first row goes in, so that a missing library leaves the server as it is.
-            background.begin(checked.held.path(), str(file), campaign.interface)
+            background.begin(checked.stored.path(), str(file), campaign.interface)
         report = _send(opened, checked, hashes, wanted)
         late = background.finish() if background is not None else []
         _tell(late)
@@ -220,6 +221,7 @@ def _tell(faults: Iterable[RowFault]) -> None:
 
 def _predictor(opened: Opened, ml_url: str | None) -> AbstractContextManager[MLBackendClient | None]:
     """The ML backend to ask, if there is one."""
+    # An empty address is --no-prelabel: not even the backend that is connected is asked.
     connection = ml_connection(ml_url) if ml_url else None if ml_url == "" else _connected(opened)
     if connection is None:
         return nullcontext()

@@ -19,6 +19,7 @@ def numbered_lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
     """The lines of a stream that are not blank, numbered from 1; a byte order mark before the first is dropped."""
     for number, line in enumerate(stream, start=1):
         text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+        # Editors and shells leave blank lines; their numbers count all the same.
         if not text.isspace():
             yield number, text
 
@@ -32,6 +33,7 @@ def loads(line: bytes) -> Any:
     Raises:
         BadLine: the line is not JSON in UTF-8, or nested too deeply to be read.
     """
+    # orjson is the faster and stricter of the two; what it refuses is read again as Python reads it.
     try:
         return orjson.loads(line)
     except orjson.JSONDecodeError:

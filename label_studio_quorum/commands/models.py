@@ -34,12 +34,12 @@ GoldOption = Annotated[
 ]
 
 
-def models_file(given: Path | None) -> Path:
-    """The models file: as given, else of the environment, else the one that comes with Quorum."""
+def models_file(file: Path | None) -> Path:
+    """The models file: as named, else of the environment, else the one that comes with Quorum."""
     from ml_backend.config import DEFAULT_MODELS
 
     named = os.environ.get("QUORUM_ML_MODELS")
-    return given or (Path(named) if named else DEFAULT_MODELS)
+    return file or (Path(named) if named else DEFAULT_MODELS)
 
 
 class Server:
@@ -66,16 +66,17 @@ class Server:
                 "no_server",
                 f"no ML backend answers at {self.url} ({type(error).__name__}); start it, or give --ml-url",
             ) from error
-        found = answer.json() if answer.headers.get("content-type", "").startswith("application/json") else {}
+        content = answer.json() if answer.headers.get("content-type", "").startswith("application/json") else {}
+        # A refusal carries a sentence for people; the status alone is told where something else answered.
         if answer.status_code >= 400:
-            said = found.get("error", {}) if isinstance(found, dict) else {}
+            refusal = content.get("error", {}) if isinstance(content, dict) else {}
             hint = "; set QUORUM_ML_TOKEN or QUORUM_ML_BASIC (or …_FILE)" if answer.status_code == 401 else ""
             raise ApiError(
                 answer.status_code,
-                str(said.get("code")),
-                f"{self.url}: {said.get('message', answer.status_code)}{hint}",
+                str(refusal.get("code")),
+                f"{self.url}: {refusal.get('message', answer.status_code)}{hint}",
             )
-        return dict(found)
+        return dict(content)
 
     def _headers(self) -> dict[str, str]:
         import base64
@@ -86,6 +87,7 @@ class Server:
         if shown.token:
             return {"Authorization": f"Bearer {shown.token}"}
         basic = shown.basic
+        # The password of the data folder goes to nobody but the backend that it belongs to.
         if not basic and self._up is not None and self.url == self._up.url:
             basic = f"{self._up.user}:{self._up.password}"
         return {"Authorization": "Basic " + base64.b64encode(basic.encode()).decode()} if basic else {}
@@ -94,14 +96,14 @@ class Server:
 @app.command("list")
 def list_(server: ServerOption = None, models: ModelsOption = None, as_json: JsonOption = False) -> None:
     """Show the models: of a models file where one is given, else of the running server."""
-    found = _from_file(models) if models is not None else Server(server).ask("GET", "/models")
+    listed = _from_file(models) if models is not None else Server(server).ask("GET", "/models")
     if as_json:
-        print_json(found)
+        print_json(listed)
         return
-    for one in found["models"]:
-        mark = "*" if one["name"] == found["active"] else " "
-        kinds = ", ".join(f"{control}: {kind}" for control, kind in one["controls"].items())
-        typer.echo(f"{mark} {one['name']}  {one['version'] or '(not loaded)'}  {kinds}")
+    for model in listed["models"]:
+        mark = "*" if model["name"] == listed["active"] else " "
+        kinds = ", ".join(f"{control}: {kind}" for control, kind in model["controls"].items())
+        typer.echo(f"{mark} {model['name']}  {model['version'] or '(not loaded)'}  {kinds}")
 
 
 def _from_file(path: Path) -> dict[str, Any]:
@@ -111,8 +113,8 @@ def _from_file(path: Path) -> dict[str, Any]:
     return {
         "active": config.active,
         "models": [
-            {"name": name, "version": None, "controls": {c: s.predictor for c, s in one.controls.items()}}
-            for name, one in config.models.items()
+            {"name": name, "version": None, "controls": {c: s.predictor for c, s in model.controls.items()}}
+            for name, model in config.models.items()
         ],
     }
 
@@ -179,13 +181,13 @@ def compare(
 
     if picture is not None:
         extras.require("--picture", "altair", "vl_convert")
-    found = _compare(a, b, gold, task, models_file(models), draws)
+    comparison = _compare(a, b, gold, task, models_file(models), draws)
     if picture is not None:
-        comparing.picture(found).save(str(picture))
+        comparing.picture(comparison).save(str(picture))
     if as_json:
-        print_json(found.to_json())
+        print_json(comparison.to_json())
     else:
-        _show(found)
+        _show(comparison)
 
 
 def _compare(a: str, b: str, gold: Path, task: str, models: Path, draws: int) -> Comparison:
@@ -204,21 +206,21 @@ def _compare(a: str, b: str, gold: Path, task: str, models: Path, draws: int) ->
     return compare(known, *answers, draws=draws)
 
 
-def _show(found: Comparison) -> None:
+def _show(comparison: Comparison) -> None:
     from rich.console import Console
     from rich.table import Column, Table
 
     right = [Column(name, justify="right") for name in ("rows", "A", "B", "B - A", "95 %")]
-    table = Table("domain", "field", "figure", *right, "better", title=f"A = {found.a}   B = {found.b}")
-    for one in found.figures:
-        low, high = one.difference.low, one.difference.high
+    table = Table("domain", "field", "figure", *right, "better", title=f"A = {comparison.a}   B = {comparison.b}")
+    for row in comparison.figures:
+        low, high = row.difference.low, row.difference.high
         interval = "" if low is None or high is None else f"{low:+.3f} … {high:+.3f}"
         table.add_row(
-            one.domain, one.control, one.measure, str(one.rows), f"{one.a.value:.3f}", f"{one.b.value:.3f}",
-            f"{one.difference.value:+.3f}", interval, one.better or "can't tell",
+            row.domain, row.control, row.measure, str(row.rows), f"{row.a.value:.3f}", f"{row.b.value:.3f}",
+            f"{row.difference.value:+.3f}", interval, row.better or "can't tell",
         )  # fmt: skip
     Console().print(table)
-    typer.echo(found.verdict)
+    typer.echo(comparison.verdict)
 
 
 @app.command()
@@ -234,12 +236,13 @@ def activate(
 ) -> None:
     """Let a model answer from now on, in the running server, without a dropped request."""
     body: dict[str, Any] = {"name": name}
+    # Without gold there is nothing to compare on, and the activation is the person's own decision.
     if gold is not None:
         body |= {"gold": _gold(gold), "label_config": _interface(task), "force": force}
-    found = Server(server).ask("POST", "/models/activate", body)
-    if "comparison" in found:
-        typer.echo(found["comparison"]["verdict"], err=True)
-    _say_active(found, as_json)
+    activated = Server(server).ask("POST", "/models/activate", body)
+    if "comparison" in activated:
+        typer.echo(activated["comparison"]["verdict"], err=True)
+    _say_active(activated, as_json)
 
 
 def _gold(path: Path) -> list[dict[str, Any]]:
@@ -247,7 +250,7 @@ def _gold(path: Path) -> list[dict[str, Any]]:
     from ml_backend.training.data import read_lines
 
     needed = ("row_id", "state", "row", "domain", "final", "certificate")
-    return [{key: one.get(key) for key in needed} for one in read_lines(path) if one.get("state") == "FINAL"]
+    return [{key: record.get(key) for key in needed} for record in read_lines(path) if record.get("state") == "FINAL"]
 
 
 def _interface(task: str) -> str:
@@ -259,15 +262,15 @@ def _interface(task: str) -> str:
 @app.command()
 def rollback(server: ServerOption = None, as_json: JsonOption = False) -> None:
     """Go back to the model that was active before."""
-    found = Server(server).ask("POST", "/models/rollback", {})
-    _say_active(found, as_json)
+    activated = Server(server).ask("POST", "/models/rollback", {})
+    _say_active(activated, as_json)
 
 
-def _say_active(found: dict[str, Any], as_json: bool) -> None:
+def _say_active(activated: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        print_json(found)
+        print_json(activated)
     else:
-        typer.echo(f"active: {found['model_version']}")
+        typer.echo(f"active: {activated['model_version']}")
 
 
 @app.command()

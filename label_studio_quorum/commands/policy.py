@@ -47,6 +47,7 @@ def check(
         policy = load_policy(text, name=str(file))
     except FaultsError as error:
         faults += error.faults
+    # A team is read even where the policy has faults, so that all faults are told at once.
     if team_text is not None:
         try:
             people = load_team(team_text, name=str(team), policy=policy)
@@ -84,8 +85,8 @@ def schema(
 
     The first line: # yaml-language-server: $schema=policy.schema.json
     """
-    found = policy_schema() if which is SchemaOf.POLICY else team_schema()
-    typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    printed = policy_schema() if which is SchemaOf.POLICY else team_schema()
+    typer.echo(json.dumps(printed, indent=2, ensure_ascii=False))
 
 
 def _as_json(fault: Fault) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
@@ -19,6 +20,7 @@ from label_studio_quorum.commands.shared_options import (
     KeyFileOption,
     KeyOption,
     NameOption,
+    Opened,
     PolicyOption,
     TeamOption,
     UrlOption,
@@ -70,12 +72,13 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Pre-label ROWS into --out, or, without ROWS, a campaign's tasks that this model has not done yet."""
+    run = _Run(models=models_file(models), model=model, engine=engine, workers=workers, batch=batch, dry_run=dry_run)
     if rows is None:
-        done = _project(url, api_key, api_key_file, name, policy, team, models, model, batch, dry_run)
+        done = _project(open_one(url, api_key, api_key_file, name, policy, team), run)
     elif out is None:
         raise typer.BadParameter("which file to write? give --out", param_hint="--out")
     else:
-        done = _file(rows, out, task, models, model, engine, workers, batch, with_rows, dry_run)
+        done = _file(rows, out, task, run, with_rows=with_rows)
     if as_json:
         print_json(done)
     else:
@@ -85,25 +88,26 @@ def command(
         )
 
 
-def _file(
-    rows: Path,
-    out: Path,
-    task: str,
-    models: Path | None,
-    model: str | None,
-    engine: Engine,
-    workers: int,
-    batch: int,
-    with_rows: bool,
-    dry_run: bool,
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """Which model labels, and how."""
+
+    models: Path
+    model: str | None
+    engine: Engine
+    workers: int
+    batch: int
+    dry_run: bool
+
+
+def _file(rows: Path, out: Path, task: str, run: _Run, *, with_rows: bool) -> dict[str, Any]:
     from ls_config.interface import load
     from ml_backend.bulk import run_local, run_ray
     from ml_backend.local import LocalModel
 
     interface = load(task)
     columns: dict[str, dict[str, Any]] = {}
-    with LocalModel(models_file(models), model) as local:
+    with LocalModel(run.models, run.model) as local:
         before = _resume(out, local.version)
         pending = islice(_rows(rows, columns if with_rows else None), before, None)
         report: dict[str, Any] = {
@@ -113,24 +117,25 @@ def _file(
             "empty": 0,
             "out": str(out),
         }
-        if dry_run:
+        if run.dry_run:
             return report | {"pending": sum(1 for _ in pending)}
-        if engine is Engine.ray:
-            records = run_ray(models_file(models), model, pending, interface.controls, batch, workers)
+        if run.engine is Engine.ray:
+            records = run_ray(run.models, run.model, pending, interface.controls, run.batch, run.workers)
         else:
-            records = run_local(local, pending, interface.controls, batch)
+            records = run_local(local, pending, interface.controls, run.batch)
         with out.open("ab") as stream, progress_bar("pre-labelling", _count(rows)) as (bar, number):
             bar.update(number, completed=before)
-            for one in records:
-                stream.write(dumps(columns.pop(one["id"], {}) | one))
+            for labelled in records:
+                stream.write(dumps(columns.pop(labelled["id"], {}) | labelled))
                 report["written"] += 1
-                report["empty"] += not one["auto_label"]
+                report["empty"] += not labelled["auto_label"]
                 bar.advance(number)
     return report
 
 
 def _count(rows: Path) -> int | None:
     """Rows of a file of lines; None for other formats, whose rows are known only when they are read."""
+    # Only a file of lines can be counted without being read as rows.
     if rows.suffix not in {".jsonl", ".ndjson"}:
         return None
     with rows.open("rb") as stream:
@@ -146,6 +151,7 @@ def _rows(path: Path, columns: dict[str, dict[str, Any]] | None) -> Iterator[Map
             faults += 1
             typer.echo(str(row), err=True)
             continue
+        # Kept only until the row is written.
         if columns is not None:
             columns[row.row_id] = row.columns()
         yield {"id": row.row_id, "context": row.context, "query": row.query, "response": row.response}
@@ -166,27 +172,25 @@ def _resume(out: Path, version: str) -> int:
     count = kept = 0
     with out.open("rb") as stream:
         for line in stream:
+            # The run before was cut off while it wrote this line.
             if not line.endswith(b"\n"):
                 break
             count += 1
             kept += len(line)
-            if count == 1 and (found := loads(line).get("model_version")) != version:
-                raise LoadError(f"{out}: written by {found}, not by {version}; give another file with --out")
+            if count == 1 and (writer := loads(line).get("model_version")) != version:
+                raise LoadError(f"{out}: written by {writer}, not by {version}; give another file with --out")
     os.truncate(out, kept)
     return count
 
 
-def _project(
-    url: str | None, key: str | None, key_file: Path | None, name: str | None, policy: Path | None, team: Path | None,
-    models: Path | None, model: str | None, batch: int, dry_run: bool,
-) -> dict[str, Any]:  # fmt: skip
+def _project(opened: Opened, run: _Run) -> dict[str, Any]:
     from ml_backend.local import LocalModel
     from review_rules import withheld
     from review_rules.values import Stage
 
-    opened = open_one(url, key, key_file, name, policy, team)
-    project, interface = opened.campaign.project(Stage.PASS), opened.campaign.interface
-    with LocalModel(models_file(models), model) as local:
+    campaign = opened.campaign
+    project, interface, rules = campaign.project(Stage.PASS), campaign.interface, campaign.policy
+    with LocalModel(run.models, run.model) as local:
         report: dict[str, Any] = {
             "model_version": local.version,
             "before": 0,
@@ -196,11 +200,13 @@ def _project(
         }
         with progress_bar("pre-labelling") as (bar, number):
             tasks = opened.port.tasks(project)
-            while part := list(islice(tasks, batch)):
-                done = [one for one in part if any(p.model_version == local.version for p in one.predictions)]
-                open_ = [one for one in part if one not in done and not withheld(one.row_id, opened.campaign.policy)]
+            while part := list(islice(tasks, run.batch)):
+                done = [task for task in part if any(p.model_version == local.version for p in task.predictions)]
+                # Rows of the share that is labelled without an auto-label get none from here either.
+                pending = [task for task in part if task not in done and not withheld(task.row_id, rules)]
                 report["before"] += len(done)
-                report["written"] += _store(opened.port, project, open_, local, interface, report, dry_run=dry_run)
+                dry = run.dry_run
+                report["written"] += _store(opened.port, project, pending, local, interface, report, dry_run=dry)
                 bar.advance(number, len(part))
     return report
 
@@ -220,11 +226,11 @@ def _store(
 
     if dry_run:
         return len(tasks)
-    predictions = local.predict([one.data for one in tasks], interface.controls)
+    predictions = local.predict([task.data for task in tasks], interface.controls)
     some = [
-        (one.id, NewPrediction(model_version=local.version, result=found.result, score=found.score))
-        for one, found in zip(tasks, predictions, strict=True)
-        if found.result
+        (task.id, NewPrediction(model_version=local.version, result=prediction.result, score=prediction.score))
+        for task, prediction in zip(tasks, predictions, strict=True)
+        if prediction.result
     ]
     report["empty"] += len(tasks) - len(some)
     if some:

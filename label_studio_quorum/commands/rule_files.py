@@ -38,6 +38,7 @@ def load_rules(policy_path: Path, team_path: Path) -> tuple[Policy, Team]:
         team = load_team(team_text, name=str(team_path), policy=policy)
     except FaultsError as error:
         faults += error.faults
+    # Either has faults; those of the team are told even where the policy has some.
     if policy is None or team is None:
         raise FaultsError(tuple(faults))
     say(team.warnings, "warning: ")

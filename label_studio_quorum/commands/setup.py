@@ -58,6 +58,7 @@ def command(
     from ls_config.interface import load
 
     secret = os.environ.get("QUORUM_WEBHOOK_SECRET")
+    # A webhook without a secret would let anybody on the network wake the sync.
     if webhook and not secret:
         raise typer.BadParameter(
             "set QUORUM_WEBHOOK_SECRET to the secret that sync --watch asks for", param_hint="--webhook"
@@ -106,6 +107,7 @@ def ml_connection(url: str | None) -> MLConnection | None:
         return None
     user, password = os.environ.get("QUORUM_ML_USER"), os.environ.get("QUORUM_ML_PASSWORD")
     up = running_ml()
+    # What `quorum up` runs has a password of its own, which nobody needs to type.
     if not password and up is not None and up.url == url.rstrip("/"):
         return up
     return MLConnection(url=url, user=user if password else None, password=password)

@@ -59,10 +59,10 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be
 def _access() -> dict[str, Any]:
     """The access file of a running `quorum up`, empty if none runs."""
     try:
-        found = json.loads((data_dir() / "access.json").read_text(encoding="utf-8"))
+        access = json.loads((data_dir() / "access.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return access if isinstance(access, dict) else {}
 
 
 def running_ml(with_server: str | None = None) -> MLConnection | None:
@@ -72,20 +72,21 @@ def running_ml(with_server: str | None = None) -> MLConnection | None:
         with_server: Only if it runs together with the Label Studio at this address.
     """
     access = _access()
+    # A backend of one campaign must not answer for another server's rows.
     if not access or with_server not in (None, access["url"]):
         return None
     from label_studio_quorum.port import MLConnection
     from label_studio_quorum.servers.data_folder import Secrets
 
-    held = Secrets.from_json(json.loads((data_dir() / "secrets.json").read_text(encoding="utf-8")))
-    return MLConnection(url=access["ml_url"], user=held.ml_user, password=held.ml_password)
+    secrets = Secrets.from_json(json.loads((data_dir() / "secrets.json").read_text(encoding="utf-8")))
+    return MLConnection(url=access["ml_url"], user=secrets.ml_user, password=secrets.ml_password)
 
 
-def _key(given: str | None, file: Path | None) -> str | None:
+def _key(key: str | None, file: Path | None) -> str | None:
     if file is not None:
         return file.read_text(encoding="utf-8").strip()
-    if given is not None:
-        return given
+    if key is not None:
+        return key
     return next((os.environ[name] for name in KEY_VARIABLES if os.environ.get(name)), None)
 
 
@@ -94,18 +95,19 @@ def connect(url: str | None, key: str | None, key_file: Path | None, *, name: st
     from label_studio_quorum.adapters.label_studio import HttpLabelStudio
 
     access = _access()
-    url = url or next((one.url for one in remembered() if one.name == name), None) or access.get("url")
-    found = _key(key, key_file)
-    if found is None and url and url == access.get("url"):
-        found = access["manager"]["token"]
+    url = url or next((campaign.url for campaign in remembered() if campaign.name == name), None) or access.get("url")
+    token = _key(key, key_file)
+    # The token of the data folder goes to the server that it belongs to, and to no other.
+    if token is None and url and url == access.get("url"):
+        token = access["manager"]["token"]
     if not url:
         raise typer.BadParameter("which server? give --url, or set QUORUM_URL", param_hint="--url")
-    if not found:
+    if not token:
         raise typer.BadParameter(
             "no API key: set QUORUM_API_KEY, or give --api-key-file (Label Studio → Account & Settings → Access Token)",
             param_hint="--api-key-file",
         )
-    return HttpLabelStudio(url, found)
+    return HttpLabelStudio(url, token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,7 @@ def open_one(
         raise typer.BadParameter(
             "give --policy and --team; this machine remembers no such campaign", param_hint="--policy"
         )
+    # Remembered paths outlive the files.
     for file in (policy, team):
         if not file.is_file():
             raise typer.BadParameter(f"{file}: not there any more; give its new place", param_hint="--policy/--team")
@@ -145,14 +148,19 @@ def known_files(url: str | None, name: str | None, policy: Path | None, team: Pa
         return known
     if (policy is None or team is None) and known is None:
         raise typer.BadParameter("give --policy and --team together", param_hint="--policy")
-    held = known or Remembered(name=name or "", url=url or "", task="", policy="", team="")
-    return replace(held, policy=str(policy or held.policy), team=str(team or held.team))
+    base = known or Remembered(name=name or "", url=url or "", task="", policy="", team="")
+    return replace(base, policy=str(policy or base.policy), team=str(team or base.team))
 
 
 def _known(url: str | None, name: str | None) -> Remembered | None:
-    every = [one for one in remembered() if (name is None or one.name == name) and (url is None or one.url == url)]
+    every = [
+        campaign
+        for campaign in remembered()
+        if (name is None or campaign.name == name) and (url is None or campaign.url == url)
+    ]
+    # Guessing between campaigns would write to the wrong one.
     if name is None and len(every) > 1:
-        names = ", ".join(one.name for one in every)
+        names = ", ".join(campaign.name for campaign in every)
         raise typer.BadParameter(f"which campaign? remembered: {names}", param_hint="--name")
     return every[0] if every else None
 

@@ -42,10 +42,11 @@ def command(
     from label_studio_quorum.campaign.status import campaign_status
 
     names: list[str | None] = [name]
+    # Without a name every campaign that this machine remembers is shown.
     if name is None and policy is None and team is None:
-        names = [one.name for one in remembered() if url is None or one.url == url] or [None]
-    for one in names:
-        opened = open_one(url, api_key, api_key_file, one, policy, team)
+        names = [each.name for each in remembered() if url is None or each.url == url] or [None]
+    for each in names:
+        opened = open_one(url, api_key, api_key_file, each, policy, team)
         if imports:
             _show_imports(opened.campaign.name, imports_of(opened.port, opened.campaign), as_json)
             continue
@@ -58,11 +59,11 @@ def command(
             _show(status)
 
 
-def _show_imports(name: str, found: dict[str, int], as_json: bool) -> None:
+def _show_imports(name: str, imports: dict[str, int], as_json: bool) -> None:
     if as_json:
-        print_json({"name": name, "imports": found})
+        print_json({"name": name, "imports": imports})
         return
-    for import_id, rows in found.items():
+    for import_id, rows in imports.items():
         typer.echo(f"{name}  {import_id}  {rows:>9,} rows")
 
 

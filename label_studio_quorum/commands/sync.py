@@ -54,6 +54,7 @@ def command(
 
     Running it again changes nothing; running it after any crash repairs.
     """
+    # A watch reads everything again and again, and doing so without acting would help nobody.
     if watch and (dry_run or row):
         raise typer.BadParameter("--watch goes with neither --dry-run nor --row", param_hint="--watch")
     opened = open_one(url, api_key, api_key_file, name, policy, team)

@@ -54,24 +54,25 @@ def check(
     team = load_team(file.read_text(encoding="utf-8"), name=str(file))
     for warning in team.warnings:
         typer.echo(str(warning), err=True)
+    # The file alone can be checked where no server is reached, as in a review of it.
     if offline:
         typer.echo(f"{file}: {len(team.people)} people, no faults")
         return
-    found = check_team(team, connect(url, api_key, api_key_file).users())
+    accounts = check_team(team, connect(url, api_key, api_key_file).users())
     if as_json:
-        print_json(to_json(found))
+        print_json(to_json(accounts))
     else:
-        typer.echo(f"{len(found.there)} of {len(team.people)} people have an account")
-    for person in found.missing:
+        typer.echo(f"{len(accounts.there)} of {len(team.people)} people have an account")
+    for person in accounts.missing:
         typer.echo(f"{person.id}: no account for {person.email}; run quorum team apply", err=True)
-    for person in found.without_email:
+    for person in accounts.without_email:
         typer.echo(f"{person.id}: no email in {file}, so no account can be theirs; add one", err=True)
-    for person in found.left:
+    for person in accounts.left:
         typer.echo(
             f"{person.id}: left, and {person.email} can still log in; remove the account from the organisation",
             err=True,
         )
-    raise typer.Exit(1 if found.missing or found.without_email else 0)
+    raise typer.Exit(1 if accounts.missing or accounts.without_email else 0)
 
 
 @app.command()
@@ -107,6 +108,7 @@ def apply(
     port = connect(url, api_key, api_key_file)
     kept = PasswordFile(passwords) if passwords else password_file(port.url, data_dir())
     campaign = _campaign_of_plugin(port, name)
+    # The plugin makes accounts in its own transaction, with roles; over HTTP only accounts can be made.
     if campaign is not None:
         _apply_by_plugin(port, campaign, file, kept, dry_run=dry_run, as_json=as_json)
         return
@@ -126,10 +128,10 @@ def apply(
         typer.echo("everybody has an account")
 
 
-def _file(given: Path | None, url: str | None, name: str | None) -> Path:
+def _file(file: Path | None, url: str | None, name: str | None) -> Path:
     """The team file as given, else the campaign's."""
-    if given is not None:
-        return given
+    if file is not None:
+        return file
     known = known_files(url, name, None, None)
     if known is None or not Path(known.team).is_file():
         raise typer.BadParameter("name a team file; this machine remembers none", param_hint="TEAM")
@@ -152,8 +154,8 @@ def _apply_by_plugin(
     done = port.apply_team(campaign, file.read_text(encoding="utf-8"), dry_run=dry_run)
     created = done.pop("created")
     if not dry_run:
-        kept.keep({one["email"]: one["password"] for one in created})
-    made = [one["id"] for one in created]
+        kept.keep({account["email"]: account["password"] for account in created})
+    made = [account["id"] for account in created]
     if as_json:
         print_json({**done, "made": made, "passwords": str(kept.path) if made else None, "dry_run": dry_run})
         return

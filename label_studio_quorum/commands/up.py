@@ -24,7 +24,7 @@ from label_studio_quorum.servers.board import Board
 from label_studio_quorum.servers.bring_up import Files, Ready, access, example, fill, read_plan
 from label_studio_quorum.servers.data_folder import DataFolder
 from label_studio_quorum.servers.processes import LOOPBACK, Child, own_environment
-from label_studio_quorum.servers.stack import Settings, Stack, preflight, running
+from label_studio_quorum.servers.stack import Stack, StackSettings, preflight, running
 from review_rules.staffing import shortages
 
 app = typer.Typer(add_completion=False)
@@ -78,14 +78,14 @@ def files(
         )
 
 
-def settings(ls_port: int, ml_port: int, *, host: str = LOOPBACK, stock: bool = False) -> Settings:
+def settings(ls_port: int, ml_port: int, *, host: str = LOOPBACK, stock: bool = False) -> StackSettings:
     """Where to listen, and with or without the plugin."""
-    return Settings(host=host, ls_port=ls_port, ml_port=ml_port, plugin=not stock)
+    return StackSettings(host=host, ls_port=ls_port, ml_port=ml_port, plugin=not stock)
 
 
 def serve(
     wanted: Files,
-    settings: Settings,
+    settings: StackSettings,
     data_dir: Path,
     *,
     dry_run: bool = False,
@@ -116,7 +116,7 @@ def serve(
 
 def _run(
     wanted: Files,
-    settings: Settings,
+    settings: StackSettings,
     data_dir: Path,
     *,
     dry_run: bool,
@@ -137,6 +137,7 @@ def _run(
                 stack.start(board)
                 port = HttpLabelStudio(stack.url, secrets.owner.token)
                 ready = fill(stack, port, plan, board)
+            # With the plugin the server fills the queues itself.
             if not settings.plugin:
                 stack.add(_sync(stack, wanted.name))
             content = access(stack, port, ready)
@@ -164,6 +165,7 @@ def _announce(stack: Stack, content: dict[str, Any], ready: Ready, *, as_json: b
         print(json.dumps(shown | {"campaigns": content["campaigns"], "status": ready.status.to_json()}), flush=True)
         return
     out = Console(highlight=False)
+    # A log file has no width; tables would be cut at 80.
     if not out.is_terminal:
         out = Console(highlight=False, width=140)
     _page(out, stack, content, ready)
@@ -172,12 +174,13 @@ def _announce(stack: Stack, content: dict[str, Any], ready: Ready, *, as_json: b
 def _page(out: Console, stack: Stack, content: dict[str, Any], ready: Ready) -> None:
     out.print(Text.assemble("\n", ("Quorum is ready: ", "bold"), (stack.url, "bold underline"), "\n"))
     people = Table("person", "email", "password", "roles", "expertise", box=None, pad_edge=False)
-    for one in content["people"]:
-        password = one["password"] or "(their own)"
-        cells = (one["id"], one["email"], password, ", ".join(one["roles"]), ", ".join(one["expertise"]))
+    for person in content["people"]:
+        password = person["password"] or "(their own)"
+        cells = (person["id"], person["email"], password, ", ".join(person["roles"]), ", ".join(person["expertise"]))
         people.add_row(*map(Text, cells))
     manager = content["manager"]
-    if manager["email"] not in {one["email"] for one in content["people"]}:
+    # The owner need not be in the team file, and somebody has to be able to log in.
+    if manager["email"] not in {person["email"] for person in content["people"]}:
         people.add_row(*map(Text, ("owner", manager["email"], manager["password"], "manager", "")))
     out.print(people)
     out.print(Text(f"\n{_queues(ready)}"))

@@ -28,18 +28,18 @@ def command(
     """Prove an export: every final label must follow from its own history; exit 1 if anything does not."""
     rules = load_rules(policy, team)
     tally = {"rows": 0, "final": 0}
-    found: list[dict[str, Any]] = []
-    for line, row_id, one in check_file(export, tally, *rules):
-        found.append({"line": line, "row_id": row_id} | one.to_json())
+    findings: list[dict[str, Any]] = []
+    for line, row_id, problem in check_file(export, tally, *rules):
+        findings.append({"line": line, "row_id": row_id} | problem.to_json())
         if not as_json:
             where = f" row {row_id}:" if row_id else ""
-            path = f" {one.path}:" if one.path else ""
-            typer.echo(f"{export}:{line}:{where}{path} {one.id} {one.message}. {one.hint}", err=True)
+            path = f" {problem.path}:" if problem.path else ""
+            typer.echo(f"{export}:{line}:{where}{path} {problem.id} {problem.message}. {problem.hint}", err=True)
     if as_json:
-        typer.echo(json.dumps({"ok": not found, **tally, "policy": rules[0].hash, "findings": found}))
+        typer.echo(json.dumps({"ok": not findings, **tally, "policy": rules[0].hash, "findings": findings}))
     else:
-        typer.echo(f"{export}: {tally['rows']} rows, {tally['final']} final, {len(found)} findings")
-    if found:
+        typer.echo(f"{export}: {tally['rows']} rows, {tally['final']} final, {len(findings)} findings")
+    if findings:
         raise typer.Exit(1)
 
 
@@ -48,6 +48,7 @@ def check_file(
 ) -> Iterator[tuple[int, str | None, Finding]]:
     """Every finding of a file with its line and row id; `tally` counts rows and final ones on the way."""
     verifier = Verifier(team, policy)
+    # Formats that carry the record in a column or a task; everything else is lines of records.
     if export.is_dir() or export.suffix.lower() in (".csv", ".xlsx", ".parquet", ".json"):
         yield from _check_table(export, tally, verifier)
         return
@@ -61,12 +62,12 @@ def check_file(
             row_id = record.get("row_id") if isinstance(record, dict) else None
             tally["rows"] += 1
             tally["final"] += isinstance(record, dict) and record.get("state") == "FINAL"
-            for found in verifier.check(record, number):
-                yield number, row_id if isinstance(row_id, str) else None, found
+            for problem in verifier.check(record, number):
+                yield number, row_id if isinstance(row_id, str) else None, problem
 
 
 def _check_table(export: Path, tally: dict[str, int], verifier: Verifier) -> Iterator[tuple[int, str | None, Finding]]:
-    """The same for a format that carries each record beside what people read: the two must say the same."""
+    """The same for a format that carries each record next to what people read: the two must say the same."""
     from label_studio_quorum.gold.formats import read_records
     from label_studio_quorum.intake import RowFault, UnreadableError
 
@@ -76,8 +77,8 @@ def _check_table(export: Path, tally: dict[str, int], verifier: Verifier) -> Ite
             tally["rows"] += 1
             tally["final"] += record.get("state") == "FINAL"
             row_id = str(record.get("row_id"))
-            yield from ((number, row_id, finding("QR.E101", "", reason=one.message)) for one in cells)
+            yield from ((number, row_id, finding("QR.E101", "", reason=cell.message)) for cell in cells)
             cells.clear()
-            yield from ((number, row_id, found) for found in verifier.check(record, number))
+            yield from ((number, row_id, problem) for problem in verifier.check(record, number))
     except UnreadableError as error:
         yield error.fault.line or 0, None, finding("QR.E101", "", reason=error.fault.message)

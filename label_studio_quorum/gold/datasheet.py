@@ -99,9 +99,9 @@ class Card:
         counts.policies.update([certificate["policy"]] if certificate.get("policy") else [])
         counts.expert_rows += any(certificate.get("domains", {}).values()) or bool(certificate.get("expert"))
         for stage in STAGES:
-            for one in record.get(stage) or ():
-                counts.people[str(one.get("by")), stage] += 1
-                at = str(one.get("at") or "")
+            for submission in record.get(stage) or ():
+                counts.people[str(submission.get("by")), stage] += 1
+                at = str(submission.get("at") or "")
                 counts.first = min(counts.first or at, at)
                 counts.last = max(counts.last, at)
         self._count_fields(counts, record)
@@ -111,11 +111,11 @@ class Card:
         counted = _counted_passes(record)
         votes: list[tuple[str, str, Any]] = []
         for name, kind in self._kinds.items():
-            for one in counted:
-                value = (one.get("values") or {}).get(name)
+            for passed in counted:
+                value = (passed.get("values") or {}).get(name)
                 value = [] if value is None and kind.is_set else value
                 if value is not None:
-                    votes.append((name, str(one["by"]), value))
+                    votes.append((name, str(passed["by"]), value))
             if name in final:
                 self._count_final(counts, record, name, kind, final[name], counted)
         counts.keep(record["row_id"], votes)
@@ -135,16 +135,16 @@ class Card:
         changed = label.get("changed_from_auto")
         if changed is not None:
             _tick(counts.auto[name], bool(changed))
-        given = [key(kind, (one.get("values") or {}).get(name)) for one in counted]
-        for one in given:
-            _tick(counts.single[name], one != value)
-        if len(given) > 1 and all(one == given[0] for one in given):
-            _tick(counts.agreed[name], given[0] != value)
+        keys = [key(kind, (passed.get("values") or {}).get(name)) for passed in counted]
+        for answer in keys:
+            _tick(counts.single[name], answer != value)
+        if len(keys) > 1 and all(answer == keys[0] for answer in keys):
+            _tick(counts.agreed[name], keys[0] != value)
         auto = (record.get("auto_label") or {}).get(name)
         withheld = bool(record.get("withheld"))
         if auto is not None and (withheld or record.get("prelabel")):
-            for one in given:
-                _tick(counts.anchoring[withheld], one == key(kind, auto))
+            for answer in keys:
+                _tick(counts.anchoring[withheld], answer == key(kind, auto))
 
     @cached_property
     def _agreements(self) -> dict[str, Agreement]:
@@ -152,8 +152,8 @@ class Card:
         for name, kind in self._kinds.items():
             votes = [
                 (row_id, who, value)
-                for row_id, given in self._counts.sample.items()
-                for field_name, who, value in given
+                for row_id, answers in self._counts.sample.items()
+                for field_name, who, value in answers
                 if field_name == name
             ]
             if kind.votes_as is not None and votes:
@@ -211,7 +211,7 @@ class Card:
                 lines.append(
                     _table(
                         (f"`{name}`", "spans" if self._kinds[name] is Kind.SPANS else "rows"),
-                        sorted(labels.items(), key=lambda one: (-one[1], one[0]))[:40],
+                        sorted(labels.items(), key=lambda pair: (-pair[1], pair[0]))[:40],
                     )
                 )
         return "## What is in it\n\n" + "\n\n".join(lines)
@@ -243,7 +243,7 @@ class Card:
         work = {
             who: [counts.people[who, stage] for stage in STAGES] for who in sorted({who for who, _ in counts.people})
         }
-        ordered = sorted(work.items(), key=lambda one: (-sum(one[1]), one[0]))
+        ordered = sorted(work.items(), key=lambda pair: (-sum(pair[1]), pair[0]))
         rows = [(f"P{at:02d}", *numbers) for at, (_, numbers) in enumerate(ordered, 1)]
         return (
             "## People\n\nPseudonyms, most work first.\n\n" + _table(("person", "passes", "QA", "expert reviews"), rows)
@@ -255,7 +255,7 @@ class Card:
         counts = self._counts
         measured = _table(
             ("field", "measure", "value", "95 % interval"),
-            [(f"`{one['field']}`", one["measure"], *_figure(one)) for one in self.agreement],
+            [(f"`{figures['field']}`", figures["measure"], *_figure(figures)) for figures in self.agreement],
         )
         sample = f", in a sample of {_MOST_VOTED:,} rows drawn by their ids" if counts.sampled else ""
         rates = _table(
@@ -301,7 +301,7 @@ class Card:
                 f"easier than the campaign."
             )
         for name, kind in self._kinds.items():
-            control = next((one for one in self._interface.controls if one.name == name), None)
+            control = next((each for each in self._interface.controls if each.name == name), None)
             unseen = [
                 label for label in (control.labels if control else ()) if label not in counts.labels.get(name, ())
             ]
@@ -322,7 +322,10 @@ def _hash(row_id: str) -> bytes:
 
 def _counted_passes(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The latest submission of each person whom the certificate names; without a certificate, of each person."""
-    latest = {one.get("by"): one for one in sorted(record.get("passes") or (), key=lambda one: str(one.get("at")))}
+    latest = {
+        passed.get("by"): passed
+        for passed in sorted(record.get("passes") or (), key=lambda passed: str(passed.get("at")))
+    }
     named = (record.get("certificate") or {}).get("passes") or list(latest)
     return [latest[who] for who in named if who in latest and who]
 
@@ -334,7 +337,7 @@ def _tick(pair: list[int], hit: bool) -> None:
 
 def _names(kind: Kind, value: Any) -> Iterable[str]:
     if kind.is_set:
-        return [one if isinstance(one, str) else str(one.get("label")) for one in value or ()]
+        return [element if isinstance(element, str) else str(element.get("label")) for element in value or ()]
     return [str(value)] if kind in (Kind.CHOICE, Kind.RATING) and value is not None else []
 
 

@@ -21,7 +21,7 @@ from label_studio_quorum.campaign.projects import STAGES, Campaign
 from label_studio_quorum.campaign.reconcile import DecidedRow, decide_rows
 from label_studio_quorum.campaign.row_store import Bodies, RowStore, read_all, tasks_of
 from label_studio_quorum.campaign.row_task import imported_row, is_as_imported, note_of, prelabel_of
-from label_studio_quorum.gold.spool import Line, line_of
+from label_studio_quorum.gold.spool import RecordLine, line_of
 from label_studio_quorum.intake import row_hash
 from label_studio_quorum.port import Json, RowPort, Task
 from review_rules import Stage, State, withheld
@@ -33,12 +33,12 @@ _CHUNK: Final = 100
 _WORTH_WORKERS: Final = 2000
 """Rows from which starting processes pays."""
 
-_HISTORY: Final = ("fields", "passes", "qa", "expert")
+_HISTORY: Final = ("fields", *(stage.key for stage in Stage))
 _DECISION: Final = ("state", "next", "comparison", "proposal", "findings", "final", "certificate")
 
 
 @dataclass
-class Tally:
+class ExportTally:
     """What an export met on the way, beside the records."""
 
     rows: int = 0
@@ -47,7 +47,7 @@ class Tally:
 
 
 def export_records(
-    port: RowPort, campaign: Campaign, *, gold_only: bool = True, tally: Tally | None = None
+    port: RowPort, campaign: Campaign, *, gold_only: bool = True, tally: ExportTally | None = None
 ) -> Iterator[Json]:
     """One record a row, in text order of the row ids.
 
@@ -71,14 +71,14 @@ def export_lines(
     port: RowPort,
     campaign: Campaign,
     *,
-    tally: Tally | None = None,
+    tally: ExportTally | None = None,
     progress: Callable[[int], None] = lambda done: None,
-) -> Iterator[Line]:
+) -> Iterator[RecordLine]:
     """The records of all rows, gold or not, as lines of JSON: what writers and files need, at a fraction of the time.
 
     `progress` is called with the number of rows seen so far.
     """
-    seen = tally if tally is not None else Tally()
+    seen = tally if tally is not None else ExportTally()
     store, _ = read_all(port, campaign)
     with store:
         for line, problem in _decided(campaign, store):
@@ -89,7 +89,7 @@ def export_lines(
             yield line
 
 
-_Decided = tuple[Line, str | None]
+_Decided = tuple[RecordLine, str | None]
 """A record's line, and what is wrong with the row."""
 
 
@@ -97,6 +97,7 @@ def _decided(campaign: Campaign, store: RowStore) -> Iterator[_Decided]:
     """Every row decided, in one process or, where there are many, in several."""
     rows = store.bodies()
     chunks = iter(lambda: list(islice(rows, _CHUNK)), [])
+    # Without fork a worker starts from nothing and would have to be sent the campaign.
     if len(store) < _WORTH_WORKERS or "fork" not in multiprocessing.get_all_start_methods():
         for chunk in chunks:
             yield from _decide_chunk(campaign, chunk)
@@ -141,8 +142,8 @@ def _decide_adopted(chunk: list[Bodies]) -> list[_Decided]:
 
 
 def _decide_chunk(campaign: Campaign, chunk: list[Bodies]) -> Iterator[_Decided]:
-    held = _Chunk({row_id: tasks_of(bodies) for row_id, bodies in chunk})
-    for row in decide_rows(campaign, held, held.rows):
+    rows = _Chunk({row_id: tasks_of(bodies) for row_id, bodies in chunk})
+    for row in decide_rows(campaign, rows, rows.rows):
         record = record_of(campaign, row)
         changed = record["state"] == State.FINAL.value and not record["gold"]
         yield line_of(record), _changed(row.row_id) if changed else None

@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from ls_config import Interface
+from review_rules import Stage
 
-__all__ = ["STAGES", "Line", "Shape", "Spool", "json_line", "line_of", "row_of"]
+__all__ = ["STAGES", "RecordLine", "RecordShape", "Spool", "json_line", "line_of", "row_of"]
 
-STAGES = ("passes", "qa", "expert")
+STAGES = tuple(stage.key for stage in Stage)
+"""The keys under which a record lists what people submitted."""
 _FIRST = ("id", "context", "query", "response", "domain", "auto_label")
 _KEYS = (
     "row_id", "gold", "state", "domain", "predicted_domain", "row", "auto_label", "fields", "passes", "qa", "expert",
@@ -53,24 +55,24 @@ def row_of(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class RecordLine:
     """A full record as exports hold it: its JSON with the line end, and whether it is gold."""
 
     gold: bool
     text: bytes
 
 
-def line_of(record: Mapping[str, Any]) -> Line:
+def line_of(record: Mapping[str, Any]) -> RecordLine:
     """A record's line: its keys in the order of docs/data.md, then any others."""
     gold = bool(record.get("gold", record.get("state") == "FINAL"))
     whole = {key: record[key] for key in _KEYS if key in record}
     whole |= {"row": row_of(record), "gold": gold}
     whole |= {key: value for key, value in record.items() if key not in whole}
-    return Line(gold, f"{json_line(whole)}\n".encode())
+    return RecordLine(gold, f"{json_line(whole)}\n".encode())
 
 
 @dataclass(slots=True)
-class Shape:
+class RecordShape:
     """What all records together hold: columns of rows, fields with their kinds, and who worked in which stage."""
 
     columns: dict[str, set[str]] = field(default_factory=dict)
@@ -84,7 +86,7 @@ class Shape:
         for name, about in (record.get("fields") or {}).items():
             self.fields.setdefault(name, str(about.get("kind")))
         for stage in STAGES:
-            self.people[stage].update(str(one.get("by")) for one in record.get(stage) or () if one.get("by"))
+            self.people[stage].update(str(by) for submission in record.get(stage) or () if (by := submission.get("by")))
 
     def ordered_columns(self) -> list[str]:
         """The columns of the row contract first, then the others as they were first met."""
@@ -105,7 +107,7 @@ class Spool:
     """
 
     def __init__(
-        self, records: Iterable[Mapping[str, Any] | Line], folder: Path, interface: Interface, *, everything: bool
+        self, records: Iterable[Mapping[str, Any] | RecordLine], folder: Path, interface: Interface, *, everything: bool
     ) -> None:
         self._controls = {control.name: control.kind for control in interface.controls}
         self._file: IO[bytes] = tempfile.TemporaryFile("w+b", dir=folder)  # noqa: SIM115 - closed by __exit__
@@ -116,9 +118,9 @@ class Spool:
             self._file.close()
             raise
 
-    def _fill(self, records: Iterable[Mapping[str, Any] | Line], everything: bool) -> None:
+    def _fill(self, records: Iterable[Mapping[str, Any] | RecordLine], everything: bool) -> None:
         for record in records:
-            line = record if isinstance(record, Line) else line_of(record)
+            line = record if isinstance(record, RecordLine) else line_of(record)
             if line.gold or everything:
                 self._file.write(line.text)
                 self.rows += 1
@@ -132,9 +134,9 @@ class Spool:
         self._file.close()
 
     @cached_property
-    def shape(self) -> Shape:
+    def shape(self) -> RecordShape:
         """What the records together hold; read from all of them the first time it is asked for."""
-        shape = Shape(fields=dict(self._controls))
+        shape = RecordShape(fields=dict(self._controls))
         for record in self:
             shape.learn(record)
         others = sorted(shape.fields.keys() - self._controls.keys())

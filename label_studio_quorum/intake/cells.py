@@ -37,6 +37,7 @@ def encode(row: Mapping[str, Any], columns: Iterable[str]) -> tuple[dict[str, st
     note: dict[str, list[str]] = {"json": [], "null": [], "empty": [], "crlf": []}
     for name in columns:
         cells[name] = spell(row.get(name))
+        # Another row of the table has the column; here the cell is empty and stands for nothing.
         if name not in row:
             continue
         value = row[name]
@@ -70,6 +71,7 @@ def decode(cells: Mapping[str, Any]) -> dict[str, Any]:
     {'id': 'r1', 'tags': ['a']}
     """
     row = {name: value for name, value in cells.items() if not name.startswith(OWN_PREFIX)}
+    # A table that Quorum did not write, or whose note somebody removed.
     if NOTE not in cells:
         return row
     note = _note(cells[NOTE])
@@ -84,6 +86,7 @@ def decode(cells: Mapping[str, Any]) -> dict[str, Any]:
                 made[name] = None
         else:
             value = value.removeprefix("'") if name in guarded and isinstance(value, str) else value
+            # Where the spreadsheet kept CRLF there is nothing to put back.
             if name in crlf and isinstance(value, str) and "\r" not in value:
                 value = value.replace("\n", "\r\n")
             made[name] = _parsed(value) if name in jsons and isinstance(value, str) else value
@@ -92,10 +95,10 @@ def decode(cells: Mapping[str, Any]) -> dict[str, Any]:
 
 def _note(text: Any) -> Mapping[str, list[str]]:
     try:
-        held = json.loads(text) if text else {}
+        note = json.loads(text) if text else {}
     except (TypeError, ValueError):
         return {}  # somebody edited the note: cells are then taken as plain texts
-    return held if isinstance(held, dict) else {}
+    return note if isinstance(note, dict) else {}
 
 
 def _parsed(text: str) -> Any:

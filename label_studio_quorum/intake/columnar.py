@@ -24,6 +24,7 @@ _SPLITS = frozenset({"train", "training", "validation", "valid", "val", "dev", "
 def _plain(value: Any) -> Any:
     """An arrow value as JSON has it: times as ISO text, decimals as written, bytes as text or, where they are none, in
     Base64, NaN as nothing (what a data frame means by it)."""
+    # JSON has neither NaN nor infinities; data frames write NaN for an empty cell.
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else str(value)
     if isinstance(value, datetime.date | datetime.time):
@@ -36,9 +37,10 @@ def _plain(value: Any) -> Any:
         except UnicodeDecodeError:
             return "base64:" + base64.b64encode(value).decode()
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items() if one is not None}
+        # Arrow gives a struct every key that any row has, so that a key without a value was not in this row.
+        return {str(key): _plain(item) for key, item in value.items() if item is not None}
     return value
 
 
@@ -59,11 +61,7 @@ def read_parquet(path: Path) -> Iterator[Record | RowFault]:
     try:
         file = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
-        raise UnreadableError(
-            fault(
-                "QD.E003", Place(str(path)), f"The file is no Parquet file ({type(error).__name__}).", "Write it again."
-            )
-        ) from error
+        raise UnreadableError(fault("QD.E003.parquet", Place(str(path)), error=type(error).__name__)) from error
     with file:
         yield from _records(file.iter_batches(batch_size=_BATCH), path)
 
@@ -76,19 +74,12 @@ def read_arrow(path: Path) -> Iterator[Record | RowFault]:
         try:
             try:
                 batches: Iterable[Any] = pa.ipc.open_stream(source)
-            except pa.ArrowInvalid:
+            except pa.ArrowInvalid:  # the file format, whose index stands at its end
                 source.seek(0)
                 opened = pa.ipc.open_file(source)
                 batches = (opened.get_batch(at) for at in range(opened.num_record_batches))
         except pa.ArrowException as error:
-            raise UnreadableError(
-                fault(
-                    "QD.E003",
-                    Place(str(path)),
-                    f"The file is no Arrow file ({type(error).__name__}).",
-                    "Write it again.",
-                )
-            ) from error
+            raise UnreadableError(fault("QD.E003.arrow", Place(str(path)), error=type(error).__name__)) from error
         small = (batch.slice(at, _BATCH) for batch in batches for at in range(0, batch.num_rows, _BATCH))
         yield from _records(small, path)
 
@@ -100,6 +91,7 @@ def split_parts(folder: Path) -> list[tuple[Path, str | None]]:
     """The data files of a folder, each with its split where there are several: the folder that `save_to_disk` made for
     it, or what the name of a file of the Hub begins with (`train-00000-of-00002.parquet`)."""
     parts = folder_parts(folder)
+    # `save_to_disk` names splits by folders, the Hub by the beginnings of file names.
     if (folder / "dataset_dict.json").is_file():
         splits = [part.parent.name for part in parts]
     else:
@@ -123,11 +115,4 @@ def folder_parts(folder: Path) -> list[Path]:
     for suffix in (".parquet", ".arrow", ".jsonl", ".csv"):
         if parts := sorted(path for path in folder.rglob(f"*{suffix}") if not path.name.startswith(".")):
             return parts
-    raise UnreadableError(
-        fault(
-            "QD.E001",
-            Place(str(folder)),
-            "The folder holds no data set.",
-            "Expected state.json and .arrow files, or .parquet, .jsonl or .csv files.",
-        )
-    )
+    raise UnreadableError(fault("QD.E001.folder", Place(str(folder))))

@@ -1,7 +1,7 @@
 """What can be wrong with a file of rows: every kind has a stable id, a severity and one sentence.
 
 `QD.E…` keeps the row (or the file) out of a campaign; `QD.W…` lets it in and says what to look at. The list in
-docs/data.md is made from `KINDS`, and a test plants each kind once.
+docs/data.md is made from `KINDS`, what each fault says stands in `sentences.py`, and a test plants each kind once.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ from dataclasses import asdict, dataclass
 from dataclasses import field as dataclass_field
 from typing import Any, Literal
 
+from label_studio_quorum.intake.sentences import SENTENCES
+
 __all__ = ["KINDS", "Kind", "Place", "RowFault", "fault"]
 
 Severity = Literal["error", "warning"]
+_ID_LENGTH = len("QD.E001")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +164,7 @@ class RowFault:
     row_id: str | None = None
     field: str | None = None
     fix: Any = None
-    given: Any = dataclass_field(default=None, repr=False, compare=False)
+    raw: Any = dataclass_field(default=None, repr=False, compare=False)
     """What stood there, where it could not be read as a record: a line, or the cells of a table row."""
 
     def __str__(self) -> str:
@@ -175,31 +178,49 @@ class RowFault:
 
     def to_json(self) -> dict[str, Any]:
         """The fault as a JSON object; absent parts are left out."""
-        return {key: value for key, value in asdict(self).items() if value is not None and key != "given"}
+        return {key: value for key, value in asdict(self).items() if value is not None and key != "raw"}
 
 
 def fault(
-    kind: str,
+    key: str,
     place: Place,
-    message: str,
-    hint: str = "",
+    /,
     *,
     row_id: str | None = None,
     field: str | None = None,
     fix: Any = None,
-    given: Any = None,
+    raw: Any = None,
+    **about: object,
 ) -> RowFault:
-    """Make a fault of a registered kind; raises KeyError for an unknown id."""
+    """Make a fault of a registered kind.
+
+    Args:
+        key: A key of `SENTENCES`: the kind's id, with a name behind it where the kind has several sentences.
+        place: Where it stands.
+        row_id: The row, where there is one.
+        field: The field or column, with a path into its value.
+        fix: An offered value.
+        raw: What stood there, where it could not be read as a record.
+        about: What the sentence is filled with.
+
+    Raises:
+        KeyError: There is no such sentence, or the sentence names something that `about` lacks.
+
+    >>> print(fault("QD.E011", Place("rows.csv", 1), name="query", field="query"))
+    error QD.E011 rows.csv:1 [field query]: Two columns are named 'query'. Rename or remove one.
+    """
+    message, hint = SENTENCES[key]
+    kind = KINDS[key[:_ID_LENGTH]]
     return RowFault(
-        KINDS[kind].id,
-        KINDS[kind].severity,
+        kind.id,
+        kind.severity,
         place.file,
-        message,
-        hint,
+        message.format(**about),
+        hint.format(**about),
         place.line,
         place.cell(field),
         row_id,
         field,
         fix,
-        given,
+        raw,
     )

@@ -30,7 +30,7 @@ class Checked:
     @property
     def errors(self) -> int:
         """How many faults keep a row or the file out."""
-        return sum(found.severity == "error" for found in self.faults)
+        return sum(fault.severity == "error" for fault in self.faults)
 
 
 def check_rows(
@@ -56,10 +56,15 @@ def check_rows(
     profile = Profile()
     faults = list(_faults(path, interface, mapping, policy, options, table, profile, finder, on_row))
     faults += table.finish()
-    found = profile.to_json(
-        str(path), _said(path, options), faults, domains=table.domains, languages=table.languages, labels=table.labels
+    described = profile.to_json(
+        str(path),
+        _description(path, options),
+        faults,
+        domains=table.domains,
+        languages=table.languages,
+        labels=table.labels,
     )
-    return Checked(profile.rows, tuple(faults), found)
+    return Checked(profile.rows, tuple(faults), described)
 
 
 def _faults(
@@ -73,19 +78,20 @@ def _faults(
     finder: Finder | None,
     on_row: Callable[[Row], None] | None,
 ) -> Iterator[RowFault]:
-    for one in read_rows(path, interface=interface, mapping=mapping, policy=policy, options=options):
-        if isinstance(one, RowFault):
-            yield one
+    for outcome in read_rows(path, interface=interface, mapping=mapping, policy=policy, options=options):
+        if isinstance(outcome, RowFault):
+            yield outcome
             continue
-        profile.see(one)
-        yield from table.see(one)
+        profile.see(outcome)
+        yield from table.see(outcome)
+        # Only where the extra `pii` is installed, or was asked for.
         if finder is not None:
-            yield from finder.faults(one, str(path))
+            yield from finder.faults(outcome, str(path))
         if on_row is not None:
-            on_row(one)
+            on_row(outcome)
 
 
-def _said(path: str | Path, options: Options) -> str:
+def _description(path: str | Path, options: Options) -> str:
     """What the file was taken for; empty where it could not be read, which is a fault of its own."""
     try:
         return str(open_source(path, options))

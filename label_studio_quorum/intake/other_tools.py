@@ -70,9 +70,11 @@ def _label_studio(task: Mapping[str, Any], interface: Interface | None) -> dict[
     )
     row: dict[str, Any] = {"id": row_id, "context": "", "query": "", **data}
     carried = ((task.get("meta") or {}).get("quorum") or {}) if isinstance(task.get("meta"), Mapping) else {}
+    # Quorum's own export: the record says more than the task around it.
     if isinstance(carried, Mapping) and isinstance(carried.get("record"), Mapping):
         return dict(carried["record"].get("row", row))
     label = carried.get("auto_label") if isinstance(carried, Mapping) else None
+    # A file of another tool: what its model predicted is the auto-label.
     if label is None and interface is not None:
         label = _first_values(task.get("predictions"), interface)
     if label:
@@ -105,6 +107,7 @@ def _ground_truth(line: Mapping[str, Any], interface: Interface | None) -> dict[
     kept = {name: value for name, value in line.items() if not _is_own(line, name)}
     row: dict[str, Any] = {"context": "", "query": "", **kept}
     row["response"] = row.pop("source", None) if "response" not in row else row["response"]
+    # Half of a surrogate pair must not keep a line from having an id; it is told as a fault of its own.
     if "id" not in row and isinstance(row["response"], str):
         row["id"] = "gt-" + hashlib.sha256(row["response"].encode("utf-8", "surrogatepass")).hexdigest()[:16]
     row |= {name: row.pop(renamed) for name, renamed in GT_RENAMED.items() if renamed in row}
@@ -129,6 +132,7 @@ def _auto_label(line: Mapping[str, Any], interface: Interface) -> Iterator[tuple
     taken: dict[str, Any] = {}
     for name in chain:
         control = _control_for(name, GT_KINDS.get(line[name + _META]["type"]), interface.controls)
+        # An attribute for which the interface has no control stays as a column.
         if control is not None:
             taken[control.name] = _gt_value(control, line[name], line[name + _META])
     yield from ((name, value) for name, value in taken.items() if value is not None)
@@ -143,6 +147,7 @@ def _control_for(attribute: str, kind: str | None, controls: Iterable[Control]) 
         for control in alike
         if control.name.lower() in (plain, plain.removeprefix("adjusted_"), plain.removeprefix("auto_"))
     ]
+    # Several controls of one kind and no name alike: guessing would put a label on the wrong field.
     return named[0] if named else alike[0] if len(alike) == 1 else None
 
 
@@ -151,12 +156,12 @@ def _gt_value(control: Control, value: Any, meta: Mapping[str, Any]) -> Any:
         return meta.get("class-name")
     if control.kind == "choices":
         names = meta.get("class-map") or {}
-        return [names.get(str(one), str(one)) for one in value] if isinstance(value, list) else None
+        return [names.get(str(label), str(label)) for label in value] if isinstance(value, list) else None
     entities = ((value or {}).get("annotations") or {}).get("entities") if isinstance(value, Mapping) else None
     if not isinstance(entities, list):
         return None
     return [
-        {"start": one.get("startOffset"), "end": one.get("endOffset"), "label": one.get("label")}
-        for one in entities
-        if isinstance(one, Mapping)
+        {"start": entity.get("startOffset"), "end": entity.get("endOffset"), "label": entity.get("label")}
+        for entity in entities
+        if isinstance(entity, Mapping)
     ]

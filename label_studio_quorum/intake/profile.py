@@ -40,7 +40,7 @@ class Profile:
     def to_json(
         self,
         file: str,
-        said: str,
+        source: str,
         faults: Sequence[RowFault],
         *,
         domains: Mapping[str, int],
@@ -48,16 +48,16 @@ class Profile:
         labels: Mapping[str, Mapping[str, int]],
     ) -> dict[str, Any]:
         """The profile as a JSON object; counts are sorted, most first."""
-        kinds = Counter(found.id for found in faults)
+        kinds = Counter(fault.id for fault in faults)
         return {
             "file": file,
-            "source": said,
+            "source": source,
             "rows": self.rows,
             "with_auto_label": self.with_auto_label,
             "faults": {"error": _of(faults, "error"), "warning": _of(faults, "warning")},
             "anomalies": [
                 {"id": kind, "severity": KINDS[kind].severity, "title": KINDS[kind].title, "count": count}
-                for kind, count in sorted(kinds.items(), key=lambda one: (-one[1], one[0]))
+                for kind, count in sorted(kinds.items(), key=lambda entry: (-entry[1], entry[0]))
             ],
             "lengths": {name: _lengths(values) for name, values in self.lengths.items()},
             "domains": _sorted({name or "(none)": count for name, count in domains.items()}),
@@ -68,15 +68,16 @@ class Profile:
 
 
 def _of(faults: Iterable[RowFault], severity: str) -> int:
-    return sum(found.severity == severity for found in faults)
+    return sum(fault.severity == severity for fault in faults)
 
 
 def _sorted(counts: Mapping[str, int]) -> dict[str, int]:
-    return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))
+    return dict(sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])))
 
 
 def _lengths(values: Sequence[int]) -> dict[str, Any]:
     """Characters: least, median, 95th percentile, most; and how many lie in each range (from, below the next)."""
+    # A file without a good row still has a profile, of its faults.
     if not values:
         return {"least": None, "median": None, "p95": None, "most": None, "ranges": []}
     ordered = sorted(values)

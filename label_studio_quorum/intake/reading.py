@@ -11,11 +11,12 @@ from typing import Any, Protocol
 
 from label_studio_quorum.intake import columnar
 from label_studio_quorum.intake import text_file as textfile
+from label_studio_quorum.intake.checks.record_faults import ROW_CHARS, Limits
 from label_studio_quorum.intake.faults import Place, RowFault, fault
 from label_studio_quorum.intake.other_tools import shape_of, unwrap
 from label_studio_quorum.intake.rejects import Rejects
 from label_studio_quorum.intake.row import Row, row_hash
-from label_studio_quorum.intake.row_check import REQUIRED, ROW_CHARS, Limits, Validator
+from label_studio_quorum.intake.row_check import REQUIRED, Validator
 from label_studio_quorum.intake.text_file import Record, UnreadableError
 from ls_config import Interface
 
@@ -73,7 +74,7 @@ class Source:
         return f"{self.path}: " + ", ".join(part for part in parts if part)
 
 
-def load_mapping(given: Iterable[str] | str | Path | None) -> dict[str, str]:
+def load_mapping(pairs: Iterable[str] | str | Path | None) -> dict[str, str]:
     """A column mapping, Quorum's field to the file's column, from `field=column` pairs or a JSON or YAML file of them.
 
     An empty column means that the file has none and the field is empty. Raises ValueError with a sentence for people.
@@ -81,17 +82,17 @@ def load_mapping(given: Iterable[str] | str | Path | None) -> dict[str, str]:
     >>> load_mapping(["response=answer", "context="])
     {'response': 'answer', 'context': ''}
     """
-    if given is None:
+    if pairs is None:
         return {}
-    if isinstance(given, str | Path):
-        return _mapping_file(Path(given))
-    pairs: dict[str, str] = {}
-    for pair in given:
+    if isinstance(pairs, str | Path):
+        return _mapping_file(Path(pairs))
+    mapping: dict[str, str] = {}
+    for pair in pairs:
         name, equals, column = pair.partition("=")
         if not equals or not name:
             raise ValueError(f"'{pair}' is no mapping; write FIELD=COLUMN, such as response=answer")
-        pairs[name.strip()] = column.strip()
-    return pairs
+        mapping[name.strip()] = column.strip()
+    return mapping
 
 
 def _mapping_file(path: Path) -> dict[str, str]:
@@ -99,14 +100,14 @@ def _mapping_file(path: Path) -> dict[str, str]:
     from ruamel.yaml.error import YAMLError
 
     try:
-        held = YAML(typ="safe").load(path.read_text("utf-8"))
+        columns = YAML(typ="safe").load(path.read_text("utf-8"))
     except (OSError, YAMLError, UnicodeDecodeError) as error:
         raise ValueError(
             f"{path}: cannot be read as a mapping ({type(error).__name__}); write FIELD: COLUMN, one a line"
         ) from error
-    if not isinstance(held, dict) or not all(isinstance(one, str | None) for one in held.values()):
+    if not isinstance(columns, dict) or not all(isinstance(column, str | None) for column in columns.values()):
         raise ValueError(f"{path}: must hold FIELD: COLUMN, one a line")
-    return {str(name): column or "" for name, column in held.items()}
+    return {str(name): column or "" for name, column in columns.items()}
 
 
 def open_source(path: str | Path, options: Options = DEFAULTS, *, wanted: Iterable[str] = REQUIRED) -> Source:
@@ -114,8 +115,9 @@ def open_source(path: str | Path, options: Options = DEFAULTS, *, wanted: Iterab
     path = Path(path)
     place = Place(str(path))
     if not path.exists():
-        raise UnreadableError(fault("QD.E001", place, "The file does not exist.", "Check the path."))
+        raise UnreadableError(fault("QD.E001.missing", place))
     form = _format(path, options.format)
+    # Binary formats say all about themselves inside.
     if form in ("xlsx", "parquet", "arrow", "folder"):
         return Source(path, form)
     encoding, doubt = textfile.decoding(path, options.encoding)
@@ -130,43 +132,37 @@ def open_source(path: str | Path, options: Options = DEFAULTS, *, wanted: Iterab
 
 def _format(path: Path, wanted: str | None) -> str:
     if wanted is not None and wanted not in FORMATS:
-        raise UnreadableError(
-            fault("QD.E003", Place(str(path)), f"'{wanted}' is no format of rows.", f"Known: {', '.join(FORMATS)}.")
-        )
+        about = {"format": wanted, "formats": ", ".join(FORMATS)}
+        raise UnreadableError(fault("QD.E003.format", Place(str(path)), **about))
     if path.is_dir():
         return "folder"
     form = wanted if wanted not in _SHAPES else None
     form = form or _BY_SUFFIX.get(path.suffix.lower())
+    # The readers of the binary formats tell a wrong content themselves.
     if form is None or form not in ("xlsx", "parquet", "arrow"):
         _must_be_open(path)
     if form is None:
-        known = ", ".join(sorted(_BY_SUFFIX))
-        raise UnreadableError(
-            fault(
-                "QD.E003",
-                Place(str(path)),
-                f"The ending '{path.suffix}' tells no format.",
-                f"Name it with --format, or use one of {known}.",
-            )
-        )
+        about = {"ending": path.suffix, "endings": ", ".join(sorted(_BY_SUFFIX))}
+        raise UnreadableError(fault("QD.E003.ending", Place(str(path)), **about))
     return form
 
 
 _PACKED = {
-    b"\x1f\x8b": ("compressed (gzip)", "Unpack it first: gunzip -k FILE."),
-    b"\xfd7zXZ": ("compressed (xz)", "Unpack it first: unxz -k FILE."),
-    b"\x28\xb5\x2f\xfd": ("compressed (zstd)", "Unpack it first: unzstd FILE."),
-    b"\xd0\xcf\x11\xe0": ("an old or password-protected workbook", "Save it as .xlsx without a password, or as CSV."),
+    b"\x1f\x8b": "QD.E003.gzip",
+    b"\xfd7zXZ": "QD.E003.xz",
+    b"\x28\xb5\x2f\xfd": "QD.E003.zstd",
+    b"\xd0\xcf\x11\xe0": "QD.E003.old_workbook",
 }
+"""What a file begins with that must be unpacked or saved anew, and the sentence that says so."""
 
 
 def _must_be_open(path: Path) -> None:
     """Raise UnreadableError for a file that must be unpacked or saved anew before anyone can read it."""
     with path.open("rb") as file:
         head = file.read(8)
-    for mark, (what, cure) in _PACKED.items():
+    for mark, sentence in _PACKED.items():
         if head.startswith(mark):
-            raise UnreadableError(fault("QD.E003", Place(str(path)), f"The file is {what}.", cure))
+            raise UnreadableError(fault(sentence, Place(str(path))))
 
 
 def _looked_at(path: Path, form: str, encoding: str) -> str:
@@ -175,15 +171,9 @@ def _looked_at(path: Path, form: str, encoding: str) -> str:
     with path.open("rb") as file:
         head = file.read(4)
     if head in (b"PK\x03\x04", b"PAR1"):
-        what = "spreadsheet" if head[:2] == b"PK" else "Parquet file"
-        raise UnreadableError(
-            fault(
-                "QD.E003",
-                Place(str(path)),
-                f"The file is a {what}, not {form}.",
-                "Give it the right ending, or name its --format.",
-            )
-        )
+        content = "spreadsheet" if head[:2] == b"PK" else "Parquet file"
+        raise UnreadableError(fault("QD.E003.content", Place(str(path)), content=content, format=form))
+    # A table begins with any character.
     if form not in ("json", "jsonl"):
         return form
     with path.open(encoding=encoding) as text:
@@ -202,21 +192,22 @@ def _must_be_rows(path: Path, head: str) -> None:
     """Raise UnreadableError for one JSON object around the rows, such as `{"rows": [{…}, {…}]}`, or one that is written
     over several lines; an object a line may have the ending .json."""
     first, newline, _ = head.partition("\n")
-    found = _KEY.match(head)
+    key = _KEY.match(head)
     if first.rstrip().endswith("}"):
+        # A whole object on the first line is a row, unless it does nothing but wrap an array of objects.
         try:
-            one = json.loads(first)
+            record = json.loads(first)
         except ValueError:
             return  # a broken line, which is told as one
-        held = one.get(found[1]) if found and isinstance(one, dict) and len(one) <= _WRAPPER_KEYS else None
-        if not isinstance(held, list) or not held or not all(isinstance(each, dict) for each in held):
+        rows = record.get(key[1]) if key and isinstance(record, dict) and len(record) <= _WRAPPER_KEYS else None
+        if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
             return
-        if "response" in one or "data" in one:
-            return
+        if "response" in record or "data" in record:
+            return  # a row or a task that happens to carry an array of objects
     elif not newline:
         return  # a line too long to be told
-    take = f"Take the array out of it: jq '.{found[1]}' FILE > rows.json." if found else "Write [ {…}, {…} ]."
-    raise UnreadableError(fault("QD.E003", Place(str(path)), "The file is one JSON object, no array of rows.", take))
+    place = Place(str(path))
+    raise UnreadableError(fault("QD.E003.wrapped", place, key=key[1]) if key else fault("QD.E003.object", place))
 
 
 def read_rows(
@@ -236,7 +227,7 @@ def read_rows(
         interface: The label interface that auto-labels must fit; None leaves them unchecked.
         mapping: Quorum's field → the file's column (`auto_label.<control>` too); an empty column means an empty field.
         policy: Says which domains have an effect.
-        options: Format, encoding, delimiter, sheet, what spans count, size limit, hashes of known rows.
+        options: Format, encoding, delimiter, sheet, what spans count, size limit, hashes of rows that are there.
         rejects: Takes every row that has an error, as it was given.
 
     Yields a `Row` or a `RowFault` in the order of the file; memory stays flat but for the set of ids. Never raises
@@ -280,11 +271,11 @@ def _records(source: Source, options: Options, wanted: list[str]) -> Iterator[Re
             for part, split in columnar.split_parts(source.path):
                 inner = open_source(part, replace(options, format=None), wanted=wanted)
                 yield from inner.faults
-                for one in _records(inner, options, wanted):
-                    if split is not None and isinstance(one, Record) and "split" not in one.values:
-                        yield replace(one, values=one.values | {"split": split})
+                for record in _records(inner, options, wanted):
+                    if split is not None and isinstance(record, Record) and "split" not in record.values:
+                        yield replace(record, values=record.values | {"split": split})
                     else:
-                        yield one
+                        yield record
 
 
 def _checked(
@@ -299,35 +290,33 @@ def _checked(
     domains = None if policy is None else frozenset({"general", *policy.expert_domains})
     validator = Validator(interface, Limits(options.max_chars, domains, options.offsets))
     shape = options.format if options.format in _SHAPES else None
+    # A manifest's lines may lack every label, and then look like rows.
     if source.path.suffix.lower() == ".manifest":
         shape = "ground-truth"
     tables: dict[str, bool] = {}
     empty = True
     for record in records:
         if isinstance(record, RowFault):
+            # A workbook of which every sheet was passed over holds no row; any other fault stands for a row.
             empty = empty and record.id == "QD.W005"
-            if rejects is not None and record.given is not None:
-                rejects.add(record.given, [record])
+            if rejects is not None and record.raw is not None:
+                rejects.add(record.raw, [record])
             yield record
             continue
         empty = False
         table = f"{record.place.file}/{record.place.sheet}"
+        # A table lacks a column once, not in every row; each sheet and file of a folder is a table.
         if not record.typed and table not in tables:
             wrong = _header_faults(record, mapping)
             tables[table] = not wrong
             yield from wrong
         if tables.get(table, True):
-            found = list(_row(record, validator, interface, mapping, shape, options))
-            if rejects is not None and not any(isinstance(one, Row) for one in found):
-                rejects.add(record, [one for one in found if isinstance(one, RowFault)])
-            yield from found
+            outcome = list(_row(record, validator, interface, mapping, shape, options))
+            if rejects is not None and not any(isinstance(part, Row) for part in outcome):
+                rejects.add(record, [part for part in outcome if isinstance(part, RowFault)])
+            yield from outcome
     if empty:
-        yield fault(
-            "QD.E002",
-            Place(str(source.path)),
-            "The file holds no row.",
-            "Check that it is the right file, and that its first line names the columns.",
-        )
+        yield fault("QD.E002", Place(str(source.path)))
 
 
 def _header_faults(record: Record, mapping: Mapping[str, str]) -> list[RowFault]:
@@ -336,28 +325,16 @@ def _header_faults(record: Record, mapping: Mapping[str, str]) -> list[RowFault]
     there = ", ".join(filter(None, names))
     place = Place(record.place.file, 1, record.place.sheet)
     wrong = [
-        fault(
-            "QD.E013",
-            place,
-            f"The mapping takes '{name}' from a column '{column}', which is not there.",
-            f"Columns: {there}.",
-            field=name,
-        )
+        fault("QD.E013", place, name=name, column=column, columns=there, field=name)
         for name, column in mapping.items()
         if column and column not in names
     ]
     lacking = [name for name in REQUIRED if name not in names and name not in mapping]
+    # A table that another tool wrote has its own columns, which are mapped to ours.
     if lacking and shape_of(record.values) == "row":
         alike = {name.casefold(): name for name in names}
         wrong += [
-            fault(
-                "QD.E012",
-                place,
-                f"The column '{name}' is missing.",
-                f"Columns of the first row: {there}. Map it: --map {name}={alike.get(name, 'COLUMN')} "
-                f"(--map {name}= for none).",
-                field=name,
-            )
+            fault("QD.E012", place, name=name, columns=there, alike=alike.get(name, "COLUMN"), field=name)
             for name in lacking
         ]
     return wrong
@@ -372,22 +349,15 @@ def _row(
     options: Options,
 ) -> Iterator[Row | RowFault]:
     if "source-ref" in record.values and not {"source", "response"} & record.values.keys():
-        message = "The line points to a file (source-ref), and only texts that stand in the line are read."
-        yield fault("QD.E023", record.place, message, "Put the text under 'source'.", field="source")
+        yield fault("QD.E023.reference", record.place, field="source")
         return
     record = _mapped(unwrap(record, interface, shape=shape), mapping)
-    for found in validator.check(record):
-        before = options.known.get(found.row_id) if isinstance(found, Row) else None
-        if isinstance(found, Row) and before is not None and before != row_hash(found):
-            yield fault(
-                "QD.E027",
-                record.place,
-                "The row is known under this id, and its content has changed.",
-                "Give it a new id, or say --update.",
-                row_id=found.row_id,
-            )
+    for outcome in validator.check(record):
+        before = options.known.get(outcome.row_id) if isinstance(outcome, Row) else None
+        if isinstance(outcome, Row) and before is not None and before != row_hash(outcome):
+            yield fault("QD.E027", record.place, row_id=outcome.row_id)
         else:
-            yield found
+            yield outcome
 
 
 def _mapped(record: Record, mapping: Mapping[str, str]) -> Record:
@@ -401,6 +371,7 @@ def _mapped(record: Record, mapping: Mapping[str, str]) -> Record:
         if not column:
             values[name] = ""
     place = record.place
+    # A mapped column keeps its letter, so that a fault names the cell and not the whole row.
     if letters := place.letters:
         taken_from = {name: letters[column] for name, column in mapping.items() if column in letters}
         place = replace(place, letters={**letters, **taken_from})

@@ -46,7 +46,7 @@ def unescape(text: str) -> str:
     >>> unescape("a_x000D_b"), unescape("_x005F_x0041_")
     ('a\\rb', '_x0041_')
     """
-    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text) if "_x" in text else text
+    return _ESCAPED.sub(lambda escape: chr(int(escape[1], 16)), text) if "_x" in text else text
 
 
 class _Workbook(ExcelReader):  # type: ignore[misc]
@@ -79,8 +79,7 @@ def _open(path: Path) -> Any:
         OSError,
         ValueError,
     ) as error:
-        what = f"The file is no XLSX workbook ({type(error).__name__})."
-        raise UnreadableError(fault("QD.E003", Place(str(path)), what, "Save it as .xlsx, or as CSV.")) from error
+        raise UnreadableError(fault("QD.E003.workbook", Place(str(path)), error=type(error).__name__)) from error
     return reader.wb
 
 
@@ -93,9 +92,9 @@ def read_xlsx(path: Path, *, sheet: str | None = None, required: Sequence[str] =
     book = _open(path)
     try:
         names = [name for name in book.sheetnames if name not in OWN_SHEETS]
+        # Not a guess at the nearest name: another sheet may hold other rows under the same columns.
         if sheet is not None and sheet not in names:
-            what = f"The workbook has no sheet '{sheet}'."
-            raise UnreadableError(fault("QD.E001", Place(str(path)), what, f"It has: {', '.join(names)}."))
+            raise UnreadableError(fault("QD.E001.sheet", Place(str(path)), sheet=sheet, sheets=", ".join(names)))
         for name in [sheet] if sheet else names:
             yield from _read_sheet(
                 book[name], Place(str(path), sheet=name), required, only=bool(sheet) or len(names) == 1
@@ -111,7 +110,7 @@ def _read_sheet(tab: Any, place: Place, required: Sequence[str], *, only: bool) 
     for number, cells in enumerate(tab.iter_rows(), 1):
         here = Place(place.file, number, place.sheet, letters)
         if not any(cell.value is not None for cell in cells):
-            continue
+            continue  # an empty row, before the header too
         if names is None:
             names = [_name(cell.value) for cell in cells]
             letters.update({name: get_column_letter(at) for at, name in enumerate(names, 1) if name})
@@ -120,12 +119,7 @@ def _read_sheet(tab: Any, place: Place, required: Sequence[str], *, only: bool) 
                 return
             if not only and not set(required) <= set(names):
                 lacking = ", ".join(sorted(set(required) - set(names)))
-                yield fault(
-                    "QD.W005",
-                    here,
-                    f"Sheet '{place.sheet}' has no column {lacking}; passed over.",
-                    "Name the columns in its first row if it holds rows.",
-                )
+                yield fault("QD.W005", here, sheet=place.sheet, columns=lacking)
                 return
             continue
         yield from _sheet_row(names, cells, here)
@@ -137,7 +131,7 @@ def _name(value: Any) -> str:
 
 def _sheet_row(names: list[str], cells: Sequence[Any], place: Place) -> Iterator[Record | RowFault]:
     values: dict[str, Any] = dict.fromkeys(names, "")
-    found: list[RowFault] = []
+    faults: list[RowFault] = []
     for at, cell in enumerate(cells):
         if cell.value is None:
             continue
@@ -145,30 +139,17 @@ def _sheet_row(names: list[str], cells: Sequence[Any], place: Place) -> Iterator
         text, kind = _text(cell, name)
         if kind:
             row_id = str(values.get("id") or "") or None
-            found.append(fault(kind, place, *_SAID[kind], row_id=row_id, field=name or None))
+            faults.append(fault(kind, place, row_id=row_id, field=name or None))
+        # Cells under no name are joined: the row check warns once of all that they hold.
         values[name] = text if name or not values.get("") else values[""] + text
-    broken = next((at for at, one in enumerate(found) if one.severity == "error"), None)
+    broken = next((at for at, cell_fault in enumerate(faults) if cell_fault.severity == "error"), None)
     if broken is None:
-        yield from found
+        yield from faults
         yield Record(values, place, typed=False)
     else:
         # In a table the error value would be a text like any other; with a cell too many the row stays out as it is.
-        found[broken] = replace(found[broken], given=(list(values), [*values.values(), ""]))
-        yield from found
-
-
-_SAID = {
-    "QD.E014": ("The cell holds an error value, not a text.", "Mend the formula, or paste the text."),
-    "QD.W002": ("The cell holds a formula; its text is taken as it stands.", "Paste values if the result was meant."),
-    "QD.W003": (
-        "The cell is filled to the limit of a spreadsheet and was probably cut.",
-        "Take the row from CSV or JSONL instead.",
-    ),
-    "QD.W004": (
-        "The spreadsheet holds a number or date here; it is read back as text.",
-        "Format the column as text before typing, so that 007 stays 007.",
-    ),
-}
+        faults[broken] = replace(faults[broken], raw=(list(values), [*values.values(), ""]))
+        yield from faults
 
 
 def _text(cell: Any, name: str) -> tuple[str, str | None]:
@@ -178,6 +159,7 @@ def _text(cell: Any, name: str) -> tuple[str, str | None]:
         return f"={str(getattr(value, 'text', '') or '').lstrip('=')}", "QD.W002"
     if isinstance(value, str):
         text = str(value) if isinstance(value, _Exact) else unescape(value)
+        # The result that the file carries may be old, and the formula may be the text itself, as in '=)'.
         if cell.data_type == "f":
             return text, "QD.W002"
         if cell.data_type == "e":
@@ -209,8 +191,7 @@ def read_own_sheet(path: Path, name: str) -> Iterator[Record | RowFault]:
     book = _open(path)
     try:
         if name not in book.sheetnames:
-            what = f"The workbook has no sheet '{name}'."
-            raise UnreadableError(fault("QD.E001", Place(str(path)), what, "Take the file as it was exported."))
+            raise UnreadableError(fault("QD.E001.own_sheet", Place(str(path)), sheet=name))
         yield from _read_sheet(book[name], Place(str(path), sheet=name), (), only=True)
     finally:
         book.close()

@@ -8,11 +8,12 @@ import csv
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
 from label_studio_quorum.intake.faults import Place, RowFault, fault
+from label_studio_quorum.intake.sentences import REST_UNREAD
 from review_rules.errors import PublicError
 
 __all__ = [
@@ -54,11 +55,11 @@ class UnreadableError(PublicError):
 
 
 class _BadJsonError(ValueError):
-    """A JSON text breaks a rule that the standard parser lets pass."""
+    """A JSON text breaks a rule that the standard parser lets pass; it carries the sentence and what fills it."""
 
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
+    def __init__(self, key: str, /, **about: str) -> None:
+        super().__init__(key)
+        self.key, self.about = key, about
 
 
 # --- encodings -----------------------------------------------------------------------------------------------------
@@ -70,6 +71,7 @@ def decoding(path: Path, wanted: str | None = None) -> tuple[str, RowFault | Non
 
     Raises UnreadableError (QD.E004) for bytes that are no text.
     """
+    # What somebody stated is not guessed at, only checked.
     if wanted:
         _must_decode(path, wanted)
         return wanted, None
@@ -104,23 +106,10 @@ def _must_decode(path: Path, encoding: str) -> None:
     try:
         bad = _first_bad_byte(path, encoding)
     except LookupError as error:
-        raise UnreadableError(
-            fault(
-                "QD.E004",
-                Place(str(path)),
-                f"'{encoding}' is no known encoding.",
-                "Name one that Python knows, such as utf-8 or cp1252.",
-            )
-        ) from error
+        raise UnreadableError(fault("QD.E004.name", Place(str(path)), encoding=encoding)) from error
     if bad is not None:
-        raise UnreadableError(
-            fault(
-                "QD.E004",
-                Place(str(path), _line_of(path, bad)),
-                f"Byte {bad} is not {encoding}.",
-                "Save the file as UTF-8.",
-            )
-        )
+        place = Place(str(path), _line_of(path, bad))
+        raise UnreadableError(fault("QD.E004.byte", place, byte=bad, encoding=encoding))
 
 
 def _line_of(path: Path, byte: int) -> int:
@@ -132,33 +121,24 @@ def _guess(path: Path, bad: int) -> tuple[str, RowFault]:
     from charset_normalizer import from_bytes
 
     with path.open("rb") as file:
+        # What surrounds the first odd byte tells more of the encoding than the start of the file, which may be ASCII.
         file.seek(max(0, bad - _CHUNK // 4))
         sample = file.read(_CHUNK // 2)
     place = Place(str(path), _line_of(path, bad))
     likely = [] if b"\0" in sample else _likely(from_bytes(sample))
     fitting = [name for name in likely if _first_bad_byte(path, name) is None]
     if not fitting:
-        raise UnreadableError(
-            fault(
-                "QD.E004",
-                place,
-                f"Byte {bad} is not UTF-8, and no other encoding fits the whole file.",
-                "Save the file as UTF-8, or name its --encoding.",
-            )
-        )
-    others = f" ({', '.join(fitting[1:4])} would fit too)" if fitting[1:] else ""
-    message = f"Byte {bad} is not UTF-8; the file is read as {fitting[0]}{others}."
-    return fitting[0], fault(
-        "QD.W001", place, message, "Look at the accents; give --encoding to settle it, or save as UTF-8."
-    )
+        raise UnreadableError(fault("QD.E004.guess", place, byte=bad))
+    key = "QD.W001.several" if fitting[1:] else "QD.W001"
+    return fitting[0], fault(key, place, byte=bad, encoding=fitting[0], others=", ".join(fitting[1:4]))
 
 
 def _likely(guesses: Any) -> list[str]:
     """The encodings under which a text looks least broken: among those that come near to the best, what Windows and
     its spreadsheets write, then the others as guessed."""
     ranked = list(guesses)
-    near = [one for one in ranked if one.chaos <= ranked[0].chaos + _NEAR]
-    names = list(dict.fromkeys(name for one in near for name in (one.encoding, *one.could_be_from_charset)))
+    near = [guess for guess in ranked if guess.chaos <= ranked[0].chaos + _NEAR]
+    names = list(dict.fromkeys(name for guess in near for name in (guess.encoding, *guess.could_be_from_charset)))
     return sorted(names, key=lambda name: _USUAL.index(name) if name in _USUAL else len(_USUAL))
 
 
@@ -170,28 +150,22 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise _BadJsonError("QD.E007", f"The key '{twice}' is given twice.")
+        raise _BadJsonError("QD.E007", key=twice)
     return made
 
 
 def _constant(name: str) -> Any:
-    raise _BadJsonError("QD.E008", f"{name} is not JSON.")
+    raise _BadJsonError("QD.E008", value=name)
 
 
 def _float(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise _BadJsonError("QD.E008", f"{text} is too large for a number.")
+        raise _BadJsonError("QD.E008.large", value=text)
     return value
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
-_CURES = {
-    "QD.E005": "Mend the line; each must hold one whole JSON object.",
-    "QD.E006": 'Write an object such as {"id": …, "context": …, "query": …, "response": …}.',
-    "QD.E007": "Leave one of the two.",
-    "QD.E008": "Write null, or leave the key out.",
-}
 
 
 def parse_json(text: str, place: Place, *, field: str | None = None, row_id: str | None = None) -> Any | RowFault:
@@ -199,20 +173,25 @@ def parse_json(text: str, place: Place, *, field: str | None = None, row_id: str
     try:
         return _DECODER.decode(text)
     except _BadJsonError as error:
-        kind, message = error.kind, str(error)
+        return _refused(error, place, field=field, row_id=row_id, raw=text)
     except json.JSONDecodeError as error:
-        kind, message = "QD.E005", f"Not valid JSON at character {error.pos + 1}: {error.msg}."
+        about = {"character": error.pos + 1, "error": error.msg}
+        return fault("QD.E005", place, field=field, row_id=row_id, raw=text, **about)
     except RecursionError:
-        kind, message = "QD.E005", "The JSON is nested too deeply."
-    return fault(kind, place, message, _CURES[kind], field=field, row_id=row_id, given=text)
+        return fault("QD.E005.deep", place, field=field, row_id=row_id, raw=text)
+
+
+def _refused(error: _BadJsonError, place: Place, **where: str | None) -> RowFault:
+    """The fault that a stricter rule than the parser's names."""
+    about: dict[str, Any] = where | error.about
+    return fault(error.key, place, **about)
 
 
 def _as_record(value: Any, place: Place) -> Record | RowFault:
     if isinstance(value, RowFault):
         return value
     if not isinstance(value, dict):
-        message = f"A {type(value).__name__} stands where an object should."
-        return fault("QD.E006", place, message, _CURES["QD.E006"], given=json.dumps(value, ensure_ascii=False))
+        return fault("QD.E006", place, type=type(value).__name__, raw=json.dumps(value, ensure_ascii=False))
     return Record(value, place)
 
 
@@ -256,18 +235,13 @@ class _Array:
 
     def elements(self) -> Iterator[Record | RowFault]:
         if self._skip("") != "[":
-            yield fault(
-                "QD.E003",
-                Place(self.name, self.line),
-                "The file is no JSON array.",
-                "Write [ {…}, {…} ], or one object a line as .jsonl.",
-            )
+            yield fault("QD.E003.array", Place(self.name, self.line))
             return
         self.at += 1
         while (following := self._skip(",")) != "]":
             place = Place(self.name, self.line)
             if not following:
-                yield fault("QD.E005", place, "The array is not closed.", "The file was probably cut; write it again.")
+                yield fault("QD.E005.open", place)
                 return
             value = self._element(place)
             yield _as_record(value, place)
@@ -279,13 +253,12 @@ class _Array:
             try:
                 value, end = _DECODER.raw_decode(self.buffer, self.at)
             except _BadJsonError as error:
-                return fault(error.kind, place, str(error), _CURES[error.kind] + " What follows was not read.")
+                refused = _refused(error, place)
+                return replace(refused, hint=refused.hint + REST_UNREAD)
             except json.JSONDecodeError as error:
                 if not self.done and self._more():
-                    continue
-                return fault(
-                    "QD.E005", place, f"Not valid JSON: {error.msg}.", "Mend the element; what follows was not read."
-                )
+                    continue  # the window ended inside the element
+                return fault("QD.E005.element", place, error=error.msg)
             self.line += self.buffer.count("\n", self.at, end)
             self.at = end
             return value
@@ -302,6 +275,7 @@ def delimiter_of(path: Path, encoding: str, wanted: Sequence[str]) -> str:
     """
     with path.open(encoding=encoding, newline="") as file:
         first = file.readline()
+        # Excel's own line for the delimiter.
         if first.lower().startswith("sep=") and len(first.strip()) == 5:
             return first.strip()[4]
         head = first + file.read(_CHUNK // 16)
@@ -319,10 +293,7 @@ def delimiter_of(path: Path, encoding: str, wanted: Sequence[str]) -> str:
 def header_faults(names: Sequence[str], place: Place) -> list[RowFault]:
     """Faults of a header: a name given twice."""
     twice = sorted({name for name in names if name and names.count(name) > 1})
-    return [
-        fault("QD.E011", place, f"Two columns are named '{name}'.", "Rename or remove one.", field=name)
-        for name in twice
-    ]
+    return [fault("QD.E011", place, name=name, field=name) for name in twice]
 
 
 def read_csv(path: Path, encoding: str, delimiter: str) -> Iterator[Record | RowFault]:
@@ -340,13 +311,9 @@ def read_csv(path: Path, encoding: str, delimiter: str) -> Iterator[Record | Row
             except StopIteration:
                 return
             except csv.Error as error:
-                yield fault(
-                    "QD.E010",
-                    place,
-                    f"The row that begins here breaks the rules of CSV ({error}).",
-                    'Double each quote inside a quoted cell (""), and close what is opened; what follows was not read.',
-                )
+                yield fault("QD.E010", place, error=error)
                 return  # after a broken quote there is no telling where the next row begins
+            # A blank line, or the line by which Excel is told the delimiter.
             if not cells or (names is None and cells[0].lower().startswith("sep=") and begin == 1):
                 continue
             if names is None:
@@ -360,10 +327,7 @@ def read_csv(path: Path, encoding: str, delimiter: str) -> Iterator[Record | Row
 
 def _csv_record(names: list[str], cells: list[str], place: Place) -> Record | RowFault:
     if len(cells) != len(names):
-        message = f"The row has {len(cells)} cells, the header {len(names)}."
-        return fault(
-            "QD.E009", place, message, "Quote cells that hold the delimiter or a line break.", given=(names, cells)
-        )
+        return fault("QD.E009", place, cells=len(cells), columns=len(names), raw=(names, cells))
     return Record(dict(zip(names, cells, strict=True)), place, typed=False)
 
 

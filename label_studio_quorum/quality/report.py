@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -28,6 +28,10 @@ _SPEAKS: Final = {
     VoteKind.RATING: "ac2",
     VoteKind.SPANS: "span_f1.strict",
 }
+
+
+_Answer = tuple[str, Mapping[str, Any]]
+"""Who passed, and their values by field."""
 
 
 @dataclass
@@ -110,29 +114,42 @@ class _Gathered:
                 work.counted[stage] += 1
 
     def _add_fields(self, row: DecidedRow) -> None:
-        passes = [row.record.history.passes[index].raw for index in row.decision.counted.get(Stage.PASS, ())]
+        passes = [row.record.history.passes[index] for index in row.decision.counted.get(Stage.PASS, ())]
+        # As they were handed in, which is what the datasheet measures agreement on too.
+        answers = [(str(passed.by), passed.raw["values"]) for passed in passes]
         for name, compared in row.decision.comparison.items():
             self._compared[name] += 1
             self._agreed[name] += compared.agreed
-            for entry in passes:
-                self._people[entry["by"]].fields += 1
-                self._people[entry["by"]].agreed += compared.agreed
+            for who, _ in answers:
+                self._people[who].fields += 1
+                self._people[who].agreed += compared.agreed
+        # Until the passes are complete nothing is compared, and a single vote agrees with nobody.
         if row.decision.comparison:
-            for name, kind in self._kinds.items():
-                self._votes[name] += [
-                    (row.row_id, entry["by"], entry["values"].get(name) or [] if kind.is_set else entry["values"][name])
-                    for entry in passes
-                    if kind.votes_as and (kind.is_set or entry["values"].get(name) is not None)
-                ]
+            self._add_votes(row.row_id, answers)
         for name, final in (row.decision.final or {}).items():
-            kind = self._kinds.get(name, Kind.TEXT)
-            kept = [same(kind, entry["values"].get(name), final.value) for entry in passes]
-            for entry, right in zip(passes, kept, strict=True):
-                self._people[entry["by"]].judged += 1
-                self._people[entry["by"]].right += right
-            if name in row.decision.comparison and row.decision.comparison[name].agreed:
-                self._final[name] += 1
-                self._overturned[name] += not any(kept)
+            self._judge(row, name, final.value, answers)
+
+    def _add_votes(self, row_id: str, answers: Sequence[_Answer]) -> None:
+        for name, kind in self._kinds.items():
+            if kind.votes_as is None:
+                continue
+            # A set that nobody filled in is an answer, the empty set; any other value that is absent is no vote.
+            self._votes[name] += [
+                (row_id, who, values.get(name) or [] if kind.is_set else values[name])
+                for who, values in answers
+                if kind.is_set or values.get(name) is not None
+            ]
+
+    def _judge(self, row: DecidedRow, name: str, final: Json, answers: Sequence[_Answer]) -> None:
+        """Count who had the final value of a field, and whether a review overturned what the passes agreed on."""
+        kind = self._kinds.get(name, Kind.TEXT)
+        kept = [same(kind, values.get(name), final) for _, values in answers]
+        for (who, _), right in zip(answers, kept, strict=True):
+            self._people[who].judged += 1
+            self._people[who].right += right
+        if name in row.decision.comparison and row.decision.comparison[name].agreed:
+            self._final[name] += 1
+            self._overturned[name] += not any(kept)
 
     def figures(self, seed: int, draws: int) -> Json:
         targets = self._campaign.policy.targets
@@ -162,7 +179,7 @@ class _Gathered:
         }
 
     def _person(self, who: str, work: _Work) -> Json:
-        person = {str(one.id): one for one in self._campaign.team.people.values()}.get(who)
+        person = {str(member.id): member for member in self._campaign.team.people.values()}.get(who)
         return {
             "id": who,
             "roles": sorted(role.value for role in person.roles) if person else [],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from label_studio_quorum.port import Json
+from review_rules import Stage
 
 _TEMPLATE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -86,16 +87,16 @@ def _number(value: float | None) -> str:
 
 def _states(report: Json) -> str:
     values = [{"state": state, "rows": count} for state, count in report["states"].items()]
-    return _bars(values, "rows", "state", [one["state"] for one in values])
+    return _bars(values, "rows", "state", [value["state"] for value in values])
 
 
 def _people(report: Json) -> str:
     values = [
-        {"person": one["id"], "stage": stage, "counted": count}
-        for one in report["people"]
-        for stage, count in one["counted"].items()
+        {"person": person["id"], "stage": stage, "counted": count}
+        for person in report["people"]
+        for stage, count in person["counted"].items()
     ]
-    return _bars(values, "counted", "person", [one["id"] for one in report["people"]], color="stage")
+    return _bars(values, "counted", "person", [person["id"] for person in report["people"]], color="stage")
 
 
 def _bars(values: list[Json], x: str, y: str, order: list[str], color: str | None = None) -> str:
@@ -108,6 +109,6 @@ def _bars(values: list[Json], x: str, y: str, order: list[str], color: str | Non
         "y": altair.Y(y, type="nominal", sort=order, title=None),
     }
     if color is not None:
-        encoding["color"] = altair.Color(color, type="nominal", sort=["pass", "qa", "expert"], title=None)
+        encoding["color"] = altair.Color(color, type="nominal", sort=[stage.value for stage in Stage], title=None)
     chart = altair.Chart(altair.Data(values=values)).mark_bar().encode(**encoding).properties(width=640)
     return str(vl_convert.vegalite_to_svg(chart.to_dict()))

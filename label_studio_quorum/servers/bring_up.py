@@ -120,24 +120,17 @@ def _read_campaign(files: Files) -> CampaignPlan:
     faults: list[str] = []
     policy_text, team_text = _text(files.policy, faults), _text(files.team, faults)
     policy = team = interface = None
-    try:
+    # Each file is read even where another is bad: whoever mends them wants to see all faults at once.
+    with _collected(faults):
         policy = load_policy(policy_text, name=str(files.policy)) if policy_text is not None else None
-    except FaultsError as error:
-        faults += map(str, error.faults)
-    try:
+    with _collected(faults):
         team = load_team(team_text, name=str(files.team)) if team_text is not None else None
-    except FaultsError as error:
-        faults += map(str, error.faults)
-    try:
+    with _collected(faults):
         interface = loader.load(files.task)
-    except InterfaceError as error:
-        faults += error.faults
     qualification: Json = {}
     if policy is not None and interface is not None:
-        try:
+        with _collected(faults):
             qualification = qualification_of(policy, files.policy.parent, interface)
-        except FaultsError as error:
-            faults += map(str, error.faults)
     if faults or policy is None or team is None or interface is None or team_text is None or policy_text is None:
         raise PlanError(faults)
     return CampaignPlan(
@@ -152,6 +145,15 @@ def _read_campaign(files: Files) -> CampaignPlan:
         team=team,
         qualification=qualification,
     )
+
+
+@contextmanager
+def _collected(faults: list[str]) -> Iterator[None]:
+    """Add the faults of a bad file to the list and go on."""
+    try:
+        yield
+    except (FaultsError, InterfaceError) as error:
+        faults += map(str, error.faults)
 
 
 def _text(file: Path, faults: list[str]) -> str | None:
@@ -204,6 +206,7 @@ def fill(stack: Stack, port: HttpLabelStudio, plan: StackPlan, board: Board) -> 
 
 def _login(stack: Stack, person: Person) -> Login:
     owner = stack.secrets.owner
+    # The owner's account was made with the database, before there was a password file.
     if person.email == owner.email:
         return Login(person, owner.password)
     return Login(person, stack.folder.passwords.known(person.email))

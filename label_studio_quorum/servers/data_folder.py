@@ -78,6 +78,7 @@ class DataFolder:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise StartError(self._held()) from None
+        # The next one to come can say who has the folder.
         self._lock.truncate(0)
         self._lock.write(str(os.getpid()))
         self._lock.flush()
@@ -120,6 +121,7 @@ class DataFolder:
             StartError: The file is damaged.
         """
         file = self.path / "secrets.json"
+        # Never made anew where there is a damaged file: that would lock everybody out of the database.
         if not file.exists():
             made = Secrets.new(owner_email)
             write_json(file, made.to_json(), private=True)
@@ -143,5 +145,5 @@ class DataFolder:
             raise StartError(self._damaged(file, error)) from None
 
     def _damaged(self, file: Path, error: Exception) -> str:
-        said = f"{type(error).__name__}: {error}"
-        return f"{file}: damaged ({said}); restore a backup, or move {self.path} away"
+        reason = f"{type(error).__name__}: {error}"
+        return f"{file}: damaged ({reason}); restore a backup, or move {self.path} away"

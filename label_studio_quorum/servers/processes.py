@@ -103,9 +103,10 @@ class Child:
 
     def ended(self, when: str) -> StartError:
         """What to say about its unwanted end: one line with the last line of its output."""
-        said = next((line.strip() for line in reversed(self.tail().splitlines()) if line.strip()), "nothing")
-        said = said if len(said) < 300 else f"{said[:300]}…"
-        return StartError(f"{self.name}: ended with status {self.exit_code} {when}; it said: {said} (all: {self.log})")
+        last_line = next((line.strip() for line in reversed(self.tail().splitlines()) if line.strip()), "nothing")
+        last_line = last_line if len(last_line) < 300 else f"{last_line[:300]}…"
+        about = f"ended with status {self.exit_code} {when}; it said: {last_line} (all: {self.log})"
+        return StartError(f"{self.name}: {about}")
 
     def tail(self, lines: int = 30) -> str:
         """The last lines of its output, for messages."""
@@ -136,9 +137,9 @@ def wait_until(
     """
     deadline = time.monotonic() + seconds
     while not ready():
-        for one in (child, *others):
-            if not one.running:
-                raise one.ended("while starting")
+        for part in (child, *others):
+            if not part.running:
+                raise part.ended("while starting")
         if time.monotonic() > deadline:
             reason = why_not() or "no reason given"
             raise StartError(f"{child.name}: not ready after {seconds:.0f} s: {reason} (its output: {child.log})")

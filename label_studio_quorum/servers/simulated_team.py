@@ -19,12 +19,12 @@ from typing import Any
 from label_studio_quorum.adapters.web_session import Visitor
 from ls_config.interface import RESERVED, Control, parse_all
 from ls_config.results import from_result, to_result
-from review_rules import Kind
+from review_rules import Kind, Role, Stage
 from review_rules.canonical import same
 from review_rules.errors import PublicError
 
 DEFAULT_SKILL = {"annotator": 0.93, "qa": 0.98, "expert": 0.995}
-_STAGES = {"pass": "annotator", "qa": "qa", "expert": "expert"}
+_ROLE_AT = {Stage.PASS: Role.ANNOTATOR, Stage.QA: Role.QA, Stage.EXPERT: Role.EXPERT}
 # What the label stream of Label Studio's browser sends when it asks for the next task.
 _EVERYTHING = {
     "selectedItems": {"all": True, "excluded": []},
@@ -58,7 +58,7 @@ class Simulant:
 
 
 @dataclass
-class Tally:
+class CrewTally:
     """What the simulated team did; `withdrawn` counts tasks that were taken back while somebody worked on them."""
 
     submitted: Counter[str] = field(default_factory=Counter)
@@ -99,19 +99,19 @@ class Judge:
     def __init__(self, truth: Mapping[str, Values], seed: int) -> None:
         self._truth, self._seed = truth, seed
 
-    def answer(self, person: Simulant, stage: str, task: Mapping[str, Any], controls: Sequence[Control]) -> Values:
+    def answer(self, person: Simulant, stage: Stage, task: Mapping[str, Any], controls: Sequence[Control]) -> Values:
         """All values of the form, the reserved controls of its stage among them."""
         data = task["data"]
         shown = _shown(task, controls)
         chance = self._chance(person, stage, str(data["row_id"]))
         fields = [control for control in controls if control.name not in RESERVED]
         right = self._truth.get(str(data["row_id"]), shown)
-        skill = max(person.skill, DEFAULT_SKILL[_STAGES[stage]]) if stage != "pass" else person.skill
+        skill = max(person.skill, DEFAULT_SKILL[_ROLE_AT[stage]]) if stage is not Stage.PASS else person.skill
         values = {control.name: _answer_field(control, right, shown, data, skill, chance) for control in fields}
         values = {name: value for name, value in values.items() if value is not None}
-        return values | (_flags(chance) if stage == "pass" else _decision(stage, values, shown, fields, chance))
+        return values | (_flags(chance) if stage is Stage.PASS else _decision(stage, values, shown, fields, chance))
 
-    def lead_time(self, person: Simulant, stage: str, task: Mapping[str, Any]) -> float:
+    def lead_time(self, person: Simulant, stage: Stage, task: Mapping[str, Any]) -> float:
         """Seconds that a person would have spent: a start, reading at about 20 characters a second, and deciding."""
         data = task["data"]
         read = sum(len(str(data.get(key) or "")) for key in ("context", "query", "response"))
@@ -123,7 +123,7 @@ class Judge:
         return random.Random(key)  # noqa: S311 - a simulation, not a secret
 
 
-class Team:
+class Crew:
     """The simulated people at one server.
 
     Args:
@@ -136,10 +136,10 @@ class Team:
     def __init__(self, url: str, people: Sequence[Simulant], projects: Mapping[str, int], judge: Judge) -> None:
         self._projects = dict(projects)
         self._judge = judge
-        self.people = [person for person in people if person.roles & set(_STAGES.values())]
+        self.people = [person for person in people if person.roles & set(_ROLE_AT.values())]
         self._browsers = {p.id: Visitor(url, p.email, p.password) for p in self.people}
         self._controls: dict[str, tuple[Control, ...]] = {}
-        self.tally = Tally()
+        self.tally = CrewTally()
 
     def log_in(self) -> None:
         """Log everyone in.
@@ -168,16 +168,16 @@ class Team:
                         yield stage, person.id
                         break
 
-    def _stages_of(self, person: Simulant) -> list[str]:
+    def _stages_of(self, person: Simulant) -> list[Stage]:
         """The stages that a person's roles open, the last first: a queue that is nearer to the end is emptied first."""
-        return [stage for stage in ("expert", "qa", "pass") if self._may_enter(person, stage)]
+        return [stage for stage in reversed(Stage) if self._may_enter(person, stage)]
 
-    def _may_enter(self, person: Simulant, stage: str) -> bool:
+    def _may_enter(self, person: Simulant, stage: Stage) -> bool:
         if stage not in self._projects:
             return False
-        return _STAGES[stage] in person.roles or (stage == "qa" and "expert" in person.roles)
+        return not stage.roles.isdisjoint(person.roles)
 
-    def _take_one(self, person: Simulant, stage: str) -> bool:
+    def _take_one(self, person: Simulant, stage: Stage) -> bool:
         browser, project = self._browsers[person.id], self._projects[stage]
         task = _next_task(browser, project)
         if task is None:
@@ -199,7 +199,7 @@ class Team:
         self._count(person, stage, values)
         return True
 
-    def _controls_of(self, browser: Visitor, stage: str) -> tuple[Control, ...]:
+    def _controls_of(self, browser: Visitor, stage: Stage) -> tuple[Control, ...]:
         if stage not in self._controls:
             answer = browser.get(f"/api/projects/{self._projects[stage]}")
             if answer.status_code != 200:
@@ -207,7 +207,7 @@ class Team:
             self._controls[stage] = parse_all(answer.json()["label_config"])
         return self._controls[stage]
 
-    def _count(self, person: Simulant, stage: str, values: Values) -> None:
+    def _count(self, person: Simulant, stage: Stage, values: Values) -> None:
         self.tally.submitted[stage] += 1
         self.tally.by_person[person.id] += 1
         self.tally.flags.update(values.get("flags", []))

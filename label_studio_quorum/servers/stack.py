@@ -23,7 +23,7 @@ LABEL_STUDIO, ML = "Label Studio", "ML backend"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class StackSettings:
     """Where the parts listen and how Label Studio is run.
 
     Args:
@@ -52,7 +52,7 @@ class Stack:
         ml_url: The ML backend's address on this machine.
     """
 
-    def __init__(self, folder: DataFolder, settings: Settings, secrets: Secrets) -> None:
+    def __init__(self, folder: DataFolder, settings: StackSettings, secrets: Secrets) -> None:
         self.folder, self.settings, self.secrets = folder, settings, secrets
         reached = LOOPBACK if settings.host in ("0.0.0.0", "localhost") else settings.host  # noqa: S104
         self.url = f"http://{reached}:{settings.ls_port}"
@@ -132,7 +132,7 @@ class Stack:
         wanted = database_stamp(self.settings)
         database = self.folder.label_studio / label_studio.DATABASE
         if database.exists() and _read(stamp) == wanted:
-            return
+            return  # asking Django itself would mean starting it
         board.say(LABEL_STUDIO, "migrating its database" if database.exists() else "creating its database (once)")
         log, owner = self.folder.logs / "migrate.log", self.secrets.owner
         label_studio.create_database(self.folder.label_studio, self.settings.module, owner, log, self.children)
@@ -140,7 +140,7 @@ class Stack:
 
 
 @contextmanager
-def running(folder: DataFolder, settings: Settings, secrets: Secrets) -> Iterator[Stack]:
+def running(folder: DataFolder, settings: StackSettings, secrets: Secrets) -> Iterator[Stack]:
     """Parts that are stopped on the way out, whatever happened."""
     stack = Stack(folder, settings, secrets)
     try:
@@ -149,7 +149,7 @@ def running(folder: DataFolder, settings: Settings, secrets: Secrets) -> Iterato
         stack.stop()
 
 
-def preflight(settings: Settings) -> None:
+def preflight(settings: StackSettings) -> None:
     """Check what can be checked before anything starts.
 
     Raises:
@@ -166,7 +166,7 @@ def preflight(settings: Settings) -> None:
     require_port(ML, settings.ml_port, LOOPBACK, "set QUORUM_ML_PORT to another")
 
 
-def database_stamp(settings: Settings) -> dict[str, str]:
+def database_stamp(settings: StackSettings) -> dict[str, str]:
     """What a database must have been migrated by to be used as it is.
 
     Raises:

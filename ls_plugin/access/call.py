@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ls_plugin.access.scope import Way
-from ls_plugin.people.standings import Place, Standing
+from ls_plugin.people.standings import CampaignPlace, Standing
 from ls_plugin.store.refusals import Refused
 
 
@@ -45,7 +45,7 @@ _NO_CHECKS: Checks = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class AccessRule:
     """What a view asks of its caller.
 
     Attributes:
@@ -87,8 +87,8 @@ class Call:
     """
 
     standing: Standing | None
-    rule: Rule
-    place: Place | None
+    rule: AccessRule
+    place: CampaignPlace | None
     project_id: int | None
     ordinary: bool
 

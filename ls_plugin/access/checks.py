@@ -85,6 +85,7 @@ def change(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
     require_submission(call.signed_in.user_id, request, annotation.task_id)
     slot = Slot.objects.filter(task_id=annotation.task_id).first()
     if slot is None or slot.sealed:
+        # Somebody of the next stage may have read this answer already.
         raise Refused("sealed")
     if call.place.stage is Stage.PASS and qualification.is_scored(call.signed_in.user_id, call.place, slot.row_id):
         raise Refused("marked")
@@ -111,6 +112,7 @@ def take_back_skip(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
     _worker(call)
     annotation = _annotation(call, kwargs)
     if not annotation.was_cancelled:
+        # An answer that could be taken back could be given anew after others' were shown.
         raise Refused("keep_answers")
     _require_unexposed(call, annotation.task_id)
     seats.seat_again(annotation.task_id, call.signed_in.user_id, call.place)
@@ -214,6 +216,7 @@ def project_change(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
         return
     body = parameters(request)
     project = CampaignProject.objects.get(project_id=call.place.project_id)
+    # The screen sends all settings with every save: only a value that differs from the policy's is a change.
     wanted = body.get("maximum_annotations")
     if wanted is not None and str(wanted) != str(project.capacity):
         raise Refused("policy_decides")
@@ -229,6 +232,7 @@ def no_answers(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
     if call.place is None:
         return
     body = request.data
+    # A file of tasks is read later, by Label Studio's import; the database's own rules refuse answers in it.
     tasks = body if isinstance(body, list) else [body]
     for task in tasks:
         if isinstance(task, Mapping) and any(task.get(key) for key in ("annotations", "completions", "drafts")):
@@ -243,6 +247,7 @@ def no_reimport(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
 
 def no_bulk_labels(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
     """Labels are not renamed inside answers once a campaign is on the server."""
+    # One call renames labels in all projects of the organisation.
     if CampaignProject.objects.exists():
         raise Refused("action")
 

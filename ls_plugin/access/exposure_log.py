@@ -90,6 +90,7 @@ def _log_tasks(call: Call, request: Any, data: Any) -> None:
     others = others_answers(data, caller.user_id)
     if not call.ordinary and not others:
         return
+    # The same task shown again, unchanged, is no new exposure: screens ask for it many times.
     tasks = tasks_in(data)
     known = _shown_before(caller.user_id, tasks)
     digests = {task_id: shown_digest(data, task_id) for task_id in tasks}
@@ -103,7 +104,7 @@ def _log_tasks(call: Call, request: Any, data: Any) -> None:
             "others": sorted(others.get(task_id, ())),
             "digest": digests[task_id],
         }
-        lines.append(audit_log.Line("shown", caller.user_id, call.place.campaign_id, task_id, row_id, body))
+        lines.append(audit_log.Entry("shown", caller.user_id, call.place.campaign_id, task_id, row_id, body))
     audit_log.write(*lines)
 
 

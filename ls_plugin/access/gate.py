@@ -13,14 +13,14 @@ from typing import Any
 from projects.models import Project
 from tasks.models import Annotation, AnnotationDraft
 
-from ls_plugin.access.call import AtWork, Call, Rule, Who
+from ls_plugin.access.call import AccessRule, AtWork, Call, Who
 from ls_plugin.access.parameters import bodies
 from ls_plugin.access.scope import ANNOTATION, DRAFT, TASK, InPath, InQuery, Named, ThingInPath, projects_of
 from ls_plugin.access.submission_content import require_storable
 from ls_plugin.access.table import find_rule
 from ls_plugin.models import Grant
 from ls_plugin.people import standings
-from ls_plugin.people.standings import Place, Standing
+from ls_plugin.people.standings import CampaignPlace, Standing
 from ls_plugin.store.refusals import Refused
 
 
@@ -73,7 +73,7 @@ def decide(request: Any, user: Any, route: str, view: str, kwargs: Mapping[str, 
     return _decide_on_project(request, rule, who, standing, kwargs)
 
 
-def _decide_on_project(request: Any, rule: Rule, who: Who, standing: Standing, kwargs: Mapping[str, Any]) -> Call:
+def _decide_on_project(request: Any, rule: AccessRule, who: Who, standing: Standing, kwargs: Mapping[str, Any]) -> Call:
     """The part of the decision that depends on the project."""
     if who in (Who.LEADER, Who.MANAGER) and not standing.manager_somewhere:
         raise Refused("managers_only")
@@ -100,7 +100,7 @@ def _decide_on_project(request: Any, rule: Rule, who: Who, standing: Standing, k
     return Call(standing, rule, place, project, ordinary)
 
 
-def _hidden(rule: Rule, request: Any) -> Refused:
+def _hidden(rule: AccessRule, request: Any) -> Refused:
     """The one refusal for what is not there and for what is somebody else's: which of the two it is, is not told."""
     if request.method == "POST" and rule.project == (ThingInPath(TASK),):
         return Refused("not_given")
@@ -108,7 +108,7 @@ def _hidden(rule: Rule, request: Any) -> Refused:
     return Refused("no_project" if names_only_project else "not_yours")
 
 
-def _is_theirs(rule: Rule, standing: Standing, kwargs: Mapping[str, Any]) -> bool:
+def _is_theirs(rule: AccessRule, standing: Standing, kwargs: Mapping[str, Any]) -> bool:
     """Whether what the path names is the project itself, or a task, answer or draft that this person has had."""
     match rule.project:
         case (ThingInPath(kind=kind, key=key),) if kind == TASK:
@@ -121,18 +121,18 @@ def _is_theirs(rule: Rule, standing: Standing, kwargs: Mapping[str, Any]) -> boo
             return not any(isinstance(way, ThingInPath | Named) for way in ways)
 
 
-def _place(project: int | None, standing: Standing) -> Place | None:
+def _place(project: int | None, standing: Standing) -> CampaignPlace | None:
     known = standing.places.get(project) if project is not None else None
     return known or standings.place_of(project)
 
 
-def _manages(standing: Standing, project: int | None, place: Place | None) -> bool:
+def _manages(standing: Standing, project: int | None, place: CampaignPlace | None) -> bool:
     if project is None:
         return standing.manages_all
     return standing.manages(place.campaign_id if place else None)
 
 
-def _reaches(standing: Standing, who: Who, project: int | None, place: Place | None) -> bool:
+def _reaches(standing: Standing, who: Who, project: int | None, place: CampaignPlace | None) -> bool:
     """Whether somebody has to do with a project in this role, and it is there."""
     if _manages(standing, project, place):
         return project is None or place is not None or _exists(project)
@@ -144,7 +144,7 @@ def _exists(project: int) -> bool:
 
 
 def _is_at_work(
-    request: Any, rule: Rule, who: Who, standing: Standing, place: Place | None, kwargs: Mapping[str, Any]
+    request: Any, rule: AccessRule, who: Who, standing: Standing, place: CampaignPlace | None, kwargs: Mapping[str, Any]
 ) -> bool:
     """Whether a manager who also works in this project is at work with this call: shown what an ordinary person is."""
     if who is not Who.WORKER or place is None or not standing.works_in(place):

@@ -63,8 +63,9 @@ def _let_in(request: HttpRequest, call: Call, view: Any) -> HttpResponse | None:
         expose_everything(call.signed_in)  # Django's admin shows everything
     if not request.GET.get("next", "/").startswith("/"):
         # Label Studio's sign-in form takes such a one for the name of a view, and fails.
-        request.GET = request.GET.copy()
-        del request.GET["next"]
+        query = request.GET.copy()
+        del query["next"]
+        request.GET = query  # type: ignore[assignment]  # a changed query is another type in the stubs alone
     at_home = view_name(view) == "core.views.main"
     if at_home and call.standing is not None and call.standing.people and not call.standing.manager_somewhere:
         return redirect("/quorum/mine/")

@@ -34,7 +34,7 @@ def unreadable(request: HttpRequest) -> str | None:
         return "The address holds the character NUL."
     if not names_known_charset(request):
         return "The request is in a character set that cannot be read."
-    if request.content_type == "multipart/form-data" and not request.content_params.get("boundary"):
+    if request.content_type == "multipart/form-data" and not (request.content_params or {}).get("boundary"):
         return "The form names no boundary between its parts."
     if request.path_info.startswith("/api/") and not all(map(_is_object, request.GET.getlist("query"))):
         return "`query` is no JSON object."
@@ -47,7 +47,7 @@ def unreadable(request: HttpRequest) -> str | None:
 
 def names_known_charset(request: HttpRequest) -> bool:
     """Whether the request names no character set, or one that is known to be readable."""
-    return request.content_params.get("charset", "utf-8").strip().lower() in _CHARSETS
+    return (request.content_params or {}).get("charset", "utf-8").strip().lower() in _CHARSETS
 
 
 def _is_object(query: str) -> bool:

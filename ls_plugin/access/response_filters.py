@@ -90,6 +90,7 @@ def _task(call: Call, request: Any, data: Mapping[str, Any], mine: Iterable[Any]
         out["annotations"] = annotation_list(call, request, data["annotations"] or [])
     if "drafts" in data:
         out["drafts"] = drafts
+    # Label Studio's screens expect these keys; each has the value that it would have if nobody else existed.
     out |= {
         "meta": {},
         "is_labeled": bool(submitted),
@@ -125,6 +126,7 @@ def _predictions(call: Call, data: Mapping[str, Any], predictions: Iterable[Mapp
     if call.place.stage is Stage.PASS:
         row_id, mine = str(data.get("row_id", "")), Campaign.objects.filter(pk=call.place.campaign_id)
         policy, asked = mine.values_list("policy_text", "qualification").get()
+        # It would give the answer of a qualification row away, or lead people where the policy wants nobody led.
         if withheld(row_id, read_policy(policy)) or row_id in asked.get("rows", ()):
             return []
     served = SERVED[standings.RULE_STAGE[call.place.stage]]
@@ -148,6 +150,7 @@ def _answer(answer: Mapping[str, Any]) -> dict[str, Any]:
 
 def draft_list(call: Call, request: Any, data: Any) -> Any:
     """One's own drafts, one or several."""
+    # Label Studio names a draft's author by id in one serializer and by address in another.
     mine = {str(call.signed_in.user_id), str(request.user.email)}
     if isinstance(data, Mapping):
         return dict(data) if str(data.get("user")) in mine else {}
@@ -159,6 +162,7 @@ def project(call: Call, request: Any, data: Any) -> Any:
     out = {key: data[key] for key in _PROJECT if key in data}
     known = isinstance(data.get("id"), int)
     done, handed_out = (_done(call, data["id"]), _handed_out(call, data["id"])) if known else (0, 0)
+    # The description bears the campaign's marker; counts of others' work become one's own.
     return out | {
         "description": "",
         "created_by": {"id": 0, "first_name": "", "last_name": "", "email": "", "avatar": None},
@@ -208,6 +212,7 @@ def _listed(call: Call, request: Any, data: Any, show: Show) -> Any:
     Only what this person may see was asked for; an entry without its id is filtered like any other.
     """
     listed = [entry.get("id") for entry in data["results"]]
+    # Projects of no campaign belong to whoever manages anything, as on a server without the plugin.
     free = set(listed) - set(CampaignProject.objects.filter(pk__in=listed).values_list("pk", flat=True))
     whole = {*call.signed_in.managed(), *(free if call.signed_in.manager_somewhere else ())} - {None}
     every = whole | {None, *call.signed_in.works_somewhere()}

@@ -21,6 +21,7 @@ def filter_response(call: Call, request: Any, response: Any, kwargs: Mapping[str
     """
     if call.ordinary and call.rule.show is not response_filters.plain:
         show = call.rule.show
+        # A file streams past every filter, so that it is nobody's but a manager's.
         if show is None or not isinstance(response, Response):
             refused = Refused("managers_only")
             return Response(refused.payload(), status=refused.status_code)

@@ -25,7 +25,7 @@ OWN_VIEW = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ThingKind:
     """How a thing names its project.
 
     Attributes:
@@ -58,20 +58,20 @@ class Kind:
         return project
 
 
-PROJECT = Kind(Project, project="pk")
-TASK = Kind(Task)
-ANNOTATION = Kind(Annotation, project="task__project_id")
-DRAFT = Kind(AnnotationDraft, project="task__project_id")
-PREDICTION = Kind(Prediction, project="task__project_id")
-VIEW = Kind(View)
-UPLOAD = Kind(FileUpload)
-FILE = Kind(FileUpload, key="file")
-WEBHOOK = Kind(Webhook)
-MODEL_SERVER = Kind(MLBackend)
-LABEL_LINK = Kind(LabelLink)
+PROJECT = ThingKind(Project, project="pk")
+TASK = ThingKind(Task)
+ANNOTATION = ThingKind(Annotation, project="task__project_id")
+DRAFT = ThingKind(AnnotationDraft, project="task__project_id")
+PREDICTION = ThingKind(Prediction, project="task__project_id")
+VIEW = ThingKind(View)
+UPLOAD = ThingKind(FileUpload)
+FILE = ThingKind(FileUpload, key="file")
+WEBHOOK = ThingKind(Webhook)
+MODEL_SERVER = ThingKind(MLBackend)
+LABEL_LINK = ThingKind(LabelLink)
 
 # The names that an address may give to a kind.
-ENTITIES: Mapping[str, Kind] = MappingProxyType(
+ENTITIES: Mapping[str, ThingKind] = MappingProxyType(
     {
         "project": PROJECT,
         "task": TASK,
@@ -125,7 +125,7 @@ class InPath:
 class ThingInPath:
     """The address names a thing that belongs to the project."""
 
-    kind: Kind
+    kind: ThingKind
     key: str = "pk"
 
     def projects(self, request: Any, kwargs: Mapping[str, Any]) -> set[int | None]:
@@ -137,7 +137,7 @@ class ThingInPath:
 class Named:
     """Query or body name things that belong to the project."""
 
-    kind: Kind
+    kind: ThingKind
     key: str
 
     def projects(self, request: Any, kwargs: Mapping[str, Any]) -> set[int | None]:

@@ -17,8 +17,8 @@ from io_storages.s3.models import S3ExportStorage, S3ImportStorage
 
 from ls_plugin.access import checks, scope
 from ls_plugin.access import response_filters as filters
-from ls_plugin.access.call import AtWork, Checks, Rule, Show, Who
-from ls_plugin.access.scope import EntityInPath, InPath, InQuery, Kind, Named, ThingInPath, Way
+from ls_plugin.access.call import AccessRule, AtWork, Checks, Show, Who
+from ls_plugin.access.scope import EntityInPath, InPath, InQuery, Named, ThingInPath, ThingKind, Way
 
 _ALL = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _READ = ("GET",)
@@ -34,9 +34,9 @@ def _rule(
     at_work: AtWork = AtWork.NEVER,
     check: Checks | None = None,
     manager_check: Checks | None = None,
-) -> Rule:
+) -> AccessRule:
     """A rule that asks the same of the caller for each of these methods."""
-    return Rule(
+    return AccessRule(
         methods=dict.fromkeys(methods, who),
         project=project if isinstance(project, tuple) else (project,),
         rows=rows,
@@ -77,7 +77,7 @@ _STORAGES: tuple[tuple[str, str, str, type[Model], type[Model]], ...] = (
 
 
 # Exact routes whose view serves several addresses.
-ROUTES: Mapping[str, Rule] = {
+ROUTES: Mapping[str, AccessRule] = {
     r"^favicon\.ico$": _FILES,
     "docs/": _LEADER,
     "docs/api/": _LEADER,
@@ -90,18 +90,18 @@ ROUTES: Mapping[str, Rule] = {
     "^projects/<int:pk>/data/import": _rule(Who.MANAGER, _READ, _PK),
     "^projects/<int:pk>/data/export": _rule(Who.MANAGER, _READ, _PK),
     **{
-        f"^api/storages/{path}/files": _rule(Who.MANAGER, project=(_QUERY, Named(Kind(model), "id")))
+        f"^api/storages/{path}/files": _rule(Who.MANAGER, project=(_QUERY, Named(ThingKind(model), "id")))
         for _, _, path, model, _ in _STORAGES
     },
 }
 
 # Families of routes that stand or fall together.
-FAMILIES: Mapping[str, Rule] = {
+FAMILIES: Mapping[str, AccessRule] = {
     "admin/": _OWNER,
     "django-rq/": _OWNER,
 }
 
-VIEWS: dict[str, Rule] = {
+VIEWS: dict[str, AccessRule] = {
     # Pages and their files
     "core.views.main": _ANYBODY,
     "core.views.static_file_with_host_resolver.<locals>.serve_file": _FILES,
@@ -129,7 +129,7 @@ VIEWS: dict[str, Rule] = {
     "users.views.user_signup": _ANYBODY,
     "users.views.logout": _ANYBODY,
     "users.views.user_account": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
-    "users.api.UserAPI": Rule(
+    "users.api.UserAPI": AccessRule(
         methods={"GET": Who.PERSON, "POST": Who.PERSON, "PATCH": Who.PERSON, "DELETE": Who.PERSON},
         check={
             "GET": checks.own_account,
@@ -145,7 +145,7 @@ VIEWS: dict[str, Rule] = {
     "users.api.UserWhoAmIAPI": _rule(Who.PERSON, _READ, show=filters.whoami),
     "users.api.UserHotkeysAPI": _SELF,
     "users.product_tours.api.ProductTourAPI": _SELF,
-    "jwt_auth.views.JWTSettingsAPI": Rule(methods={"GET": Who.PERSON, "POST": Who.OWNER}, show=filters.plain),
+    "jwt_auth.views.JWTSettingsAPI": AccessRule(methods={"GET": Who.PERSON, "POST": Who.OWNER}, show=filters.plain),
     "jwt_auth.views.LSAPITokenView": _SELF,
     "jwt_auth.views.DecoratedTokenRefreshView": _ANYBODY,
     "jwt_auth.views.LSTokenBlacklistView": _SELF,
@@ -166,9 +166,11 @@ VIEWS: dict[str, Rule] = {
     "projects.views.project_list": _rule(Who.PERSON, _READ, show=filters.plain),
     "projects.views.project_settings": _MANAGER_PK,
     "data_manager.views.task_page": _rule(Who.WORKER, _READ, _PK, filters.plain),
-    "projects.api.ProjectListAPI": Rule(methods={"GET": Who.PERSON, "POST": Who.LEADER}, show=filters.project_list),
+    "projects.api.ProjectListAPI": AccessRule(
+        methods={"GET": Who.PERSON, "POST": Who.LEADER}, show=filters.project_list
+    ),
     "projects.api.ProjectCountsListAPI": _rule(Who.PERSON, _READ, show=filters.count_list),
-    "projects.api.ProjectAPI": Rule(
+    "projects.api.ProjectAPI": AccessRule(
         methods={"GET": Who.WORKER, "PUT": Who.MANAGER, "PATCH": Who.MANAGER, "DELETE": Who.MANAGER},
         project=(_PK,),
         show=filters.project,
@@ -199,7 +201,7 @@ VIEWS: dict[str, Rule] = {
     ),
     "data_import.api.DownloadStorageData": _MANAGER,
     # Data manager
-    "data_manager.api.ViewAPI": Rule(
+    "data_manager.api.ViewAPI": AccessRule(
         methods={
             "GET": Who.WORKER,
             "POST": Who.MANAGER,
@@ -212,7 +214,7 @@ VIEWS: dict[str, Rule] = {
     ),
     "data_manager.api.ProjectColumnsAPI": _rule(Who.WORKER, _READ, _QUERY, filters.columns),
     "data_manager.api.ProjectStateAPI": _rule(Who.WORKER, _READ, _QUERY, filters.project),
-    "data_manager.api.ProjectActionsAPI": Rule(
+    "data_manager.api.ProjectActionsAPI": AccessRule(
         methods={"GET": Who.WORKER, "POST": Who.WORKER},
         project=(_QUERY,),
         check={"POST": checks.next_action},
@@ -233,20 +235,20 @@ VIEWS: dict[str, Rule] = {
         Who.MANAGER, _READ, manager_check={"GET": checks.behind_a_proxy}
     ),
     # Tasks, answers, drafts, predictions
-    "tasks.api.TaskListAPI": Rule(
+    "tasks.api.TaskListAPI": AccessRule(
         methods={"GET": Who.WORKER, "POST": Who.MANAGER},
         project=(_QUERY,),
         show=filters.task_list,
         manager_check={"POST": checks.no_answers},
     ),
-    "tasks.api.TaskAPI": Rule(
+    "tasks.api.TaskAPI": AccessRule(
         methods={"GET": Who.WORKER, "PUT": Who.MANAGER, "PATCH": Who.MANAGER, "DELETE": Who.MANAGER},
         project=(_TASK_PK,),
         check={"GET": checks.own_task},
         show=filters.task,
         at_work=AtWork.IN_HAND,
     ),
-    "tasks.api.AnnotationsListAPI": Rule(
+    "tasks.api.AnnotationsListAPI": AccessRule(
         methods={"GET": Who.WORKER, "POST": Who.WORKER},
         project=(_TASK_PK,),
         check={"GET": checks.own_task, "POST": checks.submission},
@@ -254,7 +256,7 @@ VIEWS: dict[str, Rule] = {
         show=filters.annotation_list,
         at_work=AtWork.IN_HAND,
     ),
-    "tasks.api.AnnotationDraftListAPI": Rule(
+    "tasks.api.AnnotationDraftListAPI": AccessRule(
         methods={"GET": Who.WORKER, "POST": Who.WORKER},
         project=(_TASK_PK,),
         check={"GET": checks.own_task, "POST": checks.new_draft},
@@ -263,7 +265,7 @@ VIEWS: dict[str, Rule] = {
         at_work=AtWork.IN_HAND,
     ),
     "tasks.api.TaskAgreementAPI": _rule(Who.MANAGER, _READ, _TASK_PK),
-    "tasks.api.AnnotationAPI": Rule(
+    "tasks.api.AnnotationAPI": AccessRule(
         methods={"GET": Who.WORKER, "PUT": Who.WORKER, "PATCH": Who.WORKER, "DELETE": Who.WORKER},
         project=(ThingInPath(scope.ANNOTATION),),
         check={
@@ -275,14 +277,14 @@ VIEWS: dict[str, Rule] = {
         manager_check={"PUT": checks.change, "PATCH": checks.change, "DELETE": checks.keep_answer},
         show=filters.annotation_list,
     ),
-    "tasks.api.AnnotationConvertAPI": Rule(
+    "tasks.api.AnnotationConvertAPI": AccessRule(
         methods={"POST": Who.WORKER},
         project=(ThingInPath(scope.ANNOTATION),),
         check={"POST": checks.take_back_skip},
         manager_check={"POST": checks.take_back_skip},
         show=filters.draft_list,
     ),
-    "tasks.api.AnnotationDraftAPI": Rule(
+    "tasks.api.AnnotationDraftAPI": AccessRule(
         methods=dict.fromkeys(("GET", "PUT", "PATCH", "DELETE"), Who.WORKER),
         project=(ThingInPath(scope.DRAFT),),
         check=dict.fromkeys(("GET", "PUT", "PATCH", "DELETE"), checks.own_draft),
@@ -301,7 +303,7 @@ VIEWS: dict[str, Rule] = {
         Who.WORKER, _READ, ThingInPath(scope.TASK, "task_id"), filters.plain, check={"GET": checks.own_file}
     ),
     "io_storages.proxy_api.ProjectResolveStorageUri": _rule(Who.MANAGER, _READ, InPath("project_id")),
-    "ml.api.MLBackendListAPI": Rule(
+    "ml.api.MLBackendListAPI": AccessRule(
         methods={"GET": Who.WORKER, "POST": Who.MANAGER},  # the labelling screen asks; people get an empty list
         project=(_QUERY,),
         show=filters.nothing,
@@ -315,7 +317,7 @@ VIEWS: dict[str, Rule] = {
     "webhooks.api.WebhookAPI": _rule(Who.MANAGER, project=ThingInPath(scope.WEBHOOK), manager_check=_OUTLET),
     "webhooks.api.WebhookInfoAPI": _LEADER,
     "labels_manager.api.LabelAPI": _MANAGER,
-    "labels_manager.api.LabelLinkAPI": Rule(
+    "labels_manager.api.LabelLinkAPI": AccessRule(
         methods={"GET": Who.WORKER} | dict.fromkeys(("POST", "PUT", "PATCH", "DELETE"), Who.MANAGER),
         project=(_QUERY, ThingInPath(scope.LABEL_LINK)),
         show=filters.nothing,
@@ -346,7 +348,7 @@ VIEWS: dict[str, Rule] = {
 for _cloud, _folder, _, _import, _export in _STORAGES:
     for _way, _model in (("Import", _import), ("Export", _export)):
         # A storage belongs to its own project, whatever project the query names.
-        _kind = Kind(_model)
+        _kind = ThingKind(_model)
         _api = f"io_storages.{_folder}.api.{_cloud}{_way}Storage"
         _out = _OUTLET if _way == "Export" else {}
         VIEWS |= {
@@ -360,7 +362,7 @@ for _cloud, _folder, _, _import, _export in _STORAGES:
         }
 
 
-def find_rule(route: str, view: str) -> Rule | None:
+def find_rule(route: str, view: str) -> AccessRule | None:
     """The rule for a route and its view, None if nobody stated one."""
     if route in ROUTES:
         return ROUTES[route]

@@ -21,7 +21,7 @@ def down(apps: Any, schema_editor: Any) -> None:
         schema_editor.execute(POSTGRES_DOWN, params=None)
 
 
-class Migration(migrations.Migration):  # type: ignore[misc]
+class Migration(migrations.Migration):
     """Runs last, when Label Studio's own tables are there."""
 
     dependencies = (("ls_plugin", "0001_initial"), ("tasks", "__latest__"))

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ls_plugin.access.call import call_of
+from ls_plugin.access.parameters import parameters
 from ls_plugin.models import Campaign, Slot, Stage
 from ls_plugin.pages import audit, figures
 from ls_plugin.people import team
@@ -21,7 +22,7 @@ from ls_plugin.queue.reopening import reopen
 from ls_plugin.store.refusals import Refused
 
 
-class _View(APIView):  # type: ignore[misc]
+class _View(APIView):
     permission_classes = (IsAuthenticated,)
 
     def managed(self) -> list[Campaign]:
@@ -54,13 +55,15 @@ class CampaignView(_View):
 
     def put(self, request: Request) -> Response:
         """Create the campaign or change its policy, team and projects."""
+        body = parameters(request)
         name, policy, people = (_text(request, key) for key in ("name", "policy", "team"))
         projects = _projects(request)
         if Campaign.objects.filter(name=name).exists():
-            self.campaign(name)
-        known = qualification.read(request.data["qualification"]) if "qualification" in request.data else None
+            self.campaign(name)  # refuses whoever does not manage it
+        known = qualification.read(body["qualification"]) if "qualification" in body else None
         with transaction.atomic():
-            campaign = team.save_campaign(name, str(request.data.get("task") or ""), policy, people, projects)
+            campaign = team.save_campaign(name, str(body.get("task") or ""), policy, people, projects)
+            # Inside the transaction, as the team that was just stored says who manages.
             call = call_of(request)
             if call is None or not (call.signed_in.owner or team.manages(campaign, call.signed_in.user_id)):
                 raise Refused("last_manager", "Name yourself a manager in the team file: it would lock you out.")
@@ -80,8 +83,8 @@ class TeamView(_View):
 
     def post(self, request: Request) -> Response:
         """Apply a team file; one-time passwords of new accounts are in the answer and nowhere else."""
-        campaign = self.campaign(request.data.get("name"))
-        applied = team.apply_team(campaign, _text(request, "team"), dry_run=bool(request.data.get("dry_run")))
+        campaign = self.campaign(parameters(request).get("name"))
+        applied = team.apply_team(campaign, _text(request, "team"), dry_run=bool(parameters(request).get("dry_run")))
         reconcile.drain(campaign.pk)
         return Response(applied.to_json())
 
@@ -109,7 +112,7 @@ class ReopenView(_View):
     def post(self, request: Request) -> Response:
         """Reopen one row, with a reason."""
         campaign, row_id, reason = (
-            self.campaign(request.data.get("name")),
+            self.campaign(parameters(request).get("name")),
             _text(request, "row_id"),
             _text(request, "reason"),
         )
@@ -123,20 +126,20 @@ class RepairView(_View):
 
     def post(self, request: Request) -> Response:
         """Bring the queues in line with the rules."""
-        campaign = self.campaign(request.data.get("name"))
-        done = reconcile.reconcile_all(campaign.pk) if request.data.get("all") else reconcile.drain(campaign.pk)
+        campaign = self.campaign(parameters(request).get("name"))
+        done = reconcile.reconcile_all(campaign.pk) if parameters(request).get("all") else reconcile.drain(campaign.pk)
         return Response({"reconciled": done})
 
 
 def _text(request: Request, key: str) -> str:
-    value = request.data.get(key)
+    value = parameters(request).get(key)
     if not isinstance(value, str) or not value.strip():
         raise Refused("bad_request", f"`{key}` is missing: a text.")
     return value
 
 
 def _projects(request: Request) -> dict[Stage, int]:
-    sent = request.data.get("projects")
+    sent = parameters(request).get("projects")
     stages = {stage.label: stage for stage in Stage}
     if not isinstance(sent, dict) or set(sent) != set(stages):
         raise Refused("bad_request", "`projects` names the three projects: pass, qa, expert.")

@@ -12,7 +12,7 @@ from tasks.models import Annotation
 
 from ls_plugin.models import Campaign, Record
 from ls_plugin.store import audit_log, exposures
-from ls_plugin.store.audit_log import Fault
+from ls_plugin.store.audit_log import AuditFault
 from ls_plugin.store.refusals import Refused
 from ls_plugin.store.slots import project_ids
 
@@ -22,14 +22,14 @@ _ANSWERING = frozenset({"submitted", "changed", "skipped"})
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What an audit found.
+    """The outcome of an audit.
 
     Attributes:
         campaign: its name.
-        lines: lines of the record of the whole server.
+        lines: lines of the audit log of the whole server.
         head: number and hash of the last one; note it, and give it to a later audit.
         kinds: how many lines of each kind this campaign has.
-        answers: answers that the server holds for this campaign, each found in the record.
+        answers: answers that the server holds for this campaign, each looked up in the audit log.
         faults: everything that cannot be; none means proven.
     """
 
@@ -38,7 +38,7 @@ class Audit:
     head: tuple[int, str]
     kinds: dict[str, int]
     answers: int
-    faults: tuple[Fault, ...]
+    faults: tuple[AuditFault, ...]
 
     def to_json(self) -> dict[str, Any]:
         """The answer of ``GET /quorum/api/audit``."""
@@ -54,7 +54,7 @@ class Audit:
 
 
 def parse_head(text: str | None) -> tuple[int, str] | None:
-    """The end of a record as it was noted: ``<number>:<hash>``."""
+    """The end of an audit log as it was noted: ``<number>:<hash>``."""
     if not text:
         return None
     number, _, digest = text.partition(":")
@@ -103,7 +103,7 @@ class _Look:
     lines: int = 0
     end: tuple[int, str] = (0, audit_log.START)
     kinds: Counter[str] = field(default_factory=Counter)
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[AuditFault] = field(default_factory=list)
     answers: dict[int, _Logged] = field(default_factory=dict)
     _given: set[tuple[int | None, int | None]] = field(default_factory=set)
     _saw: dict[tuple[int | None, str], int] = field(default_factory=dict)
@@ -133,10 +133,10 @@ class _Look:
         if of_row in self._saw:
             what = f"account {line.user_id} answered row {line.row_id}"
             why = f"line {self._saw[of_row]} had shown it others' answers"
-            self.faults.append(Fault(line.seq, "not_blind", f"{what}; {why}"))
+            self.faults.append(AuditFault(line.seq, "not_blind", f"{what}; {why}"))
         if person not in self._given:
             text = f"account {line.user_id} answered task {line.task_id}, never given to it"
-            self.faults.append(Fault(line.seq, "not_given", text))
+            self.faults.append(AuditFault(line.seq, "not_given", text))
         body = json.loads(line.body)
         before = self.answers.get(body["annotation"])
         skip = line.kind == "skipped" or (before is not None and before.skip)
@@ -144,7 +144,7 @@ class _Look:
 
 
 def _answers(campaign: Campaign, look: _Look) -> int:
-    """The answers on the server are those of the record: same author, same content, none more and none less."""
+    """The answers on the server are those of the audit log: same author, same content, none more and none less."""
     projects = project_ids(campaign.pk)
     count, left = 0, dict(look.answers)
     for answer in Annotation.objects.filter(project_id__in=projects).iterator(chunk_size=CHUNK):
@@ -161,16 +161,18 @@ def _answers(campaign: Campaign, look: _Look) -> int:
             text = (
                 f"answer {pk} of task {logged.task_id}, submitted by line {logged.seq}, is not on the server any more"
             )
-            look.faults.append(Fault(logged.seq, "gone", text))
+            look.faults.append(AuditFault(logged.seq, "gone", text))
     return count
 
 
-def _differs(answer: Any, logged: _Logged | None) -> Fault | None:
+def _differs(answer: Any, logged: _Logged | None) -> AuditFault | None:
     """What an answer on the server has against what the audit log says of it."""
     if logged is None:
-        return Fault(0, "unrecorded", f"answer {answer.pk} of task {answer.task_id} is not in the record")
+        return AuditFault(0, "unrecorded", f"answer {answer.pk} of task {answer.task_id} is not in the record")
     if (logged.user_id, logged.task_id) != (answer.completed_by_id, answer.task_id):
-        return Fault(logged.seq, "author", f"answer {answer.pk} has another author or task than line {logged.seq} says")
+        return AuditFault(
+            logged.seq, "author", f"answer {answer.pk} has another author or task than line {logged.seq} says"
+        )
     if logged.digest != audit_log.digest(answer.result):
-        return Fault(logged.seq, "content", f"answer {answer.pk} is not what line {logged.seq} says was submitted")
+        return AuditFault(logged.seq, "content", f"answer {answer.pk} is not what line {logged.seq} says was submitted")
     return None

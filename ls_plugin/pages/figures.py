@@ -13,7 +13,7 @@ from tasks.models import Annotation
 
 from ls_plugin.models import Campaign, CampaignProject, Grant, Member, Record, Slot, Stage
 from ls_plugin.people import rulebook
-from ls_plugin.people.standings import Place, can_work, to_person, words
+from ls_plugin.people.standings import CampaignPlace, can_work, to_person, words
 from ls_plugin.queue import qualification
 from review_rules import PersonId, State, Team
 from review_rules.staffing import shortages
@@ -130,9 +130,11 @@ def _people(campaign: Campaign, projects: Mapping[Stage, int]) -> tuple[PersonFi
     for group in done.annotate(count=Count("id"), seconds=Sum("lead_time")).order_by():
         key = "skipped" if group["was_cancelled"] else stage_of[group["project_id"]].label
         work[group["completed_by_id"]].update({key: group["count"], "seconds": group["seconds"] or 0})
+    # Seats that ran out count too: the person may still have the task open.
     live = Grant.objects.filter(project_id__in=stage_of, live=True).values_list("user_id").annotate(count=Count("id"))
     in_hand = dict(live.order_by())
-    asked, passing = qualification.qualification_of(campaign.pk), Place(projects[Stage.PASS], campaign.pk, Stage.PASS)
+    asked = qualification.qualification_of(campaign.pk)
+    passing = CampaignPlace(projects[Stage.PASS], campaign.pk, Stage.PASS)
 
     def known_right(user_id: int | None) -> float | None:
         answered, share = qualification.score(user_id, passing, asked) if asked and user_id else (0, 0.0)
@@ -167,8 +169,8 @@ def _needs(campaign: Campaign, slots: Any) -> tuple[Need, ...]:
     passes = slots.filter(stage=Stage.PASS).exclude(state__in=[State.FINAL.value, State.DISCARDED.value])
     for domain, rows in passes.values_list("domain").annotate(count=Count("task_id")).order_by("domain"):
         wanted = domain if domain in policy.expert_domains else ""
-        able = {pid: one for pid, one in people.items() if any(can_work(one, stage) for stage in Stage)}
-        who = sorted(pid for pid, one in able.items() if not wanted or wanted in one.expertise)
+        able = {pid: person for pid, person in people.items() if any(can_work(person, stage) for stage in Stage)}
+        who = sorted(pid for pid, person in able.items() if not wanted or wanted in person.expertise)
         blocked = rows if shortages(Team(people), policy, [domain]) else 0
         needs.append(
             Need(
@@ -185,8 +187,8 @@ def _needs(campaign: Campaign, slots: Any) -> tuple[Need, ...]:
         for requires, rows in queue.order_by("requires"):
             holders = [
                 pid
-                for pid, one in sorted(people.items())
-                if can_work(one, stage) and all(one.holds(part) for part in words(requires))
+                for pid, person in sorted(people.items())
+                if can_work(person, stage) and all(person.holds(part) for part in words(requires))
             ]
             text = f"{stage.label} queue" + (f", asks for {requires}" if requires else "")
             needs.append(
@@ -220,8 +222,8 @@ def _pace(campaign: Campaign) -> float:
 
 
 def _hours(ids: Iterable[str], team: Team) -> float | None:
-    given = [team.people[pid].hours_per_week for pid in ids if pid in team.people]  # type: ignore[index]
-    known = [hours for hours in given if hours is not None]
+    stated = [team.people[pid].hours_per_week for pid in ids if pid in team.people]  # type: ignore[index]
+    known = [hours for hours in stated if hours is not None]
     return sum(known) if known else None
 
 
@@ -267,5 +269,5 @@ def of_person(user_id: int) -> list[Queue]:
 
 
 def recent(campaign: Campaign, limit: int = 20) -> list[Record]:
-    """The last lines of the record that are not about somebody looking at a task."""
+    """The last lines of the audit log that are not about somebody looking at a task."""
     return list(Record.objects.filter(campaign_id=campaign.pk).exclude(kind="shown").order_by("-seq")[:limit])

@@ -45,8 +45,8 @@ def source_hash(piece: Any) -> str:
     True
     """
     lines = textwrap.dedent(inspect.getsource(inspect.unwrap(piece))).splitlines()
-    kept = [line.rstrip() for line in lines if line.strip() and not line.strip().startswith("#")]
-    return hashlib.sha256("\n".join(kept).encode()).hexdigest()
+    code = [line.rstrip() for line in lines if line.strip() and not line.strip().startswith("#")]
+    return hashlib.sha256("\n".join(code).encode()).hexdigest()
 
 
 def read_ledger() -> dict[str, str]:

@@ -13,7 +13,7 @@ from django.db import transaction
 from ls_plugin.access.call import Call, call_of
 from ls_plugin.models import Slot
 from ls_plugin.patches.registry import replace
-from ls_plugin.people.standings import Place
+from ls_plugin.people.standings import CampaignPlace
 from ls_plugin.queue import reconcile
 from ls_plugin.store import audit_log
 from ls_plugin.store.exclusions import is_excluded
@@ -29,7 +29,7 @@ def install() -> None:
     replace("tasks.api.TaskAPI.perform_update", _update_task)
 
 
-def _campaign_call(request: Any) -> tuple[Call, Place] | None:
+def _campaign_call(request: Any) -> tuple[Call, CampaignPlace] | None:
     """The call behind a request, and its place, where it concerns a campaign."""
     call = call_of(request)
     return (call, call.place) if call is not None and call.place is not None else None
@@ -130,7 +130,7 @@ def _reconcile_task(campaign_id: int, task_id: int) -> None:
         reconcile.after_commit(campaign_id, row_id)
 
 
-def _log(call: Call, place: Place, slot: Slot, kind: str, annotation: Any) -> None:
+def _log(call: Call, place: CampaignPlace, slot: Slot, kind: str, annotation: Any) -> None:
     """Write the audit log's line."""
     body = {"annotation": annotation.pk, "stage": place.stage.label, "digest": audit_log.digest(annotation.result)}
-    audit_log.write(audit_log.Line(kind, call.signed_in.user_id, place.campaign_id, slot.task_id, slot.row_id, body))
+    audit_log.write(audit_log.Entry(kind, call.signed_in.user_id, place.campaign_id, slot.task_id, slot.row_id, body))

@@ -14,11 +14,11 @@ from ls_plugin.models import Campaign, CampaignProject, Member, Stage
 from review_rules import NextStep, Person, PersonId, Role, may_take
 from review_rules import Stage as RuleStage
 
-RULE_STAGE = {Stage.PASS: RuleStage.PASS, Stage.QA: RuleStage.QA, Stage.EXPERT: RuleStage.EXPERT}
+RULE_STAGE = {stage: RuleStage.numbered(stage.value) for stage in Stage}
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CampaignPlace:
     """A project of a campaign."""
 
     project_id: int
@@ -43,7 +43,7 @@ class Standing:
     owner: bool
     member: bool
     people: Mapping[int, Person] = field(default_factory=dict)
-    places: Mapping[int, Place] = field(default_factory=dict)
+    places: Mapping[int, CampaignPlace] = field(default_factory=dict)
     others: bool = False
 
     @property
@@ -58,6 +58,7 @@ class Standing:
 
     def manages(self, campaign_id: int | None) -> bool:
         """Whether this is a manager of the campaign, or of projects that belong to none."""
+        # Projects of no campaign are as on a server without the plugin: any manager's.
         if self.owner or campaign_id is None:
             return self.manager_somewhere
         person = self.people.get(campaign_id)
@@ -67,7 +68,7 @@ class Standing:
         """The person of the campaign's team who may still work, if any."""
         return self.people.get(campaign_id)
 
-    def works_in(self, place: Place) -> bool:
+    def works_in(self, place: CampaignPlace) -> bool:
         """Whether the person has a role for the stage of this project."""
         person = self.person(place.campaign_id)
         return person is not None and can_work(person, place.stage)
@@ -92,7 +93,7 @@ def can_work(person: Person, stage: Stage) -> bool:
 
 
 def to_person(member: Member) -> Person:
-    """A member's row as the rules' value; whoever has left is filtered out by :func:`has_left` before."""
+    """A member's row as the rules' value; people who have left are filtered out by :func:`has_left` before."""
     return Person(
         id=PersonId(member.person_id),
         email=member.email,
@@ -119,6 +120,7 @@ def standing_of(user: Any) -> Standing | None:
     now = timezone.now()
     members = [member for member in Member.objects.filter(user_id=user.pk) if not has_left(member, now)]
     campaigns = [member.campaign_id for member in members]
+    # Most accounts of a server are in no team: they cost no query more.
     projects = CampaignProject.objects.filter(campaign_id__in=campaigns) if members else ()
     managed = [member.campaign_id for member in members if Role.MANAGER.value in words(member.roles)]
     return Standing(
@@ -141,7 +143,7 @@ def colleagues(standing: Standing) -> list[int]:
     return [standing.user_id, *team.values_list("user_id", flat=True)]
 
 
-def place_of(project_id: int | None) -> Place | None:
+def place_of(project_id: int | None) -> CampaignPlace | None:
     """The campaign place of a project; None for a project of no campaign."""
     if project_id is None:
         return None
@@ -149,5 +151,5 @@ def place_of(project_id: int | None) -> Place | None:
     return _place(project) if project else None
 
 
-def _place(project: CampaignProject) -> Place:
-    return Place(project.project_id, project.campaign_id, Stage(project.stage))
+def _place(project: CampaignProject) -> CampaignPlace:
+    return CampaignPlace(project.project_id, project.campaign_id, Stage(project.stage))

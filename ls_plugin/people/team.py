@@ -85,7 +85,9 @@ def save_campaign(name: str, task: str, policy_text: str, team_text: str, projec
             )
         _fill_slots(policy, projects)
         _members(campaign, team)
-        audit_log.write(audit_log.Line("campaign", campaign_id=campaign.pk, body={"name": name, "policy": policy.hash}))
+        audit_log.write(
+            audit_log.Entry("campaign", campaign_id=campaign.pk, body={"name": name, "policy": policy.hash})
+        )
     return campaign
 
 
@@ -142,6 +144,7 @@ def apply_team(campaign: Campaign, team_text: str, *, dry_run: bool = False) -> 
     """
     team = rulebook.read_team(team_text)
     applied = Applied()
+    # In one transaction: accounts that were made without the roles that they are for would stay.
     with transaction.atomic():
         before = {member.person_id: member for member in Member.objects.filter(campaign=campaign)}
         _accounts(team, applied)
@@ -150,11 +153,12 @@ def apply_team(campaign: Campaign, team_text: str, *, dry_run: bool = False) -> 
         _members(campaign, team)
         _retire(campaign, before, applied)
         mark_answered(campaign.projects.values_list("project_id", flat=True))
+        # Looked at when all is stored, so that the whole of it goes back.
         if not managers_without(None):
             raise Refused("last_manager")
         digest = sha256(team_text.encode()).hexdigest()
         audit_log.write(
-            audit_log.Line("team", campaign_id=campaign.pk, body={"people": sorted(team.people), "hash": digest})
+            audit_log.Entry("team", campaign_id=campaign.pk, body={"people": sorted(team.people), "hash": digest})
         )
         if dry_run:
             applied.created = [(pid, email, "") for pid, email, _ in applied.created]
@@ -252,7 +256,7 @@ def _only_manages(member: Member) -> bool:
     return set(words(member.roles)) == {Role.MANAGER.value}
 
 
-def _stored(parts: Any) -> str:
+def _stored(parts: Iterable[str]) -> str:
     return "," + "".join(f"{part}," for part in parts)
 
 
@@ -262,11 +266,13 @@ def _retire(campaign: Campaign, before: Mapping[str, Member], applied: Applied) 
     everywhere = Member.objects.filter(user_id__isnull=False)
     there = set(everywhere.filter(Q(left__isnull=True) | Q(left__gt=now)).values_list("user_id", flat=True))
     was = {member.user_id: pid for pid, member in before.items() if member.user_id}
-    was |= {member.user_id: member.person_id for member in everywhere.filter(campaign=campaign, left__lte=now)}
+    left = everywhere.filter(campaign=campaign, left__lte=now)
+    was |= {member.user_id: member.person_id for member in left if member.user_id}
     owners = set(Organization.objects.values_list("created_by_id", flat=True))
     for user in User.objects.filter(pk__in=set(was) - there, is_superuser=False, is_active=True).exclude(pk__in=owners):
         user.is_active = False
         user.save(update_fields=["is_active"])
+        # Should the account be opened again, what knew its token must not come in with it.
         Token.objects.filter(user=user).delete()
         applied.deactivated.append(str(was[user.pk]))
 

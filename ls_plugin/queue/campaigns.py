@@ -50,6 +50,7 @@ def to_rules(campaign: Campaign, stages: Mapping[int, int], port: ServerPort) ->
     )
 
 
+# Reading an interface takes longer than deciding a row, and a campaign's XML hardly ever changes.
 @lru_cache(maxsize=32)
 def _interface(xml: str, name: str) -> Interface:
     return interface_of(xml, name)

@@ -7,10 +7,10 @@ from django.db.models import Q
 from tasks.models import Annotation, AnnotationDraft
 
 from ls_plugin.models import Grant, Slot, Stage
-from ls_plugin.people.standings import Place
+from ls_plugin.people.standings import CampaignPlace
 from ls_plugin.queue import qualification, reconcile
 from ls_plugin.queue.ordering import queues_for
-from ls_plugin.queue.qualification import Qualification
+from ls_plugin.queue.qualification import QualificationRows
 from ls_plugin.queue.seats import RowIsLockedError, lock_seat, seat
 from ls_plugin.store import retries
 from ls_plugin.store.refusals import Refused
@@ -21,7 +21,7 @@ from review_rules import Person
 MOST_IN_HAND = 5
 
 
-def hand_out(user_id: int, person: Person, place: Place) -> Slot:
+def hand_out(user_id: int, person: Person, place: CampaignPlace) -> Slot:
     """Hand the person a task of this project: the one in hand, else the best of those open to them.
 
     Raises:
@@ -40,7 +40,7 @@ def hand_out(user_id: int, person: Person, place: Place) -> Slot:
 
 
 @retries.retry
-def _hand_out(user_id: int, person: Person, place: Place, asked: Qualification | None) -> Slot | None:
+def _hand_out(user_id: int, person: Person, place: CampaignPlace, asked: QualificationRows | None) -> Slot | None:
     with transaction.atomic():
         _wait_for_own_hand_out(user_id, place)
         slot = (
@@ -54,14 +54,14 @@ def _hand_out(user_id: int, person: Person, place: Place, asked: Qualification |
     return slot
 
 
-def _wait_for_own_hand_out(user_id: int, place: Place) -> None:
+def _wait_for_own_hand_out(user_id: int, place: CampaignPlace) -> None:
     """Hand out one task a person at a time: several windows that ask at once would get a row each."""
     if locks_rows():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [place.project_id, user_id])
 
 
-def _in_hand(user_id: int, place: Place) -> Slot | None:
+def _in_hand(user_id: int, place: CampaignPlace) -> Slot | None:
     """What the person was handed and has neither answered, put off nor lost to somebody else.
 
     Somebody who has put off as many as a person may have gets these again.
@@ -77,7 +77,7 @@ def _in_hand(user_id: int, place: Place) -> Slot | None:
     return None
 
 
-def _best(user_id: int, person: Person, place: Place, asked: Qualification | None) -> Slot | None:
+def _best(user_id: int, person: Person, place: CampaignPlace, asked: QualificationRows | None) -> Slot | None:
     """The best open task. Rows that others have locked just now are passed over, and waited for at the end."""
     only, passed_over = _open_rows(user_id, place, asked), list[int]()
     for every in queues_for(user_id, person, place):
@@ -94,7 +94,7 @@ def _best(user_id: int, person: Person, place: Place, asked: Qualification | Non
     return next(filter(None, waited), None)
 
 
-def _open_rows(user_id: int, place: Place, asked: Qualification | None) -> Q:
+def _open_rows(user_id: int, place: CampaignPlace, asked: QualificationRows | None) -> Q:
     """The qualification rows until the person has answered them all, the others afterwards.
 
     Raises:
@@ -111,14 +111,14 @@ def _open_rows(user_id: int, place: Place, asked: Qualification | None) -> Q:
     return ~known
 
 
-def _put_off(user_id: int, place: Place) -> Slot | None:
+def _put_off(user_id: int, place: CampaignPlace) -> Slot | None:
     """What the person has put off, the longest ago first, when there is nothing else."""
     live = Grant.objects.filter(user_id=user_id, project_id=place.project_id, live=True).order_by("expires_at")
     waited = (lock_seat(task_id, user_id, place, live=True) for task_id in live.values_list("task_id", flat=True))
     return next(filter(None, waited), None)
 
 
-def _skipped(user_id: int, place: Place) -> Slot | None:
+def _skipped(user_id: int, place: CampaignPlace) -> Slot | None:
     """When nothing else is left: the first row that the person skipped, handed out once more without the skip."""
     skipped = Grant.objects.filter(user_id=user_id, project_id=place.project_id, skipped=True).order_by("given_at")
     for earlier in skipped:

@@ -20,7 +20,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from ls_plugin.models import CampaignProject, Excluded, Grant, Member, Slot, Stage
-from ls_plugin.people.standings import Place, can_work, to_person, words
+from ls_plugin.people.standings import CampaignPlace, can_work, to_person, words
 from ls_plugin.queue.seats import next_step, reserve_for
 from review_rules import Person, Role, may_take
 
@@ -29,7 +29,7 @@ AT_WORK = timedelta(minutes=15)
 _ORDER = ("-wants_expert", "-taken", "task_id")
 
 
-def queues_for(user_id: int, person: Person, place: Place) -> Iterator[QuerySet[Slot]]:
+def queues_for(user_id: int, person: Person, place: CampaignPlace) -> Iterator[QuerySet[Slot]]:
     """The open slots with a free seat that the person may take, best first, without those they had before."""
     seats = Grant.objects.filter(task_id=OuterRef("task_id"), live=True, expires_at__gt=timezone.now()).order_by()
     reserved = Coalesce(Subquery(seats.values("task_id").annotate(count=Count("id")).values("count")), 0)
@@ -55,7 +55,7 @@ def queues_for(user_id: int, person: Person, place: Place) -> Iterator[QuerySet[
         yield queue
 
 
-def _passes_of_an_expert(open_to: QuerySet[Slot], person: Person, place: Place) -> Iterator[QuerySet[Slot]]:
+def _passes_of_an_expert(open_to: QuerySet[Slot], person: Person, place: CampaignPlace) -> Iterator[QuerySet[Slot]]:
     """Passes that need this person's expertise, then what anybody could do, then other experts' rows, then the rest."""
     alone = _only_expert_of(person, place)
     mine = sorted(person.expertise - alone)
@@ -67,7 +67,7 @@ def _passes_of_an_expert(open_to: QuerySet[Slot], person: Person, place: Place) 
     yield open_to.filter(requires="").order_by(*_ORDER)
 
 
-def _spared_by(person: Person, place: Place) -> list[int]:
+def _spared_by(person: Person, place: CampaignPlace) -> list[int]:
     """Accounts of people without the role of an expert who were at work in this QA queue a moment ago."""
     if place.stage is not Stage.QA or Role.EXPERT not in person.roles:
         return []
@@ -83,7 +83,7 @@ def _spared_by(person: Person, place: Place) -> list[int]:
     return others if lately.exists() else []
 
 
-def _requirements(person: Person, place: Place) -> list[str]:
+def _requirements(person: Person, place: CampaignPlace) -> list[str]:
     """What rows of this stage may ask for and the person has, the scarcest first and nothing last."""
     project = CampaignProject.objects.get(project_id=place.project_id)
     domains = sorted(words(project.expert_domains))
@@ -97,7 +97,7 @@ def _requirements(person: Person, place: Place) -> list[str]:
     return having
 
 
-def _holders(place: Place) -> dict[str, int]:
+def _holders(place: CampaignPlace) -> dict[str, int]:
     """How many people have each expertise."""
     counts: dict[str, int] = {}
     for expertise in Member.objects.filter(campaign_id=place.campaign_id).values_list("expertise", flat=True):
@@ -106,7 +106,7 @@ def _holders(place: Place) -> dict[str, int]:
     return counts
 
 
-def _only_expert_of(person: Person, place: Place) -> frozenset[str]:
+def _only_expert_of(person: Person, place: CampaignPlace) -> frozenset[str]:
     """The domains in which this person is the only one who could review."""
     others: set[str] = set()
     for member in Member.objects.filter(campaign_id=place.campaign_id).exclude(person_id=person.id):

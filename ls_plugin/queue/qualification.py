@@ -17,16 +17,17 @@ from tasks.models import Annotation
 from label_studio_quorum.campaign.qualification import right_answers
 from ls_config.results import from_result
 from ls_plugin.models import Campaign, CampaignProject, Slot, Stage
-from ls_plugin.people.standings import Place
+from ls_plugin.people.standings import CampaignPlace
 from ls_plugin.queue.campaigns import read_interface
 from ls_plugin.store.refusals import Refused
 from ls_plugin.store.slots import locks_rows
 
+# More than any team has people: everybody gets a seat. The column holds up to 32,767.
 SEATS = 30_000
 
 
 @dataclass(frozen=True, slots=True)
-class Qualification:
+class QualificationRows:
     """What is asked of people first.
 
     Attributes:
@@ -49,20 +50,21 @@ def read(sent: Any) -> dict[str, Any]:
     rows, bar = (sent.get("rows"), sent.get("bar")) if isinstance(sent, dict) else (None, None)
     if not isinstance(rows, dict) or not rows or not all(isinstance(known, dict) and known for known in rows.values()):
         raise Refused("bad_request", "`qualification.rows` maps row ids to known values by field.")
+    # True is a number to Python, and no share to people.
     if isinstance(bar, bool) or not isinstance(bar, int | float) or not 0 <= bar <= 1:
         raise Refused("bad_request", "`qualification.bar` is a number from 0 to 1.")
     return {"rows": rows, "bar": float(bar)}
 
 
-def qualification_of(campaign_id: int) -> Qualification | None:
+def qualification_of(campaign_id: int) -> QualificationRows | None:
     """The qualification of a campaign, None if it asks for none."""
     return stored_qualification(Campaign.objects.only("qualification").get(pk=campaign_id))
 
 
-def stored_qualification(campaign: Campaign) -> Qualification | None:
+def stored_qualification(campaign: Campaign) -> QualificationRows | None:
     """The qualification of a campaign that was read, None if it asks for none."""
     stored = campaign.qualification
-    return Qualification(stored["rows"], stored["bar"]) if stored else None
+    return QualificationRows(stored["rows"], stored["bar"]) if stored else None
 
 
 def summary(campaign_id: int) -> dict[str, Any] | None:
@@ -74,13 +76,13 @@ def summary(campaign_id: int) -> dict[str, Any] | None:
     return {"rows": len(asked.rows), "missing": len(asked.rows) - there, "bar": asked.bar}
 
 
-def seat_everybody(campaign_id: int, asked: Qualification | None, *, only: Container[str] | None = None) -> None:
+def seat_everybody(campaign_id: int, asked: QualificationRows | None, *, only: Container[str] | None = None) -> None:
     """Give the rows with known answers, all or those that the caller has locked, a seat for everybody at any stage."""
     if asked is not None:
         _slots(campaign_id, asked, only).update(capacity=SEATS, open=True, sealed=False)
 
 
-def seat_everybody_on_new_rows(campaign_id: int, asked: Qualification) -> None:
+def seat_everybody_on_new_rows(campaign_id: int, asked: QualificationRows) -> None:
     """Give rows that were imported after the qualification was set up a seat for everybody."""
     new = _slots(campaign_id, asked).exclude(capacity=SEATS).order_by("task_id")
     if new.exists():
@@ -89,19 +91,19 @@ def seat_everybody_on_new_rows(campaign_id: int, asked: Qualification) -> None:
             seat_everybody(campaign_id, asked, only=list(locked.values_list("row_id", flat=True)))
 
 
-def _slots(campaign_id: int, asked: Qualification, only: Container[str] | None = None) -> QuerySet[Slot]:
+def _slots(campaign_id: int, asked: QualificationRows, only: Container[str] | None = None) -> QuerySet[Slot]:
     rows = [row_id for row_id in asked.rows if only is None or row_id in only]
     first = CampaignProject.objects.filter(campaign_id=campaign_id, stage=Stage.PASS).values("project_id")
     return Slot.objects.filter(project_id__in=first, row_id__in=rows)
 
 
-def score(user_id: int, place: Place, asked: Qualification) -> tuple[int, float]:
+def score(user_id: int, place: CampaignPlace, asked: QualificationRows) -> tuple[int, float]:
     """How many of the known rows a person answered, and the share of known fields that they got right."""
     slots = Slot.objects.filter(project_id=place.project_id, row_id__in=list(asked.rows))
     row_of = dict(slots.values_list("task_id", "row_id"))
     mine = Annotation.objects.filter(task_id__in=list(row_of), completed_by_id=user_id, was_cancelled=False)
     answers = list(mine.select_related("task"))
-    if not answers:
+    if not answers:  # no share yet, and no campaign need be read
         return 0, 0.0
     interface, right, compared = read_interface(place.campaign_id), 0, 0
     for answer in answers:
@@ -112,7 +114,7 @@ def score(user_id: int, place: Place, asked: Qualification) -> tuple[int, float]
     return len(answers), right / compared
 
 
-def is_scored(user_id: int, place: Place, row_id: str) -> bool:
+def is_scored(user_id: int, place: CampaignPlace, row_id: str) -> bool:
     """Whether this is a qualification row of somebody who has answered them all.
 
     The hand-out has told them the outcome. If answers could still change, people could try until the outcome changes.

@@ -73,7 +73,7 @@ def reconcile_rows(campaign_id: int, row_ids: Sequence[str], *, only_marked: boo
         port = ServerPort(slots)
         rule_campaign = to_rules(campaign, stages, port)
         snapshot = Snapshot.read(port, rule_campaign, wanted)
-        plan = rules.Plan()
+        plan = rules.ChangePlan()
         decided = list(rules.decide_rows(rule_campaign, snapshot, wanted, plan))
         for row in decided:
             rules.plan_row(rule_campaign, row, plan)

@@ -20,4 +20,4 @@ def reopen(campaign: Campaign, row_id: str, reason: str, user_id: int) -> None:
         slots = [slot.task_id for slot in lock_rows(campaign.pk, [row_id])]
         if not Slot.objects.filter(task_id__in=slots).update(sealed=False):
             raise Refused("not_yours", f"This campaign has no row {row_id!r}.")
-        audit_log.write(audit_log.Line("reopened", user_id, campaign.pk, None, row_id, {"reason": reason[:500]}))
+        audit_log.write(audit_log.Entry("reopened", user_id, campaign.pk, None, row_id, {"reason": reason[:500]}))

@@ -1,8 +1,8 @@
 """Seats: who may answer a task now, for how long the place is kept, and what taking it closes.
 
-Whoever locks more than one slot locks all slots of its rows, by task id, and before the audit log: hand-out, reconcile
-and reopening alike, so that none waits for another in a circle. A hand-out locks one row at a time, and lets go of it
-at once if the person cannot have it.
+Code that locks more than one slot locks all slots of its rows, by task id, and before the audit log. Hand-out,
+reconcile and reopening do so alike, so that none waits for another in a circle. A hand-out locks one row at a time,
+and lets go of it at once if the person cannot have it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from ls_plugin.models import CampaignProject, Grant, Slot, Stage
-from ls_plugin.people.standings import RULE_STAGE, Place, words
+from ls_plugin.people.standings import RULE_STAGE, CampaignPlace, words
 from ls_plugin.queue import qualification
 from ls_plugin.store import audit_log, retries
 from ls_plugin.store.exclusions import exclude, is_excluded
@@ -45,7 +45,7 @@ class _NotToBeHadError(Exception):
 
 
 def lock_seat(
-    task_id: int, user_id: int, place: Place, *, wait: bool = True, settled: bool = False, **hand_out: bool
+    task_id: int, user_id: int, place: CampaignPlace, *, wait: bool = True, settled: bool = False, **hand_out: bool
 ) -> Slot | None:
     """The slot with its row locked if the person may have it now; else None, and nothing is locked.
 
@@ -76,7 +76,7 @@ def lock_seat(
         return None
 
 
-def _lock_row(task_id: int, place: Place, *, wait: bool = True) -> Slot | None:
+def _lock_row(task_id: int, place: CampaignPlace, *, wait: bool = True) -> Slot | None:
     """The slot as it is now, all slots of its row locked by task id where the database can; None if it is gone."""
     row_id = Slot.objects.filter(task_id=task_id).values_list("row_id", flat=True).first()
     if row_id is None:
@@ -88,7 +88,7 @@ def _lock_row(task_id: int, place: Place, *, wait: bool = True) -> Slot | None:
     return next((slot for slot in locked if slot.task_id == task_id), None)
 
 
-def _is_settled(slot: Slot, place: Place) -> bool:
+def _is_settled(slot: Slot, place: CampaignPlace) -> bool:
     """Whether the row's earlier stages are as the last reconcile saw them; else its job will be done in a moment."""
     if place.stage is Stage.PASS:
         return True
@@ -99,15 +99,15 @@ def _is_settled(slot: Slot, place: Place) -> bool:
 
 def _has_free_seat(slot: Slot, user_id: int) -> bool:
     """Whether a seat is left beside the submissions and the seats kept for others."""
-    kept = Grant.objects.filter(task_id=slot.task_id, live=True, expires_at__gt=timezone.now()).exclude(user_id=user_id)
-    return bool(slot.taken + kept.count() < slot.capacity)
+    seats = Grant.objects.filter(task_id=slot.task_id, live=True, expires_at__gt=timezone.now())
+    return slot.taken + seats.exclude(user_id=user_id).count() < slot.capacity
 
 
 def _is_hand_out(task_id: int, user_id: int, **columns: bool) -> bool:
     return bool(Grant.objects.filter(task_id=task_id, user_id=user_id, **columns).exists())
 
 
-def seat(slot: Slot, user_id: int, place: Place) -> None:
+def seat(slot: Slot, user_id: int, place: CampaignPlace) -> None:
     """Write the hand-out, keep the seat, and close what came before: the next stage begins here."""
     now = timezone.now()
     _, fresh = Grant.objects.update_or_create(
@@ -121,14 +121,16 @@ def seat(slot: Slot, user_id: int, place: Place) -> None:
             "expires_at": now + reserve_for(),
         },
     )
+    # A task handed out again was closed before when it was handed out first, and may have been reopened since.
     if place.stage is not Stage.PASS and fresh:
         _close_before(slot, user_id, place)
+    # After all other locks: the audit log's head is the one for which everybody waits.
     if fresh:
         line = {"stage": place.stage.label}
-        audit_log.write(audit_log.Line("given", user_id, place.campaign_id, slot.task_id, slot.row_id, line))
+        audit_log.write(audit_log.Entry("given", user_id, place.campaign_id, slot.task_id, slot.row_id, line))
 
 
-def _close_before(slot: Slot, user_id: int, place: Place) -> None:
+def _close_before(slot: Slot, user_id: int, place: CampaignPlace) -> None:
     """Seal the answers of the stages before, and exclude from these who is shown them now, also if they reopen."""
     asked = qualification.qualification_of(place.campaign_id)
     if asked is not None and slot.row_id in asked.rows:
@@ -139,7 +141,7 @@ def _close_before(slot: Slot, user_id: int, place: Place) -> None:
     before.filter(sealed=False).update(sealed=True)
 
 
-def require_seat(task_id: int, user_id: int, person: Person, place: Place) -> Slot:
+def require_seat(task_id: int, user_id: int, person: Person, place: CampaignPlace) -> Slot:
     """The slot of a task on which this person may submit now.
 
     Raises:
@@ -151,7 +153,7 @@ def require_seat(task_id: int, user_id: int, person: Person, place: Place) -> Sl
         raise Refused("not_given")
     if is_excluded(task_id, user_id):
         raise Refused("excluded")
-    if not hand_out.live:
+    if not hand_out.live:  # submitting ends the hand-out
         raise Refused("second")
     if not may_take(person, next_step(place.stage, slot.requires)):
         raise Refused("no_role")
@@ -165,7 +167,7 @@ def require_seat(task_id: int, user_id: int, person: Person, place: Place) -> Sl
 
 
 @retries.retry
-def seat_again(task_id: int, user_id: int, place: Place) -> None:
+def seat_again(task_id: int, user_id: int, place: CampaignPlace) -> None:
     """Give a skipped task back to the one who skipped it.
 
     Raises:
@@ -178,7 +180,7 @@ def seat_again(task_id: int, user_id: int, place: Place) -> None:
         seat(slot, user_id, place)
 
 
-def keep_seat(task_id: int, user_id: int, place: Place) -> None:
+def keep_seat(task_id: int, user_id: int, place: CampaignPlace) -> None:
     """Keep the seat of somebody who is at work; one that has run out is kept again unless somebody else has it."""
     now = timezone.now()
     mine = Grant.objects.filter(task_id=task_id, user_id=user_id, live=True)
@@ -187,7 +189,7 @@ def keep_seat(task_id: int, user_id: int, place: Place) -> None:
 
 
 @retries.retry
-def _renew_seat(task_id: int, user_id: int, place: Place) -> None:
+def _renew_seat(task_id: int, user_id: int, place: CampaignPlace) -> None:
     with transaction.atomic():
         if lock_seat(task_id, user_id, place):
             mine = Grant.objects.filter(task_id=task_id, user_id=user_id, live=True)

@@ -1,7 +1,7 @@
 """The append-only audit log: who was shown and who submitted what, when; each line holds the hash of the line before.
 
-A line's hash is SHA-256 over the hash before it and the line in canonical JSON. Whoever keeps a head (number and hash)
-from some day can prove later that nothing up to then was changed, added or taken away: :func:`check_chain`.
+A line's hash is SHA-256 over the hash before it and the line in canonical JSON. A head (number and
+hash) that somebody noted proves later that nothing up to then was changed, added or taken away: :func:`check_chain`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ START = "0" * 64
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Entry:
     """What is to be written: the kind of event, who, on what, and details without any task text."""
 
     kind: str
@@ -41,6 +41,7 @@ def digest(result: Any) -> str:
     its sign: both count as what comes back.
     """
     text = json.dumps(result, sort_keys=True, ensure_ascii=True)
+    # Only such texts can hold a number that comes back otherwise: all others are spared the walk.
     if "e+" in text or "-0.0" in text:
         text = json.dumps(_as_stored(result), sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -65,13 +66,13 @@ def stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def chain(previous: str, seq: int, at: datetime, line: Line, body: str) -> str:
+def chain(previous: str, seq: int, at: datetime, line: Entry, body: str) -> str:
     """The hash of a line that follows the one whose hash is ``previous``."""
     plain = [previous, seq, stamp(at), line.kind, line.campaign_id, line.user_id, line.task_id, line.row_id, body]
     return hashlib.sha256(json.dumps(plain, ensure_ascii=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def write(*lines: Line) -> None:
+def write(*lines: Entry) -> None:
     """Append lines, in the transaction that is open or one of their own.
 
     The head's row is the lock: the next writer waits until this transaction ends. So write last in a transaction.
@@ -79,6 +80,7 @@ def write(*lines: Line) -> None:
     if not lines:
         return
     with transaction.atomic(savepoint=False):
+        # The lock: the next writer reads the head that this one leaves.
         head, _ = RecordHead.objects.select_for_update().get_or_create(id=1)
         seq, last, now, rows = head.seq, head.hash, timezone.now(), []
         for line in lines:
@@ -104,7 +106,7 @@ def write(*lines: Line) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class AuditFault:
     """Something in the audit log that cannot be: where, and what."""
 
     seq: int
@@ -117,34 +119,39 @@ class Fault:
 
 
 def check_chain(
-    records: Iterable[Record], before: tuple[int, str], kept: tuple[int, str] | None = None
-) -> Iterator[Fault]:
+    records: Iterable[Record], before: tuple[int, str], noted: tuple[int, str] | None = None
+) -> Iterator[AuditFault]:
     """What is broken in the chain.
 
     Args:
         records: every line, in order, as they are from now on.
         before: number and hash that the server held as its end before the lines were read.
-        kept: number and hash that somebody noted earlier.
+        noted: number and hash that somebody noted earlier.
     """
     last, expected = START, 1
     for record in records:
-        line = Line(record.kind, record.user_id, record.campaign_id, record.task_id, record.row_id)
+        line = Entry(record.kind, record.user_id, record.campaign_id, record.task_id, record.row_id)
         if record.seq != expected:
-            yield Fault(expected, "gap", f"line {expected} is missing (next is {record.seq})")
+            yield AuditFault(expected, "gap", f"line {expected} is missing (next is {record.seq})")
         if record.previous != last:
-            yield Fault(record.seq, "chain", f"line {record.seq} does not follow the line before it")
+            yield AuditFault(record.seq, "chain", f"line {record.seq} does not follow the line before it")
         if record.hash != chain(record.previous, record.seq, record.at, line, record.body):
-            yield Fault(record.seq, "changed", f"line {record.seq} ({record.kind}) was changed after it was written")
+            yield AuditFault(
+                record.seq, "changed", f"line {record.seq} ({record.kind}) was changed after it was written"
+            )
         if before[0] == record.seq and before[1] != record.hash:
-            yield Fault(record.seq, "end", f"line {record.seq}, the last one by what the server wrote, is another")
-        if kept and kept[0] == record.seq and kept[1] != record.hash:
-            yield Fault(record.seq, "kept", f"line {record.seq} is not the one that was noted earlier")
+            yield AuditFault(record.seq, "end", f"line {record.seq}, the last one by what the server wrote, is another")
+        if noted and noted[0] == record.seq and noted[1] != record.hash:
+            yield AuditFault(record.seq, "kept", f"line {record.seq} is not the one that was noted earlier")
         last, expected = record.hash, record.seq + 1
+    # Lines may have been added while these were read: the end lies between the head before and the head now.
     after = head()
     if not before[0] < expected <= after[0] + 1 or (expected - 1 == after[0] and last != after[1]):
-        yield Fault(after[0], "end", f"the record ends at line {expected - 1}, the server wrote up to line {after[0]}")
-    if kept and kept[0] >= expected:
-        yield Fault(kept[0], "kept", f"line {kept[0]}, noted earlier, is not there any more")
+        yield AuditFault(
+            after[0], "end", f"the record ends at line {expected - 1}, the server wrote up to line {after[0]}"
+        )
+    if noted and noted[0] >= expected:
+        yield AuditFault(noted[0], "kept", f"line {noted[0]}, noted earlier, is not there any more")
 
 
 def head() -> tuple[int, str]:

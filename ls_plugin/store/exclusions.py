@@ -9,6 +9,7 @@ from ls_plugin.models import Excluded
 
 def exclude(pairs: Iterable[tuple[int, int]]) -> None:
     """Exclude people from tasks: (task, account). An exclusion that is there already stays."""
+    # Without a look first: two who exclude the same person at once both succeed.
     Excluded.objects.bulk_create(
         [Excluded(task_id=task_id, user_id=user_id) for task_id, user_id in pairs], ignore_conflicts=True
     )

@@ -68,7 +68,7 @@ def _write_lines(kind: str, user_id: int, campaign_id: int, slots: list[Slot], s
     for slot in slots:
         body: dict[str, Any] = {"stage": Stage(slot.stage).label}
         body |= {key: by_task.get(slot.pk, []) for key, by_task in ids.items()}
-        lines.append(audit_log.Line(kind, user_id, campaign_id, slot.pk, slot.row_id, body))
+        lines.append(audit_log.Entry(kind, user_id, campaign_id, slot.pk, slot.row_id, body))
     audit_log.write(*lines)
 
 

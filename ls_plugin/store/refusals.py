@@ -67,7 +67,7 @@ _NO_NUMBER = re.compile(r"Field '\w+' expected a number but got ")
 _FROM_DATABASE = re.compile(r"quorum:([a-z_]+)")
 
 
-class Refused(APIException):  # type: ignore[misc]
+class Refused(APIException):
     """A refusal with its code; the sentence follows from the code unless one is given."""
 
     def __init__(self, code: str, detail: str | None = None) -> None:
@@ -91,18 +91,22 @@ def from_database(error: BaseException) -> Refused | None:
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
-    """Answer an exception of a REST view: a refusal as code and sentence, faults of a file one by one, the rest as
-    Label Studio does."""
+    """Answer an exception of a REST view.
+
+    A refusal is answered by its code and sentence, faults of a file one by one, and the rest as Label Studio does.
+    """
     if isinstance(error, FaultsError):
         body = {"code": "faults", "detail": "The file has faults.", "faults": [asdict(fault) for fault in error.faults]}
         return Response(body, status=400)
     refused = error if isinstance(error, Refused) else from_database(error)
     if isinstance(error, RecursionError):
         refused = Refused("bad_request", "The request is nested too deeply.")
+    # What no view has checked fails where it is stored: the caller's fault all the same, not the server's.
     if isinstance(error, DataError):
         refused = Refused("bad_request", "A value in the request does not fit where it would be stored.")
     if isinstance(error, OverflowError) or (isinstance(error, ValueError | TypeError) and _NO_NUMBER.match(str(error))):
         refused = Refused("bad_request", "A value in the request is not the number that it should be.")
+    # Tried again several times before: the caller may try once more.
     if refused is None and retries.was_lost(error):
         refused = Refused("busy")
     if refused is not None:

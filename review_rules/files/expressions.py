@@ -99,11 +99,11 @@ def mistakes(source: str) -> list[Mistake]:
         return [_syntax_mistake(source, str(error))]
     references = program.references()
     unknown = set(references["variables"]) - set(VARIABLES) - _TYPES
-    found = [Mistake(offset, f"unknown name `{name}`", name) for offset, name in _free_names(source) if name in unknown]
+    wrong = [Mistake(offset, f"unknown name `{name}`", name) for offset, name in _free_names(source) if name in unknown]
     for name in references["functions"]:
         if re.fullmatch(r"[A-Za-z]\w*", name) and name not in FUNCTIONS:
-            found.append(Mistake(max(source.find(name), 0), f"unknown function `{name}`", name))
-    return sorted(found, key=lambda mistake: mistake.offset) if found else _wrong_result(source)
+            wrong.append(Mistake(max(source.find(name), 0), f"unknown function `{name}`", name))
+    return sorted(wrong, key=lambda mistake: mistake.offset) if wrong else _wrong_result(source)
 
 
 def holds(source: str, facts: Facts) -> tuple[bool, str | None]:

@@ -77,6 +77,7 @@ class Located:
             key = self.within(key_node, name)
             if not key.is_text:
                 key.fault("this key is not text", "Put it in quotes.")
+            # YAML lets the later of two equal keys win without a word, which people do not expect.
             elif name in seen:
                 key.fault(f"the key `{name}` stands here twice", f"Remove one; the first is on line {seen[name]}.")
             else:
@@ -86,10 +87,10 @@ class Located:
     def known(self, names: Iterable[str], required: Iterable[str] = ()) -> Mapping[str, Located]:
         """The entries of a mapping whose keys are fixed; unknown and missing ones are faults."""
         allowed = tuple(names)
-        found: dict[str, Located] = {}
+        places: dict[str, Located] = {}
         for name, key, place in self.entries():
             if name in allowed:
-                found[name] = place
+                places[name] = place
             else:
                 key.fault(f"unknown key `{name}`", did_you_mean(name, allowed))
         if isinstance(self.node, MappingNode):
@@ -97,7 +98,7 @@ class Located:
             for name in required:
                 if name not in present:
                     self.fault(f"the key `{name}` is missing", f"Add `{name}: …`.")
-        return found
+        return places
 
     def items(self) -> list[Located]:
         """The places of a list's items; anything but a list is a fault."""

@@ -280,6 +280,7 @@ def _measure(place: Located) -> Measure:
         for name, high in (("threshold", 1.0), ("iou", 1.0), ("tolerance", float("inf")))
         if name in keys and (value := keys[name].number(0, high)) is not None
     }
+    # The unknown measure is a fault already; that its settings do not suit it would only confuse.
     if agree is None:
         return EXACT
     for name in ("match", "threshold", "iou", "tolerance"):

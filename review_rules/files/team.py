@@ -104,18 +104,18 @@ class _Reader:
 
     def read(self, place: Located) -> None:
         keys = place.known(_PERSON, required=("id", "roles"))
-        given = {name: value for name, value in keys.items() if not (value.is_null and name in _PERSON[3:])}
+        written = {name: value for name, value in keys.items() if not (value.is_null and name in _PERSON[3:])}
         person = Person(
-            id=PersonId((given["id"].text() if "id" in given else None) or ""),
-            email=self._email(given["email"]) if "email" in given else "",
-            roles=_roles(given["roles"]) if "roles" in given else frozenset(),
-            expertise=self._expertise(given["expertise"]) if "expertise" in given else frozenset(),
-            left=_left(given["left"]) if "left" in given else None,
-            hours_per_week=given["hours_per_week"].number(0, 168) if "hours_per_week" in given else None,
-            rate_per_hour=given["rate_per_hour"].number(0) if "rate_per_hour" in given else None,
+            id=PersonId((written["id"].text() if "id" in written else None) or ""),
+            email=self._email(written["email"]) if "email" in written else "",
+            roles=_roles(written["roles"]) if "roles" in written else frozenset(),
+            expertise=self._expertise(written["expertise"]) if "expertise" in written else frozenset(),
+            left=_left(written["left"]) if "left" in written else None,
+            hours_per_week=written["hours_per_week"].number(0, 168) if "hours_per_week" in written else None,
+            rate_per_hour=written["rate_per_hour"].number(0) if "rate_per_hour" in written else None,
         )
         if person.id in self.people:
-            given["id"].fault(f"the person `{person.id}` stands in the file twice", "Give each person one entry.")
+            written["id"].fault(f"the person `{person.id}` stands in the file twice", "Give each person one entry.")
         if person.id:
             self.people[person.id] = person
 

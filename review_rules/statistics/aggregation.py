@@ -132,8 +132,8 @@ def _model(ballots: _Ballots, labels: int, method: Method) -> dict[Hashable, lis
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", FutureWarning)
         model.fit(pd.DataFrame(rows, columns=["task", "worker", "label"]))
-    found = model.probas_.reindex(index=range(len(items)), columns=range(labels), fill_value=0.0)
-    return dict(zip(items, found.to_numpy().tolist(), strict=True))
+    probabilities = model.probas_.reindex(index=range(len(items)), columns=range(labels), fill_value=0.0)
+    return dict(zip(items, probabilities.to_numpy().tolist(), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,21 +141,21 @@ class SecondOpinion:
     """All methods on one file of votes."""
 
     votes: Votes
-    found: dict[Method, Aggregation]
+    by_method: dict[Method, Aggregation]
 
     def rows(self) -> list[dict[str, Any]]:
         """Say for each item what the methods hold, and whether QA has to look because they tie or differ."""
         cast = Counter(self.votes.item.tolist())
         out = []
         for place, item in enumerate(self.votes.items):
-            said = {method: one.opinions[place] for method, one in self.found.items()}
-            tied = any(opinion.tied for opinion in said.values())
-            differ = len({opinion.label for opinion in said.values() if not opinion.tied}) > 1
+            opinions = {method: aggregation.opinions[place] for method, aggregation in self.by_method.items()}
+            tied = any(opinion.tied for opinion in opinions.values())
+            differ = len({opinion.label for opinion in opinions.values() if not opinion.tied}) > 1
             out.append(
                 {
                     "item_id": item,
                     "votes": cast[place],
-                    **{method.value: opinion.to_json() for method, opinion in said.items()},
+                    **{method.value: opinion.to_json() for method, opinion in opinions.items()},
                     "to_qa": "tie" if tied else "methods differ" if differ else None,
                 }
             )
@@ -168,7 +168,7 @@ class SecondOpinion:
             {
                 "annotator": name,
                 "votes": cast[by],
-                "accuracy": {method.value: one.accuracy[by] for method, one in self.found.items()},
+                "accuracy": {method.value: aggregation.accuracy[by] for method, aggregation in self.by_method.items()},
             }
             for by, name in enumerate(self.votes.annotators)
         ]

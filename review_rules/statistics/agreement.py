@@ -438,8 +438,8 @@ def _masi_observed(table: _Table, values: Sequence[frozenset[str]]) -> _Alpha:
     differ = np.zeros(len(table.counts))
     for first, second in _neighbours(table.pattern):
         codes = list(zip(table.code[first].tolist(), table.code[second].tolist(), strict=True))
-        for one, other in set(codes) - known.keys():
-            known[one, other] = masi_distance(values[one], values[other])
+        for first_code, second_code in set(codes) - known.keys():
+            known[first_code, second_code] = masi_distance(values[first_code], values[second_code])
         distance = np.array([known[pair] for pair in codes])
         weight = 2 * table.count[first] * table.count[second] * distance
         differ += np.bincount(table.pattern[first], weight, minlength=len(differ))
@@ -517,8 +517,8 @@ def _cells(votes: Votes, ranked: Sequence[int]) -> dict[tuple[int, int], dict[tu
     for first, second in _neighbours(item):
         columns = (column.tolist() for column in (by[first], by[second], code[first], code[second]))
         met = Counter(zip(*columns, strict=True))
-        for (one, other, value, also), number in met.items():
-            pair = cells.setdefault((one, other), {})
+        for (first_by, second_by, value, also), number in met.items():
+            pair = cells.setdefault((first_by, second_by), {})
             pair[value, also] = pair.get((value, also), 0) + number
     return cells
 
@@ -529,15 +529,15 @@ def _kappa_patterns(cells: Mapping[tuple[int, int], int], kind: VoteKind) -> Pat
         return _nothing(["kappa"], NO_SHARED)
     met = np.array(sorted(cells), dtype=np.int64)
     values, rank = np.unique(met, return_inverse=True)
-    one, other = rank.reshape(met.shape).T
+    first, second = rank.reshape(met.shape).T
     counts = np.array([cells[cell] for cell in sorted(cells)], dtype=np.int64)
-    by_other = np.argsort(other, kind="stable")
-    squares = np.array([(one - other) ** 2, one**2 + other**2, one, other], dtype=np.float64)
+    by_other = np.argsort(second, kind="stable")
+    squares = np.array([(first - second) ** 2, first**2 + second**2, first, second], dtype=np.float64)
 
     def nominal(drawn: Floats) -> Figures:
-        rows = group_sums(drawn, one, len(values))
-        columns = group_sums(drawn[by_other], other[by_other], len(values))
-        number, agreed, chance = drawn.sum(axis=0), (one == other) @ drawn, (rows * columns).sum(axis=0)
+        rows = group_sums(drawn, first, len(values))
+        columns = group_sums(drawn[by_other], second[by_other], len(values))
+        number, agreed, chance = drawn.sum(axis=0), (first == second) @ drawn, (rows * columns).sum(axis=0)
         return {"kappa": _ratio(number * agreed - chance, number**2 - chance)}
 
     def weighted(drawn: Floats) -> Figures:
@@ -584,24 +584,24 @@ _Look = tuple[tuple[int, ...], int]
 
 
 def _span_looks(votes: Votes) -> Iterator[_Look]:
-    held: list[list[int]] = [[] for _ in votes.items]
+    codes_of: list[list[int]] = [[] for _ in votes.items]
     for item, code in zip(votes.item.tolist(), votes.code.tolist(), strict=True):
-        held[item].append(code)
-    for item, codes in enumerate(held):
+        codes_of[item].append(code)
+    for item, codes in enumerate(codes_of):
         yield tuple(sorted(codes)), votes.lengths.get(item, -1)
 
 
-def _span_scores(held: Sequence[Sequence[int]], values: Sequence[frozenset[Mark]]) -> dict[str, Floats]:
+def _span_scores(ratings: Sequence[Sequence[int]], values: Sequence[frozenset[Mark]]) -> dict[str, Floats]:
     """Score each item: the mean over its pairs of ratings; 0 where there is no pair."""
     known: dict[tuple[int, int], tuple[float, float, float]] = {}
-    scores = np.zeros((len(held), 3))
-    for row, codes in enumerate(held):
+    scores = np.zeros((len(ratings), 3))
+    for row, codes in enumerate(ratings):
         pairs = list(combinations(codes, 2))
-        for one, other in pairs:
-            if (one, other) not in known:
-                first, second = _form(values[one]), _form(values[other])
+        for left, right in pairs:
+            if (left, right) not in known:
+                first, second = _form(values[left]), _form(values[right])
                 strict, overlap = (set_score(first, second, Kind.SPANS, measure) for measure in (STRICT, OVERLAP))
-                known[one, other] = float(one == other), strict, overlap
+                known[left, right] = float(left == right), strict, overlap
         if pairs:
             scores[row] = [math.fsum(part) / len(pairs) for part in zip(*(known[pair] for pair in pairs), strict=True)]
     return dict(zip(("percent", "span_f1.strict", "span_f1.overlap"), scores.T, strict=True))
@@ -630,9 +630,9 @@ def _characters(looks: Sequence[_Look], values: Sequence[frozenset[Mark]]) -> Ca
         if len(codes) < 2:
             continue
         for width, labels in _stretches([values[code] for code in codes], length):
-            held = Counter(classes.setdefault(label, len(classes)) for label in labels)
-            observed[row] += width * (len(codes) - sum(n * (n - 1) for n in held.values()) / (len(codes) - 1))
-            rows.extend((label, row, width * n) for label, n in held.items())
+            classes_here = Counter(classes.setdefault(label, len(classes)) for label in labels)
+            observed[row] += width * (len(codes) - sum(n * (n - 1) for n in classes_here.values()) / (len(codes) - 1))
+            rows.extend((label, row, width * n) for label, n in classes_here.items())
     rows.sort()
     table = np.array(rows, dtype=np.int64).reshape(-1, 3)
     label, pattern, weight = table.T

@@ -76,22 +76,22 @@ def rows_needed(
 
     >>> from review_rules.statistics.votes import collect_votes
     >>> pairs = [(row, who, "AB"[row % 10 == 0 and who]) for row in range(100) for who in (0, 1)]
-    >>> found = rows_needed(collect_votes(pairs, VoteKind.CHOICE), 0.05, figure="percent")
-    >>> 100 < found.needed < 200
+    >>> estimate = rows_needed(collect_votes(pairs, VoteKind.CHOICE), 0.05, figure="percent")
+    >>> 100 < estimate.needed < 200
     True
     """
     name = figure or MAIN_FIGURE[votes.kind]
     patterns = _paired_only(patterns_of(votes))
     rows = int(patterns.counts.sum())
-    found = estimate(patterns, seed=seed, draws=draws).get(name) if rows else Figure(None, None, None, NO_PAIR)
-    if found is None:
+    now = estimate(patterns, seed=seed, draws=draws).get(name) if rows else Figure(None, None, None, NO_PAIR)
+    if now is None:
         raise ValueError(f"no figure {name!r} for {votes.kind}")
     unknown = RowsNeeded(
-        figure=name, target=target, rows=rows, half_width=None, needed=None, more=None, reason=found.reason
+        figure=name, target=target, rows=rows, half_width=None, needed=None, more=None, reason=now.reason
     )
-    if found.low is None or found.high is None:
+    if now.low is None or now.high is None:
         return unknown
-    half = (found.high - found.low) / 2
+    half = (now.high - now.low) / 2
     if half == 0:
         return replace(
             unknown, half_width=0.0, reason="every resample gives the same: too few rows, or no disagreement yet"

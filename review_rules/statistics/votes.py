@@ -202,8 +202,8 @@ class _Builder:
         known = {at: lengths[key] for key, (at, _) in self._items.items() if key in lengths}
         return Votes(
             kind=self._kind,
-            items=tuple(given for _, given in self._items.values()),
-            annotators=tuple(given for _, given in self._annotators.values()),
+            items=tuple(written for _, written in self._items.values()),
+            annotators=tuple(written for _, written in self._annotators.values()),
             values=tuple(values[code] for code in seen),
             item=where[:, 0],
             annotator=where[:, 1],
@@ -229,15 +229,15 @@ def _field(vote: Mapping[str, object], key: str) -> object:
     return vote[key]
 
 
-def _id(given: object, key: str) -> tuple[Id, str]:
-    """Return an id as given and as compared."""
-    if type(given) is str and given:
-        return given, given
-    if isinstance(given, bool) or not isinstance(given, (str, int, float)) or given == "":
-        raise _BadVoteError(f"{key} is {_name(given)}", "an id is text or a number")
-    if isinstance(given, float) and not math.isfinite(given):
+def _id(value: object, key: str) -> tuple[Id, str]:
+    """Return an id as it was written and as it is compared."""
+    if type(value) is str and value:
+        return value, value
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)) or value == "":
+        raise _BadVoteError(f"{key} is {_name(value)}", "an id is text or a number")
+    if isinstance(value, float) and not math.isfinite(value):
         raise _BadVoteError(f"{key} is not a finite number", "an id is text or a number")
-    return given, _as_text(given)
+    return value, _as_text(value)
 
 
 def _as_text(value: object) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from label_studio_quorum.adapters.ml_backend import Prelabel
+from label_studio_quorum.adapters.ml_backend import ModelAnswer
 from label_studio_quorum.campaign.importing import import_rows
 from label_studio_quorum.campaign.projects import Campaign
 from label_studio_quorum.campaign.reconcile import DecidedRow, ReconcileReport, decide_rows, reconcile
@@ -285,10 +285,10 @@ class FixedAnswers:
     def __init__(self, result: list[Json]) -> None:
         self._result = result
 
-    def predict(self, data: Sequence[Json]) -> list[Prelabel]:
+    def predict(self, data: Sequence[Json]) -> list[ModelAnswer]:
         """One for each."""
         one = NewPrediction(model_version="mini@1", result=self._result)
-        return [Prelabel(prediction=one, domain="technical") for _ in data]
+        return [ModelAnswer(prediction=one, domain="technical") for _ in data]
 
 
 def test_forms_open_pre_filled_whoever_labelled_the_row_before(case: Case) -> None:

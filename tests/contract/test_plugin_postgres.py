@@ -152,7 +152,7 @@ def test_the_worker_fills_the_review_queue(server: LabelStudioServer, worker: Ch
     """The second submission's job runs in the worker, and the QA task is there within a moment."""
     line = make_line(server, rows(2))
     _answer_all(line, ["ana", "ana", "bea", "bea"])
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while line.status()["open"]["qa"] < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
     assert line.status()["open"]["qa"] == 2
@@ -194,7 +194,7 @@ def test_the_worker_reconciles_itself_forks_for_other_jobs_and_outlives_its_conn
     line.answer("ana", verdict("Correct"))
     assert django(_CUT.replace("NAME", repr(line.name)), server, databases).splitlines()[-1] == "True 1"
     line.answer("bea", verdict("Correct"))
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while line.status()["open"]["qa"] < 1 and time.monotonic() < deadline:
         time.sleep(0.05)
     assert line.status()["open"]["qa"] == 1
@@ -203,15 +203,28 @@ def test_the_worker_reconciles_itself_forks_for_other_jobs_and_outlives_its_conn
 
 def test_label_studios_counters_stay_right_while_people_answer_at_once(server: LabelStudioServer) -> None:
     """Each answer is counted once under its label, a changed one under its new label, and data columns once a row."""
-    line = make_line(server, rows(6))
+    line, people = make_line(server, rows(6)), ("ana", "bea", "cal")
 
-    def work(person: str) -> int:
-        answers = [line.answer(person, verdict("Correct"))[1] for _ in range(4)]
-        return answers[0]
+    def work(person: str) -> list[int]:
+        """Answer until there is nothing more for this person; the answers."""
+        answers = list[int]()
+        while (following := line.next(person)).status_code == 200:
+            sent = line.submit(person, following.json()["id"], verdict("Correct"))
+            assert sent.status_code == 201, sent.text
+            answers.append(sent.json()["id"])
+        assert following.status_code == 404, following.text
+        return answers
 
+    # Who gets how many of the twelve seats is nobody's promise, only that all are given.
     with ThreadPoolExecutor(3) as pool:
-        first, *_ = pool.map(work, ("ana", "bea", "cal"))
-    changed = line.people["ana"].patch(f"/api/annotations/{first}/", json={"result": verdict("Incorrect")})
+        answers = dict(zip(people, pool.map(work, people), strict=True))
+    # A seat that was somebody else's for a moment may have been refused to the last who asked.
+    answers = {person: answers[person] + work(person) for person in people}
+    assert sum(map(len, answers.values())) == 12
+    author = max(people, key=lambda person: len(answers[person]))
+    changed = line.people[author].patch(
+        f"/api/annotations/{answers[author][0]}/", json={"result": verdict("Incorrect")}
+    )
     assert changed.status_code == 200, changed.text
     summary = line.call("GET", f"/api/projects/{line.projects['pass']}/summary").json()
     assert summary["created_labels"] == {"verdict": {"Correct": 11, "Incorrect": 1}}
@@ -288,9 +301,11 @@ def second():
 with transaction.atomic():
     lock_rows(campaign, ["r1"])
     waiting = Thread(target=second); waiting.start()
-    blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-    for _ in range(200):
+    blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
         with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_stat_clear_snapshot()")  # else a transaction sees what it saw first
             cursor.execute(blocked)
             if cursor.fetchone()[0]:
                 break
@@ -309,6 +324,7 @@ def test_people_at_work_while_every_row_is_reconciled_never_meet_a_500(
     """With all rows reconciled over and over, nobody who asks for tasks, answers or corrects is told of a lost race."""
     line = make_line(server, rows(40, "financial"))
     stop, seen = threading.Event(), list[tuple[str, int, str]]()
+    deadline = time.monotonic() + 300
 
     def tell(what: str, answer: requests.Response) -> requests.Response:
         seen.append((what, answer.status_code, answer.text[:300]))
@@ -318,16 +334,18 @@ def test_people_at_work_while_every_row_is_reconciled_never_meet_a_500(
         while not stop.is_set():
             tell("repair", line.call("POST", "/quorum/api/repair", json={"name": line.name, "all": True}))
 
+    def passes() -> int:
+        return sum(what == "submit pass" and code == 201 for what, code, _ in list(seen))
+
     def work(person: str, stage: str) -> None:
-        idle = 0
-        while idle < 12:
+        # Who finds nothing waits for the others: nobody's share of the rows is fixed.
+        while passes() < 80 and time.monotonic() < deadline:
             given = tell("next", line.next(person, stage))
             if given.status_code != 200:
-                idle += 1
                 time.sleep(0.3)
                 continue
             said = verdict("Correct") if stage == "pass" else review("accept", "Correct")
-            done = tell("submit", line.submit(person, given.json()["id"], said))
+            done = tell(f"submit {stage}", line.submit(person, given.json()["id"], said))
             if done.status_code == 201 and stage == "pass":
                 tell(
                     "correct",
@@ -344,7 +362,7 @@ def test_people_at_work_while_every_row_is_reconciled_never_meet_a_500(
         for one in managers:
             one.result()
     assert [one for one in seen if one[1] >= 500] == []
-    assert Counter(what for what, code, _ in seen if what == "submit" and code == 201)["submit"] >= 80
+    assert passes() >= 80, Counter((what, code) for what, code, _ in seen)
     log = (Path(databases["QUORUM_TEST_LOG"])).read_text(errors="replace")
     assert "deadlock detected" not in log, log[log.index("deadlock detected") :][:2000]
     assert worker.exit_code is None

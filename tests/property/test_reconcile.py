@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from label_studio_quorum.campaign.importing import import_rows
 from label_studio_quorum.campaign.projects import STAGES, Campaign, interface_of
-from label_studio_quorum.campaign.reconcile import Plan, carry_out, decide_rows, plan_row, reconcile
+from label_studio_quorum.campaign.reconcile import ChangePlan, carry_out, decide_rows, plan_row, reconcile
 from label_studio_quorum.campaign.setup import CampaignSpec, setup_campaign
 from label_studio_quorum.campaign.snapshot import Snapshot
 from label_studio_quorum.intake import Row
@@ -160,7 +160,7 @@ def two_syncs(world: World) -> None:
     """Two runs that both read before either writes."""
     plans = []
     for _ in range(2):
-        plan = Plan()
+        plan = ChangePlan()
         with Snapshot.read(world.server, world.campaign) as held:
             for row in decide_rows(world.campaign, held, held.row_ids, plan):
                 plan_row(world.campaign, row, plan)

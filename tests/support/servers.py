@@ -28,7 +28,7 @@ from label_studio_quorum.servers import ml_backend as ml_server
 from label_studio_quorum.servers.data_folder import Secrets
 from label_studio_quorum.servers.label_studio import Owner
 from label_studio_quorum.servers.processes import LOOPBACK, Child, StartError, free_port, require_port, wait_until
-from label_studio_quorum.servers.stack import Settings, database_stamp
+from label_studio_quorum.servers.stack import StackSettings, database_stamp
 
 ROOT = Path(__file__).resolve().parents[2]
 OWNER = Owner("owner@quorum.test", "owner-password-of-tests", "7e57" * 10)
@@ -130,7 +130,7 @@ def start(child: Child, port: int, is_up: Callable[[str], bool]) -> None:
 def label_studio_server(folder: Path, settings: str = label_studio.STOCK, **extra: str) -> Iterator[LabelStudioServer]:
     """Run a Label Studio with a fresh database in `folder`; `extra` are further environment variables."""
     data_dir = folder / "label-studio"
-    shutil.copytree(_migrated(settings), data_dir)
+    shutil.copytree(migrated_database(settings), data_dir)
     port = free_port()
     # The server must run the plugin that stands beside these tests, not one that is installed.
     beside = {"PYTHONPATH": str(ROOT), **extra}
@@ -240,8 +240,8 @@ class QuorumUp:
 def quorum_up(folder: Path, *args: str) -> Iterator[QuorumUp]:
     """`quorum up` on a database that was migrated before, ready; its owner is `OWNER`."""
     folder.mkdir(parents=True)
-    settings = Settings(host="127.0.0.1", ls_port=1, ml_port=2, plugin="--stock" not in args)
-    shutil.copytree(_migrated(settings.module), folder / "label-studio")
+    settings = StackSettings(host="127.0.0.1", ls_port=1, ml_port=2, plugin="--stock" not in args)
+    shutil.copytree(migrated_database(settings.module), folder / "label-studio")
     write_json(folder / "secrets.json", Secrets(OWNER, "quorum", "ml-password-of-tests").to_json(), private=True)
     (folder / "database.json").write_text(json.dumps(database_stamp(settings)), encoding="utf-8")
     up = QuorumUp(folder, *args).start()
@@ -260,13 +260,13 @@ def example_rows(folder: Path, count: int) -> Path:
     return file
 
 
-def _migrated(settings: str) -> Path:
+def migrated_database(settings: str) -> Path:
     """A data folder with a migrated database and its owner, made once and kept for the next test runs."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "quorum" / "databases"
     cache.mkdir(parents=True, exist_ok=True)
     made = cache / _key(settings)
     # The plugin adds to what a stock server has, so that its own migrations are all that is left to run.
-    base = None if settings == label_studio.STOCK else _migrated(label_studio.STOCK)
+    base = None if settings == label_studio.STOCK else migrated_database(label_studio.STOCK)
     with (cache / f"{made.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made.exists():

@@ -199,7 +199,7 @@ def simulated_review(case: Case, tmp_path: Path) -> bool:
         "predictions": [{"result": to_result({control.name: case.b}, [control], ROW)}],
     }
     expert = Simulant(id="dag", email="", password="", roles=frozenset({"expert"}), skill=1.0)
-    answer = Judge({"r1": {control.name: case.a}}, 1).answer(expert, "expert", task, [control])
+    answer = Judge({"r1": {control.name: case.a}}, 1).answer(expert, Stage.EXPERT, task, [control])
     return bool(answer["decision"] == "accept")
 
 

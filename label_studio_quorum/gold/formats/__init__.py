@@ -16,7 +16,7 @@ from typing import Any
 from label_studio_quorum.files import new_file, new_folder, sha256_of, write_text
 from label_studio_quorum.gold.datasheet import Card
 from label_studio_quorum.gold.formats.reading import CARRIES_HISTORY, read_records
-from label_studio_quorum.gold.spool import Line, Spool
+from label_studio_quorum.gold.spool import RecordLine, Spool
 from ls_config import Interface
 
 __all__ = ["CARRIES_HISTORY", "FORMATS", "WriteReport", "format_of", "read_records", "write"]
@@ -71,7 +71,7 @@ def format_of(path: str | Path) -> str | None:
 
 
 def write(
-    records: Iterable[Mapping[str, Any] | Line],
+    records: Iterable[Mapping[str, Any] | RecordLine],
     path: str | Path,
     format: str | None = None,
     *,
@@ -118,19 +118,19 @@ def write(
             with new_file(path) as temporary:
                 _WRITERS[name](spool, temporary, lints, interface, sheet, guard)
         hashes = _hashes(path)
-        beside = _write_card(path, name, sheet.text(hashes)) if card else None
-        return WriteReport(path, name, spool.rows, spool.left_out, hashes, dict(sorted(lints.items())), beside)
+        card_path = _write_card(path, name, sheet.text(hashes)) if card else None
+        return WriteReport(path, name, spool.rows, spool.left_out, hashes, dict(sorted(lints.items())), card_path)
 
 
 def _hashes(path: Path) -> dict[str, str]:
-    files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
-    return {one.relative_to(path.parent).as_posix(): sha256_of(one) for one in files}
+    files = sorted(part for part in path.rglob("*") if part.is_file()) if path.is_dir() else [path]
+    return {file.relative_to(path.parent).as_posix(): sha256_of(file) for file in files}
 
 
 def _write_card(path: Path, name: str, text: str) -> Path:
-    beside = path.with_name(path.name + ".card.md")
-    write_text(beside, text)
-    return beside
+    card_path = path.with_name(path.name + ".card.md")
+    write_text(card_path, text)
+    return card_path
 
 
 _Writer = Callable[[Spool, Path, "Counter[str]", Interface, Card, bool], object]

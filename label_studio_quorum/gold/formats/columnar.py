@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from label_studio_quorum.gold.spool import Shape, Spool
+from label_studio_quorum.gold.spool import RecordShape, Spool
 from label_studio_quorum.intake.cells import NOTE, OWN_PREFIX, encode
 
 __all__ = ["write_folder", "write_parquet"]
@@ -46,7 +46,7 @@ def _field_type(kind: str) -> Any:
             return text
 
 
-def _schema(shape: Shape, features: bool) -> Any:
+def _schema(shape: RecordShape, features: bool) -> Any:
     import pyarrow as pa
 
     columns = [(name, getattr(pa, _scalar(shape, name))()) for name in shape.ordered_columns()]
@@ -56,12 +56,12 @@ def _schema(shape: Shape, features: bool) -> Any:
     columns += [(OWN_PREFIX + "reviewers", pa.list_(pa.string())), (OWN_PREFIX + "record", pa.string())]
     schema = pa.schema(columns)
     if features:
-        held = {"info": {"features": {name: _feature(schema.field(name).type) for name in schema.names}}}
-        schema = schema.with_metadata({"huggingface": json.dumps(held)})
+        description = {"info": {"features": {name: _feature(schema.field(name).type) for name in schema.names}}}
+        schema = schema.with_metadata({"huggingface": json.dumps(description)})
     return schema
 
 
-def _scalar(shape: Shape, name: str) -> str:
+def _scalar(shape: RecordShape, name: str) -> str:
     """A column keeps its type where all rows agree on one; else its values are spelled as JSON, and noted so."""
     return _SCALARS.get(frozenset(shape.columns[name] - {"NoneType"}), "string")
 
@@ -78,7 +78,7 @@ def _feature(kind: Any) -> Any:
     return {"dtype": name, "_type": "Value"}
 
 
-def _values(record: Mapping[str, Any], line: str, shape: Shape) -> dict[str, Any]:
+def _values(record: Mapping[str, Any], line: str, shape: RecordShape) -> dict[str, Any]:
     row = record["row"]
     typed = {name for name in shape.columns if _scalar(shape, name) != "string"}
     texts, note = encode(
@@ -114,14 +114,14 @@ def _final(kind: str, value: Any) -> Any:
 def _batches(spool: Spool, schema: Any) -> Iterator[Any]:
     import pyarrow as pa
 
-    held: list[dict[str, Any]] = []
+    batch: list[dict[str, Any]] = []
     for line in spool.lines():
-        held.append(_values(json.loads(line), line, spool.shape))
-        if len(held) == _BATCH:
-            yield pa.RecordBatch.from_pylist(held, schema=schema)
-            held = []
-    if held:
-        yield pa.RecordBatch.from_pylist(held, schema=schema)
+        batch.append(_values(json.loads(line), line, spool.shape))
+        if len(batch) == _BATCH:
+            yield pa.RecordBatch.from_pylist(batch, schema=schema)
+            batch = []
+    if batch:
+        yield pa.RecordBatch.from_pylist(batch, schema=schema)
 
 
 def write_parquet(spool: Spool, path: Path, *, features: bool = False) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from label_studio_quorum.gold.spool import Spool, json_line
+from label_studio_quorum.gold.spool import STAGES, Spool, json_line
 from label_studio_quorum.intake.other_tools import GT_JOB, GT_RENAMED
 from ls_config import Control, Interface
 from review_rules import Kind
@@ -66,15 +66,15 @@ def _chain(
     """Attribute, value and the metadata that all kinds share, in order of time."""
     auto = (record.get("auto_label") or {}).get(control.name)
     certificate = record.get("certificate") or {}
-    passes = {one.get("by"): one for one in record.get("passes") or ()}
+    passes = {passed.get("by"): passed for passed in record.get("passes") or ()}
     counted = [passes[who] for who in certificate.get("passes", ()) if who in passes] or list(passes.values())
-    times = [_when(one.get("at")) for stage in ("passes", "qa", "expert") for one in record.get(stage) or ()]
+    times = [_when(submission.get("at")) for stage in STAGES for submission in record.get(stage) or ()]
     if auto is not None:
         yield f"auto-{control.name}", auto, _about("auto", min(times, default=_when(None)), human=False)
-    for number, one in enumerate(counted, 1):
-        value = (one.get("values") or {}).get(control.name)
+    for number, passed in enumerate(counted, 1):
+        value = (passed.get("values") or {}).get(control.name)
         if value is not None:
-            yield f"pass-{number}-{control.name}", value, _about(f"pass-{number}", _when(one.get("at")), human=True)
+            yield f"pass-{number}-{control.name}", value, _about(f"pass-{number}", _when(passed.get("at")), human=True)
     if control.name in final:
         value = final[control.name].get("value")
         first = counted[0].get("values", {}).get(control.name) if counted else auto
@@ -101,7 +101,9 @@ def _confidence(record: Mapping[str, Any], control: Control, value: Any) -> dict
     """Agreement of the passes stands for confidence; Ground Truth itself writes 0 where one person labelled."""
     score = ((record.get("comparison") or {}).get(control.name) or {}).get("score") or 0
     if control.kind == "choices":
-        return {"confidence-map": {str(control.labels.index(one)): score for one in value if one in control.labels}}
+        return {
+            "confidence-map": {str(control.labels.index(label)): score for label in value if label in control.labels}
+        }
     if control.kind == "spans":
         return {"entities": [{"confidence": score} for _ in value]}
     return {"confidence": score}
@@ -110,10 +112,10 @@ def _confidence(record: Mapping[str, Any], control: Control, value: Any) -> dict
 def _label(control: Control, value: Any) -> Any:
     if control.kind == "spans":
         labels = [{"label": label} for label in control.labels]
-        entities = [{"label": one["label"], "startOffset": one["start"], "endOffset": one["end"]} for one in value]
+        entities = [{"label": span["label"], "startOffset": span["start"], "endOffset": span["end"]} for span in value]
         return {"annotations": {"labels": labels, "entities": entities}}
     if control.kind == "choices":
-        return [control.labels.index(one) for one in value if one in control.labels]
+        return [control.labels.index(label) for label in value if label in control.labels]
     if control.kind == "rating":
         return str(int(value) - int(control.min or 0))
     return str(control.labels.index(value)) if value in control.labels else str(value)
@@ -124,7 +126,7 @@ def _metadata(control: Control, value: Any) -> dict[str, Any]:
     if control.kind == "spans":
         made["entities"] = [{"confidence": 0} for _ in value]
     elif control.kind == "choices":
-        named = {str(control.labels.index(one)): one for one in value if one in control.labels}
+        named = {str(control.labels.index(label)): label for label in value if label in control.labels}
         made |= {"class-map": named, "confidence-map": dict.fromkeys(named, 0)}
     else:
         made |= {"class-name": str(value), "confidence": 0}

@@ -44,13 +44,15 @@ def _annotations(
     record: Mapping[str, Any], interface: Interface, data: Mapping[str, Any], lints: Counter[str]
 ) -> Iterator[dict[str, Any]]:
     for stage in STAGES:
-        for one in record.get(stage) or ():
+        for submission in record.get(stage) or ():
             yield {
-                "result": _result(one.get("values") or {}, interface, data, lints),
-                "created_at": one.get("at"),
-                "lead_time": one.get("lead_time"),
+                "result": _result(submission.get("values") or {}, interface, data, lints),
+                "created_at": submission.get("at"),
+                "lead_time": submission.get("lead_time"),
                 "ground_truth": False,
-                "meta": {"quorum": {"stage": stage, "by": one.get("by"), "decision": one.get("decision")}},
+                "meta": {
+                    "quorum": {"stage": stage, "by": submission.get("by"), "decision": submission.get("decision")}
+                },
             }
     final = (record.get("final") or {}).get("values")
     if final is not None:

@@ -36,27 +36,20 @@ def read_records(path: str | Path, on_fault: Callable[[RowFault], None] | None =
     """
     path = Path(path)
     if not path.exists():
-        raise UnreadableError(fault("QD.E001", Place(str(path)), "The file does not exist.", "Check the path."))
-    found = False
+        raise UnreadableError(fault("QD.E001.missing", Place(str(path))))
+    has_records = False
     for record in _records(path, on_fault or _refuse):
-        found = True
+        has_records = True
         yield record
-    if not found and path.suffix not in (".jsonl", ".json"):
-        raise UnreadableError(
-            fault(
-                "QD.E002",
-                Place(str(path)),
-                "The file carries no records.",
-                f"Formats that do: {', '.join(CARRIES_HISTORY)}.",
-            )
-        )
+    if not has_records and path.suffix not in (".jsonl", ".json"):
+        raise UnreadableError(fault("QD.E002.export", Place(str(path)), formats=", ".join(CARRIES_HISTORY)))
 
 
 OnFault = Callable[[RowFault], None]
 
 
-def _refuse(found: RowFault) -> None:
-    raise UnreadableError(found)
+def _refuse(difference: RowFault) -> None:
+    raise UnreadableError(difference)
 
 
 def _records(path: Path, on_fault: OnFault) -> Iterator[dict[str, Any]]:
@@ -86,14 +79,7 @@ def _value(record: Record | RowFault) -> Record:
 def _whole(record: Record | RowFault) -> dict[str, Any]:
     values = _value(record).values
     if "row_id" not in values:
-        raise UnreadableError(
-            fault(
-                "QD.E003",
-                _value(record).place,
-                "The line is no full record.",
-                f"Formats that carry them: {', '.join(CARRIES_HISTORY)}.",
-            )
-        )
+        raise UnreadableError(fault("QD.E003.record", _value(record).place, formats=", ".join(CARRIES_HISTORY)))
     return values
 
 
@@ -101,40 +87,31 @@ def _carried(records: Iterator[Record | RowFault], on_fault: OnFault) -> Iterato
     for record in records:
         line = _value(record).values.get(_RECORD)
         if not line:
-            raise UnreadableError(
-                fault(
-                    "QD.E003",
-                    _value(record).place,
-                    f"The column {_RECORD} is not there.",
-                    "Verify the file as it was exported.",
-                )
-            )
-        held = json.loads(line)
-        _compare(_value(record), held, on_fault)
-        yield held
+            raise UnreadableError(fault("QD.E003.column", _value(record).place, column=_RECORD))
+        original = json.loads(line)
+        _compare(_value(record), original, on_fault)
+        yield original
 
 
-def _compare(shown: Record, record: Mapping[str, Any], on_fault: OnFault) -> None:
+def _compare(table_row: Record, record: Mapping[str, Any], on_fault: OnFault) -> None:
     """Say which cells of a table row differ from the record beside it."""
-    texts = not shown.typed
-    wrong = [name for name, value in _row_as_shown(shown).items() if record["row"].get(name) != value]
-    wrong += [name for name in record["row"] if name not in shown.values]
+    texts = not table_row.typed
+    wrong = [name for name, value in _row_as_shown(table_row).items() if record["row"].get(name) != value]
+    wrong += [name for name in record["row"] if name not in table_row.values]
     expected = table_cells(record, []) if texts else _typed_cells(record)
-    for name in shown.values.keys() - {_RECORD, NOTE}:
+    for name in table_row.values.keys() - {_RECORD, NOTE}:
         if name.startswith(OWN_PREFIX):
-            value, wanted = shown.values[name], expected.get(name, "" if texts else None)
+            value, wanted = table_row.values[name], expected.get(name, "" if texts else None)
             if value not in ((wanted, f"'{wanted}") if texts else (wanted,)):
                 wrong.append(name)
     for name in sorted(wrong):
-        what = f"The cell '{name}' says other than the record beside it."
-        hint = "Somebody changed it after the export; take the record's value, or export again."
-        on_fault(fault("QD.E003", shown.place, what, hint, row_id=str(record.get("row_id")), field=name))
+        on_fault(fault("QD.E003.cell", table_row.place, name=name, row_id=str(record.get("row_id")), field=name))
 
 
-def _row_as_shown(shown: Record) -> dict[str, Any]:
+def _row_as_shown(table_row: Record) -> dict[str, Any]:
     """The row that the cells stand for, without texts that a workbook's cell could not hold whole."""
-    row = decode(shown.values)
-    return {name: value for name, value in row.items() if shown.place.sheet is None or len(str(value)) < sheets.CUT}
+    row = decode(table_row.values)
+    return {name: value for name, value in row.items() if table_row.place.sheet is None or len(str(value)) < sheets.CUT}
 
 
 def _typed_cells(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,7 +121,7 @@ def _typed_cells(record: Mapping[str, Any]) -> dict[str, Any]:
     made: dict[str, Any] = {
         "gold": record["gold"],
         "state": record.get("state"),
-        "reviewers": [one for one in people if one],
+        "reviewers": [who for who in people if who],
     }
     for name, label in ((record.get("final") or {}).get("values") or {}).items():
         made |= {f"final.{name}": label.get("value"), f"origin.{name}": label.get("origin")}
@@ -153,28 +130,26 @@ def _typed_cells(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _sheet(path: Path, on_fault: OnFault) -> Iterator[dict[str, Any]]:
     """The sheet of records beside the sheet of rows, row by row."""
-    shown = (one for one in sheets.read_xlsx(path, sheet="rows") if isinstance(one, Record))
+    table_rows = (entry for entry in sheets.read_xlsx(path, sheet="rows") if isinstance(entry, Record))
     for record in _joined(path):
-        beside = next(shown, None)
-        if beside is None or beside.values.get("id") != record["row"].get("id"):
-            place = Place(str(path), sheet="rows")
-            what = "The sheet of rows does not list the rows of the sheet of records, in their order."
-            raise UnreadableError(fault("QD.E003", place, what, "Verify the file as it was exported."))
-        _compare(beside, record, on_fault)
+        table_row = next(table_rows, None)
+        if table_row is None or table_row.values.get("id") != record["row"].get("id"):
+            raise UnreadableError(fault("QD.E003.order", Place(str(path), sheet="rows")))
+        _compare(table_row, record, on_fault)
         yield record
 
 
 def _joined(path: Path) -> Iterator[dict[str, Any]]:
     """Pieces of one record follow each other in the sheet of records."""
-    held: list[str] = []
+    pieces: list[str] = []
     for record in sheets.read_own_sheet(path, "quorum records"):
         values = _value(record).values
-        if values["part"] == "1" and held:
-            yield json.loads("".join(held))
-            held = []
-        held.append(values["json"])
-    if held:
-        yield json.loads("".join(held))
+        if values["part"] == "1" and pieces:
+            yield json.loads("".join(pieces))
+            pieces = []
+        pieces.append(values["json"])
+    if pieces:
+        yield json.loads("".join(pieces))
 
 
 def _tasks(path: Path, on_fault: OnFault) -> Iterator[dict[str, Any]]:
@@ -182,19 +157,10 @@ def _tasks(path: Path, on_fault: OnFault) -> Iterator[dict[str, Any]]:
         values = _value(record).values
         carried = ((values.get("meta") or {}).get("quorum") or {}).get("record") if "data" in values else values
         if not isinstance(carried, dict) or "row_id" not in carried:
-            raise UnreadableError(
-                fault(
-                    "QD.E003",
-                    _value(record).place,
-                    "The task carries no record.",
-                    "Verify a file that Quorum exported.",
-                )
-            )
+            raise UnreadableError(fault("QD.E003.task", _value(record).place))
         data = values.get("data", {})
         for name in ("context", "query", "response", "domain"):
             if name in data and data[name] != (carried["row"].get(name) or ""):
-                what = f"The task's '{name}' is other than the record's."
-                on_fault(
-                    fault("QD.E003", _value(record).place, what, "Export again.", row_id=carried["row_id"], field=name)
-                )
+                place = _value(record).place
+                on_fault(fault("QD.E003.task_field", place, name=name, row_id=carried["row_id"], field=name))
         yield carried

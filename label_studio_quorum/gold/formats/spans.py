@@ -36,8 +36,8 @@ def tokenize(text: str, cuts: Iterable[int] = ()) -> list[Token]:
     """
     places = sorted(set(cuts))
     tokens = []
-    for found in _TOKEN.finditer(text):
-        edges = [found.start(), *(cut for cut in places if found.start() < cut < found.end()), found.end()]
+    for match in _TOKEN.finditer(text):
+        edges = [match.start(), *(cut for cut in places if match.start() < cut < match.end()), match.end()]
         tokens += [Token(first, last, text[first:last]) for first, last in pairwise(edges)]
     return tokens
 
@@ -46,12 +46,12 @@ def _flat(spans: Iterable[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], 
     """Spans that do not overlap, longest first, and how many had to go."""
     kept: list[Mapping[str, Any]] = []
     dropped = 0
-    for span in sorted(spans, key=lambda one: (one["start"] - one["end"], one["start"], one["label"])):
+    for span in sorted(spans, key=lambda each: (each["start"] - each["end"], each["start"], each["label"])):
         if all(span["end"] <= other["start"] or other["end"] <= span["start"] for other in kept):
             kept.append(span)
         else:
             dropped += 1
-    return sorted(kept, key=lambda one: int(one["start"])), dropped
+    return sorted(kept, key=lambda each: int(each["start"])), dropped
 
 
 def iob2(tokens: Sequence[Token], spans: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -144,7 +144,7 @@ def _write_bin(documents: Iterable[_Document], path: Path, lints: Counter[str]) 
     from spacy.tokens import Doc, DocBin
 
     vocab = spacy.blank("xx").vocab
-    held = DocBin(attrs=["ORTH", "SPACY", "ENT_IOB", "ENT_TYPE"], store_user_data=True)
+    docs = DocBin(attrs=["ORTH", "SPACY", "ENT_IOB", "ENT_TYPE"], store_user_data=True)
     for record, text, fields in documents:
         edges = [span[key] for spans in fields.values() for span in spans for key in ("start", "end")]
         words, spaces = _words(text, edges)
@@ -152,9 +152,9 @@ def _write_bin(documents: Iterable[_Document], path: Path, lints: Counter[str]) 
         _mark(doc, fields, lints)
         doc.cats = _categories(record, record["final"]["values"])
         doc.user_data["row_id"] = record["row_id"]
-        held.add(doc)
-    path.write_bytes(held.to_bytes())
-    return len(held)
+        docs.add(doc)
+    path.write_bytes(docs.to_bytes())
+    return len(docs)
 
 
 def _words(text: str, edges: Sequence[int]) -> tuple[list[str], list[bool]]:
@@ -178,7 +178,7 @@ def _words(text: str, edges: Sequence[int]) -> tuple[list[str], list[bool]]:
 
 def _mark(doc: Any, fields: Mapping[str, list[Mapping[str, Any]]], lints: Counter[str]) -> None:
     def marked(spans: Iterable[Mapping[str, Any]]) -> list[Any]:
-        return [doc.char_span(one["start"], one["end"], label=one["label"]) for one in spans]  # tokens end at spans
+        return [doc.char_span(span["start"], span["end"], label=span["label"]) for span in spans]  # tokens end at spans
 
     for name, spans in fields.items():
         doc.spans[name] = marked(spans)
@@ -198,5 +198,5 @@ def _categories(record: Mapping[str, Any], final: Mapping[str, Any]) -> dict[str
         if kind == "choice" and value is not None:
             made[f"{name}={value}"] = 1.0
         elif kind == "choices":
-            made |= {f"{name}={one}": 1.0 for one in value or ()}
+            made |= {f"{name}={label}": 1.0 for label in value or ()}
     return made

@@ -10,21 +10,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from label_studio_quorum.gold.spool import STAGES, Shape, Spool
+from label_studio_quorum.gold.spool import STAGES, RecordShape, Spool
 from label_studio_quorum.intake.cells import NOTE, OWN_PREFIX, add_to_note, encode, spell
 from label_studio_quorum.intake.sheets import CELL_LIMIT
+from review_rules import Stage
 
 __all__ = ["FORMULA_STARTS", "table_cells", "table_columns", "write_csv", "write_xlsx"]
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-_STAGE_WORD = {"passes": "pass", "qa": "qa", "expert": "expert"}
+_STAGE_WORD = {stage.key: stage.value for stage in Stage}
 _EPOCH = datetime.datetime(1980, 1, 1)
 RECORD = OWN_PREFIX + "record"
 _RISKY = "cells that a spreadsheet would read as a formula; open the XLSX instead, or write with --guard"
 _GUARDED = "cells that begin like a formula, guarded by an apostrophe"
 
 
-def table_columns(shape: Shape) -> list[str]:
+def table_columns(shape: RecordShape) -> list[str]:
     """The header: the row's own columns, the outcome, each field's final value and origin, then each annotator's
     value of each field."""
     own = ["gold", "state", "domain", "reviewers", "expert"]
@@ -54,10 +55,10 @@ def table_cells(record: Mapping[str, Any], columns: Sequence[str]) -> dict[str, 
     for name, label in ((record.get("final") or {}).get("values") or {}).items():
         own[f"final.{name}"], own[f"origin.{name}"] = label.get("value"), label.get("origin")
     for stage in STAGES:
-        for one in record.get(stage) or ():
-            for name, value in (one.get("values") or {}).items():
-                own[f"{_STAGE_WORD[stage]}.{name}.{one.get('by')}"] = value
-            own[f"{_STAGE_WORD[stage]}.decision.{one.get('by')}"] = one.get("decision")
+        for submission in record.get(stage) or ():
+            for name, value in (submission.get("values") or {}).items():
+                own[f"{_STAGE_WORD[stage]}.{name}.{submission.get('by')}"] = value
+            own[f"{_STAGE_WORD[stage]}.decision.{submission.get('by')}"] = submission.get("decision")
     return cells | {OWN_PREFIX + name: spell(value) for name, value in own.items()}
 
 
@@ -120,7 +121,7 @@ def write_xlsx(spool: Spool, path: Path, lints: Counter[str], agreement: Iterabl
         for part, piece in enumerate(_pieces(line), 1):
             at += 1
             _line(records, at, [str(record["row_id"]), str(part), piece], text, lints)
-        work.update((str(one.get("by")), stage) for stage in STAGES for one in record.get(stage) or ())
+        work.update((str(submission.get("by")), stage) for stage in STAGES for submission in record.get(stage) or ())
     _head(people, ["person", *(_STAGE_WORD[stage] for stage in STAGES)], text, bold)
     for number, who in enumerate(sorted({person for person, _ in work}), 1):
         _line(people, number, [who, *(str(work[who, stage]) for stage in STAGES)], text, lints)

@@ -22,7 +22,8 @@ def identify(texts: Sequence[str]) -> list[tuple[str, float]]:
     """For each text its language (ISO 639-1) and how sure that is, 0 to 1; as `LanguageIdentifier.classify` with
     normalised probabilities.
 
-    >>> [tongue for tongue, _ in identify(["The answer rests on the text.", "Die Antwort stützt sich auf den Text."])]
+    >>> texts = ["The answer rests on the text.", "Die Antwort stützt sich auf den Text."]
+    >>> [language for language, _ in identify(texts)]
     ['en', 'de']
     """
     if not texts:
@@ -39,7 +40,7 @@ def identify(texts: Sequence[str]) -> list[tuple[str, float]]:
         scores[:, name] += scores[:, column]
         scores[:, column] = 0.0
     best = scores.argmax(axis=1)
-    return [(model.names[one], float(scores[place, one])) for place, one in enumerate(best)]
+    return [(model.names[column], float(scores[place, column])) for place, column in enumerate(best)]
 
 
 class _Model:

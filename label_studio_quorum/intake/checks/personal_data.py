@@ -62,18 +62,18 @@ class Finder:
 
     def find(self, text: str) -> list[Piece]:
         """The pieces of a text, in order, without overlap: the surer, then the longer of two wins."""
-        found = [
-            one
+        hits = [
+            hit
             for needed, recognizers in self._recognizers
             if needed.search(text)
             for recognizer in recognizers
-            for one in recognizer.analyze(text, recognizer.supported_entities, None)
-            if one.entity_type != "PHONE_NUMBER" or sum(map(str.isdigit, text[one.start : one.end])) >= _DIGITS
+            for hit in recognizer.analyze(text, recognizer.supported_entities, None)
+            if hit.entity_type != "PHONE_NUMBER" or sum(map(str.isdigit, text[hit.start : hit.end])) >= _DIGITS
         ]
         kept: list[Piece] = []
-        for one in sorted(found, key=lambda one: (-one.score, one.start - one.end, one.start, one.entity_type)):
-            if one.score >= _SURE and all(one.end <= other.start or other.end <= one.start for other in kept):
-                kept.append(Piece(one.start, one.end, one.entity_type))
+        for hit in sorted(hits, key=lambda hit: (-hit.score, hit.start - hit.end, hit.start, hit.entity_type)):
+            if hit.score >= _SURE and all(hit.end <= other.start or other.end <= hit.start for other in kept):
+                kept.append(Piece(hit.start, hit.end, hit.entity_type))
         return sorted(kept, key=lambda piece: piece.start)
 
     def faults(self, row: Row, file: str) -> Iterator[RowFault]:
@@ -82,9 +82,7 @@ class Finder:
             kinds = Counter(piece.kind for piece in self.find(getattr(row, name)))
             if kinds:
                 listed = ", ".join(f"{kind} ×{times}" for kind, times in sorted(kinds.items()))
-                hint = "Mask it (--pii mask), or make sure that you may show it."
-                place = row.place or Place(file)
-                yield fault("QD.W064", place, f"The {name} holds {listed}.", hint, row_id=row.row_id, field=name)
+                yield fault("QD.W064", row.place or Place(file), name=name, kinds=listed, row_id=row.row_id, field=name)
 
 
 def _recognizers() -> list[tuple[re.Pattern[str], list[Any]]]:

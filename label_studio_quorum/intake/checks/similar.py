@@ -27,6 +27,7 @@ def shingles(text: str) -> set[int]:
     8
     """
     words = _WORD.findall(text.casefold())
+    # Scripts without spaces make one word of a sentence.
     if len(words) >= _FEWEST:
         triples = " ".join(words).encode("utf-8", "surrogatepass").split(b" ")
         return {zlib.crc32(b" ".join(triple)) for triple in zip(triples, triples[1:], triples[2:], strict=False)}
@@ -44,7 +45,7 @@ class NearDuplicates:
         self._factors = random.randint(0, 1 << 31, _HASHES, dtype=np.uint32)[:, None] * np.uint32(2) + np.uint32(1)
         self._summands = random.randint(0, 1 << 32, _HASHES, dtype=np.uint32)[:, None]
         self._bands, self._rows = bands(threshold)
-        self._held: list[dict[bytes, list[int]]] = [defaultdict(list) for _ in range(self._bands)]
+        self._tables: list[dict[bytes, list[int]]] = [defaultdict(list) for _ in range(self._bands)]
         self._names: list[str] = []
         self._signatures: list[_Hashes] = []
 
@@ -55,13 +56,14 @@ class NearDuplicates:
         Texts of fewer than eight shingles are left out: short ones are alike by nature.
         """
         pieces = shingles(text)
+        # Short texts share shingles by nature.
         if len(pieces) < _FEWEST:
             return None
         signature = self._signature(pieces)
         number, alike = len(self._names), set()
         whole, width = signature.tobytes(), self._rows * signature.itemsize
-        for band, held in enumerate(self._held):
-            same = held[whole[band * width : (band + 1) * width]]
+        for band, buckets in enumerate(self._tables):
+            same = buckets[whole[band * width : (band + 1) * width]]
             alike.update(same)
             same.append(number)
         self._names.append(name)
@@ -71,8 +73,8 @@ class NearDuplicates:
 
     def _signature(self, pieces: set[int]) -> _Hashes:
         mixed = _mix(np.fromiter(pieces, dtype=np.uint32, count=len(pieces)))
-        found: _Hashes = (self._factors * mixed + self._summands).min(axis=1)
-        return found
+        signature: _Hashes = (self._factors * mixed + self._summands).min(axis=1)
+        return signature
 
     def _share(self, signature: _Hashes, other: int) -> float:
         return float(np.count_nonzero(signature == self._signatures[other])) / _HASHES
@@ -96,8 +98,8 @@ def bands(threshold: float) -> tuple[int, int]:
 
     def mistakes(shape: tuple[int, int]) -> float:
         count, width = shape
-        found, lost = 1 - (1 - below**width) ** count, (1 - above**width) ** count
-        return float(_area(found, below) + _area(lost, above))
+        sharing, lost = 1 - (1 - below**width) ** count, (1 - above**width) ** count
+        return float(_area(sharing, below) + _area(lost, above))
 
     shapes = [(count, width) for count in range(1, _HASHES + 1) for width in range(1, _HASHES // count + 1)]
     return min(shapes, key=mistakes)

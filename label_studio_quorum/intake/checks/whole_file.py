@@ -61,7 +61,7 @@ class TableChecks:
         self._near = NearDuplicates(expected.near) if expected.near else None
         self._leak = _leak_patterns(interface)
         self._unread: list[tuple[Place, str, str]] = []
-        self._tongues: list[tuple[Place, str, str, float]] = []
+        self._language_of_rows: list[tuple[Place, str, str, float]] = []
         self._long: list[tuple[int, Place, str]] = []
         self._telling: set[str] = set()
         self.rows = 0
@@ -92,39 +92,33 @@ class TableChecks:
         seen = self._responses.setdefault(response, [0, place, row.row_id])
         seen[0] += bool(row.response.strip())
         if first != row.row_id:
-            yield fault(
-                "QD.W060",
-                place,
-                f"The row has the same texts as row {first}.",
-                "Leave one out, or people label it twice.",
-                row_id=row.row_id,
-            )
-            return
+            yield fault("QD.W060", place, other=first, row_id=row.row_id)
+            return  # a copy resembles its first row in every other way too
         self._questions[question] += 1
-        if self._near is not None and (found := self._near.add(row.row_id, f"{row.query}\n{row.response}")):
-            other, share = found
-            message = f"Query and response are about {share:.0%} the same as those of row {other}."
-            yield fault("QD.W061", place, message, "Look whether both are needed.", row_id=row.row_id)
+        if self._near is not None and (alike := self._near.add(row.row_id, f"{row.query}\n{row.response}")):
+            other, share = alike
+            yield fault("QD.W061", place, other=other, share=share, row_id=row.row_id)
 
     def _leaks(self, row: Row, place: Place) -> Iterator[RowFault]:
+        # An interface of spans or texts has no label that a text could give away.
         if self._leak is None:
             return
         needed, leak = self._leak
         for name in ("context", "query", "response"):
-            if needed.search(text := getattr(row, name)) and (found := leak.search(text)):
-                message = f"At character {found.start()} the {name} says '{_short(found.group())}'."
-                yield fault("QD.W062", place, message, "Cut it out, or people copy it.", row_id=row.row_id, field=name)
+            if needed.search(text := getattr(row, name)) and (match := leak.search(text)):
+                about = {"character": match.start(), "name": name, "words": _short(match.group())}
+                yield fault("QD.W062", place, row_id=row.row_id, field=name, **about)
 
     def _columns(self, row: Row, place: Place) -> Iterator[RowFault]:
         controls = {control.name for control in self.interface.controls} if self.interface else set()
         for name in row.extra:
             if name not in self._telling and (name.lower() in _TELLING or name in controls):
                 self._telling.add(name)
-                hint = "It is kept and shown to nobody; keep it out of the texts too."
-                yield fault("QD.W069", place, f"The column '{name}' looks like the answer.", hint, field=name)
+                yield fault("QD.W069", place, name=name, field=name)
 
     def _language(self, row: Row, place: Place) -> None:
         text = _CODE.sub(" ", row.response)[:_ENOUGH]
+        # Fewer letters than a short sentence do not tell a language.
         if not self.expected.languages or sum(map(str.isalpha, text)) < 40:
             return
         self._unread.append((place, row.row_id, text))
@@ -132,10 +126,10 @@ class TableChecks:
             self._identify()
 
     def _identify(self) -> None:
-        found = identify([text for _, _, text in self._unread])
-        for (place, row_id, _), (tongue, sure) in zip(self._unread, found, strict=True):
-            self.languages[tongue] += 1
-            self._tongues.append((place, row_id, tongue, sure))
+        languages = identify([text for _, _, text in self._unread])
+        for (place, row_id, _), (language, certainty) in zip(self._unread, languages, strict=True):
+            self.languages[language] += 1
+            self._language_of_rows.append((place, row_id, language, certainty))
         self._unread.clear()
 
     # --- at the end
@@ -153,71 +147,35 @@ class TableChecks:
         if expected is None:
             common = self.languages.most_common(1)
             if not common or common[0][1] < 0.8 * sum(self.languages.values()):
-                return
+                return  # a file of several languages: none of them is the odd one
             expected = common[0][0]
-        for place, row_id, tongue, sure in self._tongues:
-            if tongue != expected and sure > 0.95:
-                message = f"The response reads as '{tongue}', not '{expected}'."
-                yield fault(
-                    "QD.W063",
-                    place,
-                    message,
-                    "Make sure that those who label it can read it.",
-                    row_id=row_id,
-                    field="response",
-                )
+        for place, row_id, language, certainty in self._language_of_rows:
+            if language != expected and certainty > 0.95:
+                about = {"language": language, "expected": expected}
+                yield fault("QD.W063", place, row_id=row_id, field="response", **about)
 
     def _odd_lengths(self) -> Iterator[RowFault]:
         if len(self._long) < 8:
-            return
+            return  # too few rows to tell what is usual
         lengths = [length for length, _, _ in self._long]
         middle = statistics.median(lengths)
         quarters = statistics.quantiles(lengths, n=4)
         edge = max(8 * middle, middle + 10 * (quarters[2] - quarters[0]), 1000)
         for length, place, row_id in self._long:
             if length > edge:
-                message = f"The response has {length:,} characters; half of the rows have at most {middle:,.0f}."
-                yield fault(
-                    "QD.W065",
-                    place,
-                    message,
-                    "Look whether several answers ran together.",
-                    row_id=row_id,
-                    field="response",
-                )
+                yield fault("QD.W065", place, characters=length, middle=middle, row_id=row_id, field="response")
 
     def _whole_table(self) -> Iterator[RowFault]:
         for times, place, row_id in self._responses.values():
             if times >= max(5, 0.02 * self.rows):
-                message = f"The same response stands in {times} rows."
-                yield fault(
-                    "QD.W066",
-                    place,
-                    message,
-                    "A fixed refusal, or a copying mistake? Label it once.",
-                    row_id=row_id,
-                    field="response",
-                )
+                yield fault("QD.W066", place, rows=times, row_id=row_id, field="response")
         unnamed = self.domains.get("", 0)
+        # A file in which no row names a domain means it.
         if 0 < unnamed < self.rows:
-            message = f"{unnamed} of {self.rows} rows name no domain."
-            yield fault(
-                "QD.W070",
-                Place(self.file),
-                message,
-                "Without one, an expert is asked only if a reviewer or the router says so.",
-                field="domain",
-            )
+            yield fault("QD.W070", Place(self.file), unnamed=unnamed, rows=self.rows, field="domain")
         shared = sum(1 for times in self._questions.values() if times > 1)
         if shared:
-            message = f"{shared} questions (same context and query) are answered in several rows."
-            yield fault(
-                "QD.W071",
-                Place(self.file),
-                message,
-                "People may remember the first answer; spread such rows.",
-                field="query",
-            )
+            yield fault("QD.W071", Place(self.file), shared=shared, field="query")
 
     def _auto_labels(self) -> Iterator[RowFault]:
         place = Place(self.file)
@@ -225,15 +183,9 @@ class TableChecks:
             labelled, seen = self.labelled[control.name], self.labels[control.name]
             where = f"auto_label.{control.name}"
             if labelled >= 20 and len(seen) == 1 and control.kind in ("choice", "rating"):
-                message = f"All {labelled} auto-labels are '{next(iter(seen))}'."
-                yield fault(
-                    "QD.W067", place, message, "A constant tells people nothing, and they will follow it.", field=where
-                )
+                yield fault("QD.W067", place, rows=labelled, value=next(iter(seen)), field=where)
             elif labelled >= 50 and (never := [label for label in control.labels if label not in seen]):
-                message = f"No auto-label is {', '.join(never)}."
-                yield fault(
-                    "QD.W068", place, message, "Look whether the model that wrote them knows these labels.", field=where
-                )
+                yield fault("QD.W068", place, labels=", ".join(never), field=where)
 
 
 def _digest(*parts: str) -> bytes:
@@ -243,7 +195,7 @@ def _digest(*parts: str) -> bytes:
 
 def _label_names(value: Any) -> list[str]:
     if isinstance(value, list):
-        return [str(one.get("label")) if isinstance(one, Mapping) else str(one) for one in value]
+        return [str(item.get("label")) if isinstance(item, Mapping) else str(item) for item in value]
     return [str(value)]
 
 
@@ -268,10 +220,10 @@ def _leak_patterns(interface: Interface | None) -> tuple[re.Pattern[str], re.Pat
     }
     labels = {label for control in controls for label in control.labels}
     rated = [control.name for control in controls if control.kind == "rating"]
-    said = [(names, "|".join(sorted(map(re.escape, labels), key=len, reverse=True)))] if labels else []
-    said += [(set(rated), r"[1-9]\s*(?:/\s*\d+)?")] if rated else []
-    values = [_value(some) for _, some in said]
-    whole = [_name(some) + value for (some, _), value in zip(said, values, strict=True)]
+    pairs = [(names, "|".join(sorted(map(re.escape, labels), key=len, reverse=True)))] if labels else []
+    pairs += [(set(rated), r"[1-9]\s*(?:/\s*\d+)?")] if rated else []
+    values = [_value(alternatives) for _, alternatives in pairs]
+    whole = [_name(named) + value for (named, _), value in zip(pairs, values, strict=True)]
     return re.compile("|".join(values), re.IGNORECASE), re.compile("|".join(whole), re.IGNORECASE)
 
 

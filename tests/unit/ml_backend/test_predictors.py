@@ -13,10 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from ls_config.interface import Control, parse
 from ml_backend.batching import Batcher
@@ -177,6 +175,9 @@ def test_scores_equal_those_of_transformers(weights: Path, runtime: str, near: f
         "labels: {pos: Good, neg: Bad}}",
         [{"response": t} for t in texts],
     )
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
     model, tokenizer = (
         AutoModelForSequenceClassification.from_pretrained(weights / "mood"),
         AutoTokenizer.from_pretrained(weights / "mood"),

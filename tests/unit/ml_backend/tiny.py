@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import torch
+import pytest
 from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers.models import WordPiece
-from transformers import (
-    BertConfig,
-    BertForSequenceClassification,
-    BertForTokenClassification,
-    BertModel,
-    PreTrainedTokenizerFast,
-)
+
+if TYPE_CHECKING:
+    import torch
 
 WORDS = ("good", "bad", "fine", "poor", "ana", "ben", "acme", "met", "and", "the", "in", "so", ".", ",", "!")
 VOCABULARY = [
@@ -28,8 +25,17 @@ VOCABULARY = [
 ]
 
 
+def need_torch() -> None:
+    """Skip the test, or the module, that calls this where the extra `transformers` is not installed."""
+    for package in ("torch", "transformers"):
+        pytest.importorskip(package, reason=f"{package} is not installed (extra transformers)")
+
+
 def save_tokenizer(folder: Path) -> Tokenizer:
     """A lower-casing WordPiece tokenizer with BERT's special tokens."""
+    need_torch()
+    from transformers import PreTrainedTokenizerFast
+
     tokenizer = Tokenizer(WordPiece({word: i for i, word in enumerate(VOCABULARY)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -40,8 +46,12 @@ def save_tokenizer(folder: Path) -> Tokenizer:
     return tokenizer
 
 
-def config(classes: Sequence[str], activation: str = "gelu") -> BertConfig:
+def config(classes: Sequence[str], activation: str = "gelu") -> Any:
     """A BERT of two layers, 32 wide."""
+    need_torch()
+    import torch
+    from transformers import BertConfig
+
     torch.manual_seed(7)
     return BertConfig(
         vocab_size=len(VOCABULARY), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
@@ -53,6 +63,8 @@ def config(classes: Sequence[str], activation: str = "gelu") -> BertConfig:
 def encoder(folder: Path, activation: str = "gelu") -> Path:
     """An untrained encoder."""
     save_tokenizer(folder)
+    from transformers import BertModel
+
     BertModel(config(["x"], activation), add_pooling_layer=False).save_pretrained(folder)
     return folder
 
@@ -60,6 +72,9 @@ def encoder(folder: Path, activation: str = "gelu") -> Path:
 def text_classifier(folder: Path, classes: Sequence[str], examples: Sequence[tuple[str, int]], steps: int = 60) -> Path:
     """A sequence classifier that has learned `examples` by heart."""
     tokenizer = save_tokenizer(folder)
+    import torch
+    from transformers import BertForSequenceClassification
+
     model = BertForSequenceClassification(config(classes))
     ids, mask = _batch(tokenizer, [text for text, _ in examples])
     labels = torch.tensor([label for _, label in examples])
@@ -71,6 +86,9 @@ def text_classifier(folder: Path, classes: Sequence[str], examples: Sequence[tup
 def token_classifier(folder: Path, classes: Sequence[str], words: dict[str, str], steps: int = 150) -> Path:
     """A token classifier that gives each word of `words` its class, and anything else O."""
     tokenizer = save_tokenizer(folder)
+    import torch
+    from transformers import BertForTokenClassification
+
     model = BertForTokenClassification(config(classes))
     generator = torch.Generator().manual_seed(7)
     names = [*words, *(word for word in WORDS if word not in words)]
@@ -84,6 +102,8 @@ def token_classifier(folder: Path, classes: Sequence[str], words: dict[str, str]
 
 
 def _batch(tokenizer: Tokenizer, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+    import torch
+
     encodings = tokenizer.encode_batch(list(texts))
     width = max(len(one) for one in encodings)
     ids = torch.zeros((len(encodings), width), dtype=torch.long)
@@ -95,6 +115,8 @@ def _batch(tokenizer: Tokenizer, texts: Sequence[str]) -> tuple[torch.Tensor, to
 
 
 def _learn(model: torch.nn.Module, loss: object, steps: int) -> None:
+    import torch
+
     torch.set_num_threads(1)  # so small a model is slower with more
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     model.train()

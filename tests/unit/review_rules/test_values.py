@@ -9,7 +9,7 @@ import pytest
 
 from review_rules import parse_history
 from review_rules.canonical_json import canonical_text, json_text
-from review_rules.decide import in_order
+from review_rules.counting import in_order
 from review_rules.files.expressions import Facts, _syntax_mistake, holds, mistakes
 from tests.unit.review_rules.cases import row, sub
 

@@ -16,7 +16,7 @@ from label_studio_quorum.campaign.setup import CampaignSpec, setup_campaign
 from label_studio_quorum.campaign.snapshot import Snapshot
 from label_studio_quorum.gold import records as export
 from label_studio_quorum.gold.formats import write
-from label_studio_quorum.gold.records import Tally, export_lines, export_records, record_of
+from label_studio_quorum.gold.records import ExportTally, export_lines, export_records, record_of
 from label_studio_quorum.intake import Row
 from ls_config import load, to_result
 from ls_config.interface import parse_all
@@ -59,7 +59,7 @@ def test_store_gives_what_a_snapshot_gives(
     monkeypatch.setattr(export, "_CHUNK", 2)
     with Snapshot.read(port, campaign) as snapshot:
         wanted = [record_of(campaign, row) for row in decide_rows(campaign, snapshot, snapshot.row_ids)]
-    tally = Tally()
+    tally = ExportTally()
     found = list(export_records(port, campaign, gold_only=False, tally=tally))
     assert found == wanted
     assert [record["row_id"] for record in found] == sorted(NAMES)

@@ -56,7 +56,7 @@ def test_checks_beside_an_import_find_what_a_check_finds(tmp_path: Path) -> None
     path = rows_file(tmp_path)
     wanted = check_rows(path, interface=REVIEW, policy=POLICY, finder=Finder.if_installed()).faults
     with BackgroundCheck() as background, CheckedFile.read(path, interface=REVIEW, policy=POLICY) as checked:
-        background.begin(checked.held.path(), str(path), REVIEW)
+        background.begin(checked.stored.path(), str(path), REVIEW)
         found = background.finish()
     assert [str(one) for one in found] == [str(one) for one in wanted if KINDS[one.id].scope == "table"]
     assert {"QD.W060", "QD.W061", "QD.W062", "QD.W063", "QD.W071"} <= {one.id for one in found}
@@ -77,7 +77,7 @@ def test_warnings_about_a_whole_workbook_name_sheet_and_cell(tmp_path: Path) -> 
     assert cells == {("QD.W060", "second!2:2"), ("QD.W064", "Sheet!E2"), ("QD.W064", "second!E2")}
     read = CheckedFile.read(path, interface=REVIEW, policy=POLICY, mapping=mapping)
     with BackgroundCheck() as background, read as checked:
-        background.begin(checked.held.path(), str(path), REVIEW)
+        background.begin(checked.stored.path(), str(path), REVIEW)
         assert {(one.id, one.cell) for one in background.finish()} >= cells
 
 
@@ -88,13 +88,30 @@ def test_checks_that_nobody_waits_for_end_at_once() -> None:
     assert process.exitcode is not None
 
 
+def test_a_library_that_is_not_there_is_told_before_a_row_goes_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`begin`, which an import calls before it sends its first row, raises what the process could not load."""
+    (tmp_path / "py3langid").mkdir()
+    stub = "raise ModuleNotFoundError(\"No module named 'py3langid'\", name='py3langid')\n"
+    (tmp_path / "py3langid" / "__init__.py").write_text(stub, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    path = rows_file(tmp_path)
+    with (
+        BackgroundCheck() as background,
+        CheckedFile.read(path, interface=REVIEW, policy=POLICY) as checked,
+        pytest.raises(ModuleNotFoundError, match="py3langid"),
+    ):
+        background.begin(checked.stored.path(), str(path), REVIEW)
+
+
 def test_checks_that_break_off_are_said(tmp_path: Path) -> None:
     """A process that was killed is no silence that reads like "nothing found"."""
     path = rows_file(tmp_path)
     with BackgroundCheck() as background, CheckedFile.read(path, interface=REVIEW, policy=POLICY) as checked:
         assert background._process.pid is not None
         os.kill(background._process.pid, signal.SIGKILL)
-        background.begin(checked.held.path(), str(path), REVIEW)
+        background.begin(checked.stored.path(), str(path), REVIEW)
         with pytest.raises(BackgroundCheckError, match="quorum check"):
             background.finish()
 

@@ -13,6 +13,7 @@ from label_studio_quorum.servers.simulated_team import Judge, Simulant, WorkErro
 from ls_config import compose_review, load, parse_all
 from ls_config.interface import RESERVED
 from ls_config.results import from_result, to_result
+from review_rules import Stage
 from tests.support.servers import ROOT
 
 INTERFACE = load("response_review")
@@ -42,7 +43,7 @@ def right_share(skill: float, seed: int = 1) -> float:
     """Share of fields that a person of this skill answers as the truth says."""
     judge, right, total = Judge(TRUTH, seed), 0, 0
     for task in tasks():
-        answer = fields(judge.answer(person(skill), "pass", task, INTERFACE.all_controls))
+        answer = fields(judge.answer(person(skill), Stage.PASS, task, INTERFACE.all_controls))
         truth = fields(TRUTH[task["data"]["row_id"]])
         right += sum(answer[name] == value for name, value in truth.items())
         total += len(truth)
@@ -63,17 +64,18 @@ def test_perfect_people_are_always_right() -> None:
 def test_the_same_seed_answers_the_same() -> None:
     """Nothing depends on the order of the rows or the time of day."""
     tasks_there, tasks_back = list(tasks()), list(tasks())[::-1]
-    there = [Judge(TRUTH, 3).answer(person(0.7), "pass", task, INTERFACE.all_controls) for task in tasks_there]
-    back = [Judge(TRUTH, 3).answer(person(0.7), "pass", task, INTERFACE.all_controls) for task in tasks_back][::-1]
+    there = [Judge(TRUTH, 3).answer(person(0.7), Stage.PASS, task, INTERFACE.all_controls) for task in tasks_there]
+    back = [Judge(TRUTH, 3).answer(person(0.7), Stage.PASS, task, INTERFACE.all_controls) for task in tasks_back][::-1]
     assert there == back
-    assert there != [Judge(TRUTH, 4).answer(person(0.7), "pass", t, INTERFACE.all_controls) for t in tasks_there]
-    assert there != [Judge(TRUTH, 3).answer(person(0.7, "ben"), "pass", t, INTERFACE.all_controls) for t in tasks_there]
+    other, ben = Judge(TRUTH, 4), person(0.7, "ben")
+    assert there != [other.answer(person(0.7), Stage.PASS, task, INTERFACE.all_controls) for task in tasks_there]
+    assert there != [Judge(TRUTH, 3).answer(ben, Stage.PASS, task, INTERFACE.all_controls) for task in tasks_there]
 
 
-@pytest.mark.parametrize("stage", ["pass", "qa", "expert"])
-def test_every_answer_fits_the_form(stage: str) -> None:
+@pytest.mark.parametrize("stage", list(Stage))
+def test_every_answer_fits_the_form(stage: Stage) -> None:
     """Also of people who are always wrong: required fields are filled in, spans lie in the text."""
-    xml = INTERFACE.xml if stage == "pass" else compose_review(INTERFACE.xml, stage)
+    xml = INTERFACE.xml if stage is Stage.PASS else compose_review(INTERFACE.xml, stage)
     controls = parse_all(xml)
     for task in tasks():
         values = Judge(TRUTH, 5).answer(person(0.0), stage, task, controls)
@@ -81,7 +83,7 @@ def test_every_answer_fits_the_form(stage: str) -> None:
         assert parsed.problems == ()
         required = {control.name for control in controls if control.required and control.name not in RESERVED}
         assert required <= parsed.values.keys()
-        assert (parsed.decision is None) == (stage == "pass")
+        assert (parsed.decision is None) == (stage is Stage.PASS)
         if parsed.decision in {"escalate", "correct"}:
             assert parsed.reason
 
@@ -93,14 +95,14 @@ def test_a_review_that_changes_nothing_accepts() -> None:
     for task in tasks():
         truth = TRUTH[task["data"]["row_id"]]
         shown = task | {"predictions": [{"result": to_result(truth, INTERFACE.controls, task["data"])}]}
-        decisions.add(Judge(TRUTH, 1).answer(person(1.0), "qa", shown, controls)["decision"])
+        decisions.add(Judge(TRUTH, 1).answer(person(1.0), Stage.QA, shown, controls)["decision"])
     assert decisions == {"accept", "escalate"}
 
 
 def test_lead_times_grow_with_the_text() -> None:
     """A plausible time is positive, and longer rows take longer on the whole."""
     judge = Judge(TRUTH, 1)
-    timed = [(len(str(task["data"])), judge.lead_time(person(0.9), "pass", task)) for task in tasks()]
+    timed = [(len(str(task["data"])), judge.lead_time(person(0.9), Stage.PASS, task)) for task in tasks()]
     assert all(seconds > 3 for _, seconds in timed)
     timed.sort()
     third = len(timed) // 3

@@ -118,6 +118,7 @@ def span(start: int, text: str | None = None) -> dict[str, Any]:
     return {"start": start, "end": start + 2, "label": "ORG"} | ({} if text is None else {"text": text})
 
 
+BOX = {"x": 1, "y": 2, "width": 3, "height": 4, "label": "x"}
 OUTCOMES = [
     ("agreed-kept", decision(True, ["A", "A"], "A", "passes"), "agreed_kept"),
     ("agreed-overturned-by-qa", decision(True, ["A", "A"], "B", "qa"), "agreed_overturned"),
@@ -139,6 +140,10 @@ OUTCOMES = [
     ("sets-in-any-order", decision(False, [["x"], ["x", "y"]], ["y", "x"], "qa"), "first_wrong"),
     ("spans-without-text", decision(False, [[span(3, "Oy")], [span(0)]], [span(3)], "qa"), "second_wrong"),
     ("empty-set", decision(False, [[], [span(0)]], [], "qa"), "second_wrong"),
+    ("agreed-on-nothing", decision(True, [[], []], [], "passes"), "agreed_kept"),
+    ("text-composed-otherwise", decision(False, ["Cafe\u0301", "Tea"], "Caf\u00e9", "qa"), "second_wrong"),
+    ("box", decision(False, [[BOX], []], [BOX | {"origin": "qa"}], "qa"), "second_wrong"),
+    ("number", decision(False, [4, 5], 4.0, "qa"), "second_wrong"),
     ("three-passes", decision(False, ["A", "B", "A"], "A", "qa"), "other_conflicts"),
 ]
 

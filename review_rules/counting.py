@@ -1,0 +1,180 @@
+"""Which submissions of a row count. What does not count is never dropped silently: it leaves a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from review_rules.canonical_json import json_text
+from review_rules.findings import Finding, finding
+from review_rules.parts import Parts
+from review_rules.staffing import listed
+from review_rules.values import Instant, PersonId, RowHistory, Submission, Word
+
+
+class Counting:
+    """Fills a row's `Parts`, first with the passes, then with the reviews, and notes why the others do not count."""
+
+    __slots__ = ("_history", "_open_fields", "_parts", "findings")
+
+    def __init__(self, history: RowHistory, parts: Parts, findings: list[Finding]) -> None:
+        self._history = history
+        self._parts = parts
+        self._open_fields: Sequence[str] = ()
+        self.findings = findings
+
+    def count_passes(self) -> bool:
+        """Count the latest pass of each person, in the order in which people came first; say whether all are there."""
+        line: dict[PersonId, Submission] = {}
+        for submission in in_order([entry for entry in self._history.passes if self._admits(entry)]):
+            earlier = line.get(submission.by)
+            if earlier is not None:
+                self._note("QR.W026", earlier)
+            line[submission.by] = submission
+        queue, wanted = list(line.values()), self._parts.policy.passes
+        for submission in queue[wanted:]:
+            self._note("QR.W027", submission, passes=wanted)
+        self._parts.passes = queue[:wanted]
+        return len(queue) >= wanted
+
+    def count_reviews(self, open_fields: Sequence[str]) -> None:
+        """Count QA and expert reviews of a row whose passes are complete.
+
+        Args:
+            open_fields: the fields in conflict for which there is no proposal: a review has to give them a value.
+        """
+        self._open_fields = open_fields
+        self._parts.qa = self._count_qa(max(entry.at for entry in self._parts.passes))
+        self._count_experts()
+
+    def refuse_reviews(self) -> None:
+        """Count no review, because passes are missing."""
+        for submission in (*self._history.qa, *self._history.expert):
+            if self._admits(submission):
+                self._note("QR.W028", submission)
+
+    def _count_qa(self, complete_at: Instant) -> Submission | None:
+        """The latest QA by anybody who may do it."""
+        able: list[Submission] = []
+        for submission in self._history.qa:
+            if not self._admits(submission) or self._is_self_review(submission, self._parts.passes):
+                continue
+            if submission.at <= complete_at:
+                self._note("QR.W029", submission, what="the last pass")
+            elif not self._lacks_reason(submission) and not self._leaves_open(submission, []):
+                able.append(submission)
+        latest = self._latest_each(in_order(able))
+        for submission in latest[:-1]:
+            self._note("QR.W034", submission)
+        return latest[-1] if latest else None
+
+    def _count_experts(self) -> None:
+        """The latest expert review of each person, in order of time, as long as one is due."""
+        able: list[Submission] = []
+        qa = self._parts.qa
+        for submission in self._history.expert:
+            if not self._admits(submission):
+                continue
+            if qa is None:
+                self._note("QR.W037", submission)
+            elif self._is_self_review(submission, [*self._parts.passes, qa]):
+                continue
+            elif submission.at <= qa.at:
+                self._note("QR.W029", submission, what="the counted QA")
+            elif not self._lacks_reason(submission):
+                able.append(submission)
+        able = in_order(able)
+        while (rejected := self._walk_experts(able)) is not None:
+            # What does not count must not stand in the way of an earlier version by the same person.
+            able = [submission for submission in able if submission is not rejected]
+        self._latest_each(able)
+
+    def _walk_experts(self, able: Sequence[Submission]) -> Submission | None:
+        """Count reviews in order of time; stop at one that would leave a conflict open, and return it."""
+        parts = self._parts
+        latest = {submission.by: submission for submission in able}
+        parts.experts = []
+        # Noted only once the walk goes through: a walk that stops is made again without the review it stopped at.
+        refused: list[tuple[str, Submission, dict[str, object]]] = []
+        for submission in able:
+            if latest[submission.by] is not submission:
+                continue
+            missed = parts.missed_domains()
+            if not parts.is_expert_due():
+                refused.append(("QR.W035", submission, {}))
+            elif missed and parts.people[submission.by].expertise.isdisjoint(missed):
+                refused.append(("QR.W036", submission, {"domains": listed(missed)}))
+            elif self._leaves_open(submission, parts.experts):
+                return submission
+            else:
+                parts.experts.append(submission)
+        for rule_id, submission, details in refused:
+            self._note(rule_id, submission, **details)
+        return None
+
+    def _latest_each(self, ordered: Sequence[Submission]) -> list[Submission]:
+        """The latest submission of each person, in order of time."""
+        latest = {submission.by: submission for submission in ordered}
+        for submission in ordered:
+            if latest[submission.by] is not submission:
+                self._note("QR.W026", submission)
+        return [submission for submission in ordered if latest[submission.by] is submission]
+
+    def _admits(self, submission: Submission) -> bool:
+        """Whether a submission is whole and its person was there and had a role for it."""
+        if submission.fault is not None:
+            self.findings.append(submission.fault)
+            return False
+        person = self._parts.people.get(submission.by)
+        if person is None:
+            self._note("QR.W023", submission)
+        elif person.roles.isdisjoint(submission.stage.roles):
+            self._note("QR.W024", submission, roles=" or ".join(sorted(submission.stage.roles)))
+        elif person.left is not None and submission.at >= person.left:
+            self._note("QR.W025", submission)
+        else:
+            return True
+        return False
+
+    def _is_self_review(self, submission: Submission, earlier: Sequence[Submission]) -> bool:
+        for own in earlier:
+            if own.by == submission.by:
+                self._note("QR.W030", submission, part="the QA" if own is self._parts.qa else "a pass")
+                return True
+        return False
+
+    def _lacks_reason(self, submission: Submission) -> bool:
+        if submission.word not in (Word.ESCALATE, Word.DISCARD) or submission.reason.strip():
+            return False
+        self._note("QR.W032", submission, word=submission.word)
+        return True
+
+    def _leaves_open(self, submission: Submission, before: Sequence[Submission]) -> bool:
+        """Whether an accept or correct leaves a field in conflict to which nobody so far gave a value."""
+        if not self._open_fields or submission.word not in (Word.ACCEPT, Word.CORRECT):
+            return False
+        qa = self._parts.qa
+        reviews = [submission, *before] + ([qa] if qa is not None else [])
+        still_open = [name for name in self._open_fields if not any(name in review.forms for review in reviews)]
+        if still_open:
+            self._note("QR.W033", submission, word=submission.word, fields=listed(still_open))
+        return bool(still_open)
+
+    def _note(self, rule_id: str, submission: Submission, **details: object) -> None:
+        """Add a finding about a whole submission: why it does not count."""
+        self.findings.append(finding(rule_id, submission.path, person=submission.by, **details))
+
+
+def in_order(submissions: Sequence[Submission]) -> list[Submission]:
+    """Submissions in order of time; ties by person id, one person's by their JSON text."""
+    if len(submissions) < 2:
+        return list(submissions)
+    ordered = sorted(submissions, key=_moment)
+    if any([first.at == second.at and first.by == second.by for first, second in pairwise(ordered)]):  # noqa: C419
+        # JSON text is dear to make, and one person's submissions of one instant are rare.
+        ordered.sort(key=lambda submission: (*_moment(submission), json_text(submission.raw)))
+    return ordered
+
+
+def _moment(submission: Submission) -> tuple[Instant, PersonId]:
+    return submission.at, submission.by

@@ -1,0 +1,7 @@
+from users.models import User
+
+class CurrentContext:
+    @classmethod
+    def get_user(cls) -> User | None: ...
+    @classmethod
+    def clear(cls) -> None: ...

@@ -1,0 +1,5 @@
+from django.db.models import Model
+
+class LabelLink(Model):
+    pk: int
+    project_id: int

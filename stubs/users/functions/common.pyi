@@ -1,0 +1,3 @@
+from django.utils.datastructures import MultiValueDict
+
+def check_avatar(files: MultiValueDict[str, object]) -> None: ...

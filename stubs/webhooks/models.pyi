@@ -1,0 +1,5 @@
+from django.db.models import Model
+
+class Webhook(Model):
+    pk: int
+    project_id: int

@@ -1,0 +1,154 @@
+"""The pages under /quorum/ and the endpoints behind them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ls_plugin.models import Campaign, Stage
+from tests.contract.plugin_campaign import POLICY
+from tests.unit.ls_plugin.support import CampaignInTest, make_campaign, owner_client, post, review, verdict
+
+
+@pytest.fixture(scope="module")
+def campaign(database: object) -> CampaignInTest:
+    made = make_campaign()
+    made.add_rows("r1", "r2")
+    made.answer("ana", verdict("Correct"))
+    made.answer("bea", verdict("Correct"))
+    made.answer("quin", review("accept", "Correct"), Stage.QA)
+    return made
+
+
+def test_a_manager_of_one_campaign_comes_to_its_page(campaign: CampaignInTest) -> None:
+    """The list is a page of its own only for who manages several."""
+    answer = campaign.client("max").get("/quorum/")
+    assert (answer.status_code, answer["Location"]) == (302, f"/quorum/campaign/{campaign.campaign.pk}/")
+    assert campaign.client("ana").get("/quorum/")["Location"] == "/quorum/mine/"
+
+
+def test_the_managers_page_shows_the_figures_under_a_strict_policy(campaign: CampaignInTest) -> None:
+    """No script, nothing from outside, and the row that is final is counted."""
+    page = campaign.client("max").get(f"/quorum/campaign/{campaign.campaign.pk}/")
+    assert page.status_code == 200
+    assert campaign.campaign.name in page.content.decode()
+    assert page["Content-Security-Policy"].startswith("default-src 'none'")
+    assert page["Cache-Control"] == "no-store"
+    figures = campaign.client("max").get("/quorum/api/status", {"name": campaign.campaign.name}).json()
+    assert (figures["rows"], figures["states"]["FINAL"], figures["agreement"]) == (2, 1, 1.0)
+    assert {person["id"]: person["passes"] for person in figures["people"]}["ana"] == 1
+
+
+def test_other_peoples_campaigns_are_not_there(campaign: CampaignInTest) -> None:
+    """A manager of another campaign, and an annotator of this one, are told that there is none."""
+    other = make_campaign()
+    assert other.client("max").get(f"/quorum/campaign/{campaign.campaign.pk}/").status_code == 404
+    assert campaign.client("ana").get(f"/quorum/campaign/{campaign.campaign.pk}/").status_code == 404
+    assert other.client("max").get("/quorum/api/status", {"name": campaign.campaign.name}).status_code == 404
+
+
+def test_a_persons_own_page_has_their_queues_and_nobody_elses(campaign: CampaignInTest) -> None:
+    """Quin works in QA alone."""
+    page = campaign.client("quin").get("/quorum/mine/").content.decode()
+    assert f"/projects/{campaign.projects[Stage.QA].pk}/" in page
+    assert f"/projects/{campaign.projects[Stage.PASS].pk}/" not in page
+
+
+def test_a_row_is_reopened_from_the_page_with_a_reason(campaign: CampaignInTest) -> None:
+    """Without a reason, or for a row that is not there, the page says so and nothing changes."""
+    address, manager = f"/quorum/campaign/{campaign.campaign.pk}/", campaign.client("max")
+    assert "Name the row and the reason." in manager.post(address, {"row_id": "r1"}).content.decode()
+    missing = manager.post(address, {"row_id": "no", "reason": "why"}).content.decode()
+    assert "This campaign has no row" in missing
+    assert campaign.slot("r1").sealed
+    opened = manager.post(address, {"row_id": "r1", "reason": "a mistake"}).content.decode()
+    assert "Row r1 is open again" in opened
+    assert not campaign.slot("r1").sealed
+
+
+def test_the_style_sheets_and_what_label_studio_asks_for_in_vain(campaign: CampaignInTest) -> None:
+    """Styles are styles; tips and usage data are answered with nothing."""
+    client = campaign.client("ana")
+    for name in ("style.css", "people.css"):
+        style = client.get(f"/quorum/{name}")
+        assert (style.status_code, style["Content-Type"]) == (200, "text/css")
+    assert client.get("/heidi-tips/").json() == []
+    assert client.get("/__lsa/").status_code == 204
+
+
+def test_the_audit_endpoint_proves_the_campaign(campaign: CampaignInTest) -> None:
+    """The answer names the end of the log, which the next audit takes."""
+    manager = campaign.client("max")
+    first = manager.get("/quorum/api/audit", {"name": campaign.campaign.name}).json()
+    assert (first["proven"], first["answers"]) == (True, 3)
+    again = manager.get("/quorum/api/audit", {"name": campaign.campaign.name, "head": first["head"]}).json()
+    assert again["proven"]
+    wrong = manager.get("/quorum/api/audit", {"name": campaign.campaign.name, "head": "x"})
+    assert wrong.status_code == 400
+
+
+def test_the_tasks_of_a_project_stream_in_order(campaign: CampaignInTest) -> None:
+    """A line a task, with its annotations; `after` goes on from there."""
+    project = campaign.projects[Stage.PASS].pk
+    manager = campaign.client("max")
+    lines = manager.get("/quorum/api/tasks", {"project": project}).content.decode().splitlines()
+    ids = [int(line.split("\t")[0]) for line in lines]
+    assert ids == sorted(ids)
+    task = json.loads(lines[0].split("\t")[2])
+    assert (task["data"]["row_id"], len(task["annotations"])) == ("r1", 2)
+    rest = manager.get("/quorum/api/tasks", {"project": project, "after": ids[0]}).content.decode().splitlines()
+    assert rest == lines[1:]
+    assert manager.get("/quorum/api/tasks", {"project": project, "after": ids[-1]}).content == b""
+
+
+def test_a_manager_cannot_lock_themselves_out(campaign: CampaignInTest) -> None:
+    """A team file without the caller as a manager is refused, and nothing is stored."""
+    stages = {stage.label: project.pk for stage, project in campaign.projects.items()}
+    body = {
+        "name": campaign.campaign.name,
+        "task": "classification",
+        "policy": POLICY,
+        "team": campaign.team_text.replace("roles: [manager]", "roles: [annotator]"),
+        "projects": stages,
+    }
+    refused = campaign.client("max").put("/quorum/api/campaign", json.dumps(body), content_type="application/json")
+    assert (refused.status_code, refused.json()["code"]) == (409, "last_manager")
+    assert Campaign.objects.get(pk=campaign.campaign.pk).team_text == campaign.team_text
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"projects": {"pass": 1}}, "bad_request"),
+        ({"projects": {"pass": "x", "qa": 2, "expert": 3}}, "bad_request"),
+        ({"projects": {"pass": 987, "qa": 988, "expert": 989}}, "no_project"),
+        ({"policy": ""}, "bad_request"),
+        ({"policy": "version: 1\npasses: 0"}, "faults"),
+    ],
+)
+def test_a_campaign_that_cannot_be_is_refused(campaign: CampaignInTest, change: dict[str, object], code: str) -> None:
+    """What is wrong is said by its code."""
+    body = {
+        "name": "a new one",
+        "policy": POLICY,
+        "team": campaign.team_text,
+        "projects": {stage.label: project.pk for stage, project in campaign.projects.items()},
+        **change,
+    }
+    refused = owner_client().put("/quorum/api/campaign", json.dumps(body), content_type="application/json")
+    assert refused.json()["code"] == code
+
+
+@pytest.mark.parametrize(("address", "status"), [("team", 400), ("reopen", 400), ("repair", 200)])
+def test_a_list_is_read_as_an_object_without_fields(campaign: CampaignInTest, address: str, status: int) -> None:
+    """An endpoint takes one JSON object: what a list holds counts for nothing, and is missing where it is needed."""
+    answer = post(campaign.client("max"), f"/quorum/api/{address}", [{"team": "x", "row_id": "r1", "reason": "x"}])
+    assert answer.status_code == status
+
+
+def test_repairing_reconciles_what_waits_or_everything(campaign: CampaignInTest) -> None:
+    """All rows on demand."""
+    name = campaign.campaign.name
+    assert post(campaign.client("max"), "/quorum/api/repair", {"name": name, "all": True}).json() == {"reconciled": 2}
+    assert post(campaign.client("max"), "/quorum/api/repair", {"name": name}).json() == {"reconciled": 0}

@@ -1,0 +1,121 @@
+"""The reconcile of a row, the mark that waits for it, and reopening."""
+
+from __future__ import annotations
+
+import pytest
+
+from ls_plugin import jobs
+from ls_plugin.models import Campaign, Slot, Stage
+from ls_plugin.people import team
+from ls_plugin.queue import qualification, reconcile
+from ls_plugin.queue.reopening import reopen
+from ls_plugin.queue.worker import _RECONCILES
+from ls_plugin.store.refusals import Refused
+from tests.unit.ls_plugin.support import CampaignInTest, make_campaign, review, verdict
+
+
+@pytest.fixture
+def campaign() -> CampaignInTest:
+    return make_campaign()
+
+
+def test_two_passes_make_a_qa_task_that_asks_for_one_person(campaign: CampaignInTest) -> None:
+    """The reconcile that follows the second pass opens QA and excludes both people from it."""
+    campaign.add_rows("r1")
+    campaign.answer("ana", verdict("Correct"))
+    assert not Slot.objects.filter(project_id=campaign.projects[Stage.QA].pk).exists()
+    campaign.answer("bea", verdict("Incorrect"))
+    slot = campaign.slot("r1", Stage.QA)
+    assert (slot.open, slot.capacity, slot.requires, slot.dirty) == (True, 1, "", False)
+    assert campaign.slot("r1").agreed == 0.5
+
+
+def test_a_row_of_an_expert_domain_asks_qa_for_an_expert_after_an_escalation(campaign: CampaignInTest) -> None:
+    """No expert did a pass, so QA asks for one already; when QA escalates, the expert's queue asks for another."""
+    campaign.add_rows("t1", domain="technical")
+    campaign.answer("ana", verdict("Correct"))
+    campaign.answer("bea", verdict("Correct"))
+    assert campaign.slot("t1", Stage.QA).requires == "technical"
+    assert campaign.next("quin", Stage.QA).json()["code"] == "no_task"
+    campaign.answer("dag", review("escalate", "Correct", "unsure"), Stage.QA)
+    assert campaign.slot("t1", Stage.EXPERT).requires == "technical"
+    assert campaign.next("dag", Stage.EXPERT).json()["code"] == "no_task"
+    campaign.answer("eve", review("correct", "Correct", "sure"), Stage.EXPERT)
+    assert campaign.slot("t1").state == "FINAL"
+
+
+def test_a_marked_row_is_drained_once(campaign: CampaignInTest) -> None:
+    """The mark goes with the reconcile; rows without one are left alone."""
+    campaign.add_rows("r1", "r2")
+    Slot.objects.filter(pk=campaign.slot("r1").pk).update(dirty=True)
+    assert reconcile.drain(campaign.campaign.pk) == 1
+    assert reconcile.drain(campaign.campaign.pk) == 0
+    assert reconcile.reconcile_all(campaign.campaign.pk) == 2
+    assert reconcile.reconcile_rows(campaign.campaign.pk, []) == 0
+
+
+def test_a_new_policy_marks_what_was_answered(campaign: CampaignInTest) -> None:
+    """Only rows with a submission may be decided otherwise by it."""
+    campaign.add_rows("r1", "r2")
+    campaign.answer("ana", verdict("Correct"))
+    ids = {stage: project.pk for stage, project in campaign.projects.items()}
+    stored = campaign.campaign
+    team.save_campaign(stored.name, stored.task, stored.policy_text, campaign.team_text, ids)
+    assert (campaign.slot("r1").dirty, campaign.slot("r2").dirty) == (True, False)
+
+
+def test_a_campaign_keeps_its_projects(campaign: CampaignInTest) -> None:
+    """A project that left would be open to what the rules forbid."""
+    stored = campaign.campaign
+    swapped = dict(zip(Stage, [campaign.projects[stage].pk for stage in reversed(Stage)], strict=True))
+    with pytest.raises(Refused) as refused:
+        team.save_campaign(stored.name, stored.task, stored.policy_text, campaign.team_text, swapped)
+    assert refused.value.reason == "keeps_projects"
+
+
+def test_reopening_takes_the_seal_off_and_is_written_down(campaign: CampaignInTest) -> None:
+    """The people of the row may change their answers again."""
+    campaign.add_rows("r1")
+    for person in ("ana", "bea"):
+        campaign.answer(person, verdict("Correct"))
+    campaign.take("quin", Stage.QA)
+    assert campaign.slot("r1").sealed
+    reopen(campaign.campaign, "r1", "a mistake", campaign.account("max"))
+    assert not campaign.slot("r1").sealed
+    assert [line.row_id for line in campaign.lines("reopened")] == ["r1"]
+    with pytest.raises(Refused):
+        reopen(campaign.campaign, "no such row", "a mistake", campaign.account("max"))
+
+
+def test_the_qualification_comes_first_and_keeps_people_below_the_bar_out(campaign: CampaignInTest) -> None:
+    """Known rows first, for everybody; below the bar no other row is handed out."""
+    tasks = campaign.add_rows("r1", "q1")
+    asked = qualification.read({"rows": {"q1": {"verdict": "Correct"}}, "bar": 1})
+    Campaign.objects.filter(pk=campaign.campaign.pk).update(qualification=asked)
+    assert qualification.summary(campaign.campaign.pk) == {"rows": 1, "missing": 0, "bar": 1.0}
+    assert campaign.answer("ana", verdict("Incorrect")).task_id == tasks["q1"]
+    assert campaign.next("ana").json()["code"] == "qualify"
+    for person in ("bea", "cal"):
+        assert campaign.answer(person, verdict("Correct")).task_id == tasks["q1"]
+        assert campaign.take(person) == tasks["r1"]
+
+
+@pytest.mark.parametrize(
+    "sent", [{"rows": {}}, {"rows": {"q": {}}, "bar": 1}, {"rows": {"q": {"v": 1}}, "bar": 2}, [1]]
+)
+def test_a_qualification_that_cannot_be_read_is_refused(sent: object) -> None:
+    """Rows need a known value each, and the bar is a share."""
+    with pytest.raises(Refused):
+        qualification.read(sent)
+
+
+def test_no_qualification_asks_for_nothing() -> None:
+    """Nothing, or an empty object, takes a qualification off."""
+    assert qualification.read(None) == qualification.read({}) == {}
+
+
+def test_a_job_that_an_earlier_version_queued_finds_its_function() -> None:
+    """The name in the queue is an address of the code, which moved."""
+    assert jobs.reconcile_row is reconcile.reconcile_row
+    assert f"{jobs.__name__}.reconcile_row" in _RECONCILES
+    assert f"{reconcile.__name__}.reconcile_row" in _RECONCILES
