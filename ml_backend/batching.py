@@ -34,7 +34,7 @@ FIRST_GUESS_TOKENS_PER_S = 2000.0
 
 
 @dataclass(eq=False)
-class Reading:
+class WindowReading:
     """One window that a network has to read, and what to keep of the output."""
 
     network: Network
@@ -45,7 +45,7 @@ class Reading:
 
 @dataclass(eq=False)
 class _Job:
-    readings: list[Reading]  # per network, shortest first: taken from the end
+    readings: list[WindowReading]  # per network, shortest first: taken from the end
     tokens: int
     since: float
     deadline: float
@@ -78,7 +78,7 @@ class Batcher:
         self._wake = threading.Condition()
         self._running = 0
 
-    def run(self, readings: Sequence[Reading], timeout: float, meanwhile: Callable[[], None] = lambda: None) -> None:
+    def run(self, readings: Sequence[WindowReading], timeout: float, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Run all readings and return when their `outputs` are filled.
 
         Args:
@@ -102,7 +102,7 @@ class Batcher:
         if job.error is not None:
             raise job.error
 
-    def _enqueue(self, readings: Sequence[Reading], timeout: float) -> _Job:
+    def _enqueue(self, readings: Sequence[WindowReading], timeout: float) -> _Job:
         # By length, so that a batch holds texts of about one length and little of it is padding.
         ordered = sorted(readings, key=lambda reading: (id(reading.network), len(reading.window)))
         tokens = sum(len(reading.window) for reading in ordered)
@@ -155,7 +155,7 @@ class Batcher:
             if not self._running:
                 self._limits.restore_original_limits()
 
-    def _next(self) -> list[tuple[_Job, Reading]] | None:
+    def _next(self) -> list[tuple[_Job, WindowReading]] | None:
         with self._wake:
             while not self._jobs:
                 if self._closed:
@@ -163,7 +163,7 @@ class Batcher:
                 self._wake.wait()
             return self._take()
 
-    def _take(self) -> list[tuple[_Job, Reading]]:
+    def _take(self) -> list[tuple[_Job, WindowReading]]:
         """Take the next batch: of the job with the least left to do, at every turn of the one that waits longest."""
         by_rank = sorted(self._jobs, key=lambda job: job.tokens)
         self._turn = (self._turn + 1) % TURN
@@ -185,8 +185,8 @@ class Batcher:
         self._metrics.waiting_tokens.set(self._waiting)
         return batch
 
-    def _from_job(self, job: _Job, network: Network, longest: int, room: int) -> list[tuple[_Job, Reading]]:
-        batch: list[tuple[_Job, Reading]] = []
+    def _from_job(self, job: _Job, network: Network, longest: int, room: int) -> list[tuple[_Job, WindowReading]]:
+        batch: list[tuple[_Job, WindowReading]] = []
         while job.readings and len(batch) < room:
             reading = job.readings[-1]
             # A longer one would widen the whole batch; the next batch of this job begins with it.
@@ -201,7 +201,7 @@ class Batcher:
             self._metrics.queue_seconds.observe(time.monotonic() - job.since)
         return batch
 
-    def _run(self, batch: list[tuple[_Job, Reading]]) -> None:
+    def _run(self, batch: list[tuple[_Job, WindowReading]]) -> None:
         started = time.monotonic()
         try:
             self._forward([reading for _, reading in batch])
@@ -221,7 +221,7 @@ class Batcher:
                 if job.remaining == 0:
                     job.completion.set()
 
-    def _forward(self, readings: list[Reading]) -> None:
+    def _forward(self, readings: list[WindowReading]) -> None:
         width = max(len(reading.window) for reading in readings)
         ids, mask = pad([reading.window.ids for reading in readings], width)
         types, _ = pad([reading.window.type_ids for reading in readings], width)

@@ -13,7 +13,7 @@ from typing import Any
 
 from ls_config.interface import Control
 from ls_config.results import ResultError, to_result
-from ml_backend.batching import Batcher, Reading
+from ml_backend.batching import Batcher, WindowReading
 from ml_backend.config import ModelConfig, ModelsConfig
 from ml_backend.errors import LoadError
 from ml_backend.networks import NetworkKind
@@ -215,7 +215,7 @@ class _Run:
         self._rows = [TaskRow(task) if not isinstance(task, str) else None for task in tasks]
         self._reasons: list[dict[str, str]] = [{"": task} if isinstance(task, str) else {} for task in tasks]
         self._bindings = self._bind(models)
-        self._readings: dict[tuple[int, Input], tuple[Reading, ...]] = {}
+        self._readings: dict[tuple[int, Input], tuple[WindowReading, ...]] = {}
 
     def _bind(self, models: ModelSet) -> list[tuple[Control, Predictor]]:
         bindings: list[tuple[Control, Predictor]] = []
@@ -283,7 +283,7 @@ class _Run:
             for text, windows in zip(texts, model.tokenizer.encode(list(texts)), strict=True):
                 # The tokenizer gives every window; `long: cut` is for texts whose beginning tells enough.
                 readable = windows if model.long == "window" else windows[:1]
-                self._readings[key, text] = tuple(Reading(model.network, window) for window in readable)
+                self._readings[key, text] = tuple(WindowReading(model.network, window) for window in readable)
 
     def _meanwhile(self, plan: Mapping[str, Mapping[int, Sequence[Ask]]]) -> None:
         for control, predictor in self._bindings:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ml_backend.batching import Reading
+from ml_backend.batching import WindowReading
 from ml_backend.features import Floats
 from ml_backend.predictors.base import Model, Outcome, TaskRow
 from ml_backend.predictors.encoder_head import combined, fields_of, mean_state, merged, row_features, token_features
@@ -20,7 +20,7 @@ from ml_backend.training.data import Example
 def vectors(model: Model, texts: Iterable[str], budget: int = 4096) -> dict[str, Floats]:
     """Compute the unit vector of each distinct text."""
     readings = {
-        text: [Reading(model.network, w, {"mean": mean_state}) for w in windows]
+        text: [WindowReading(model.network, w, {"mean": mean_state}) for w in windows]
         for text, windows in _windows(model, texts)
     }
     _run([reading for parts in readings.values() for reading in parts], budget)
@@ -45,7 +45,7 @@ class Tokens:
 def tokens(model: Model, texts: Sequence[str], budget: int = 4096) -> list[Tokens]:
     """Compute the token features of each text, as the tagger sees them."""
     entries = list(_windows(model, texts))
-    readings = [[Reading(model.network, w, {"tags": _reducer(text)}) for w in windows] for text, windows in entries]
+    readings = [[WindowReading(model.network, w, {"tags": _reducer(text)}) for w in windows] for text, windows in entries]
     _run([reading for parts in readings for reading in parts], budget)
     by_text = {
         text: merged(Outcome([(p.window, p.outputs["tags"]) for p in parts]))
@@ -63,7 +63,7 @@ def _windows(model: Model, texts: Iterable[str]) -> Iterable[tuple[str, Any]]:
     return zip(distinct, model.tokenizer.encode(distinct), strict=True)
 
 
-def _run(readings: list[Reading], budget: int) -> None:
+def _run(readings: list[WindowReading], budget: int) -> None:
     # The longest first: a batch that does not fit into memory fails at the start, not after an hour.
     readings = sorted(readings, key=lambda reading: len(reading.window), reverse=True)
     while readings:

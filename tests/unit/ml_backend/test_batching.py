@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
-from ml_backend.batching import Batcher, Reading
+from ml_backend.batching import Batcher, WindowReading
 from ml_backend.errors import ApiError
 from ml_backend.metrics import Metrics
 from ml_backend.tokens import Window
@@ -52,9 +52,9 @@ class Doubling:
         return ids * 2
 
 
-def reading(network: Doubling, *ids: int) -> Reading:
+def reading(network: Doubling, *ids: int) -> WindowReading:
     """A window with these token ids, of which everything is kept."""
-    return Reading(
+    return WindowReading(
         network,
         Window(Tokens(list(ids))),
         {"all": lambda row, window: np.asarray(row[: len(window)], dtype=np.float32)},
@@ -228,7 +228,7 @@ def test_while_networks_run_numpy_keeps_to_one_thread(network: Doubling) -> None
         seen.extend(one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas")
         return np.zeros(1, dtype=np.float32)
 
-    batcher.run([Reading(network, Window(Tokens([1, 2])), {"look": look})], 10)
+    batcher.run([WindowReading(network, Window(Tokens([1, 2])), {"look": look})], 10)
     assert seen
     assert set(seen) == {1}
     batcher.close()
