@@ -1,4 +1,4 @@
-"""What people see: labeling interfaces, their loader, and Label Studio's result JSON."""
+"""This room holds what people see: labeling interfaces, their loader, and Label Studio's result JSON."""
 
 from ls_config.interface import Control, Interface, InterfaceError, label_types, load, parse, parse_all
 from ls_config.results import ParsedResult, ResultError, from_result, to_result

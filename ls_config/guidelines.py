@@ -1,4 +1,4 @@
-"""Guidelines (Markdown) as HTML for Label Studio's project instructions."""
+"""Turns guidelines (Markdown) into HTML for Label Studio's project instructions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STYLE: Final = """
 
 
 def to_html(markdown: str) -> str:
-    """Safe HTML of a team's guidelines; HTML typed into the Markdown is shown, not run.
+    """Return safe HTML of a team's guidelines; HTML typed into the Markdown is shown, not run.
 
     Label Studio puts `expert_instruction` into the page with every tag and attribute but scripts, so what must not
     become markup has to be escaped here. Links keep only harmless schemes (markdown-it's own rule).
@@ -34,6 +34,7 @@ def to_html(markdown: str) -> str:
     >>> to_html("")
     ''
     """
+    # No empty box on the page: Label Studio shows the instructions wherever the field holds anything.
     if not markdown.strip():
         return ""
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)

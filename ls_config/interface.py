@@ -104,7 +104,7 @@ class Control:
         return self.kind in SET_KINDS
 
     def title(self, label: str) -> str:
-        """What people read for a stored label (the label itself if the interface does not know it)."""
+        """Return what people read for a stored label (the label itself if the interface does not know it)."""
         return dict(zip(self.labels, self.shown, strict=True)).get(label, label)
 
 
@@ -138,12 +138,13 @@ class Interface:
     @cached_property
     def guidelines_html(self) -> str:
         """The guidelines as safe HTML, for Label Studio's project instructions (`expert_instruction`)."""
+        # Imported here: the Markdown parser takes longer to load than this module, and few ask for it.
         from ls_config.guidelines import to_html
 
         return to_html(self.guidelines)
 
     def control(self, name: str) -> Control:
-        """The control of that name.
+        """Return the control of that name.
 
         Raises:
             KeyError: The interface has none.
@@ -154,7 +155,7 @@ class Interface:
         raise KeyError(name)
 
     def fields(self, row: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """The `fields` object of a row's history.
+        """Return the `fields` object of a row's history.
 
         Args:
             row: Task data, or a row as imported: at least the keys that the object tags show.
@@ -169,6 +170,7 @@ def _field(control: Control, row: Mapping[str, Any]) -> dict[str, Any]:
     described: dict[str, Any] = {"kind": control.kind}
     if control.kind == "spans":
         text = row.get(control.value_key)
+        # The rules check offsets against the text; a row without one can only hold spans that are wrong.
         described["text"] = text if isinstance(text, str) else ""
     for bound, value in (("min", control.min), ("max", control.max)):
         if value is not None:
@@ -177,7 +179,7 @@ def _field(control: Control, row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def label_types() -> tuple[str, ...]:
-    """The label types that come with Quorum.
+    """Return the label types that come with Quorum.
 
     >>> label_types()
     ('classification', 'ner', 'rating', 'response_review')
@@ -200,9 +202,10 @@ def load(name_or_dir: str | Path) -> Interface:
     folder, xml_path = _locate(name_or_dir)
     xml = _read(xml_path)
     try:
-        every = parse_all(xml)
+        controls = parse_all(xml)
         _check_styles(xml)
     except InterfaceError as error:
+        # Without the cause: it says the same, only without the file.
         raise InterfaceError(f"{xml_path}: {fault}" for fault in error.faults) from None
     guidelines = folder / "guidelines.md"
     return Interface(
@@ -211,15 +214,15 @@ def load(name_or_dir: str | Path) -> Interface:
         guidelines=_read(guidelines) if guidelines.exists() else "",
         sample_task=_read_object(folder / "sample_task.json"),
         sample_prediction=_read_object(folder / "sample_prediction.json"),
-        controls=tuple(control for control in every if control.name not in RESERVED),
-        reserved=tuple(control for control in every if control.name in RESERVED),
+        controls=tuple(control for control in controls if control.name not in RESERVED),
+        reserved=tuple(control for control in controls if control.name in RESERVED),
     )
 
 
 def _check_styles(xml: str) -> None:
-    known = ", ".join(stylesheets())
+    names = ", ".join(stylesheets())
     faults = [
-        f"line {line}: <Style use={name!r}>: no such style sheet; use {known}"
+        f"line {line}: <Style use={name!r}>: no such style sheet; use {names}"
         for line, name in unknown_stylesheets(xml)
     ]
     if faults:
@@ -227,6 +230,7 @@ def _check_styles(xml: str) -> None:
 
 
 def _locate(name_or_dir: str | Path) -> tuple[Path, Path]:
+    # A label type wins over a folder of that name in the current directory: docs and commands mean ours.
     if isinstance(name_or_dir, str) and name_or_dir in label_types():
         return HERE / name_or_dir, HERE / name_or_dir / "label.xml"
     path = Path(name_or_dir)
@@ -234,8 +238,8 @@ def _locate(name_or_dir: str | Path) -> tuple[Path, Path]:
         return path.resolve(), path / "label.xml"
     if path.is_file():
         return path.resolve().parent, path
-    known = ", ".join(label_types())
-    raise InterfaceError([f"{name_or_dir}: no such label type or folder with a label.xml (label types: {known})"])
+    names = ", ".join(label_types())
+    raise InterfaceError([f"{name_or_dir}: no such label type or folder with a label.xml (label types: {names})"])
 
 
 def _read(path: Path) -> str:
@@ -258,7 +262,7 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 
 def parse(xml: str) -> tuple[Control, ...]:
-    """The fields of a labeling interface, in the order of the screen.
+    """Return the fields of a labeling interface, in the order of the screen.
 
     Raises:
         InterfaceError: Every reason why Quorum cannot use it, each with its line.
@@ -271,7 +275,7 @@ def parse(xml: str) -> tuple[Control, ...]:
 
 
 def parse_all(xml: str) -> tuple[Control, ...]:
-    """Like `parse`, with the reserved controls (flags block, decision) that the interface has."""
+    """Do what `parse` does, and return the reserved controls (flags block, decision) too."""
     root = parse_xml(xml)
     # An object tag comes first where its control shares its name by mistake: the double name is a fault anyway.
     objects = {
@@ -282,12 +286,14 @@ def parse_all(xml: str) -> tuple[Control, ...]:
     faults: list[str] = []
     controls = []
     for element in elements(root):
+        # An object tag or a part of the layout: nobody fills it in.
         if not element.get("name") or element.get("toName") is None or element.tag in _HELPER_TAGS:
             continue
-        control, found = _control(element, objects)
-        faults.extend(found)
+        control, control_faults = _control(element, objects)
+        faults.extend(control_faults)
         if control is not None:
             controls.append(control)
+    # All faults at once, as people mend an interface in an editor and not fault by fault.
     faults.extend(_whole_faults(root, controls))
     if faults:
         raise InterfaceError(faults)
@@ -295,11 +301,12 @@ def parse_all(xml: str) -> tuple[Control, ...]:
 
 
 def parse_xml(xml: str) -> etree._Element:
-    """The XML's root element; entities are never expanded and a document type is refused.
+    """Return the XML's root element; entities are never expanded and a document type is refused.
 
     Raises:
         InterfaceError: Not well-formed, or with a document type.
     """
+    # An interface may come from anybody: no entity may read a file or grow without bound.
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True)
     try:
         root = etree.fromstring(xml.encode("utf-8"), parser)
@@ -312,13 +319,14 @@ def parse_xml(xml: str) -> etree._Element:
 
 
 def elements(root: etree._Element) -> Iterator[etree._Element]:
-    """Every element in document order, the root included, without processing instructions."""
+    """Return every element in document order, the root included, without processing instructions."""
     return (element for element in root.iter() if isinstance(element.tag, str))
 
 
 def _control(element: etree._Element, objects: Mapping[str, etree._Element]) -> tuple[Control | None, tuple[str, ...]]:
     name, tag = element.get("name", ""), str(element.tag)
     where = f"line {_line(element)}: <{tag} name={name!r}>"
+    # Label Studio allows several targets; a region's text and offsets are those of the first.
     to_name = element.get("toName", "").split(",")[0].strip()
     target = objects.get(to_name)
     if tag not in _CONTROL_TAGS:
@@ -342,7 +350,7 @@ def _control(element: etree._Element, objects: Mapping[str, etree._Element]) -> 
         value_key=_value_key(target),
         result_type=tag.lower(),
         labels=tuple(stored for stored, _, _ in options),
-        shown=tuple(shown for _, shown, _ in options),
+        shown=tuple(title for _, title, _ in options),
         colors=tuple(color for _, _, color in options),
         min=low,
         max=high,
@@ -356,6 +364,7 @@ def _kind(element: etree._Element, target: etree._Element) -> tuple[str | None, 
     if tag == "Choices":
         return ("choices" if element.get("choice") == "multiple" else "choice"), []
     if tag == "Labels" and on in _TEXT_TAGS:
+        # Offsets can be checked only in a text that the task itself holds.
         faults = ["labels text behind a URL; put the text itself into the task"] if _is_url(target) else []
         return "spans", faults if _value_key(target) else [*faults, 'labels a constant text; use value="$key"']
     if tag == "TimeSeriesLabels" or (tag == "Labels" and on in _TIME_TAGS):
@@ -390,22 +399,23 @@ def _attribute_faults(element: etree._Element) -> Iterator[str]:
 
 
 def _options(element: etree._Element) -> tuple[tuple[str, str, str], ...]:
-    """(stored value, what people read, colour) of each option; Label Studio stores the alias where there is one."""
+    """Return (stored value, what people read, colour) of each option; Label Studio stores the alias, if any."""
     tag = _OPTION_TAGS.get(str(element.tag))
     return tuple(_option(option) for option in (element.iter(tag) if tag else ()))
 
 
 def _option(option: etree._Element) -> tuple[str, str, str]:
-    shown = option.get("value") or ""
-    return option.get("alias") or shown, shown, option.get("background") or ""
+    title = option.get("value") or ""
+    return option.get("alias") or title, title, option.get("background") or ""
 
 
 def _option_faults(element: etree._Element, options: tuple[tuple[str, str, str], ...]) -> Iterator[str]:
     if not options:
         yield f"has no <{_OPTION_TAGS[str(element.tag)]}>; list what people can choose"
-    if any(not shown for _, shown, _ in options):
+    if any(not title for _, title, _ in options):
         yield "has an option without a value"
     for stored, count in Counter(stored for stored, _, _ in options).items():
+        # Two options with one stored value can't be told apart in a result.
         if stored and count > 1:
             yield f"stores {stored!r} for {count} options; each needs its own value or alias"
     if any(option.get("value") is not None and len(option) for option in element.iter("Choice")):
@@ -427,6 +437,7 @@ def _bounds(element: etree._Element) -> tuple[Number | None, Number | None, str]
 
 
 def _number(text: str) -> Number | None:
+    # A whole number stays one: 5.0 in a form or a report would puzzle people.
     for convert in (int, float):
         try:
             return convert(text)
@@ -454,8 +465,8 @@ def _reserved_faults(control: Control) -> Iterator[str]:
     if control.name == "flags":
         unknown = [flag for flag in control.labels if flag not in CORE_FLAGS and not flag.startswith("domain:")]
         if control.kind != "choices" or unknown:
-            known = ", ".join(CORE_FLAGS)
-            yield f'{where} must be <Choices choice="multiple"> with the aliases {known} or domain:<name>' + (
+            names = ", ".join(CORE_FLAGS)
+            yield f'{where} must be <Choices choice="multiple"> with the aliases {names} or domain:<name>' + (
                 f", not {', '.join(map(repr, unknown))}" if unknown else ""
             )
     if control.name == "decision" and (control.kind != "choice" or set(control.labels) != set(DECISIONS)):

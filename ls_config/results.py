@@ -48,8 +48,8 @@ class ParsedResult:
     decision: str | None = None
     problems: tuple[str, ...] = ()
 
-    def as_review(self, controls: Iterable[Control], shown: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The values of a QA or expert form, in which an emptied field is an answer.
+    def as_review(self, controls: Iterable[Control], proposal: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return the values of a QA or expert form, in which an emptied field is an answer.
 
         A review form opens filled in with the proposal. Label Studio leaves a control that was emptied out of its
         result, and a rule-keeper would then take the proposal's value as confirmed. So every set that is not there
@@ -57,7 +57,7 @@ class ParsedResult:
 
         Args:
             controls: The interface's fields.
-            shown: The proposal's values that the form was filled in with.
+            proposal: The values that the form was filled in with.
         """
         emptied: dict[str, Any] = {}
         for control in controls:
@@ -65,7 +65,7 @@ class ParsedResult:
                 continue
             if control.is_set:
                 emptied[control.name] = []
-            elif control.kind == "text" and (shown or {}).get(control.name):
+            elif control.kind == "text" and (proposal or {}).get(control.name):
                 emptied[control.name] = ""
         return {**self.values, **emptied}
 
@@ -77,7 +77,7 @@ def to_result(
     *,
     scores: Mapping[str, Any] | None = None,
 ) -> list[Item]:
-    """Values as the `result` list of a prediction or annotation.
+    """Write values as the `result` list of a prediction or annotation.
 
     Args:
         values: Field name → value; None and missing keys make nothing. May hold the reserved controls too
@@ -92,12 +92,13 @@ def to_result(
     Raises:
         ResultError: A value that the interface cannot hold.
     """
-    known = {control.name: control for control in controls}
-    unknown = sorted(set(values) - set(known))
+    by_name = {control.name: control for control in controls}
+    # Refused instead of left out: a value that is lost in silence would look like an empty answer.
+    unknown = sorted(set(values) - set(by_name))
     if unknown:
-        raise ResultError(f"{unknown[0]}: the interface has no such control (it has {', '.join(known) or 'none'})")
+        raise ResultError(f"{unknown[0]}: the interface has no such control (it has {', '.join(by_name) or 'none'})")
     items: list[Item] = []
-    for control in known.values():
+    for control in by_name.values():
         value = values.get(control.name)
         if value is not None:
             items.extend(_items(control, value, data, (scores or {}).get(control.name)))
@@ -105,28 +106,29 @@ def to_result(
 
 
 def _items(control: Control, value: Any, data: Mapping[str, Any], score: Any) -> list[Item]:
-    found: list[Item] = []
-    seen: Counter[str] = Counter()
+    items: list[Item] = []
+    counts: Counter[str] = Counter()
     for index, body in enumerate(_WRITERS[control.kind](control, value, data)):
         item: Item = {
-            "id": _region_id(control, body, seen),
+            "id": _region_id(control, body, counts),
             "from_name": control.name,
             "to_name": control.to_name,
             "type": control.result_type,
             "value": body,
         }
-        one = score[index] if isinstance(score, Sequence) and index < len(score) else score
-        if isinstance(one, int | float):
-            item["score"] = one
-        found.append(item)
-    return found
+        item_score = score[index] if isinstance(score, Sequence) and index < len(score) else score
+        if isinstance(item_score, int | float):
+            item["score"] = item_score
+        items.append(item)
+    return items
 
 
-def _region_id(control: Control, body: Item, seen: Counter[str]) -> str:
-    """Ten hex digits that depend on the content only, so that writing the same answer again changes nothing."""
+def _region_id(control: Control, body: Item, counts: Counter[str]) -> str:
+    """Return ten hex digits that depend on the content only: writing the same answer again changes nothing."""
+    # Two equal regions need two ids: the count tells them apart.
     content = _encode([control.name, body])
-    seen[content] += 1
-    return hashlib.sha256(f"{content}#{seen[content]}".encode()).hexdigest()[:10]
+    counts[content] += 1
+    return hashlib.sha256(f"{content}#{counts[content]}".encode()).hexdigest()[:10]
 
 
 def _write_choice(control: Control, value: Any, data: Mapping[str, Any]) -> Iterator[Item]:
@@ -134,9 +136,9 @@ def _write_choice(control: Control, value: Any, data: Mapping[str, Any]) -> Iter
 
 
 def _write_choices(control: Control, value: Any, data: Mapping[str, Any]) -> Iterator[Item]:
-    picked = [_label(control, one) for one in _list(control, value)]
-    if picked:
-        yield {"choices": picked}
+    labels = [_label(control, label) for label in _list(control, value)]
+    if labels:
+        yield {"choices": labels}
 
 
 def _write_spans(control: Control, value: Any, data: Mapping[str, Any]) -> Iterator[Item]:
@@ -145,6 +147,7 @@ def _write_spans(control: Control, value: Any, data: Mapping[str, Any]) -> Itera
         raise ResultError(f"{control.name}: the task has no text {control.value_key!r} to put spans on")
     for span in _list(control, value):
         start, end, label = _parts(control, span, "start", "end", "label")
+        # Label Studio draws such a span nowhere, and nobody would see that it is there.
         if not (_whole(start) and _whole(end) and 0 <= start < end <= len(text)):
             raise ResultError(f"{control.name}: span {start!r}–{end!r} is outside of the text (0–{len(text)})")
         if span.get("text") not in (None, text[start:end]):
@@ -261,7 +264,7 @@ class _Reader:
     def __init__(self, controls: Mapping[str, Control], data: Mapping[str, Any]) -> None:
         self._controls = {**_RESERVED_CONTROLS, **controls}
         self._data = data
-        self._found: dict[str, Any] = {}
+        self._values: dict[str, Any] = {}
         self._problems: list[str] = []
 
     def add(self, where: str, item: Any) -> None:
@@ -281,6 +284,7 @@ class _Reader:
             try:
                 value = _READERS[control.kind](control, body)
                 self._put(where, control, value)
+                # Doubts are told beside the value and not instead of it: the rules make them a finding.
                 if control.kind == "spans":
                     self._problems += [f"{where}: {doubt}" for doubt in _span_doubts(control, value, self._data)]
             except ResultError as error:
@@ -290,34 +294,35 @@ class _Reader:
         if value is None:
             return
         if control.is_set:
-            held = self._found.setdefault(control.name, [])
-            held.extend(one for one in value if one not in held)
+            members = self._values.setdefault(control.name, [])
+            members.extend(member for member in value if member not in members)
             return
-        if control.name in self._found and self._found[control.name] != value:
+        # Label Studio lets a form be answered twice; the later answer is what people saw last.
+        if control.name in self._values and self._values[control.name] != value:
             self._problems.append(f"{where}: {control.name} is answered twice; the later answer counts")
-        self._found[control.name] = value
+        self._values[control.name] = value
 
     def parsed(self) -> ParsedResult:
-        found = dict(self._found)
-        flags = tuple(found.pop("flags", ()))
-        reasons = [found.pop(name, None) for name in ("decision_reason", "decision_note", "flag_reason")]
-        decision = found.pop("decision", None)
-        ordered = {name: found[name] for name in self._controls if name in found}
-        typed = [reason for reason in reasons if reason]
+        values = dict(self._values)
+        flags = tuple(values.pop("flags", ()))
+        reasons = [values.pop(name, None) for name in ("decision_reason", "decision_note", "flag_reason")]
+        decision = values.pop("decision", None)
+        ordered = {name: values[name] for name in self._controls if name in values}
+        texts = [reason for reason in reasons if reason]
         return ParsedResult(
             values=ordered,
             flags=flags,
-            reason="\n".join(dict.fromkeys(typed)) if typed else None,
+            reason="\n".join(dict.fromkeys(texts)) if texts else None,
             decision=decision,
             problems=tuple(self._problems),
         )
 
 
 def _read_choice(control: Control, body: Mapping[str, Any]) -> str | None:
-    picked = _read_labels(control, body.get("choices"))
-    if len(picked) > 1:
-        raise ResultError(f"{control.name}: {len(picked)} choices where one is allowed")
-    return picked[0] if picked else None
+    labels = _read_labels(control, body.get("choices"))
+    if len(labels) > 1:
+        raise ResultError(f"{control.name}: {len(labels)} choices where one is allowed")
+    return labels[0] if labels else None
 
 
 def _read_choices(control: Control, body: Mapping[str, Any]) -> list[str]:
@@ -326,9 +331,9 @@ def _read_choices(control: Control, body: Mapping[str, Any]) -> list[str]:
 
 def _read_spans(control: Control, body: Mapping[str, Any]) -> list[Item]:
     start, end = (_offset(control, body.get(key)) for key in ("start", "end"))
-    carried = {"text": body["text"]} if isinstance(body.get("text"), str) else {}
+    quote = {"text": body["text"]} if isinstance(body.get("text"), str) else {}
     return [
-        {"start": start, "end": end, "label": label, **carried} for label in _region_labels(control, body, "labels")
+        {"start": start, "end": end, "label": label, **quote} for label in _region_labels(control, body, "labels")
     ]
 
 
@@ -372,7 +377,8 @@ def _read_segments(control: Control, body: Mapping[str, Any]) -> list[Item]:
     start, end = body.get("start"), body.get("end")
     if not (_real(start) and _real(end)):
         raise ResultError(f"{control.name}: a segment without start and end")
-    return [{"start": start, "end": end, "label": one} for one in _region_labels(control, body, control.result_type)]
+    labels = _region_labels(control, body, control.result_type)
+    return [{"start": start, "end": end, "label": label} for label in labels]
 
 
 _READERS: Final[Mapping[str, Callable[[Control, Mapping[str, Any]], Any]]] = {
@@ -388,13 +394,13 @@ _READERS: Final[Mapping[str, Callable[[Control, Mapping[str, Any]], Any]]] = {
 
 
 def _read_labels(control: Control, value: Any) -> list[str]:
-    picked = [value] if isinstance(value, str) else value
-    if not isinstance(picked, list):
+    labels = [value] if isinstance(value, str) else value
+    if not isinstance(labels, list):
         raise ResultError(f"{control.name}: {value!r} is not a list of choices")
-    for one in picked:
-        if not isinstance(one, str) or (control.labels and one not in control.labels):
-            raise ResultError(f"{control.name}: {one!r} is not one of {', '.join(control.labels)}")
-    return list(dict.fromkeys(picked))
+    for label in labels:
+        if not isinstance(label, str) or (control.labels and label not in control.labels):
+            raise ResultError(f"{control.name}: {label!r} is not one of {', '.join(control.labels)}")
+    return list(dict.fromkeys(labels))
 
 
 def _region_labels(control: Control, body: Mapping[str, Any], key: str) -> list[str]:
@@ -417,6 +423,7 @@ def _span_doubts(control: Control, spans: Iterable[Item], data: Mapping[str, Any
 
 
 def _offset(control: Control, value: Any) -> int:
+    # JSON of other tools may write 3 as 3.0.
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not _whole(value):

@@ -16,7 +16,7 @@ PANEL_KEYS: Final = ("panel",)
 
 
 def compose_review(xml: str, stage: str) -> str:
-    """The interface of the QA or Expert project: `label.xml` between the review panel and the decision.
+    """Compose the interface of the QA or Expert project: `label.xml` between the review panel and the decision.
 
     Args:
         xml: A label interface that `parse` accepts.
@@ -34,10 +34,11 @@ def compose_review(xml: str, stage: str) -> str:
     parse_all(xml)
     root = parse_xml(xml)
     panel = parse_xml((HERE / "review_panel.xml").read_text(encoding="utf-8"))
-    taken = {element.get("name") for element in elements(panel)} & {element.get("name") for element in elements(root)}
-    taken.discard(None)
-    if taken:
-        raise InterfaceError([f"line 1: the review panel needs the names {', '.join(sorted(map(str, taken)))}; rename"])
+    clashes = {element.get("name") for element in elements(panel)} & {element.get("name") for element in elements(root)}
+    clashes.discard(None)
+    if clashes:
+        names = ", ".join(sorted(map(str, clashes)))
+        raise InterfaceError([f"line 1: the review panel needs the names {names}; rename"])
     slot = next(element for element in elements(panel) if element.get("className") == "q-slot")
     slot.append(root)
     panel.set("className", f"q-stage q-{stage}")

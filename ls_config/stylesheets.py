@@ -1,4 +1,4 @@
-"""The look that interfaces share: `<Style use="page"/>` in a `label.xml` stands for `styles/page.css`."""
+"""Puts in the look that interfaces share: `<Style use="page"/>` in a `label.xml` stands for `styles/page.css`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TAG: Final = re.compile(r'([ \t]*)<Style\s+use="([^"]*)"\s*(/>|>[ \t]*\n?)')
 
 
 def stylesheets() -> tuple[str, ...]:
-    """Names that `use` may say.
+    """Return the names that `use` may say.
 
     >>> stylesheets()
     ('page', 'scale')
@@ -23,18 +23,18 @@ def stylesheets() -> tuple[str, ...]:
 
 
 def unknown_stylesheets(xml: str) -> list[tuple[int, str]]:
-    """Line and name of each style sheet that an interface uses and that does not exist."""
-    known = stylesheets()
+    """Return line and name of each style sheet that an interface uses and that does not exist."""
+    names = stylesheets()
     return [
         (xml.count("\n", 0, tag.start()) + 1, name)
         for tag in _TAG.finditer(xml)
         for name in tag.group(2).split()
-        if name not in known
+        if name not in names
     ]
 
 
 def compose_styles(xml: str) -> str:
-    """The interface as Label Studio takes it: each `<Style>` holds the sheets that it uses, before its own rules.
+    """Write the interface as Label Studio takes it: each `<Style>` holds the sheets that it uses, then its rules.
 
     The tags are replaced in the text itself, so that everything else stays as people wrote it.
 
@@ -48,7 +48,8 @@ def compose_styles(xml: str) -> str:
 
 
 def _with_rules(tag: re.Match[str]) -> str:
+    # The indent of the tag is kept, so that the composed file reads like one that a person wrote.
     indent, names, end = tag.groups()
     rules = "".join((_FOLDER / f"{name}.css").read_text(encoding="utf-8") for name in names.split())
-    opened = f"{indent}<Style>\n{textwrap.indent(rules, indent + '  ')}"
-    return f"{opened}{indent}</Style>" if end == "/>" else opened
+    opening = f"{indent}<Style>\n{textwrap.indent(rules, indent + '  ')}"
+    return f"{opening}{indent}</Style>" if end == "/>" else opening

@@ -1,4 +1,4 @@
-"""`python -m ml_backend`: serve with gunicorn on the loopback."""
+"""`python -m ml_backend` serves the app with gunicorn on the loopback."""
 
 from __future__ import annotations
 
@@ -6,17 +6,24 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+SERVING: Final = (
+    "flask", "gunicorn", "onnx", "onnxruntime", "openai", "prometheus_client", "safetensors", "structlog",
+    "threadpoolctl", "tokenizers",
+)  # fmt: skip
+"""What the server imports of the extra `ml`."""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Serve until SIGTERM; exit 2 for missing packages, a models file with faults or wrong arguments."""
     args = _arguments(argv)
-    from ml_backend import extras
-    from ml_backend.errors import MissingExtra
+    # Imported here: this module has to load where the extra is missing, in order to say so.
+    from review_rules import extras
+    from review_rules.errors import MissingExtra
 
     try:
-        extras.require("the ML backend", *extras.SERVING)
+        extras.require("the ML backend", *SERVING, extra="ml")
     except MissingExtra as error:
         print(error, file=sys.stderr)
         return 2
@@ -31,6 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     logs.configure(args.log_level.upper())
     try:
         config = server_config(os.environ, models=args.models, workers=args.workers, threads=args.threads)
+        # Read once now and again by the app: a fault should end this process, not each of its workers.
         read_models(config.models)
     except ConfigError as error:
         print(error, file=sys.stderr)
@@ -57,6 +65,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 def _shared_metrics(folder: Path) -> None:
     import shutil
 
+    # What workers of an earlier run left there would be added to this run's counts.
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
@@ -67,8 +76,8 @@ def _serve(args: argparse.Namespace, config: Any) -> None:
 
     from ml_backend.app import create_app
 
-    class Server(BaseApplication):  # type: ignore[misc]
-        """gunicorn with our app and settings."""
+    class GunicornServer(BaseApplication):  # type: ignore[misc]
+        """Runs gunicorn with our app and settings."""
 
         def load_config(self) -> None:
             for key, value in _gunicorn_settings(args).items():
@@ -77,7 +86,7 @@ def _serve(args: argparse.Namespace, config: Any) -> None:
         def load(self) -> Any:
             return create_app(config)
 
-    Server().run()
+    GunicornServer().run()
 
 
 def _gunicorn_settings(args: argparse.Namespace) -> dict[str, Any]:

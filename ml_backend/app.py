@@ -1,4 +1,4 @@
-"""The Flask app: Label Studio's ML-backend protocol, and `/models` to swap what answers."""
+"""The Flask app speaks Label Studio's ML-backend protocol, and swaps at `/models` which model answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ml_backend.comparing import Gold
 from ml_backend.errors import ApiError
 from ml_backend.live import LiveModels
 from ml_backend.metrics import Metrics
-from ml_backend.models import Prediction
+from ml_backend.models import TaskPrediction
 from ml_backend.settings import ServerConfig
 from ml_backend.training.data import DataError, gold_of
 from ml_backend.training.jobs import Jobs
@@ -30,7 +30,7 @@ OPEN_PATHS = frozenset({"/health"})
 
 
 def create_app(config: ServerConfig) -> Flask:
-    """The app, with its models being loaded.
+    """Make the app, and begin to load its models.
 
     Raises:
         ConfigError: the models file has faults.
@@ -40,6 +40,7 @@ def create_app(config: ServerConfig) -> Flask:
     metrics = Metrics()
     live = LiveModels(config, metrics)
     jobs = Jobs(live.models.training, config)
+    # Flask refuses a larger body before it is read: a limit of ours would come after it fills the memory.
     app.config["MAX_CONTENT_LENGTH"] = int(live.models.limits.request_mb * 1024 * 1024)
     app.extensions["quorum_ml"] = live
     _guard(app, config)
@@ -87,6 +88,7 @@ def _count(app: Flask, metrics: Metrics) -> None:
             method=request.method,
             path=path,
             status=response.status_code,
+            # A request that is refused before `_begin` runs has no beginning.
             seconds=round(time.monotonic() - g.get("began", time.monotonic()), 4),
             rows=g.get("rows"),
             model=g.get("model_version"),
@@ -101,6 +103,7 @@ def _errors(app: Flask) -> None:
         if retry_after is not None:
             response.headers["Retry-After"] = str(retry_after)
         if status == 401:
+            # A browser offers credentials only where this header names the way.
             response.headers["WWW-Authenticate"] = 'Basic realm="quorum"'
         return response
 
@@ -171,12 +174,13 @@ def _protocol(app: Flask, live: LiveModels, metrics: Metrics, jobs: Jobs) -> Non
         g.rows = len(tasks)
         with live.use(name) as models:
             g.model_version = models.version
+            # Measured from here: loading a model that a request names first is not the model's own speed.
             began = time.monotonic()
             predictions = models.predict(tasks, controls, live.batcher, live.models.limits.seconds)
             metrics.latency.labels(models.name).observe(time.monotonic() - began)
             metrics.rows.labels(models.name).inc(len(tasks))
-            metrics.empty.labels(models.name).inc(sum(not one.result for one in predictions))
-            results = [_written(one, models.version) for one in predictions]
+            metrics.empty.labels(models.name).inc(sum(not prediction.result for prediction in predictions))
+            results = [_written(prediction, models.version) for prediction in predictions]
             return jsonify({"results": results, "model_version": models.version})
 
     @app.post("/webhook")
@@ -216,6 +220,7 @@ def _management(app: Flask, live: LiveModels) -> None:
 
 
 def _body() -> Mapping[str, Any]:
+    # By force, as small clients (`curl -d`) send JSON under another content type.
     body = request.get_json(force=True, silent=True)
     if not isinstance(body, dict):
         raise ApiError(400, "not_json", "the body must be one JSON object")
@@ -243,7 +248,7 @@ def _gold(body: Mapping[str, Any], most: int) -> Gold:
 
 
 def _tasks(raw: Any, most: int) -> Sequence[Mapping[str, Any] | str]:
-    """Each task's data, or why it cannot be read; one entry a task, same order."""
+    """Return each task's data, or why it cannot be read: one entry a task, in the same order."""
     if not isinstance(raw, list):
         raise ApiError(400, "bad_tasks", "`tasks` must be a list of tasks")
     if len(raw) > most:
@@ -257,6 +262,7 @@ def _task_data(task: Any) -> Mapping[str, Any] | str:
     if not isinstance(task, dict):
         return "the task is not an object"
     data = task.get("data")
+    # A reason instead of an error: one broken task costs its own answer, not those of the whole request.
     return data if isinstance(data, dict) else "the task has no `data` object"
 
 
@@ -269,12 +275,13 @@ def _interface(xml: Any) -> tuple[Control, ...]:
         raise ApiError(422, "bad_label_config", str(error)) from error
 
 
+# Label Studio sends the same interface with every request: it is read once.
 @lru_cache(maxsize=64)
 def _parsed(xml: str) -> tuple[Control, ...]:
     return parse(xml)
 
 
-def _written(prediction: Prediction, version: str) -> dict[str, Any]:
+def _written(prediction: TaskPrediction, version: str) -> dict[str, Any]:
     return {
         "result": prediction.result,
         "score": prediction.score,

@@ -1,4 +1,4 @@
-"""Who may ask: a bearer token or basic credentials, compared in constant time."""
+"""Decides who may ask: a bearer token or basic credentials, compared in constant time."""
 
 from __future__ import annotations
 
@@ -31,31 +31,33 @@ class Credentials:
         if not self.required:
             return True
         scheme, _, rest = (header or "").partition(" ")
-        shown = rest.strip()
+        secret = rest.strip()
+        # "Token" is how Label Studio's own clients call it.
         if scheme.lower() in {"bearer", "token"}:
-            return self.token is not None and _same(shown, self.token)
+            return self.token is not None and _same(secret, self.token)
         if scheme.lower() == "basic":
-            return self._accept_basic(shown)
+            return self._accept_basic(secret)
         return False
 
-    def _accept_basic(self, shown: str) -> bool:
+    def _accept_basic(self, secret: str) -> bool:
         try:
-            plain = base64.b64decode(shown, validate=True).decode()
+            plain = base64.b64decode(secret, validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
             return False
         password = plain.partition(":")[2]
         by_basic = self.basic is not None and _same(plain, self.basic)
+        # Both are compared in any case: an early return would let the time tell which of them matched.
         # Label Studio can send basic credentials only: there the token may be the password of any user name.
         by_token = self.token is not None and _same(password, self.token)
         return by_basic or by_token
 
 
-def _same(shown: str, expected: str) -> bool:
-    return hmac.compare_digest(shown.encode(), expected.encode())
+def _same(secret: str, expected: str) -> bool:
+    return hmac.compare_digest(secret.encode(), expected.encode())
 
 
 def from_environment(environ: Mapping[str, str]) -> Credentials:
-    """Credentials from `QUORUM_ML_TOKEN` or `QUORUM_ML_BASIC` (`user:password`), or from the files that
+    """Read credentials from `QUORUM_ML_TOKEN` or `QUORUM_ML_BASIC` (`user:password`), or from the files that
     `QUORUM_ML_TOKEN_FILE` and `QUORUM_ML_BASIC_FILE` name.
 
     Raises:
@@ -71,6 +73,7 @@ def from_environment(environ: Mapping[str, str]) -> Credentials:
 def _secret(environ: Mapping[str, str], name: str) -> str | None:
     if file := environ.get(f"{name}_FILE"):
         text = Path(file).read_text(encoding="utf-8").strip()
+        # An empty file would mean an empty secret, which anybody can show.
         if not text:
             raise ValueError(f"{name}_FILE: {file} is empty")
         return text

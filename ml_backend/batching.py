@@ -34,29 +34,29 @@ FIRST_GUESS_TOKENS_PER_S = 2000.0
 
 
 @dataclass(eq=False)
-class Piece:
+class WindowReading:
     """One window that a network has to read, and what to keep of the output."""
 
     network: Network
     window: Window
     reducers: dict[str, Reducer] = field(default_factory=dict)
-    kept: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    outputs: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
 class _Job:
-    pieces: list[Piece]  # per network, shortest first: taken from the end
+    readings: list[WindowReading]  # per network, shortest first: taken from the end
     tokens: int
     since: float
     deadline: float
-    left: int
-    begun: bool = False
-    done: threading.Event = field(default_factory=threading.Event)
+    remaining: int
+    has_begun: bool = False
+    completion: threading.Event = field(default_factory=threading.Event)
     error: Exception | None = None
 
 
 class Batcher:
-    """Collects pieces of concurrent requests and runs them.
+    """Collects readings of concurrent requests and runs them.
 
     Args:
         budget: padded tokens a batch may hold; small enough that a single task need not wait long.
@@ -78,22 +78,23 @@ class Batcher:
         self._wake = threading.Condition()
         self._running = 0
 
-    def run(self, pieces: Sequence[Piece], timeout: float, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Run all pieces and return when their `kept` is filled.
+    def run(self, readings: Sequence[WindowReading], timeout: float, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Run all readings and return when their `outputs` are filled.
 
         Args:
-            pieces: what to run; may be empty.
+            readings: what to run; may be empty.
             timeout: seconds until the caller gives up.
             meanwhile: what the caller's thread does while the networks run.
 
         Raises:
             ApiError: 429 if too much is waiting, 503 if the server stops, 504 after `timeout` seconds.
         """
-        if not pieces:
+        if not readings:
             return meanwhile()
-        job = self._enqueue(pieces, timeout)
+        job = self._enqueue(readings, timeout)
         meanwhile()
-        if not job.done.wait(timeout):
+        if not job.completion.wait(timeout):
+            # Nobody waits for the rest any more, and each reading left there would delay somebody who does.
             self._withdraw(job)
             raise ApiError(
                 504, "too_slow", f"not done after {timeout:.0f} s; send fewer tasks in one request", retry_after=5
@@ -101,14 +102,16 @@ class Batcher:
         if job.error is not None:
             raise job.error
 
-    def _enqueue(self, pieces: Sequence[Piece], timeout: float) -> _Job:
-        ordered = sorted(pieces, key=lambda piece: (id(piece.network), len(piece.window)))
-        tokens = sum(len(piece.window) for piece in ordered)
+    def _enqueue(self, readings: Sequence[WindowReading], timeout: float) -> _Job:
+        # By length, so that a batch holds texts of about one length and little of it is padding.
+        ordered = sorted(readings, key=lambda reading: (id(reading.network), len(reading.window)))
+        tokens = sum(len(reading.window) for reading in ordered)
         now = time.monotonic()
         job = _Job(ordered, tokens, now, now + timeout, len(ordered))
         with self._wake:
             if self._closed:
                 raise ApiError(503, "stopping", "the server is stopping; ask again in a moment", retry_after=5)
+            # Alone a job is taken whatever its size: refused, it could be asked again for ever.
             if self._jobs and self._waiting + tokens > self._max_tokens:
                 seconds = max(1, round(self._waiting / self._speed))
                 raise ApiError(
@@ -136,7 +139,7 @@ class Batcher:
         with self._wake:
             if job in self._jobs:
                 self._jobs.remove(job)
-                self._waiting -= sum(len(piece.window) for piece in job.pieces)
+                self._waiting -= sum(len(reading.window) for reading in job.readings)
 
     def close(self) -> None:
         """Refuse newcomers; what is waiting is still run."""
@@ -152,7 +155,7 @@ class Batcher:
             if not self._running:
                 self._limits.restore_original_limits()
 
-    def _next(self) -> list[tuple[_Job, Piece]] | None:
+    def _next(self) -> list[tuple[_Job, WindowReading]] | None:
         with self._wake:
             while not self._jobs:
                 if self._closed:
@@ -160,16 +163,16 @@ class Batcher:
                 self._wake.wait()
             return self._take()
 
-    def _take(self) -> list[tuple[_Job, Piece]]:
-        """The next batch: of the job with the least left to do, and at every turn of the one that waits longest."""
+    def _take(self) -> list[tuple[_Job, WindowReading]]:
+        """Take the next batch: of the job with the least left to do, at every turn of the one that waits longest."""
         by_rank = sorted(self._jobs, key=lambda job: job.tokens)
         self._turn = (self._turn + 1) % TURN
         if self._turn == 0:
             oldest = min(self._jobs, key=lambda job: job.since)
             by_rank = [oldest, *(job for job in by_rank if job is not oldest)]
         lead = by_rank[0]
-        network = lead.pieces[-1].network
-        longest = len(lead.pieces[-1].window)
+        network = lead.readings[-1].network
+        longest = len(lead.readings[-1].window)
         # Of little each lane takes its share, so that none stands idle at the end of a job or beside a single task.
         room = max(1, min(self._budget, max(SMALLEST, self._waiting // self._lanes)) // longest)
         batch = self._from_job(lead, network, longest, room)
@@ -178,48 +181,51 @@ class Batcher:
             if len(batch) >= room or job.tokens > self._budget:
                 break
             batch += self._from_job(job, network, longest, room - len(batch))
-        self._jobs = [job for job in self._jobs if job.pieces]
+        self._jobs = [job for job in self._jobs if job.readings]
         self._metrics.waiting_tokens.set(self._waiting)
         return batch
 
-    def _from_job(self, job: _Job, network: Network, longest: int, room: int) -> list[tuple[_Job, Piece]]:
-        taken: list[tuple[_Job, Piece]] = []
-        while job.pieces and len(taken) < room:
-            piece = job.pieces[-1]
-            if piece.network is not network or len(piece.window) > longest:
+    def _from_job(self, job: _Job, network: Network, longest: int, room: int) -> list[tuple[_Job, WindowReading]]:
+        batch: list[tuple[_Job, WindowReading]] = []
+        while job.readings and len(batch) < room:
+            reading = job.readings[-1]
+            # A longer one would widen the whole batch; the next batch of this job begins with it.
+            if reading.network is not network or len(reading.window) > longest:
                 break
-            taken.append((job, job.pieces.pop()))
-        used = sum(len(piece.window) for _, piece in taken)
+            batch.append((job, job.readings.pop()))
+        used = sum(len(reading.window) for _, reading in batch)
         job.tokens -= used
         self._waiting -= used
-        if taken and not job.begun:
-            job.begun = True
+        if batch and not job.has_begun:
+            job.has_begun = True
             self._metrics.queue_seconds.observe(time.monotonic() - job.since)
-        return taken
+        return batch
 
-    def _run(self, batch: list[tuple[_Job, Piece]]) -> None:
+    def _run(self, batch: list[tuple[_Job, WindowReading]]) -> None:
         started = time.monotonic()
         try:
-            self._forward([piece for _, piece in batch])
+            self._forward([reading for _, reading in batch])
             error = None
         except Exception as caught:  # noqa: BLE001  the batching thread must outlive any network's failure
             error = ApiError(500, "model_failed", f"the model failed on this batch: {type(caught).__name__}")
         took = time.monotonic() - started
-        tokens = sum(len(piece.window) for _, piece in batch)
-        self._metrics.batch(len(batch), tokens, len(batch) * max(len(piece.window) for _, piece in batch), took)
+        tokens = sum(len(reading.window) for _, reading in batch)
+        self._metrics.batch(len(batch), tokens, len(batch) * max(len(reading.window) for _, reading in batch), took)
         with self._wake:
+            # A moving average, as one odd batch should not decide how long a refused caller is told to wait.
             self._speed += 0.1 * (self._lanes * tokens / max(took, 1e-6) - self._speed)
             for job, _ in batch:
-                job.left -= 1
+                job.remaining -= 1
+                # The caller is told the first failure: it waits for one answer, whatever the other batches give.
                 job.error = job.error or error
-                if job.left == 0:
-                    job.done.set()
+                if job.remaining == 0:
+                    job.completion.set()
 
-    def _forward(self, pieces: list[Piece]) -> None:
-        width = max(len(piece.window) for piece in pieces)
-        ids, mask = pad([piece.window.ids for piece in pieces], width)
-        types, _ = pad([piece.window.type_ids for piece in pieces], width)
-        output = pieces[0].network.run(ids, mask, types)
-        for row, piece in zip(output, pieces, strict=True):
-            for key, reduce in piece.reducers.items():
-                piece.kept[key] = reduce(row, piece.window)
+    def _forward(self, readings: list[WindowReading]) -> None:
+        width = max(len(reading.window) for reading in readings)
+        ids, mask = pad([reading.window.ids for reading in readings], width)
+        types, _ = pad([reading.window.type_ids for reading in readings], width)
+        output = readings[0].network.run(ids, mask, types)
+        for row, reading in zip(output, readings, strict=True):
+            for key, reduce in reading.reducers.items():
+                reading.outputs[key] = reduce(row, reading.window)

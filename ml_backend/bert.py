@@ -1,4 +1,4 @@
-"""A BERT encoder as an ONNX graph, made from its `config.json` and its safetensors: torch is not needed to serve it.
+"""Writes a BERT encoder as an ONNX graph from its `config.json` and its safetensors: serving it needs no torch.
 
 The nodes are those of the network in Devlin et al. (2019): embeddings, then layers of self-attention and a feed-forward
 block, each with a residual connection and a layer normalisation behind it. All of them are standard operations of
@@ -26,7 +26,7 @@ _MASKED: Final = np.float32(np.finfo(np.float32).min)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Shape:
+class BertShape:
     """What `config.json` says of a BERT encoder.
 
     Attributes:
@@ -45,7 +45,8 @@ class Shape:
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Self | None:
-        """The shape that a configuration describes; None if it is not of a network that can be built here."""
+        """Return the shape that a configuration describes; None if no network of it can be built here."""
+        # What differs from the plain network would be computed wrongly here: torch opens those.
         usual = (
             config.get("model_type") == "bert"
             and config.get("position_embedding_type", "absolute") == "absolute"
@@ -53,6 +54,7 @@ class Shape:
             and not config.get("is_decoder", False)
         )
         sizes = [config.get(key) for key in ("num_hidden_layers", "num_attention_heads", "hidden_size")]
+        # A configuration without sizes is left to transformers as well, which knows each family's defaults.
         if not usual or not all(isinstance(size, int) and size > 0 for size in sizes):
             return None
         layers, heads, width = (int(size) for size in sizes if size is not None)
@@ -60,13 +62,13 @@ class Shape:
         return cls(layers=layers, heads=heads, width=width, epsilon=epsilon, activation=str(config["hidden_act"]))
 
 
-def read_shape(folder: Path) -> Shape | None:
-    """The shape of the encoder in `folder`; None if another library has to open it."""
-    return Shape.of(_config(folder)) if (folder / WEIGHTS).exists() else None
+def read_shape(folder: Path) -> BertShape | None:
+    """Read the shape of the encoder in `folder`; None means that another library has to open it."""
+    return BertShape.of(_config(folder)) if (folder / WEIGHTS).exists() else None
 
 
 def longest(folder: Path) -> int:
-    """Tokens that the network in `folder` can read at once; 128 where its configuration doesn't say."""
+    """Return how many tokens the network in `folder` can read at once; 128 where its configuration doesn't say."""
     limit = _config(folder).get("max_position_embeddings")
     return limit if isinstance(limit, int) else 128
 
@@ -79,7 +81,7 @@ def _config(folder: Path) -> Mapping[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
-def write_graph(shape: Shape, folder: Path, out: Path) -> None:
+def write_graph(shape: BertShape, folder: Path, out: Path) -> None:
     """Write the encoder in `folder` as an ONNX graph: ids, mask and segment ids in, hidden states out.
 
     Raises:
@@ -105,7 +107,7 @@ def write_graph(shape: Shape, folder: Path, out: Path) -> None:
 
 
 def _read_weights(folder: Path) -> dict[str, Array]:
-    """The weights by the names of a plain encoder: a model with an output layer says `bert.` before each."""
+    """Read the weights by the names of a plain encoder: a model with an output layer says `bert.` before each."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
@@ -129,12 +131,12 @@ class _Builder:
         constants: the weights and sizes that they read.
     """
 
-    shape: Shape
+    shape: BertShape
     weights: Mapping[str, Array]
     folder: Path
     nodes: list[Any] = field(default_factory=list)
     constants: list[Any] = field(default_factory=list)
-    _known: set[str] = field(default_factory=set)
+    _constant_names: set[str] = field(default_factory=set)
 
     def network(self) -> str:
         """Add the whole network, and name its output."""
@@ -148,6 +150,7 @@ class _Builder:
         words, types = (self._weight(f"embeddings.{name}_embeddings.weight") for name in ("word", "token_type"))
         meanings = self._add("Gather", [words, "input_ids"], "meanings")
         segments = self._add("Gather", [types, "token_type_ids"], "segments")
+        # As many positions as the batch has tokens: the length is known only when the graph runs.
         size = self._add("Shape", ["input_ids"], "size", start=1, end=2)
         zero, first = self._constant("zero", np.asarray([0])), self._constant("first_axis", np.asarray([0]))
         table = self._weight("embeddings.position_embeddings.weight")
@@ -156,8 +159,9 @@ class _Builder:
         return self._normalise("embeddings.LayerNorm", total)
 
     def _mask(self) -> str:
-        """What is added to a score: 0 where there is a token, the lowest number where there is padding."""
+        """Add what masks a score: 0 where there is a token, the lowest number where there is padding."""
         axes = self._constant("mask_axes", np.asarray([1, 2]))
+        # Two more axes, for the heads and for the tokens that attend: one mask serves every layer.
         wide = self._add("Unsqueeze", ["attention_mask", axes], "mask_wide")
         numbers = self._add("Cast", [wide], "mask_numbers", to=1)
         padding = self._add("Sub", [self._constant("one", np.float32(1)), numbers], "padding")
@@ -176,7 +180,7 @@ class _Builder:
     def _attention(self, name: str, states: str, mask: str) -> str:
         size = self.shape.width // self.shape.heads
         split = self._constant("split", np.asarray([0, 0, self.shape.heads, size]))
-        whole = self._constant("whole", np.asarray([0, 0, self.shape.width]))
+        flat = self._constant("whole", np.asarray([0, 0, self.shape.width]))
 
         def part(which: str, order: Sequence[int]) -> str:
             parted = self._add("Reshape", [self._linear(f"{name}.{which}", states), split], f"{name}.{which}.heads")
@@ -188,17 +192,19 @@ class _Builder:
         shares = self._add("Softmax", [self._add("Add", [scores, mask], f"{name}.masked")], f"{name}.shares", axis=-1)
         mixed = self._add("MatMul", [shares, value], f"{name}.mixed")
         joined = self._add("Transpose", [mixed], f"{name}.joined", perm=(0, 2, 1, 3))
-        return self._add("Reshape", [joined, whole], f"{name}.context")
+        return self._add("Reshape", [joined, flat], f"{name}.context")
 
     def _activate(self, name: str, states: str) -> str:
         if self.shape.activation == "relu":
             return self._add("Relu", [states], f"{name}.relu")
-        half, one = self._constant("half", np.float32(0.5)), self._constant("one", np.float32(1))
+        # Written out with Erf: opset 17 has no operation for GELU, and the usual tanh form gives other numbers.
+        half, unit = self._constant("half", np.float32(0.5)), self._constant("one", np.float32(1))
         share = self._add("Div", [states, self._constant("root_two", np.float32(np.sqrt(2)))], f"{name}.share")
-        above = self._add("Add", [self._add("Erf", [share], f"{name}.erf"), one], f"{name}.above")
+        above = self._add("Add", [self._add("Erf", [share], f"{name}.erf"), unit], f"{name}.above")
         return self._add("Mul", [self._add("Mul", [states, above], f"{name}.twice"), half], f"{name}.gelu")
 
     def _linear(self, name: str, states: str) -> str:
+        # torch keeps a layer's weights by outputs, MatMul reads them by inputs.
         columns = self._constant(f"{name}.columns", np.ascontiguousarray(self._array(f"{name}.weight").T))
         product = self._add("MatMul", [states, columns], f"{name}.product")
         return self._add("Add", [product, self._weight(f"{name}.bias")], f"{name}.sum")
@@ -220,12 +226,14 @@ class _Builder:
     def _array(self, name: str) -> Array:
         if name not in self.weights:
             raise LoadError(f"{self.folder}: the weights lack {name}, which would be random; give a trained checkpoint")
+        # Checkpoints in half precision too: the graph adds and multiplies in one type only.
         return self.weights[name].astype(np.float32)
 
     def _constant(self, name: str, value: Any) -> str:
         from onnx import numpy_helper
 
-        if name not in self._known:
-            self._known.add(name)
+        # Many nodes read the same constant, and ONNX refuses a graph that defines a name twice.
+        if name not in self._constant_names:
+            self._constant_names.add(name)
             self.constants.append(numpy_helper.from_array(np.asarray(value), name))
         return name

@@ -8,21 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from ls_config.interface import Control
-from ml_backend import extras
 from ml_backend.local import LocalModel
-from ml_backend.models import Prediction
+from ml_backend.models import TaskPrediction
+from review_rules import extras
 
 Record = dict[str, Any]
 SHARD = 16
 """Batches that a Ray run takes at a time: what is lost when it is killed, and what bounds its memory."""
 
 
-def record(row_id: str, prediction: Prediction, version: str) -> Record:
-    """What is written for one row."""
+def record(row_id: str, prediction: TaskPrediction, version: str) -> Record:
+    """Return what is written for one row."""
     domain = prediction.domain or {}
     return {
         "id": row_id,
         "auto_label": {name: _plain(value) for name, value in prediction.values.items()},
+        # An unsure router is as good as none: the row would be sent to experts of a guessed domain.
         "predicted_domain": None if domain.get("value") in (None, "unsure") else domain["value"],
         "model_version": version,
         "score": prediction.score,
@@ -33,6 +34,7 @@ def record(row_id: str, prediction: Prediction, version: str) -> Record:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, list) and value and isinstance(value[0], Mapping):
+        # An imported row has no place for the score of one span.
         return [{key: span[key] for key in ("start", "end", "label", "text")} for span in value]
     return value
 
@@ -40,7 +42,7 @@ def _plain(value: Any) -> Any:
 def run_local(
     model: LocalModel, rows: Iterable[Mapping[str, Any]], controls: tuple[Control, ...], batch: int
 ) -> Iterator[Record]:
-    """One record a row, same order; memory holds one batch."""
+    """Yield one record a row, in the same order; memory holds one batch."""
     iterator = iter(rows)
     while part := list(islice(iterator, batch)):
         for row, prediction in zip(part, model.predict(part, controls), strict=True):
@@ -48,7 +50,7 @@ def run_local(
 
 
 class RayWorker:
-    """One actor of a Ray run: opens the model once, answers batches."""
+    """An actor of a Ray run opens the model once and answers batches."""
 
     def __init__(self, models: str, name: str | None, controls: tuple[Control, ...], threads: int) -> None:
         self._model = LocalModel(Path(models), name, threads=threads)
@@ -61,7 +63,7 @@ class RayWorker:
         rows = [json.loads(text) for text in batch["row"]]
         predictions = self._model.predict(rows, self._controls)
         records = [record(str(r["id"]), p, self._model.version) for r, p in zip(rows, predictions, strict=True)]
-        return {"record": [json.dumps(one, ensure_ascii=False) for one in records]}
+        return {"record": [json.dumps(entry, ensure_ascii=False) for entry in records]}
 
 
 def run_ray(
@@ -72,7 +74,7 @@ def run_ray(
     batch: int,
     workers: int,
 ) -> Iterator[Record]:
-    """Like `run_local`, on Ray: the cluster of `RAY_ADDRESS`, or one started on this machine.
+    """Do what `run_local` does on Ray: on the cluster of `RAY_ADDRESS`, or on one started on this machine.
 
     Raises:
         MissingExtra: Ray is not installed.
@@ -85,17 +87,19 @@ def run_ray(
 
     ray.init(ignore_reinit_error=True, include_dashboard=False, log_to_driver=False, configure_logging=False)
     context = ray.data.DataContext.get_current()
+    # Ray gives back what is ready first; the answers have to stand in the order of the rows.
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
     iterator = iter(rows)
     try:
+        # A part at a time: `from_items` holds all that it is handed, and the rows may be more than the memory.
         while part := list(islice(iterator, batch * workers * SHARD)):
             data = ray.data.from_items([{"row": json.dumps(dict(row), ensure_ascii=False)} for row in part])
-            done = data.map_batches(
+            answers = data.map_batches(
                 RayWorker, fn_constructor_args=(str(models.resolve()), name, controls, 1), batch_size=batch,
                 concurrency=workers, num_cpus=1,
             )  # fmt: skip
-            for one in done.iter_rows():
-                yield json.loads(one["record"])
+            for answer in answers.iter_rows():
+                yield json.loads(answer["record"])
     finally:
         ray.shutdown()

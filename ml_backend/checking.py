@@ -10,7 +10,7 @@ from typing import Any
 from ls_config.interface import Interface
 from ls_config.results import from_result
 from ml_backend.local import LocalModel
-from ml_backend.models import Prediction
+from ml_backend.models import TaskPrediction
 
 PROBES: tuple[dict[str, str], ...] = (
     {"context": "", "query": "", "response": "x"},
@@ -40,27 +40,29 @@ class CheckReport:
 def check(model: LocalModel, interface: Interface, rows: Sequence[Mapping[str, Any]]) -> CheckReport:
     """Run the interface's sample, the probes and the rows, and look at every answer."""
     sample = interface.sample_task.get("data")
-    tried = [*([sample] if isinstance(sample, dict) else []), *PROBES, *rows]
-    predictions = model.predict(tried, interface.controls)
-    problems = [f"{len(predictions)} predictions for {len(tried)} rows"] if len(predictions) != len(tried) else []
-    for index, (row, prediction) in enumerate(zip(tried, predictions, strict=False)):
+    inputs = [*([sample] if isinstance(sample, dict) else []), *PROBES, *rows]
+    predictions = model.predict(inputs, interface.controls)
+    problems = [f"{len(predictions)} predictions for {len(inputs)} rows"] if len(predictions) != len(inputs) else []
+    # Not strict: a predictor that loses rows is what this looks for, and it is told one line above.
+    for index, (row, prediction) in enumerate(zip(inputs, predictions, strict=False)):
         problems += [f"row {row.get('id', index)}: {fault}" for fault in _faults(row, prediction, interface)]
-    again = model.predict(tried[:8], interface.controls)
-    if [one.values.keys() for one in again] != [one.values.keys() for one in predictions[:8]]:
+    # A few rows suffice: what depends on a batch's neighbours or on a random state shows at once.
+    repeats = model.predict(inputs[:8], interface.controls)
+    if [p.values.keys() for p in repeats] != [p.values.keys() for p in predictions[:8]]:
         problems.append("asked again, the model answers other fields: its answers depend on something hidden")
-    answered = {c.name: sum(c.name in one.values for one in predictions) for c in interface.controls}
+    answered = {c.name: sum(c.name in prediction.values for prediction in predictions) for c in interface.controls}
     unbound = {name: _reason(name, predictions) for name, count in answered.items() if count == 0}
     return CheckReport(
-        version=model.version, rows=len(tried), answered=answered, abstained=unbound, problems=tuple(problems)
+        version=model.version, rows=len(inputs), answered=answered, abstained=unbound, problems=tuple(problems)
     )
 
 
-def _reason(control: str, predictions: Sequence[Prediction]) -> str:
-    reasons = [one.reasons[control] for one in predictions if control in one.reasons]
+def _reason(control: str, predictions: Sequence[TaskPrediction]) -> str:
+    reasons = [prediction.reasons[control] for prediction in predictions if control in prediction.reasons]
     return max(set(reasons), key=reasons.count) if reasons else "no answer and no reason"
 
 
-def _faults(row: Mapping[str, Any], prediction: Prediction, interface: Interface) -> list[str]:
+def _faults(row: Mapping[str, Any], prediction: TaskPrediction, interface: Interface) -> list[str]:
     faults = list(from_result(prediction.result, interface.controls, row).problems)
     faults += [
         f"{name}: {why}" for name, why in prediction.reasons.items() if "does not fit" in why or "not a number" in why
@@ -70,6 +72,7 @@ def _faults(row: Mapping[str, Any], prediction: Prediction, interface: Interface
     for control in interface.controls:
         for span in prediction.values.get(control.name, []) if control.kind == "spans" else []:
             text = row.get(control.value_key, "")
+            # Offsets in bytes or UTF-16 look right in English; the probes' emoji and accents move them.
             if text[span["start"] : span["end"]] != span["text"]:
                 faults.append(f"{control.name}: a span's text is not what stands at its offsets")
     return faults

@@ -1,4 +1,4 @@
-"""`models.yaml`: which predictor answers which control. Every fault is reported at once, with its line."""
+"""Reads `models.yaml`, which says what predictor answers what control; every fault is told at once, with its line."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class EncoderSettings(_Strict):
     stride: int | None = Field(default=None, ge=0)
 
 
-class Limits(_Strict):
+class RequestLimits(_Strict):
     """What one request may ask, and how much may wait."""
 
     request_mb: float = Field(default=64, gt=0)
@@ -63,7 +63,7 @@ class _RawConfig(_Strict):
     active: str
     encoders: dict[str, EncoderSettings] = Field(default_factory=dict)
     models: dict[str, _RawModel] = Field(min_length=1)
-    limits: Limits = Limits()
+    limits: RequestLimits = RequestLimits()
     training: TrainingSettings | None = None
 
 
@@ -89,12 +89,12 @@ class ModelsConfig:
     active: str
     encoders: Mapping[str, EncoderSettings]
     models: Mapping[str, ModelConfig]
-    limits: Limits
+    limits: RequestLimits
     training: TrainingSettings | None
 
 
 class _Places:
-    """Line and column of each key of a YAML document."""
+    """Knows line and column of each key of a YAML document."""
 
     def __init__(self, file: str, root: Any) -> None:
         self._file = file
@@ -110,6 +110,7 @@ class _Places:
         node, place = self._root, (1, 1)
         for key in path:
             marks = getattr(getattr(node, "lc", None), "data", None) or {}
+            # A key that is missing has no place; that of the part which lacks it is the nearest.
             if key not in marks:
                 break
             place = (marks[key][0] + 1, marks[key][1] + 1)
@@ -133,7 +134,7 @@ def read_models(path: Path) -> ModelsConfig:
 
 
 def parse_models(text: str, path: Path) -> ModelsConfig:
-    """Like `read_models`, from text; `path` is named in faults and anchors relative sources."""
+    """Do what `read_models` does from text; `path` is named in faults and anchors relative sources."""
     root = _document(text, path)
     places = _Places(str(path), root)
     try:
@@ -141,7 +142,8 @@ def parse_models(text: str, path: Path) -> ModelsConfig:
     except ValidationError as error:
         raise ConfigError(tuple(_faults(places, (), error))) from error
     faults: list[Fault] = []
-    models = {name: _model(name, one, raw, places, faults) for name, one in raw.models.items()}
+    models = {name: _model(name, entry, raw, places, faults) for name, entry in raw.models.items()}
+    # Checked beside the other faults, not before them: people mend a file once, not once a fault.
     if raw.active not in models:
         faults.append(
             places.fault(("active",), f"no model is called {raw.active!r}", f"Name one of {', '.join(models)}.")
@@ -159,6 +161,7 @@ def _whole(path: Path, message: str, hint: str) -> Fault:
 
 def _document(text: str, path: Path) -> Any:
     try:
+        # The round-trip loader, as the others forget in which line a key stood.
         root = YAML(typ="rt", pure=True).load(text)
     except (MarkedYAMLError, DuplicateKeyError) as error:
         mark = error.problem_mark
@@ -186,8 +189,8 @@ def _plain(node: Any) -> Any:
 
 def _faults(places: _Places, base: tuple[str | int, ...], error: ValidationError) -> list[Fault]:
     return [
-        places.fault(base + tuple(one["loc"]), one["msg"].removeprefix("Value error, "), _hint(one["type"]))
-        for one in error.errors(include_url=False, include_input=False)
+        places.fault(base + tuple(detail["loc"]), detail["msg"].removeprefix("Value error, "), _hint(detail["type"]))
+        for detail in error.errors(include_url=False, include_input=False)
     ]
 
 
@@ -201,8 +204,8 @@ def _hint(kind: str) -> str:
 def _model(name: str, raw: _RawModel, config: _RawConfig, places: _Places, faults: list[Fault]) -> ModelConfig:
     at: tuple[str | int, ...] = ("models", name)
     controls = {
-        control: _settings(one, (*at, "controls", control), config, places, faults)
-        for control, one in raw.controls.items()
+        control: _settings(binding, (*at, "controls", control), config, places, faults)
+        for control, binding in raw.controls.items()
     }
     domain = None if raw.domain is None else _settings(raw.domain, (*at, "domain"), config, places, faults)
     return ModelConfig(name=name, controls={k: v for k, v in controls.items() if v is not None}, domain=domain)
@@ -222,6 +225,7 @@ def _settings(
     except ValidationError as error:
         faults.extend(_faults(places, at, error))
         return None
+    # Only heads name one; every other predictor brings a network of its own or none.
     encoder = getattr(settings, "encoder", None)
     if encoder is not None and encoder not in config.encoders:
         faults.append(

@@ -1,4 +1,4 @@
-"""What can go wrong, each with the HTTP code and the sentence its reader needs."""
+"""Names what can go wrong, each with the HTTP code and the sentence that its reader needs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from review_rules.files.faults import FaultsError
 
 
 class ApiError(PublicError):
-    """A request that is refused: an HTTP status, a stable code, a sentence a person can act on."""
+    """A request is refused, with an HTTP status, a stable code and a sentence that a person can act on."""
 
     def __init__(self, status: int, code: str, message: str, *, retry_after: int | None = None) -> None:
         super().__init__(message)
@@ -18,12 +18,8 @@ class ApiError(PublicError):
 
 
 class LoadError(PublicError):
-    """A model that cannot be loaded; the message names the file or package and what to do."""
-
-
-class MissingExtra(LoadError):
-    """Something that needs a package which is not installed; the message is one sentence that says how to get it."""
+    """A model cannot be loaded; the message names the file or package and what to do."""
 
 
 class ConfigError(FaultsError):
-    """A models file with faults; all of them, in the order of the file."""
+    """A models file has faults; the error holds all of them, in the order of the file."""

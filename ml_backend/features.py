@@ -1,4 +1,4 @@
-"""What the heads see of a row beside the encoder's states: overlap of words and numbers, shapes of tokens, patterns."""
+"""Computes what heads see beside the encoder's states: overlap of words and numbers, shapes of tokens, patterns."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ _WORD = re.compile(r"[^\W_]+")
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _NAME = re.compile(r"\b[A-Z][\w-]+")
 _NEGATION = re.compile(r"\b(?:no|not|never|none|neither|nor|without|cannot|\w+n't)\b", re.I)
+# Signs that stand in code and hardly ever in prose, whatever the language of either.
 _CODE = re.compile(
     r"```|\b(?:def|return|import|class|SELECT|FROM|lambda|var|const|function)\b|[{};]|\w\(|==|=>|->|\[\w*\]"
 )
@@ -41,25 +42,27 @@ LEXICAL = (
 
 
 def lexical(context: str, query: str, response: str) -> Floats:
-    """Overlap and shape of a row's three texts, shape (len(LEXICAL),).
+    """Measure overlap and form of a row's three texts, shape (len(LEXICAL),).
 
     >>> lexical("Revenue was $5 million.", "Revenue?", "It was $7 million.")[LEXICAL.index("any_number_missing")]
     np.float32(1.0)
     """
-    words, there, asked = (_words(text) for text in (response, context, query))
-    numbers, known = _numbers(response), _numbers(context) | _numbers(query)
+    words, context_words, query_words = (_words(text) for text in (response, context, query))
+    numbers, source_numbers = _numbers(response), _numbers(context) | _numbers(query)
     names = set(_NAME.findall(response))
-    count = max(1, len(words))
-    missing = numbers - known
-    read = {*there, *asked}
+    count, context_count = max(1, len(words)), max(1, len(context_words))
+    missing = numbers - source_numbers
+    vocabulary = {*context_words, *query_words}
     return np.asarray(
         [
+            # Scaled to a few units and mostly bounded: a linear head must not follow one odd text.
             _log(response), _log(context), _log(query), bool(context), min(5.0, len(response) / max(1, len(context))),
-            _share(words, set(there)), _share(words, set(asked)), _share(_pairs(words), set(_pairs(there))),
+            _share(words, set(context_words)), _share(words, set(query_words)),
+            _share(_pairs(words), set(_pairs(context_words))),
             min(5.0, len(numbers) / 4), _ratio(missing, numbers), bool(missing and context),
-            _ratio({name for name in names if name.lower() not in read}, names) if context else 0.0,
-            bool(context) * 10 * abs(_rate(_NEGATION, response, count) - _rate(_NEGATION, context, max(1, len(there)))),
-            _rate(_CODE, response, count) * 5, _rate(_CODE, query, max(1, len(asked))) * 5,
+            _ratio({name for name in names if name.lower() not in vocabulary}, names) if context else 0.0,
+            bool(context) * 10 * abs(_rate(_NEGATION, response, count) - _rate(_NEGATION, context, context_count)),
+            _rate(_CODE, response, count) * 5, _rate(_CODE, query, max(1, len(query_words))) * 5,
             min(3.0, len(_STEPS.findall(response)) / 3), bool(_REFUSAL.search(response)),
             _rate(_HEDGE, response, count) * 10, min(2, len(_ARITHMETIC.findall(response))),
             min(3, len(_WARM.findall(response))), bool(_RUDE.search(response)), min(3, response.count("?")),
@@ -72,6 +75,7 @@ def lexical(context: str, query: str, response: str) -> Floats:
 
 
 def _words(text: str) -> list[str]:
+    # A bound, as a row may hold a book: the shape of a text is clear from its beginning.
     return [word.lower() for word in _WORD.findall(text[:20_000])]
 
 
@@ -83,8 +87,8 @@ def _pairs(words: list[str]) -> list[tuple[str, str]]:
     return list(pairwise(words))
 
 
-def _share(parts: list[str] | list[tuple[str, str]], known: set[str] | set[tuple[str, str]]) -> float:
-    return sum(part in known for part in parts) / max(1, len(parts))
+def _share(parts: list[str] | list[tuple[str, str]], reference: set[str] | set[tuple[str, str]]) -> float:
+    return sum(part in reference for part in parts) / max(1, len(parts))
 
 
 def _ratio(part: set[str], whole: set[str]) -> float:
@@ -104,7 +108,8 @@ _CLASSES = ("upper", "lower", "digit", "space", "punct", "currency", "percent", 
 
 @lru_cache(maxsize=1)
 def _class_table() -> Floats:
-    """Class of every character of the basic plane, shape (65536, len(_CLASSES)); anything above counts as other."""
+    """List the class of every character of the basic plane, shape (65536, len(_CLASSES)); all above are "other"."""
+    # A table, as asking Python for every character of every token would be a loop over the whole text.
     table = np.zeros((65536, len(_CLASSES)), dtype=np.float32)
     for code in range(65536):
         table[code, _CLASSES.index(_class_of(chr(code)))] = 1
@@ -131,7 +136,7 @@ SHAPES = 2 * len(_CLASSES) + 5
 
 
 def token_shapes(text: str, offsets: NDArray[np.int64]) -> Floats:
-    """What the token looks like in the text as typed (the encoder may have lowered it), shape (tokens, SHAPES).
+    """Describe how each token looks in the text as typed (the encoder may lower it), shape (tokens, SHAPES).
 
     Args:
         text: the text.
@@ -142,8 +147,10 @@ def token_shapes(text: str, offsets: NDArray[np.int64]) -> Floats:
     # Only what the tokens cover and a character around it, so that a window costs the same in a text of any length.
     base = max(0, int(offsets[:, 0].min()) - 1)
     text, offsets = text[base : int(offsets[:, 1].max()) + 1], offsets - base
+    # Four bytes a character, so that a code point offset is an index; halves of a surrogate pair pass.
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
     classes = _class_table()[np.minimum(codes, 65535)]
+    # Sums from the left: the counts of every token are then one subtraction, however long the text.
     sums = np.vstack([np.zeros((1, len(_CLASSES)), dtype=np.float32), np.cumsum(classes, axis=0, dtype=np.float32)])
     start, end = offsets[:, 0], offsets[:, 1]
     counts = sums[end] - sums[start]
@@ -204,15 +211,16 @@ PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
 
 
 def pattern_spans(text: str) -> list[tuple[int, int, str]]:
-    """Non-overlapping (start, end, label) of `PATTERNS`, earlier patterns first.
+    """Find non-overlapping (start, end, label) of `PATTERNS`, earlier patterns first.
 
     >>> pattern_spans("Up 12 % to $3.2 million in Q3 2023")
     [(11, 23, 'MONEY'), (27, 34, 'DATE'), (3, 7, 'QUANTITY')]
     """
-    found: list[tuple[int, int, str]] = []
+    spans: list[tuple[int, int, str]] = []
     for label, pattern in PATTERNS:
         for match in pattern.finditer(text):
             start, end = match.span()
-            if all(end <= one[0] or start >= one[1] for one in found):
-                found.append((start, end, label))
-    return found
+            # The order of `PATTERNS` is their rank: an amount holds digits that could also be a quantity.
+            if all(end <= span[0] or start >= span[1] for span in spans):
+                spans.append((start, end, label))
+    return spans

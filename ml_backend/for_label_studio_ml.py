@@ -1,4 +1,4 @@
-"""Quorum's models behind `label-studio-ml start` (label-studio-ml 2.x; docs/models.md says how to install it).
+"""Puts Quorum's models behind `label-studio-ml start` (version 2.x; docs/models.md says how to install it).
 
 In the folder that is started, `model.py` says `from ml_backend.for_label_studio_ml import quorum_model` and
 `NewModel = quorum_model()`. The models file is the one that `QUORUM_ML_MODELS` names, else the default one.
@@ -12,19 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from ls_config.interface import parse
-from ml_backend import extras
 from ml_backend.config import DEFAULT_MODELS
 from ml_backend.local import LocalModel
+from review_rules import extras
 
 
 @lru_cache(maxsize=1)
 def _model() -> LocalModel:
-    named = os.environ.get("QUORUM_ML_MODELS")
-    return LocalModel(Path(named) if named else DEFAULT_MODELS)
+    path = os.environ.get("QUORUM_ML_MODELS")
+    return LocalModel(Path(path) if path else DEFAULT_MODELS)
 
 
 def quorum_model() -> Any:
-    """The class to serve, a `LabelStudioMLBase`; made on call, as its base may not be installed.
+    """Make the class to serve, a `LabelStudioMLBase`; on call, as its base may not be installed.
 
     Raises:
         MissingExtra: label-studio-ml is not installed.
@@ -42,11 +42,11 @@ def quorum_model() -> Any:
 
         def predict(self, tasks: list[dict[str, Any]], context: Any = None, **kwargs: Any) -> Any:
             """Predict every task; one that cannot be predicted has an empty result."""
-            rows = [one.get("data") or "the task has no `data` object" for one in tasks]
+            rows = [task.get("data") or "the task has no `data` object" for task in tasks]
             version = _model().version
             predictions = [
-                {"result": one.result, "score": one.score or 0.0, "model_version": version}
-                for one in _model().predict(rows, parse(self.label_config))
+                {"result": prediction.result, "score": prediction.score or 0.0, "model_version": version}
+                for prediction in _model().predict(rows, parse(self.label_config))
             ]
             return ModelResponse(model_version=version, predictions=predictions)
 

@@ -1,4 +1,4 @@
-"""Small trained heads on a frozen encoder: the file they live in, and what they compute."""
+"""Heads are small trained layers on a frozen encoder: this is the file that they live in, and what they compute."""
 
 from __future__ import annotations
 
@@ -58,15 +58,16 @@ class Head:
     sha256: str = ""
 
     def logits(self, x: Floats) -> Floats:
-        """Logits for features of shape (rows, width): (rows, outputs)."""
+        """Compute the logits, shape (rows, outputs), for features of shape (rows, width)."""
         for layer in range(len(self.arrays) // 2):
+            # Between layers only: the logits themselves may be negative.
             if layer:
                 x = np.maximum(x, 0)
             x = x @ self.arrays[f"w{layer}"] + self.arrays[f"b{layer}"]
         return x / np.float32(self.meta.temperature)
 
     def probabilities(self, x: Floats) -> Floats:
-        """Probability of each label: softmax, for `choices` one sigmoid a label, for `rating` from cumulative logits.
+        """Compute each label's probability: by softmax, for `choices` by sigmoids, for `rating` from cumulative logits.
 
         A rating head gives one logit for each step of the scale, P(rating > k); a rating's probability is the
         difference of neighbours, which are made to fall (McCullagh 1980, proportional odds).
@@ -75,6 +76,7 @@ class Head:
         if self.meta.task == "choices":
             return sigmoid(logits)
         if self.meta.task == "rating":
+            # Each question was learned alone, so P(more than 3) may exceed P(more than 2): no chance may be negative.
             above = np.minimum.accumulate(sigmoid(logits), axis=1)
             edge = np.ones((len(above), 1), dtype=np.float32)
             chances: Floats = np.hstack([edge, above]) - np.hstack([above, 0 * edge])
@@ -83,14 +85,15 @@ class Head:
 
 
 def softmax(logits: Floats) -> Floats:
-    """Rows of logits as probabilities."""
+    """Turn rows of logits into probabilities."""
+    # Less the largest, so that no power overflows; the shares stay the same.
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     result: Floats = powers / powers.sum(axis=-1, keepdims=True)
     return result
 
 
 def sigmoid(logits: Floats) -> Floats:
-    """Logits as probabilities, without overflow."""
+    """Turn logits into probabilities, without overflow."""
     result: Floats = (0.5 * (1 + np.tanh(0.5 * logits))).astype(np.float32)
     return result
 
@@ -101,6 +104,7 @@ def save_head(path: Path, meta: HeadMeta, arrays: Mapping[str, Floats]) -> None:
         _add(archive, "meta.json", json.dumps(meta.model_dump(), sort_keys=True, indent=1).encode())
         for name in sorted(arrays):
             buffer = io.BytesIO()
+            # Half the size in a package; the cross-validated figures are measured on these rounded weights.
             np.save(buffer, arrays[name].astype(np.float16), allow_pickle=False)
             _add(archive, f"{name}.npy", buffer.getvalue())
 
@@ -128,10 +132,12 @@ def load_head(path: Path) -> Head:
         raise LoadError(
             f"{path}: not a head file ({type(error).__name__}); train it with `quorum models train`"
         ) from error
+    # Otherwise each answer would be refused one by one, and nobody would learn why.
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise LoadError(f"{path}: the head has weights that are not finite; train it again")
     return Head(meta, arrays, hashlib.sha256(content).hexdigest())
 
 
 def _array(content: bytes) -> Any:
+    # No pickles: a head file comes from anybody, and a pickle runs code.
     return np.load(io.BytesIO(content), allow_pickle=False).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Which model answers now, and how another takes its place without a dropped request."""
+"""Keeps which model answers now, and lets another take its place without a dropped request."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from ml_backend.comparing import Comparison, Gold, compare
 from ml_backend.config import ModelsConfig, read_models
 from ml_backend.errors import ApiError, ConfigError, LoadError
 from ml_backend.metrics import Metrics
-from ml_backend.models import Loader, ModelSet, Prediction
+from ml_backend.models import Loader, ModelSet, TaskPrediction
 from ml_backend.runtimes import default_threads, shared_out
 from ml_backend.settings import ServerConfig
+from review_rules.errors import MissingExtra
 
 log = structlog.get_logger("ml_backend")
 
@@ -33,7 +34,7 @@ _PART = 64
 
 
 @dataclass(eq=False)
-class _Held:
+class _LoadedModel:
     """A loaded model and how many requests are using it."""
 
     models: ModelSet
@@ -68,7 +69,7 @@ class LiveModels:
         self.batcher = Batcher(limits.batch_tokens, limits.waiting_tokens, metrics, self._lanes)
         self._lock = threading.Lock()
         self._loading = threading.Lock()
-        self._held: dict[str, _Held] = {}
+        self._loaded: dict[str, _LoadedModel] = {}
         self._current: str | None = None
         self._why_not: str = "the model is being loaded"
         self._seen_state: int = 0
@@ -91,44 +92,46 @@ class LiveModels:
 
     @contextmanager
     def use(self, name: str | None) -> Iterator[ModelSet]:
-        """The model of that name, or the active one, for as long as one request lasts.
+        """Lend the model of that name, or the active one, for as long as one request lasts.
 
         Raises:
             ApiError: 503 while nothing is loaded, 404 for a name that the models file lacks.
         """
-        held = self._take(name)
+        entry = self._take(name)
         try:
-            yield held.models
+            yield entry.models
         finally:
-            self._release(held)
+            self._release(entry)
 
-    def _take(self, name: str | None) -> _Held:
+    def _take(self, name: str | None) -> _LoadedModel:
         with self._lock:
-            wanted = name or self._current
-            if wanted is None:
+            target = name or self._current
+            if target is None:
                 raise ApiError(503, "not_ready", self._why_not, retry_after=2)
-            if wanted in self._held:
-                self._held[wanted].users += 1
-                return self._held[wanted]
-        return self._take_named(wanted)
+            if target in self._loaded:
+                self._loaded[target].users += 1
+                return self._loaded[target]
+        return self._take_named(target)
 
-    def _take_named(self, name: str) -> _Held:
+    def _take_named(self, name: str) -> _LoadedModel:
         """Load a model that a request names, beside the active one."""
         with self._loading:
             with self._lock:
-                known = self._held.get(name)
-            held = known or _Held(self._load(name, self._loader))
+                # Looked for again: another request may have loaded it while this one waited for its turn.
+                present = self._loaded.get(name)
+            entry = present or _LoadedModel(self._load(name, self._loader))
             with self._lock:
-                self._held[name] = held
-                held.users += 1
-                return held
+                self._loaded[name] = entry
+                entry.users += 1
+                return entry
 
-    def _release(self, held: _Held) -> None:
+    def _release(self, entry: _LoadedModel) -> None:
         with self._lock:
-            held.users -= 1
-            done = held.retired and held.users == 0
-        if done:
-            held.models.close()
+            entry.users -= 1
+            # A model that was replaced is closed by whoever uses it last, so that no request loses its network.
+            is_idle = entry.retired and entry.users == 0
+        if is_idle:
+            entry.models.close()
 
     def _load(self, name: str, loader: Loader) -> ModelSet:
         models = loader.config.models
@@ -138,13 +141,14 @@ class LiveModels:
             )
         try:
             return ModelSet.load(models[name], loader)
-        except LoadError as error:
+        except (LoadError, MissingExtra) as error:
             raise ApiError(503, "load_failed", str(error)) from error
 
     # --- start -------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Load the active model: in the background, or now, as the server's settings say."""
+        # Several workers share what is loaded before the fork; a single one should answer /health at once.
         if self._server.load == "now":
             self._start()
         else:
@@ -152,6 +156,7 @@ class LiveModels:
 
     def _start(self) -> None:
         state = self._read_state()
+        # What is on disk now is what is loaded below: only a later change is news to follow.
         if self._state_file.exists():
             self._seen_state = self._state_file.stat().st_mtime_ns
         try:
@@ -169,11 +174,11 @@ class LiveModels:
 
     @property
     def why_not(self) -> str:
-        """Why no model is loaded."""
+        """Say why no model is loaded."""
         return self._why_not
 
     def version(self, name: str | None = None) -> str:
-        """The version of the active model."""
+        """Return the version of the active model."""
         with self.use(name) as models:
             return models.version
 
@@ -196,19 +201,21 @@ class LiveModels:
         """
         loader, candidate = self._candidate(name)
         try:
-            found = None if gold is None else self._gate(candidate, gold, force=force)
+            comparison = None if gold is None else self._gate(candidate, gold, force=force)
         except ApiError:
             candidate.close()
             raise
         with self._loading:
-            if found is not None and found.a != self._running():
+            # Comparing takes long and holds no lock; the verdict counts only against the model that it was made with.
+            if comparison is not None and comparison.a != self._running():
                 candidate.close()
                 raise ApiError(409, "changed_meanwhile", "another model was activated meanwhile; compare again")
             before = self._read_state()
             self._swap(candidate, loader)
+            # The same model twice is no step back; twenty steps are more than anybody goes.
             past = before.before if before.active == name else (*before.before, before.active)[-20:]
             self._write_state(_State(name, past))
-        return self.describe() | ({} if found is None else {"comparison": found.to_json()})
+        return self.describe() | ({} if comparison is None else {"comparison": comparison.to_json()})
 
     def compare(self, a: str | None, b: str, gold: Gold) -> Comparison:
         """Replay two models of the models file, as it is now, on gold; without `a` the running model is the first.
@@ -235,38 +242,40 @@ class LiveModels:
 
     def _gate(self, candidate: ModelSet, gold: Gold, *, force: bool) -> Comparison | None:
         if not self.ready:
+            # With nothing running there is nothing to lose to: a person's word is enough.
             if force:
                 return None
             raise ApiError(
                 409, "nothing_runs", f"no model is running that {candidate.version} could be compared with: "
                 f"{self._why_not}; activate it without gold, or by force",
             )  # fmt: skip
-        found = self._compare_running(candidate, gold)
-        if found.whole.better != "B" and not force:
+        comparison = self._compare_running(candidate, gold)
+        if comparison.whole.better != "B" and not force:
             raise ApiError(
                 409,
                 "not_better",
-                f"{found.verdict} So {candidate.version} was not activated; force does it all the same",
+                f"{comparison.verdict} So {candidate.version} was not activated; force does it all the same",
             )
-        return found
+        return comparison
 
     def _compare_running(self, candidate: ModelSet, gold: Gold) -> Comparison:
         with self.use(None) as running:
             return self._replay(running, candidate, gold)
 
     def _replay(self, a: ModelSet, b: ModelSet, gold: Gold) -> Comparison:
-        sides = [(one.version, self._answers(one, gold)) for one in (a, b)]
+        sides = [(models.version, self._answers(models, gold)) for models in (a, b)]
         return compare(gold, *sides)
 
-    def _answers(self, models: ModelSet, gold: Gold) -> list[Prediction]:
-        """In small parts, so that whoever asks for predictions meanwhile does not wait for all of them."""
+    def _answers(self, models: ModelSet, gold: Gold) -> list[TaskPrediction]:
+        """Replay in small parts, so that whoever asks for predictions meanwhile does not wait for all of them."""
         rows, seconds = gold.rows(), self.models.limits.seconds
         parts = [rows[start : start + _PART] for start in range(0, len(rows), _PART)]
-        return [one for part in parts for one in models.predict(part, gold.controls, self.batcher, seconds)]
+        answers = (models.predict(part, gold.controls, self.batcher, seconds) for part in parts)
+        return [prediction for predictions in answers for prediction in predictions]
 
     def _running(self) -> str | None:
         with self._lock:
-            return None if self._current is None else self._held[self._current].models.version
+            return None if self._current is None else self._loaded[self._current].models.version
 
     def rollback(self) -> dict[str, Any]:
         """Go back to the model that was active before.
@@ -286,34 +295,34 @@ class LiveModels:
     def _swap(self, models: ModelSet, loader: Loader) -> None:
         with self._lock:
             # Those that requests named are loaded again on their next use: the file may say something else now.
-            old, self._held = self._held, {models.name: _Held(models)}
+            old, self._loaded = self._loaded, {models.name: _LoadedModel(models)}
             self._current = models.name
             self._loader = loader
-            for held in old.values():
-                held.retired = True
-            idle = [held for held in old.values() if held.users == 0]
-        for held in idle:
-            held.models.close()
+            for entry in old.values():
+                entry.retired = True
+            idle = [entry for entry in old.values() if entry.users == 0]
+        for entry in idle:
+            entry.models.close()
         self._metrics.ready.set(1)
         log.info("active", model=models.name, version=models.version)
 
     def describe(self) -> dict[str, Any]:
-        """What `/models` shows."""
+        """Return what `/models` shows."""
         with self._lock:
-            held = {name: one.models.version for name, one in self._held.items()}
+            versions = {name: entry.models.version for name, entry in self._loaded.items()}
             current = self._current
         return {
             "active": current,
-            "model_version": held.get(current or ""),
+            "model_version": versions.get(current or ""),
             "before": list(self._read_state().before),
             "models": [
                 {
                     "name": name,
-                    "version": held.get(name),
-                    "loaded": name in held,
-                    "controls": {c: s.predictor for c, s in one.controls.items()},
+                    "version": versions.get(name),
+                    "loaded": name in versions,
+                    "controls": {c: s.predictor for c, s in config.controls.items()},
                 }
-                for name, one in self.models.models.items()
+                for name, config in self.models.models.items()
             ],
         }
 
@@ -330,22 +339,25 @@ class LiveModels:
             state = _State(str(raw["active"]), tuple(map(str, raw["before"])))
         except FileNotFoundError:
             return _State(models.active)
+        # A server that does not start would be worse than one that answers with the models file's active model.
         except (ValueError, KeyError, TypeError):
             log.warning("state_unreadable", file=str(self._state_file))
             return _State(models.active)
+        # The models file was edited since: a name that is gone from it can't be loaded.
         return state if state.active in models.models else _State(models.active)
 
     def _write_state(self, state: _State) -> None:
         self._state_file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=self._state_file.parent, delete=False, encoding="utf-8") as part:
             json.dump({"active": state.active, "before": list(state.before)}, part)
+        # Renamed into place, as another worker may read it at this very moment.
         os.replace(part.name, self._state_file)
         self._seen_state = self._state_file.stat().st_mtime_ns
 
     def watch(self) -> None:
-        """In one of several workers, after the fork: follow whichever of them is told to activate a model.
+        """Follow, in one of several workers after the fork, whichever of them is told to activate a model.
 
-        Unasked, so that a worker that has had nothing to do for hours is not the one that answers with the old model.
+        It does so unasked: otherwise a worker that has had nothing to do for hours would answer with the old model.
         """
         threading.Thread(target=self._watch, name="follow", daemon=True).start()
 
@@ -370,6 +382,7 @@ class LiveModels:
                 loader = self._read_again()
                 self._swap(self._load(self._read_state(loader.config).active, loader), loader)
             except ApiError as error:
+                # The old model goes on answering here: it is better than none, and the log says which worker lags.
                 log.error("follow_failed", reason=error.message)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Structured logs on stderr, one JSON object a line; never with the text of a task."""
+"""Writes structured logs on stderr, one JSON object a line, and never the text of a task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Prometheus can read: rows, batches, padding waste, queue time, latency by model."""
+"""Counts what Prometheus reads: rows, batches, padding waste, queue time, latency by model."""
 
 from __future__ import annotations
 
@@ -15,24 +15,27 @@ class Metrics:
     """The counters of one app, in a registry of their own."""
 
     def __init__(self) -> None:
+        # Not the global registry, which refuses the same names for a second app in one process.
         self.registry = CollectorRegistry()
-        made: Any = {"registry": self.registry, "namespace": "quorum_ml"}
-        self.rows = Counter("rows", "Tasks answered.", ["model"], **made)
+        options: Any = {"registry": self.registry, "namespace": "quorum_ml"}
+        self.rows = Counter("rows", "Tasks answered.", ["model"], **options)
         self.empty = Counter(
-            "empty_predictions", "Tasks answered with an empty result and a reason.", ["model"], **made
+            "empty_predictions", "Tasks answered with an empty result and a reason.", ["model"], **options
         )
-        self.requests = Counter("requests", "Requests by path and status.", ["path", "status"], **made)
-        self.latency = Histogram("predict_seconds", "Time of a predict request.", ["model"], buckets=_SECONDS, **made)
-        self.batches = Counter("batches", "Batches run.", **made)
-        self.batch_rows = Counter("batch_rows", "Windows run.", **made)
-        self.tokens = Counter("tokens", "Tokens run, without padding.", **made)
-        self.padding = Counter("padding_tokens", "Padding run beside them.", **made)
-        self.batch_seconds = Histogram("batch_seconds", "Time of a batch.", buckets=_SECONDS, **made)
+        self.requests = Counter("requests", "Requests by path and status.", ["path", "status"], **options)
+        self.latency = Histogram(
+            "predict_seconds", "Time of a predict request.", ["model"], buckets=_SECONDS, **options
+        )
+        self.batches = Counter("batches", "Batches run.", **options)
+        self.batch_rows = Counter("batch_rows", "Windows run.", **options)
+        self.tokens = Counter("tokens", "Tokens run, without padding.", **options)
+        self.padding = Counter("padding_tokens", "Padding run beside them.", **options)
+        self.batch_seconds = Histogram("batch_seconds", "Time of a batch.", buckets=_SECONDS, **options)
         self.queue_seconds = Histogram(
-            "queue_seconds", "Waiting until a request's first batch.", buckets=_SECONDS, **made
+            "queue_seconds", "Waiting until a request's first batch.", buckets=_SECONDS, **options
         )
-        self.waiting_tokens = Gauge("waiting_tokens", "Tokens that wait.", multiprocess_mode="livesum", **made)
-        self.ready = Gauge("ready", "1 if a model is loaded.", multiprocess_mode="livemin", **made)
+        self.waiting_tokens = Gauge("waiting_tokens", "Tokens that wait.", multiprocess_mode="livesum", **options)
+        self.ready = Gauge("ready", "1 if a model is loaded.", multiprocess_mode="livemin", **options)
 
     def batch(self, rows: int, tokens: int, padded: int, seconds: float) -> None:
         """Count one batch of `rows` windows with `tokens` tokens, `padded` with padding, run in `seconds`."""
@@ -43,9 +46,9 @@ class Metrics:
         self.batch_seconds.observe(seconds)
 
     def text(self, environ: Mapping[str, str] = os.environ) -> bytes:
-        """The exposition text: of all workers where there are several."""
+        """Write the exposition text: of all workers where there are several."""
         if "PROMETHEUS_MULTIPROC_DIR" not in environ:
             return generate_latest(self.registry)
-        every = CollectorRegistry()
-        multiprocess.MultiProcessCollector(every)  # type: ignore[no-untyped-call]
-        return generate_latest(every)
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)

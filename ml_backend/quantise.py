@@ -30,15 +30,15 @@ GROUP = 384
 
 
 def calibration_texts() -> list[str]:
-    """Plain English to see the size of activations on: the guidelines that come with the label types."""
+    """Return plain English to see the size of activations on: the guidelines that come with the label types."""
     from ls_config.interface import label_types, load
 
     return [load(kind).guidelines for kind in label_types()]
 
 
 @dataclass
-class Seen:
-    """What a matrix product was given.
+class InputRange:
+    """The values that a matrix product reads.
 
     Attributes:
         largest: the largest absolute input of each channel.
@@ -76,14 +76,15 @@ def to_int8(graph: Path, out: Path, inputs: Sequence[Inputs]) -> None:
     onnx.save(model, str(out))
 
 
-def calibrate(model: Any, inputs: Sequence[Inputs]) -> dict[str, Seen]:
-    """Run a network; name of the weights of each product → what these were multiplied with."""
+def calibrate(model: Any, inputs: Sequence[Inputs]) -> dict[str, InputRange]:
+    """Run a network, and return what the weights of each product are multiplied with, by their names."""
     import onnx
     from onnxruntime import InferenceSession
 
     probe = onnx.ModelProto()
+    # On a copy: every product's input becomes an output to look at, which the real graph must not have.
     probe.CopyFrom(model)
-    weights, constants = _matrices(probe.graph), {known.name for known in probe.graph.initializer}
+    weights, constants = _matrices(probe.graph), {constant.name for constant in probe.graph.initializer}
     products = [
         node for node in probe.graph.node
         if node.op_type == "MatMul" and node.input[1] in weights and node.input[0] not in constants
@@ -92,22 +93,22 @@ def calibrate(model: Any, inputs: Sequence[Inputs]) -> dict[str, Seen]:
     own = {output.name for output in probe.graph.output}
     probe.graph.output.extend(onnx.ValueInfoProto(name=name) for name in states if name not in own)
     session = InferenceSession(probe.SerializeToString(), providers=["CPUExecutionProvider"])
-    names = [known.name for known in session.get_inputs()]
-    seen: dict[str, Seen] = {}
+    names = [entry.name for entry in session.get_inputs()]
+    ranges: dict[str, InputRange] = {}
     for ids, mask, type_ids in inputs:
         feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": type_ids}
         values = dict(zip(states, session.run(states, {name: feed[name] for name in names}), strict=True))
         for node in products:
             value = values[node.input[0]]
-            seen.setdefault(node.input[1], Seen(np.zeros(value.shape[-1], dtype=np.float32), 0.0)).look(value)
-    return seen
+            ranges.setdefault(node.input[1], InputRange(np.zeros(value.shape[-1], dtype=np.float32), 0.0)).look(value)
+    return ranges
 
 
 def _matrices(graph: Any) -> dict[str, Array]:
-    """The constants that are matrices, by name."""
+    """Return the constants that are matrices, by name."""
     from onnx import numpy_helper
 
-    return {known.name: numpy_helper.to_array(known) for known in graph.initializer if len(known.dims) == 2}
+    return {constant.name: numpy_helper.to_array(constant) for constant in graph.initializer if len(constant.dims) == 2}
 
 
 def contracts(columns: Array) -> bool:
@@ -126,17 +127,19 @@ class _Quantised:
         self._weights = _matrices(graph)
         self._inverses: dict[str, Array] = {}
         self._floors: dict[str, float] = {}
-        self._known: set[str] = set()
+        self._constant_names: set[str] = set()
 
-    def smooth(self, seen: Mapping[str, Seen]) -> None:
+    def smooth(self, ranges: Mapping[str, InputRange]) -> None:
         """Decide how each product is quantised, and even what comes to the expanding ones; outputs stay the same."""
-        for name, sight in seen.items():
+        for name, input_range in ranges.items():
             columns = self._weights[name]
+            # A layer that contracts gains least from smoothing; with a floor its input can use all 256 steps instead.
             if contracts(columns):
-                if -sight.lowest < ONE_SIDED * float(sight.largest.max()):
-                    self._floors[name] = -sight.lowest
+                if -input_range.lowest < ONE_SIDED * float(input_range.largest.max()):
+                    self._floors[name] = -input_range.lowest
                 continue
-            largest = np.maximum(sight.largest, np.float32(1e-3))
+            # Bounded below: a channel that was silent in the samples would be divided by almost nothing.
+            largest = np.maximum(input_range.largest, np.float32(1e-3))
             weights = np.maximum(np.abs(columns).max(1), np.float32(1e-4))
             factor = np.maximum(largest**ALPHA / weights ** (1 - ALPHA), np.float32(1e-3))
             self._weights[name] = columns * factor[:, None]
@@ -147,7 +150,7 @@ class _Quantised:
         return node.op_type == "MatMul" and (node.input[1] in self._inverses or node.input[1] in self._floors)
 
     def product(self, node: Any) -> Iterator[Any]:
-        """The nodes of a matrix product with known weights: one product a group of channels, and their sum."""
+        """Yield the nodes of a matrix product with known weights: one product a group of channels, and their sum."""
         from onnx import helper
 
         make = helper.make_node
@@ -162,7 +165,8 @@ class _Quantised:
             yield make("Add", [states, lift], [f"{output}_lifted"])
             states = f"{output}_lifted"
         columns = self._weights[weights]
-        groups = [_small(one) for one in np.array_split(columns, max(1, round(len(columns) / GROUP)))]
+        # A scale a group instead of one a layer: an outlier spoils the steps of its own group only.
+        groups = [_small(group) for group in np.array_split(columns, max(1, round(len(columns) / GROUP)))]
         parts = [f"{output}_states{i}" for i in range(len(groups))] if len(groups) > 1 else [states]
         if len(groups) > 1:
             sizes = self._put(f"{output}_sizes", np.asarray([len(small) for small, _ in groups]))
@@ -177,11 +181,11 @@ class _Quantised:
         if len(terms) == 1:
             yield make("Identity", terms, [output])
         for i, term in enumerate(terms[1:], 1):
-            whole = output if i == len(terms) - 1 else f"{output}_sum{i}"
-            yield make("Add", [terms[0] if i == 1 else f"{output}_sum{i - 1}", term], [whole])
+            total = output if i == len(terms) - 1 else f"{output}_sum{i}"
+            yield make("Add", [terms[0] if i == 1 else f"{output}_sum{i - 1}", term], [total])
 
     def _part(self, states: str, small: Any, scale: Any, floor: float | None, name: str) -> Iterator[Any]:
-        """States times weights, as integers."""
+        """Yield the nodes that multiply states with weights, as integers."""
         from onnx import helper
 
         yield from self._tokens(states, len(small), floor, name)
@@ -201,6 +205,7 @@ class _Quantised:
         from onnx import helper
 
         make = helper.make_node
+        # A token of zeros has no range, and its scale would divide by zero.
         least = self._put("quorum_least", np.float32(1e-9))
         yield make("ReduceMax", [states], [f"{name}_up"], axes=[-1], keepdims=1)
         ends = [f"{name}_up", least]
@@ -209,6 +214,7 @@ class _Quantised:
             yield make("Neg", [f"{name}_down"], [f"{name}_low"])
             ends.append(f"{name}_low")
         yield make("Max", ends, [f"{name}_most"])
+        # Both signs share the 256 steps around the middle; from a floor up all of them are above it.
         steps = 127 if floor is None else 255
         yield make("Div", [f"{name}_most", self._put(f"quorum_steps_{steps}", np.float32(steps))], [f"{name}_scale"])
         yield make("Shape", [states], [f"{name}_shape"])
@@ -223,24 +229,24 @@ class _Quantised:
     def _put(self, name: str, value: Any) -> str:
         from onnx import numpy_helper
 
-        if name not in self._known:
-            self._known.add(name)
+        if name not in self._constant_names:
+            self._constant_names.add(name)
             self._graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
         return name
 
     def drop_unused(self) -> None:
         """Forget the weights that only products used which are quantised now."""
-        read = {name for node in self._graph.node for name in node.input}
-        for one in [one for one in self._graph.initializer if one.name not in read]:
-            self._graph.initializer.remove(one)
+        inputs = {name for node in self._graph.node for name in node.input}
+        for constant in [constant for constant in self._graph.initializer if constant.name not in inputs]:
+            self._graph.initializer.remove(constant)
 
 
 def _small(columns: Any) -> tuple[Any, Any]:
-    """Weights as int8, and the scale of each column."""
+    """Return weights as int8, and the scale of each column."""
     scale = np.maximum(np.abs(columns).max(0) / 127, 1e-12).astype(np.float32)
     return np.rint(columns / scale).astype(np.int8), scale
 
 
 def _zero(floor: float | None) -> tuple[str, Any]:
-    """The uint8 that stands for zero, or for the floor."""
+    """Return name and value of the uint8 that stands for zero, or for the floor."""
     return ("quorum_middle", np.uint8(128)) if floor is None else ("quorum_bottom", np.uint8(0))

@@ -1,4 +1,4 @@
-"""What runs a network: torch, ONNX Runtime in fp32 or int8, or OpenVINO; exported graphs are cached by weight hash."""
+"""Runs a network by torch, ONNX Runtime (fp32 or int8) or OpenVINO; exported graphs are cached by weight hash."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from typing import Literal
 
 import numpy as np
 
-from ml_backend import bert, extras, quantise, torch_networks
+from ml_backend import bert, quantise, torch_networks
 from ml_backend.errors import LoadError
-from ml_backend.networks import Array, Kind, Network, first_line
+from ml_backend.networks import Array, Network, NetworkKind, first_line
 from ml_backend.tokens import TextTokenizer
+from review_rules import extras
 
 RuntimeName = Literal["torch", "onnx-fp32", "onnx-int8", "openvino"]
 MOST_LANES = 4
@@ -23,7 +24,7 @@ EXPORT_REVISION = "5"  # part of the cache key: raise it when the export or the 
 
 
 def open_network(
-    folder: Path, sha256: str, kind: Kind, runtime: RuntimeName, cache: Path, *, threads: int, lanes: int
+    folder: Path, sha256: str, kind: NetworkKind, runtime: RuntimeName, cache: Path, *, threads: int, lanes: int
 ) -> Network:
     """Open the network in `folder` with a runtime.
 
@@ -42,6 +43,7 @@ def open_network(
     if runtime == "torch":
         return torch_networks.TorchNetwork(folder, kind, threads)
     if runtime == "openvino":
+        # From the fp32 graph: OpenVINO lowers the precision itself, and knows none of our int8 nodes.
         return OpenVinoNetwork(exported(folder, sha256, kind, "onnx-fp32", cache), threads, lanes)
     return OnnxNetwork(exported(folder, sha256, kind, runtime, cache), threads)
 
@@ -100,16 +102,17 @@ class OpenVinoNetwork:
         feed: Mapping[str, Array] = {"input_ids": ids, "attention_mask": mask, "token_type_ids": type_ids}
         if not hasattr(self._own, "request"):
             self._own.request = self._compiled.create_infer_request()
-        found = self._own.request.infer({name: feed[name] for name in self._names})
+        outputs = self._own.request.infer({name: feed[name] for name in self._names})
         # A copy: the request writes its next output to the same place.
-        result: Array = np.array(found[0], dtype=np.float32)
+        result: Array = np.array(outputs[0], dtype=np.float32)
         return result
 
 
-def exported(folder: Path, sha256: str, kind: Kind, runtime: RuntimeName, cache: Path) -> Path:
-    """The exported graph for these weights, made on first use and kept under their hash."""
+def exported(folder: Path, sha256: str, kind: NetworkKind, runtime: RuntimeName, cache: Path) -> Path:
+    """Return the exported graph for these weights; it is made on first use and kept under their hash."""
     key = hashlib.sha256(f"{sha256} {kind} {EXPORT_REVISION}".encode()).hexdigest()[:24]
     cache.mkdir(parents=True, exist_ok=True)
+    # By the hash and not by the name: other weights under the same name must never be served by an old graph.
     plain = cache / f"{key}-fp32.onnx"
     if runtime == "onnx-fp32":
         return plain if plain.exists() else _publish(plain, lambda out: _write_plain(folder, kind, out))
@@ -128,7 +131,7 @@ def _publish(target: Path, write: Callable[[Path], None]) -> Path:
     return target
 
 
-def _write_plain(folder: Path, kind: Kind, out: Path) -> None:
+def _write_plain(folder: Path, kind: NetworkKind, out: Path) -> None:
     """Write the network as a graph in fp32: built from its weights where we know how, else traced by torch."""
     if kind == "encoder" and (shape := bert.read_shape(folder)) is not None:
         bert.write_graph(shape, folder, out)
@@ -136,7 +139,7 @@ def _write_plain(folder: Path, kind: Kind, out: Path) -> None:
         torch_networks.export(folder, kind, out)
 
 
-def _write_int8(folder: Path, kind: Kind, out: Path) -> None:
+def _write_int8(folder: Path, kind: NetworkKind, out: Path) -> None:
     """Write the network as a graph in int8, calibrated on the guidelines of the label types."""
     plain = out.with_name("plain.onnx")
     _write_plain(folder, kind, plain)
@@ -147,12 +150,13 @@ def _write_int8(folder: Path, kind: Kind, out: Path) -> None:
 
 
 def default_threads() -> int:
-    """Cores this process may use."""
+    """Count the cores that this process may use."""
+    # Not the machine's cores: a container or `taskset` may allow fewer.
     return len(os.sched_getaffinity(0))
 
 
 def shared_out(threads: int) -> tuple[int, int]:
-    """How to use that many threads best: runs at a time, and threads of each.
+    """Say how to use that many threads best: runs at a time, and threads of each.
 
     Two runs of one thread each get more out of two cores than one run of two: on all-MiniLM-L6-v2 1.2 times as much in
     fp32, 1.6 times in int8. More than four at a time would wait for Python.
@@ -165,7 +169,7 @@ def shared_out(threads: int) -> tuple[int, int]:
 
 
 def pad(rows: list[Array], width: int) -> tuple[Array, Array]:
-    """Rows padded with zeros to `width`, and the mask of what is not padding."""
+    """Pad rows with zeros to `width`, and return them with the mask of what is not padding."""
     ids = np.zeros((len(rows), width), dtype=np.int64)
     mask = np.zeros((len(rows), width), dtype=np.int64)
     for index, row in enumerate(rows):

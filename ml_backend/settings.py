@@ -1,4 +1,4 @@
-"""How one server runs; read from arguments and environment by its entry point, never at import."""
+"""Says how one server runs; its entry point reads that from arguments and environment, no module at import."""
 
 from __future__ import annotations
 
@@ -34,24 +34,25 @@ class ServerConfig:
 
 
 def graph_cache(environ: Mapping[str, str]) -> Path:
-    """Folder for exported graphs: `QUORUM_ML_CACHE`, else below the user's cache folder."""
-    if named := environ.get("QUORUM_ML_CACHE"):
-        return Path(named)
+    """Return the folder for exported graphs: `QUORUM_ML_CACHE`, else below the user's cache folder."""
+    if folder := environ.get("QUORUM_ML_CACHE"):
+        return Path(folder)
     return Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "quorum" / "graphs"
 
 
 def server_config(
     environ: Mapping[str, str], *, models: Path | None = None, workers: int = 1, threads: int | None = None
 ) -> ServerConfig:
-    """A server's settings from arguments and environment (`QUORUM_ML_MODELS`, `QUORUM_DATA_DIR`, credentials)."""
+    """Read a server's settings from arguments and environment (`QUORUM_ML_MODELS`, `QUORUM_DATA_DIR`, credentials)."""
     data = Path(environ.get("QUORUM_DATA_DIR") or ".quorum")
-    named = environ.get("QUORUM_ML_MODELS")
+    models_file = environ.get("QUORUM_ML_MODELS")
     return ServerConfig(
-        models=models or (Path(named) if named else DEFAULT_MODELS),
+        models=models or (Path(models_file) if models_file else DEFAULT_MODELS),
         state=data / "ml",
         cache=graph_cache(environ),
         credentials=from_environment(environ),
         threads=threads,
         workers=workers,
+        # Before the fork, so that the workers share the weights; a thread that loads would not survive it.
         load="now" if workers > 1 else "background",
     )

@@ -1,4 +1,4 @@
-"""Where weights come from: `package:`, `path:` and `hf:` sources, and the hash of what is there."""
+"""Resolves where weights come from (`package:`, `path:` and `hf:` sources), and hashes what is there."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import importlib.util
 from functools import lru_cache
 from pathlib import Path
 
-from ml_backend import extras
 from ml_backend.errors import LoadError
+from review_rules import extras
 
 SCHEMES = ("package:", "path:", "hf:")
 _DECISIVE = frozenset({"config.json", "tokenizer.json"})
@@ -29,10 +29,10 @@ def resolve(source: str, base: Path) -> Path:
     if source.startswith("package:"):
         return _in_package(source.removeprefix("package:"))
     if source.startswith("path:"):
-        found = (base / Path(source.removeprefix("path:")).expanduser()).resolve()
-        if not found.exists():
-            raise LoadError(f"{source}: nothing at {found}; correct the path (it is relative to the models file)")
-        return found
+        path = (base / Path(source.removeprefix("path:")).expanduser()).resolve()
+        if not path.exists():
+            raise LoadError(f"{source}: nothing at {path}; correct the path (it is relative to the models file)")
+        return path
     if source.startswith("hf:"):
         return _from_hub(source.removeprefix("hf:"))
     raise LoadError(f"{source}: unknown source; begin it with one of {', '.join(SCHEMES)}")
@@ -40,10 +40,10 @@ def resolve(source: str, base: Path) -> Path:
 
 def _in_package(spec: str) -> Path:
     name, _, inner = spec.partition("/")
-    found = importlib.util.find_spec(name)
-    if found is None or not found.submodule_search_locations:
+    package = importlib.util.find_spec(name)
+    if package is None or not package.submodule_search_locations:
         raise extras.missing(f"package:{spec}", name)
-    path = Path(next(iter(found.submodule_search_locations))) / inner
+    path = Path(next(iter(package.submodule_search_locations))) / inner
     if not path.exists():
         raise LoadError(f"package:{spec}: the package {name} holds no {inner}; correct the path inside the package")
     return path
@@ -51,6 +51,7 @@ def _in_package(spec: str) -> Path:
 
 def _from_hub(spec: str) -> Path:
     name, at, revision = spec.partition("@")
+    # A branch may move under the name: the version of a model would not tell which weights answered.
     if not at or not revision:
         raise LoadError(f"hf:{spec}: name a revision, as in hf:{name}@<commit>; a floating model can't be reproduced")
     from huggingface_hub import snapshot_download
@@ -65,11 +66,13 @@ def _from_hub(spec: str) -> Path:
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, or of a folder's configuration, tokenizer and weights (names and contents, sorted)."""
+    """Hash a file, or a folder's configuration, tokenizer and weights (names and contents, sorted), by SHA-256."""
     if path.is_file():
+        # Size and time are the key of the cache: a file that was replaced is hashed again.
         stat = path.stat()
         return _sha256(path, stat.st_size, stat.st_mtime_ns)
     digest = hashlib.sha256()
+    # Only what decides the answers: a README or a licence beside it may change.
     for file in sorted(p for p in path.iterdir() if p.name in _DECISIVE or p.suffix in {".safetensors", ".bin"}):
         digest.update(f"{file.name}\0{sha256_of(file)}\n".encode())
     return digest.hexdigest()

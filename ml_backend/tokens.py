@@ -1,4 +1,4 @@
-"""Text to model input: tokenised once, long texts as overlapping windows, offsets in code points of the text."""
+"""Turns text into model input: long texts as overlapping windows, offsets in code points of the text."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ class Window:
 
 
 def default_stride(max_tokens: int) -> int:
-    """Tokens that neighbouring windows share where nobody says how many: a quarter, at most 48."""
+    """Return how many tokens neighbouring windows share where nobody says so: a quarter, at most 48."""
     return min(48, max_tokens // 4)
 
 
 def farthest_inside(places: Ints, margins: Ints) -> NDArray[np.intp]:
-    """Of what windows saw twice, the sight that is farther from its window's edge; of equals the first.
+    """Choose, of what windows saw twice, the sight that is farther from its window's edge; of equals the first.
 
     Args:
         places: where in the text each was seen, shape (sights, columns), at least one: equal rows are one place.
@@ -72,9 +72,9 @@ def farthest_inside(places: Ints, margins: Ints) -> NDArray[np.intp]:
         One index a place, in the order of the text.
     """
     order = np.lexsort((-margins, *places.T[::-1]))  # stable, so that of equals the first stays first
-    placed = places[order]
-    found: NDArray[np.intp] = order[np.append(True, (placed[1:] != placed[:-1]).any(axis=1))]
-    return found
+    sorted_places = places[order]
+    indexes: NDArray[np.intp] = order[np.append(True, (sorted_places[1:] != sorted_places[:-1]).any(axis=1))]
+    return indexes
 
 
 class TextTokenizer:
@@ -92,9 +92,11 @@ class TextTokenizer:
                 f"{path}: no fast tokenizer; save it with `AutoTokenizer.from_pretrained(…).save_pretrained(…)`"
             )
         self._tokenizer = Tokenizer.from_file(str(path))
+        # Batches pad to their own longest text; padding from the file would count as tokens.
         self._tokenizer.no_padding()
         special = self._tokenizer.num_special_tokens_to_add(is_pair=True)
         room = max_tokens - special
+        # Each window has to bring something new, or the windows never reach the end of the text.
         if room < 1 or stride >= room:
             raise LoadError(
                 f"{path}: max_tokens {max_tokens} leaves no room beside stride {stride}; raise one or lower the other"
@@ -107,28 +109,29 @@ class TextTokenizer:
             strategy: Tokenizer.from_str(self._whole.to_str())
             for strategy in ("longest_first", "only_first", "only_second")
         }
-        for strategy, one in self._over.items():
-            one.enable_truncation(max_tokens, stride=stride, strategy=strategy)
+        for strategy, tokenizer in self._over.items():
+            tokenizer.enable_truncation(max_tokens, stride=stride, strategy=strategy)
 
     def encode(self, texts: Sequence[Input]) -> list[tuple[Window, ...]]:
-        """Windows of each text or pair, in order; an empty text has one window of special tokens.
+        """Return the windows of each text or pair, in order; an empty text has one window of special tokens.
 
         Of a pair whose second text fits into half a window, the windows go over the first, each beside the whole
         second; else the first is cut to half a window and they go over the second.
         """
-        found: list[tuple[Window, ...]] = [()] * len(texts)
+        windows: list[tuple[Window, ...]] = [()] * len(texts)
         ways: dict[str, list[tuple[int, Input]]] = {}
         for place, text in enumerate(texts):
-            way, read = ("longest_first", text) if isinstance(text, str) else self._pair(*text)
-            ways.setdefault(way, []).append((place, read))
-        for way, asked in ways.items():
-            encodings = (e for part in _parts([read for _, read in asked]) for e in self._over[way].encode_batch(part))
-            for (place, _), encoding in zip(asked, encodings, strict=True):
-                found[place] = (Window(encoding), *(Window(more) for more in encoding.overflowing))
-        return found
+            way, input_text = ("longest_first", text) if isinstance(text, str) else self._pair(*text)
+            ways.setdefault(way, []).append((place, input_text))
+        for way, entries in ways.items():
+            parts = _parts([input_text for _, input_text in entries])
+            encodings = (encoding for part in parts for encoding in self._over[way].encode_batch(part))
+            for (place, _), encoding in zip(entries, encodings, strict=True):
+                windows[place] = (Window(encoding), *(Window(more) for more in encoding.overflowing))
+        return windows
 
     def _pair(self, first: str, second: str) -> tuple[str, tuple[str, str]]:
-        """The text to go over, and the pair with the other one cut to half a window."""
+        """Return which text to go over, and the pair with the other one cut to half a window."""
         if len(self._whole.encode(second, add_special_tokens=False)) <= self._half:
             return "only_first", (first, second)
         encoding = self._whole.encode(first, add_special_tokens=False)
@@ -137,7 +140,7 @@ class TextTokenizer:
 
 
 def _parts(texts: Sequence[Input]) -> Iterator[list[Input]]:
-    """Texts in lists of about `PART_CHARS`: the tokeniser's threads serve one list after the other, whoever asks."""
+    """Yield texts in lists of about `PART_CHARS`: the tokeniser's threads serve list after list, whoever asks."""
     part: list[Input] = []
     room = PART_CHARS
     for text in texts:

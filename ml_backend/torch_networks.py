@@ -1,4 +1,4 @@
-"""Networks that torch and transformers open: every architecture but the one of `bert`, and weights on a GPU."""
+"""Opens networks with torch and transformers: every architecture but the one of `bert`, and weights on a GPU."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ml_backend import extras
 from ml_backend.errors import LoadError
-from ml_backend.networks import Array, Kind, first_line
+from ml_backend.networks import Array, NetworkKind, first_line
+from review_rules import extras
 
 
-def load(folder: Path, kind: Kind) -> Any:
-    """The network in `folder` as a torch module with plain tensors in and one tensor out, in evaluation mode.
+def load(folder: Path, kind: NetworkKind) -> Any:
+    """Open the network in `folder` as a torch module: plain tensors in, one tensor out, in evaluation mode.
 
     Raises:
         MissingExtra: torch or transformers is not installed.
@@ -35,6 +35,7 @@ def load(folder: Path, kind: Kind) -> Any:
             )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise LoadError(f"{folder}: transformers can't load it as a {kind} model: {first_line(error)}") from error
+    # An encoder's pooler is not read here, and many checkpoints come without one.
     missing = sorted(key for key in report["missing_keys"] if "pooler" not in key or kind != "encoder")
     if missing:
         raise LoadError(
@@ -46,7 +47,7 @@ def load(folder: Path, kind: Kind) -> Any:
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """While weights are loaded: no progress bar, and only errors are printed."""
+    """Keep transformers quiet while weights are loaded: no progress bar, and only errors are printed."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()
@@ -58,8 +59,8 @@ def quiet_transformers() -> Iterator[None]:
         logging.set_verbosity(verbosity)
 
 
-def wrapped(model: Any, kind: Kind) -> Any:
-    """A model of transformers as a torch module with plain tensors in and one tensor out, in evaluation mode."""
+def wrapped(model: Any, kind: NetworkKind) -> Any:
+    """Wrap a model of transformers as a torch module: plain tensors in, one tensor out, in evaluation mode."""
     import inspect
 
     import torch
@@ -84,7 +85,7 @@ def wrapped(model: Any, kind: Kind) -> Any:
 class TorchNetwork:
     """A network run by torch; on a GPU in half precision where there is one."""
 
-    def __init__(self, folder: Path, kind: Kind, threads: int) -> None:
+    def __init__(self, folder: Path, kind: NetworkKind, threads: int) -> None:
         module = load(folder, kind)
         import torch
 
@@ -102,7 +103,7 @@ class TorchNetwork:
         return result
 
 
-def export(folder: Path, kind: Kind, out: Path) -> None:
+def export(folder: Path, kind: NetworkKind, out: Path) -> None:
     """Write the network in `folder` as an ONNX graph.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["PublicError"]
+__all__ = ["MissingExtra", "PublicError"]
 
 
 class PublicError(Exception):
@@ -19,3 +19,21 @@ class PublicError(Exception):
     """
 
     faults: tuple[object, ...] = ()
+
+
+class MissingExtra(PublicError):
+    """What a person asked for needs a package that is not installed; the sentence says how to install it.
+
+    Attributes:
+        need: Who needs the package, as a subject: `quorum check`, `training`.
+        package: The name by which it is imported.
+        argument: What to give to `pip install`, quoted for a shell.
+    """
+
+    def __init__(self, need: str, package: str, argument: str) -> None:
+        super().__init__(f"{need} needs {package}; install it with: pip install {argument}")
+        self.need, self.package, self.argument = need, package, argument
+
+    def within(self, place: str) -> MissingExtra:
+        """The same error, with the place in a file that led to it before the sentence."""
+        return MissingExtra(f"{place}: {self.need}", self.package, self.argument)

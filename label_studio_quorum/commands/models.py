@@ -176,7 +176,8 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Replay two models on adjudicated rows; say which is better, or that the data can't tell."""
-    from ml_backend import comparing, extras
+    from ml_backend import comparing
+    from review_rules import extras
 
     if picture is not None:
         extras.require("--picture", "altair", "vl_convert")

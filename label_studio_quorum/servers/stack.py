@@ -63,7 +63,8 @@ class Stack:
         """Start both parts side by side and wait until both answer.
 
         Raises:
-            StartError: A port is taken, a package is missing, or a part does not come up.
+            StartError: A port is taken, or a part does not come up.
+            MissingExtra: A package is missing.
         """
         models = self._ml_server()
         self.add(models)
@@ -152,7 +153,8 @@ def preflight(settings: StackSettings) -> None:
     """Check what can be checked before anything starts.
 
     Raises:
-        StartError: A package is missing or a port is taken.
+        StartError: A port is taken.
+        MissingExtra: A package is missing.
     """
     label_studio.package_dir()
     ml_server.require_packages()

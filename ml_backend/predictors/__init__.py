@@ -1,1 +1,1 @@
-"""Predictors: one file a kind, and the registry that names them."""
+"""This room holds the predictors, one file a kind, and the registry that names them."""

@@ -1,4 +1,4 @@
-"""What a predictor is: it may ask for network runs, and turns what came back into one answer a row."""
+"""Says what a predictor is: it may ask for network runs, and turns what comes back into one answer a row."""
 
 from __future__ import annotations
 
@@ -62,19 +62,19 @@ class Answer:
 
 
 @dataclass(eq=False)
-class Row:
+class TaskRow:
     """One task: its data, and a place where predictors share what they worked out about it."""
 
     data: Mapping[str, Any]
     memo: dict[str, Any] = field(default_factory=dict)
 
     def text(self, key: str) -> str:
-        """The field's text; empty if it is absent or null."""
+        """Return the field's text; empty if it is absent or null."""
         value = self.data.get(key)
         return value if isinstance(value, str) else "" if value is None else str(value)
 
     def once(self, key: str, make: Callable[[], Any]) -> Any:
-        """What was worked out about the row under this key; made by whoever asks first."""
+        """Return what was worked out about the row under this key; whoever asks first makes it."""
         if key not in self.memo:
             self.memo[key] = make()
         return self.memo[key]
@@ -97,7 +97,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Ask:
-    """A wish: run `model` over `text` and keep `reduce(output, window)` of each window."""
+    """A predictor asks to run `model` over `text`, and to keep `reduce(output, window)` of each window."""
 
     model: Model
     text: Input
@@ -106,8 +106,8 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Got:
-    """What an ask brought: one (window, kept) pair a window, in the order of the text."""
+class Outcome:
+    """An ask brings one (window, what was kept) pair a window, in the order of the text."""
 
     windows: Sequence[tuple[Window, Any]]
 
@@ -126,31 +126,34 @@ class Predictor:
         self.identity = identity
 
     def check(self, control: Control) -> str | None:
-        """Why this predictor cannot answer the control, or None if it can."""
+        """Say why this predictor cannot answer the control; None if it can."""
         if control.kind not in self.kinds:
             return f"the predictor {self.settings.predictor} cannot answer a {control.kind} control"
         return None
 
-    def asks(self, row: Row, control: Control) -> Sequence[Ask]:
-        """The network runs that one row needs."""
+    def asks(self, row: TaskRow, control: Control) -> Sequence[Ask]:
+        """Return the network runs that one row needs."""
         return ()
 
-    def meanwhile(self, row: Row, control: Control) -> None:
+    def meanwhile(self, row: TaskRow, control: Control) -> None:
         """Work out what an answer needs of the row alone, and keep it in its memo; done while the networks run."""
 
-    def answer(self, row: Row, control: Control, got: Sequence[Got]) -> Answer:
-        """The answer for one row, from what its asks brought."""
+    def answer(self, row: TaskRow, control: Control, outcomes: Sequence[Outcome]) -> Answer:
+        """Return the answer for one row, from what its asks brought."""
         raise NotImplementedError
 
-    def answer_many(self, rows: Sequence[Row], control: Control, got: Sequence[Sequence[Got]]) -> list[Answer]:
-        """One answer a row, same order."""
-        return [self.answer(row, control, one) for row, one in zip(rows, got, strict=True)]
+    def answer_many(
+        self, rows: Sequence[TaskRow], control: Control, outcomes: Sequence[Sequence[Outcome]]
+    ) -> list[Answer]:
+        """Return one answer a row, in the same order."""
+        return [self.answer(row, control, row_outcomes) for row, row_outcomes in zip(rows, outcomes, strict=True)]
 
     def close(self) -> None:
         """Let go of files, connections and threads."""
 
     def mapped(self, label: str) -> str | int | None:
-        """The interface's label for the model's; None drops it."""
+        """Return the interface's label for the model's; None drops it."""
+        # A label that is not named in the settings is the interface's own.
         return self.settings.labels.get(label, label)  # type: ignore[no-any-return]
 
 
@@ -172,13 +175,13 @@ class CheckpointPredictor(Predictor):
         return cls(settings, model, class_names(model), loader.identity(settings, model.identity))
 
     def _without_place(self, control: Control, names: Iterable[str]) -> str | None:
-        """Why the control can't take these of the model's names, or None if it can."""
-        lost = [one for one in names if self.mapped(one) not in (None, *control.labels)]
-        return f"the model's {lost[0]!r} is not in the interface; map it under `labels`" if lost else None
+        """Say why the control can't take these of the model's names; None if it can."""
+        strays = [name for name in names if self.mapped(name) not in (None, *control.labels)]
+        return f"the model's {strays[0]!r} is not in the interface; map it under `labels`" if strays else None
 
 
 def class_names(model: Model) -> tuple[str, ...]:
-    """The class names of a checkpoint, in the order of its outputs.
+    """Read the class names of a checkpoint, in the order of its outputs.
 
     Raises:
         LoadError: `config.json` has none.
@@ -187,17 +190,18 @@ def class_names(model: Model) -> tuple[str, ...]:
         names = json.loads((model.folder / "config.json").read_text(encoding="utf-8"))["id2label"]
     except (OSError, ValueError, KeyError) as error:
         raise LoadError(f"{model.folder}: config.json names no classes (id2label); save the model with them") from error
+    # By number: as text, class 10 would come before class 2.
     return tuple(names[key] for key in sorted(names, key=int))
 
 
 def cut(text: str, limit: int) -> tuple[str, str | None]:
-    """The text up to `limit` characters as a model can read it, and a note if there was more.
+    """Return the text up to `limit` characters as a model can read it, and a note if there was more.
 
     Half a surrogate pair, which JSON can hold and UTF-8 can't, is read as U+FFFD: offsets stay as they are.
     """
-    read = _HALF_PAIR.sub("\ufffd", text[:limit])
+    readable = _HALF_PAIR.sub("\ufffd", text[:limit])
     note = f"only the first {limit} of {len(text)} characters were read (max_chars)"
-    return read, note if len(text) > limit else None
+    return readable, note if len(text) > limit else None
 
 
 def finite(*numbers: float) -> bool:

@@ -1,4 +1,4 @@
-"""GLiNER: entities by the names of their types, without training (needs `pip install gliner`)."""
+"""GLiNER finds entities by the names of their types, without training (the extra `gliner`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import Field
 from ls_config.interface import Control
 from ml_backend.errors import LoadError
 from ml_backend.predictors import base
-from ml_backend.predictors.base import Answer, Got, Predictor, Row, cut
+from ml_backend.predictors.base import Answer, Outcome, Predictor, TaskRow, cut
 from ml_backend.sources import sha256_of
 
 
@@ -47,37 +47,39 @@ class Gliner(Predictor):
             raise LoadError(f"{settings.source}: GLiNER can't load it: {type(error).__name__}") from error
         return cls(settings, model, loader.identity(settings, sha256_of(folder)))
 
-    def answer(self, row: Row, control: Control, got: Sequence[Got]) -> Answer:
+    def answer(self, row: TaskRow, control: Control, outcomes: Sequence[Outcome]) -> Answer:
         """See `Predictor`."""
-        whole = row.text(control.value_key)
-        text, note = cut(whole, self.settings.max_chars)
+        full_text = row.text(control.value_key)
+        text, note = cut(full_text, self.settings.max_chars)
         if not text.strip():
             return Answer(reason="the text is empty")
+        # GLiNER answers with the words that it was asked with; this leads back to the labels.
         names = {self.settings.describe.get(label, label): label for label in control.labels}
-        found: dict[tuple[int, int], dict[str, Any]] = {}
+        best: dict[tuple[int, int], dict[str, Any]] = {}
         for start in stretches(len(text), self.settings.stretch, self.settings.overlap):
             with self._lock:
                 raw = self._model.predict_entities(
                     text[start : start + self.settings.stretch], list(names), threshold=self.settings.threshold
                 )
-            for one in raw:
+            for entity in raw:
                 # A position of 0 is a position: only a missing key would be none.
-                span = (start + int(one["start"]), start + int(one["end"]))
-                score = float(one["score"])
-                if math.isfinite(score) and (span not in found or found[span]["score"] < score):
-                    found[span] = {
+                span = (start + int(entity["start"]), start + int(entity["end"]))
+                score = float(entity["score"])
+                # Where two stretches overlap, a span is seen twice: the surer sight counts.
+                if math.isfinite(score) and (span not in best or best[span]["score"] < score):
+                    best[span] = {
                         "start": span[0],
                         "end": span[1],
-                        "label": names[one["label"]],
-                        "text": whole[span[0] : span[1]],
+                        "label": names[entity["label"]],
+                        "text": full_text[span[0] : span[1]],
                         "score": score,
                     }
-        spans = without_overlap(found.values())
-        return Answer(spans, sum(one["score"] for one in spans) / len(spans) if spans else None, note)
+        spans = without_overlap(best.values())
+        return Answer(spans, sum(span["score"] for span in spans) / len(spans) if spans else None, note)
 
 
 def stretches(length: int, size: int, overlap: int) -> range:
-    """Where each reading of a long text starts.
+    """Return where each reading of a long text starts.
 
     >>> list(stretches(2500, 1200, 200))
     [0, 1000, 2000]
@@ -87,9 +89,9 @@ def stretches(length: int, size: int, overlap: int) -> range:
 
 
 def without_overlap(spans: Any) -> list[dict[str, Any]]:
-    """The surest spans that do not overlap, in the order of the text."""
-    kept: list[dict[str, Any]] = []
-    for one in sorted(spans, key=lambda span: (-span["score"], span["start"])):
-        if all(one["start"] >= other["end"] or one["end"] <= other["start"] for other in kept):
-            kept.append(one)
-    return sorted(kept, key=lambda span: int(span["start"]))
+    """Return the surest spans that do not overlap, in the order of the text."""
+    winners: list[dict[str, Any]] = []
+    for span in sorted(spans, key=lambda span: (-span["score"], span["start"])):
+        if all(span["start"] >= winner["end"] or span["end"] <= winner["start"] for winner in winners):
+            winners.append(span)
+    return sorted(winners, key=lambda span: int(span["start"]))

@@ -1,4 +1,4 @@
-"""Any `LabelStudioMLBase` class as a predictor, by `module:Class` (needs label-studio-ml, see docs/models.md)."""
+"""Makes any `LabelStudioMLBase` class a predictor, by `module:Class` (label-studio-ml: see docs/models.md)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pydantic import Field
 
 from ls_config.interface import Control
 from ls_config.results import from_result
-from ml_backend import extras
 from ml_backend.errors import LoadError
 from ml_backend.predictors import base
-from ml_backend.predictors.base import Answer, Got, Predictor, Row
+from ml_backend.predictors.base import Answer, Outcome, Predictor, TaskRow
+from review_rules import extras
 
 
 class LabelStudioML(Predictor):
@@ -48,20 +48,22 @@ class LabelStudioML(Predictor):
         """Import the class and make one of it."""
         module, _, name = settings.source.partition(":")
         try:
-            found = getattr(importlib.import_module(module), name)
+            model_class = getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError) as error:
+            # Only its own absence can be mended by installing it; any other import is the class's own matter.
             if isinstance(error, ImportError) and error.name in {"label_studio_ml", "label_studio_ml.model"}:
                 raise extras.missing(settings.source, "label_studio_ml") from error
             raise LoadError(f"{settings.source}: can't be imported ({error}); is its folder on PYTHONPATH?") from error
         try:
-            model = found(label_config=_xml(settings.label_config, loader), **settings.arguments)
+            model = model_class(label_config=_xml(settings.label_config, loader), **settings.arguments)
         except Exception as error:
             raise LoadError(f"{settings.source}: its constructor failed: {type(error).__name__}") from error
         return cls(settings, model, loader.identity(settings, str(getattr(model, "model_version", ""))))
 
-    def answer(self, row: Row, control: Control, got: Sequence[Got]) -> Answer:
+    def answer(self, row: TaskRow, control: Control, outcomes: Sequence[Outcome]) -> Answer:
         """See `Predictor`."""
         try:
+            # Such classes are written for one request at a time: they keep what they work on in themselves.
             with self._lock:
                 raw = self._model.predict([{"id": 0, "data": dict(row.data)}])
         except Exception as error:  # noqa: BLE001  foreign code: its failure costs one answer, not the server
@@ -70,7 +72,9 @@ class LabelStudioML(Predictor):
         if first is None:
             return Answer(reason=f"{self.settings.source} gave no prediction")
         items = [
-            one for one in first.get("result") or [] if isinstance(one, dict) and one.get("from_name") == control.name
+            item
+            for item in first.get("result") or []
+            if isinstance(item, dict) and item.get("from_name") == control.name
         ]
         parsed = from_result(items, [control], row.data)
         value = parsed.values.get(control.name)
@@ -81,19 +85,20 @@ class LabelStudioML(Predictor):
         return Answer(value, float(score) if isinstance(score, int | float) else None, problems)
 
 
-def _xml(given: str | None, loader: Any) -> str | None:
-    if given is None or not given.startswith("path:"):
-        return given
-    path: Path = loader.resolve(given)
+def _xml(label_config: str | None, loader: Any) -> str | None:
+    if label_config is None or not label_config.startswith("path:"):
+        return label_config
+    path: Path = loader.resolve(label_config)
     return path.read_text(encoding="utf-8")
 
 
 def first_prediction(raw: Any) -> Mapping[str, Any] | None:
-    """The first prediction of what `predict` returned: a list, a ModelResponse, pydantic values or plain objects."""
+    """Return the first prediction of what `predict` gave: a list, a ModelResponse, pydantic values, plain objects."""
     listed = getattr(raw, "predictions", raw)
     if not isinstance(listed, Sequence) or not listed:
         return None
     first = listed[0]
+    # Some classes give a list of predictions for each task.
     if isinstance(first, list) and first:
         first = first[0]
     if hasattr(first, "model_dump"):

@@ -1,4 +1,4 @@
-"""A language model behind an OpenAI-compatible endpoint: one call a row, answers forced into a JSON schema."""
+"""Asks a language model behind an OpenAI-compatible endpoint: one call a row, answers held to a JSON schema."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pydantic import Field
 from ls_config.interface import Control
 from ml_backend.errors import LoadError
 from ml_backend.predictors import base
-from ml_backend.predictors.base import Answer, Got, Predictor, Row, cut
+from ml_backend.predictors.base import Answer, Outcome, Predictor, TaskRow, cut
 
 _PROMPT = (
     "You pre-label data for human annotators. Read the row and answer for the field {name!r} only. "
@@ -77,11 +77,14 @@ class OpenAICompatible(Predictor):
             )
         if settings.max_usd is not None and not (settings.usd_per_mtok_in or settings.usd_per_mtok_out):
             raise LoadError(f"{settings.url}: max_usd needs usd_per_mtok_in and usd_per_mtok_out")
+        # Without its own retries: ours are bounded by the time of the row, and counted once.
         client = openai.OpenAI(base_url=settings.url, api_key=key, max_retries=0)
         instructions = _text(settings.instructions, loader)
         return cls(settings, client, instructions, loader.identity(settings, instructions))
 
-    def answer_many(self, rows: Sequence[Row], control: Control, got: Sequence[Sequence[Got]]) -> list[Answer]:
+    def answer_many(
+        self, rows: Sequence[TaskRow], control: Control, outcomes: Sequence[Sequence[Outcome]]
+    ) -> list[Answer]:
         """See `Predictor.answer_many`; rows are asked in parallel."""
         return list(self._pool.map(lambda row: self._answer(row, control), rows))
 
@@ -90,9 +93,10 @@ class OpenAICompatible(Predictor):
         self._pool.shutdown(wait=False)
         self._client.close()
 
-    def _answer(self, row: Row, control: Control) -> Answer:
+    def _answer(self, row: TaskRow, control: Control) -> Answer:
         import openai
 
+        # Asked before the call: what an answer costs is known only afterwards, so at most the calls under way go over.
         if self.settings.max_usd is not None and self._spent >= self.settings.max_usd:
             return Answer(reason=f"the cost limit of ${self.settings.max_usd} is reached (max_usd)")
         until = time.monotonic() + self.settings.seconds
@@ -112,10 +116,11 @@ class OpenAICompatible(Predictor):
             return Answer(reason=f"the language model's answer can't be used: {error}")
         return Answer(reason="the language model did not answer in time")
 
-    def _ask(self, row: Row, control: Control, seconds: float) -> Answer:
-        done = self._client.chat.completions.create(
+    def _ask(self, row: TaskRow, control: Control, seconds: float) -> Answer:
+        completion = self._client.chat.completions.create(
             model=self.settings.model,
             messages=self._messages(row, control),
+            # The same row should get the same answer, as far as the endpoint can.
             temperature=0,
             seed=20,
             max_tokens=self.settings.max_output_tokens,
@@ -125,10 +130,11 @@ class OpenAICompatible(Predictor):
                 "json_schema": {"name": "answer", "strict": True, "schema": schema(control)},
             },
         )
-        self._pay(done.usage)
+        # Before the answer is read: one that can't be used was paid for as well.
+        self._pay(completion.usage)
         try:
             return read_answer(
-                json.loads(done.choices[0].message.content or ""), control, row.text(control.value_key), self
+                json.loads(completion.choices[0].message.content or ""), control, row.text(control.value_key), self
             )
         except (json.JSONDecodeError, IndexError) as error:
             raise _UnusableAnswer("not JSON") from error
@@ -141,7 +147,7 @@ class OpenAICompatible(Predictor):
                     + usage.completion_tokens * self.settings.usd_per_mtok_out
                 ) / 1e6
 
-    def _messages(self, row: Row, control: Control) -> list[dict[str, str]]:
+    def _messages(self, row: TaskRow, control: Control) -> list[dict[str, str]]:
         texts = "\n".join(
             f"<{key}>\n{cut(row.text(key), self.settings.max_chars)[0]}\n</{key}>" for key in self.settings.reads
         )
@@ -184,7 +190,7 @@ def _explain(control: Control) -> str:
 
 
 def schema(control: Control) -> dict[str, Any]:
-    """The JSON schema of an answer for a control: value and confidence."""
+    """Write the JSON schema of an answer for a control: value and confidence."""
     label = {"type": "string", "enum": list(control.labels)}
     span = {
         "type": "object",
@@ -207,15 +213,18 @@ def schema(control: Control) -> dict[str, Any]:
 
 
 def read_answer(raw: Any, control: Control, text: str, predictor: Predictor) -> Answer:
-    """An answer of the schema as an Answer; what lies outside of it is refused, whatever the endpoint promised."""
+    """Read an answer of the schema; what lies outside of it is refused, whatever the endpoint promised."""
     if not isinstance(raw, dict) or "value" not in raw:
         raise _UnusableAnswer("no object with `value`")
     value, score = raw["value"], raw.get("confidence")
-    sure = float(score) if isinstance(score, int | float) and not isinstance(score, bool) and 0 <= score <= 1 else None
-    if sure is not None and sure < predictor.settings.threshold:
-        return Answer(score=sure, reason=f"unsure: the language model's confidence is {sure:.2f}")
+    confidence: float | None = None
+    # True is an int in Python, and no confidence; one out of range says nothing that could be compared.
+    if isinstance(score, int | float) and not isinstance(score, bool) and 0 <= score <= 1:
+        confidence = float(score)
+    if confidence is not None and confidence < predictor.settings.threshold:
+        return Answer(score=confidence, reason=f"unsure: the language model's confidence is {confidence:.2f}")
     if control.kind == "spans":
-        return _found_spans(value, control, text, sure, predictor)
+        return _found_spans(value, control, text, confidence, predictor)
     if control.kind == "rating":
         if (
             isinstance(value, bool)
@@ -223,30 +232,31 @@ def read_answer(raw: Any, control: Control, text: str, predictor: Predictor) -> 
             or not (control.min or 1) <= value <= (control.max or 5)
         ):
             raise _UnusableAnswer("the rating is not on the scale")
-        return Answer(value, sure)
+        return Answer(value, confidence)
     many = value if isinstance(value, list) else [value]
-    mapped = [predictor.mapped(one) if isinstance(one, str) else None for one in many]
-    if any(one not in control.labels for one in mapped) or (control.kind == "choice" and len(mapped) != 1):
+    mapped = [predictor.mapped(label) if isinstance(label, str) else None for label in many]
+    if any(label not in control.labels for label in mapped) or (control.kind == "choice" and len(mapped) != 1):
         raise _UnusableAnswer("a label that the interface does not have")
-    return Answer(mapped[0] if control.kind == "choice" else list(dict.fromkeys(mapped)), sure)
+    return Answer(mapped[0] if control.kind == "choice" else list(dict.fromkeys(mapped)), confidence)
 
 
 def _found_spans(value: Any, control: Control, text: str, score: float | None, predictor: Predictor) -> Answer:
-    """Spans where their text really stands, each occurrence once and in order; what is not in the text is dropped."""
+    """Place spans where their text really stands, each occurrence once and in order; others are dropped."""
     if not isinstance(value, list):
         raise _UnusableAnswer("the spans are not a list")
     spans: list[dict[str, Any]] = []
     after: dict[str, int] = {}
-    lost = 0
-    for one in value:
-        words = one.get("text") if isinstance(one, dict) else None
-        label = predictor.mapped(str(one.get("label"))) if isinstance(one, dict) else None
+    missing = 0
+    for entry in value:
+        words = entry.get("text") if isinstance(entry, dict) else None
+        label = predictor.mapped(str(entry.get("label"))) if isinstance(entry, dict) else None
+        # From where the last one with the same words ended: a name that is listed twice stands in two places.
         start = text.find(words, after.get(words, 0)) if isinstance(words, str) and words else -1
         if start < 0 or label not in control.labels or not isinstance(words, str):
-            lost += 1
+            missing += 1
             continue
         after[words] = start + len(words)
-        if all(start >= other["end"] or start + len(words) <= other["start"] for other in spans):
+        if all(start >= span["end"] or start + len(words) <= span["start"] for span in spans):
             spans.append({"start": start, "end": start + len(words), "label": label, "text": words, "score": score})
     spans.sort(key=lambda span: span["start"])
-    return Answer(spans, score, f"{lost} spans of the answer are not in the text" if lost else None)
+    return Answer(spans, score, f"{missing} spans of the answer are not in the text" if missing else None)

@@ -1,4 +1,4 @@
-"""A rating from a checkpoint: a regression output, or one class a step of the scale read as a distribution."""
+"""Reads a rating from a checkpoint: a regression output, or a distribution with a class for each step."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from ls_config.interface import Control
 from ml_backend.heads import softmax
 from ml_backend.predictors import base
-from ml_backend.predictors.base import Answer, Ask, CheckpointPredictor, Got, Model, Row
+from ml_backend.predictors.base import Answer, Ask, CheckpointPredictor, Model, Outcome, TaskRow
 from ml_backend.predictors.text_classification import joined, keep_logits, weighted
 
 
 class OrdinalRating(CheckpointPredictor):
-    """The median of the network's distribution over the scale, or its regression value, on the control's scale."""
+    """Answers the median of the network's distribution, or its regression value, on the control's scale."""
 
     kinds: ClassVar[frozenset[str]] = frozenset({"rating", "number"})
     task = "sequence"
@@ -30,17 +30,18 @@ class OrdinalRating(CheckpointPredictor):
         # Classes are numbers, or mapped to numbers under `labels`; or there is one output.
         self._steps = tuple(_number(settings.labels.get(name, name), index) for index, name in enumerate(classes))
 
-    def asks(self, row: Row, control: Control) -> Sequence[Ask]:
-        """One run over the fields that are read."""
+    def asks(self, row: TaskRow, control: Control) -> Sequence[Ask]:
+        """Ask for one run over the fields that are read."""
         return (Ask(self._model, joined(row, self.settings.reads, self.settings.max_chars), "logits", keep_logits),)
 
-    def answer(self, row: Row, control: Control, got: Sequence[Got]) -> Answer:
+    def answer(self, row: TaskRow, control: Control, outcomes: Sequence[Outcome]) -> Answer:
         """See `Predictor`."""
-        logits = weighted(got[0])
+        logits = weighted(outcomes[0])
         if not np.isfinite(logits).all():
             return Answer(reason="the model gave a score that is not a number")
         if len(logits) == 1:
             return Answer(self._fit(float(logits[0]), control))
+        # Classes may stand in any order; a median needs them along the scale.
         order = np.argsort(np.asarray(self._steps))
         chances = softmax(logits)[order]
         best = min(int(np.searchsorted(np.cumsum(chances), 0.5)), len(order) - 1)
@@ -62,7 +63,7 @@ class OrdinalRating(CheckpointPredictor):
 
 
 def _number(name: Any, index: int) -> float:
-    """A class name as a number: "4", "4 stars", "LABEL_3" (third class from 0, so 4)."""
+    """Read a class name as a number: "4", "4 stars", "LABEL_3" (third class from 0, so 4)."""
     text = str(name)
     if text.startswith("LABEL_"):
         return float(text.removeprefix("LABEL_")) + 1

@@ -1,4 +1,4 @@
-"""Every predictor kind in one place. A new kind is a file beside this one and a line here."""
+"""Lists every predictor kind in one place. A new kind is a file beside this one and a line here."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ KINDS: dict[str, str] = {
 
 
 def predictor_class(kind: str) -> Any:
-    """The class of a kind; its module is imported now.
+    """Return the class of a kind; its module is imported now.
 
     Raises:
         KeyError: no such kind.
     """
     module, _, name = KINDS[kind].partition(":")
-    found = getattr(importlib.import_module(module), name)
-    if not (issubclass(found, Predictor) and issubclass(found.Settings, Settings)):
+    implementation = getattr(importlib.import_module(module), name)
+    if not (issubclass(implementation, Predictor) and issubclass(implementation.Settings, Settings)):
         raise TypeError(f"{KINDS[kind]} is not a Predictor with Settings")
-    return found
+    return implementation

@@ -1,4 +1,4 @@
-"""Any sequence-classification checkpoint of transformers, for choice, choices and rating controls."""
+"""Reads any sequence-classification checkpoint of transformers, for choice and choices controls."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ls_config.interface import Control
 from ml_backend.features import Floats
 from ml_backend.heads import sigmoid, softmax
 from ml_backend.predictors import base
-from ml_backend.predictors.base import Answer, Ask, CheckpointPredictor, Got, Row, cut
+from ml_backend.predictors.base import Answer, Ask, CheckpointPredictor, Outcome, TaskRow, cut
 from ml_backend.tokens import Window
 
 
 class TextClassification(CheckpointPredictor):
-    """A network whose logits are one number a class.
+    """Runs a network whose logits are one number a class.
 
     Long texts are read in windows, whose logits are averaged by their tokens.
     """
@@ -36,52 +36,54 @@ class TextClassification(CheckpointPredictor):
         """See `Predictor.check`."""
         return super().check(control) or self._without_place(control, self.classes)
 
-    def asks(self, row: Row, control: Control) -> Sequence[Ask]:
-        """One run over the fields that are read."""
+    def asks(self, row: TaskRow, control: Control) -> Sequence[Ask]:
+        """Ask for one run over the fields that are read."""
         return (Ask(self._model, joined(row, self.settings.reads, self.settings.max_chars), "logits", keep_logits),)
 
-    def answer(self, row: Row, control: Control, got: Sequence[Got]) -> Answer:
+    def answer(self, row: TaskRow, control: Control, outcomes: Sequence[Outcome]) -> Answer:
         """See `Predictor`."""
-        logits = weighted(got[0])
+        logits = weighted(outcomes[0])
         if not np.isfinite(logits).all():
             return Answer(reason="the model gave a score that is not a number")
-        several = self.settings.activation == "sigmoid" or (
+        is_multilabel = self.settings.activation == "sigmoid" or (
             self.settings.activation == "auto" and control.kind == "choices"
         )
-        return self._choices(sigmoid(logits)) if several else self._choice(softmax(logits), control)
+        return self._choices(sigmoid(logits)) if is_multilabel else self._choice(softmax(logits), control)
 
     def _choice(self, chances: Floats, control: Control) -> Answer:
+        # Several classes may be mapped to one label: their chances add up.
         totals: dict[Any, float] = {}
         for name, chance in zip(self.classes, chances, strict=True):
             totals[self.mapped(name)] = totals.get(self.mapped(name), 0.0) + float(chance)
-        label = max(totals, key=lambda one: totals[one])
+        label = max(totals, key=lambda candidate: totals[candidate])
         if label is None or totals[label] < self.settings.threshold:
             return Answer(score=totals[label], reason=f"unsure: the best label has score {totals[label]:.2f}")
         return Answer([label] if control.kind == "choices" else label, totals[label])
 
     def _choices(self, chances: Floats) -> Answer:
         needed = self.settings.threshold or 0.5
-        picked = {self.mapped(name) for name, chance in zip(self.classes, chances, strict=True) if chance >= needed} - {
+        labels = {self.mapped(name) for name, chance in zip(self.classes, chances, strict=True) if chance >= needed} - {
             None
         }
-        return Answer(sorted(picked, key=str), float(np.maximum(chances, 1 - chances).min()))
+        return Answer(sorted(labels, key=str), float(np.maximum(chances, 1 - chances).min()))
 
 
 def keep_logits(output: Floats, window: Window) -> Floats:
-    """A window's logits, and its tokens as last element."""
+    """Keep a window's logits, and the number of its tokens as last element."""
     return np.append(output, np.float32(len(window))).astype(np.float32)
 
 
-def weighted(got: Got) -> Floats:
-    """Mean of the windows' logits, weighted by their tokens."""
-    parts = np.stack([kept for _, kept in got.windows])
+def weighted(outcome: Outcome) -> Floats:
+    """Compute the mean of the windows' logits, weighted by their tokens."""
+    parts = np.stack([logits for _, logits in outcome.windows])
     result: Floats = (parts[:, :-1] * parts[:, -1:]).sum(axis=0) / parts[:, -1].sum()
     return result
 
 
-def joined(row: Row, reads: Sequence[str], max_chars: int) -> str | tuple[str, str]:
-    """What the network reads: one text, a pair, or more fields with blank lines between them."""
+def joined(row: TaskRow, reads: Sequence[str], max_chars: int) -> str | tuple[str, str]:
+    """Return what the network reads: one text, a pair, or more fields with blank lines between them."""
     texts = [cut(row.text(key), max_chars)[0] for key in reads]
+    # Two texts go in as a pair, as such checkpoints were trained; of three the tokenizer knows nothing.
     if len(texts) == 2:
         return texts[0], texts[1]
     return "\n\n".join(text for text in texts if text)

@@ -1,4 +1,4 @@
-"""Zero-shot classification with a natural-language-inference checkpoint (Yin et al. 2019)."""
+"""Classifies without training by a natural-language-inference checkpoint (Yin et al. 2019)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ls_config.interface import Control
 from ml_backend.errors import LoadError
 from ml_backend.heads import softmax
 from ml_backend.predictors import base
-from ml_backend.predictors.base import Answer, Ask, CheckpointPredictor, Got, Model, Row, cut
+from ml_backend.predictors.base import Answer, Ask, CheckpointPredictor, Model, Outcome, TaskRow, cut
 from ml_backend.predictors.text_classification import keep_logits, weighted
 
 
 class ZeroShot(CheckpointPredictor):
-    """For every label the chance that the text entails "It is about <label>"."""
+    """Answers by the chance, for every label, that the text entails "It is about <label>"."""
 
     kinds: ClassVar[frozenset[str]] = frozenset({"choice", "choices"})
     task = "sequence"
@@ -35,16 +35,16 @@ class ZeroShot(CheckpointPredictor):
 
     def _place(self, *beginnings: str) -> int:
         names = [name.lower() for name in self.classes]
-        found = next((i for i, name in enumerate(names) if name.startswith(beginnings)), None)
-        if found is None:
+        index = next((i for i, name in enumerate(names) if name.startswith(beginnings)), None)
+        if index is None:
             raise LoadError(
                 f"{self.settings.source}: not an NLI model: it needs classes entailment and contradiction, "
                 f"it has {', '.join(names)}"
             )
-        return found
+        return index
 
-    def asks(self, row: Row, control: Control) -> Sequence[Ask]:
-        """One run a label: the text, and the hypothesis with that label."""
+    def asks(self, row: TaskRow, control: Control) -> Sequence[Ask]:
+        """Ask for one run a label: the text, and the hypothesis with that label."""
         text = "\n\n".join(
             part for key in self.settings.reads if (part := cut(row.text(key), self.settings.max_chars)[0])
         )
@@ -55,19 +55,21 @@ class ZeroShot(CheckpointPredictor):
     def _hypothesis(self, label: str) -> str:
         return self.settings.hypothesis.replace("{}", self.settings.describe.get(label, label))  # type: ignore[no-any-return]
 
-    def answer(self, row: Row, control: Control, got: Sequence[Got]) -> Answer:
+    def answer(self, row: TaskRow, control: Control, outcomes: Sequence[Outcome]) -> Answer:
         """See `Predictor`."""
-        logits = np.stack([weighted(one) for one in got])[:, [self._contradicts, self._entails]]
+        # Without the neutral class: only what speaks for and against a label is compared.
+        logits = np.stack([weighted(outcome) for outcome in outcomes])[:, [self._contradicts, self._entails]]
         if not np.isfinite(logits).all():
             return Answer(reason="the model gave a score that is not a number")
         if control.kind == "choices":
             chances = softmax(logits)[:, 1]
-            picked = [
+            labels = [
                 label
                 for label, chance in zip(control.labels, chances, strict=True)
                 if chance >= (self.settings.threshold or 0.5)
             ]
-            return Answer(picked, float(np.maximum(chances, 1 - chances).min()))
+            return Answer(labels, float(np.maximum(chances, 1 - chances).min()))
+        # One label of many: the hypotheses compete by how much the text entails each.
         shares = softmax(logits[:, 1])
         best = int(shares.argmax())
         if shares[best] < self.settings.threshold:

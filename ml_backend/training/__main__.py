@@ -1,4 +1,4 @@
-"""`python -m ml_backend.training`: train heads or whole networks, measured by cross-validation, written with cards."""
+"""`python -m ml_backend.training` trains heads or whole networks, measures them, and writes them with cards."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ml_backend import extras
 from ml_backend.config import read_models
 from ml_backend.errors import ConfigError, LoadError
 from ml_backend.heads import load_head, save_head
@@ -18,7 +17,7 @@ from ml_backend.models import Loader
 from ml_backend.runtimes import default_threads
 from ml_backend.settings import graph_cache
 from ml_backend.sources import sha256_of
-from ml_backend.training import cards, encode, recipes
+from ml_backend.training import PACKAGES, cards, encode, recipes
 from ml_backend.training.data import (
     DataError,
     Example,
@@ -30,6 +29,8 @@ from ml_backend.training.data import (
     read_responses,
     read_squality,
 )
+from review_rules import extras
+from review_rules.errors import MissingExtra
 
 NOTHING = "no values that could be learned"
 DONE = "trained on this data already"
@@ -43,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
             args.models, args.encoder, args.out, gold=args.gold, examples=args.examples, data=args.data, only=args.only,
             again=args.again, full=args.full, say=print, note=lambda line: print(line, file=sys.stderr),
         )  # fmt: skip
-    except (ConfigError, LoadError, DataError) as error:
+    except (ConfigError, LoadError, MissingExtra, DataError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
@@ -94,41 +95,41 @@ def run(
         MissingExtra: the packages that training needs are not installed; nothing was done.
         ConfigError, LoadError, DataError: the models file, the encoder or the data can't be used.
     """
-    extras.require("training", *extras.TRAINING)
-    found = [
+    extras.require("training", *PACKAGES)
+    rows = [
         *(read_gold(gold) if gold else []),
         *(read_examples(examples) if examples else []),
         *(public(data) if data else []),
     ]
-    if not found:
+    if not rows:
         raise DataError("no data: give --gold, --examples or --data")
-    controls = list(only) if only else sorted({name for one in found for name in one.values})
+    controls = list(only) if only else sorted({name for example in rows for name in example.values})
     loader = Loader(read_models(models), graph_cache(os.environ), default_threads())
     encoder = encoder or _only_encoder(loader)
     out.mkdir(parents=True, exist_ok=True)
     if full:
-        train_full(loader, encoder, found, controls, out, again=again, say=say, note=note)
+        train_full(loader, encoder, rows, controls, out, again=again, say=say, note=note)
     else:
-        train(loader, encoder, found, controls, out, again=again, say=say)
+        train(loader, encoder, rows, controls, out, again=again, say=say)
 
 
 def _only_encoder(loader: Loader) -> str:
     names = list(loader.config.encoders)
     if len(names) != 1:
-        found = f"its encoders are {', '.join(names)}" if names else "it has none under `encoders`"
-        raise LoadError(f"{loader.config.path}: which encoder is to be trained? {found}; give --encoder")
+        choice = f"its encoders are {', '.join(names)}" if names else "it has none under `encoders`"
+        raise LoadError(f"{loader.config.path}: which encoder is to be trained? {choice}; give --encoder")
     return names[0]
 
 
 def public(folder: Path) -> list[Example]:
-    """Everything in a folder of public data that a label map exists for."""
+    """Read everything in a folder of public data that a label map exists for."""
     return [
         *read_responses(folder / "responses_dev.jsonl"),
         *read_squality(folder / "multi_rating_squality_items_dev.jsonl", folder / "multi_rating_squality_dev.jsonl"),
         *(
-            one
+            example
             for name in ("domain_ner_technical_dev", "domain_ner_finance_dev", "multi_span_btc_items_dev")
-            for one in read_entities(folder / f"{name}.jsonl")
+            for example in read_entities(folder / f"{name}.jsonl")
         ),
         *read_domains(folder / "domain_text_dev.jsonl"),
     ]
@@ -151,15 +152,17 @@ def train(
     ]
     rows = any(recipe.task != "spans" for recipe in todo)
     texts = {text for e in examples if set(e.values) - {"entities"} for text in (e.context, e.query, e.response)} | {""}
-    known = encode.vectors(model, sorted(texts)) if rows else {}
+    vectors = encode.vectors(model, sorted(texts)) if rows else {}
     spans = [recipe.control for recipe in todo if recipe.task == "spans"]
+    # Token features are large: only the texts that a tagger learns from get them, each once.
     tagged = list(dict.fromkeys(e.response for e in examples if any(name in e.values for name in spans)))
     tokens = dict(zip(tagged, encode.tokens(model, tagged), strict=True))
     for recipe in todo:
-        trained = recipes.train(recipe, examples, known, tokens, sha256)
+        trained = recipes.train(recipe, examples, vectors, tokens, sha256)
         path = out / f"{recipe.control}.head"
-        bound = f'{{predictor: encoder_head, encoder: {encoder}, head: "{_source(path, loader)}"}}'
-        _tell(recipe, trained, out, bound, say)
+        binding = f'{{predictor: encoder_head, encoder: {encoder}, head: "{_source(path, loader)}"}}'
+        _tell(recipe, trained, out, binding, say)
+        # After the card: a head that is there counts as trained, so a run that stops between the two writes both again.
         save_head(path, trained.head.meta, trained.head.arrays)
 
 
@@ -178,7 +181,7 @@ def train_full(
     from ml_backend.training import finetune
 
     folder = loader.resolve(loader.config.encoders[encoder].source)
-    plan = finetune.Plan()
+    plan = finetune.TrainingPlan()
     for control in controls:
         recipe = recipes.recipe_for(control, _values(control, examples))
         if recipe is None:
@@ -194,29 +197,30 @@ def train_full(
 
 
 def _tell(
-    recipe: recipes.Recipe, trained: recipes.Trained, out: Path, bound: str, say: Callable[[str], object]
+    recipe: recipes.Recipe, trained: recipes.Trained, out: Path, binding: str, say: Callable[[str], object]
 ) -> None:
     """Write the card, and say the figures over all rows."""
     table = recipes.figures(recipe, trained)
-    (out / f"{recipe.control}.md").write_text(cards.card(recipe, trained, table, bound), encoding="utf-8")
-    about = {"control": recipe.control, "strength": trained.strength, "missing": trained.missing, "binding": bound}
+    (out / f"{recipe.control}.md").write_text(cards.card(recipe, trained, table, binding), encoding="utf-8")
+    about = {"control": recipe.control, "strength": trained.strength, "missing": trained.missing, "binding": binding}
     say(json.dumps(about | table["all"]))
 
 
 def _source(path: Path, loader: Loader) -> str:
-    """How a models file names the path: relative to itself where that is below it."""
-    whole, base = path.resolve(), loader.config.path.parent.resolve()
-    return f"path:{whole.relative_to(base) if whole.is_relative_to(base) else whole}"
+    """Return how a models file names the path: relative to itself where that is below it."""
+    target, base = path.resolve(), loader.config.path.parent.resolve()
+    # A relative source survives a move of the folder; one elsewhere can only be absolute.
+    return f"path:{target.relative_to(base) if target.is_relative_to(base) else target}"
 
 
 def _values(control: str, examples: Sequence[Example]) -> list[Any]:
-    return [one.values[control] for one in examples if one.values.get(control) is not None]
+    return [example.values[control] for example in examples if example.values.get(control) is not None]
 
 
 def _todo(
     control: str, examples: Sequence[Example], encoder: str, out: Path, *, again: bool, say: Callable[[str], object]
 ) -> recipes.Recipe | None:
-    """How to train a control; None if there is nothing to learn from, or it was learned already."""
+    """Return how to train a control; None if there is nothing to learn from, or it was learned already."""
     recipe = recipes.recipe_for(control, _values(control, examples))
     if recipe is None:
         say(json.dumps({"control": control, "skipped": NOTHING}))
@@ -224,8 +228,9 @@ def _todo(
     head = out / f"{control}.head"
     if not again and head.exists():
         meta = load_head(head).meta
-        used = [one for one in examples if one.values.get(control) is not None]
-        if meta.encoder == encoder and meta.trained_on == data_hash(used):
+        rows = [example for example in examples if example.values.get(control) is not None]
+        # New gold or another encoder gives another head; equal ones would give the same again.
+        if meta.encoder == encoder and meta.trained_on == data_hash(rows):
             say(json.dumps({"control": control, "skipped": DONE}))
             return None
     return recipe

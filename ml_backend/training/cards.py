@@ -1,4 +1,4 @@
-"""Model cards: what a head is, what it learned from, and how good it was found to be."""
+"""Writes model cards: what a head is, what it learned from, and how good it was measured to be."""
 
 from __future__ import annotations
 
@@ -42,13 +42,14 @@ LICENCES: Mapping[str, str] = {
 
 
 def card(recipe: Recipe, trained: Trained, table: Mapping[str, Any], binding: str) -> str:
-    """The card as Markdown.
+    """Write the card as Markdown.
 
     Args:
         binding: what to write into a models file.
     """
     meta = trained.head.meta
-    sources = Counter(one.source for one in trained.examples)
+    sources = Counter(example.source for example in trained.examples)
+    # A fine-tuned network keeps its weights in its own folder, so its head has none.
     frozen = bool(trained.head.arrays)
     blocks = f" from the blocks {', '.join(meta.blocks)}" if frozen else ", every weight of it fine-tuned"
     lines = [
@@ -83,10 +84,10 @@ def card(recipe: Recipe, trained: Trained, table: Mapping[str, Any], binding: st
 
 
 def _weak(recipe: Recipe, table: Mapping[str, Any]) -> list[str]:
-    """One sentence that names the sources on which always giving the most frequent label is right more often."""
+    """Name in one sentence the sources on which always giving the most frequent label is right more often."""
     if recipe.task != "choice":
         return []
-    below = [name for name, one in table.items() if one["accuracy"] < one["accuracy_of_majority"]]
+    below = [name for name, figures in table.items() if figures["accuracy"] < figures["accuracy_of_majority"]]
     return [f"Right less often than always the most frequent label: {', '.join(below)}."] if below else []
 
 
@@ -94,13 +95,13 @@ def _table(recipe: Recipe, table: Mapping[str, Any]) -> list[str]:
     if recipe.task == "choices":
         rows = table["all"]["labels"]
         return ["| label | rows | F1 | accuracy | accuracy of never |", "|---|---|---|---|---|"] + [
-            f"| {label} | {one['rows']} | {one['f1']:.3f} | {one['accuracy']:.3f} | {one['accuracy_of_never']:.3f} |"
-            for label, one in rows.items()
+            f"| {label} | {f['rows']} | {f['f1']:.3f} | {f['accuracy']:.3f} | {f['accuracy_of_never']:.3f} |"
+            for label, f in rows.items()
         ]
     names = [name for name, value in table["all"].items() if isinstance(value, int | float)]
     lines = [f"| rows of | {' | '.join(name.replace('_', ' ') for name in names)} |", "|---" * (len(names) + 1) + "|"]
-    for source, one in table.items():
-        lines.append(f"| {source} | {' | '.join(_number(one[name]) for name in names)} |")
+    for source, figures in table.items():
+        lines.append(f"| {source} | {' | '.join(_number(figures[name]) for name in names)} |")
     if recipe.task == "spans":
         lines += [
             "",

@@ -1,4 +1,4 @@
-"""Rows to learn from: adjudicated gold, and public data mapped to the interface's labels by the maps below."""
+"""Reads rows to learn from: adjudicated gold, and public data mapped to the interface's labels by the maps below."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ class Example:
 
 
 class DataError(PublicError):
-    """A file that cannot be learned from; file, line, and what to do."""
+    """A file cannot be learned from; the message names file, line, and what to do."""
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a JSON Lines file.
+    """Yield the objects of a JSON Lines file.
 
     Raises:
         DataError: a line is not a JSON object.
@@ -57,16 +57,16 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     with path.open(encoding="utf-8") as stream:
         for number, line in enumerate(stream, 1):
             try:
-                one = json.loads(line)
+                record = json.loads(line)
             except json.JSONDecodeError as error:
                 raise DataError(f"{path}:{number}: not JSON ({error.msg}); correct or remove the line") from error
-            if not isinstance(one, dict):
+            if not isinstance(record, dict):
                 raise DataError(f"{path}:{number}: not a JSON object; correct or remove the line")
-            yield one
+            yield record
 
 
 def data_hash(examples: Iterable[Example]) -> str:
-    """Hash of rows and labels, whatever their order."""
+    """Hash rows and labels, whatever their order."""
     lines = sorted(
         json.dumps([e.id, e.context, e.query, e.response, e.values, sorted(e.masked)], sort_keys=True, default=list)
         for e in examples
@@ -75,7 +75,7 @@ def data_hash(examples: Iterable[Example]) -> str:
 
 
 def read_gold(path: Path, controls: Sequence[Control] | None = None) -> list[Example]:
-    """Rows that Quorum exported as gold, from JSON Lines of full records (`quorum export --format jsonl`).
+    """Read rows that Quorum exported as gold, from JSON Lines of full records (`quorum export --format jsonl`).
 
     Raises:
         DataError: a line is not a JSON object; else see `gold_of`.
@@ -84,7 +84,7 @@ def read_gold(path: Path, controls: Sequence[Control] | None = None) -> list[Exa
 
 
 def gold_of(records: Iterable[Any], controls: Sequence[Control] | None = None, where: str = "gold") -> list[Example]:
-    """Adjudicated rows: only those with a final label and a certificate count, single passes never.
+    """Return adjudicated rows: only those with a final label and a certificate count, single passes never.
 
     Args:
         records: full records, as `quorum export --format jsonl` writes them.
@@ -94,7 +94,8 @@ def gold_of(records: Iterable[Any], controls: Sequence[Control] | None = None, w
     Raises:
         DataError: no row is final, or a value does not fit.
     """
-    final = [_gold(one, controls, where) for one in records if _is_final(one)]
+    # A single pass may be wrong, and a head would learn the mistake: only certified rows teach.
+    final = [_gold(record, controls, where) for record in records if _is_final(record)]
     if not final:
         raise DataError(f"{where}: no row has a final label with its certificate; export gold with `quorum export`")
     return final
@@ -113,26 +114,28 @@ def _is_final(record: Any) -> bool:
 def _gold(record: Mapping[str, Any], controls: Sequence[Control] | None, where: str) -> Example:
     row: Mapping[str, Any] = record["row"] if isinstance(record.get("row"), dict) else {}
     identity = str(record.get("row_id"))
-    given = {name: one.get("value") for name, one in record["final"]["values"].items() if isinstance(one, dict)}
+    answers = record["final"]["values"].items()
+    values = {name: answer.get("value") for name, answer in answers if isinstance(answer, dict)}
     if controls is not None:
-        known = {c.name for c in controls}
+        names = {c.name for c in controls}
         try:
-            to_result({k: v for k, v in given.items() if k in known and v is not None}, controls, row)
+            to_result({k: v for k, v in values.items() if k in names and v is not None}, controls, row)
         except ResultError as error:
             raise DataError(f"{where}: row {identity}: {error}; give the interface of this gold with --task") from error
     return Example(
         id=identity,
+        # By the document: rows of one context on both sides of a fold would make the figures too good.
         group=document(str(row.get("context") or ""), identity),
         source="gold",
         **_texts(row),
-        values=_plain_spans({name: value for name, value in given.items() if value is not None}),
+        values=_plain_spans({name: value for name, value in values.items() if value is not None}),
         auto=record.get("auto_label") or {},
         domain=record["domain"] if isinstance(record.get("domain"), str) else None,
     )
 
 
 def document(context: str, fallback: str) -> str:
-    """The document a row belongs to: rows with the same context stay together."""
+    """Name the document that a row belongs to: rows with the same context stay together."""
     stripped = " ".join(context.split())
     return hashlib.sha256(stripped.encode()).hexdigest()[:16] if stripped else fallback
 
@@ -143,8 +146,8 @@ def _texts(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _plain_spans(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: [(one["start"], one["end"], one["label"]) for one in value]
-        if isinstance(value, list) and value and all(_is_span(one) for one in value)
+        name: [(span["start"], span["end"], span["label"]) for span in value]
+        if isinstance(value, list) and value and all(_is_span(span) for span in value)
         else value
         for name, value in values.items()
     }
@@ -155,8 +158,8 @@ def _is_span(value: Any) -> bool:
 
 
 def read_examples(folder: Path) -> list[Example]:
-    """The example campaign with its known right answers (`rows.jsonl`, `truth.jsonl`)."""
-    truth = {one["row_id"]: one["values"] for one in read_lines(folder / "truth.jsonl")}
+    """Read the example campaign with its known right answers (`rows.jsonl`, `truth.jsonl`)."""
+    truth = {record["row_id"]: record["values"] for record in read_lines(folder / "truth.jsonl")}
     return [
         Example(
             id=row["id"],
@@ -225,7 +228,7 @@ roles such as "Lender", …) have no counterpart: their stretches are left out o
 
 
 def read_responses(path: Path) -> list[Example]:
-    """`responses_dev.jsonl`: verdicts, issues, types and ratings where the gold's task can be mapped."""
+    """Read `responses_dev.jsonl`: verdicts, issues, types and ratings where the gold's task can be mapped."""
     return [
         Example(
             id=row["id"],
@@ -248,10 +251,12 @@ def _response_values(row: Mapping[str, Any]) -> dict[str, Any]:
     if verdict := VERDICTS.get((task, label)):
         values["verdict"] = verdict
         if task in ISSUES:
+            # The gold's task shows one kind of issue; a right answer has none of that kind.
             values["issues"] = [] if verdict == "Correct" else [ISSUES[task]]
     if kind := RESPONSE_TYPES.get(row["source"]):
         values["response_type"] = kind
     if task == "rubric-0-4":
+        # The rubric begins at 0, our scale at 1.
         values["correctness"] = int(label) + 1
     if task == "expert-judgement" and gold.get("usefulness"):
         values["helpfulness"] = {"Useful": 5, "Partially useful": 3, "Not useful at all": 1}[gold["usefulness"]]
@@ -261,10 +266,10 @@ def _response_values(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_squality(items: Path, votes: Path) -> list[Example]:
-    """Summaries of stories rated 0–100 by several people: the mean as a rating 1–5 (the story itself is not in it)."""
-    given: dict[tuple[str, str], list[float]] = {}
+    """Read summaries of stories that several people rated 0–100; their mean becomes a rating 1–5."""
+    scores: dict[tuple[str, str], list[float]] = {}
     for vote in read_lines(votes):
-        given.setdefault((vote["item_id"], vote["criterion"]), []).append(float(vote["value"]))
+        scores.setdefault((vote["item_id"], vote["criterion"]), []).append(float(vote["value"]))
     names = {"correctness": "correctness", "coverage": "completeness", "overall": "helpfulness"}
     return [
         Example(
@@ -276,7 +281,7 @@ def read_squality(items: Path, votes: Path) -> list[Example]:
             values={
                 ours: 1 + round(sum(marks) / len(marks) / 25)
                 for theirs, ours in names.items()
-                if (marks := given.get((item["item_id"], theirs)))
+                if (marks := scores.get((item["item_id"], theirs)))
             },
         )
         for item in read_lines(items)
@@ -284,7 +289,7 @@ def read_squality(items: Path, votes: Path) -> list[Example]:
 
 
 def read_entities(path: Path) -> list[Example]:
-    """`domain_ner_*_dev.jsonl` and `multi_span_btc_items_dev.jsonl`, mapped by `ENTITY_MAPS`."""
+    """Read `domain_ner_*_dev.jsonl` and `multi_span_btc_items_dev.jsonl`, mapped by `ENTITY_MAPS`."""
     return [example for row in read_lines(path) if (example := _entities(row)) is not None]
 
 
@@ -293,15 +298,15 @@ _GLUE_RIGHT = re.compile(r"(?<=[(\[{$£€]) ")
 
 
 def as_written(text: str, spans: list[Span]) -> tuple[str, list[Span]]:
-    """A text whose words and punctuation were split by spaces, as people write it, and its spans moved along.
+    """Write a text whose words and punctuation were split by spaces as people write it, and move its spans along.
 
     >>> as_written("Paid $ 5 ( in May ) .", [(7, 8, "MONEY"), (14, 17, "DATE")])
     ('Paid $5 (in May).', [(6, 7, 'MONEY'), (12, 15, 'DATE')])
     """
     dropped = sorted({m.start() for p in (_GLUE_LEFT, _GLUE_RIGHT) for m in p.finditer(text)})
     moved = [(s - bisect_left(dropped, s), e - bisect_left(dropped, e), label) for s, e, label in spans]
-    gone = set(dropped)
-    return "".join(char for index, char in enumerate(text) if index not in gone), moved
+    positions = set(dropped)
+    return "".join(char for index, char in enumerate(text) if index not in positions), moved
 
 
 def _entities(row: Mapping[str, Any]) -> Example | None:
@@ -311,21 +316,22 @@ def _entities(row: Mapping[str, Any]) -> Example | None:
     if spans is None:
         return None
     mapping = ENTITY_MAPS[source]
-    every = [(one["start"], one["end"], one["label"]) for one in spans]
-    text, every = (row["text"], every) if source == "btc" else as_written(row["text"], every)
+    annotations = [(span["start"], span["end"], span["label"]) for span in spans]
+    # Tweets come as people wrote them; the other sources come split into words.
+    text, annotations = (row["text"], annotations) if source == "btc" else as_written(row["text"], annotations)
     return Example(
         id=identity,
         group=identity,
         source=source,
         response=text,
-        values={"entities": [(start, end, mapping[label]) for start, end, label in every if label in mapping]},
+        values={"entities": [(start, end, mapping[label]) for start, end, label in annotations if label in mapping]},
         known={"entities": frozenset(mapping.values())},
-        masked=tuple((start, end) for start, end, label in every if label not in mapping),
+        masked=tuple((start, end) for start, end, label in annotations if label not in mapping),
     )
 
 
 def read_domains(path: Path) -> list[Example]:
-    """`domain_text_dev.jsonl`: short texts with their domain; grouped by what one document may have given."""
+    """Read `domain_text_dev.jsonl`: short texts with their domain, grouped by what one document may have given."""
     return [
         Example(
             id=row["id"],

@@ -1,4 +1,4 @@
-"""Full fine-tuning: an encoder with a fresh output layer, every weight of it trained on adjudicated gold.
+"""Fine-tunes in full: an encoder with a fresh output layer, every weight of it trained on adjudicated gold.
 
 Each fold of the grouped cross-validation is trained, stopped early on the next fold and measured on its own rows; the
 network that is kept learns from all rows for the median of the folds' best epochs. After every epoch everything that
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from ml_backend.features import Floats
 from ml_backend.heads import Head, HeadMeta, sigmoid, softmax
 from ml_backend.networks import first_line
-from ml_backend.predictors.base import Got, Row
+from ml_backend.predictors.base import Outcome, TaskRow
 from ml_backend.predictors.text_classification import joined
 from ml_backend.predictors.token_classification import by_word, spans_of, word_ends
 from ml_backend.runtimes import default_threads, pad
@@ -49,7 +49,7 @@ PREDICTORS: Final = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class TrainingPlan:
     """How a network is trained.
 
     Attributes:
@@ -95,14 +95,14 @@ class _Goal:
 
     @cached_property
     def by_row(self) -> list[list[int]]:
-        """The readings of each row."""
-        found: list[list[int]] = [[] for _ in self.examples]
+        """Return the readings of each row."""
+        readings: list[list[int]] = [[] for _ in self.examples]
         for index, item in enumerate(self.items):
-            found[item.row].append(index)
-        return found
+            readings[item.row].append(index)
+        return readings
 
     def of(self, rows: Ints) -> list[int]:
-        """The readings of these rows."""
+        """Return the readings of these rows."""
         return [index for row in rows for index in self.by_row[row]]
 
 
@@ -112,7 +112,7 @@ def finetune(
     encoder: Path,
     sha256: str,
     out: Path,
-    plan: Plan,
+    plan: TrainingPlan,
     *,
     again: bool,
     note: Callable[[str], object],
@@ -150,7 +150,7 @@ def finetune(
     )
 
 
-def _meta(goal: _Goal, plan: Plan, encoder: str, temperature: float) -> HeadMeta:
+def _meta(goal: _Goal, plan: TrainingPlan, encoder: str, temperature: float) -> HeadMeta:
     kinds = dict.fromkeys(name.partition("-")[2] for name in goal.outputs[1:])
     return HeadMeta(
         task=goal.recipe.task, labels=tuple(kinds) if goal.kind == "token" else goal.outputs, blocks=plan.reads,
@@ -158,8 +158,8 @@ def _meta(goal: _Goal, plan: Plan, encoder: str, temperature: float) -> HeadMeta
     )  # fmt: skip
 
 
-def binding(recipe: Recipe, plan: Plan, source: str) -> str:
-    """What to write into a models file for a network that was trained so."""
+def binding(recipe: Recipe, plan: TrainingPlan, source: str) -> str:
+    """Return what to write into a models file for a network that was trained so."""
     threshold = f", threshold: {recipe.abstain}" if recipe.abstain else ""
     lengths = f"max_tokens: {plan.max_tokens}"
     if recipe.task != "spans":
@@ -170,29 +170,30 @@ def binding(recipe: Recipe, plan: Plan, source: str) -> str:
 # --- what is to be learned -------------------------------------------------------------------------------------
 
 
-def _goal(recipe: Recipe, examples: Sequence[Example], encoder: Path, plan: Plan) -> _Goal:
-    mine = [one for one in examples if one.values.get(recipe.control) is not None]
+def _goal(recipe: Recipe, examples: Sequence[Example], encoder: Path, plan: TrainingPlan) -> _Goal:
+    usable = [example for example in examples if example.values.get(recipe.control) is not None]
     if recipe.task == "spans":
-        mine = [one for one in mine if not one.masked and recipe.control not in one.known]
-    labels, missing = _labels(recipe, mine)
+        # A token of a type that nobody annotated would be learned as outside.
+        usable = [example for example in usable if not example.masked and recipe.control not in example.known]
+    labels, missing = _labels(recipe, usable)
     if recipe.task == "choice":
-        mine = [one for one in mine if str(one.values[recipe.control]) in labels]
+        usable = [example for example in usable if str(example.values[recipe.control]) in labels]
     if len(labels) < (1 if recipe.task in {"spans", "choices"} else 2):
         raise DataError(f"{recipe.control}: too few examples of two labels to train a network; collect more gold")
     tokenizer = TextTokenizer(encoder / "tokenizer.json", plan.max_tokens, default_stride(plan.max_tokens))
-    items = _span_items(recipe, mine, labels, tokenizer) if recipe.task == "spans" else []
+    items = _span_items(recipe, usable, labels, tokenizer) if recipe.task == "spans" else []
     outputs = ("O", *(f"{side}-{label}" for label in labels for side in "BI")) if recipe.task == "spans" else labels
     if recipe.task != "spans":
-        texts = [joined(Row(vars(one)), plan.reads, _MAX_CHARS) for one in mine]
-        targets = [_target(recipe, one, labels) for one in mine]
+        texts = [joined(TaskRow(vars(example)), plan.reads, _MAX_CHARS) for example in usable]
+        targets = [_target(recipe, example, labels) for example in usable]
         windows = tokenizer.encode(texts)
         items = [_Item(row, windows[row][0], target) for row, target in enumerate(targets)]
-    return _Goal(recipe=recipe, examples=mine, outputs=outputs, items=items, missing=missing)
+    return _Goal(recipe=recipe, examples=usable, outputs=outputs, items=items, missing=missing)
 
 
 def _labels(recipe: Recipe, examples: Sequence[Example]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The labels that are learned, and those that have too few examples."""
-    values = [one.values[recipe.control] for one in examples]
+    """Return the labels that are learned, and those that have too few examples."""
+    values = [example.values[recipe.control] for example in examples]
     match recipe.task:
         case "rating":
             return tuple(map(str, recipe.scale)), ()
@@ -216,14 +217,14 @@ def _span_items(
 ) -> list[_Item]:
     items = []
     for row, (example, windows) in enumerate(
-        zip(examples, tokenizer.encode([one.response for one in examples]), strict=True)
+        zip(examples, tokenizer.encode([example.response for example in examples]), strict=True)
     ):
         items += [_Item(row, window, _tags(example, recipe.control, window, labels)) for window in windows]
     return items
 
 
 def _tags(example: Example, control: str, window: Window, labels: Sequence[str]) -> list[int]:
-    """The class of each word at its first token, -100 where there is nothing to learn."""
+    """Return the class of each word at its first token, -100 where there is nothing to learn."""
     tags = [-100] * len(window)
     for first, last in zip(*word_ends(window), strict=True):
         start, end = int(window.offsets[first, 0]), int(window.offsets[last, 1])
@@ -245,17 +246,18 @@ def _class(example: Example, control: str, start: int, end: int, labels: Sequenc
 
 
 class _Training:
-    """The folds and the final network, epoch by epoch, with everything on disk after each."""
+    """Trains the folds and the final network, epoch by epoch, with everything on disk after each."""
 
     def __init__(
-        self, goal: _Goal, encoder: Path, folder: Path, plan: Plan, key: str, note: Callable[[str], object]
+        self, goal: _Goal, encoder: Path, folder: Path, plan: TrainingPlan, key: str, note: Callable[[str], object]
     ) -> None:
         self._goal = goal
         self._encoder = encoder
         self._file = folder / "state.pt"
         self._plan = plan
         self._note = note
-        self._folds = fit.folds([one.group for one in goal.examples], plan.folds)
+        self._folds = fit.folds([example.group for example in goal.examples], plan.folds)
+        # One fold to learn from, one to watch and one to measure.
         if len(self._folds) < 3:
             raise DataError(
                 f"{goal.recipe.control}: the rows are of too few documents to be cross-validated; collect more gold"
@@ -267,6 +269,7 @@ class _Training:
         """Train what is not trained yet; afterwards `network` is the final one."""
         for fold in range(self._state["stage"], len(self._folds)):
             rest, test = self._folds[fold]
+            # Neither learned from nor measured on: stopping early by the test rows would flatter them.
             watch = self._folds[(fold + 1) % len(self._folds)][1]
             learn = np.setdiff1d(rest, watch)
             module = self._stage(f"fold {fold + 1}/{len(self._folds)}", learn, watch, self._plan.epochs)
@@ -276,9 +279,9 @@ class _Training:
         self.network = self._stage("all rows", rows, None, round(float(np.median(self._state["epochs"]))))
 
     def held_out(self) -> list[list[Floats]]:
-        """The out-of-fold logits of each row's readings."""
-        kept = self._state["held_out"]
-        return [[kept[index].numpy() for index in readings] for readings in self._goal.by_row]
+        """Return the out-of-fold logits of each row's readings."""
+        logits = self._state["held_out"]
+        return [[logits[index].numpy() for index in readings] for readings in self._goal.by_row]
 
     def forget(self) -> None:
         """Remove what a stopped run would go on with."""
@@ -292,7 +295,7 @@ class _Training:
         torch.manual_seed(SEED + stage)
         module = _fresh(self._encoder, self._goal)
         # The threads of a small network would wait for each other longer than they work.
-        small = sum(one.numel() for one in module.parameters()) < 1_000_000
+        small = sum(parameter.numel() for parameter in module.parameters()) < 1_000_000
         torch.set_num_threads(1 if small else default_threads())
         optimizer = torch.optim.AdamW(module.parameters(), lr=self._plan.rate, weight_decay=0.01)
         if state["model"] is not None:
@@ -327,9 +330,9 @@ class _Training:
         batches = list(_batches(self._goal, order, self._plan.batch))
         module.train()
         for number, batch in enumerate(batches):
-            done = (epoch + number / len(batches)) / max(epochs, 1)
+            progress = (epoch + number / len(batches)) / max(epochs, 1)
             for group in optimizer.param_groups:
-                group["lr"] = self._plan.rate * min(1.0, 10 * done + 0.05, (1 - done) / 0.9)
+                group["lr"] = self._plan.rate * min(1.0, 10 * progress + 0.05, (1 - progress) / 0.9)
             optimizer.zero_grad()
             _batch_loss(module, self._goal, batch).backward()
             torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
@@ -349,13 +352,13 @@ class _Training:
     def _logits(self, module: Any, rows: Ints) -> dict[int, Any]:
         import torch
 
-        found: dict[int, Any] = {}
+        outputs: dict[int, Any] = {}
         with torch.inference_mode():
             for batch in _batches(self._goal, self._goal.of(rows), self._plan.batch):
                 for index, logits in zip(batch, module(*_tensors(self._goal, batch)), strict=True):
                     spans = self._goal.recipe.task == "spans"
-                    found[index] = (logits[: len(self._goal.items[index].window)] if spans else logits).clone()
-        return found
+                    outputs[index] = (logits[: len(self._goal.items[index].window)] if spans else logits).clone()
+        return outputs
 
     def _resumed(self, key: str) -> State:
         import torch
@@ -382,7 +385,7 @@ _UNTRAINED: Final[Mapping[str, Any]] = {
 
 
 def _fresh(encoder: Path, goal: _Goal) -> Any:
-    """The encoder's weights under a new output layer."""
+    """Open the encoder's weights under a new output layer."""
     import transformers
 
     kinds = {
@@ -401,7 +404,7 @@ def _fresh(encoder: Path, goal: _Goal) -> Any:
 
 
 def _batches(goal: _Goal, items: Sequence[int], size: int) -> Iterator[list[int]]:
-    """Batches of readings that are about as long as each other: sorted within every eight batches."""
+    """Yield batches of readings that are about as long as each other: sorted within every eight batches."""
     for start in range(0, len(items), 8 * size):
         near = sorted(items[start : start + 8 * size], key=lambda index: len(goal.items[index].window))
         for first in range(0, len(near), size):
@@ -429,8 +432,8 @@ def _batch_loss(module: Any, goal: _Goal, batch: Sequence[int]) -> Any:
         return functional.cross_entropy(logits.flatten(0, 1), torch.tensor(padded).flatten(), ignore_index=-100)
     if goal.recipe.task == "choices":
         truth = torch.tensor(targets)
-        known = truth >= 0
-        return functional.binary_cross_entropy_with_logits(logits[known], truth[known])
+        mask = truth >= 0
+        return functional.binary_cross_entropy_with_logits(logits[mask], truth[mask])
     return functional.cross_entropy(logits, torch.tensor(targets))
 
 
@@ -438,7 +441,7 @@ def _batch_loss(module: Any, goal: _Goal, batch: Sequence[int]) -> Any:
 
 
 def _temperature(goal: _Goal, held_out: Sequence[Sequence[Floats]]) -> float:
-    """Fitted on out-of-fold logits."""
+    """Fit the temperature on out-of-fold logits."""
     if goal.recipe.task == "spans":
         tags = np.concatenate([np.asarray(item.target) for item in goal.items])
         logits = np.concatenate([logits for row in held_out for logits in row])
@@ -451,14 +454,14 @@ def _temperature(goal: _Goal, held_out: Sequence[Sequence[Floats]]) -> float:
 
 
 def _answers(goal: _Goal, held_out: Sequence[Sequence[Floats]], temperature: float) -> tuple[list[Any], list[float]]:
-    """What the predictor would have answered out of fold, and its score, a row."""
+    """Return what the predictor would have answered out of fold, and its score, for each row."""
     if goal.recipe.task == "spans":
         return _span_answers(goal, held_out, temperature), [1.0] * len(goal.examples)
     logits = np.stack([row[0] for row in held_out]) / np.float32(temperature)
     if goal.recipe.task == "choices":
         chances = sigmoid(logits)
-        picked = [[goal.outputs[i] for i in np.flatnonzero(row >= 0.5)] for row in chances]
-        return picked, np.maximum(chances, 1 - chances).min(axis=1).tolist()
+        labels = [[goal.outputs[i] for i in np.flatnonzero(row >= 0.5)] for row in chances]
+        return labels, np.maximum(chances, 1 - chances).min(axis=1).tolist()
     chances = softmax(logits)
     if goal.recipe.task == "rating":
         places = [min(int(np.searchsorted(np.cumsum(row), 0.5)), len(row) - 1) for row in chances]
@@ -470,25 +473,25 @@ def _span_answers(goal: _Goal, held_out: Sequence[Sequence[Floats]], temperature
     answers = []
     for example, readings, logits in zip(goal.examples, goal.by_row, held_out, strict=True):
         windows = [goal.items[index].window for index in readings]
-        tags, offsets = by_word(Got(list(zip(windows, logits, strict=True))))
+        tags, offsets = by_word(Outcome(list(zip(windows, logits, strict=True))))
         chances = softmax(tags / np.float32(temperature))
-        answers.append([one[:3] for one in spans_of(chances, offsets, goal.outputs, example.response)])
+        answers.append([span[:3] for span in spans_of(chances, offsets, goal.outputs, example.response)])
     return answers
 
 
 def _key_of(out: Path) -> str | None:
-    """The hash of data, encoder and plan that the checkpoint there was trained with."""
-    kept = out / _KEY
-    return kept.read_text(encoding="utf-8") if kept.exists() else None
+    """Read the hash of data, encoder and plan that the checkpoint there was trained with."""
+    file = out / _KEY
+    return file.read_text(encoding="utf-8") if file.exists() else None
 
 
 def _write(module: Any, goal: _Goal, encoder: Path, out: Path, temperature: float, key: str) -> None:
-    """The checkpoint: the temperature divides its output layer, so that whoever runs it gets calibrated scores."""
+    """Write the checkpoint; the temperature divides its output layer, so that its scores are calibrated."""
     import torch
 
     last = [
-        one for one in module.modules()
-        if isinstance(one, torch.nn.Linear) and one.out_features == len(goal.outputs)
+        layer for layer in module.modules()
+        if isinstance(layer, torch.nn.Linear) and layer.out_features == len(goal.outputs)
     ][-1]  # fmt: skip
     last.weight.data /= temperature
     if last.bias is not None:
@@ -499,5 +502,6 @@ def _write(module: Any, goal: _Goal, encoder: Path, out: Path, temperature: floa
         if (encoder / name).exists():
             shutil.copy(encoder / name, part / name)
     (part / _KEY).write_text(key, encoding="utf-8")
+    # As late as possible, so that the old checkpoint is there until the new one is complete.
     shutil.rmtree(out, ignore_errors=True)
     part.rename(out)

@@ -1,4 +1,4 @@
-"""Fitting heads: regularised linear models for rows, a small network for tokens, and temperature calibration."""
+"""Fits heads: regularised linear models for rows, a small network for tokens, and temperature calibration."""
 
 from __future__ import annotations
 
@@ -35,18 +35,19 @@ class Scaled:
         return result
 
     def fold(self, weights: Floats, bias: Floats) -> tuple[Floats, Floats]:
-        """Weights and bias for features that are not scaled."""
+        """Return weights and bias for features that are not scaled."""
         folded = weights / self.scale[:, None]
         return folded.astype(np.float32), (bias - self.mean @ folded).astype(np.float32)
 
 
 def fit_choice(x: Floats, y: Sequence[str], labels: Sequence[str], strength: float) -> Arrays:
-    """Multinomial logistic regression; `strength` is scikit-learn's C. Rare labels are weighted up by √(1/share)."""
+    """Fit multinomial logistic regression; `strength` is scikit-learn's C. Rare labels weigh more, by √(1/share)."""
     scaled = Scaled.of(x)
     model = _logistic(strength).fit(scaled(x), y, sample_weight=_balanced(y))
     full = np.zeros((x.shape[1], len(labels)), dtype=np.float32)
     bias = np.full(len(labels), -20.0, dtype=np.float32)
     coefficients, intercepts = model.coef_, model.intercept_
+    # Of two classes scikit-learn keeps one row of weights; the softmax of the head wants one for each.
     if len(model.classes_) == 2:
         coefficients, intercepts = (
             np.vstack([-coefficients, coefficients]) / 2,
@@ -62,8 +63,8 @@ def fit_choice(x: Floats, y: Sequence[str], labels: Sequence[str], strength: flo
 def _balanced(y: Sequence[str]) -> Floats:
     values, counts = np.unique(np.asarray(y), return_counts=True)
     share = dict(zip(values, counts / len(y), strict=True))
-    found: Floats = np.asarray([share[one] ** -0.5 for one in y], dtype=np.float32)
-    balanced: Floats = found / found.mean()
+    weights: Floats = np.asarray([share[label] ** -0.5 for label in y], dtype=np.float32)
+    balanced: Floats = weights / weights.mean()
     return balanced
 
 
@@ -74,7 +75,7 @@ def _logistic(strength: float) -> Any:
 
 
 def fit_binaries(x: Floats, y: NDArray[np.int8], strength: float) -> Arrays:
-    """One logistic regression a column.
+    """Fit one logistic regression a column.
 
     Args:
         y: 1, 0, or -1 for unknown, shape (rows, columns).
@@ -83,6 +84,7 @@ def fit_binaries(x: Floats, y: NDArray[np.int8], strength: float) -> Arrays:
     for column in y.T:
         use = column >= 0
         scaled = Scaled.of(x[use])
+        # A fold in which all rows agree: nothing to fit, so the answer is always what they say.
         if len(set(column[use].tolist())) < 2:
             columns.append(
                 (
@@ -97,19 +99,19 @@ def fit_binaries(x: Floats, y: NDArray[np.int8], strength: float) -> Arrays:
 
 
 def steps(y: Sequence[int], scale: Sequence[int]) -> NDArray[np.int8]:
-    """Ratings as cumulative questions "more than k?", shape (rows, len(scale) - 1)."""
+    """Write ratings as cumulative questions "more than k?", shape (rows, len(scale) - 1)."""
     return (np.asarray(y)[:, None] > np.asarray(scale)[None, :-1]).astype(np.int8)
 
 
 def fit_temperature(logits: Floats, y: NDArray[np.int64]) -> float:
-    """The temperature with the least log loss on held-out logits (Guo et al. 2017)."""
+    """Find the temperature with the least log loss on held-out logits (Guo et al. 2017)."""
     grid = np.exp(np.linspace(np.log(0.3), np.log(6.0), 60))
     losses = [-np.log(softmax(logits / t)[np.arange(len(y)), y] + 1e-9).mean() for t in grid]
     return float(grid[int(np.argmin(losses))])
 
 
 def fit_binary_temperature(logits: Floats, y: NDArray[np.int8]) -> float:
-    """As `fit_temperature`, for sigmoids; -1 is unknown."""
+    """Do what `fit_temperature` does, for sigmoids; -1 is unknown."""
     use = y >= 0
     grid = np.exp(np.linspace(np.log(0.3), np.log(6.0), 60))
     truth = y[use].astype(np.float32)
@@ -130,7 +132,7 @@ def fit_tagger(
     epochs: int = 8,
     weights: Sequence[float] = (),
 ) -> Arrays:
-    """A network with one hidden layer over token features, trained with what each source annotated.
+    """Train a network with one hidden layer over token features, with what each source annotated.
 
     Where a source did not annotate a type, "outside" may as well be that type: the loss is the log of the summed
     probability of the tags that are possible (a partial-label likelihood; Tsuboi et al. 2008).
@@ -146,7 +148,7 @@ def fit_tagger(
     # The batches are small: threads would wait for each other longer than they work.
     torch.set_num_threads(1)
     torch.manual_seed(SEED)
-    x = np.vstack([one.x for one in data])
+    x = np.vstack([text.x for text in data])
     y = np.concatenate(list(tags))
     wide = np.vstack([np.repeat(mask[None], len(tag), axis=0) for mask, tag in zip(allowed, tags, strict=True)])
     use = y >= 0
@@ -178,7 +180,7 @@ def fit_tagger(
 
 
 def folds(groups: Sequence[str], count: int = 5) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Grouped folds: all rows of a document are on one side. Seeded by the groups' names alone."""
+    """Make grouped folds: all rows of a document are on one side. The groups' names alone decide which."""
     import hashlib
 
     place = {group: int(hashlib.sha256(group.encode()).hexdigest(), 16) % count for group in groups}
@@ -187,10 +189,10 @@ def folds(groups: Sequence[str], count: int = 5) -> list[tuple[NDArray[np.int64]
 
 
 def quiet() -> warnings.catch_warnings:
-    """A context without scikit-learn's convergence notes, which the cross-validated figure answers better."""
+    """Return a context without scikit-learn's convergence notes, which the measured figure answers better."""
     return warnings.catch_warnings(action="ignore")
 
 
 def as_mapping(arrays: Arrays) -> Mapping[str, Floats]:
-    """Arrays in half precision and back, as a head file keeps them, so that what is measured is what is shipped."""
+    """Round arrays to half precision, as a head file keeps them, so that what is measured is what is shipped."""
     return {name: array.astype(np.float16).astype(np.float32) for name, array in arrays.items()}

@@ -1,4 +1,4 @@
-"""Training that a webhook asks for: enqueued at once, run one after the other in a process of its own."""
+"""Runs the training that a webhook asks for: enqueued at once, one after the other, in a process of its own."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from typing import Any
 
 import structlog
 
-from ml_backend import extras
 from ml_backend.config import TrainingSettings
-from ml_backend.errors import ApiError, MissingExtra
+from ml_backend.errors import ApiError
 from ml_backend.settings import ServerConfig
+from ml_backend.training import PACKAGES
+from review_rules import extras
+from review_rules.errors import MissingExtra
 
 log = structlog.get_logger("ml_backend")
 
@@ -57,14 +59,16 @@ class Jobs:
         if self.settings is None:
             return {"status": "ignored", "reason": "the models file has no `training` part"}
         try:
-            extras.require("training", *extras.TRAINING)
+            extras.require("training", *PACKAGES)
         except MissingExtra as error:
             raise ApiError(501, "missing_extra", str(error)) from error
         with self._lock:
+            # One that waits will read the gold of its start: a second one would learn the same.
             waiting = next((job for job in self._jobs if job.state == "queued"), None)
             if waiting is not None:
                 return {"status": "queued", "job": waiting.number}
             job = _Job(len(self._jobs) + 1)
+            # On first use, so that a server that never trains has no thread for it.
             if not self._jobs:
                 threading.Thread(target=self._work, name="training", daemon=True).start()
             self._jobs.append(job)
@@ -72,7 +76,7 @@ class Jobs:
         return {"status": "queued", "job": job.number}
 
     def describe(self) -> dict[str, Any]:
-        """The jobs so far."""
+        """Return the jobs so far."""
         with self._lock:
             return {"jobs": [{"job": job.number, "state": job.state, "detail": job.detail} for job in self._jobs[-20:]]}
 
@@ -80,9 +84,9 @@ class Jobs:
         while True:
             job = self._queue.get()
             job.state = "running"
-            done = self._train()
-            job.state = "done" if done.returncode == 0 else "failed"
-            job.detail = (done.stderr.strip().splitlines() or [""])[-1][:300]
+            process = self._train()
+            job.state = "done" if process.returncode == 0 else "failed"
+            job.detail = (process.stderr.strip().splitlines() or [""])[-1][:300]
             log.info("training", job=job.number, state=job.state)
 
     def _train(self) -> subprocess.CompletedProcess[str]:
@@ -90,6 +94,7 @@ class Jobs:
         if settings is None:
             raise RuntimeError("a job without training settings")
         base = self.config.models.parent
+        # A process of its own: training takes gigabytes and all cores, and may crash without the server.
         command = [
             sys.executable, "-m", "ml_backend.training", "--models", str(self.config.models),
             "--gold", str(base / settings.gold), "--out", str(base / settings.out),

@@ -1,4 +1,4 @@
-"""How good predictions are: accuracy, macro-F1, span F1, mean absolute error, alpha, calibration, and edits saved."""
+"""Measures predictions: accuracy, macro-F1, span F1, mean absolute error, alpha, calibration, and edits saved."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from review_rules.statistics.bootstrap import bootstrap_rows
 Spans = Sequence[tuple[int, int, str]]
 
 
-def accuracy(truth: Sequence[Any], found: Sequence[Any]) -> float:
-    """Share of equal answers."""
-    return float(np.mean([a == b for a, b in zip(truth, found, strict=True)])) if truth else float("nan")
+def accuracy(truth: Sequence[Any], answers: Sequence[Any]) -> float:
+    """Compute the share of equal answers."""
+    return float(np.mean([a == b for a, b in zip(truth, answers, strict=True)])) if truth else float("nan")
 
 
-def macro_f1(truth: Sequence[str], found: Sequence[str | None]) -> float:
-    """Mean over the labels of the truth of 2·TP / (2·TP + FP + FN).
+def macro_f1(truth: Sequence[str], answers: Sequence[str | None]) -> float:
+    """Compute the mean of 2·TP / (2·TP + FP + FN) over the labels of the truth.
 
     >>> macro_f1(["a", "b"], ["a", "a"])
     0.3333333333333333
     """
     scores = []
     for label in sorted(set(truth)):
-        tp = sum(a == b == label for a, b in zip(truth, found, strict=True))
-        wrong = sum((a == label) != (b == label) for a, b in zip(truth, found, strict=True))
+        tp = sum(a == b == label for a, b in zip(truth, answers, strict=True))
+        wrong = sum((a == label) != (b == label) for a, b in zip(truth, answers, strict=True))
         scores.append(2 * tp / (2 * tp + wrong))
     return float(np.mean(scores)) if scores else float("nan")
 
 
-def span_counts(truth: Spans, found: Spans) -> tuple[int, int, int]:
-    """True positives, spans of the truth, spans found: exact start, end and label."""
-    return len(set(truth) & set(found)), len(set(truth)), len(set(found))
+def span_counts(truth: Spans, answers: Spans) -> tuple[int, int, int]:
+    """Count true positives, spans of the truth and spans of the answer: exact start, end and label."""
+    return len(set(truth) & set(answers)), len(set(truth)), len(set(answers))
 
 
 def micro_f1(counts: Sequence[tuple[int, int, int]]) -> float:
-    """2·TP over all spans of truth and prediction; 1 if there are none at all."""
-    tp, truth, found = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0, 0)
-    return 2 * tp / (truth + found) if truth + found else 1.0
+    """Divide 2·TP by all spans of truth and answer; 1 if there are none at all."""
+    tp, truth, answers = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0, 0)
+    return 2 * tp / (truth + answers) if truth + answers else 1.0
 
 
 def ece(scores: Sequence[float], right: Sequence[bool], bins: int = 10) -> float:
@@ -58,35 +58,36 @@ def ece(scores: Sequence[float], right: Sequence[bool], bins: int = 10) -> float
 
 
 def majority(values: Sequence[Any]) -> Any:
-    """The most frequent value; of several the smallest in text order."""
+    """Return the most frequent value; of several the smallest in text order."""
     counted = Counter(values)
     return min(counted, key=lambda value: (-counted[value], str(value)))
 
 
-def edits(kind: str, truth: Any, found: Any) -> int:
-    """How many things a person has to change to turn a prediction into the truth.
+def edits(kind: str, truth: Any, answer: Any) -> int:
+    """Count how many things a person has to change to turn a prediction into the truth.
 
     A field counts one; for choices every tick that differs; for spans every span to add, and every one to remove,
     where moving an end or changing the label of an overlapping one is a single change.
     """
     if kind == "spans":
-        return _span_edits([_span(one) for one in truth or []], [_span(one) for one in found or []])
+        return _span_edits([_span(span) for span in truth or []], [_span(span) for span in answer or []])
     if kind == "choices":
-        return len(set(truth or []) ^ set(found or []))
-    return int(truth != found)
+        return len(set(truth or []) ^ set(answer or []))
+    return int(truth != answer)
 
 
-def _span(one: Any) -> tuple[int, int, str]:
-    return (one["start"], one["end"], one["label"]) if isinstance(one, Mapping) else tuple(one)
+def _span(span: Any) -> tuple[int, int, str]:
+    return (span["start"], span["end"], span["label"]) if isinstance(span, Mapping) else tuple(span)
 
 
-def _span_edits(truth: Spans, found: Spans) -> int:
-    missing, extra = sorted(set(truth) - set(found)), sorted(set(found) - set(truth))
+def _span_edits(truth: Spans, answers: Spans) -> int:
+    missing, extra = sorted(set(truth) - set(answers)), sorted(set(answers) - set(truth))
     changed = 0
-    for one in list(missing):
-        near = next((other for other in extra if other[0] < one[1] and one[0] < other[1]), None)
+    for span in list(missing):
+        # A person drags an end or picks another label: one act, where removing and adding would count two.
+        near = next((candidate for candidate in extra if candidate[0] < span[1] and span[0] < candidate[1]), None)
         if near is not None:
-            missing.remove(one)
+            missing.remove(span)
             extra.remove(near)
             changed += 1
     return changed + len(missing) + len(extra)
@@ -104,7 +105,7 @@ class Estimate:
 def bootstrap(
     count: int, figure: Callable[[NDArray[np.int64]], float], *, draws: int = 1000, seed: int = 20
 ) -> Estimate:
-    """A figure over rows with its percentile bootstrap interval.
+    """Compute a figure over rows with its percentile bootstrap interval.
 
     Args:
         count: number of rows.

@@ -186,33 +186,33 @@ def test_a_faulty_models_file_is_told_line_by_line(folder: Path, tmp_path: Path)
     [
         pytest.param(
             "torch", ("models", "check", "first", "--task", "label.xml"),
-            "this Hugging Face model needs torch, which is not installed; "
-            "run `pip install 'label-studio-quorum[transformers]'`", id="check a model of transformers",
+            "this Hugging Face model needs torch; install it with: "
+            "pip install 'label-studio-quorum[transformers]'", id="check a model of transformers",
         ),
         pytest.param(
             "transformers", ("prelabel", "rows.jsonl", "--task", "label.xml", "--out", "left.jsonl"),
-            "this Hugging Face model needs transformers, which is not installed; "
-            "run `pip install 'label-studio-quorum[transformers]'`", id="pre-label with a model of transformers",
+            "this Hugging Face model needs transformers; install it with: "
+            "pip install 'label-studio-quorum[transformers]'", id="pre-label with a model of transformers",
         ),
         pytest.param(
             "torch", ("models", "train", "--gold", "gold.jsonl", "--out", "left"),
-            "training needs torch, which is not installed; run `pip install 'label-studio-quorum[transformers]'`",
+            "training needs torch; install it with: pip install 'label-studio-quorum[transformers]'",
             id="train",
         ),
         pytest.param(
             "vl_convert",
             ("models", "compare", "first", "second", "--gold", "gold.jsonl", "--picture", "left.svg"),
-            "--picture needs vl_convert, which is not installed; run `pip install 'label-studio-quorum[report]'`",
+            "--picture needs vl_convert; install it with: pip install 'label-studio-quorum[report]'",
             id="draw a comparison",
         ),
         pytest.param(
             "tokenizers", ("prelabel", "rows.jsonl", "--task", "label.xml", "--out", "left.jsonl"),
-            "this command needs tokenizers, which is not installed; run `pip install 'label-studio-quorum[ml]'`",
+            "quorum prelabel needs tokenizers; install it with: pip install 'label-studio-quorum[ml]'",
             id="pre-label without the models' extra",
         ),
         pytest.param(
             "prometheus_client", ("models", "check", "first", "--task", "label.xml"),
-            "this command needs prometheus_client, which is not installed; run `pip install 'label-studio-quorum[ml]'`",
+            "quorum models needs prometheus_client; install it with: pip install 'label-studio-quorum[ml]'",
             id="check without the models' extra",
         ),
     ],

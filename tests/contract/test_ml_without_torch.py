@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TASK = load("response_review")
 HIDDEN = "import sys\nfor name in ('torch', 'transformers', 'sentence_transformers'):\n    sys.modules[name] = None\n"
 """What makes torch look as if it were not installed, read by every Python that has it on its path."""
-EXTRA = "which is not installed; run `pip install 'label-studio-quorum[transformers]'`"
+EXTRA = "install it with: pip install 'label-studio-quorum[transformers]'"
 
 
 def rows() -> list[dict[str, Any]]:
@@ -141,9 +141,9 @@ def test_what_needs_torch_is_refused_in_a_sentence_and_changes_nothing(server: h
         server.post("/use/foreign/predict", json={"tasks": [], "label_config": TASK.xml}),
     ):
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "load_failed")
-        assert answer.json()["error"]["message"].endswith(f"this Hugging Face model needs torch, {EXTRA}")
+        assert answer.json()["error"]["message"].endswith(f"this Hugging Face model needs torch; {EXTRA}")
     training = server.post("/webhook", json={"action": "START_TRAINING"})
     assert (training.status_code, training.json()["error"]["code"]) == (501, "missing_extra")
-    assert training.json()["error"]["message"] == f"training needs torch, {EXTRA}"
+    assert training.json()["error"]["message"] == f"training needs torch; {EXTRA}"
     assert server.get("/job_status").json() == {"jobs": []}
     assert server.get("/models").json() == before

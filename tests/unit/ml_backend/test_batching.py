@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
-from ml_backend.batching import Batcher, Piece
+from ml_backend.batching import Batcher, WindowReading
 from ml_backend.errors import ApiError
 from ml_backend.metrics import Metrics
 from ml_backend.tokens import Window
@@ -52,9 +52,9 @@ class Doubling:
         return ids * 2
 
 
-def piece(network: Doubling, *ids: int) -> Piece:
+def reading(network: Doubling, *ids: int) -> WindowReading:
     """A window with these token ids, of which everything is kept."""
-    return Piece(
+    return WindowReading(
         network,
         Window(Tokens(list(ids))),
         {"all": lambda row, window: np.asarray(row[: len(window)], dtype=np.float32)},
@@ -72,9 +72,10 @@ def network() -> Doubling:
 def test_each_piece_gets_its_own_output(network: Doubling) -> None:
     """Sorted, padded and batched, every window still finds what belongs to it."""
     batcher = Batcher(12, 1000, Metrics())
-    pieces = [piece(network, *range(n, 2 * n)) for n in (1, 5, 3, 2, 4, 6, 1)]
-    batcher.run(pieces, 10)
-    assert [p.kept["all"].tolist() for p in pieces] == [[2 * i for i in range(n, 2 * n)] for n in (1, 5, 3, 2, 4, 6, 1)]
+    readings = [reading(network, *range(n, 2 * n)) for n in (1, 5, 3, 2, 4, 6, 1)]
+    batcher.run(readings, 10)
+    wanted = [[2 * i for i in range(n, 2 * n)] for n in (1, 5, 3, 2, 4, 6, 1)]
+    assert [p.outputs["all"].tolist() for p in readings] == wanted
     assert all(rows * width <= 12 for rows, width in network.shapes)
     batcher.close()
 
@@ -82,8 +83,8 @@ def test_each_piece_gets_its_own_output(network: Doubling) -> None:
 def test_a_piece_longer_than_the_budget_runs_alone(network: Doubling) -> None:
     """The budget bounds a batch, it does not refuse a window."""
     batcher = Batcher(4, 1000, Metrics())
-    pieces = [piece(network, *([1] * 9)), piece(network, 1)]
-    batcher.run(pieces, 10)
+    readings = [reading(network, *([1] * 9)), reading(network, 1)]
+    batcher.run(readings, 10)
     assert (1, 9) in network.shapes
     batcher.close()
 
@@ -92,10 +93,10 @@ def test_a_small_request_overtakes_a_bulk() -> None:
     """A single task that comes while a bulk is running is in the very next batch."""
     network = Doubling()
     batcher = Batcher(8, 100_000, Metrics())
-    bulk = threading.Thread(target=batcher.run, args=([piece(network, 7, 7, 7, 7) for _ in range(40)], 30))
+    bulk = threading.Thread(target=batcher.run, args=([reading(network, 7, 7, 7, 7) for _ in range(40)], 30))
     bulk.start()
     assert network.began.wait(5)
-    small = threading.Thread(target=batcher.run, args=([piece(network, 1, 1)], 30))
+    small = threading.Thread(target=batcher.run, args=([reading(network, 1, 1)], 30))
     small.start()
     while len(batcher._jobs) < 2:
         time.sleep(0.001)
@@ -120,13 +121,13 @@ class Meeting(Doubling):
 
 
 def test_two_lanes_run_two_batches_side_by_side_and_share_what_little_there_is() -> None:
-    """A job that would fit into one batch is shared out, so that no lane stands idle; every piece gets its own."""
+    """A job that would fit into one batch is shared out, so that no lane stands idle; every reading gets its own."""
     network = Meeting()
     batcher = Batcher(256, 1000, Metrics(), lanes=2)
-    pieces = [piece(network, *([n] * 64)) for n in (1, 2)]
-    batcher.run(pieces, 10)
+    readings = [reading(network, *([n] * 64)) for n in (1, 2)]
+    batcher.run(readings, 10)
     assert network.shapes == [(1, 64), (1, 64)]
-    assert [p.kept["all"].tolist() for p in pieces] == [[2 * n] * 64 for n in (1, 2)]
+    assert [p.outputs["all"].tolist() for p in readings] == [[2 * n] * 64 for n in (1, 2)]
     batcher.close()
 
 
@@ -134,7 +135,7 @@ def test_the_caller_works_while_the_networks_run() -> None:
     """What was given for meanwhile is done before the first batch ends, and also where there is nothing to run."""
     network = Doubling()
     batcher = Batcher(8, 1000, Metrics())
-    batcher.run([piece(network, 1)], 5, network.gate.set)
+    batcher.run([reading(network, 1)], 5, network.gate.set)
     done = threading.Event()
     batcher.run([], 5, done.set)
     assert done.is_set()
@@ -145,7 +146,7 @@ def test_the_waiting_of_a_request_is_counted_once(network: Doubling) -> None:
     """A request of several batches has waited once: until its first."""
     metrics = Metrics()
     batcher = Batcher(4, 1000, metrics)
-    batcher.run([piece(network, 1, 2, 3) for _ in range(5)], 5)
+    batcher.run([reading(network, 1, 2, 3) for _ in range(5)], 5)
     assert metrics.registry.get_sample_value("quorum_ml_queue_seconds_count") == 1
     batcher.close()
 
@@ -154,11 +155,11 @@ def test_a_failure_stays_with_the_requests_of_its_batch(network: Doubling) -> No
     """One request's failing batch is its own 500; the thread lives on and answers the next."""
     batcher = Batcher(2, 1000, Metrics())
     with pytest.raises(ApiError) as caught:
-        batcher.run([piece(network, 666, 1)], 10)
+        batcher.run([reading(network, 666, 1)], 10)
     assert (caught.value.status, caught.value.code) == (500, "model_failed")
-    after = piece(network, 1)
+    after = reading(network, 1)
     batcher.run([after], 10)
-    assert after.kept["all"].tolist() == [2]
+    assert after.outputs["all"].tolist() == [2]
     batcher.close()
 
 
@@ -166,18 +167,18 @@ def test_too_much_waiting_is_refused_and_forgotten() -> None:
     """Above the limit a newcomer gets 429 with a time; one that gave up frees its place."""
     network = Doubling()
     batcher = Batcher(4, 10, Metrics())
-    first = threading.Thread(target=batcher.run, args=([piece(network, 1, 1, 1, 1) for _ in range(2)], 30))
+    first = threading.Thread(target=batcher.run, args=([reading(network, 1, 1, 1, 1) for _ in range(2)], 30))
     first.start()
     assert network.began.wait(5)
     with pytest.raises(ApiError) as late:
-        batcher.run([piece(network, 2, 2)], 0.05)
+        batcher.run([reading(network, 2, 2)], 0.05)
     assert late.value.status == 504
     with pytest.raises(ApiError) as busy:
-        batcher.run([piece(network, 2) for _ in range(11)], 5)
+        batcher.run([reading(network, 2) for _ in range(11)], 5)
     assert (busy.value.status, busy.value.retry_after) == (429, 1)
     network.gate.set()
     first.join(5)
-    batcher.run([piece(network, 3)], 5)
+    batcher.run([reading(network, 3)], 5)
     assert 2 not in network.order
     batcher.close()
 
@@ -186,27 +187,27 @@ def test_a_closed_batcher_finishes_what_it_has_and_refuses_the_rest() -> None:
     """At shutdown requests under way are answered, newcomers get 503."""
     network = Doubling()
     batcher = Batcher(4, 100, Metrics())
-    pieces = [piece(network, 1, 2), piece(network, 3)]
-    running = threading.Thread(target=batcher.run, args=(pieces, 10))
+    readings = [reading(network, 1, 2), reading(network, 3)]
+    running = threading.Thread(target=batcher.run, args=(readings, 10))
     running.start()
     assert network.began.wait(5)
     batcher.close()
     with pytest.raises(ApiError) as refused:
-        batcher.run([piece(network, 4)], 5)
+        batcher.run([reading(network, 4)], 5)
     assert refused.value.status == 503
     network.gate.set()
     running.join(5)
-    assert [p.kept["all"].tolist() for p in pieces] == [[2, 4], [6]]
+    assert [p.outputs["all"].tolist() for p in readings] == [[2, 4], [6]]
 
 
 def test_a_bulk_is_not_starved_by_small_requests() -> None:
     """Every fourth batch is that of the job that waits longest, however many small ones stand beside it."""
     network = Doubling()
     batcher = Batcher(8, 100_000, Metrics())
-    bulk = threading.Thread(target=batcher.run, args=([piece(network, *([9] * 8)) for _ in range(4)], 30))
+    bulk = threading.Thread(target=batcher.run, args=([reading(network, *([9] * 8)) for _ in range(4)], 30))
     bulk.start()
     assert network.began.wait(5)
-    others = [threading.Thread(target=batcher.run, args=([piece(network, *([1] * 7))], 30)) for _ in range(12)]
+    others = [threading.Thread(target=batcher.run, args=([reading(network, *([1] * 7))], 30)) for _ in range(12)]
     for other in others:
         other.start()
     while len(batcher._jobs) < 13:
@@ -227,7 +228,7 @@ def test_while_networks_run_numpy_keeps_to_one_thread(network: Doubling) -> None
         seen.extend(one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas")
         return np.zeros(1, dtype=np.float32)
 
-    batcher.run([Piece(network, Window(Tokens([1, 2])), {"look": look})], 10)
+    batcher.run([WindowReading(network, Window(Tokens([1, 2])), {"look": look})], 10)
     assert seen
     assert set(seen) == {1}
     batcher.close()
@@ -241,7 +242,7 @@ def test_numpy_has_its_threads_back_once_the_last_lane_has_ended(network: Doubli
 
     before = threads()
     batcher = Batcher(8, 1000, Metrics(), lanes=3)
-    batcher.run([piece(network, 1)], 10)
+    batcher.run([reading(network, 1)], 10)
     batcher.close()
     for lane in [one for one in threading.enumerate() if one.name.startswith("lane-")]:
         lane.join(5)

@@ -11,6 +11,7 @@ from ml_backend.config import DEFAULT_MODELS, parse_models, read_models
 from ml_backend.errors import ConfigError, LoadError
 from ml_backend.predictors.registry import KINDS, predictor_class
 from ml_backend.sources import resolve, sha256_of
+from review_rules.errors import MissingExtra
 
 GOOD = """version: 1
 active: one
@@ -92,7 +93,7 @@ def test_every_registered_kind_has_settings_and_a_loader(kind: str) -> None:
     ("source", "said"),
     [
         ("path:nothing", "nothing at"),
-        ("package:no_such_package/x", "is not installed"),
+        ("package:no_such_package/x", "needs no_such_package; install it with: pip install no_such_package$"),
         ("package:ml_backend/no/file", "holds no"),
         ("hf:org/name", "name a revision"),
         ("ftp:x", "unknown source"),
@@ -100,7 +101,7 @@ def test_every_registered_kind_has_settings_and_a_loader(kind: str) -> None:
 )
 def test_a_source_that_is_not_there_says_what_to_do(tmp_path: Path, source: str, said: str) -> None:
     """Every scheme refuses with a sentence."""
-    with pytest.raises(LoadError, match=said):
+    with pytest.raises((LoadError, MissingExtra), match=said):
         resolve(source, tmp_path)
 
 

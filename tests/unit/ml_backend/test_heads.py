@@ -19,7 +19,7 @@ from ml_backend.errors import LoadError
 from ml_backend.features import LEXICAL, lexical, pattern_spans, token_shapes
 from ml_backend.heads import Head, HeadMeta, load_head, save_head
 from ml_backend.local import LocalModel
-from ml_backend.models import Prediction
+from ml_backend.models import TaskPrediction
 from ml_backend.predictors.encoder_head import decode
 from ml_backend.sources import sha256_of
 from ml_backend.training import fit, measure
@@ -179,16 +179,16 @@ def test_interval_alpha_of_a_worked_example() -> None:
 MOOD = Control(name="mood", kind="choice", to_name="t", value_key="t", result_type="choices", labels=("A", "B"))
 
 
-def made(values: list[str]) -> list[Prediction]:
+def made(values: list[str]) -> list[TaskPrediction]:
     """Predictions with these moods."""
-    return [Prediction([], 0.8, values={"mood": one}, scores={"mood": 0.8}) for one in values]
+    return [TaskPrediction([], 0.8, values={"mood": one}, scores={"mood": 0.8}) for one in values]
 
 
 def test_a_clear_difference_is_shown_and_a_small_one_is_not() -> None:
     """Where the paired interval holds 0, the comparison says that the data can't tell."""
     gold = [Example(id=str(i), group=str(i), source="gold", values={"mood": "A"}) for i in range(40)]
 
-    def beside(a: list[Prediction], b: list[Prediction], rows: int = 40) -> Comparison:
+    def beside(a: list[TaskPrediction], b: list[TaskPrediction], rows: int = 40) -> Comparison:
         return compare(Gold(examples=gold[:rows], controls=[MOOD]), ("a@1", a[:rows]), ("b@2", b[:rows]), draws=200)
 
     right, wrong = made(["A"] * 40), made(["A"] * 10 + ["B"] * 30)

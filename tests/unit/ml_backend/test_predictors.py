@@ -20,7 +20,7 @@ from ls_config.interface import Control, parse
 from ml_backend.batching import Batcher
 from ml_backend.config import parse_models
 from ml_backend.metrics import Metrics
-from ml_backend.models import Loader, ModelSet, Prediction
+from ml_backend.models import Loader, ModelSet, TaskPrediction
 from ml_backend.predictors.gliner import stretches, without_overlap
 from ml_backend.predictors.openai_compatible import schema
 from ml_backend.predictors.token_classification import spans_of
@@ -49,7 +49,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def predict(
     folder: Path, controls: str, rows: list[dict[str, Any]], used: tuple[Control, ...] = CONTROLS
-) -> list[Prediction]:
+) -> list[TaskPrediction]:
     """Predictions of a model with these controls, through the whole way from YAML to answers."""
     config = parse_models(
         f"version: 1\nactive: m\nmodels:\n  m:\n    controls:\n      {controls}\n", folder / "models.yaml"

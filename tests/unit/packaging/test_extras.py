@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 
 from label_studio_quorum.commands import cli
 from label_studio_quorum.commands.telling import told
-from label_studio_quorum.extras import MissingExtra, extra_of, missing_extra
 from ls_config import InterfaceError
 from review_rules import Fault, FaultsError
-from review_rules.errors import PublicError
+from review_rules.errors import MissingExtra, PublicError
+from review_rules.extras import extra_of, missing_extra
 
 ROOT = Path(__file__).parents[3]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
