@@ -78,7 +78,9 @@ class Batcher:
         self._wake = threading.Condition()
         self._running = 0
 
-    def run(self, readings: Sequence[WindowReading], timeout: float, meanwhile: Callable[[], None] = lambda: None) -> None:
+    def run(
+        self, readings: Sequence[WindowReading], timeout: float, meanwhile: Callable[[], None] = lambda: None
+    ) -> None:
         """Run all readings and return when their `outputs` are filled.
 
         Args:

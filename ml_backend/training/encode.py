@@ -45,7 +45,10 @@ class Tokens:
 def tokens(model: Model, texts: Sequence[str], budget: int = 4096) -> list[Tokens]:
     """Compute the token features of each text, as the tagger sees them."""
     entries = list(_windows(model, texts))
-    readings = [[WindowReading(model.network, w, {"tags": _reducer(text)}) for w in windows] for text, windows in entries]
+    readings = [
+        [WindowReading(model.network, window, {"tags": _reducer(text)}) for window in windows]
+        for text, windows in entries
+    ]
     _run([reading for parts in readings for reading in parts], budget)
     by_text = {
         text: merged(Outcome([(p.window, p.outputs["tags"]) for p in parts]))
