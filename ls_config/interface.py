@@ -160,7 +160,7 @@ class Interface:
             row: Task data, or a row as imported: at least the keys that the object tags show.
 
         >>> load("rating").fields({"response": "Paris."})["tone"]
-        {'kind': 'rating', 'min': 1, 'max': 5}
+        {'kind': 'rating', 'min': 1, 'max': 5, 'required': True}
         """
         return {control.name: _field(control, row) for control in self.controls}
 
@@ -173,7 +173,8 @@ def _field(control: Control, row: Mapping[str, Any]) -> dict[str, Any]:
     for bound, value in (("min", control.min), ("max", control.max)):
         if value is not None:
             described[bound] = value
-    return described
+    # Left out where it is not required, as every other setting that a field does not have.
+    return described | ({"required": True} if control.required else {})
 
 
 def label_types() -> tuple[str, ...]:
