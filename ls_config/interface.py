@@ -135,6 +135,11 @@ class Interface:
         """Fields and reserved controls: what `results.to_result` needs to write a whole form."""
         return self.controls + self.reserved
 
+    @property
+    def requires_something(self) -> bool:
+        """True if some field cannot be left out; without one, two people who fill in nothing agree on an empty label."""
+        return any(control.required for control in self.controls)
+
     @cached_property
     def guidelines_html(self) -> str:
         """The guidelines as safe HTML, for Label Studio's project instructions (`expert_instruction`)."""

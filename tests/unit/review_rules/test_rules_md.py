@@ -1911,7 +1911,8 @@ def test_versions_of_records() -> None:
     verifier = Verifier(team_of(TEAM), policy_of(""))
     assert verifier.check(record, 1) == []
     assert [found.id for found in verifier.check({**record, "rules": None}, 1)] == ["QR.E112"]
-    for unknown in (3, 0, True, "2", 2.0, [], {}):
+    unknowns: list[Any] = [3, 0, True, "2", 2.5, [], {}]
+    for unknown in unknowns:
         assert [found.id for found in verifier.check({**record, "rules": unknown}, 1)] == ["QR.E115"]
 
 
