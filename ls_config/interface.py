@@ -135,6 +135,11 @@ class Interface:
         """Fields and reserved controls: what `results.to_result` needs to write a whole form."""
         return self.controls + self.reserved
 
+    @property
+    def requires_something(self) -> bool:
+        """True if some field cannot be left out; without one, two people who fill in nothing agree on an empty label."""
+        return any(control.required for control in self.controls)
+
     @cached_property
     def guidelines_html(self) -> str:
         """The guidelines as safe HTML, for Label Studio's project instructions (`expert_instruction`)."""
@@ -161,7 +166,7 @@ class Interface:
             row: Task data, or a row as imported: at least the keys that the object tags show.
 
         >>> load("rating").fields({"response": "Paris."})["tone"]
-        {'kind': 'rating', 'min': 1, 'max': 5}
+        {'kind': 'rating', 'min': 1, 'max': 5, 'required': True}
         """
         return {control.name: _field(control, row) for control in self.controls}
 
@@ -175,7 +180,8 @@ def _field(control: Control, row: Mapping[str, Any]) -> dict[str, Any]:
     for bound, value in (("min", control.min), ("max", control.max)):
         if value is not None:
             described[bound] = value
-    return described
+    # Left out where it is not required, as every other setting that a field does not have.
+    return described | ({"required": True} if control.required else {})
 
 
 def label_types() -> tuple[str, ...]:

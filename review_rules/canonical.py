@@ -124,6 +124,21 @@ def same_forms(kind: Kind, a: Form, b: Form) -> bool:
     return bool(a == b)
 
 
+def is_blank(field: Field, form: Form | None) -> bool:
+    """Whether a form gives a field no value: it is absent, an empty set, or text of nothing but white space.
+
+    >>> is_blank(Field("note", Kind.TEXT), " "), is_blank(Field("topics", Kind.CHOICES), {})
+    (True, True)
+    >>> is_blank(Field("score", Kind.NUMBER), 0)
+    False
+    """
+    if form is None:
+        return True
+    if field.kind.is_set:
+        return not form
+    return isinstance(form, str) and not form.strip()
+
+
 def normal_text(text: str) -> str:
     """Text in NFC, runs of white space as one space, ends stripped.
 

@@ -5,28 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+from review_rules.canonical import is_blank
 from review_rules.canonical_json import json_text
+from review_rules.fields import NOTHING_COMPARED, PassesCompared
 from review_rules.findings import Finding, finding
-from review_rules.parts import Parts
+from review_rules.parts import SETTLING, Parts
 from review_rules.staffing import listed
-from review_rules.values import Instant, PersonId, RowHistory, Submission, Word
+from review_rules.values import Form, Instant, PersonId, RowHistory, Submission, Word
 
 
 class Counting:
     """Fills a row's `Parts`, first with the passes, then with the reviews, and notes why the others do not count."""
 
-    __slots__ = ("_history", "_open_fields", "_parts", "findings")
+    __slots__ = ("_compared", "_history", "_parts", "_required", "findings")
 
     def __init__(self, history: RowHistory, parts: Parts, findings: list[Finding]) -> None:
         self._history = history
         self._parts = parts
-        self._open_fields: Sequence[str] = ()
+        self._compared = NOTHING_COMPARED
+        heeded = history.fields.values() if parts.rules.heeds_required else ()
+        self._required = [field for field in heeded if field.required]
         self.findings = findings
 
     def count_passes(self) -> bool:
         """Count the latest pass of each person, in the order in which people came first; say whether all are there."""
         line: dict[PersonId, Submission] = {}
-        for submission in in_order([entry for entry in self._history.passes if self._admits(entry)]):
+        able = [entry for entry in self._history.passes if self._admits(entry) and not self._lacks_value(entry)]
+        for submission in in_order(able):
             earlier = line.get(submission.by)
             if earlier is not None:
                 self._note("QR.W026", earlier)
@@ -37,13 +42,13 @@ class Counting:
         self._parts.passes = queue[:wanted]
         return len(queue) >= wanted
 
-    def count_reviews(self, open_fields: Sequence[str]) -> None:
+    def count_reviews(self, compared: PassesCompared) -> None:
         """Count QA and expert reviews of a row whose passes are complete.
 
         Args:
-            open_fields: the fields in conflict for which there is no proposal: a review has to give them a value.
+            compared: what the passes come to: a review has to give a value to what they leave open.
         """
-        self._open_fields = open_fields
+        self._compared = compared
         self._parts.qa = self._count_qa(max(entry.at for entry in self._parts.passes))
         self._count_experts()
 
@@ -61,7 +66,7 @@ class Counting:
                 continue
             if submission.at <= complete_at:
                 self._note("QR.W029", submission, what="the last pass")
-            elif not self._lacks_reason(submission) and not self._leaves_open(submission, []):
+            elif not self._lacks_reason(submission) and not self._leaves_open(submission):
                 able.append(submission)
         latest = self._latest_each(in_order(able))
         for submission in latest[:-1]:
@@ -104,7 +109,7 @@ class Counting:
                 refused.append(("QR.W035", submission, {}))
             elif missed and parts.people[submission.by].expertise.isdisjoint(missed):
                 refused.append(("QR.W036", submission, {"domains": listed(missed)}))
-            elif self._leaves_open(submission, parts.experts):
+            elif self._leaves_open(submission):
                 return submission
             else:
                 parts.experts.append(submission)
@@ -149,16 +154,35 @@ class Counting:
         self._note("QR.W032", submission, word=submission.word)
         return True
 
-    def _leaves_open(self, submission: Submission, before: Sequence[Submission]) -> bool:
-        """Whether an accept or correct leaves a field in conflict to which nobody so far gave a value."""
-        if not self._open_fields or submission.word not in (Word.ACCEPT, Word.CORRECT):
+    def _lacks_value(self, submission: Submission) -> bool:
+        """Whether a pass gives a required field no value."""
+        lacking = [field.name for field in self._required if is_blank(field, submission.forms.get(field.name))]
+        if lacking:
+            self._note("QR.W038", submission, fields=listed(lacking))
+        return bool(lacking)
+
+    def _leaves_open(self, submission: Submission) -> bool:
+        """Whether an accept or correct leaves a field without a value that has to have one."""
+        open_fields = self._compared.open_fields
+        if not (open_fields or self._required) or submission.word not in SETTLING:
             return False
-        qa = self._parts.qa
-        reviews = [submission, *before] + ([qa] if qa is not None else [])
-        still_open = [name for name in self._open_fields if not any(name in review.forms for review in reviews)]
+        reviews = [*self._parts.shaping, submission]
+        still_open = [name for name in open_fields if not any(name in review.forms for review in reviews)]
         if still_open:
             self._note("QR.W033", submission, word=submission.word, fields=listed(still_open))
-        return bool(still_open)
+            return True
+        blank = [field.name for field in self._required if is_blank(field, self._value_after(reviews, field.name))]
+        if blank:
+            self._note("QR.W039", submission, word=submission.word, fields=listed(blank))
+        return bool(blank)
+
+    def _value_after(self, reviews: Sequence[Submission], name: str) -> Form | None:
+        """The value that a field has after these reviews, given in order of time."""
+        for review in reversed(reviews):
+            if name in review.forms:
+                return review.forms[name]
+        proposed = self._compared.proposal.get(name)
+        return None if proposed is None else proposed[0]
 
     def _note(self, rule_id: str, submission: Submission, **details: object) -> None:
         """Add a finding about a whole submission: why it does not count."""

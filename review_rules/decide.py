@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from review_rules.counting import Counting
 from review_rules.fields import (
+    NOTHING_COMPARED,
     PassesCompared,
     compare_passes,
     final_values,
@@ -35,15 +36,17 @@ from review_rules.values import (
     State,
     Word,
 )
+from review_rules.versions import CURRENT, RulesVersion
 
 
-def decide(history: RowHistory, team: Team, policy: Policy) -> Decision:
+def decide(history: RowHistory, team: Team, policy: Policy, rules: RulesVersion = CURRENT) -> Decision:
     """What happens to a row: its state, the next step, and, once it is final, its label and who stands behind it.
 
     Args:
         history: the row and every submission, in any order.
         team: who may do what.
         policy: how many look at a row, and when QA and experts are due.
+        rules: the version of the rules; an earlier one only to prove what was decided by it.
 
     >>> from review_rules import load_policy, load_team, parse_history
     >>> team = load_team("people: [{id: ana, roles: [annotator]}, {id: ben, roles: [annotator]}]")
@@ -52,15 +55,15 @@ def decide(history: RowHistory, team: Team, policy: Policy) -> Decision:
     <State.AWAITING_PASSES: 'AWAITING_PASSES'>
     """
     findings = list(history.findings)
-    parts = Parts(team.people, policy, _row_domain(history, policy, findings))
+    parts = Parts(team.people, policy, rules, _row_domain(history, policy, findings))
     counting = Counting(history, parts, findings)
     complete = counting.count_passes()
     measures = measures_of(history, policy, findings)
-    compared = PassesCompared({}, {}, [])
+    compared = NOTHING_COMPARED
     if complete:
-        compared = compare_passes(history, parts.passes, policy, measures)
+        compared = compare_passes(history, parts, measures)
         parts.escalated = _is_escalated(history, parts, compared, findings)
-        counting.count_reviews(compared.open_fields)
+        counting.count_reviews(compared)
     else:
         counting.refuse_reviews()
     _note_counted(parts, findings)
@@ -74,12 +77,13 @@ def decide(history: RowHistory, team: Team, policy: Policy) -> Decision:
         next_proposal(history, parts, compared),
         tuple(sorted(findings, key=_finding_order)) if findings else (),
         final_values(history, parts, compared) if final else None,
-        _certificate(parts) if final else None,
+        _certificate(parts, team) if final else None,
         {
             Stage.PASS: tuple([submission.place for submission in parts.passes]),
             Stage.QA: () if parts.qa is None else (parts.qa.place,),
             Stage.EXPERT: tuple([submission.place for submission in parts.experts]),
         },
+        rules,
     )
 
 
@@ -168,6 +172,7 @@ def _needs_qa(parts: Parts, compared: PassesCompared) -> bool:
     return (
         parts.escalated
         or any(not comparison.agreed for comparison in compared.comparison.values())
+        or bool(compared.blank_fields)
         or any(not parts.policy.asking_flags.isdisjoint(submission.flags) for submission in parts.passes)
         or bool(parts.missed_domains())
     )
@@ -204,7 +209,7 @@ def _cure(step: NextStep, parts: Parts) -> str:
     return hint + (f" It cannot be {listed(step.excluded, 'or')}, who took part already." if step.excluded else "")
 
 
-def _certificate(parts: Parts) -> Certificate:
+def _certificate(parts: Parts, team: Team) -> Certificate:
     counted = parts.counted
     return Certificate(
         tuple([submission.by for submission in parts.passes]),
@@ -218,6 +223,7 @@ def _certificate(parts: Parts) -> Certificate:
         tuple([submission.at_text for submission in parts.passes]),
         None if parts.qa is None else parts.qa.at_text,
         tuple([submission.at_text for submission in parts.experts]),
+        team.hash if parts.rules.names_team else None,
     )
 
 

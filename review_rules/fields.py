@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from review_rules.canonical import same_forms
+from review_rules.canonical import is_blank, same_forms
 from review_rules.compare import compare
 from review_rules.files.policy import EXACT, Measure, Policy, ProposalFrom, suitable_measures
 from review_rules.findings import Finding, finding
-from review_rules.parts import Parts
+from review_rules.parts import SETTLING, Parts
 from review_rules.propose import propose
 from review_rules.values import (
     Field,
@@ -19,7 +19,6 @@ from review_rules.values import (
     Origin,
     Proposed,
     RowHistory,
-    Submission,
     to_value,
 )
 
@@ -29,12 +28,18 @@ _NOTHING: Mapping[object, object] = {}
 class PassesCompared(NamedTuple):
     """What the counted passes come to.
 
-    `proposal` holds a form and its origin by field; `open_fields` are those in conflict without a proposal.
+    `proposal` holds a form and its origin by field; `open_fields` are those in conflict without a proposal;
+    `blank_fields` are those that are required, agreed on, and come to no value all the same.
     """
 
     comparison: dict[str, FieldComparison]
     proposal: dict[str, tuple[Form, Origin]]
     open_fields: list[str]
+    blank_fields: list[str]
+
+
+NOTHING_COMPARED = PassesCompared({}, {}, [], [])
+"""Of a row whose passes are not complete; nobody changes it."""
 
 
 def measures_of(history: RowHistory, policy: Policy, findings: list[Finding]) -> dict[str, Measure]:
@@ -54,12 +59,13 @@ def measures_of(history: RowHistory, policy: Policy, findings: list[Finding]) ->
 
 
 def compare_passes(
-    history: RowHistory, passes: Sequence[Submission], policy: Policy, measures: Mapping[str, Measure]
+    history: RowHistory, parts: Parts, measures: Mapping[str, Measure]
 ) -> PassesCompared:
     """Compare the counted passes of a row and propose a value for each field that has one."""
-    may_use_auto = policy.proposal is ProposalFrom.PASSES_AUTO
-    answers = [submission.forms for submission in passes]
-    compared = PassesCompared({}, {}, [])
+    may_use_auto = parts.policy.proposal is ProposalFrom.PASSES_AUTO
+    fills_sets = parts.rules.fills_sets
+    answers = [submission.forms for submission in parts.passes]
+    compared = PassesCompared({}, {}, [], [])
     for name, field in history.fields.items():
         forms = [answer.get(name) for answer in answers]
         absent = forms.count(None)
@@ -69,13 +75,16 @@ def compare_passes(
         comparison = compare(forms, field, measures[name])
         compared.comparison[name] = comparison
         proposed = None
-        if absent < len(forms):
+        if absent < len(forms) or (fills_sets and field.kind.is_set):
             auto = history.auto.get(name) if may_use_auto else None
             proposed = propose(forms, field, measures[name], comparison.agreed, auto)
         if proposed is not None:
             compared.proposal[name] = proposed
         elif not comparison.agreed:
             compared.open_fields.append(name)
+        # Sets that agree by a low threshold may have no element in common.
+        if field.required and parts.rules.heeds_required and proposed is not None and is_blank(field, proposed[0]):
+            compared.blank_fields.append(name)
     return compared
 
 
@@ -94,22 +103,26 @@ def is_auto_label_changed(history: RowHistory, compared: PassesCompared) -> bool
 
 def next_proposal(history: RowHistory, parts: Parts, compared: PassesCompared) -> dict[str, Proposed]:
     """The proposal as it pre-fills the next screen: after QA with what QA gave."""
-    reviewed = {} if parts.qa is None else parts.qa.forms
+    hears_opinions = parts.rules.hears_opinions
+    reviewed = parts.qa.forms if parts.qa is not None and (hears_opinions or parts.qa.word in SETTLING) else {}
     proposal: dict[str, Proposed] = {}
-    for name in history.fields:
+    for name, field in history.fields.items():
+        proposed = compared.proposal.get(name)
         if name in reviewed:
-            proposal[name] = Proposed(to_value(reviewed[name]), Origin.QA)
-        elif name in compared.proposal:
-            form, origin = compared.proposal[name]
-            proposal[name] = Proposed(to_value(form), origin)
+            origin = Origin.QA
+            # The first version of the rules wrote `qa` wherever QA gave a value, also the same one.
+            if proposed is not None and not hears_opinions and same_forms(field.kind, proposed[0], reviewed[name]):
+                origin = proposed[1]
+            proposal[name] = Proposed(to_value(reviewed[name]), origin)
+        elif proposed is not None:
+            proposal[name] = Proposed(to_value(proposed[0]), proposed[1])
     return proposal
 
 
 def final_values(history: RowHistory, parts: Parts, compared: PassesCompared) -> dict[str, FinalValue]:
     """The proposal, overlaid by the values of QA and then of the experts in order of time."""
     final: dict[str, FinalValue] = {}
-    reviews = [] if parts.qa is None else [(parts.qa, Origin.QA)]
-    reviews += [(submission, Origin.EXPERT) for submission in parts.experts]
+    reviews = [(review, Origin.QA if review is parts.qa else Origin.EXPERT) for review in parts.shaping]
     for name, field in history.fields.items():
         layers = [(review.forms[name], origin) for review, origin in reviews if name in review.forms]
         if name in compared.proposal:

@@ -195,6 +195,16 @@ RULES: dict[str, Rule] = {
         "this submission does not count: the row has no counted QA that it could follow",
         "It is asked for again after QA, if it is due then.",
     ),
+    "QR.W038": Rule(
+        "Pass without a required value",
+        "this submission does not count: it gives no value to {fields}, which the interface requires",
+        "Ask {person} to fill in {fields} and submit the pass again.",
+    ),
+    "QR.W039": Rule(
+        "Review that leaves a required field empty",
+        "this submission does not count: {word} would leave {fields} without a value, which the interface requires",
+        "Ask {person} to give {fields} a value, or to escalate with a reason.",
+    ),
     # What decisions rest on.
     "QR.W040": Rule(
         "Escalation rule that failed",
@@ -276,6 +286,16 @@ RULES: dict[str, Rule] = {
         "Claim that does not follow",
         "the record's {part} is not what the history gives",
         "Export again; the record was changed, or another version of the rules wrote it.",
+    ),
+    "QR.E114": Rule(
+        "Another team",
+        "the certificate names the team {claimed}, but the team file given is {given}",
+        "Verify with the team file that the export was made under, or export again under this one.",
+    ),
+    "QR.E115": Rule(
+        "Unknown version of the rules",
+        "the record says that version {claimed} of the rules decided it; the versions known here are 1 to {known}",
+        "Update Quorum and verify again; if the record was changed, export again.",
     ),
 }
 

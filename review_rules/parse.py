@@ -103,21 +103,27 @@ def _fields(raw: Mapping[str, Json], findings: list[Finding]) -> dict[str, Field
 
 
 def _field(name: str, kind: Kind, spec: Mapping[str, Json], findings: list[Finding]) -> Field:
+    required = spec.get("required")
+    if not (required is None or isinstance(required, bool)):
+        path, part = f"fields.{name}.required", f"required of {name}"
+        findings.append(finding("QR.W008", path, part=part, expected="true or false"))
+    required = required is True
     if kind is Kind.SPANS:
         text = spec.get("text")
         if text is not None and not isinstance(text, str):
             findings.append(finding("QR.W008", f"fields.{name}.text", part=f"the text of {name}", expected="text"))
             text = None
-        return Field(name, kind, text)
+        return Field(name, kind, text, required=required)
     if kind.is_numeric:
-        return Field(name, kind, None, _bound(name, "min", spec, findings), _bound(name, "max", spec, findings))
-    return _plain_field(name, kind)
+        low, high = _bound(name, "min", spec, findings), _bound(name, "max", spec, findings)
+        return Field(name, kind, None, low, high, required)
+    return _plain_field(name, kind, required)
 
 
 @lru_cache(maxsize=1024)
-def _plain_field(name: str, kind: Kind) -> Field:
-    """The field of a kind that has no settings: the same in every row of a campaign."""
-    return Field(name, kind)
+def _plain_field(name: str, kind: Kind, required: bool) -> Field:
+    """The field of a kind that has no settings of its own: the same in every row of a campaign."""
+    return Field(name, kind, required=required)
 
 
 def _bound(name: str, side: str, spec: Mapping[str, Json], findings: list[Finding]) -> float | None:

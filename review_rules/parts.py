@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 from review_rules.files.policy import Policy
 from review_rules.files.team import Person
 from review_rules.values import ANY_EXPERT, DOMAIN_FLAG, NEEDS_EXPERT, PersonId, Submission, Word
+from review_rules.versions import RulesVersion
+
+SETTLING = frozenset({Word.ACCEPT, Word.CORRECT})
+"""The words of a review that stands by a label."""
 
 
 @dataclass(slots=True)
@@ -16,7 +20,8 @@ class Parts:
 
     Attributes:
         people: the team.
-        policy: the rules.
+        policy: what the campaign asks for.
+        rules: the version of the rules that decides.
         domain: the row's own domain, None if it has none that the policy knows.
         escalated: whether an `escalate_when` expression is true of the row.
         passes: in line order.
@@ -26,11 +31,21 @@ class Parts:
 
     people: Mapping[PersonId, Person]
     policy: Policy
+    rules: RulesVersion
     domain: str | None
     escalated: bool = False
     passes: list[Submission] = field(default_factory=list)
     qa: Submission | None = None
     experts: list[Submission] = field(default_factory=list)
+
+    @property
+    def shaping(self) -> list[Submission]:
+        """The counted reviews whose values enter the label, QA first.
+
+        What a review says that escalates or discards is an opinion for whoever comes next.
+        """
+        reviews = self.experts if self.qa is None else [self.qa, *self.experts]
+        return [review for review in reviews if self.rules.hears_opinions or review.word in SETTLING]
 
     @property
     def counted(self) -> list[Submission]:

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, NewType
 
 from review_rules.findings import Finding
+from review_rules.versions import CURRENT, RulesVersion
 
 Json = Any
 """A value as it stands in JSON: str, int, float, bool, None, list or dict."""
@@ -197,7 +198,7 @@ class Field(NamedTuple):
     """One field of the label interface, as a row sees it.
 
     `text` is the text that spans point into (None: unknown, so offsets cannot be checked against it);
-    `low` and `high` bound a rating or number (None: no bound).
+    `low` and `high` bound a rating or number (None: no bound); `required` says that an answer has to give it a value.
     """
 
     name: str
@@ -205,6 +206,7 @@ class Field(NamedTuple):
     text: str | None = None
     low: float | None = None
     high: float | None = None
+    required: bool = False
 
 
 Form = Any
@@ -355,7 +357,10 @@ class FinalValue(NamedTuple):
 
 
 class Certificate(NamedTuple):
-    """Who stands behind a final label, under which policy, and when each of them submitted."""
+    """Who stands behind a final label, under which policy and team, and when each of them submitted.
+
+    `team` is None in decisions by the first version of the rules, which did not name it.
+    """
 
     passes: tuple[PersonId, ...]
     qa: PersonId | None
@@ -365,6 +370,7 @@ class Certificate(NamedTuple):
     pass_times: tuple[str, ...]
     qa_time: str | None
     expert_times: tuple[str, ...]
+    team: str | None = None
 
     def to_json(self) -> dict[str, Json]:
         """The certificate as in the contract's JSON."""
@@ -374,6 +380,7 @@ class Certificate(NamedTuple):
             "expert": list(self.expert),
             "domains": {domain: list(people) for domain, people in self.domains.items()},
             "policy": self.policy,
+            **({} if self.team is None else {"team": self.team}),
             "times": {
                 "passes": list(self.pass_times),
                 "qa": self.qa_time,
@@ -386,7 +393,7 @@ class Decision(NamedTuple):
     """What happens to a row, and why.
 
     `counted` gives, by stage, the indices of the counted submissions in the given history: passes in line order,
-    expert reviews in order of time.
+    expert reviews in order of time. `rules` is the version of the rules; the first did not say its number.
     """
 
     row_id: RowId
@@ -398,6 +405,7 @@ class Decision(NamedTuple):
     final: Mapping[str, FinalValue] | None
     certificate: Certificate | None
     counted: Mapping[Stage, tuple[int, ...]] = MappingProxyType({})
+    rules: RulesVersion = CURRENT
 
     def to_json(self) -> dict[str, Json]:
         """The decision as in the contract's JSON."""
@@ -410,6 +418,7 @@ class Decision(NamedTuple):
             "findings": [noted.to_json() for noted in self.findings],
             "final": None if self.final is None else _final_json(self.final),
             "certificate": None if self.certificate is None else self.certificate.to_json(),
+            **({"rules": self.rules.number} if self.rules.names_team else {}),
         }
 
 

@@ -18,6 +18,7 @@ from review_rules.files.team import Team
 from review_rules.findings import Finding, finding
 from review_rules.parse import HistoryError, parse_history
 from review_rules.values import Decision, Json, Kind, RowHistory, Stage, State
+from review_rules.versions import CURRENT, version_of
 
 _LISTS = tuple(stage.key for stage in Stage)
 _CLAIMS = ("next", "comparison", "proposal")
@@ -64,12 +65,16 @@ class Verifier:
         missing = [key for key in _LISTS if not isinstance(record.get(key), list)]
         if missing:
             return unproven + [finding("QR.E103", key, part=key) for key in missing]
+        rules = version_of(record.get("rules"))
+        if rules is None:
+            claimed = json_text(record["rules"])[:80]
+            return [*unproven, finding("QR.E115", "rules", claimed=claimed, known=CURRENT.number)]
         # From here on nothing in the record is believed but its history, which is decided again.
-        decision = decide(history, self.team, self.policy)
+        decision = decide(history, self.team, self.policy, rules)
         unproven += _texts(record, history)
         unproven += _quorum(record, decision)
         unproven += _claims(record, decision)
-        unproven += _certificate(record, decision, self.policy)
+        unproven += _certificate(record, decision, self.policy, self.team)
         return unproven
 
 
@@ -195,16 +200,20 @@ def _finding_differences(record: Mapping[str, Json], decision: Decision) -> Iter
         yield finding("QR.E113", "findings", part="list of findings")
 
 
-def _certificate(record: Mapping[str, Json], decision: Decision, policy: Policy) -> Iterator[Finding]:
+def _certificate(record: Mapping[str, Json], decision: Decision, policy: Policy, team: Team) -> Iterator[Finding]:
     """The certificate part by part; without one, a final label has nothing to show."""
     claimed = record.get("certificate")
     decided = None if decision.certificate is None else decision.certificate.to_json()
     if isinstance(claimed, dict) and claimed.get("policy") != policy.hash:
         yield finding("QR.E111", "certificate.policy", claimed=str(claimed.get("policy"))[:80], given=policy.hash)
+    names_team = decision.rules.names_team
+    if isinstance(claimed, dict) and names_team and claimed.get("team") != team.hash:
+        yield finding("QR.E114", "certificate.team", claimed=str(claimed.get("team"))[:80], given=team.hash)
     if decided is None or not isinstance(claimed, dict):
         if claimed is not None or decided is not None:
             yield finding("QR.E112", "certificate", part="presence" if decided is None else "absence")
         return
-    for part in sorted({*claimed, *decided} - {"policy"}):
+    told = {"policy", "team"} if names_team else {"policy"}
+    for part in sorted({*claimed, *decided} - told):
         if part not in claimed or part not in decided or json_text(claimed[part]) != json_text(decided[part]):
             yield finding("QR.E112", f"certificate.{part}", part=part)

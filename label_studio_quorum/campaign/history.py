@@ -78,8 +78,11 @@ class _Answer:
         return self.at, self.source.annotation
 
     def first_version(self) -> _Answer:
-        """The answer as it must have been handed in first, of which the server keeps the time only."""
-        return replace(self, source=replace(self.source, is_superseded=True), values={}, parsed=ParsedResult())
+        """The answer as it must have been handed in first, of which the server keeps the time only.
+
+        It repeats the values of the version that stands: a pass without the required ones would hold no place in line.
+        """
+        return replace(self, source=replace(self.source, is_superseded=True), parsed=ParsedResult())
 
     def to_json(self) -> Json:
         """The submission as in the contract's JSON, and what records say about it besides."""
@@ -197,7 +200,7 @@ class HistoryReader:
         """Where more people passed than are asked for, a correction must not cost a person the place in line.
 
         The place is that of the first submission, of which the server keeps the time only: it is written down as an
-        earlier, empty submission, which the later one replaces.
+        earlier submission of the same values, which the later one replaces.
         """
         if len({answer.by for answer in answers}) <= self.passes:
             return answers

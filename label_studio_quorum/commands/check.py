@@ -116,12 +116,16 @@ def command(
 
     Errors keep a row out of a campaign, warnings do not. Exit code 0 without errors, 1 with, 2 for wrong usage.
     """
+    from label_studio_quorum.commands.notes import interface_notes
     from label_studio_quorum.intake.checks.whole_file import Expected
     from label_studio_quorum.intake.file_check import check_rows
 
     options = _options(format_, encoding, delimiter, sheet, offsets, max_chars)
     masking = _Masking.read(pii, out, pii_map)
     interface, mapping = _interface(task), _mapping(map_)
+    if task is not None:
+        for note in interface_notes(interface):
+            typer.echo(f"note: {note}", err=True)
     finder = _finder(masking.mode)
     with _masked(rows, masking, interface, finder) as masked:
         checked = check_rows(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from label_studio_quorum.commands.notes import interface_notes
 from label_studio_quorum.commands.rule_files import load_rules
 from label_studio_quorum.commands.shared_options import (
     DryRunOption,
@@ -80,7 +81,7 @@ def command(
     )
     target = WebhookTarget(url=webhook, secret=secret) if webhook and secret else None
     launched = launch(port, plan, ml=ml_connection(ml_url), webhook=target, dry_run=dry_run)
-    notes = [*launched.notes, *_qualification_notes(plan, launched)]
+    notes = [*interface_notes(interface), *launched.notes, *_qualification_notes(plan, launched)]
     for note in notes:
         typer.echo(f"note: {note}", err=True)
     if as_json:

@@ -34,7 +34,7 @@ _WORTH_WORKERS: Final = 2000
 """Rows from which starting processes pays."""
 
 _HISTORY: Final = ("fields", *(stage.key for stage in Stage))
-_DECISION: Final = ("state", "next", "comparison", "proposal", "findings", "final", "certificate")
+_DECISION: Final = ("state", "next", "comparison", "proposal", "findings", "final", "certificate", "rules")
 
 
 @dataclass
@@ -59,8 +59,8 @@ def export_records(
 
     Yields:
         `{"row_id", "gold", "state", "domain", "predicted_domain", "row", "auto_label", "fields", "passes", "qa",
-        "expert", "comparison", "proposal", "findings", "final", "certificate", "row_hash", "next", "prelabel",
-        "withheld", "skips", "import_id", "sources"}`; absent domain, predicted domain, auto-label and prelabel are
+        "expert", "comparison", "proposal", "findings", "final", "certificate", "rules", "row_hash", "next",
+        "prelabel", "withheld", "skips", "import_id", "sources"}`; absent domain, predicted domain, auto-label and prelabel are
         null.
     """
     lines = export_lines(port, campaign, tally=tally)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import sha256
 from types import MappingProxyType
 
+from review_rules.canonical_json import canonical_text
 from review_rules.files.faults import Fault, FaultsError
 from review_rules.files.located import Located, did_you_mean, read_yaml
 from review_rules.files.policy import Policy
 from review_rules.instants import parse_instant
-from review_rules.values import ANY_EXPERT, Instant, NextStep, PersonId, Role
+from review_rules.values import ANY_EXPERT, Instant, Json, NextStep, PersonId, Role
 
 EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 """What an address must look like; whether it exists is for the invitation to find out."""
@@ -33,13 +35,31 @@ class Person:
         """Whether the person meets one entry of `requires`: a domain, or `*` for any expert."""
         return Role.EXPERT in self.roles if requirement == ANY_EXPERT else requirement in self.expertise
 
+    def to_json(self) -> dict[str, Json]:
+        """What decisions rest on, in one form for equal content; the leaving time in nanoseconds since 1970."""
+        return {
+            "id": self.id,
+            "roles": sorted(self.roles),
+            "expertise": sorted(self.expertise),
+            "left": self.left,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Team:
-    """The team by person id; `warnings` are doubts about the file that do not stop anything."""
+    """The team by person id; `warnings` are doubts about the file that do not stop anything.
+
+    `hash` is made of what decisions rest on: each person's id, roles, expertise and leaving time. Addresses, hours and
+    rates are left out, so that an export can be proved with a team file that does not tell them.
+    """
 
     people: Mapping[PersonId, Person]
     warnings: tuple[Fault, ...] = ()
+    hash: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        text = canonical_text([self.people[person].to_json() for person in sorted(self.people)])
+        object.__setattr__(self, "hash", "sha256:" + sha256(text.encode("utf-8", "surrogatepass")).hexdigest())
 
 
 def can_do(person: Person, step: NextStep, at: Instant | None = None) -> bool:

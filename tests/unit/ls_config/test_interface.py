@@ -182,7 +182,7 @@ def test_fields_carry_the_text_of_spans() -> None:
     """The history's fields: kind, text for spans, bounds for ratings; a row without the text has an empty one."""
     fields = load("response_review").fields({"response": "Paris."})
     assert fields["entities"] == {"kind": "spans", "text": "Paris."}
-    assert fields["tone"] == {"kind": "rating", "min": 1, "max": 5}
+    assert fields["tone"] == {"kind": "rating", "min": 1, "max": 5, "required": True}
     assert fields["verdict"] == {"kind": "choice"}
     assert load("ner").fields({"response": None})["entities"]["text"] == ""
 

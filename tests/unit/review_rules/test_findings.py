@@ -32,6 +32,7 @@ from tests.unit.review_rules.findings_page import render
 
 DOCS = Path(__file__).parents[3] / "docs"
 SPANS = {"e": {"kind": "spans", "text": TEXT}}
+REQUIRED = {"verdict": {"kind": "choice", "required": True}}
 ASKED = [sub("ida", 5, "escalate", reason="?")]
 
 
@@ -77,6 +78,8 @@ HISTORIES: dict[str, tuple[dict[str, Any], str]] = {
     "QR.W035": (row(agreeing(), [sub("ida", 5, "accept")], [sub("dag", 6, "accept")]), ""),
     "QR.W036": (row(agreeing(), ASKED, [sub("gus", 6, "accept")], domain="financial"), ""),
     "QR.W037": (row(agreeing(), [], [sub("dag", 6, "accept")]), ""),
+    "QR.W038": (row(fields=REQUIRED, passes=[sub("ana", 0)]), ""),
+    "QR.W039": (row(agreeing(), [sub("ida", 5, "correct", verdict=" ")], fields=REQUIRED), ""),
     "QR.W040": (row(agreeing()), "escalate_when: ['agreement.nope < 1.0']"),
     "QR.E001": (row([sub("ana", 0)]), "passes: 9"),
     "QR.E002": (row(agreeing(), ASKED, [sub("dag", 6, "escalate", reason="no rule")]), ""),
@@ -190,6 +193,11 @@ PLANTED: list[tuple[str, str, Plant]] = [
     ("elements changed", "QR.E110", _set("final/elements/e", ["qa"])),
     ("answer changed in both passes", "QR.E110", lambda whole: [one["values"].update(verdict="B") for one in whole["passes"]]),
     ("another policy", "QR.E111", _set("certificate/policy", "sha256:" + "0" * 64)),
+    ("another team", "QR.E114", _set("certificate/team", "sha256:" + "0" * 64)),
+    ("team dropped", "QR.E114", _drop("certificate/team")),
+    ("version of the rules made up", "QR.E115", _set("rules", 99)),
+    ("version of the rules dropped", "QR.E112", _drop("rules")),
+    ("a required value taken away", "QR.E105", lambda whole: whole["fields"]["e"].update(required=True) or whole["passes"][0]["values"].update(e=[])),
     ("certificate dropped", "QR.E112", _set("certificate", None)),
     ("certificate key dropped", "QR.E112", _drop("certificate/qa")),
     ("certificate key added", "QR.E112", _set("certificate/seal", "yes")),

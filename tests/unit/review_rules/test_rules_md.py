@@ -31,6 +31,7 @@ from review_rules import (
 from review_rules.files.policy import Qualification
 from review_rules.files.schema import policy_schema, team_schema
 from review_rules.findings import RULES
+from review_rules.verify import Verifier
 from tests.unit.review_rules.cases import (
     TEAM,
     TEXT,
@@ -213,6 +214,26 @@ def test_policy_hash() -> None:
     assert one.hash == other.hash
     assert re.fullmatch("sha256:[0-9a-f]{64}", one.hash)
     assert load_policy("passes: 3").hash != load_policy("{}").hash
+
+
+@rule(
+    "A team's hash is made of each person's id, roles, expertise and leaving time, sorted by id; addresses, hours and rates "
+    "are left out, so that a team file without them proves the same export."
+)
+def test_team_hash() -> None:
+    """Order, addresses and pay change nothing; a role, an expertise and a leaving time do."""
+    ana = "{id: ana, roles: [annotator, qa], expertise: [technical, financial]"
+    plain = load_team(f"people: [{ana}}}, {{id: ben, roles: [qa]}}]").hash
+    told = "email: ana@example.com, hours_per_week: 9, rate_per_hour: 2"
+    turned = "{id: ana, expertise: [financial, technical], roles: [qa, annotator]"
+    assert load_team(f"people: [{{id: ben, roles: [qa]}}, {turned}, {told}}}]").hash == plain
+    assert re.fullmatch("sha256:[0-9a-f]{64}", plain)
+    others = ["[qa], expertise: [legal]", "[expert]", "[qa], left: 2026-01-05T10:30:00Z", "[qa], left: 2026-01-05T10:31:00Z"]
+    hashes = {load_team(f"people: [{ana}}}, {{id: ben, roles: {other}}}]").hash for other in others}
+    assert len(hashes | {plain}) == 5
+    assert load_team("people: [{id: a, roles: [], left: 2026-01-05T10:30:00Z}]").hash == (
+        load_team("people: [{id: a, roles: [], left: '2026-01-05T11:30:00+01:00'}]").hash
+    )
 
 
 @rule("Whether a row is labelled without the auto-label depends on a hash of its id and the withheld share alone.")
@@ -456,6 +477,8 @@ def test_wrong_auto_label() -> None:
         ({"fields": {"verdict": {"kind": "spans", "text": 5}}}, "fields.verdict.text"),
         ({"fields": {"verdict": {"kind": "rating", "min": "1"}}}, "fields.verdict.min"),
         ({"fields": {"verdict": {"kind": "rating", "max": True}}}, "fields.verdict.max"),
+        ({"fields": {"verdict": {"kind": "choice", "required": "yes"}}}, "fields.verdict.required"),
+        ({"fields": {"verdict": {"kind": "choice", "required": 1}}}, "fields.verdict.required"),
     ],
 )
 @rule("A part of the row of the wrong type is ignored with a finding.")
@@ -475,6 +498,40 @@ def test_doubled_elements() -> None:
     decision = see(row(passes, fields=fields), "fields: {topics: {agree: exact}, entities: {agree: span_f1}}")
     assert all(compared.agreed and compared.score == 1 for compared in decision.comparison.values())
     assert decision.proposal["topics"].value == ["a"]
+
+
+NOTE = {"topics": {"kind": "choices", "required": True}, "note": {"kind": "text"}}
+FILLED = [sub("ana", 0, topics=["a"], note="x"), sub("hal", 1, topics=["a"], note="x")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "blank"),
+    [("choice", ""), ("choices", []), ("spans", []), ("spans", [{"start": 5, "end": 5, "label": "A"}]), ("rating", None),
+     ("number", None), ("text", " \n"), ("boxes", []), ("segments", [])],
+)  # fmt: skip
+@rule(
+    "A required field has no value where it is absent, an empty set, or text of nothing but white space.",
+    "A pass without a value in a required field does not count.",
+)
+def test_required_in_passes(kind: str, blank: Any) -> None:
+    """Two empty answers and a QA accept are never gold; the same answers to a field that may be empty are."""
+    for values in ({"f": blank}, {}):
+        passes = [sub("ana", 0, values=values), sub("hal", 1, values=values)]
+        history = row(passes, [sub("ida", 5, "accept")], fields={"f": {"kind": kind, "required": True}})
+        decision = see(history, "fields: {}")
+        assert decision.state is State.AWAITING_PASSES
+        assert [at_path(decision, f"passes[{index}]") for index in (0, 1)] == [["QR.W038"], ["QR.W038"]]
+        assert see(history | {"fields": {"f": {"kind": kind, "required": False}}}, "fields: {}").state is State.FINAL
+
+
+def test_required_pass_that_was_emptied() -> None:
+    """A later version without the value leaves the earlier one standing; zero is a value."""
+    passes = [*FILLED, sub("ana", 3, topics=[])]
+    decision = see(row(passes, fields=NOTE), "fields: {}")
+    assert decision.counted[Stage.PASS] == (0, 1)
+    assert at_path(decision, "passes[2]") == ["QR.W038"]
+    zeros = row([sub("ana", 0, n=0), sub("hal", 1, n=0)], fields={"n": {"kind": "number", "required": True}})
+    assert see(zeros).state is State.AWAITING_QA
 
 
 # Who counts.
@@ -786,8 +843,8 @@ def test_reason(word: str, reason: str | None) -> None:
 
 
 @rule(
-    "An `accept` or `correct` that would leave a field in conflict without a value does not count; the proposal, QA and "
-    "earlier expert reviews may have given it one."
+    "An `accept` or `correct` that would leave a field in conflict without a value does not count; the proposal, and an "
+    "earlier review that says `accept` or `correct`, may have given it one."
 )
 def test_conflict_left_open() -> None:
     """A conflict is settled by a value, whoever of the reviewers gives it."""
@@ -798,11 +855,32 @@ def test_conflict_left_open() -> None:
     assert see(proposed, "proposal: passes+auto").state is State.FINAL
     decision = see(row(disagreeing(), ESCALATED, [sub("dag", 6, "accept")]))
     assert at_path(decision, "expert[0]") == ["QR.W033"]
-    valued = [sub("ida", 5, "escalate", verdict="A", reason="sure?")]
-    assert see(row(disagreeing(), valued, [sub("dag", 6, "accept")])).state is State.FINAL
+    guessed = [sub("ida", 5, "escalate", verdict="A", reason="sure?")]
+    decision = see(row(disagreeing(), guessed, [sub("dag", 6, "accept")]))
+    assert at_path(decision, "expert[0]") == ["QR.W033"]
+    settled = [sub("ida", 5, "correct", verdict="A")]
+    decision = see(row(disagreeing(), settled, [sub("dag", 6, "accept")], domain="financial"))
+    assert decision.counted[Stage.EXPERT] == (0,)
     flags = [sub("ana", 0, verdict="A", flags=["domain:technical"]), sub("cleo", 1, verdict="B")]
     two = row(flags, ESCALATED, [sub("fay", 6, "correct", verdict="A"), sub("tom", 7, "accept")], domain="financial")
     assert see(two).state is State.FINAL
+
+
+@rule("An `accept` or `correct` that would leave a required field without a value does not count.")
+def test_required_field_left_empty() -> None:
+    """QA that empties it, and an expert who does, are asked again; one who fills it in settles it."""
+    for word in ("accept", "correct"):
+        decision = see(row(FILLED, [sub("ida", 5, word, topics=[])], fields=NOTE), "fields: {}")
+        assert (decision.state, at_path(decision, "qa[0]")) == (State.AWAITING_QA, ["QR.W039"])
+        assert see(row(FILLED, [sub("ida", 5, word, note="")], fields=NOTE), "fields: {}").state is State.FINAL
+    emptied = row(FILLED, ESCALATED, [sub("dag", 6, "correct", topics=[])], fields=NOTE)
+    assert at_path(see(emptied, "fields: {}"), "expert[0]") == ["QR.W039"]
+    swapped = [sub("ana", 0, topics=["a"]), sub("hal", 1, topics=["b"])]
+    loose = "{qa: {when: all}, fields: {topics: {agree: jaccard, threshold: 0}}}"
+    assert at_path(see(row(swapped, [sub("ida", 5, "accept")], fields=NOTE), loose), "qa[0]") == ["QR.W039"]
+    assert see(row(swapped, [sub("ida", 5, "accept", topics=["b"])], fields=NOTE), loose).state is State.FINAL
+    discarded = row(FILLED, [sub("ida", 5, "discard", topics=[], reason="x")], fields=NOTE)
+    assert see(discarded, "fields: {}").state is State.DISCARDED
 
 
 @rule("An earlier version stands if the later one does not count for want of a reason or a value.")
@@ -1114,6 +1192,16 @@ def test_qa_on_conflict() -> None:
     assert decision.certificate is not None
     assert decision.certificate.qa is None
     assert see(row(disagreeing()), CONFLICT).state is State.AWAITING_QA
+
+
+@rule("With `qa.when: conflict` QA is due if the proposal has no value for a required field.")
+def test_qa_on_a_required_field() -> None:
+    """Sets that agree by a low threshold may have nothing in common, which is no label where one is required."""
+    passes = [sub("ana", 0, topics=["a"]), sub("hal", 1, topics=["b"])]
+    policy = CONFLICT + "\nfields: {topics: {agree: jaccard, threshold: 0}}"
+    topics = {"kind": "choices"}
+    assert see(row(passes, fields={"topics": topics | {"required": True}}), policy).state is State.AWAITING_QA
+    assert see(row(passes, fields={"topics": topics}), policy).state is State.FINAL
 
 
 @pytest.mark.parametrize(
@@ -1533,49 +1621,86 @@ def test_proposal_majority() -> None:
     assert see(history, "proposal: passes+auto").proposal == {}
 
 
-@rule("Any other conflict, and a field absent in every pass, is missing from the proposal.")
+@rule("Any other conflict, and any other field absent in every pass, is missing from the proposal.")
 def test_proposal_missing() -> None:
     """Where nobody knows, nothing is pre-filled."""
     assert proposed("choice", "exact", "A", "B") is None
     assert proposed("choice", "exact", None, None, auto="A") is None
-    assert proposed("choices", "exact", None, None) is None
+    assert proposed("choices", "exact", None, ["a"]) is None
 
 
-@rule("After QA the proposal is overlaid with every value that QA gave, with origin `qa`.")
+@pytest.mark.parametrize(
+    ("kind", "measure"),
+    [("choices", "jaccard"), ("spans", "span_f1"), ("spans", "span_f1, match: overlap"), ("boxes", "iou_f1"), ("segments", "iou_f1")],
+)
+@rule("A set absent in every pass is the empty set with origin `passes`.")
+def test_proposal_of_an_unfilled_set(kind: str, measure: str) -> None:
+    """Nobody ticked anything is an answer, which a review that repeats it does not change."""
+    assert proposed(kind, measure, None, None) == ([], "passes")
+    assert proposed(kind, measure, None) == ([], "passes")
+    fields = {"f": {"kind": kind}}
+    for qa in ([sub("ida", 5, "accept", f=[])], [sub("ida", 5, "accept")]):
+        decision = see(row([sub("ana", 0), sub("hal", 1)], qa, fields=fields), "fields: {}").to_json()
+        assert decision["proposal"] == {"f": {"value": [], "origin": "passes"}}
+        assert decision["final"]["values"] == {"f": {"value": [], "origin": "passes", "changed_from_auto": None}}
+
+
+@rule(
+    "After QA the proposal is overlaid with the values of a counted QA that says `accept` or `correct`, with origin `qa` "
+    "where the value changes."
+)
 def test_proposal_after_qa() -> None:
-    """The expert's form starts from what QA made of it."""
+    """The expert's form starts from what QA stands by, and not from its guess."""
     fields = {"verdict": {"kind": "choice"}, "note": {"kind": "text"}, "same": {"kind": "choice"}}
     passes = [sub("ana", 0, verdict="A", note="x", same="S"), sub("hal", 1, verdict="B", note="x", same="S")]
-    qa = [sub("ida", 5, "escalate", verdict="C", same="S", reason="?")]
-    proposal = see(row(passes, qa, fields=fields), "fields: {}").to_json()["proposal"]
-    assert proposal == {
-        "verdict": {"value": "C", "origin": "qa"},
-        "note": {"value": "x", "origin": "passes"},
-        "same": {"value": "S", "origin": "qa"},
-    }
+    qa = sub("ida", 5, "correct", verdict="C", same="S")
+    kept = {"note": {"value": "x", "origin": "passes"}, "same": {"value": "S", "origin": "passes"}}
+    proposal = see(row(passes, [qa], fields=fields, domain="financial"), "fields: {}").to_json()["proposal"]
+    assert proposal == kept | {"verdict": {"value": "C", "origin": "qa"}}
+    for word in ("escalate", "discard"):
+        opinion = qa | {"decision": word, "reason": "?"}
+        opinion["values"] = {"verdict": "C", "note": "y", "same": "T"}
+        assert see(row(passes, [opinion], fields=fields), "fields: {}").to_json()["proposal"] == kept
 
 
 # Final label and certificate.
 
 
 @rule(
-    "A final value is the proposal, overlaid by the values of QA and then of the expert reviews in order of time, "
-    "whatever their decision word."
+    "A final value is the proposal, overlaid by the values of QA and then of the expert reviews in order of time, of those "
+    "that say `accept` or `correct`."
 )
 def test_final_overlay() -> None:
-    """An accept with another value, and an escalate with one, count as they stand."""
+    """An accept with another value counts as it stands."""
     fields = {name: {"kind": "choice"} for name in "abcd"}
     passes = [
         sub(who, minute, a="P", b="P", c="P", d="P", flags=["domain:technical"])
         for minute, who in enumerate(("ana", "hal"))
     ]
-    qa = [sub("ida", 5, "escalate", b="Q", c="Q", d="Q", reason="?")]
+    qa = [sub("ida", 5, "accept", b="Q", c="Q", d="Q")]
     expert = [sub("tom", 8, "accept", d="T"), sub("fay", 7, "correct", c="F", d="F")]
     decision = see(row(passes, qa, expert, fields=fields, domain="financial"), "fields: {}")
     assert decision.final is not None
     assert {name: (value.value, value.origin.value) for name, value in decision.final.items()} == {
         "a": ("P", "passes"), "b": ("Q", "qa"), "c": ("F", "expert"), "d": ("T", "expert"),
     }  # fmt: skip
+
+
+@rule(
+    "What an escalating or discarding review says is an opinion for whoever comes next and enters neither proposal nor "
+    "label."
+)
+def test_opinions_enter_no_label() -> None:
+    """QA guessed B and asked an expert, who accepted the row as it stood: it is A, and nobody but the passes said so."""
+    guessed = [sub("ida", 5, "escalate", verdict="B", reason="?")]
+    final = see(row(agreeing(), guessed, [sub("dag", 6, "accept")])).final
+    assert final is not None
+    assert final["verdict"].to_json() == {"value": "A", "origin": "passes", "changed_from_auto": None}
+    final = see(row(agreeing(), guessed, [sub("dag", 6, "correct", verdict="C")])).final
+    assert final is not None
+    assert (final["verdict"].value, final["verdict"].origin.value) == ("C", "expert")
+    discarded = see(row(agreeing(), [sub("ida", 5, "discard", verdict="B", reason="?")]))
+    assert discarded.proposal["verdict"].value == "A"
 
 
 @rule("In a review a key that is present, also with `[]`, is a value, and null is not.")
@@ -1597,9 +1722,9 @@ def test_origin() -> None:
     """QA repeats the verdict, adds a topic and drops one; the expert adds another."""
     fields = {"topics": {"kind": "choices"}, "verdict": {"kind": "choice"}}
     passes = [sub("ana", 0, topics=["a", "b"], verdict="A"), sub("hal", 1, topics=["b", "a"], verdict="A")]
-    qa = [sub("ida", 5, "escalate", topics=["c", "a"], verdict="A", reason="?")]
+    qa = [sub("ida", 5, "correct", topics=["c", "a"], verdict="A")]
     expert = [sub("dag", 6, "correct", topics=["a", "c", "d"])]
-    decision = see(row(passes, qa, expert, fields=fields), "fields: {}")
+    decision = see(row(passes, qa, expert, fields=fields, domain="financial"), "fields: {}")
     final = decision.to_json()["final"]
     assert final["values"]["verdict"]["origin"] == "passes"
     assert final["values"]["topics"] == {"value": ["a", "c", "d"], "origin": "expert", "changed_from_auto": None}
@@ -1624,7 +1749,7 @@ def test_changed_from_auto() -> None:
 
 @rule(
     "The certificate names the people of passes, QA and expert reviews with the times of their submissions, for each "
-    "effective domain all counted people who hold it, and the policy's hash."
+    "effective domain all counted people who hold it, and the hashes of policy and team."
 )
 def test_certificate() -> None:
     """Who stands behind the label, and under which rules."""
@@ -1636,6 +1761,7 @@ def test_certificate() -> None:
         "expert": ["dag"],
         "domains": {"financial": ["ben", "dag"]},
         "policy": policy_of("").hash,
+        "team": team_of(TEAM).hash,
         "times": {"passes": [at(0), at(1)], "qa": at(5), "expert": [at(6)]},
     }
 
@@ -1679,3 +1805,121 @@ def _without_paths(decision: Decision) -> dict[str, Any]:
 def test_crowded_row_has_many_findings() -> None:
     """The row that stands for all reasons not to count has most of them."""
     assert len({one for one in ids(see(crowded())) if one in RULES}) > 12
+
+
+# Versions of the rules.
+
+OLD = Path(__file__).parent / "export_0_1_0"
+"""What Quorum 0.1.0 wrote: `export.jsonl` and `export.csv` of eight rows, with the policy and team they rest on."""
+
+
+def old_records() -> dict[str, Any]:
+    """The records of the old export by row id."""
+    lines = (OLD / "export.jsonl").read_text("utf-8").splitlines()
+    return {record["row_id"]: record for record in map(json.loads, lines)}
+
+
+def verify_old(*records: Any) -> list[str]:
+    """What `quorum verify` finds in these records under the old export's policy and team."""
+    verifier = Verifier(load_team((OLD / "team.yaml").read_text()), load_policy((OLD / "policy.yaml").read_text()))
+    return [found.id for line, each in enumerate(records, start=1) for found in verifier.check(each, line)]
+
+
+def now(row_id: str) -> Decision:
+    """An old row decided by the rules of today, its verdict required."""
+    history = old_records()[row_id]
+    history["fields"]["verdict"]["required"] = True
+    return see(history, (OLD / "policy.yaml").read_text(), (OLD / "team.yaml").read_text())
+
+
+def test_an_old_export_is_proved() -> None:
+    """What 0.1.0 exported is still proved, and still is not when a value was changed."""
+    records = old_records()
+    assert [record["state"] for record in records.values()].count("FINAL") == 5
+    assert verify_old(*records.values()) == []
+    record = records["field-emptied-by-qa"]
+    record["final"]["values"]["verdict"]["value"] = "Incorrect"
+    assert verify_old(record) == ["QR.E110"]
+
+
+@rule(
+    "By version 1 `required` means nothing, so that a pass may leave any field out and a review may empty any field."
+)
+def test_version_1_requires_nothing() -> None:
+    """Two empty answers were gold; now they are no passes."""
+    record = old_records()["two-empty-answers"]
+    assert (record["gold"], record["passes"][0]["values"]) == (True, {})
+    record["fields"]["verdict"]["required"] = True
+    assert verify_old(record) == []
+    assert now("two-empty-answers").state is State.AWAITING_PASSES
+    record = old_records()["field-emptied-by-qa"]
+    record["fields"]["entities"]["required"] = True
+    assert verify_old(record) == []
+    assert "QR.W039" in ids(see(record, (OLD / "policy.yaml").read_text(), (OLD / "team.yaml").read_text()))
+
+
+@rule(
+    "By version 1 a set absent in every pass is missing from the proposal, and a review that gives the empty set is its "
+    "origin."
+)
+def test_version_1_and_sets() -> None:
+    """QA's form sent an empty list, so QA seemed to have decided it."""
+    old = old_records()["set-that-nobody-filled"]
+    assert old["final"]["values"]["issues"] == {"value": [], "origin": "qa", "changed_from_auto": None}
+    assert "issues" not in old_records()["opinion-of-a-discard"]["proposal"]
+    final = now("set-that-nobody-filled").final
+    assert final is not None
+    assert final["issues"].to_json() == {"value": [], "origin": "passes", "changed_from_auto": None}
+    assert now("opinion-of-a-discard").proposal["issues"].to_json() == {"value": [], "origin": "passes"}
+
+
+@rule(
+    "By version 1 the values of every counted review enter proposal and label, whatever its decision word, and each value "
+    "that QA gave has origin `qa` in the proposal."
+)
+def test_version_1_and_opinions() -> None:
+    """What QA guessed when it asked for an expert was the label after the expert's accept."""
+    old = old_records()
+    guess = old["guess-of-an-escalation"]
+    assert (guess["final"]["values"]["verdict"]["value"], guess["proposal"]["tone"]["origin"]) == ("Incorrect", "qa")
+    assert old["opinion-of-a-discard"]["proposal"]["verdict"]["origin"] == "qa"
+    assert old["guess-settles-a-conflict"]["gold"] is True
+    final = now("guess-of-an-escalation").final
+    assert final is not None
+    assert (final["verdict"].value, final["verdict"].origin.value) == ("Correct", "passes")
+    settled = now("guess-settles-a-conflict")
+    assert (settled.state, at_path(settled, "expert[0]")) == (State.AWAITING_EXPERT, ["QR.W033"])
+
+
+@rule("By version 1 the certificate names no team, and the decision no version.")
+def test_version_1_names_no_team() -> None:
+    """Whoever adds one to an old record has changed it."""
+    record = old_records()["set-that-nobody-filled"]
+    assert "rules" not in record
+    assert "team" not in record["certificate"]
+    record["certificate"]["team"] = load_team((OLD / "team.yaml").read_text()).hash
+    assert verify_old(record) == ["QR.E112"]
+    decision = see(row(agreeing()), CONFLICT).to_json()
+    assert (decision["rules"], set(decision["certificate"]) - {"team"}) == (2, set(record["certificate"]) - {"team"})
+
+
+@rule("A record without `rules` is verified by version 1, and one that names an unknown version is a finding.")
+def test_versions_of_records() -> None:
+    """A record of today that hides its version does not pass for an old one: its certificate names a team."""
+    history = row(agreeing(), [sub("ida", 5, "accept")])
+    record = json.loads(json.dumps(history | see(history).to_json()))
+    verifier = Verifier(team_of(TEAM), policy_of(""))
+    assert verifier.check(record, 1) == []
+    assert [found.id for found in verifier.check({**record, "rules": None}, 1)] == ["QR.E112"]
+    unknowns: list[Any] = [3, 0, True, "2", 2.5, [], {}]
+    for unknown in unknowns:
+        assert [found.id for found in verifier.check({**record, "rules": unknown}, 1)] == ["QR.E115"]
+
+
+@rule("`quorum verify` finds a certificate of another team than the one given.")
+def test_certificate_of_another_team() -> None:
+    """Somebody who had no part in the row gained a role: the team is another one, and that is all there is to say."""
+    history = row(agreeing(), [sub("ida", 5, "accept")])
+    record = json.loads(json.dumps(history | see(history).to_json()))
+    verifier = Verifier(load_team(TEAM + "  - {id: zoe, roles: [qa]}\n"), policy_of(""))
+    assert [(found.id, found.path) for found in verifier.check(record, 1)] == [("QR.E114", "certificate.team")]

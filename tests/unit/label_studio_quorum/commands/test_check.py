@@ -70,6 +70,18 @@ def test_wrong_usage_ends_with_2(tmp_path: Path, arguments: tuple[str, ...]) -> 
     assert done.stderr
 
 
+def test_interface_that_requires_nothing_is_told(tmp_path: Path) -> None:
+    """Under such an interface two empty answers make gold; one that requires something needs no note."""
+    rows = rows_file(tmp_path, row("a"))
+    choices = '<Choices name="v" toName="t"{required}><Choice value="A"/><Choice value="B"/></Choices>'
+    xml = f'<View><Text name="t" value="$response"/>{choices}</View>'
+    for required, notes in (("", 1), (' required="true"', 0)):
+        (tmp_path / "label.xml").write_text(xml.format(required=required), encoding="utf-8")
+        done = check(rows, "--pii", "off", "--task", tmp_path)
+        assert done.exit_code == 0
+        assert done.stderr.count("requires nothing, so two empty answers make a gold row") == notes
+
+
 def test_json_is_one_object(tmp_path: Path) -> None:
     """--json prints one object with counts, faults and the profile."""
     done = check(rows_file(tmp_path, row("a"), row("a")), "--json", "--pii", "off")

@@ -53,6 +53,7 @@ def test_one_decision_a_line(files: tuple[str, ...]) -> None:
         "findings",
         "final",
         "certificate",
+        "rules",
     ]
 
 
