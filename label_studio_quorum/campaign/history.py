@@ -1,9 +1,13 @@
 """From a row's tasks on the server to the history that `decide` reads. Nothing else turns annotations into history.
 
 What Label Studio keeps is less than a history: only the last version of each annotation, and any user of a stock server
-can overwrite another's. So two kinds of annotation are written down without a person, and hence never count: one that
-somebody else saved last, and a review of inputs that have changed since. Both stay in the record, with the reason under
-`void` and the account's person under `annotator`.
+can overwrite another's. So three kinds of annotation are written down without a person, and hence never count: one that
+somebody else saved last, a review of inputs that have changed since, and one that holds what its form does not ask for.
+All stay in the record, with the reason under `void` and the account's person under `annotator`.
+
+A stock server also takes any answer, whatever it says. A field whose answer cannot be read, or does not fit the row, is
+written down as no value of its kind, `{"unreadable": reason}`, so that the rules do not count the submission; how much
+of it could be read is never guessed at.
 """
 
 from __future__ import annotations
@@ -16,8 +20,9 @@ from typing import Any, Final
 from label_studio_quorum.campaign.projects import PROPOSAL
 from label_studio_quorum.campaign.row_task import note_of, prediction_values, review_note_of
 from label_studio_quorum.port import Annotation, Json, Task
-from ls_config.interface import Interface
+from ls_config.interface import Control, Interface
 from ls_config.results import ParsedResult, from_result
+from ls_config.review_screen import decision_controls
 from review_rules import Field, RowHistory, Stage, Submission, parse_history, parse_submission
 
 _TO_THE_SECOND: Final = len("2026-01-05T10:00:00")
@@ -164,7 +169,9 @@ class HistoryReader:
                 void.append(f"{self._person(annotation.edited_by)} saved it last")
             if is_stale:
                 void.append("it was given on passes or a QA that have changed since")
-            parsed = from_result(annotation.result, self.interface.all_controls, task.data)
+            parsed = from_result(annotation.result, self._controls(stage), task.data, known_only=True)
+            fields = {control.name for control in self.interface.controls}
+            void += [": ".join(filter(None, (f.control, f.reason))) for f in parsed.wrong if f.control not in fields]
             yield _Answer(
                 source=self._source(task, annotation),
                 stage=stage,
@@ -183,7 +190,18 @@ class HistoryReader:
             seconds=annotation.lead_time,
         )
 
+    def _controls(self, stage: Stage) -> tuple[Control, ...]:
+        """All that the stage's form asks for."""
+        return self.interface.all_controls + (() if stage is Stage.PASS else decision_controls())
+
     def _values(self, stage: Stage, task: Task, parsed: ParsedResult) -> dict[str, Any]:
+        unreadable = {fault.control: {"unreadable": fault.reason} for fault in parsed.wrong}
+        fields = {control.name for control in self.interface.controls}
+        return self._readable(stage, task, parsed) | {
+            name: reason for name, reason in unreadable.items() if name in fields
+        }
+
+    def _readable(self, stage: Stage, task: Task, parsed: ParsedResult) -> dict[str, Any]:
         # A pass form may open empty: a field that is absent was left out, not emptied.
         if stage is Stage.PASS:
             return parsed.values
@@ -206,6 +224,8 @@ class HistoryReader:
             answer
             for answer in answers
             if answer.by is not None
+            # Of an answer that does not count no earlier version may count in its place: nobody knows what it held.
+            and not answer.parsed.wrong
             and answer.source.created_at[:_TO_THE_SECOND] < answer.source.version[:_TO_THE_SECOND]
         ]
         first = [answer.first_version() for answer in corrected]

@@ -205,7 +205,8 @@ def test_spans_need_their_text() -> None:
 
 
 def item(name: str, value: Any, **more: Any) -> dict[str, Any]:
-    return {"from_name": name, "to_name": "response", "value": value, **more}
+    to_name = next((control.to_name for control in CONTROLS if control.name == name), "response")
+    return {"from_name": name, "to_name": to_name, "value": value, **more}
 
 
 PROBLEMS = [
