@@ -1,13 +1,11 @@
 """From a row's tasks on the server to the history that `decide` reads. Nothing else turns annotations into history.
 
 What Label Studio keeps is less than a history: only the last version of each annotation, and any user of a stock server
-can overwrite another's. So three kinds of annotation are written down without a person, and hence never count: one that
-somebody else saved last, a review of inputs that have changed since, and one that holds what its form does not ask for.
-All stay in the record, with the reason under `void` and the account's person under `annotator`.
-
-A stock server also takes any answer, whatever it says. A field whose answer cannot be read, or does not fit the row, is
-written down as no value of its kind, `{"unreadable": reason}`, so that the rules do not count the submission; how much
-of it could be read is never guessed at.
+can overwrite another's. And a stock server takes any answer, whatever it says. So three kinds of annotation are written
+down without a person, and hence never count: one that somebody else saved last, a review of inputs that have changed
+since, and one with a part that its form does not ask for or the row does not hold. All stay in the record, with the
+reason under `void` and the account's person under `annotator`. A field whose answer does not fit is written down as
+what it is, no value of its kind: `{"unreadable": reason}`.
 """
 
 from __future__ import annotations
@@ -170,8 +168,7 @@ class HistoryReader:
             if is_stale:
                 void.append("it was given on passes or a QA that have changed since")
             parsed = from_result(annotation.result, self._controls(stage), task.data, known_only=True)
-            fields = {control.name for control in self.interface.controls}
-            void += [": ".join(filter(None, (f.control, f.reason))) for f in parsed.wrong if f.control not in fields]
+            void += [": ".join(filter(None, (fault.control, fault.reason))) for fault in parsed.wrong]
             yield _Answer(
                 source=self._source(task, annotation),
                 stage=stage,
@@ -224,8 +221,6 @@ class HistoryReader:
             answer
             for answer in answers
             if answer.by is not None
-            # Of an answer that does not count no earlier version may count in its place: nobody knows what it held.
-            and not answer.parsed.wrong
             and answer.source.created_at[:_TO_THE_SECOND] < answer.source.version[:_TO_THE_SECOND]
         ]
         first = [answer.first_version() for answer in corrected]
