@@ -128,7 +128,7 @@ def fill(server: LabelStudioServer, folder: Path, source: Path, database: Mappin
             import_rows(cast("LabelStudio", Tasks(file)), made.campaign, rows(source), known={})
         projects = {stage.value: made.campaign.project(stage) for stage in Stage}
     result = to_result(data.AUTO_LABEL, INTERFACE.controls, {"response": ""})
-    decision = {"from_name": "decision", "to_name": "response", "type": "choices", "value": {"choices": ["accept"]}}
+    decision = {"from_name": "decision", "to_name": "panel", "type": "choices", "value": {"choices": ["accept"]}}
     task = {"people": people, "result": result, "review": [*result, {"id": "d1", **decision}], **projects}
     (folder / "fill.json").write_text(json.dumps(task), encoding="utf-8")
     env = environment(server.data_dir, server.settings, database) | {"PYTHONPATH": f"{package_dir()}:{ROOT}"}

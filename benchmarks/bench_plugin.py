@@ -312,8 +312,8 @@ while idle < 2:
             result = [{**said, "value": {"choices": ["Correct" if right else "Incorrect"]}}]
             if stage is not Stage.PASS:
                 word = "escalate" if stage is Stage.QA and chance.random() < 0.1 else "correct"
-                result.append({**said, "from_name": "decision", "value": {"choices": [word]}})
-                result.append({"from_name": "decision_reason", "to_name": "response", "type": "textarea", "value": {"text": ["why"]}})
+                result.append({**said, "from_name": "decision", "to_name": "panel", "value": {"choices": [word]}})
+                result.append({"from_name": "decision_reason", "to_name": "panel", "type": "textarea", "value": {"text": ["why"]}})
             Annotation.objects.create(task_id=slot.task_id, project_id=places[stage].project_id, completed_by_id=user, result=result, lead_time=COST[stage] * 60, updated_by_id=user)
             task = Task.objects.get(pk=slot.task_id)
             reconcile.reconcile_rows(campaign.pk, [slot.row_id])

@@ -73,7 +73,8 @@ class Control:
     Attributes:
         name: The control's name in the XML, and the field's name everywhere in Quorum.
         kind: choice, choices, spans, rating, number, text, boxes or segments.
-        to_name: Name of the object tag that it labels.
+        to_name: Name of the object tag that it labels; the first where it names several.
+        also_to: The further ones.
         value_key: Task data key of that object tag: `response` for `value="$response"`; empty if it shows a constant.
         result_type: Label Studio's `type` of the result items that this control makes.
         labels: The stored values, in the order of the screen; empty for kinds without labels.
@@ -97,6 +98,7 @@ class Control:
     max: Number | None = None
     required: bool = False
     line: int = 0
+    also_to: tuple[str, ...] = ()
 
     @property
     def is_set(self) -> bool:
@@ -137,7 +139,7 @@ class Interface:
 
     @property
     def requires_something(self) -> bool:
-        """True if some field cannot be left out; without one, two people who fill in nothing agree on an empty label."""
+        """True if some field cannot be left out: else two people who fill in nothing agree on an empty label."""
         return any(control.required for control in self.controls)
 
     @cached_property
@@ -333,7 +335,7 @@ def _control(element: etree._Element, objects: Mapping[str, etree._Element]) -> 
     name, tag = element.get("name", ""), str(element.tag)
     where = f"line {_line(element)}: <{tag} name={name!r}>"
     # Label Studio allows several targets; a region's text and offsets are those of the first.
-    to_name = element.get("toName", "").split(",")[0].strip()
+    to_name, *also_to = (part.strip() for part in element.get("toName", "").split(","))
     target = objects.get(to_name)
     if tag not in _CONTROL_TAGS:
         return None, (f"{where}: Quorum cannot compare this tag; use one of {', '.join(sorted(_CONTROL_TAGS))}",)
@@ -362,6 +364,7 @@ def _control(element: etree._Element, objects: Mapping[str, etree._Element]) -> 
         max=high,
         required=element.get("required") == "true",
         line=_line(element),
+        also_to=tuple(also_to),
     ), ()
 
 

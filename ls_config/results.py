@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import reprlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,16 +18,45 @@ from typing import Any, Final
 
 from ls_config.interface import Control
 
-__all__ = ["ParsedResult", "ResultError", "from_result", "to_result"]
+__all__ = ["ParsedResult", "ResultError", "ResultFault", "from_result", "to_result"]
 
 Item = dict[str, Any]
 _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=True).encode  # made once: ids are asked for by the thousand
 # Written by Label Studio for what people add around an answer; never an answer itself.
 _NOT_ANSWERS: Final = {"relation": "a relation between regions"}
+# Larger in size than this is no number of anything; the rules have the same limit.
+_LARGEST: Final = 10**150
+# A box that is drawn to the picture's edge lies beyond it by what rounding does.
+_EDGE: Final = 1
+_REGION_KINDS: Final = frozenset({"spans", "boxes", "segments"})
+_SHORT: Final = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 60
+_SHORT.maxlevel = 2
 
 
 class ResultError(ValueError):
     """A value that cannot be written as a result, with the field's name and the reason."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResultFault:
+    """A part of a result that does not fit the interface or the task.
+
+    Attributes:
+        where: Which item it is: `result[0]`.
+        reason: Why it does not fit.
+        control: The control that it is about; as it was written where the interface has none of that name, empty where
+            none is named.
+        is_remark: True if nothing that anybody is asked for is wrong: a line between regions, which is not kept.
+    """
+
+    where: str
+    reason: str
+    control: str = ""
+    is_remark: bool = False
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.where, self.control, self.reason) if part)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,15 +68,25 @@ class ParsedResult:
         flags: Stored values of the flags block, in the order of the screen.
         reason: What was typed as the decision's reason and the flags' reason; None if nothing was.
         decision: accept, correct, escalate or discard; None outside of reviews.
-        problems: One line for each part that could not be read, and why; that part is left out of `values`. A span that
-            does not fit the text is named here and kept: the rules make it a finding.
+        faults: Each part that could not be read, and why; that part is left out of `values`. A span that does not fit
+            the text is named here and kept: the rules make it a finding.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
     reason: str | None = None
     decision: str | None = None
-    problems: tuple[str, ...] = ()
+    faults: tuple[ResultFault, ...] = ()
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One line for each of `faults`."""
+        return tuple(map(str, self.faults))
+
+    @property
+    def wrong(self) -> tuple[ResultFault, ...]:
+        """The faults for which the answer as a whole cannot stand."""
+        return tuple(fault for fault in self.faults if not fault.is_remark)
 
     def as_review(self, controls: Iterable[Control], proposal: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return the values of a QA or expert form, in which an emptied field is an answer.
@@ -232,27 +272,38 @@ def _whole(value: Any) -> bool:
 
 
 def _real(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # The size first: an endless integer cannot be asked whether it is finite.
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and -_LARGEST <= value <= _LARGEST
+        and math.isfinite(value)
+    )
 
 
 def _within(control: Control, value: float) -> bool:
     return (control.min is None or value >= control.min) and (control.max is None or value <= control.max)
 
 
-def from_result(result: Any, controls: Iterable[Control], data: Mapping[str, Any]) -> ParsedResult:
+def from_result(
+    result: Any, controls: Iterable[Control], data: Mapping[str, Any], *, known_only: bool = False
+) -> ParsedResult:
     """Read the `result` list of an annotation or prediction; never raises on what people or models wrote.
 
     Args:
         result: Label Studio's list of result items.
-        controls: The interface's controls; reserved ones are read also when they are not among them.
+        controls: The interface's controls.
         data: The task data, to check that spans lie inside of the text and carry the text that is there.
+        known_only: True if `controls` are all that the form has; else reserved ones are read also when they are not
+            among them.
 
     Returns:
-        The values, and a line for each part that could not be read or does not fit.
+        The values, and a fault for each part that could not be read or does not fit.
     """
     if not isinstance(result, list):
-        return ParsedResult(problems=("the result is not a list",))
-    reader = _Reader({control.name: control for control in controls}, data)
+        return ParsedResult(faults=(ResultFault(where="", reason="the result is not a list"),))
+    known = {control.name: control for control in controls}
+    reader = _Reader(known if known_only else {**_RESERVED_CONTROLS, **known}, data)
     for index, item in enumerate(result):
         reader.add(f"result[{index}]", item)
     return reader.parsed()
@@ -262,33 +313,37 @@ class _Reader:
     """Collects the items of one result."""
 
     def __init__(self, controls: Mapping[str, Control], data: Mapping[str, Any]) -> None:
-        self._controls = {**_RESERVED_CONTROLS, **controls}
+        self._controls = controls
         self._data = data
         self._values: dict[str, Any] = {}
-        self._problems: list[str] = []
+        self._faults: list[ResultFault] = []
 
     def add(self, where: str, item: Any) -> None:
         if not isinstance(item, Mapping):
-            self._problems.append(f"{where}: not an object")
+            self._fault(where, "not an object")
             return
         if isinstance(item.get("type"), str) and item["type"] in _NOT_ANSWERS:
-            self._problems.append(f"{where}: {_NOT_ANSWERS[item['type']]} is not kept")
+            self._fault(where, f"{_NOT_ANSWERS[item['type']]} is not kept", is_remark=True)
             return
-        control = self._controls.get(str(item.get("from_name")))
-        body = item.get("value")
+        name = item.get("from_name")
+        control = self._controls.get(name) if isinstance(name, str) else None
         if control is None:
-            self._problems.append(f"{where}: the interface has no control {item.get('from_name')!r}")
-        elif not isinstance(body, Mapping):
-            self._problems.append(f"{where}: {control.name} has no value")
-        else:
-            try:
-                value = _READERS[control.kind](control, body)
-                self._put(where, control, value)
-                # Doubts are told beside the value and not instead of it: the rules make them a finding.
-                if control.kind == "spans":
-                    self._problems += [f"{where}: {doubt}" for doubt in _span_doubts(control, value, self._data)]
-            except ResultError as error:
-                self._problems.append(f"{where}: {error}")
+            named = _shown(name).strip("'\"") if isinstance(name, str) else ""
+            self._fault(where, f"the interface has no control {_shown(name)}", named)
+            return
+        try:
+            _check_frame(control, item)
+            value = _READERS[control.kind](control, item["value"])
+        except ResultError as error:
+            self._fault(where, str(error).removeprefix(f"{control.name}: "), control.name)
+            return
+        self._put(where, control, value)
+        if control.kind == "spans":
+            for doubt in _span_doubts(control, value, self._data):
+                self._fault(where, doubt, control.name)
+
+    def _fault(self, where: str, reason: str, control: str = "", *, is_remark: bool = False) -> None:
+        self._faults.append(ResultFault(where=where, reason=reason, control=control, is_remark=is_remark))
 
     def _put(self, where: str, control: Control, value: Any) -> None:
         if value is None:
@@ -299,7 +354,7 @@ class _Reader:
             return
         # Label Studio lets a form be answered twice; the later answer is what people saw last.
         if control.name in self._values and self._values[control.name] != value:
-            self._problems.append(f"{where}: {control.name} is answered twice; the later answer counts")
+            self._fault(where, "it is answered twice; the later answer is read", control.name)
         self._values[control.name] = value
 
     def parsed(self) -> ParsedResult:
@@ -314,15 +369,39 @@ class _Reader:
             flags=flags,
             reason="\n".join(dict.fromkeys(texts)) if texts else None,
             decision=decision,
-            problems=tuple(self._problems),
+            faults=tuple(self._faults),
         )
 
 
+def _check_frame(control: Control, item: Mapping[str, Any]) -> None:
+    """What stands around the value: it must be this control's, on what this control labels.
+
+    What is not there is not wrong: other programs leave it out.
+
+    Raises:
+        ResultError: It is another control's, or no frame of an item at all.
+    """
+    # Reserved controls that the caller did not give have neither.
+    for key, expected in (("type", (control.result_type,)), ("to_name", _targets(control))):
+        stated = item.get(key)
+        if stated is not None and expected[0] and stated not in expected:
+            raise ResultError(f"{control.name}: `{key}` is {_shown(stated)}, not {expected[0]!r}")
+    if not isinstance(item.get("id", ""), str | None):
+        raise ResultError(f"{control.name}: the region's id {_shown(item['id'])} is not text")
+    if not isinstance(item.get("value"), Mapping):
+        raise ResultError(f"{control.name}: has no value")
+
+
+def _targets(control: Control) -> tuple[str, ...]:
+    """The object tags that an answer may name; a region lies on the first, whose text or picture it is checked by."""
+    return (control.to_name,) if control.kind in _REGION_KINDS else (control.to_name, *control.also_to)
+
+
 def _read_choice(control: Control, body: Mapping[str, Any]) -> str | None:
-    labels = _read_labels(control, body.get("choices"))
-    if len(labels) > 1:
-        raise ResultError(f"{control.name}: {len(labels)} choices where one is allowed")
-    return labels[0] if labels else None
+    picked, sent = _read_labels(control, body.get("choices")), body.get("choices")
+    if isinstance(sent, list) and len(sent) > 1:
+        raise ResultError(f"{control.name}: {len(sent)} choices where one is allowed")
+    return picked[0] if picked else None
 
 
 def _read_choices(control: Control, body: Mapping[str, Any]) -> list[str]:
@@ -331,7 +410,10 @@ def _read_choices(control: Control, body: Mapping[str, Any]) -> list[str]:
 
 def _read_spans(control: Control, body: Mapping[str, Any]) -> list[Item]:
     start, end = (_offset(control, body.get(key)) for key in ("start", "end"))
-    quote = {"text": body["text"]} if isinstance(body.get("text"), str) else {}
+    text = body.get("text")
+    if text is not None and not isinstance(text, str):
+        raise ResultError(f"{control.name}: the text {_shown(text)} of a span is not text")
+    quote = {} if text is None else {"text": text}
     return [
         {"start": start, "end": end, "label": label, **quote} for label in _region_labels(control, body, "labels")
     ]
@@ -339,10 +421,10 @@ def _read_spans(control: Control, body: Mapping[str, Any]) -> list[Item]:
 
 def _read_rating(control: Control, body: Mapping[str, Any]) -> int | None:
     value = body.get("rating")
-    if value == 0:
+    if value == 0 and not isinstance(value, bool):
         return None  # Label Studio's stars: none is set.
     if not _whole(value) or not _within(control, value):  # type: ignore[arg-type]
-        raise ResultError(f"{control.name}: {value!r} is not a whole number from {control.min} to {control.max}")
+        raise ResultError(f"{control.name}: {_shown(value)} is not a whole number from {control.min} to {control.max}")
     return int(value)  # type: ignore[arg-type]
 
 
@@ -351,7 +433,7 @@ def _read_number(control: Control, body: Mapping[str, Any]) -> float | int | Non
     if value is None:
         return None
     if not _real(value) or not _within(control, value):
-        raise ResultError(f"{control.name}: {value!r} is not a number from {control.min} to {control.max}")
+        raise ResultError(f"{control.name}: {_shown(value)} is not a number{_bounds(control)}")
     number: float | int = value
     return number
 
@@ -360,7 +442,9 @@ def _read_text(control: Control, body: Mapping[str, Any]) -> str | None:
     text = body.get("text")
     lines = [text] if isinstance(text, str) else text
     if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
-        raise ResultError(f"{control.name}: {text!r} is not text")
+        raise ResultError(f"{control.name}: {_shown(text)} is not text")
+    if not all(_writable(line) for line in lines):
+        raise ResultError(f"{control.name}: the text holds a character that no file can hold")
     return "\n".join(lines) if any(lines) else None
 
 
@@ -368,6 +452,8 @@ def _read_boxes(control: Control, body: Mapping[str, Any]) -> list[Item]:
     sides = {key: body.get(key) for key in ("x", "y", "width", "height")}
     if not all(_real(side) for side in sides.values()):
         raise ResultError(f"{control.name}: a box without x, y, width and height")
+    if not all(-_EDGE <= side <= 100 + _EDGE for side in sides.values()):  # type: ignore[operator]
+        raise ResultError(f"{control.name}: a box outside of the picture: x, y, width and height are percent, 0 to 100")
     if body.get("rotation"):
         raise ResultError(f"{control.name}: a rotated box cannot be compared; draw it upright")
     return [{**sides, "label": label} for label in _region_labels(control, body, control.result_type)]
@@ -376,9 +462,10 @@ def _read_boxes(control: Control, body: Mapping[str, Any]) -> list[Item]:
 def _read_segments(control: Control, body: Mapping[str, Any]) -> list[Item]:
     start, end = body.get("start"), body.get("end")
     if not (_real(start) and _real(end)):
-        raise ResultError(f"{control.name}: a segment without start and end")
-    labels = _region_labels(control, body, control.result_type)
-    return [{"start": start, "end": end, "label": label} for label in labels]
+        raise ResultError(f"{control.name}: a segment without start and end as numbers")
+    if start > end:  # type: ignore[operator]
+        raise ResultError(f"{control.name}: a segment that ends before it starts")
+    return [{"start": start, "end": end, "label": one} for one in _region_labels(control, body, control.result_type)]
 
 
 _READERS: Final[Mapping[str, Callable[[Control, Mapping[str, Any]], Any]]] = {
@@ -394,13 +481,13 @@ _READERS: Final[Mapping[str, Callable[[Control, Mapping[str, Any]], Any]]] = {
 
 
 def _read_labels(control: Control, value: Any) -> list[str]:
-    labels = [value] if isinstance(value, str) else value
-    if not isinstance(labels, list):
-        raise ResultError(f"{control.name}: {value!r} is not a list of choices")
-    for label in labels:
-        if not isinstance(label, str) or (control.labels and label not in control.labels):
-            raise ResultError(f"{control.name}: {label!r} is not one of {', '.join(control.labels)}")
-    return list(dict.fromkeys(labels))
+    picked = [value] if isinstance(value, str) else value
+    if not isinstance(picked, list):
+        raise ResultError(f"{control.name}: {_shown(value)} is not a list of choices")
+    for one in picked:
+        if not isinstance(one, str) or not (one in control.labels if control.labels else _writable(one)):
+            raise ResultError(f"{control.name}: {_shown(one)} is not one of {', '.join(control.labels)}")
+    return list(dict.fromkeys(picked))
 
 
 def _region_labels(control: Control, body: Mapping[str, Any], key: str) -> list[str]:
@@ -412,14 +499,34 @@ def _region_labels(control: Control, body: Mapping[str, Any], key: str) -> list[
 
 def _span_doubts(control: Control, spans: Iterable[Item], data: Mapping[str, Any]) -> Iterator[str]:
     text = data.get(control.value_key)
-    if not isinstance(text, str):
-        return
     for span in spans:
         start, end = span["start"], span["end"]
-        if not 0 <= start < end <= len(text):
-            yield f"{control.name}: span {start}–{end} is outside of the text (0–{len(text)})"
+        if not isinstance(text, str):
+            if not 0 <= start < end:
+                yield f"the span {_shown(start)}–{_shown(end)} is no part of any text"
+        elif not 0 <= start < end <= len(text):
+            yield f"the span {_shown(start)}–{_shown(end)} is outside of the text (0–{len(text)})"
         elif span.get("text", text[start:end]) != text[start:end]:
-            yield f"{control.name}: span {start}–{end} carries another text than the task has there"
+            yield f"the span {start}–{end} carries another text than the task has there"
+
+
+def _shown(value: Any) -> str:
+    """A value as a message quotes it: short, and of characters that any file can hold."""
+    return _SHORT.repr(value)
+
+
+def _writable(text: str) -> bool:
+    """Whether files and databases can hold a text: no NUL, and no half of a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
+
+
+def _bounds(control: Control) -> str:
+    low, high = control.min, control.max
+    return "".join(f" {word} {bound}" for word, bound in (("from", low), ("to", high)) if bound is not None)
 
 
 def _offset(control: Control, value: Any) -> int:
@@ -427,7 +534,7 @@ def _offset(control: Control, value: Any) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not _whole(value):
-        raise ResultError(f"{control.name}: {value!r} is not an offset")
+        raise ResultError(f"{control.name}: {_shown(value)} is not an offset")
     return int(value)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 from lxml import etree
 
-from ls_config.interface import HERE, InterfaceError, elements, parse_all, parse_xml
+from ls_config.interface import HERE, RESERVED, Control, InterfaceError, elements, parse_all, parse_xml
 
-__all__ = ["PANEL_KEYS", "STAGES", "compose_review"]
+__all__ = ["PANEL_KEYS", "STAGES", "compose_review", "decision_controls"]
 
 STAGES: Final = ("qa", "expert")
 PANEL_KEYS: Final = ("panel",)
@@ -43,3 +44,14 @@ def compose_review(xml: str, stage: str) -> str:
     slot.append(root)
     panel.set("className", f"q-stage q-{stage}")
     return etree.tostring(panel, encoding="unicode")
+
+
+@cache
+def decision_controls() -> tuple[Control, ...]:
+    """What `compose_review` asks for beside the fields: the decision and its words.
+
+    >>> [control.name for control in decision_controls()]
+    ['decision', 'decision_reason', 'decision_note']
+    """
+    least = '<View><Text name="t" value="$t"/><Rating name="r" toName="t"/></View>'
+    return tuple(control for control in parse_all(compose_review(least, "qa")) if control.name in RESERVED)

@@ -1,9 +1,11 @@
 """From a row's tasks on the server to the history that `decide` reads. Nothing else turns annotations into history.
 
 What Label Studio keeps is less than a history: only the last version of each annotation, and any user of a stock server
-can overwrite another's. So two kinds of annotation are written down without a person, and hence never count: one that
-somebody else saved last, and a review of inputs that have changed since. Both stay in the record, with the reason under
-`void` and the account's person under `annotator`.
+can overwrite another's. And a stock server takes any answer, whatever it says. So three kinds of annotation are written
+down without a person, and hence never count: one that somebody else saved last, a review of inputs that have changed
+since, and one with a part that its form does not ask for or the row does not hold. All stay in the record, with the
+reason under `void` and the account's person under `annotator`. A field whose answer does not fit is written down as
+what it is, no value of its kind: `{"unreadable": reason}`.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ from typing import Any, Final
 from label_studio_quorum.campaign.projects import PROPOSAL
 from label_studio_quorum.campaign.row_task import note_of, prediction_values, review_note_of
 from label_studio_quorum.port import Annotation, Json, Task
-from ls_config.interface import Interface
+from ls_config.interface import Control, Interface
 from ls_config.results import ParsedResult, from_result
+from ls_config.review_screen import decision_controls
 from review_rules import Field, RowHistory, Stage, Submission, parse_history, parse_submission
 
 _TO_THE_SECOND: Final = len("2026-01-05T10:00:00")
@@ -167,7 +170,8 @@ class HistoryReader:
                 void.append(f"{self._person(annotation.edited_by)} saved it last")
             if is_stale:
                 void.append("it was given on passes or a QA that have changed since")
-            parsed = from_result(annotation.result, self.interface.all_controls, task.data)
+            parsed = from_result(annotation.result, self._controls(stage), task.data, known_only=True)
+            void += [": ".join(filter(None, (fault.control, fault.reason))) for fault in parsed.wrong]
             yield _Answer(
                 source=self._source(task, annotation),
                 stage=stage,
@@ -186,7 +190,18 @@ class HistoryReader:
             seconds=annotation.lead_time,
         )
 
+    def _controls(self, stage: Stage) -> tuple[Control, ...]:
+        """All that the stage's form asks for."""
+        return self.interface.all_controls + (() if stage is Stage.PASS else decision_controls())
+
     def _values(self, stage: Stage, task: Task, parsed: ParsedResult) -> dict[str, Any]:
+        unreadable = {fault.control: {"unreadable": fault.reason} for fault in parsed.wrong}
+        fields = {control.name for control in self.interface.controls}
+        return self._readable(stage, task, parsed) | {
+            name: reason for name, reason in unreadable.items() if name in fields
+        }
+
+    def _readable(self, stage: Stage, task: Task, parsed: ParsedResult) -> dict[str, Any]:
         # A pass form may open empty: a field that is absent was left out, not emptied.
         if stage is Stage.PASS:
             return parsed.values

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from core.utils.params import bool_from_request
 from django.db import transaction
 
+from ls_plugin.access.answer_content import require_fitting
 from ls_plugin.access.call import Call, call_of
 from ls_plugin.models import Slot
 from ls_plugin.patches.registry import replace
@@ -43,6 +45,8 @@ def _perform_create(stock: Callable[..., Any]) -> Callable[..., Any]:
             case call, place:
                 with transaction.atomic():
                     slot = _lock(self.parent_object.pk)
+                    if not _is_skip(self.request, serializer):
+                        require_fitting(serializer.validated_data.get("result") or [], slot.task_id)
                     # Asked for first, so that it runs before anything else that waits for the commit.
                     reconcile.after_commit(place.campaign_id, slot.row_id)
                     annotation = stock(self, serializer)
@@ -61,11 +65,23 @@ def _perform_update(stock: Callable[..., None]) -> Callable[..., None]:
                 with transaction.atomic():
                     slot = _lock(serializer.instance.task_id)
                     _require_changeable(call, slot, serializer)
+                    if "result" in serializer.validated_data and not serializer.instance.was_cancelled:
+                        require_fitting(serializer.validated_data["result"], slot.task_id)
                     reconcile.after_commit(place.campaign_id, slot.row_id)
                     stock(self, serializer)
                     _log(call, place, slot, "changed", serializer.instance)
 
     return perform_update
+
+
+def _is_skip(request: Any, serializer: Any) -> bool:
+    """Whether Label Studio will store a skip; what it holds is no answer, and comes back as a draft at most.
+
+    The address has the last word, as with Label Studio.
+    """
+    if "was_cancelled" in request.GET:
+        return bool_from_request(request.GET, "was_cancelled", False)
+    return bool(serializer.validated_data.get("was_cancelled", False))
 
 
 def _require_changeable(call: Call, slot: Slot, serializer: Any) -> None:

@@ -57,6 +57,7 @@ REASONS: dict[str, tuple[int, str]] = {
     "qualify": (404, "You have not reached the bar of the qualification yet; a manager can help you on."),
     "last_manager": (409, "This would leave the campaign without a manager who can sign in."),
     "bad_request": (400, "The request cannot be read."),
+    "bad_answer": (400, "The answer cannot be stored: it does not fit the form."),
     "too_large": (413, "This is more than one answer can hold."),
     "busy": (503, "The server is busy; try again."),
 }

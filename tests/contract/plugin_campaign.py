@@ -61,10 +61,10 @@ def verdict(choice: str, note: str = "") -> list[dict[str, Any]]:
 def review(decision: str, choice: str, reason: str = "") -> list[dict[str, Any]]:
     """An answer of QA or an expert."""
     said = verdict(choice)
-    said.append({"from_name": "decision", "to_name": "response", "type": "choices", "value": {"choices": [decision]}})
+    said.append({"from_name": "decision", "to_name": "panel", "type": "choices", "value": {"choices": [decision]}})
     if reason:
         said.append(
-            {"from_name": "decision_reason", "to_name": "response", "type": "textarea", "value": {"text": [reason]}}
+            {"from_name": "decision_reason", "to_name": "panel", "type": "textarea", "value": {"text": [reason]}}
         )
     return said
 

@@ -113,6 +113,8 @@ def happen(world: World, event: tuple[Any, ...]) -> None:
             ]
             if chances:
                 user, task = chances[index % len(chances)]
+                if task.project == campaign.project(Stage.PASS):
+                    form = {name: value for name, value in form.items() if not name.startswith("decision")}
                 world.submitted.add(server.submit(task.id, user, to_result(form, CONTROLS, task.data)))
             sync(world)
         case ("doubled import", index):

@@ -66,7 +66,8 @@ def _chain(
     """Attribute, value and the metadata that all kinds share, in order of time."""
     auto = (record.get("auto_label") or {}).get(control.name)
     certificate = record.get("certificate") or {}
-    passes = {passed.get("by"): passed for passed in record.get("passes") or ()}
+    # What stands there without a person never counts, and its values may be none of their kinds.
+    passes = {passed["by"]: passed for passed in record.get("passes") or () if passed.get("by")}
     counted = [passes[who] for who in certificate.get("passes", ()) if who in passes] or list(passes.values())
     times = [_when(submission.get("at")) for stage in STAGES for submission in record.get(stage) or ()]
     if auto is not None:

@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ls_config import ParsedResult, ResultError, from_result, load, parse_all, to_result
+from ls_config import (
+    Control,
+    ParsedResult,
+    ResultError,
+    compose_review,
+    from_result,
+    label_types,
+    load,
+    parse_all,
+    to_result,
+)
 
 XML = """
 <View>
@@ -205,7 +215,8 @@ def test_spans_need_their_text() -> None:
 
 
 def item(name: str, value: Any, **more: Any) -> dict[str, Any]:
-    return {"from_name": name, "to_name": "response", "value": value, **more}
+    to_name = next((control.to_name for control in CONTROLS if control.name == name), "response")
+    return {"from_name": name, "to_name": to_name, "value": value, **more}
 
 
 PROBLEMS = [
@@ -225,6 +236,24 @@ PROBLEMS = [
     ([item("regions", {"x": 1, "y": 1, "width": 1, "height": 1, "rotation": 30})], "rotated"),
     ([item("speech", {"start": None, "end": 1, "labels": ["voice"]})], "without start and end"),
     ([{"type": "relation", "from_id": "a", "to_id": "b"}], "relation"),
+    ([item("verdict", {"choices": ["y", "y"]})], "2 choices where one"),
+    ([item("topics", {"choices": ["A", 3]})], "3 is not one of A, B, C"),
+    ([item("tone", {"rating": True})], "True is not a whole number from 1 to 5"),
+    ([item("tone", {"rating": False})], "False is not a whole number"),
+    ([item("tone", {"rating": 10**400})], "not a whole number"),
+    ([item("amount", {"number": 10**400})], "not a number from -10 to 10"),
+    ([item("amount", {"number": float("nan")})], "not a number from -10 to 10"),
+    ([item("amount", {"number": True})], "not a number from -10 to 10"),
+    ([item("amount", {"number": 10.5})], "not a number from -10 to 10"),
+    ([item("note", {"text": ["\ud800"]})], "a character that no file can hold"),
+    ([item("note", {"text": "a\0b"})], "a character that no file can hold"),
+    ([item("entities", {"start": 0, "end": 2, "labels": ["ORG"], "text": 5})], "5 of a span is not text"),
+    ([item("regions", {"x": 1, "y": 1, "width": 10**30, "height": 1, "rectanglelabels": ["ORG"]})], "outside of the"),
+    ([item("speech", {"start": 2, "end": 1, "labels": ["voice"]})], "ends before it starts"),
+    ([item("verdict", {"choices": ["y"]}, type="rating")], "`type` is 'rating', not 'choices'"),
+    ([item("verdict", {"choices": ["y"]}) | {"to_name": "i"}], "`to_name` is 'i', not 'response'"),
+    ([item("verdict", {"choices": ["y"]}, id=7)], "id 7 is not text"),
+    ([item("verdict", {"choices": ["y" * 10_000]})], "yyy"),
 ]
 
 
@@ -286,6 +315,74 @@ ODD_ITEM = st.fixed_dictionaries(
 def test_reading_never_raises(result: Any, text: Any) -> None:
     """Whatever a person, a model or another tool left on a server, it is read or named as a problem."""
     from_result(result, CONTROLS, {"response": text})
+
+
+def test_a_fault_names_its_control_and_is_short() -> None:
+    """Whoever is refused reads the control, the reason and no more of what they sent than a line holds."""
+    result = [item("tone", {"rating": 9}), item("x" * 9_000, {}), item("verdict", {"choices": ["y" * 9_000]}), 5]
+    faults = from_result(result, CONTROLS, {"response": "x"}).wrong
+    assert [(fault.where, fault.control[:7]) for fault in faults] == [
+        ("result[0]", "tone"), ("result[1]", "xxxxxxx"), ("result[2]", "verdict"), ("result[3]", ""),
+    ]  # fmt: skip
+    assert faults[0].reason == "9 is not a whole number from 1 to 5"
+    assert max(len(str(fault)) for fault in faults) < 200
+
+
+def test_a_form_without_a_decision_takes_none() -> None:
+    """Where the caller gives all that the form has, a reserved control that it lacks is unknown like any other."""
+    result = [item("decision", {"choices": ["accept"]})]
+    assert from_result(result, CONTROLS, {}).decision == "accept"
+    parsed = from_result(result, CONTROLS, {}, known_only=True)
+    assert (parsed.decision, [fault.control for fault in parsed.wrong]) == (None, ["decision"])
+
+
+def test_a_line_between_regions_spoils_no_answer() -> None:
+    """People can draw one on any screen; it is not kept, and what they were asked for is."""
+    parsed = from_result([item("tone", {"rating": 3}), {"type": "relation"}], CONTROLS, {}, known_only=True)
+    assert (parsed.values, parsed.wrong, len(parsed.faults)) == ({"tone": 3}, (), 1)
+
+
+def test_a_control_of_several_objects_may_answer_to_each() -> None:
+    """A region lies on the first, by whose text it is checked; what is said of the whole row may name any."""
+    xml = (
+        '<View><Text name="a" value="$a"/><Text name="b" value="$b"/>'
+        '<Choices name="c" toName="a, b"><Choice value="A"/></Choices>'
+        '<Labels name="l" toName="a,b"><Label value="A"/></Labels></View>'
+    )
+    data = {"a": "xy", "b": "xyz"}
+    choice = {"from_name": "c", "to_name": "b", "type": "choices", "value": {"choices": ["A"]}}
+    label = {"from_name": "l", "to_name": "b", "type": "labels", "value": {"start": 0, "end": 1, "labels": ["A"]}}
+    assert from_result([choice], parse_all(xml), data).faults == ()
+    assert [fault.control for fault in from_result([label], parse_all(xml), data).wrong] == ["l"]
+
+
+def values_of(control: Control, text: str) -> st.SearchStrategy[Any]:
+    """What the screen lets people fill in."""
+    match control.kind:
+        case "choice":
+            return st.sampled_from(control.labels)
+        case "choices":
+            return st.lists(st.sampled_from(control.labels), min_size=1, unique=True)
+        case "rating":
+            return st.integers(1, int(control.max or 5))
+        case "spans":
+            pairs = st.tuples(st.integers(0, len(text) - 1), st.integers(1, len(text))).filter(lambda p: p[0] < p[1])
+            one = st.tuples(pairs, st.sampled_from(control.labels))
+            made = one.map(lambda s: {"start": s[0][0], "end": s[0][1], "label": s[1]})
+            return st.lists(made, max_size=4)
+        case _:
+            return TEXTS
+
+
+@given(st.data(), st.sampled_from(label_types()), st.sampled_from(["pass", "qa", "expert"]), TEXTS)
+def test_nothing_that_a_form_holds_is_a_fault(data: st.DataObject, name: str, stage: str, text: str) -> None:
+    """Every answer to every form that comes with Quorum, at every stage, whatever the text and whatever is left out."""
+    xml = load(name).xml
+    controls = parse_all(xml if stage == "pass" else compose_review(xml, stage))
+    each = {control.name: values_of(control, text) for control in controls}
+    values = data.draw(st.fixed_dictionaries({}, optional=each))
+    result = json.loads(json.dumps(to_result(values, controls, {"response": text})))
+    assert from_result(result, controls, {"response": text}, known_only=True).faults == ()
 
 
 def test_no_star_is_no_answer() -> None:

@@ -29,7 +29,6 @@ __all__ = ["CampaignInTest", "make_campaign", "owner_client", "review", "verdict
 
 # What the test client answers: a response with a method `json`, whose class the client keeps to itself.
 Response = Any
-_INTERFACE = load("classification")
 _numbers = itertools.count(1)
 
 
@@ -104,12 +103,12 @@ class CampaignInTest:
         return list(Grant.objects.filter(user_id=self.account(person), project_id__in=projects).order_by("given_at"))
 
 
-def make_campaign(*, policy: str = POLICY, team_text: str = TEAM) -> CampaignInTest:
+def make_campaign(*, policy: str = POLICY, team_text: str = TEAM, label_type: str = "classification") -> CampaignInTest:
     """A campaign of its own for a test, with accounts that no other test has."""
     number = next(_numbers)
     team_text = team_text.replace("{tag}", f"unit{number}")
     name = f"unit {number}"
-    spec = CampaignSpec(name=name, interface=_INTERFACE, policy=load_policy(policy), team=load_team(team_text))
+    spec = CampaignSpec(name=name, interface=load(label_type), policy=load_policy(policy), team=load_team(team_text))
     owner = User.objects.get(email=OWNER.email)
     organization = Organization.objects.order_by("pk").first()
     projects = {
@@ -119,7 +118,7 @@ def make_campaign(*, policy: str = POLICY, team_text: str = TEAM) -> CampaignInT
         for stage in Stage
     }
     ids = {stage: project.pk for stage, project in projects.items()}
-    campaign = team.save_campaign(name, "classification", policy, team_text, ids)
+    campaign = team.save_campaign(name, label_type, policy, team_text, ids)
     team.apply_team(campaign, team_text)
     return CampaignInTest(campaign, projects, team_text)
 

@@ -1,0 +1,53 @@
+"""What an answer may say: what its form asks for, about the row that it is on.
+
+The form is the project's own labelling interface, with the decision where people review. Anybody can send anything to
+the address that the form sends to; what is stored counts towards gold, so it is read here as it will be read then.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from projects.models import Project
+from tasks.models import Task
+
+from ls_config.interface import Control, InterfaceError, parse_all
+from ls_config.results import ResultFault, from_result
+from ls_plugin.store.refusals import Refused
+
+
+def require_fitting(result: Any, task_id: int) -> None:
+    """Refuse an answer with a part that the form does not ask for or the row does not hold.
+
+    Args:
+        result: The list of results as it would be stored.
+        task_id: The task that it answers.
+
+    Raises:
+        Refused: ``bad_answer``, with the control's name and the reason.
+    """
+    project_id, data = Task.objects.values_list("project_id", "data").get(pk=task_id)
+    controls = _form(Project.objects.values_list("label_config", flat=True).get(pk=project_id))
+    if controls is None:
+        return
+    for fault in from_result(result, controls, data, known_only=True).wrong:
+        raise Refused("bad_answer", _sentence(fault))
+
+
+def _sentence(fault: ResultFault) -> str:
+    about = f"The answer to {fault.control}" if fault.control else "The answer"
+    return f"{about} cannot be stored: {fault.reason}."
+
+
+# Reading an interface takes longer than storing an answer, and a project's XML hardly ever changes.
+@lru_cache(maxsize=32)
+def _form(xml: str) -> tuple[Control, ...] | None:
+    """All that a form asks for; None for one that cannot be read.
+
+    That one is for its manager to mend. What people send meanwhile is read once the form can be, and counts only then.
+    """
+    try:
+        return parse_all(xml)
+    except InterfaceError:
+        return None
