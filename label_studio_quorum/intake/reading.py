@@ -135,13 +135,22 @@ def open_source(path: str | Path, options: Options = DEFAULTS, *, wanted: Iterab
     doubts = [doubt]
     delimiter = quotes = None
     if form in ("csv", "tsv"):
-        delimiter = options.delimiter or (
+        delimiter = _stated_delimiter(path, options.delimiter) or (
             "\t" if form == "tsv" else textfile.delimiter_of(path, encoding, list(wanted))
         )
     if delimiter == "\t":
         quotes, two_ways = (options.quotes, None) if options.quotes else quotes_of(path, encoding)
         doubts.append(two_ways)
     return Source(path, form, encoding, delimiter, tuple(filter(None, doubts)), quotes)
+
+
+def _stated_delimiter(path: Path, delimiter: str | None) -> str | None:
+    """The delimiter that somebody named; a tab is hard to type, and may be named as `\\t`."""
+    if delimiter is None or delimiter == "\\t":
+        return delimiter and "\t"
+    if len(delimiter) != 1 or delimiter in '"\r\n':
+        raise UnreadableError(fault("QD.E003.delimiter", Place(str(path)), delimiter=delimiter))
+    return delimiter
 
 
 def _format(path: Path, wanted: str | None) -> str:

@@ -38,6 +38,10 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "Check that it is the right file, and that its first line names the columns.",
     ),
     "QD.E003.format": ("'{format}' is no format of rows.", "Known: {formats}."),
+    "QD.E003.delimiter": (
+        "'{delimiter}' is no delimiter.",
+        "Name one character, such as ';', or '\\t' for a tab; a quote and a line end cannot be one.",
+    ),
     "QD.E003.ending": ("The ending '{ending}' tells no format.", "Name it with --format, or use one of {endings}."),
     "QD.E003.gzip": ("The file is compressed (gzip).", "Unpack it first: gunzip -k FILE."),
     "QD.E003.xz": ("The file is compressed (xz).", "Unpack it first: unxz -k FILE."),

@@ -110,7 +110,7 @@ def test_an_import_counts_answers_that_did_not_fit(monkeypatch: pytest.MonkeyPat
     )
     monkeypatch.setattr(importing, "serve", lambda *_: None)
     bad = ModelAnswer(problems=("result[0]: the interface has no control 'mood'",))
-    texts = {"context": "", "query": "q", "response": "r"}
+    texts: dict[str, Any] = {"context": "", "query": "q", "response": "r"}
     rows = [Row(row_id=f"r{at}", **texts) for at in range(5)]
     rows.append(Row(row_id="own", auto_label={"verdict": "Correct"}, **texts))
     predictor = Predictor(bad, bad, ModelAnswer(), bad, bad, bad)

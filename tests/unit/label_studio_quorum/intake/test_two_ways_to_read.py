@@ -77,6 +77,16 @@ def test_the_way_of_quoting_can_be_stated(tmp_path: Path) -> None:
     assert ([row["response"] for row in rows], ids(faults)) == (["Yes"], [])
 
 
+def test_a_delimiter_may_be_named(tmp_path: Path) -> None:
+    """A tab can be typed as two characters; what is no single character is refused in a sentence."""
+    path = tmp_path / "a.csv"
+    path.write_text(TSV + "a\t\tq\tr\n", encoding="utf-8")
+    rows, _ = read(path, options=Options(delimiter="\\t"))
+    assert [row["response"] for row in rows] == ["r"]
+    rows, faults = read(path, options=Options(delimiter="::"))
+    assert (rows, ids(faults), "one character" in faults[0].hint) == ([], ["QD.E003"], True)
+
+
 # --- workbooks -----------------------------------------------------------------------------------------------------
 
 
@@ -93,7 +103,8 @@ def saved(path: Path, rows: list[list[Any]], *areas: str) -> Path:
 
 def test_merged_cells_give_their_text_to_each_row(tmp_path: Path) -> None:
     """A query merged over three rows is that of all three, said once, and an area beside it leaves no trace."""
-    rows = [["a", "", "Which?", "one"], ["b", "", None, "two"], ["c", "", None, "three"], ["d", "", "Next?", "four"]]
+    rows: list[list[Any]] = [["a", "", "Which?", "one"], ["b", "", None, "two"], ["c", "", None, "three"]]
+    rows.append(["d", "", "Next?", "four"])
     out, faults = read(saved(tmp_path / "a.xlsx", rows, "C2:C4", "A5:B5"))
     assert [(row["id"], row["query"]) for row in out] == [
         ("a", "Which?"),
