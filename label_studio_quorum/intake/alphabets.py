@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 __all__ = ["fits_better"]
@@ -29,6 +30,9 @@ _ALPHABETS = {
     ),
 }
 
+_IN_A_WORD = re.compile(r"(?<=[^\W\d_])[¹³£¥¯]|[¹³£¥¯](?=[^\W\d_])")
+"""What Polish letters look like in Windows-1252."""
+
 
 def fits_better(sample: bytes) -> str | None:
     """The one of the two under which the letters of a text are best those of one language; None where the bytes fit
@@ -48,7 +52,11 @@ def _share(sample: bytes, encoding: str) -> float:
     """How many of the letters beyond ASCII the best language explains (0 to 1); below 0 where the bytes do not fit."""
     if any(byte in sample for byte in _undefined(encoding)):
         return -1
-    odd = Counter(char for char in sample.decode(encoding, "ignore").lower() if char > "\x7f" and char.isalpha())
+    text = sample.decode(encoding, "ignore").lower()
+    odd = Counter(char for char in text if char > "\x7f" and char.isalpha())
+    # Without another letter that tells, they may be footnotes.
+    if odd:
+        odd.update(_IN_A_WORD.findall(text))
     total = sum(odd.values())
     if not total:
         return 0
