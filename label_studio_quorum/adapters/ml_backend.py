@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,21 +10,29 @@ import httpx
 import stamina
 
 from label_studio_quorum.port import Json, MLConnection, NewPrediction
-from ls_config.interface import Interface
-from ls_config.results import from_result, to_result
+from ls_config.interface import Control, Interface
+from ls_config.results import ResultError, from_result, to_result
 from review_rules.errors import PublicError
 
 BATCH: Final = 64
 _TIMEOUT_S: Final = 600.0
+_REGIONS: Final = frozenset({"spans", "boxes", "segments"})
 _BUSY: Final = frozenset({429, 502, 503, 504})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelAnswer:
-    """What an ML backend says of a row: a pre-annotation, and the domain that its router sees (None: it has no say)."""
+    """What an ML backend says of a row.
+
+    Attributes:
+        prediction: The pre-annotation, without what does not fit the interface; None where nothing is left.
+        domain: The domain that its router sees; None where it has no say.
+        problems: What did not fit and was left out, a line each.
+    """
 
     prediction: NewPrediction | None = None
     domain: str | None = None
+    problems: tuple[str, ...] = ()
 
 
 class PrelabelError(PublicError):
@@ -66,7 +74,7 @@ class MLBackendClient:
             batch = data[start : start + BATCH]
             results = self._ask([{"id": start + index, "data": task_data} for index, task_data in enumerate(batch)])
             prelabels += [
-                ModelAnswer(prediction=self._prediction(result, task_data), domain=_domain(result))
+                self._answer(result, task_data)
                 for result, task_data in zip(results, batch, strict=True)
             ]
         return prelabels
@@ -95,21 +103,42 @@ class MLBackendClient:
             raise PrelabelError(f"the ML backend at {self._url} sent another number of results than it was sent tasks")
         return results
 
-    def _prediction(self, answer: Any, data: Json) -> NewPrediction | None:
-        """The answer as a prediction, without what the interface does not know: Label Studio would refuse it all."""
-        if not isinstance(answer, dict) or not answer.get("result"):
-            return None
-        result, controls = answer["result"], self._interface.controls
+    def _answer(self, answer: Any, data: Json) -> ModelAnswer:
+        """The answer as a prediction, without what the interface does not know: Label Studio would refuse the whole
+        import for one label that the interface does not have."""
+        domain = _domain(answer)
+        if not isinstance(answer, dict):
+            return ModelAnswer(problems=("the answer is no object",))
+        result, controls = answer.get("result"), self._interface.controls
+        # A model without a say about a row sends an empty result.
+        if not result:
+            return ModelAnswer(domain=domain)
         parsed = from_result(result, controls, data)
-        # Label Studio would refuse the whole import for one label that the interface does not have.
         if parsed.problems:
-            result = to_result(parsed.values, controls, data)
+            result = _fitting(parsed.values, controls, data)
+        if not result:
+            return ModelAnswer(domain=domain, problems=parsed.problems)
         score = answer.get("score")
-        return NewPrediction(
+        prediction = NewPrediction(
             model_version=str(answer.get("model_version") or "unknown"),
             result=result,
             score=float(score) if isinstance(score, int | float) else None,
         )
+        return ModelAnswer(prediction=prediction, domain=domain, problems=parsed.problems)
+
+
+def _fitting(values: Mapping[str, Any], controls: Sequence[Control], data: Json) -> list[Json]:
+    """The values that can be written as a result; a set of regions without those that cannot."""
+    result: list[Json] = []
+    for control in controls:
+        value = values.get(control.name)
+        parts = [[part] for part in value] if control.kind in _REGIONS and isinstance(value, list) else [value]
+        for part in parts:
+            try:
+                result += to_result({control.name: part}, controls, data)
+            except ResultError:
+                continue  # one of the problems says so
+    return result
 
 
 def _domain(answer: Any) -> str | None:

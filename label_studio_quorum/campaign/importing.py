@@ -40,6 +40,9 @@ class PrelabelSource(Protocol):
 
 
 _NO_ANSWER: Final = ModelAnswer()
+_UNFIT_EXAMPLES: Final = 3
+_OF_A_CELL: Final = ("QD.E014", "QD.E015")
+"""Faults of the file of which a row may have several; the first of them carries the row."""
 
 
 class ImportRefused(PublicError):
@@ -113,7 +116,7 @@ class CheckedFile:
     def unread(self) -> list[RowFault]:
         """The errors after which rows of the file were not read, so that nobody can hand them back to be mended."""
         of_file = (fault for fault in self.errors if KINDS[fault.id].scope == "file")
-        return [fault for fault in of_file if fault.raw is None and fault.id != "QD.E014"]
+        return [fault for fault in of_file if fault.raw is None and fault.id not in _OF_A_CELL]
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self.stored)
@@ -129,6 +132,9 @@ class ImportReport:
     prelabelled: int
     withheld: int
     bare: int
+    unfit: int = 0
+    """Answers of the model that did not fit the interface, whole or in part."""
+    unfit_examples: tuple[str, ...] = ()
 
     def to_json(self) -> Json:
         """The object that `quorum import --json` prints."""
@@ -139,6 +145,8 @@ class ImportReport:
             "prelabelled": self.prelabelled,
             "withheld": self.withheld,
             "without_prelabel": self.bare,
+            "model_answers_unfit": self.unfit,
+            "unfit_examples": list(self.unfit_examples),
         }
 
 
@@ -215,7 +223,8 @@ class _Import:
     ) -> None:
         self._port, self._campaign, self._predictor, self._dry = port, campaign, predictor, dry_run
         self._id = import_id
-        self.imported = self.known = self.prelabelled = self.withheld = 0
+        self.imported = self.known = self.prelabelled = self.withheld = self.unfit = 0
+        self._unfit_examples: list[str] = []
         self._sender = ThreadPoolExecutor(1, "quorum-import")
         self._sent: Future[None] | None = None
 
@@ -257,14 +266,25 @@ class _Import:
         answers = self._predictor.predict([task_data(row) for row in rows])
         return {row.row_id: answer for row, answer in zip(rows, answers, strict=True)}
 
+    def _count_unfit(self, row: Row, answer: ModelAnswer) -> None:
+        """Count an answer that people will not see as the model gave it."""
+        if answer.problems:
+            self.unfit += 1
+            if len(self._unfit_examples) < _UNFIT_EXAMPLES:
+                self._unfit_examples.append(f"row {row.row_id}: {answer.problems[0]}")
+
     def _task(self, row: Row, answer: ModelAnswer, *, pre_filled: bool) -> NewTask:
+        used = pre_filled and not row.auto_label
+        # Of a row that has its own auto-label, or none is shown with, only the domain was asked.
+        if used:
+            self._count_unfit(row, answer)
         return row_task(
             row,
             import_id=self._id,
             interface=self._campaign.interface,
             pre_filled=pre_filled,
             # A backend that was asked for the domain alone gives a pre-annotation too: the row's own comes first.
-            model=answer.prediction if pre_filled and not row.auto_label else None,
+            model=answer.prediction if used else None,
             domain=answer.domain if row.domain is None else None,
         )
 
@@ -276,6 +296,8 @@ class _Import:
             prelabelled=self.prelabelled,
             withheld=self.withheld,
             bare=self.imported - self.prelabelled - self.withheld,
+            unfit=self.unfit,
+            unfit_examples=tuple(self._unfit_examples),
         )
 
 

@@ -51,11 +51,19 @@ PolicyOption = Annotated[Path | None, typer.Option(help="Policy file: which doma
 # How the file is read
 MapOption = Annotated[
     list[str] | None,
-    typer.Option("--map", help="FIELD=COLUMN, or a file of such pairs; may be repeated. An empty COLUMN means none."),
+    typer.Option(
+        "--map",
+        help="FIELD=COLUMN, or a file of such pairs; may be repeated. An empty COLUMN means none; in JSON it may be a "
+        "path: query=inputs.question.",
+    ),
 ]
 FormatOption = Annotated[str | None, typer.Option("--format", help="Format, if the ending does not tell.")]
 EncodingOption = Annotated[str | None, typer.Option(help="Encoding of a text file, if it is not UTF-8.")]
 DelimiterOption = Annotated[str | None, typer.Option(help="Delimiter of a table, if its header does not tell.")]
+QuotesOption = Annotated[
+    str | None,
+    typer.Option(help="Tab-separated values: how cells are quoted (csv, none, backslash), if the file does not tell."),
+]
 SheetOption = Annotated[str | None, typer.Option(help="The only sheet of a workbook to read.")]
 OffsetsOption = Annotated[
     str,
@@ -99,6 +107,7 @@ def command(
     format_: FormatOption = None,
     encoding: EncodingOption = None,
     delimiter: DelimiterOption = None,
+    quotes: QuotesOption = None,
     sheet: SheetOption = None,
     offsets: OffsetsOption = "code-points",
     max_chars: MaxCharsOption = None,
@@ -120,7 +129,7 @@ def command(
     from label_studio_quorum.intake.checks.whole_file import Expected
     from label_studio_quorum.intake.file_check import check_rows
 
-    options = _options(format_, encoding, delimiter, sheet, offsets, max_chars)
+    options = _options(format_, encoding, delimiter, quotes, sheet, offsets, max_chars)
     masking = _Masking.read(pii, out, pii_map)
     interface, mapping = _interface(task), _mapping(map_)
     if task is not None:
@@ -153,18 +162,28 @@ def _usage(message: str) -> NoReturn:
 
 
 def _options(
-    form: str | None, encoding: str | None, delimiter: str | None, sheet: str | None, offsets: str, chars: int | None
+    form: str | None,
+    encoding: str | None,
+    delimiter: str | None,
+    quotes: str | None,
+    sheet: str | None,
+    offsets: str,
+    chars: int | None,
 ) -> Options:
     """How the file is read."""
     from label_studio_quorum.intake import Options
     from label_studio_quorum.intake.checks.record_faults import OFFSETS, ROW_CHARS
+    from label_studio_quorum.intake.tab_separated import QUOTES
 
     if offsets not in OFFSETS:
         _usage(f"--offsets {offsets}: known are {', '.join(OFFSETS)}")
+    if quotes is not None and quotes not in QUOTES:
+        _usage(f"--quotes {quotes}: known are {', '.join(QUOTES)}")
     return Options(
         format=form,
         encoding=encoding,
         delimiter=delimiter,
+        quotes=quotes,
         sheet=sheet,
         offsets=offsets,
         max_chars=chars or ROW_CHARS,
@@ -184,8 +203,7 @@ def _mapping(pairs: list[str] | None) -> dict[str, str]:
     from label_studio_quorum.intake import load_mapping
 
     try:
-        # One word without an equals sign is the name of a file of pairs.
-        return load_mapping(pairs[0] if pairs and len(pairs) == 1 and "=" not in pairs[0] else pairs)
+        return load_mapping(pairs)
     except ValueError as error:
         _usage(str(error))
 

@@ -50,6 +50,9 @@ def command(
     guard: Annotated[
         bool, typer.Option("--guard", help="CSV: an apostrophe before what a spreadsheet would run.")
     ] = False,
+    bom: Annotated[
+        bool, typer.Option("--bom", help="CSV: begin with a byte order mark, so that Excel reads it as UTF-8.")
+    ] = False,
     name: NameOption = None,
     url: UrlOption = None,
     api_key: KeyOption = None,
@@ -65,7 +68,7 @@ def command(
     # Standard output carries the rows, so nothing else can go there.
     if target is None and (as_json or card or form not in (None, "jsonl")):
         raise typer.BadParameter("only plain JSONL goes to stdout; name a file", param_hint="FILE")
-    options = _Options(form=form, everything=everything, card=card, guard=guard)
+    options = _Options(form=form, everything=everything, card=card, guard=guard, bom=bom)
     opened = open_one(url, api_key, api_key_file, name, policy, team)
     if target is not None:
         report, problems = _write(opened, target, options)
@@ -95,6 +98,7 @@ class _Options:
     everything: bool
     card: bool
     guard: bool
+    bom: bool
 
 
 def _write(opened: Opened, target: Path, options: _Options) -> tuple[WriteReport, list[str]]:
@@ -105,6 +109,8 @@ def _write(opened: Opened, target: Path, options: _Options) -> tuple[WriteReport
     # Before the server is read, which may take minutes.
     if (options.form or format_of(target)) not in FORMATS:
         raise typer.BadParameter(f"which format? one of {', '.join(FORMATS)}", param_hint="--format")
+    if options.bom and (options.form or format_of(target)) != "csv":
+        raise typer.BadParameter("a byte order mark is for CSV alone", param_hint="--bom")
     campaign, tally = opened.campaign, ExportTally()
     try:
         with progress_bar("exporting") as (bar, row_bar):
@@ -123,6 +129,7 @@ def _write(opened: Opened, target: Path, options: _Options) -> tuple[WriteReport
                 card=options.card,
                 about={"name": campaign.name, "policy": campaign.policy.hash},
                 guard=options.guard,
+                bom=options.bom,
             )
     except OSError as error:
         typer.echo(f"{target}: {error.strerror}; choose another place", err=True)

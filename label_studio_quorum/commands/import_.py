@@ -49,16 +49,31 @@ def command(
     policy: PolicyOption = None,
     team: TeamOption = None,
     mapping: Annotated[
-        list[str] | None, typer.Option("--map", help="FIELD=COLUMN, such as response=answer; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--map",
+            help="FIELD=COLUMN, such as response=answer, in JSON also a path (query=inputs.question), or a file of "
+            "such pairs; may be repeated.",
+        ),
     ] = None,
     form: Annotated[
         str | None, typer.Option("--format", help="The file's format, where its name does not tell.")
     ] = None,
     encoding: Annotated[str | None, typer.Option(help="The text's encoding, where it is not UTF-8.")] = None,
+    delimiter: Annotated[
+        str | None, typer.Option(help="The delimiter of a table, where its header does not tell.")
+    ] = None,
+    quotes: Annotated[
+        str | None,
+        typer.Option(help="Tab-separated values: how cells are quoted (csv, none, backslash); told from the file."),
+    ] = None,
     sheet: Annotated[str | None, typer.Option(help="The sheet of a workbook; all with the columns otherwise.")] = None,
     offsets: Annotated[
         str, typer.Option(help="What spans of the file count; 'detect' converts where it can tell.")
     ] = "code-points",
+    max_chars: Annotated[
+        int | None, typer.Option(min=1, help="Most characters of a row; 400,000 if not given.")
+    ] = None,
     ml_url: Annotated[
         str | None,
         typer.Option(help="ML backend to ask for rows without an auto-label; else the one that is connected."),
@@ -103,8 +118,11 @@ def command(
         mapping=mapping,
         form=form,
         encoding=encoding,
+        delimiter=delimiter,
+        quotes=quotes,
         sheet=sheet,
         offsets=offsets,
+        max_chars=max_chars,
         ml_url=ml_url if prelabel else "",
         skip_bad=skip_bad,
         rejects=rejects or file.with_name(file.name + ".rejects"),
@@ -117,6 +135,8 @@ def command(
         done = report.to_json() if report else {"imported": 0}
         print_json({"campaign": opened.campaign.name, **done, "faults": faulty, "warnings": warnings})
     elif report is not None:
+        if report.unfit:
+            typer.echo(_unfit(report), err=True)
         verb = "would import" if dry_run else "imported"
         typer.echo(
             f"{verb} {report.imported:,} rows ({report.prelabelled:,} pre-labelled, {report.withheld:,} withheld, "
@@ -125,13 +145,26 @@ def command(
     raise typer.Exit(1 if faulty else 0)
 
 
+def _unfit(report: ImportReport) -> str:
+    """How many answers of the model did not fit, and in what."""
+    one = report.unfit == 1
+    examples = "; ".join(report.unfit_examples) + ("; …" if report.unfit > len(report.unfit_examples) else "")
+    return (
+        f"warning: {report.unfit:,} {'answer' if one else 'answers'} of the model did not fit, and what did not was "
+        f"left out: {examples}. Compare the model's labels with the interface (quorum models check)"
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Options:
     mapping: list[str] | None
     form: str | None
     encoding: str | None
+    delimiter: str | None
+    quotes: str | None
     sheet: str | None
     offsets: str
+    max_chars: int | None
     ml_url: str | None
     skip_bad: bool
     rejects: Path
@@ -145,7 +178,11 @@ def _import(opened: Opened, file: Path, wanted: _Options) -> tuple[int, int, Imp
     from label_studio_quorum.campaign.importing import CheckedFile, known_rows
     from label_studio_quorum.intake import Options, load_mapping
     from label_studio_quorum.intake.background_check import BackgroundCheck
+    from label_studio_quorum.intake.checks.record_faults import ROW_CHARS
+    from label_studio_quorum.intake.tab_separated import QUOTES
 
+    if wanted.quotes is not None and wanted.quotes not in QUOTES:
+        raise typer.BadParameter(f"known are {', '.join(QUOTES)}", param_hint="--quotes")
     try:
         columns = load_mapping(wanted.mapping)
     except ValueError as error:
@@ -156,8 +193,11 @@ def _import(opened: Opened, file: Path, wanted: _Options) -> tuple[int, int, Imp
         options = Options(
             format=wanted.form,
             encoding=wanted.encoding,
+            delimiter=wanted.delimiter,
+            quotes=wanted.quotes,
             sheet=wanted.sheet,
             offsets=wanted.offsets,
+            max_chars=wanted.max_chars or ROW_CHARS,
             # With --update a changed row is no fault but what the import is for.
             known={} if wanted.update else hashes,
         )

@@ -71,6 +71,16 @@ def line_of(record: Mapping[str, Any]) -> RecordLine:
     return RecordLine(gold, f"{json_line(whole)}\n".encode())
 
 
+BIG = "big int"
+"""The name of the type of whole numbers beyond 64 bits with a sign, which typed columns cannot hold."""
+_MOST = 2**63
+
+
+def _type_name(value: Any) -> str:
+    name = type(value).__name__
+    return BIG if name == "int" and not -_MOST <= value < _MOST else name
+
+
 @dataclass(slots=True)
 class RecordShape:
     """What all records together hold: columns of rows, fields with their kinds, and who worked in which stage."""
@@ -82,7 +92,7 @@ class RecordShape:
     def learn(self, record: Mapping[str, Any]) -> None:
         """Take one more record into account."""
         for name, value in record["row"].items():
-            self.columns.setdefault(name, set()).add(type(value).__name__)
+            self.columns.setdefault(name, set()).add(_type_name(value))
         for name, about in (record.get("fields") or {}).items():
             self.fields.setdefault(name, str(about.get("kind")))
         for stage in STAGES:

@@ -8,15 +8,17 @@ of its own.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from label_studio_quorum.intake.cells import decode
+from label_studio_quorum.intake.checks.simple_values import as_number
+from label_studio_quorum.intake.predictions import LabelNotes, Note, chosen, read_prediction
 from label_studio_quorum.intake.text_file import Record
 from ls_config import Control, Interface
-from ls_config.results import from_result
 
-__all__ = ["GT_JOB", "GT_KINDS", "GT_RENAMED", "shape_of", "unwrap"]
+__all__ = ["GT_JOB", "GT_KINDS", "GT_RENAMED", "Unwrapped", "shape_of", "unwrap"]
 
 _META = "-metadata"
 _GT = "groundtruth/"
@@ -44,24 +46,33 @@ def shape_of(values: Mapping[str, Any]) -> str:
     return "row"
 
 
-def unwrap(record: Record, interface: Interface | None, *, shape: str | None = None) -> Record:
+@dataclass(frozen=True, slots=True)
+class Unwrapped:
+    """A record as a row of the contract's columns, and what is to be told of the label that came with it."""
+
+    record: Record
+    notes: LabelNotes
+
+
+def unwrap(record: Record, interface: Interface | None, *, shape: str | None = None) -> Unwrapped:
     """The record as a row of the contract's columns, whatever wrote it."""
+    notes = LabelNotes()
     match shape or shape_of(record.values):
         case "record":
             values = dict(record.values["row"])
         case "label-studio":
-            values = _label_studio(record.values, interface)
+            values, notes = _label_studio(record.values, interface)
         case "ground-truth":
-            values = _ground_truth(record.values, interface)
+            values, notes = _ground_truth(record.values, interface)
         case _:
             values = decode(record.values)
-    return Record(values, record.place, record.typed)
+    return Unwrapped(Record(values, record.place, record.typed), notes)
 
 
 # --- Label Studio --------------------------------------------------------------------------------------------------
 
 
-def _label_studio(task: Mapping[str, Any], interface: Interface | None) -> dict[str, Any]:
+def _label_studio(task: Mapping[str, Any], interface: Interface | None) -> tuple[dict[str, Any], LabelNotes]:
     data = dict(task["data"])
     row_id = (
         data.pop("row_id", None)
@@ -72,25 +83,20 @@ def _label_studio(task: Mapping[str, Any], interface: Interface | None) -> dict[
     carried = ((task.get("meta") or {}).get("quorum") or {}) if isinstance(task.get("meta"), Mapping) else {}
     # Quorum's own export: the record says more than the task around it.
     if isinstance(carried, Mapping) and isinstance(carried.get("record"), Mapping):
-        return dict(carried["record"].get("row", row))
+        return dict(carried["record"].get("row", row)), LabelNotes()
     label = carried.get("auto_label") if isinstance(carried, Mapping) else None
     # A file of another tool: what its model predicted is the auto-label.
-    if label is None and interface is not None:
-        label = _first_values(task.get("predictions"), interface)
+    notes = LabelNotes()
+    if label is None and interface is not None and (choice := chosen(task.get("predictions"))):
+        at, taken, why = choice
+        read = read_prediction(taken["result"], interface.controls, f"predictions[{at}]")
+        label = read.values
+        notes = LabelNotes(tuple([why, *read.notes] if why else read.notes), tuple(read.doubts), f"predictions[{at}]")
     if label:
         row["auto_label"] = label
     if annotations := task.get("annotations"):
         row["annotations"] = annotations
-    return row | (carried.get("extra") or {} if isinstance(carried, Mapping) else {})
-
-
-def _first_values(predictions: Any, interface: Interface) -> dict[str, Any] | None:
-    """The values of the first prediction; spans keep their offsets and text as the file has them, to be checked like
-    any other."""
-    for prediction in predictions if isinstance(predictions, list) else ():
-        if isinstance(prediction, Mapping) and prediction.get("result"):
-            return dict(from_result(prediction["result"], interface.controls, {}).values)
-    return None
+    return row | (carried.get("extra") or {} if isinstance(carried, Mapping) else {}), notes
 
 
 # --- Ground Truth --------------------------------------------------------------------------------------------------
@@ -101,7 +107,7 @@ def _is_label(values: Mapping[str, Any], name: str) -> bool:
     return name in values and isinstance(meta, Mapping) and str(meta.get("type", "")).startswith(_GT)
 
 
-def _ground_truth(line: Mapping[str, Any], interface: Interface | None) -> dict[str, Any]:
+def _ground_truth(line: Mapping[str, Any], interface: Interface | None) -> tuple[dict[str, Any], LabelNotes]:
     """A manifest has no ids: without a key `id` a row is known by a hash of its text, so that the same line is the
     same row again."""
     kept = {name: value for name, value in line.items() if not _is_own(line, name)}
@@ -111,10 +117,12 @@ def _ground_truth(line: Mapping[str, Any], interface: Interface | None) -> dict[
     if "id" not in row and isinstance(row["response"], str):
         row["id"] = "gt-" + hashlib.sha256(row["response"].encode("utf-8", "surrogatepass")).hexdigest()[:16]
     row |= {name: row.pop(renamed) for name, renamed in GT_RENAMED.items() if renamed in row}
-    auto = dict(_auto_label(kept, interface)) if interface is not None else {}
-    if auto and "auto_label" not in row:
+    if interface is None or "auto_label" in row:
+        return row, LabelNotes()
+    auto, notes = _auto_label(kept, interface)
+    if auto:
         row["auto_label"] = auto
-    return row
+    return row, LabelNotes(tuple(notes))
 
 
 def _is_own(line: Mapping[str, Any], name: str) -> bool:
@@ -122,38 +130,96 @@ def _is_own(line: Mapping[str, Any], name: str) -> bool:
     return isinstance(meta, Mapping) and str(meta.get("job-name", "")).startswith(GT_JOB)
 
 
-def _auto_label(line: Mapping[str, Any], interface: Interface) -> Iterator[tuple[str, Any]]:
-    """The latest label of the chain for each control: adjustments after what they adjusted; verifications judge, they
-    do not label."""
-    chain = sorted(
-        (name for name in line if _is_label(line, name)),
-        key=lambda name: str(line[name + _META].get("creation-date", "")),
-    )
+def _auto_label(line: Mapping[str, Any], interface: Interface) -> tuple[dict[str, Any], list[Note]]:
+    """The latest label of the chain for each control, and what to tell: adjustments come after what they adjusted; a
+    label that its verification does not call good is not taken."""
+    chain = sorted((name for name in line if _is_label(line, name)), key=lambda name: _made(line, name))
+    refused = _refused(line, chain)
     taken: dict[str, Any] = {}
+    notes: list[Note] = []
     for name in chain:
-        control = _control_for(name, GT_KINDS.get(line[name + _META]["type"]), interface.controls)
-        # An attribute for which the interface has no control stays as a column.
-        if control is not None:
-            taken[control.name] = _gt_value(control, line[name], line[name + _META])
-    yield from ((name, value) for name, value in taken.items() if value is not None)
+        about = line[name + _META]
+        control = _control_for(name, about, interface.controls)
+        if control is None:
+            # It stays as a column; a verification labels nothing.
+            if line[name + _META]["type"] != _VERIFICATION:
+                notes.append(Note("QD.W046.control", name, {"name": name, "type": line[name + _META]["type"]}))
+            continue
+        if name in refused:
+            verification, verdict = refused[name]
+            notes.append(Note("QD.W048", name, {"name": name, "verification": verification, "verdict": verdict}))
+            continue
+        value = _gt_value(control, line[name], about)
+        if value is None:
+            lacking = "entities" if control.kind == "spans" else "list" if control.kind == "choices" else "class-name"
+            notes.append(Note("QD.W046.class", name, {"name": name, "lacking": lacking}))
+        else:
+            taken[control.name] = value
+    return taken, notes
 
 
-def _control_for(attribute: str, kind: str | None, controls: Iterable[Control]) -> Control | None:
-    """The control that an attribute labels: of its kind, by name if one is alike, else if only one is of the kind."""
-    alike = [control for control in controls if control.kind == kind]
+def _made(line: Mapping[str, Any], name: str) -> str:
+    return str(line[name + _META].get("creation-date", ""))
+
+
+_VERIFICATION = _GT + "label-verification"
+_GOOD = frozenset(
+    {"accept", "accepted", "approve", "approved", "correct", "good", "ok", "okay", "pass", "passed", "right", "true",
+     "valid", "yes"}
+)  # fmt: skip
+"""What the class of a verification is called that lets a label stand, in small letters."""
+
+
+def _refused(line: Mapping[str, Any], chain: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Attributes that a verification does not call good, each with the verification and its word."""
+    verifications = [name for name in chain if line[name + _META].get("type") == _VERIFICATION]
+    labels = [name for name in chain if name not in verifications]
+    words: dict[str, tuple[str, str]] = {}
+    for name in verifications:
+        verdict = line[name + _META].get("class-name")
+        about = _verified(name, labels, line)
+        # The last of several verifications counts.
+        if about is not None and isinstance(verdict, str):
+            words[about] = (name, verdict)
+    return {name: word for name, word in words.items() if word[1].strip().casefold() not in _GOOD}
+
+
+def _verified(verification: str, labels: Sequence[str], line: Mapping[str, Any]) -> str | None:
+    """The attribute that a verification judges: the one whose name it holds (the longest), else the last one made
+    before it."""
+    named = [name for name in labels if name.lower() in verification.lower()]
+    before = [name for name in labels if _made(line, name) <= _made(line, verification)]
+    return max(named, key=len) if named else before[-1] if before else None
+
+
+def _control_for(attribute: str, about: Mapping[str, Any], controls: Iterable[Control]) -> Control | None:
+    """The control that an attribute labels: of its kind, by name if one is alike, else if only one is of the kind. A
+    rating is a class whose name is a number."""
+    kind = GT_KINDS.get(str(about["type"]))
+    kinds = (kind, "rating") if kind == "choice" else (kind,)
+    alike = [control for control in controls if control.kind in kinds]
     plain = attribute.replace("-", "_").lower()
     named = [
         control
         for control in alike
         if control.name.lower() in (plain, plain.removeprefix("adjusted_"), plain.removeprefix("auto_"))
     ]
+    if named:
+        return named[0]
+    word = about.get("class-name")
+    if kind == "choice" and isinstance(as_number(str(word)), int):
+        kind = "choice" if any(word in control.labels for control in alike) else "rating"
+    of_kind = [control for control in alike if control.kind == kind]
     # Several controls of one kind and no name alike: guessing would put a label on the wrong field.
-    return named[0] if named else alike[0] if len(alike) == 1 else None
+    return of_kind[0] if len(of_kind) == 1 else None
 
 
 def _gt_value(control: Control, value: Any, meta: Mapping[str, Any]) -> Any:
     if control.kind == "choice":
         return meta.get("class-name")
+    if control.kind == "rating":
+        name = meta.get("class-name")
+        return as_number(name) if isinstance(name, str) else name
     if control.kind == "choices":
         names = meta.get("class-map") or {}
         return [names.get(str(label), str(label)) for label in value] if isinstance(value, list) else None

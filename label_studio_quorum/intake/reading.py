@@ -12,15 +12,17 @@ from typing import Any, Protocol
 from label_studio_quorum.intake import columnar
 from label_studio_quorum.intake import text_file as textfile
 from label_studio_quorum.intake.checks.record_faults import ROW_CHARS, Limits
+from label_studio_quorum.intake.column_mapping import ColumnMapping
 from label_studio_quorum.intake.faults import Place, RowFault, fault
 from label_studio_quorum.intake.other_tools import shape_of, unwrap
 from label_studio_quorum.intake.rejects import Rejects
 from label_studio_quorum.intake.row import Row, row_hash
 from label_studio_quorum.intake.row_check import REQUIRED, Validator
+from label_studio_quorum.intake.tab_separated import QUOTES, quotes_of
 from label_studio_quorum.intake.text_file import Record, UnreadableError
 from ls_config import Interface
 
-__all__ = ["FORMATS", "Options", "Source", "load_mapping", "open_source", "read_rows"]
+__all__ = ["FORMATS", "QUOTES", "Options", "Source", "load_mapping", "open_source", "read_rows"]
 
 FORMATS = ("jsonl", "json", "csv", "tsv", "xlsx", "parquet", "arrow", "folder", "label-studio", "ground-truth")
 _BY_SUFFIX = {
@@ -47,6 +49,8 @@ class Options:
     format: str | None = None
     encoding: str | None = None
     delimiter: str | None = None
+    quotes: str | None = None
+    """How a file of tab-separated values was written: one of `QUOTES`."""
     sheet: str | None = None
     offsets: str = "code-points"
     max_chars: int = ROW_CHARS
@@ -67,17 +71,20 @@ class Source:
     encoding: str | None = None
     delimiter: str | None = None
     faults: tuple[RowFault, ...] = ()
+    quotes: str | None = None
 
     def __str__(self) -> str:
         """What was found out, in words."""
         parts = [self.format, self.encoding, f"delimiter {self.delimiter!r}" if self.delimiter else None]
+        parts.append(f"quotes {self.quotes}" if self.quotes else None)
         return f"{self.path}: " + ", ".join(part for part in parts if part)
 
 
 def load_mapping(pairs: Iterable[str] | str | Path | None) -> dict[str, str]:
     """A column mapping, Quorum's field to the file's column, from `field=column` pairs or a JSON or YAML file of them.
 
-    An empty column means that the file has none and the field is empty. Raises ValueError with a sentence for people.
+    An empty column means that the file has none and the field is empty; in JSON a column may be a path, such as
+    `inputs.question`. One word without an equals sign names a file. Raises ValueError with a sentence for people.
 
     >>> load_mapping(["response=answer", "context="])
     {'response': 'answer', 'context': ''}
@@ -86,6 +93,9 @@ def load_mapping(pairs: Iterable[str] | str | Path | None) -> dict[str, str]:
         return {}
     if isinstance(pairs, str | Path):
         return _mapping_file(Path(pairs))
+    pairs = list(pairs)
+    if len(pairs) == 1 and "=" not in pairs[0]:
+        return _mapping_file(Path(pairs[0]))
     mapping: dict[str, str] = {}
     for pair in pairs:
         name, equals, column = pair.partition("=")
@@ -122,12 +132,25 @@ def open_source(path: str | Path, options: Options = DEFAULTS, *, wanted: Iterab
         return Source(path, form)
     encoding, doubt = textfile.decoding(path, options.encoding)
     form = _looked_at(path, form, encoding)
-    delimiter = None
+    doubts = [doubt]
+    delimiter = quotes = None
     if form in ("csv", "tsv"):
-        delimiter = options.delimiter or (
+        delimiter = _stated_delimiter(path, options.delimiter) or (
             "\t" if form == "tsv" else textfile.delimiter_of(path, encoding, list(wanted))
         )
-    return Source(path, form, encoding, delimiter, (doubt,) if doubt else ())
+    if delimiter == "\t":
+        quotes, two_ways = (options.quotes, None) if options.quotes else quotes_of(path, encoding)
+        doubts.append(two_ways)
+    return Source(path, form, encoding, delimiter, tuple(filter(None, doubts)), quotes)
+
+
+def _stated_delimiter(path: Path, delimiter: str | None) -> str | None:
+    """The delimiter that somebody named; a tab is hard to type, and may be named as `\\t`."""
+    if delimiter is None or delimiter == "\\t":
+        return delimiter and "\t"
+    if len(delimiter) != 1 or delimiter in '"\r\n':
+        raise UnreadableError(fault("QD.E003.delimiter", Place(str(path)), delimiter=delimiter))
+    return delimiter
 
 
 def _format(path: Path, wanted: str | None) -> str:
@@ -257,6 +280,8 @@ def _records(source: Source, options: Options, wanted: list[str]) -> Iterator[Re
             yield from textfile.read_jsonl(source.path, source.encoding or "utf-8")
         case "json":
             yield from textfile.read_json(source.path, source.encoding or "utf-8")
+        case "csv" | "tsv" if source.quotes:
+            yield from textfile.read_tsv(source.path, source.encoding or "utf-8", source.quotes)
         case "csv" | "tsv":
             yield from textfile.read_csv(source.path, source.encoding or "utf-8", source.delimiter or ",")
         case "xlsx":
@@ -294,6 +319,8 @@ def _checked(
     if source.path.suffix.lower() == ".manifest":
         shape = "ground-truth"
     tables: dict[str, bool] = {}
+    columns = ColumnMapping(mapping)
+    typed = False
     empty = True
     for record in records:
         if isinstance(record, RowFault):
@@ -310,11 +337,15 @@ def _checked(
             wrong = _header_faults(record, mapping)
             tables[table] = not wrong
             yield from wrong
+        typed = typed or record.typed
         if tables.get(table, True):
-            outcome = list(_row(record, validator, interface, mapping, shape, options))
+            outcome = list(_row(record, validator, interface, columns, shape, options))
             if rejects is not None and not any(isinstance(part, Row) for part in outcome):
                 rejects.add(record, [part for part in outcome if isinstance(part, RowFault)])
             yield from outcome
+    # A table tells of its header what it lacks.
+    if typed:
+        yield from columns.unseen(str(source.path))
     if empty:
         yield fault("QD.E002", Place(str(source.path)))
 
@@ -344,38 +375,24 @@ def _row(
     record: Record,
     validator: Validator,
     interface: Interface | None,
-    mapping: Mapping[str, str],
+    columns: ColumnMapping,
     shape: str | None,
     options: Options,
 ) -> Iterator[Row | RowFault]:
     if "source-ref" in record.values and not {"source", "response"} & record.values.keys():
         yield fault("QD.E023.reference", record.place, field="source")
         return
-    record = _mapped(unwrap(record, interface, shape=shape), mapping)
-    for outcome in validator.check(record):
+    unwrapped = unwrap(record, interface, shape=shape)
+    mapped = columns.apply(unwrapped.record)
+    if mapped.faults:
+        yield from mapped.faults
+        return
+    for outcome in validator.check(mapped.record, unwrapped.notes):
         before = options.known.get(outcome.row_id) if isinstance(outcome, Row) else None
         if isinstance(outcome, Row) and before is not None and before != row_hash(outcome):
             yield fault("QD.E027", record.place, row_id=outcome.row_id)
         else:
             yield outcome
-
-
-def _mapped(record: Record, mapping: Mapping[str, str]) -> Record:
-    if not mapping:
-        return record
-    values: dict[str, Any] = dict(record.values)
-    taken = {name: values.get(column) for name, column in mapping.items() if column and column in values}
-    for column in mapping.values():
-        values.pop(column, None)
-    for name, column in mapping.items():
-        if not column:
-            values[name] = ""
-    place = record.place
-    # A mapped column keeps its letter, so that a fault names the cell and not the whole row.
-    if letters := place.letters:
-        taken_from = {name: letters[column] for name, column in mapping.items() if column in letters}
-        place = replace(place, letters={**letters, **taken_from})
-    return Record(values | taken, place, record.typed)
 
 
 def write_json(value: Any) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from label_studio_quorum.intake.cells import OWN_PREFIX
 from label_studio_quorum.intake.checks.appearance import check_texts
-from label_studio_quorum.intake.checks.auto_label import PREFIX, AutoLabelCheck
+from label_studio_quorum.intake.checks.auto_label import PREFIX, AutoLabelCheck, Checked
+from label_studio_quorum.intake.checks.characters import check_characters
 from label_studio_quorum.intake.checks.record_faults import Limits, RecordFaults, json_type
 from label_studio_quorum.intake.faults import RowFault
+from label_studio_quorum.intake.predictions import LabelNotes
 from label_studio_quorum.intake.row import FIELDS, Row
 from label_studio_quorum.intake.text_file import Record
 from ls_config import Interface
@@ -20,6 +23,7 @@ __all__ = ["REQUIRED", "Validator"]
 TEXTS = ("context", "query", "response")
 REQUIRED = ("id", *TEXTS)
 _MOST_OF_ID = 200
+NO_NOTES = LabelNotes()
 
 
 class Validator:
@@ -29,17 +33,22 @@ class Validator:
         self._limits = limits
         self._auto_label = AutoLabelCheck(interface, limits)
         self._lines: dict[str, int | None] = {}
+        self._once: set[str] = set()
 
-    def check(self, record: Record) -> Iterator[Row | RowFault]:
-        """Yield the faults of a record, then the row if none of them is an error."""
+    def check(self, record: Record, notes: LabelNotes = NO_NOTES) -> Iterator[Row | RowFault]:
+        """Yield the faults of a record, then the row if none of them is an error; `notes` are those of its label."""
         faults = RecordFaults(record.place)
         values = {name: value for name, value in record.values.items() if name}
         if record.values.get("") not in (None, ""):
             faults.add("QD.W006")
         row_id = self._row_id(values, faults)
         texts = {name: _text(name, values, faults) for name in TEXTS}
+        for name, value in values.items():
+            # An id with such a character is no id at all, which is told above; columns of Quorum's own are left out.
+            if name != "id" and not name.startswith(OWN_PREFIX):
+                check_characters(name, value, faults)
         domain = self._domain(values, faults)
-        auto_label, kept = self._auto_label.check(values, texts, faults, typed=record.typed)
+        auto_label, kept = self._label(values, texts, faults, notes, typed=record.typed)
         # How texts look is told only of rows that go in; the others come again, mended.
         if not faults.broken:
             check_texts(texts, self._limits, faults)
@@ -53,6 +62,30 @@ class Validator:
             yield Row(
                 row_id=row_id, **texts, domain=domain, auto_label=auto_label, extra=extra | kept, place=record.place
             )
+
+    def _label(
+        self,
+        values: Mapping[str, Any],
+        texts: Mapping[str, str],
+        faults: RecordFaults,
+        notes: LabelNotes,
+        *,
+        typed: bool,
+    ) -> Checked:
+        """The auto-label, with the faults of its values and the notes of the tool's file that it comes from."""
+        first = len(faults.faults)
+        label = self._auto_label.check(values, texts, faults, typed=typed)
+        if notes.origin:
+            faults.faults[first:] = [_from(notes.origin, entry) for entry in faults.faults[first:]]
+        unfit = any(entry.severity == "error" or entry.id == "QD.W040" for entry in faults.faults[first:])
+        for note in (*notes.notes, *(() if unfit else notes.doubts)):
+            # What holds of every row of a file is told of the first.
+            same = {"QD.W047": note.key, "QD.W046.control": f"{note.key} {note.field}"}.get(note.key)
+            if same is None or same not in self._once:
+                faults.add(note.key, field=note.field, **note.about)
+            if same is not None:
+                self._once.add(same)
+        return label
 
     def _row_id(self, values: Mapping[str, Any], faults: RecordFaults) -> str:
         row_id = values.get("id")
@@ -91,6 +124,13 @@ class Validator:
         return domain
 
 
+def _from(origin: str, entry: RowFault) -> RowFault:
+    """The fault of an auto-label, at the place in another tool's file where the label stands."""
+    if entry.field is None or not entry.field.startswith("auto_label"):
+        return entry
+    return replace(entry, field=origin + entry.field.removeprefix("auto_label"))
+
+
 def _text(name: str, values: Mapping[str, Any], faults: RecordFaults) -> str:
     if name not in values:
         faults.add("QD.E023", field=name, name=name)
@@ -104,13 +144,4 @@ def _text(name: str, values: Mapping[str, Any], faults: RecordFaults) -> str:
     if not isinstance(value, str):
         faults.add("QD.E024", field=name, name=name, type=json_type(value))
         return ""
-    if not value.isascii():
-        _must_encode(name, value, faults)
     return value
-
-
-def _must_encode(name: str, value: str, faults: RecordFaults) -> None:
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError as error:
-        faults.add("QD.E026", field=name, character=error.start)

@@ -38,6 +38,10 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "Check that it is the right file, and that its first line names the columns.",
     ),
     "QD.E003.format": ("'{format}' is no format of rows.", "Known: {formats}."),
+    "QD.E003.delimiter": (
+        "'{delimiter}' is no delimiter.",
+        "Name one character, such as ';', or '\\t' for a tab; a quote and a line end cannot be one.",
+    ),
     "QD.E003.ending": ("The ending '{ending}' tells no format.", "Name it with --format, or use one of {endings}."),
     "QD.E003.gzip": ("The file is compressed (gzip).", "Unpack it first: gunzip -k FILE."),
     "QD.E003.xz": ("The file is compressed (xz).", "Unpack it first: unxz -k FILE."),
@@ -106,6 +110,10 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "Columns: {columns}.",
     ),
     "QD.E014": ("The cell holds an error value, not a text.", "Mend the formula, or paste the text."),
+    "QD.E015": (
+        "A number cell holds {value}; a spreadsheet keeps 15 digits of a number, and the others are lost.",
+        "Format the column as text and enter the value again, or take the row from CSV or JSONL.",
+    ),
     "QD.W001": (
         "Byte {byte} is not UTF-8; the file is read as {encoding}.",
         "Look at the accents; give --encoding to settle it, or save as UTF-8.",
@@ -126,11 +134,31 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "The spreadsheet holds a number or date here; it is read back as text.",
         "Format the column as text before typing, so that 007 stays 007.",
     ),
+    "QD.W004.digits": (
+        "A number cell holds {value}; a spreadsheet keeps 15 digits of a number, and the others are lost.",
+        "Format the column as text and enter the values again, if they are no quantities.",
+    ),
     "QD.W005": (
         "Sheet '{sheet}' has no column {columns}; passed over.",
         "Name the columns in its first row if it holds rows.",
     ),
     "QD.W006": ("A column without a name has content; it is left out.", "Give it a name in the header."),
+    "QD.W007.csv": (
+        "Cells in quotes are read as a spreadsheet writes them: the quotes around them are no part of the text.",
+        "If they are, give --quotes none; --quotes csv settles it as it is.",
+    ),
+    "QD.W007.none": (
+        "Cells in quotes are read as they stand, quotes included, since none of them had to be quoted.",
+        "If the quotes are no part of the texts, give --quotes csv; --quotes none settles it as it is.",
+    ),
+    "QD.W007.backslash": (
+        "Every backslash of the file could be an escape of a database, such as \\n; they are kept as they stand.",
+        "If they are escapes, give --quotes backslash; --quotes none settles it as it is.",
+    ),
+    "QD.W008": (
+        "The cells {range} are merged; their text is taken for each of these rows.",
+        "Unmerge them and fill in the texts if that is not meant.",
+    ),
     # The row
     "QD.E020": ("The row has no id.", "Give each row a short id of its own that never changes."),
     "QD.E021": ("The id is used twice (already).", "Give one of the two another id, or remove it."),
@@ -166,6 +194,18 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     "QD.E027": (
         "The row is known under this id, and its content has changed.",
         "Give it a new id, or say --update.",
+    ),
+    "QD.E028": (
+        "Character {character} is U+0000, which PostgreSQL cannot store.",
+        "Take it out, or write what it stands for; a program left it there.",
+    ),
+    "QD.E029": (
+        "The mapping takes '{name}' from '{path}', and {holder} has no '{key}'.",
+        "It has: {known}.",
+    ),
+    "QD.E029.type": (
+        "The mapping takes '{name}' from '{path}', and {holder} is a {type}, into which no path leads.",
+        "Name a path of objects and lists, such as inputs.question or messages.0.content.",
     ),
     "QD.W020": (
         "The response is empty.",
@@ -251,6 +291,19 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     "QD.E057": ("The span {start}–{end} {label} is given twice.", "Leave one."),
     "QD.E058.boxes": ("{parts} are missing or out of range.", "Percent of the image, 0–100."),
     "QD.E058.segments": ("{parts} are missing or out of range.", "Seconds, start before end."),
+    "QD.E059.type": (
+        "'{control}' takes a result of type '{wanted}', not '{type}'.",
+        "Write the type of the control in the interface.",
+    ),
+    "QD.E059.key": (
+        "'{control}' takes its value under '{wanted}', and the result has {keys}.",
+        "Write the value under '{wanted}'.",
+    ),
+    "QD.E059.item": (
+        "A result is no object with from_name and value.",
+        'Write {{"from_name":…,"type":…,"value":{{…}}}}.',
+    ),
+    "QD.E059": ("{problem}.", "Mend the prediction, or leave that part out."),
     "QD.W040": ("The auto-label's keys ({names}) are no controls of this interface.", _SHOWN_TO_NOBODY),
     "QD.W040.text": ("The auto-label is a bare text, and no label of this interface.", _SHOWN_TO_NOBODY),
     "QD.W041": (
@@ -263,6 +316,24 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     "QD.W045": (
         "The auto-label lacks {controls}, which people must fill in.",
         "Nothing to do if that is meant.",
+    ),
+    "QD.W046": ("{problem}.", "Nothing to do if people need not see it."),
+    "QD.W046.class": (
+        "The label attribute '{name}' has no {lacking}; it is kept as a column and shown to nobody.",
+        "Take the manifest as the labelling job wrote it.",
+    ),
+    "QD.W046.control": (
+        "The label attribute '{name}' ({type}) is of no control that can be told; it is kept as a column, here and in "
+        "each line.",
+        "Name the attribute like the control if people should see it.",
+    ),
+    "QD.W047": (
+        "Of {count} predictions that of {taken} is taken: {rule}; so it is with every task of the file.",
+        "Leave the others out of the file if another is meant.",
+    ),
+    "QD.W048": (
+        "The label '{name}' is not taken: '{verification}' calls it '{verdict}'.",
+        "Nothing to do; the row is shown without it.",
     ),
     # The table
     "QD.W060": ("The row has the same texts as row {other}.", "Leave one out, or people label it twice."),

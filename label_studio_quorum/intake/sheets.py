@@ -7,14 +7,15 @@ import datetime
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import ParseError
 
 from lxml import etree
+from openpyxl.cell.read_only import EMPTY_CELL
 from openpyxl.reader.excel import ExcelReader
-from openpyxl.utils import get_column_letter
+from openpyxl.utils import column_index_from_string, get_column_letter
 from openpyxl.utils.exceptions import InvalidFileException
 from openpyxl.worksheet.formula import ArrayFormula, DataTableFormula
 from openpyxl.xml.constants import SHARED_STRINGS
@@ -107,6 +108,7 @@ def _read_sheet(tab: Any, place: Place, required: Sequence[str], *, only: bool) 
     tab.reset_dimensions()  # what a writer states about the size is often wrong
     names: list[str] | None = None
     letters: dict[str, str] = {}
+    merged = _Merged(_merged_cells(tab))
     for number, cells in enumerate(tab.iter_rows(), 1):
         here = Place(place.file, number, place.sheet, letters)
         if not any(cell.value is not None for cell in cells):
@@ -122,7 +124,76 @@ def _read_sheet(tab: Any, place: Place, required: Sequence[str], *, only: bool) 
                 yield fault("QD.W005", here, sheet=place.sheet, columns=lacking)
                 return
             continue
-        yield from _sheet_row(names, cells, here)
+        filled = merged.fill(number, cells)
+        for at, area in filled.told:
+            yield fault("QD.W008", here, field=names[at] if at < len(names) else None, range=area)
+        yield from _sheet_row(names, filled.cells, here)
+
+
+_MERGED = re.compile(rb'<(?:\w+:)?mergeCell\s[^>]*?\bref="\$?([A-Z]+)\$?(\d+):\$?[A-Z]+\$?(\d+)"')
+_CHUNK = 1 << 20
+_LONGEST_TAG = 256
+
+
+def _merged_cells(tab: Any) -> dict[int, list[tuple[int, int, str]]]:
+    """Of each area of merged cells that spans several rows: first row → column (from 0), last row, and the area in
+    words. A reader that goes row by row does not give them, since they stand behind the rows."""
+    found: dict[int, list[tuple[int, int, str]]] = {}
+    path = getattr(tab, "_worksheet_path", None)
+    # A chart sheet has no cells.
+    if path is None:
+        return found
+    rest = b""
+    with tab.parent._archive.open(path.lstrip("/")) as file:
+        while chunk := file.read(_CHUNK):
+            text = rest + chunk
+            for match in _MERGED.finditer(text):
+                letters, first, last = match[1].decode(), int(match[2]), int(match[3])
+                if last > first:
+                    area = (column_index_from_string(letters) - 1, last, f"{letters}{first}:{letters}{last}")
+                    areas = found.setdefault(first, [])
+                    if area not in areas:
+                        areas.append(area)
+            rest = text[-_LONGEST_TAG:]
+    return found
+
+
+@dataclass(slots=True)
+class _Filled:
+    """The cells of a row with what merged cells above lend it, and the areas that did so for the first time."""
+
+    cells: Sequence[Any]
+    told: list[tuple[int, str]] = field(default_factory=list)
+
+
+class _Merged:
+    """Lends the lower rows of merged cells the cell at the top, which alone holds the text."""
+
+    def __init__(self, areas: dict[int, list[tuple[int, int, str]]]) -> None:
+        self._areas = areas
+        self._open: dict[int, tuple[int, str, Any]] = {}
+        self._told: set[str] = set()
+
+    def fill(self, number: int, cells: Sequence[Any]) -> _Filled:
+        """The row's cells; must be called for each row in turn."""
+        made = _Filled(cells)
+        if not self._areas:
+            return made
+        self._open = {at: entry for at, entry in self._open.items() if entry[0] >= number}
+        whole = list(cells)
+        # A file need not list the cells that a merged one covers.
+        whole += [EMPTY_CELL] * (max(self._open, default=-1) + 1 - len(whole))
+        for at, (_, area, top) in self._open.items():
+            if at < len(whole) and whole[at].value is None:
+                whole[at] = top
+                if area not in self._told:
+                    self._told.add(area)
+                    made.told.append((at, area))
+        for at, last, area in self._areas.get(number, ()):
+            if at < len(cells) and cells[at].value is not None:
+                self._open[at] = (last, area, cells[at])
+        made.cells = whole
+        return made
 
 
 def _name(value: Any) -> str:
@@ -139,7 +210,7 @@ def _sheet_row(names: list[str], cells: Sequence[Any], place: Place) -> Iterator
         text, kind = _text(cell, name)
         if kind:
             row_id = str(values.get("id") or "") or None
-            faults.append(fault(kind, place, row_id=row_id, field=name or None))
+            faults.append(fault(kind, place, row_id=row_id, field=name or None, value=text))
         # Cells under no name are joined: the row check warns once of all that they hold.
         values[name] = text if name or not values.get("") else values[""] + text
     broken = next((at for at, cell_fault in enumerate(faults) if cell_fault.severity == "error"), None)
@@ -165,7 +236,27 @@ def _text(cell: Any, name: str) -> tuple[str, str | None]:
         if cell.data_type == "e":
             return text, "QD.E014"
         return text, "QD.W003" if len(text) >= CELL_LIMIT else None
+    # Formatting does not bring back what the number has lost.
+    if _is_rounded(value):
+        return _spelled(value), "QD.E015" if name in _TEXT_FIELDS else "QD.W004.digits"
     return _shown(cell), "QD.W004" if name in _TEXT_FIELDS - {"id"} or isinstance(value, _DATES) else None
+
+
+_DIGITS = 15
+_MOST = 10**25
+"""From here on a number is a quantity and no id."""
+
+
+def _is_rounded(value: Any) -> bool:
+    """Whether a whole number has more digits than a spreadsheet keeps, so that some of them may be lost.
+
+    Spreadsheets round to 15 digits. A program may write more of them into the file, and those are read exactly.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    if not 10**_DIGITS <= abs(value) < _MOST:
+        return False
+    return isinstance(value, float) or len(str(abs(value)).rstrip("0")) <= _DIGITS
 
 
 _DATES = (datetime.date, datetime.time, datetime.timedelta)

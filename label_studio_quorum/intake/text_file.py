@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
+from label_studio_quorum.intake.alphabets import fits_better
 from label_studio_quorum.intake.faults import Place, RowFault, fault
 from label_studio_quorum.intake.sentences import REST_UNREAD
+from label_studio_quorum.intake.tab_separated import plain_rows
 from review_rules.errors import PublicError
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "read_csv",
     "read_json",
     "read_jsonl",
+    "read_tsv",
 ]
 
 _CHUNK = 1 << 20
@@ -125,7 +128,7 @@ def _guess(path: Path, bad: int) -> tuple[str, RowFault]:
         file.seek(max(0, bad - _CHUNK // 4))
         sample = file.read(_CHUNK // 2)
     place = Place(str(path), _line_of(path, bad))
-    likely = [] if b"\0" in sample else _likely(from_bytes(sample))
+    likely = [] if b"\0" in sample else _likely(from_bytes(sample), sample)
     fitting = [name for name in likely if _first_bad_byte(path, name) is None]
     if not fitting:
         raise UnreadableError(fault("QD.E004.guess", place, byte=bad))
@@ -133,13 +136,17 @@ def _guess(path: Path, bad: int) -> tuple[str, RowFault]:
     return fitting[0], fault(key, place, byte=bad, encoding=fitting[0], others=", ".join(fitting[1:4]))
 
 
-def _likely(guesses: Any) -> list[str]:
+def _likely(guesses: Any, sample: bytes) -> list[str]:
     """The encodings under which a text looks least broken: among those that come near to the best, what Windows and
     its spreadsheets write, then the others as guessed."""
     ranked = list(guesses)
     near = [guess for guess in ranked if guess.chaos <= ranked[0].chaos + _NEAR]
     names = list(dict.fromkeys(name for guess in near for name in (guess.encoding, *guess.could_be_from_charset)))
-    return sorted(names, key=lambda name: _USUAL.index(name) if name in _USUAL else len(_USUAL))
+    names.sort(key=lambda name: _USUAL.index(name) if name in _USUAL else len(_USUAL))
+    # Western and Central European texts look equally whole in each other's encoding; their letters tell.
+    if names and names[0] in ("cp1252", "cp1250") and (better := fits_better(sample)):
+        names = [better, *(name for name in names if name != better)]
+    return names
 
 
 # --- JSON ----------------------------------------------------------------------------------------------------------
@@ -165,7 +172,14 @@ def _float(text: str) -> float:
     return value
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
+def _int(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:  # more digits than Python reads
+        raise _BadJsonError("QD.E008.large", value=f"{text[:12]}… ({len(text):,} digits)") from error
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_int)
 
 
 def parse_json(text: str, place: Place, *, field: str | None = None, row_id: str | None = None) -> Any | RowFault:
@@ -323,6 +337,26 @@ def read_csv(path: Path, encoding: str, delimiter: str) -> Iterator[Record | Row
                     return
                 continue
             yield _csv_record(names, cells, place)
+
+
+def read_tsv(path: Path, encoding: str, quotes: str) -> Iterator[Record | RowFault]:
+    """Read tab-separated values, written as `quotes` says (see `tab_separated`)."""
+    if quotes == "csv":
+        yield from read_csv(path, encoding, "\t")
+        return
+    names: list[str] | None = None
+    for number, cells in plain_rows(path, encoding, escapes=quotes == "backslash"):
+        place = Place(str(path), number)
+        if names is not None:
+            yield _csv_record(names, cells, place)
+            continue
+        # The line by which Excel is told the delimiter.
+        if number == 1 and cells[0].lower().startswith("sep="):
+            continue
+        names = [name.strip() for name in cells]
+        if wrong := header_faults(names, place):
+            yield from wrong
+            return
 
 
 def _csv_record(names: list[str], cells: list[str], place: Place) -> Record | RowFault:

@@ -80,6 +80,7 @@ def write(
     card: bool = False,
     about: Mapping[str, Any] | None = None,
     guard: bool = False,
+    bom: bool = False,
 ) -> WriteReport:
     """Write full records as one file or folder.
 
@@ -93,13 +94,17 @@ def write(
         card: Write a datasheet beside it (`<path>.card.md`; the `hf` folder's README.md has it in any case).
         about: What the datasheet says of the campaign: `name`, `policy` (its hash).
         guard: In CSV, put an apostrophe before cells that a spreadsheet would read as a formula.
+        bom: Begin a CSV with a byte order mark, by which Excel tells that it is UTF-8.
 
-    Raises ValueError for an unknown format, OSError where the path cannot be written.
+    Raises ValueError for an unknown format or one that has no byte order mark, OSError where the path cannot be
+    written.
     """
     path = Path(path)
     name = format or format_of(path) or path.suffix
     if name not in FORMATS:
         raise ValueError(f"'{name}' is no format; known: {', '.join(FORMATS)}")
+    if bom and name != "csv":
+        raise ValueError(f"a byte order mark is for csv, not for {name}")
     lints: Counter[str] = Counter()
     path.parent.mkdir(parents=True, exist_ok=True)
     with Spool(records, path.parent, interface, everything=everything) as spool:
@@ -116,7 +121,7 @@ def write(
                 write_docbins(spool, temporary, lints)
         else:
             with new_file(path) as temporary:
-                _WRITERS[name](spool, temporary, lints, interface, sheet, guard)
+                _WRITERS[name](spool, temporary, lints, interface, sheet, _CsvStyle(guard, bom))
         hashes = _hashes(path)
         card_path = _write_card(path, name, sheet.text(hashes)) if card else None
         return WriteReport(path, name, spool.rows, spool.left_out, hashes, dict(sorted(lints.items())), card_path)
@@ -133,20 +138,28 @@ def _write_card(path: Path, name: str, text: str) -> Path:
     return card_path
 
 
-_Writer = Callable[[Spool, Path, "Counter[str]", Interface, Card, bool], object]
+@dataclass(frozen=True, slots=True)
+class _CsvStyle:
+    """How a CSV is written for a spreadsheet."""
+
+    guard: bool
+    bom: bool
+
+
+_Writer = Callable[[Spool, Path, "Counter[str]", Interface, Card, _CsvStyle], object]
 
 
 def _jsonl(spool: Spool, path: Path, *_: object) -> None:
     spool.copy_to(path)
 
 
-def _csv(spool: Spool, path: Path, lints: Counter[str], interface: Interface, sheet: Card, guard: bool) -> None:
+def _csv(spool: Spool, path: Path, lints: Counter[str], interface: Interface, sheet: Card, style: _CsvStyle) -> None:
     from label_studio_quorum.gold.formats.tables import write_csv
 
-    write_csv(spool, path, lints, guard=guard)
+    write_csv(spool, path, lints, guard=style.guard, bom=style.bom)
 
 
-def _xlsx(spool: Spool, path: Path, lints: Counter[str], interface: Interface, sheet: Card, guard: bool) -> None:
+def _xlsx(spool: Spool, path: Path, lints: Counter[str], interface: Interface, sheet: Card, *_: object) -> None:
     from label_studio_quorum.gold.formats.tables import write_xlsx
 
     write_xlsx(spool, path, lints, sheet.agreement)

@@ -22,6 +22,8 @@ __all__ = ["CARRIES_HISTORY", "read_records"]
 
 CARRIES_HISTORY = ("jsonl", "csv", "xlsx", "parquet", "hf", "label-studio")
 _RECORD = OWN_PREFIX + "record"
+_UTF8 = "utf-8-sig"
+"""Spreadsheets and editors write a byte order mark before the same text; with it or without, the file is the same."""
 
 
 def read_records(path: str | Path, on_fault: Callable[[RowFault], None] | None = None) -> Iterator[dict[str, Any]]:
@@ -59,7 +61,7 @@ def _records(path: Path, on_fault: OnFault) -> Iterator[dict[str, Any]]:
         return
     match path.suffix.lower():
         case ".csv":
-            yield from _carried(textfile.read_csv(path, "utf-8", ","), on_fault)
+            yield from _carried(textfile.read_csv(path, _UTF8, ","), on_fault)
         case ".xlsx":
             yield from _sheet(path, on_fault)
         case ".parquet":
@@ -67,7 +69,7 @@ def _records(path: Path, on_fault: OnFault) -> Iterator[dict[str, Any]]:
         case ".json":
             yield from _tasks(path, on_fault)
         case _:
-            yield from (_whole(record) for record in textfile.read_jsonl(path, "utf-8"))
+            yield from (_whole(record) for record in textfile.read_jsonl(path, _UTF8))
 
 
 def _value(record: Record | RowFault) -> Record:
@@ -153,7 +155,7 @@ def _joined(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _tasks(path: Path, on_fault: OnFault) -> Iterator[dict[str, Any]]:
-    for record in textfile.read_json(path, "utf-8"):
+    for record in textfile.read_json(path, _UTF8):
         values = _value(record).values
         carried = ((values.get("meta") or {}).get("quorum") or {}).get("record") if "data" in values else values
         if not isinstance(carried, dict) or "row_id" not in carried:

@@ -62,15 +62,15 @@ def table_cells(record: Mapping[str, Any], columns: Sequence[str]) -> dict[str, 
     return cells | {OWN_PREFIX + name: spell(value) for name, value in own.items()}
 
 
-def write_csv(spool: Spool, path: Path, lints: Counter[str], *, guard: bool = False) -> None:
+def write_csv(spool: Spool, path: Path, lints: Counter[str], *, guard: bool = False, bom: bool = False) -> None:
     """Write RFC 4180 CSV in UTF-8, the whole record as JSON in the last column.
 
     Texts are written as they are, so that what was imported comes out again; a cell that a spreadsheet would take for
     a formula is counted as a lint. `guard` puts an apostrophe before such cells, for files that people open rather
-    than programs.
+    than programs; `bom` begins the file with a byte order mark, without which Excel reads it as Windows-1252.
     """
     columns = table_columns(spool.shape)
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with path.open("w", encoding="utf-8-sig" if bom else "utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\r\n")
         writer.writerow([*columns, RECORD])
         for line, record in _with_lines(spool):

@@ -21,7 +21,7 @@ from label_studio_quorum.intake.faults import RowFault
 from label_studio_quorum.intake.text_file import parse_json
 from ls_config import Interface
 
-__all__ = ["PREFIX", "AutoLabelCheck"]
+__all__ = ["PREFIX", "AutoLabelCheck", "Checked"]
 
 PREFIX = "auto_label."
 """Before the control's name in a column that holds its value alone."""

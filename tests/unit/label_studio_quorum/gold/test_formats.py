@@ -470,3 +470,46 @@ End Sub
     call = f'macro:///Standard.Module1.Edit("{path.as_uri()}","{target.as_uri()}")'
     subprocess.run([*start, call], check=True, capture_output=True, timeout=180)
     assert target.exists(), "LibreOffice did not save the workbook"
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "folder"])
+def test_whole_numbers_beyond_64_bits_are_exported(name: str, tmp_path: Path) -> None:
+    """A column with such a number is spelled as JSON, the file is written, verifies, and gives the numbers back."""
+    records = [*_big_records()]
+    report = write(records, tmp_path / name, interface=REVIEW, everything=True)
+    assert report.rows == len(records)
+    faults: list[RowFault] = []
+    assert [record["row"]["n"] for record in read_records(tmp_path / name, faults.append)] == [2**64 - 1, 5, -(2**70)]
+    assert faults == []
+    rows = [entry for entry in read_rows(tmp_path / name, interface=REVIEW) if isinstance(entry, Row)]
+    assert [row.extra["n"] for row in rows] == [2**64 - 1, 5, -(2**70)]
+
+
+def _big_records() -> Iterator[dict[str, Any]]:
+    for at, number in enumerate((2**64 - 1, 5, -(2**70))):
+        row = {"id": f"r{at}", "context": "", "query": "q", "response": "Größe é", "n": number}
+        yield {"row_id": f"r{at}", "gold": True, "state": "FINAL", "row": row}
+
+
+def test_a_csv_for_excel_is_the_same_file(tmp_path: Path) -> None:
+    """With a byte order mark it is read and verified as without; other formats have none."""
+    records = list(_big_records())
+    write(records, tmp_path / "plain.csv", interface=REVIEW)
+    write(records, tmp_path / "excel.csv", interface=REVIEW, bom=True)
+    plain, excel = ((tmp_path / name).read_bytes() for name in ("plain.csv", "excel.csv"))
+    assert excel == b"\xef\xbb\xbf" + plain
+    faults: list[RowFault] = []
+    assert list(read_records(tmp_path / "excel.csv", faults.append)) == list(read_records(tmp_path / "plain.csv"))
+    assert faults == []
+    with pytest.raises(ValueError, match="csv"):
+        write(records, tmp_path / "a.jsonl", interface=REVIEW, bom=True)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_an_editor_may_add_a_byte_order_mark(name: str, tmp_path: Path) -> None:
+    """The same holds of files that an editor saved with one."""
+    path = tmp_path / name
+    write(_big_records(), path, interface=REVIEW)
+    before = list(read_records(path))
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert list(read_records(path)) == before

@@ -125,6 +125,32 @@ def pasted_error(path: Path) -> None:
     book.save(path)
 
 
+def merged(book: Any, sheet: Any) -> None:
+    """Two more rows that share one merged query."""
+    for number in (2, 3):
+        sheet.write_row(number, 0, [f"m{number}", "", "", f"The answer number {number} to the question."])
+    sheet.merge_range("C3:C4", "What is shared?")
+
+
+def task(predictions: list[dict[str, Any]]) -> bytes:
+    """A file of one Label Studio task with these predictions."""
+    data = {"row_id": "t1", **{name: good(3)[name] for name in ("context", "query", "response", "domain")}}
+    return json.dumps([{"id": 1, "data": data, "predictions": predictions}]).encode()
+
+
+def result(name: str, kind: str, value: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A prediction of one item."""
+    return {"result": [{"from_name": name, "to_name": "response", "type": kind, "value": value}], **more}
+
+
+def manifest(**more: Any) -> bytes:
+    """A Ground Truth manifest of one line with a verdict."""
+    about = {"type": "groundtruth/text-classification", "class-name": "Correct", "creation-date": "2024-01-01T00:00:00"}
+    checked = {"type": "groundtruth/label-verification", "class-name": "bad", "creation-date": "2024-01-02T00:00:00"}
+    line = {"source": good(3)["response"], "query": "q", "verdict": 0, "verdict-metadata": about | more}
+    return json.dumps(line | {"check-verdict": 1, "check-verdict-metadata": checked}).encode()
+
+
 MOST = Expected()
 
 
@@ -160,6 +186,7 @@ PLANTS: dict[str, Plant] = {
     "QD.E012": Plant("a.csv", csv("id,context,response", "a,,r")),
     "QD.E013": Plant("a.csv", csv("id,context,query,answer", "a,,q,r"), mapping={"response": "reply"}),
     "QD.E014": Plant("a.xlsx", pasted_error),
+    "QD.E015": Plant("a.xlsx", workbook(lambda book, sheet: fill_row(sheet, id=1234567890123456789))),
     "QD.W001": Plant(
         "a.csv",
         (
@@ -175,6 +202,8 @@ PLANTS: dict[str, Plant] = {
     "QD.W004": Plant("a.xlsx", workbook(lambda book, sheet: fill_row(sheet, response=42))),
     "QD.W005": Plant("a.xlsx", workbook(lambda book, sheet: book.add_worksheet("notes").write_row(0, 0, ["to", "do"]))),
     "QD.W006": Plant("a.csv", csv(CSV_HEAD + ",", "a,,q,r,stray")),
+    "QD.W007": Plant("a.tsv", b"id\tcontext\tquery\tresponse\na\t\tWhat is it?\t\"A word in quotes\"\n"),
+    "QD.W008": Plant("a.xlsx", workbook(merged)),
     "QD.E020": Plant("a.jsonl", lines(good(3, id=None))),
     "QD.E021": Plant("a.jsonl", lines(good(3, id="r1"))),
     "QD.E022": Plant("a.jsonl", lines(good(3, id=" r3\n"))),
@@ -183,6 +212,8 @@ PLANTS: dict[str, Plant] = {
     "QD.E025": Plant("a.jsonl", lines(good(3, context="long " * 200)), options=Options(max_chars=500)),
     "QD.E026": Plant("a.jsonl", lines('{"id":"r3","context":"","query":"q","response":"half \\ud83d"}')),
     "QD.E027": Plant("a.jsonl", lines(), options=Options(known={"r1": row_hash(KNOWN)})),
+    "QD.E028": Plant("a.jsonl", lines(good(3, note={"deep": ["a\0b"]}))),
+    "QD.E029": Plant("a.jsonl", lines(good(3, ask={"question": "q"})), mapping={"query": "ask.question"}),
     "QD.W020": Plant("a.jsonl", lines(good(3, response=""))),
     "QD.W021": Plant("a.jsonl", lines(good(3, query=" "))),
     "QD.W022": Plant("a.jsonl", lines(good(3, context="word " * 4001))),
@@ -216,12 +247,18 @@ PLANTS: dict[str, Plant] = {
     "QD.E058": Plant(
         "a.jsonl", labelled({"parts": [{"x": 90, "y": 0, "width": 20, "height": 5, "label": "Logo"}]}), interface=BOXES
     ),
+    "QD.E059": Plant("a.json", task([result("verdict", "rating", {"choices": ["Correct"]})])),
     "QD.W040": Plant("a.jsonl", labelled({"Q0": 3})),
     "QD.W041": Plant("a.jsonl", labelled(span(36, 40))),
     "QD.W042": Plant("a.jsonl", labelled(span(3, 11, " revenue", "METRIC"))),
     "QD.W043": Plant("a.jsonl", lines(good(3, response="The e\u0301clair is good.", auto_label=span(4, 5, "e")))),
     "QD.W044": Plant("a.jsonl", labelled(span(37, 41, "Rome")), options=Options(offsets="detect")),
     "QD.W045": Plant("a.jsonl", labelled({"tone": 4})),
+    "QD.W046": Plant("a.json", task([{"result": [{"type": "relation", "from_id": "a", "to_id": "b"}]}])),
+    "QD.W047": Plant(
+        "a.json", task([result("verdict", "choices", {"choices": [word]}) for word in ("Correct", "Incorrect")])
+    ),
+    "QD.W048": Plant("a.manifest", manifest()),
     "QD.W060": Plant("a.jsonl", lines(good(1, id="r3"))),
     "QD.W061": Plant(
         "a.jsonl",
