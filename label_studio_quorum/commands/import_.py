@@ -147,10 +147,10 @@ def command(
 
 def _unfit(report: ImportReport) -> str:
     """How many answers of the model did not fit, and in what."""
-    one = report.unfit == 1
+    noun = "answer" if report.unfit == 1 else "answers"
     examples = "; ".join(report.unfit_examples) + ("; …" if report.unfit > len(report.unfit_examples) else "")
     return (
-        f"warning: {report.unfit:,} {'answer' if one else 'answers'} of the model did not fit, and what did not was "
+        f"warning: {report.unfit:,} {noun} of the model did not fit, and what did not was "
         f"left out: {examples}. Compare the model's labels with the interface (quorum models check)"
     )
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from label_studio_quorum.intake.cells import decode
 from label_studio_quorum.intake.checks.simple_values import as_number
-from label_studio_quorum.intake.predictions import LabelNotes, Note, chosen, read_prediction
+from label_studio_quorum.intake.predictions import LabelNote, LabelNotes, chosen, read_prediction
 from label_studio_quorum.intake.text_file import Record
 from ls_config import Control, Interface
 
@@ -130,29 +130,29 @@ def _is_own(line: Mapping[str, Any], name: str) -> bool:
     return isinstance(meta, Mapping) and str(meta.get("job-name", "")).startswith(GT_JOB)
 
 
-def _auto_label(line: Mapping[str, Any], interface: Interface) -> tuple[dict[str, Any], list[Note]]:
+def _auto_label(line: Mapping[str, Any], interface: Interface) -> tuple[dict[str, Any], list[LabelNote]]:
     """The latest label of the chain for each control, and what to tell: adjustments come after what they adjusted; a
     label that its verification does not call good is not taken."""
     chain = sorted((name for name in line if _is_label(line, name)), key=lambda name: _made(line, name))
     refused = _refused(line, chain)
     taken: dict[str, Any] = {}
-    notes: list[Note] = []
+    notes: list[LabelNote] = []
     for name in chain:
         about = line[name + _META]
         control = _control_for(name, about, interface.controls)
         if control is None:
             # It stays as a column; a verification labels nothing.
             if line[name + _META]["type"] != _VERIFICATION:
-                notes.append(Note("QD.W046.control", name, {"name": name, "type": line[name + _META]["type"]}))
+                notes.append(LabelNote("QD.W046.control", name, {"name": name, "type": line[name + _META]["type"]}))
             continue
         if name in refused:
             verification, verdict = refused[name]
-            notes.append(Note("QD.W048", name, {"name": name, "verification": verification, "verdict": verdict}))
+            notes.append(LabelNote("QD.W048", name, {"name": name, "verification": verification, "verdict": verdict}))
             continue
         value = _gt_value(control, line[name], about)
         if value is None:
             lacking = "entities" if control.kind == "spans" else "list" if control.kind == "choices" else "class-name"
-            notes.append(Note("QD.W046.class", name, {"name": name, "lacking": lacking}))
+            notes.append(LabelNote("QD.W046.class", name, {"name": name, "lacking": lacking}))
         else:
             taken[control.name] = value
     return taken, notes

@@ -14,14 +14,14 @@ from typing import Any
 from ls_config import Control
 from ls_config.results import from_result
 
-__all__ = ["LabelNotes", "Note", "Prediction", "chosen", "read_prediction"]
+__all__ = ["LabelNote", "LabelNotes", "PredictedLabel", "chosen", "read_prediction"]
 
 _MOST_KEYS = 6
 _REGIONS = frozenset({"spans", "boxes", "segments"})
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class LabelNote:
     """One fault before it has a row: the key of its sentence, the field, and what fills the sentence."""
 
     key: str
@@ -39,28 +39,28 @@ class LabelNotes:
         origin: Where the label stands in the file, such as `predictions[1]`; faults name it in place of `auto_label`.
     """
 
-    notes: tuple[Note, ...] = ()
-    doubts: tuple[Note, ...] = ()
+    notes: tuple[LabelNote, ...] = ()
+    doubts: tuple[LabelNote, ...] = ()
     origin: str | None = None
 
 
 @dataclass(slots=True)
-class Prediction:
+class PredictedLabel:
     """A prediction's values keyed by control, and what to tell of it."""
 
     values: dict[str, Any] = field(default_factory=dict)
-    notes: list[Note] = field(default_factory=list)
-    doubts: list[Note] = field(default_factory=list)
+    notes: list[LabelNote] = field(default_factory=list)
+    doubts: list[LabelNote] = field(default_factory=list)
 
 
-def chosen(predictions: Any) -> tuple[int, Mapping[str, Any], Note | None] | None:
+def chosen(predictions: Any) -> tuple[int, Mapping[str, Any], LabelNote | None] | None:
     """The prediction that becomes the auto-label, with its place in the list; None where none has a result.
 
     Of several it is the latest, if all say when they were made; else the one of the best score, if all have one; else
     the last of the list. Of equals the later in the list is taken.
     """
-    given = predictions if isinstance(predictions, list) else []
-    some = [(at, entry) for at, entry in enumerate(given) if isinstance(entry, Mapping) and entry.get("result")]
+    entries = predictions if isinstance(predictions, list) else []
+    some = [(at, entry) for at, entry in enumerate(entries) if isinstance(entry, Mapping) and entry.get("result")]
     if not some:
         return None
     ranks: tuple[tuple[str, Callable[[Mapping[str, Any]], float | None]], ...] = (
@@ -79,7 +79,7 @@ def chosen(predictions: Any) -> tuple[int, Mapping[str, Any], Note | None] | Non
         return at, entry, None
     version = entry.get("model_version")
     taken = f"'{version}'" if version else f"place {at + 1}"
-    return at, entry, Note("QD.W047", f"predictions[{at}]", {"count": len(some), "taken": taken, "rule": rule})
+    return at, entry, LabelNote("QD.W047", f"predictions[{at}]", {"count": len(some), "taken": taken, "rule": rule})
 
 
 def _made_at(prediction: Mapping[str, Any]) -> float | None:
@@ -95,26 +95,26 @@ def _score(prediction: Mapping[str, Any]) -> float | None:
     return float(score) if isinstance(score, int | float) and not isinstance(score, bool) else None
 
 
-def read_prediction(result: Any, controls: Iterable[Control], where: str) -> Prediction:
+def read_prediction(result: Any, controls: Iterable[Control], where: str) -> PredictedLabel:
     """The values of a result as they stand, and what does not fit; `where` is its place, such as `predictions[0]`."""
-    made = Prediction()
+    made = PredictedLabel()
     known = {control.name: control for control in controls}
     if not isinstance(result, list):
-        made.notes.append(Note("QD.E059.item", f"{where}.result", {}))
+        made.notes.append(LabelNote("QD.E059.item", f"{where}.result", {}))
         return made
     for at, item in enumerate(result):
         _read_item(item, known, f"{where}.result[{at}]", made)
     return made
 
 
-def _read_item(item: Any, known: Mapping[str, Control], where: str, made: Prediction) -> None:
+def _read_item(item: Any, known: Mapping[str, Control], where: str, made: PredictedLabel) -> None:
     doubts = [problem.partition(": ")[2] for problem in from_result([item], known.values(), {}).problems]
     # People and tools draw relations around an answer; they are no answer of a control.
     if isinstance(item, Mapping) and item.get("type") == "relation":
-        made.notes += [Note("QD.W046", where, {"problem": _sentence(problem)}) for problem in doubts]
+        made.notes += [LabelNote("QD.W046", where, {"problem": _sentence(problem)}) for problem in doubts]
         return
     if not isinstance(item, Mapping) or not item.get("from_name") or not isinstance(item.get("value"), Mapping):
-        made.notes.append(Note("QD.E059.item", where, {}))
+        made.notes.append(LabelNote("QD.E059.item", where, {}))
         return
     name, body = str(item["from_name"]), item["value"]
     control = known.get(name)
@@ -124,13 +124,13 @@ def _read_item(item: Any, known: Mapping[str, Control], where: str, made: Predic
     key, kind = _value_key(control), item.get("type")
     if kind not in (None, control.result_type):
         about = {"control": name, "wanted": control.result_type, "type": kind}
-        made.notes.append(Note("QD.E059.type", where, about))
+        made.notes.append(LabelNote("QD.E059.type", where, about))
     elif control.kind != "spans" and key not in body:
         keys = ", ".join(f"'{other}'" for other in list(body)[:_MOST_KEYS]) or "nothing"
-        made.notes.append(Note("QD.E059.key", where, {"control": name, "wanted": key, "keys": keys}))
+        made.notes.append(LabelNote("QD.E059.key", where, {"control": name, "wanted": key, "keys": keys}))
     else:
         _put(made.values, control, _as_it_stands(control, key, body))
-        made.doubts += [Note("QD.E059", where, {"problem": _sentence(problem)}) for problem in doubts]
+        made.doubts += [LabelNote("QD.E059", where, {"problem": _sentence(problem)}) for problem in doubts]
 
 
 def _sentence(problem: str) -> str:

@@ -125,7 +125,7 @@ def _read_sheet(tab: Any, place: Place, required: Sequence[str], *, only: bool) 
                 return
             continue
         filled = merged.fill(number, cells)
-        for at, area in filled.told:
+        for at, area in filled.first_uses:
             yield fault("QD.W008", here, field=names[at] if at < len(names) else None, range=area)
         yield from _sheet_row(names, filled.cells, here)
 
@@ -138,11 +138,11 @@ _LONGEST_TAG = 256
 def _merged_cells(tab: Any) -> dict[int, list[tuple[int, int, str]]]:
     """Of each area of merged cells that spans several rows: first row → column (from 0), last row, and the area in
     words. A reader that goes row by row does not give them, since they stand behind the rows."""
-    found: dict[int, list[tuple[int, int, str]]] = {}
+    areas_by_row: dict[int, list[tuple[int, int, str]]] = {}
     path = getattr(tab, "_worksheet_path", None)
     # A chart sheet has no cells.
     if path is None:
-        return found
+        return areas_by_row
     rest = b""
     with tab.parent._archive.open(path.lstrip("/")) as file:
         while chunk := file.read(_CHUNK):
@@ -151,11 +151,11 @@ def _merged_cells(tab: Any) -> dict[int, list[tuple[int, int, str]]]:
                 letters, first, last = match[1].decode(), int(match[2]), int(match[3])
                 if last > first:
                     area = (column_index_from_string(letters) - 1, last, f"{letters}{first}:{letters}{last}")
-                    areas = found.setdefault(first, [])
+                    areas = areas_by_row.setdefault(first, [])
                     if area not in areas:
                         areas.append(area)
             rest = text[-_LONGEST_TAG:]
-    return found
+    return areas_by_row
 
 
 @dataclass(slots=True)
@@ -163,7 +163,7 @@ class _Filled:
     """The cells of a row with what merged cells above lend it, and the areas that did so for the first time."""
 
     cells: Sequence[Any]
-    told: list[tuple[int, str]] = field(default_factory=list)
+    first_uses: list[tuple[int, str]] = field(default_factory=list)
 
 
 class _Merged:
@@ -172,7 +172,7 @@ class _Merged:
     def __init__(self, areas: dict[int, list[tuple[int, int, str]]]) -> None:
         self._areas = areas
         self._open: dict[int, tuple[int, str, Any]] = {}
-        self._told: set[str] = set()
+        self._used: set[str] = set()
 
     def fill(self, number: int, cells: Sequence[Any]) -> _Filled:
         """The row's cells; must be called for each row in turn."""
@@ -186,9 +186,9 @@ class _Merged:
         for at, (_, area, top) in self._open.items():
             if at < len(whole) and whole[at].value is None:
                 whole[at] = top
-                if area not in self._told:
-                    self._told.add(area)
-                    made.told.append((at, area))
+                if area not in self._used:
+                    self._used.add(area)
+                    made.first_uses.append((at, area))
         for at, last, area in self._areas.get(number, ()):
             if at < len(cells) and cells[at].value is not None:
                 self._open[at] = (last, area, cells[at])

@@ -12,11 +12,11 @@ __all__ = ["check_characters"]
 
 def check_characters(name: str, value: Any, faults: RecordFaults) -> None:
     """Add a fault for the first half of a surrogate pair and the first U+0000 in a column, names of keys included."""
-    told: set[str] = set()
+    seen: set[str] = set()
     for path, text in _texts(name, value):
         for key, character in _wrong(text):
-            if key not in told:
-                told.add(key)
+            if key not in seen:
+                seen.add(key)
                 faults.add(key, field=_writable(path), character=character)
 
 
