@@ -5,12 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from label_studio_quorum.commands.reading_options import (
+    DelimiterOption,
+    EncodingOption,
+    FormatOption,
+    MapOption,
+    MaxCharsOption,
+    OffsetsOption,
+    SheetOption,
+    read_mapping,
+    read_options,
+)
 from label_studio_quorum.commands.setup import ml_connection
 from label_studio_quorum.commands.shared_options import (
     DryRunOption,
@@ -31,7 +42,7 @@ from label_studio_quorum.commands.shared_options import (
 if TYPE_CHECKING:
     from label_studio_quorum.adapters.ml_backend import MLBackendClient
     from label_studio_quorum.campaign.importing import CheckedFile, ImportReport
-    from label_studio_quorum.intake import RowFault
+    from label_studio_quorum.intake import Options, RowFault
     from label_studio_quorum.port import MLConnection
 
 app = typer.Typer(add_completion=False)
@@ -48,17 +59,13 @@ def command(
     api_key_file: KeyFileOption = None,
     policy: PolicyOption = None,
     team: TeamOption = None,
-    mapping: Annotated[
-        list[str] | None, typer.Option("--map", help="FIELD=COLUMN, such as response=answer; may be repeated.")
-    ] = None,
-    form: Annotated[
-        str | None, typer.Option("--format", help="The file's format, where its name does not tell.")
-    ] = None,
-    encoding: Annotated[str | None, typer.Option(help="The text's encoding, where it is not UTF-8.")] = None,
-    sheet: Annotated[str | None, typer.Option(help="The sheet of a workbook; all with the columns otherwise.")] = None,
-    offsets: Annotated[
-        str, typer.Option(help="What spans of the file count; 'detect' converts where it can tell.")
-    ] = "code-points",
+    mapping: MapOption = None,
+    form: FormatOption = None,
+    encoding: EncodingOption = None,
+    delimiter: DelimiterOption = None,
+    sheet: SheetOption = None,
+    offsets: OffsetsOption = "code-points",
+    max_chars: MaxCharsOption = None,
     ml_url: Annotated[
         str | None,
         typer.Option(help="ML backend to ask for rows without an auto-label; else the one that is connected."),
@@ -100,11 +107,8 @@ def command(
     if file is None:
         raise typer.BadParameter("name a file of rows", param_hint="FILE")
     options = _Options(
-        mapping=mapping,
-        form=form,
-        encoding=encoding,
-        sheet=sheet,
-        offsets=offsets,
+        mapping=read_mapping(mapping),
+        reading=read_options(form, encoding, delimiter, sheet, offsets, max_chars),
         ml_url=ml_url if prelabel else "",
         skip_bad=skip_bad,
         rejects=rejects or file.with_name(file.name + ".rejects"),
@@ -127,11 +131,8 @@ def command(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Options:
-    mapping: list[str] | None
-    form: str | None
-    encoding: str | None
-    sheet: str | None
-    offsets: str
+    mapping: dict[str, str]
+    reading: Options
     ml_url: str | None
     skip_bad: bool
     rejects: Path
@@ -143,26 +144,15 @@ class _Options:
 def _import(opened: Opened, file: Path, wanted: _Options) -> tuple[int, int, ImportReport | None]:
     """(faults that keep rows out, warnings, what was imported)."""
     from label_studio_quorum.campaign.importing import CheckedFile, known_rows
-    from label_studio_quorum.intake import Options, load_mapping
     from label_studio_quorum.intake.background_check import BackgroundCheck
 
-    try:
-        columns = load_mapping(wanted.mapping)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--map") from None
     campaign = opened.campaign
     with BackgroundCheck() if wanted.whole else nullcontext() as background, ExitStack() as stack:
         hashes = known_rows(opened.port, campaign)
-        options = Options(
-            format=wanted.form,
-            encoding=wanted.encoding,
-            sheet=wanted.sheet,
-            offsets=wanted.offsets,
-            # With --update a changed row is no fault but what the import is for.
-            known={} if wanted.update else hashes,
-        )
+        # With --update a changed row is no fault but what the import is for.
+        options = replace(wanted.reading, known={} if wanted.update else hashes)
         checked = CheckedFile.read(
-            file, interface=campaign.interface, policy=campaign.policy, mapping=columns, options=options
+            file, interface=campaign.interface, policy=campaign.policy, mapping=wanted.mapping, options=options
         )
         stack.enter_context(checked)
         _tell(checked.faults)

@@ -26,6 +26,9 @@ GT_JOB = "quorum/"
 GT_RENAMED = {name: f"row.{name}" for name in ("source", "source-ref")}
 """Columns of a row whose names a manifest keeps for the text itself."""
 
+_TASK, _TEXT = "task-", "gt-"
+"""What ids begin with that are made of a task's number, and of a text."""
+
 GT_KINDS = {
     "groundtruth/text-classification": "choice",
     "groundtruth/text-classification-multilabel": "choices",
@@ -55,7 +58,19 @@ def unwrap(record: Record, interface: Interface | None, *, shape: str | None = N
             values = _ground_truth(record.values, interface)
         case _:
             values = decode(record.values)
-    return Record(values, record.place, record.typed)
+    return Record(values, record.place, record.typed, _made_of(record.values, values))
+
+
+def _made_of(given: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+    """What the row's id was made of; empty where the file itself gives it."""
+    row_id = values.get("id")
+    # Neither kind of id stands in the file, where nobody would find it.
+    if not isinstance(row_id, str) or row_id in (given.get("id"), given.get("row_id")):
+        return ""
+    data = given.get("data")
+    if isinstance(data, Mapping):
+        return "task" if row_id not in (data.get("id"), data.get("row_id")) and row_id.startswith(_TASK) else ""
+    return "text" if row_id.startswith(_TEXT) and "id" not in given else ""
 
 
 # --- Label Studio --------------------------------------------------------------------------------------------------
@@ -66,7 +81,7 @@ def _label_studio(task: Mapping[str, Any], interface: Interface | None) -> dict[
     row_id = (
         data.pop("row_id", None)
         or data.pop("id", None)
-        or (f"task-{task['id']}" if task.get("id") is not None else None)
+        or (f"{_TASK}{task['id']}" if task.get("id") is not None else None)
     )
     row: dict[str, Any] = {"id": row_id, "context": "", "query": "", **data}
     carried = ((task.get("meta") or {}).get("quorum") or {}) if isinstance(task.get("meta"), Mapping) else {}
@@ -109,7 +124,7 @@ def _ground_truth(line: Mapping[str, Any], interface: Interface | None) -> dict[
     row["response"] = row.pop("source", None) if "response" not in row else row["response"]
     # Half of a surrogate pair must not keep a line from having an id; it is told as a fault of its own.
     if "id" not in row and isinstance(row["response"], str):
-        row["id"] = "gt-" + hashlib.sha256(row["response"].encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        row["id"] = _TEXT + hashlib.sha256(row["response"].encode("utf-8", "surrogatepass")).hexdigest()[:16]
     row |= {name: row.pop(renamed) for name, renamed in GT_RENAMED.items() if renamed in row}
     auto = dict(_auto_label(kept, interface)) if interface is not None else {}
     if auto and "auto_label" not in row:

@@ -351,7 +351,15 @@ def _row(
     if "source-ref" in record.values and not {"source", "response"} & record.values.keys():
         yield fault("QD.E023.reference", record.place, field="source")
         return
-    record = _mapped(unwrap(record, interface, shape=shape), mapping)
+    record = unwrap(record, interface, shape=shape)
+    # A table's header was looked at once; what writes objects may leave out any key but those of the required fields.
+    lacking = [name for name in REQUIRED if mapping.get(name) and mapping[name] not in record.values]
+    if lacking and record.typed:
+        keys = ", ".join(record.values)
+        for name in lacking:
+            yield fault("QD.E013.key", record.place, name=name, column=mapping[name], columns=keys, field=name)
+        return
+    record = _mapped(record, mapping)
     for outcome in validator.check(record):
         before = options.known.get(outcome.row_id) if isinstance(outcome, Row) else None
         if isinstance(outcome, Row) and before is not None and before != row_hash(outcome):
@@ -375,7 +383,7 @@ def _mapped(record: Record, mapping: Mapping[str, str]) -> Record:
     if letters := place.letters:
         taken_from = {name: letters[column] for name, column in mapping.items() if column in letters}
         place = replace(place, letters={**letters, **taken_from})
-    return Record(values | taken, place, record.typed)
+    return Record(values | taken, place, record.typed, "" if "id" in taken else record.made_of)
 
 
 def write_json(value: Any) -> str:
