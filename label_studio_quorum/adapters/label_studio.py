@@ -521,6 +521,7 @@ def _project(project: Json) -> Project:
     )
 
 
+_FORBIDDEN: Final = 403
 _HINTS: Final = {
     401: "the API key is wrong, expired, or of a kind that this server has switched off",
     403: "this account may not do that; use a manager's key",
@@ -537,7 +538,7 @@ def _refusal(method: str, path: str, response: httpx.Response) -> ServerError:
     where = f"{method} {path.split('?')[0]} → {response.status_code}"
     reason = _said(response)
     # The server answers an address that it may not reach with the status of a missing right.
-    about_address = response.status_code == httpx.codes.FORBIDDEN and "URL" in reason
+    about_address = response.status_code == _FORBIDDEN and "URL" in reason
     return ServerError(
         f"{where}: {reason}" if reason else where,
         hint=_ADDRESS if about_address else _HINTS.get(response.status_code, ""),

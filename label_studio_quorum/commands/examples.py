@@ -55,8 +55,8 @@ _SERVED: Final = (
     ("QUORUM_ML_TOKEN, QUORUM_ML_BASIC", "its token, or user:password; _FILE behind either names a file"),
 )
 VARIABLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
-    "up": (("QUORUM_ML_MODELS", "a models file of your own"), _CACHE),
-    "demo": (("QUORUM_ML_MODELS", "with --start: a models file of your own"), _CACHE),
+    "up": (("QUORUM_ML_MODELS", "a models file of your own"),),
+    "demo": (("QUORUM_ML_MODELS", "with --start: a models file of your own"),),
     "setup": (
         _FOLDER,
         ("QUORUM_ML_USER, QUORUM_ML_PASSWORD", "with --ml-url: what the ML backend asks for"),

@@ -71,7 +71,7 @@ def served_model(models: Path) -> str | None:
         )
         return None
     if activation.active != config.active:
-        typer.echo(f"note: {activation.active!r} is used, as the ML backend does; --model names another", err=True)
+        typer.echo(f"note: the ML backend answers with {activation.active!r}, so that is used here too", err=True)
     return activation.active
 
 

@@ -173,7 +173,7 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     ),
     "QD.E027": (
         "The row is known under this id, and its content has changed.",
-        "Give it a new id, or say --update.",
+        "Give it a new id, or say quorum import --update.",
     ),
     "QD.W020": (
         "The response is empty.",
@@ -283,7 +283,7 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "The response reads as '{language}', not '{expected}'.",
         "Make sure that those who label it can read it.",
     ),
-    "QD.W064": ("The {name} holds {kinds}.", "Mask it (--pii mask), or make sure that you may show it."),
+    "QD.W064": ("The {name} holds {kinds}.", "Mask it (quorum check --pii mask), or make sure that you may show it."),
     "QD.W065": (
         "The response has {characters:,} characters; half of the rows have at most {middle:,.0f}.",
         "Look whether several answers ran together.",
