@@ -99,6 +99,8 @@ def connect(url: str | None, key: str | None, key_file: Path | None, *, name: st
     if token is None and url and url == access.get("url"):
         token = access["manager"]["token"]
     if not url:
+        if name is not None and remembered():
+            raise _not_remembered(None, name, needed="--url")
         raise typer.BadParameter("which server? give --url, or set QUORUM_URL", param_hint="--url")
     if not token:
         raise typer.BadParameter(
@@ -148,8 +150,10 @@ def known_files(url: str | None, name: str | None, policy: Path | None, team: Pa
     return replace(base, policy=str(policy or base.policy), team=str(team or base.team))
 
 
-def _not_remembered(url: str | None, name: str | None) -> typer.BadParameter:
-    """What to say where neither options nor memory name the campaign's files."""
+def _not_remembered(
+    url: str | None, name: str | None, *, needed: str = "--policy and --team"
+) -> typer.BadParameter:
+    """What to say where neither options nor memory name the campaign's server or files, which `needed` would."""
     from label_studio_quorum.campaign.projects import near
 
     here = [campaign.name for campaign in remembered() if url is None or campaign.url == url]
@@ -158,8 +162,7 @@ def _not_remembered(url: str | None, name: str | None) -> typer.BadParameter:
     if name is not None and here:
         known = f"remembered on {where}: {', '.join(here)}"
         return typer.BadParameter(
-            f"no campaign {name!r}{near(name, here)} ({known}); for one that was set up elsewhere give --policy and "
-            "--team too",
+            f"no campaign {name!r}{near(name, here)} ({known}); for one that was set up elsewhere give {needed} too",
             param_hint="--name",
         )
     which = "no campaign" if name is None else f"no campaign {name!r}, nor any other,"

@@ -61,16 +61,16 @@ def unwrap(record: Record, interface: Interface | None, *, shape: str | None = N
     return Record(values, record.place, record.typed, _made_of(record.values, values))
 
 
-def _made_of(given: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+def _made_of(line: Mapping[str, Any], values: Mapping[str, Any]) -> str:
     """What the row's id was made of; empty where the file itself gives it."""
     row_id = values.get("id")
     # Neither kind of id stands in the file, where nobody would find it.
-    if not isinstance(row_id, str) or row_id in (given.get("id"), given.get("row_id")):
+    if not isinstance(row_id, str) or row_id in (line.get("id"), line.get("row_id")):
         return ""
-    data = given.get("data")
+    data = line.get("data")
     if isinstance(data, Mapping):
         return "task" if row_id not in (data.get("id"), data.get("row_id")) and row_id.startswith(_TASK) else ""
-    return "text" if row_id.startswith(_TEXT) and "id" not in given else ""
+    return "text" if row_id.startswith(_TEXT) and "id" not in line else ""
 
 
 # --- Label Studio --------------------------------------------------------------------------------------------------

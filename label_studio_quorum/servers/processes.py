@@ -117,8 +117,8 @@ class Child:
 
     def _disk_is_full(self) -> bool:
         """Whether its output could not go on, or says itself that there was no room."""
-        said = self.tail().lower()
-        full = any(sign in said for sign in ("no space left on device", "disk is full", "disk quota exceeded"))
+        output = self.tail().lower()
+        full = any(sign in output for sign in ("no space left on device", "disk is full", "disk quota exceeded"))
         return full or shutil.disk_usage(self.log.parent).free < _ROOM
 
     def tail(self, lines: int = 30) -> str:

@@ -52,7 +52,7 @@ def said_of(*arguments: str) -> tuple[int, str]:
 # --- A campaign's name ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["status", "sync", "import", "export", "prelabel"])
+@pytest.mark.parametrize("command", ["status", "sync", "import", "export", "prelabel", "audit", "doctor"])
 def test_a_wrong_name_is_answered_with_the_names_there_are(command: str) -> None:
     """The name is what is wrong, and not --policy."""
     for name in ("Example", "May"):
