@@ -42,7 +42,9 @@ def check(model: LocalModel, interface: Interface, rows: Sequence[Mapping[str, A
     sample = interface.sample_task.get("data")
     inputs = [*([sample] if isinstance(sample, dict) else []), *PROBES, *rows]
     predictions = model.predict(inputs, interface.controls)
-    problems = [f"{len(predictions)} predictions for {len(inputs)} rows"] if len(predictions) != len(inputs) else []
+    problems = _misfits(model, interface)
+    if len(predictions) != len(inputs):
+        problems.append(f"{len(predictions)} predictions for {len(inputs)} rows")
     # Not strict: a predictor that loses rows is what this looks for, and it is told one line above.
     for index, (row, prediction) in enumerate(zip(inputs, predictions, strict=False)):
         problems += [f"row {row.get('id', index)}: {fault}" for fault in _faults(row, prediction, interface)]
@@ -55,6 +57,16 @@ def check(model: LocalModel, interface: Interface, rows: Sequence[Mapping[str, A
     return CheckReport(
         version=model.version, rows=len(inputs), answered=answered, abstained=unbound, problems=tuple(problems)
     )
+
+
+def _misfits(model: LocalModel, interface: Interface) -> list[str]:
+    """Why predictors can't answer the controls that they are meant for: a label that the interface lacks, for one.
+
+    Such a predictor never answers, so that no prediction shows it.
+    """
+    bound = ((control.name, model.models.predictors.get(control.name), control) for control in interface.controls)
+    reasons = ((name, predictor.check(control)) for name, predictor, control in bound if predictor is not None)
+    return [f"{name}: {why}" for name, why in reasons if why]
 
 
 def _reason(control: str, predictions: Sequence[TaskPrediction]) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 
+from ml_backend.active import FILE, Activation, read_activation
 from ml_backend.batching import Batcher
 from ml_backend.comparing import Comparison, Gold, compare
 from ml_backend.config import ModelsConfig, read_models
@@ -40,14 +41,6 @@ class _LoadedModel:
     models: ModelSet
     users: int = 0
     retired: bool = False
-
-
-@dataclass(frozen=True)
-class _State:
-    """What the state file says: the active model and those before it, newest last."""
-
-    active: str
-    before: tuple[str, ...] = ()
 
 
 class LiveModels:
@@ -214,7 +207,7 @@ class LiveModels:
             self._swap(candidate, loader)
             # The same model twice is no step back; twenty steps are more than anybody goes.
             past = before.before if before.active == name else (*before.before, before.active)[-20:]
-            self._write_state(_State(name, past))
+            self._write_state(Activation(name, past))
         return self.describe() | ({} if comparison is None else {"comparison": comparison.to_json()})
 
     def compare(self, a: str | None, b: str, gold: Gold) -> Comparison:
@@ -289,7 +282,7 @@ class LiveModels:
                 raise ApiError(409, "no_earlier_model", "no model was active before this one; activate one by name")
             loader = self._read_again()
             self._swap(self._load(state.before[-1], loader), loader)
-            self._write_state(_State(state.before[-1], state.before[:-1]))
+            self._write_state(Activation(state.before[-1], state.before[:-1]))
         return self.describe()
 
     def _swap(self, models: ModelSet, loader: Loader) -> None:
@@ -330,23 +323,18 @@ class LiveModels:
 
     @property
     def _state_file(self) -> Path:
-        return self._server.state / "active.json"
+        return self._server.state / FILE
 
-    def _read_state(self, models: ModelsConfig | None = None) -> _State:
+    def _read_state(self, models: ModelsConfig | None = None) -> Activation:
         models = models or self.models
         try:
-            raw = json.loads(self._state_file.read_text(encoding="utf-8"))
-            state = _State(str(raw["active"]), tuple(map(str, raw["before"])))
-        except FileNotFoundError:
-            return _State(models.active)
-        # A server that does not start would be worse than one that answers with the models file's active model.
-        except (ValueError, KeyError, TypeError):
+            state = read_activation(self._server.state)
+        except ValueError:
             log.warning("state_unreadable", file=str(self._state_file))
-            return _State(models.active)
-        # The models file was edited since: a name that is gone from it can't be loaded.
-        return state if state.active in models.models else _State(models.active)
+            state = None
+        return state if state is not None and state.active in models.models else Activation(models.active)
 
-    def _write_state(self, state: _State) -> None:
+    def _write_state(self, state: Activation) -> None:
         self._state_file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=self._state_file.parent, delete=False, encoding="utf-8") as part:
             json.dump({"active": state.active, "before": list(state.before)}, part)

@@ -521,12 +521,14 @@ def _project(project: Json) -> Project:
     )
 
 
+_FORBIDDEN: Final = 403
 _HINTS: Final = {
     401: "the API key is wrong, expired, or of a kind that this server has switched off",
     403: "this account may not do that; use a manager's key",
     404: "it is not there, or this account may not see it",
     413: "the request is too large for the server or its proxy",
 }
+_ADDRESS: Final = "the key is good, but the server may not reach that address; give another, or have its owner allow it"
 # Label Studio quotes the offending task after " :: ", and its value after "]=": never repeat either.
 _QUOTES: Final = re.compile(r" :: .*|(?<=\])=.*?(?= is of type )", re.DOTALL)
 _MOST: Final = 300
@@ -535,9 +537,11 @@ _MOST: Final = 300
 def _refusal(method: str, path: str, response: httpx.Response) -> ServerError:
     where = f"{method} {path.split('?')[0]} → {response.status_code}"
     reason = _said(response)
+    # The server answers an address that it may not reach with the status of a missing right.
+    about_address = response.status_code == _FORBIDDEN and "URL" in reason
     return ServerError(
         f"{where}: {reason}" if reason else where,
-        hint=_HINTS.get(response.status_code, ""),
+        hint=_ADDRESS if about_address else _HINTS.get(response.status_code, ""),
         status=response.status_code,
     )
 

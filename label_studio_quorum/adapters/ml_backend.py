@@ -17,6 +17,7 @@ from review_rules.errors import PublicError
 BATCH: Final = 64
 _TIMEOUT_S: Final = 600.0
 _REGIONS: Final = frozenset({"spans", "boxes", "segments"})
+_UNKNOWN: Final = frozenset({401, 403})
 _BUSY: Final = frozenset({429, 502, 503, 504})
 
 
@@ -94,7 +95,8 @@ class MLBackendClient:
         if response.status_code in _BUSY:
             raise _Busy(f"the ML backend at {self._url} is busy (HTTP {response.status_code})")
         if response.status_code != httpx.codes.OK:
-            raise PrelabelError(f"the ML backend at {self._url} refused: HTTP {response.status_code}")
+            cure = "; set QUORUM_ML_USER and QUORUM_ML_PASSWORD" if response.status_code in _UNKNOWN else ""
+            raise PrelabelError(f"the ML backend at {self._url} refused: HTTP {response.status_code}{cure}")
         try:
             results = response.json()["results"]
         except (ValueError, KeyError, TypeError) as error:

@@ -6,6 +6,7 @@ People may rename the projects and write into their descriptions; they may not r
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -206,6 +207,17 @@ def assemble(name: str, projects: Mapping[Stage, Project], *, policy: Policy, te
     )
 
 
+def near(name: str, names: Iterable[str]) -> str:
+    """The question that follows a name nobody knows; empty where no known one is like it.
+
+    >>> near("exmple", ["Example", "May"])
+    "; did you mean 'Example'?"
+    """
+    folded = {known.casefold(): known for known in names}
+    alike = difflib.get_close_matches(name.casefold(), folded, 1)
+    return f"; did you mean {folded[alike[0]]!r}?" if alike else ""
+
+
 def the_one(campaigns: Mapping[str, object], name: str | None) -> str:
     """The campaign that is meant: the one named, or the only one there is.
 
@@ -216,7 +228,10 @@ def the_one(campaigns: Mapping[str, object], name: str | None) -> str:
         return name
     known = ", ".join(sorted(campaigns)) or "none"
     if name is not None:
-        raise CampaignError(f"no campaign {name!r} on this server (there: {known})", "run quorum setup first")
+        raise CampaignError(
+            f"no campaign {name!r} on this server{near(name, campaigns)} (there: {known})",
+            "run quorum setup for a new one",
+        )
     if len(campaigns) != 1:
         raise CampaignError(f"which campaign? On this server: {known}", "name one with --name")
     return next(iter(campaigns))

@@ -89,6 +89,8 @@ class ReconcileReport:
     states: dict[str, int]
     changes: dict[str, int]
     problems: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
+    """Row ids asked for of which the server holds nothing."""
 
     @property
     def changed(self) -> bool:
@@ -97,7 +99,8 @@ class ReconcileReport:
 
     def to_json(self) -> Json:
         """The object that `quorum sync --json` prints."""
-        return {"rows": self.rows, "states": self.states, "changes": self.changes, "problems": list(self.problems)}
+        counts = {"rows": self.rows, "states": self.states, "changes": self.changes}
+        return {**counts, "problems": list(self.problems), "unknown": list(self.unknown)}
 
 
 def reconcile(
@@ -125,6 +128,9 @@ def reconcile(
     # The caller's snapshot stays open for the caller's next run; one that was read here is closed here.
     with Snapshot.read(port, campaign, row_ids) if snapshot is None else nullcontext(snapshot) as current:
         chosen = current.row_ids if row_ids is None else sorted(set(row_ids))
+        # A caller who keeps a snapshot names rows that changed, of which some are gone; a person's may be mistyped.
+        asked = chosen if row_ids is not None and snapshot is None else []
+        unknown = tuple(row_id for row_id in asked if not current.tasks(row_id))
         plan, states = _plan_rows(port, campaign, current, chosen, just_read=snapshot is None, progress=progress)
     if not dry_run:
         carry_out(port, campaign, plan)
@@ -133,6 +139,7 @@ def reconcile(
         states=dict(sorted(states.items())),
         changes=plan.counts(),
         problems=tuple(plan.problems),
+        unknown=unknown,
     )
 
 

@@ -43,6 +43,13 @@ _ABOUT: Final = {
 }
 
 
+NOT_CONNECTED: Final = (
+    "nothing is wrong: pre-annotations come with the rows (quorum import --ml-url), and Label Studio is not told of "
+    "the ML backend, since it would ask it also for the rows from which the policy withholds them"
+)
+"""Why set-up leaves a backend that it was given unconnected; of use only to whoever asked for the connection."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class CampaignSpec:
     """What a campaign shall be.
@@ -202,10 +209,7 @@ class _Setup:
 
     def _ml_backend(self, ml: MLConnection, project: Project) -> None:
         if self._spec.policy.prelabel.withhold > 0:
-            self.notes.append(
-                "the ML backend is not connected: the policy withholds pre-annotations from some rows, and Label "
-                "Studio would ask the backend for them when they are opened; quorum import asks it for the others"
-            )
+            self.notes.append(NOT_CONNECTED)
             return
         there = [backend for backend in self._port.ml_backends(project.id) if _reaches(backend, ml)]
         if there and there[0].title != SERVED[Stage.PASS]:

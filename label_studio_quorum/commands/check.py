@@ -8,12 +8,26 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from label_studio_quorum.commands.reading_options import (
+    DelimiterOption,
+    EncodingOption,
+    FormatOption,
+    MapOption,
+    MaxCharsOption,
+    OffsetsOption,
+    QuotesOption,
+    SheetOption,
+    read_mapping,
+    read_options,
+    usage,
+)
+
 if TYPE_CHECKING:
-    from label_studio_quorum.intake import Options, RowFault
+    from label_studio_quorum.intake import RowFault
     from label_studio_quorum.intake.checks.personal_data import Finder
     from label_studio_quorum.intake.file_check import Checked
     from label_studio_quorum.intake.masked_rows import MaskedRows
@@ -48,31 +62,7 @@ TaskOption = Annotated[
     typer.Option("--task", "--interface", help="Label type, or a folder with a label.xml, that auto-labels must fit."),
 ]
 PolicyOption = Annotated[Path | None, typer.Option(help="Policy file: which domains have an effect.")]
-# How the file is read
-MapOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--map",
-        help="FIELD=COLUMN, or a file of such pairs; may be repeated. An empty COLUMN means none; in JSON it may be a "
-        "path: query=inputs.question.",
-    ),
-]
-FormatOption = Annotated[str | None, typer.Option("--format", help="Format, if the ending does not tell.")]
-EncodingOption = Annotated[str | None, typer.Option(help="Encoding of a text file, if it is not UTF-8.")]
-DelimiterOption = Annotated[str | None, typer.Option(help="Delimiter of a table, if its header does not tell.")]
-QuotesOption = Annotated[
-    str | None,
-    typer.Option(help="Tab-separated values: how cells are quoted (csv, none, backslash), if the file does not tell."),
-]
-SheetOption = Annotated[str | None, typer.Option(help="The only sheet of a workbook to read.")]
-OffsetsOption = Annotated[
-    str,
-    typer.Option(
-        help="What spans count: code-points, detect, utf-16, utf-8, inclusive, utf-16-inclusive, utf-8-inclusive."
-    ),
-]
 # What the file should be like
-MaxCharsOption = Annotated[int | None, typer.Option(min=1, help="Most characters of a row.")]
 LanguageOption = Annotated[
     str | None, typer.Option(help="Expected language (ISO 639-1); without it, what most rows are written in.")
 ]
@@ -129,9 +119,9 @@ def command(
     from label_studio_quorum.intake.checks.whole_file import Expected
     from label_studio_quorum.intake.file_check import check_rows
 
-    options = _options(format_, encoding, delimiter, quotes, sheet, offsets, max_chars)
+    options = read_options(format_, encoding, delimiter, quotes, sheet, offsets, max_chars)
     masking = _Masking.read(pii, out, pii_map)
-    interface, mapping = _interface(task), _mapping(map_)
+    interface, mapping = _interface(task), read_mapping(map_)
     if task is not None:
         for note in interface_notes(interface):
             typer.echo(f"note: {note}", err=True)
@@ -156,56 +146,13 @@ def command(
     raise typer.Exit(1 if any(fault.severity == "error" or strict for fault in faults) else 0)
 
 
-def _usage(message: str) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(2)
-
-
-def _options(
-    form: str | None,
-    encoding: str | None,
-    delimiter: str | None,
-    quotes: str | None,
-    sheet: str | None,
-    offsets: str,
-    chars: int | None,
-) -> Options:
-    """How the file is read."""
-    from label_studio_quorum.intake import Options
-    from label_studio_quorum.intake.checks.record_faults import OFFSETS, ROW_CHARS
-    from label_studio_quorum.intake.tab_separated import QUOTES
-
-    if offsets not in OFFSETS:
-        _usage(f"--offsets {offsets}: known are {', '.join(OFFSETS)}")
-    if quotes is not None and quotes not in QUOTES:
-        _usage(f"--quotes {quotes}: known are {', '.join(QUOTES)}")
-    return Options(
-        format=form,
-        encoding=encoding,
-        delimiter=delimiter,
-        quotes=quotes,
-        sheet=sheet,
-        offsets=offsets,
-        max_chars=chars or ROW_CHARS,
-    )
-
-
 def _interface(task: str | None) -> Interface:
     from ls_config import InterfaceError, load
 
     try:
         return load(task or _GENERAL)
     except InterfaceError as error:
-        _usage(str(error))
-
-
-def _mapping(pairs: list[str] | None) -> dict[str, str]:
-    from label_studio_quorum.intake import load_mapping
-
-    try:
-        return load_mapping(pairs)
-    except ValueError as error:
-        _usage(str(error))
+        usage(str(error))
 
 
 def _policy(path: Path | None) -> Policy | None:
@@ -216,9 +163,9 @@ def _policy(path: Path | None) -> Policy | None:
     try:
         return load_policy(path.read_text("utf-8"), name=str(path))
     except OSError as error:
-        _usage(f"{path}: cannot be read ({error.strerror})")
+        usage(f"{path}: cannot be read ({error.strerror})")
     except FaultsError as error:
-        _usage("\n".join(map(str, error.faults)))
+        usage("\n".join(map(str, error.faults)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,9 +179,9 @@ class _Masking:
     @classmethod
     def read(cls, mode: str, out: Path | None, tokens: Path | None) -> _Masking:
         if mode not in list(PersonalData):
-            _usage(f"--pii {mode}: known are {', '.join(PersonalData)}")
+            usage(f"--pii {mode}: known are {', '.join(PersonalData)}")
         if mode in (PersonalData.MASK, PersonalData.UNMASK) and (out is None or tokens is None):
-            _usage(f"--pii {mode} needs --out and --pii-map")
+            usage(f"--pii {mode} needs --out and --pii-map")
         return cls(PersonalData(mode), out, tokens)
 
 
@@ -258,7 +205,7 @@ def _masked(
     try:
         return MaskedRows(rows, masking.out, masking.tokens, interface, finder)
     except (OSError, ValueError) as error:
-        _usage(f"{masking.tokens}: cannot be read as a map of tokens ({type(error).__name__})")
+        usage(f"{masking.tokens}: cannot be read as a map of tokens ({type(error).__name__})")
 
 
 def _write_profile(checked: Checked, html: Path | None, profile: Path | None) -> None:

@@ -5,14 +5,16 @@ Importing the SDK, torch or Label Studio takes seconds; `quorum decide` needs no
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.metadata
 import sys
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
+from label_studio_quorum.commands.examples import add_examples
 from label_studio_quorum.commands.telling import told
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -44,6 +46,8 @@ class LazyGroup(TyperGroup):
     exits and usage errors through as tracebacks.
     """
 
+    _named_only = False
+
     def invoke(self, ctx: Any) -> Any:
         """Run the sub-command; this is the one place where the errors of all commands are told."""
         try:
@@ -57,13 +61,33 @@ class LazyGroup(TyperGroup):
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        # The caller turns None into a usage error that offers commands of like names.
+        # The caller turns None into a usage error.
         if cmd_name not in COMMANDS:
             return None
+        if self._named_only:
+            return TyperCommand(cmd_name, help=COMMANDS[cmd_name][1])
         module = importlib.import_module(f"label_studio_quorum.commands.{COMMANDS[cmd_name][0]}")
         command = typer.main.get_command(module.app)
         command.name = cmd_name
+        add_examples(command, cmd_name)
         return command
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the sub-command; the error for a mistyped one offers the nearest name."""
+        # An option in its place is for the group's own parser to refuse.
+        if args and args[0] not in COMMANDS and args[0][:1].isalnum() and not ctx.resilient_parsing:
+            near = difflib.get_close_matches(args[0], COMMANDS, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(COMMANDS)}"
+            ctx.fail(f"no such command {args[0]!r}{hint}")
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Complete the commands' names from the table: what a command is called needs no import of it."""
+        self._named_only = True
+        try:
+            return super().shell_complete(ctx, incomplete)
+        finally:
+            self._named_only = False
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):
@@ -72,7 +96,6 @@ class LazyGroup(TyperGroup):
 
 app = typer.Typer(
     cls=LazyGroup,
-    add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -82,7 +82,7 @@ def command(
         elif start:
             up.serve(up.files(team=team, policy=policy, name=name), up.settings(ls_port, ml_port), data_dir, then=work)
         else:
-            _fail(f"{data_dir}: nothing is running with this data folder; start it with quorum up, or add --start")
+            _fail(f"{data_dir}: nothing is running with this data folder; add --start, or start it with quorum up")
     except requests.RequestException as error:
         _fail(f"the server stopped answering ({type(error).__name__}); start it and run the demo again to go on")
 

@@ -5,12 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from label_studio_quorum.commands.reading_options import (
+    DelimiterOption,
+    EncodingOption,
+    FormatOption,
+    MapOption,
+    MaxCharsOption,
+    OffsetsOption,
+    QuotesOption,
+    SheetOption,
+    read_mapping,
+    read_options,
+)
 from label_studio_quorum.commands.setup import ml_connection
 from label_studio_quorum.commands.shared_options import (
     DryRunOption,
@@ -31,7 +43,7 @@ from label_studio_quorum.commands.shared_options import (
 if TYPE_CHECKING:
     from label_studio_quorum.adapters.ml_backend import MLBackendClient
     from label_studio_quorum.campaign.importing import CheckedFile, ImportReport
-    from label_studio_quorum.intake import RowFault
+    from label_studio_quorum.intake import Options, RowFault
     from label_studio_quorum.port import MLConnection
 
 app = typer.Typer(add_completion=False)
@@ -48,32 +60,14 @@ def command(
     api_key_file: KeyFileOption = None,
     policy: PolicyOption = None,
     team: TeamOption = None,
-    mapping: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--map",
-            help="FIELD=COLUMN, such as response=answer, in JSON also a path (query=inputs.question), or a file of "
-            "such pairs; may be repeated.",
-        ),
-    ] = None,
-    form: Annotated[
-        str | None, typer.Option("--format", help="The file's format, where its name does not tell.")
-    ] = None,
-    encoding: Annotated[str | None, typer.Option(help="The text's encoding, where it is not UTF-8.")] = None,
-    delimiter: Annotated[
-        str | None, typer.Option(help="The delimiter of a table, where its header does not tell.")
-    ] = None,
-    quotes: Annotated[
-        str | None,
-        typer.Option(help="Tab-separated values: how cells are quoted (csv, none, backslash); told from the file."),
-    ] = None,
-    sheet: Annotated[str | None, typer.Option(help="The sheet of a workbook; all with the columns otherwise.")] = None,
-    offsets: Annotated[
-        str, typer.Option(help="What spans of the file count; 'detect' converts where it can tell.")
-    ] = "code-points",
-    max_chars: Annotated[
-        int | None, typer.Option(min=1, help="Most characters of a row; 400,000 if not given.")
-    ] = None,
+    mapping: MapOption = None,
+    form: FormatOption = None,
+    encoding: EncodingOption = None,
+    delimiter: DelimiterOption = None,
+    quotes: QuotesOption = None,
+    sheet: SheetOption = None,
+    offsets: OffsetsOption = "code-points",
+    max_chars: MaxCharsOption = None,
     ml_url: Annotated[
         str | None,
         typer.Option(help="ML backend to ask for rows without an auto-label; else the one that is connected."),
@@ -115,14 +109,8 @@ def command(
     if file is None:
         raise typer.BadParameter("name a file of rows", param_hint="FILE")
     options = _Options(
-        mapping=mapping,
-        form=form,
-        encoding=encoding,
-        delimiter=delimiter,
-        quotes=quotes,
-        sheet=sheet,
-        offsets=offsets,
-        max_chars=max_chars,
+        mapping=read_mapping(mapping),
+        reading=read_options(form, encoding, delimiter, quotes, sheet, offsets, max_chars),
         ml_url=ml_url if prelabel else "",
         skip_bad=skip_bad,
         rejects=rejects or file.with_name(file.name + ".rejects"),
@@ -157,14 +145,8 @@ def _unfit(report: ImportReport) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Options:
-    mapping: list[str] | None
-    form: str | None
-    encoding: str | None
-    delimiter: str | None
-    quotes: str | None
-    sheet: str | None
-    offsets: str
-    max_chars: int | None
+    mapping: dict[str, str]
+    reading: Options
     ml_url: str | None
     skip_bad: bool
     rejects: Path
@@ -176,33 +158,15 @@ class _Options:
 def _import(opened: Opened, file: Path, wanted: _Options) -> tuple[int, int, ImportReport | None]:
     """(faults that keep rows out, warnings, what was imported)."""
     from label_studio_quorum.campaign.importing import CheckedFile, known_rows
-    from label_studio_quorum.intake import Options, load_mapping
     from label_studio_quorum.intake.background_check import BackgroundCheck
-    from label_studio_quorum.intake.checks.record_faults import ROW_CHARS
-    from label_studio_quorum.intake.tab_separated import QUOTES
 
-    if wanted.quotes is not None and wanted.quotes not in QUOTES:
-        raise typer.BadParameter(f"known are {', '.join(QUOTES)}", param_hint="--quotes")
-    try:
-        columns = load_mapping(wanted.mapping)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--map") from None
     campaign = opened.campaign
     with BackgroundCheck() if wanted.whole else nullcontext() as background, ExitStack() as stack:
         hashes = known_rows(opened.port, campaign)
-        options = Options(
-            format=wanted.form,
-            encoding=wanted.encoding,
-            delimiter=wanted.delimiter,
-            quotes=wanted.quotes,
-            sheet=wanted.sheet,
-            offsets=wanted.offsets,
-            max_chars=wanted.max_chars or ROW_CHARS,
-            # With --update a changed row is no fault but what the import is for.
-            known={} if wanted.update else hashes,
-        )
+        # With --update a changed row is no fault but what the import is for.
+        options = replace(wanted.reading, known={} if wanted.update else hashes)
         checked = CheckedFile.read(
-            file, interface=campaign.interface, policy=campaign.policy, mapping=columns, options=options
+            file, interface=campaign.interface, policy=campaign.policy, mapping=wanted.mapping, options=options
         )
         stack.enter_context(checked)
         _tell(checked.faults)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from label_studio_quorum.campaign.local_memory import data_dir
 from label_studio_quorum.commands.shared_options import JsonOption, print_json, running_ml
 
 if TYPE_CHECKING:
@@ -21,7 +22,11 @@ app = typer.Typer(add_completion=False, no_args_is_help=True)
 ModelsOption = Annotated[
     Path | None,
     typer.Option(
-        "--models", exists=True, dir_okay=False, help="Models file; else QUORUM_ML_MODELS or the default one."
+        "--models",
+        envvar="QUORUM_ML_MODELS",
+        exists=True,
+        dir_okay=False,
+        help="Models file; else the one that comes with Quorum.",
     ),
 ]
 ServerOption = Annotated[
@@ -35,11 +40,39 @@ GoldOption = Annotated[
 
 
 def models_file(file: Path | None) -> Path:
-    """The models file: as named, else of the environment, else the one that comes with Quorum."""
+    """The models file: as named, else the one that comes with Quorum."""
     from ml_backend.config import DEFAULT_MODELS
 
-    named = os.environ.get("QUORUM_ML_MODELS")
-    return file or (Path(named) if named else DEFAULT_MODELS)
+    return file or DEFAULT_MODELS
+
+
+def served_model(models: Path) -> str | None:
+    """The model of this file that the ML backend of the data folder answers with; None where none was activated.
+
+    What differs from what the models file itself says is told on stderr.
+    """
+    from ml_backend.active import read_activation
+    from ml_backend.config import read_models
+
+    try:
+        activation = read_activation(data_dir() / "ml")
+    except ValueError as error:
+        typer.echo(f"note: {error}; the models file's own active model is used", err=True)
+        return None
+    if activation is None:
+        return None
+    config = read_models(models)
+    # The server may have been started with another models file.
+    if activation.active not in config.models:
+        typer.echo(
+            f"note: the ML backend answers with {activation.active!r}, which {models} lacks; "
+            f"{config.active!r} is used, the active one of that file",
+            err=True,
+        )
+        return None
+    if activation.active != config.active:
+        typer.echo(f"note: the ML backend answers with {activation.active!r}, so that is used here too", err=True)
+    return activation.active
 
 
 class Server:
@@ -94,7 +127,14 @@ class Server:
 
 
 @app.command("list")
-def list_(server: ServerOption = None, models: ModelsOption = None, as_json: JsonOption = False) -> None:
+def list_(
+    server: ServerOption = None,
+    # No variable here: without the option it is the running server that is asked.
+    models: Annotated[
+        Path | None, typer.Option("--models", exists=True, dir_okay=False, help="Models file, instead of a server.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
     """Show the models: of a models file where one is given, else of the running server."""
     listed = _from_file(models) if models is not None else Server(server).ask("GET", "/models")
     if as_json:

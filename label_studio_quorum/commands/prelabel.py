@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from label_studio_quorum.commands.json_lines import dumps, loads
-from label_studio_quorum.commands.models import models_file
+from label_studio_quorum.commands.models import ModelsOption, models_file, served_model
+from label_studio_quorum.commands.reading_options import (
+    DelimiterOption,
+    EncodingOption,
+    FormatOption,
+    MapOption,
+    MaxCharsOption,
+    OffsetsOption,
+    QuotesOption,
+    SheetOption,
+    read_mapping,
+    read_options,
+)
 from label_studio_quorum.commands.shared_options import (
     DryRunOption,
     JsonOption,
@@ -30,6 +42,7 @@ from label_studio_quorum.commands.shared_options import (
 )
 
 if TYPE_CHECKING:
+    from label_studio_quorum.intake import Options
     from ls_config.interface import Interface
     from ml_backend.local import LocalModel
 
@@ -52,16 +65,25 @@ def command(
         Path | None, typer.Option("--out", help="File to write (JSON Lines); goes on where it stopped.")
     ] = None,
     task: Annotated[str, typer.Option("--task", help="Label type, or a folder with a label.xml.")] = "response_review",
-    models: Annotated[
-        Path | None, typer.Option("--models", exists=True, help="Models file; else the default one.")
+    models: ModelsOption = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="A model of it; else the one that the ML backend answers with."),
     ] = None,
-    model: Annotated[str | None, typer.Option("--model", help="A model of it; else its active one.")] = None,
     engine: Annotated[Engine, typer.Option("--engine", help="local, or ray for a cluster.")] = Engine.local,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Actors of the engine ray.")] = 2,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Rows at a time.")] = 256,
     with_rows: Annotated[
         bool, typer.Option("--with-rows", help="Write the rows' own columns too, ready for import.")
     ] = False,
+    mapping: MapOption = None,
+    form: FormatOption = None,
+    encoding: EncodingOption = None,
+    delimiter: DelimiterOption = None,
+    quotes: QuotesOption = None,
+    sheet: SheetOption = None,
+    offsets: OffsetsOption = "code-points",
+    max_chars: MaxCharsOption = None,
     name: NameOption = None,
     url: UrlOption = None,
     api_key: KeyOption = None,
@@ -72,13 +94,17 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Pre-label ROWS into --out, or, without ROWS, a campaign's tasks that this model has not done yet."""
-    run = _Run(models=models_file(models), model=model, engine=engine, workers=workers, batch=batch, dry_run=dry_run)
+    file = models_file(models)
+    model = model or served_model(file)
+    run = _Run(models=file, model=model, engine=engine, workers=workers, batch=batch, dry_run=dry_run)
     if rows is None:
         done = _project(open_one(url, api_key, api_key_file, name, policy, team), run)
     elif out is None:
         raise typer.BadParameter("which file to write? give --out", param_hint="--out")
     else:
-        done = _file(rows, out, task, run, with_rows=with_rows)
+        options = read_options(form, encoding, delimiter, quotes, sheet, offsets, max_chars)
+        source = _Source(path=rows, mapping=read_mapping(mapping), options=options)
+        done = _file(source, out, task, run, with_rows=with_rows)
     if as_json:
         print_json(done)
     else:
@@ -100,7 +126,16 @@ class _Run:
     dry_run: bool
 
 
-def _file(rows: Path, out: Path, task: str, run: _Run, *, with_rows: bool) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """The file of rows, and how it is read."""
+
+    path: Path
+    mapping: dict[str, str]
+    options: Options
+
+
+def _file(rows: _Source, out: Path, task: str, run: _Run, *, with_rows: bool) -> dict[str, Any]:
     from ls_config.interface import load
     from ml_backend.bulk import run_local, run_ray
     from ml_backend.local import LocalModel
@@ -123,7 +158,7 @@ def _file(rows: Path, out: Path, task: str, run: _Run, *, with_rows: bool) -> di
             records = run_ray(run.models, run.model, pending, interface.controls, run.batch, run.workers)
         else:
             records = run_local(local, pending, interface.controls, run.batch)
-        with out.open("ab") as stream, progress_bar("pre-labelling", _count(rows)) as (bar, number):
+        with out.open("ab") as stream, progress_bar("pre-labelling", _count(rows.path)) as (bar, number):
             bar.update(number, completed=before)
             for labelled in records:
                 stream.write(dumps(columns.pop(labelled["id"], {}) | labelled))
@@ -142,11 +177,11 @@ def _count(rows: Path) -> int | None:
         return sum(chunk.count(b"\n") for chunk in iter(lambda: stream.read(1 << 20), b""))
 
 
-def _rows(path: Path, columns: dict[str, dict[str, Any]] | None) -> Iterator[Mapping[str, Any]]:
+def _rows(source: _Source, columns: dict[str, dict[str, Any]] | None) -> Iterator[Mapping[str, Any]]:
     from label_studio_quorum.intake import RowFault, read_rows
 
     faults = 0
-    for row in read_rows(path, interface=None):
+    for row in read_rows(source.path, interface=None, mapping=source.mapping, options=source.options):
         if isinstance(row, RowFault):
             faults += 1
             typer.echo(str(row), err=True)
@@ -156,7 +191,7 @@ def _rows(path: Path, columns: dict[str, dict[str, Any]] | None) -> Iterator[Map
             columns[row.row_id] = row.columns()
         yield {"id": row.row_id, "context": row.context, "query": row.query, "response": row.response}
     if faults:
-        typer.echo(f"{path}: {faults} faults; those rows were left out (`quorum check` says more)", err=True)
+        typer.echo(f"{source.path}: {faults} faults; those rows were left out (`quorum check` says more)", err=True)
 
 
 def _resume(out: Path, version: str) -> int:

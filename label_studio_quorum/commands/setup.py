@@ -62,7 +62,7 @@ def command(
     # A webhook without a secret would let anybody on the network wake the sync.
     if webhook and not secret:
         raise typer.BadParameter(
-            "set QUORUM_WEBHOOK_SECRET to the secret that sync --watch asks for", param_hint="--webhook"
+            "set QUORUM_WEBHOOK_SECRET to the secret that quorum sync --watch asks for", param_hint="--webhook"
         )
     rules, people = load_rules(policy, team)
     port = connect(url, api_key, api_key_file, name=name)

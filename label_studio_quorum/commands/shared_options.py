@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,8 +36,9 @@ KeyOption = Annotated[
     str | None,
     typer.Option(
         "--api-key",
+        envvar=list(KEY_VARIABLES),
         show_default=False,
-        help="A manager's token. Better by QUORUM_API_KEY or --api-key-file: others here can read arguments.",
+        help="A manager's token. Better by the variable or --api-key-file: others here can read arguments.",
     ),
 ]
 KeyFileOption = Annotated[
@@ -85,9 +85,7 @@ def running_ml(with_server: str | None = None) -> MLConnection | None:
 def _key(key: str | None, file: Path | None) -> str | None:
     if file is not None:
         return file.read_text(encoding="utf-8").strip()
-    if key is not None:
-        return key
-    return next((os.environ[name] for name in KEY_VARIABLES if os.environ.get(name)), None)
+    return key
 
 
 def connect(url: str | None, key: str | None, key_file: Path | None, *, name: str | None = None) -> HttpLabelStudio:
@@ -101,6 +99,8 @@ def connect(url: str | None, key: str | None, key_file: Path | None, *, name: st
     if token is None and url and url == access.get("url"):
         token = access["manager"]["token"]
     if not url:
+        if name is not None and remembered():
+            raise _not_remembered(None, name, needed="--url")
         raise typer.BadParameter("which server? give --url, or set QUORUM_URL", param_hint="--url")
     if not token:
         raise typer.BadParameter(
@@ -129,9 +129,7 @@ def open_one(
     policy = policy or (Path(known.policy) if known else None)
     team = team or (Path(known.team) if known else None)
     if policy is None or team is None:
-        raise typer.BadParameter(
-            "give --policy and --team; this machine remembers no such campaign", param_hint="--policy"
-        )
+        raise _not_remembered(url, name)
     # Remembered paths outlive the files.
     for file in (policy, team):
         if not file.is_file():
@@ -150,6 +148,28 @@ def known_files(url: str | None, name: str | None, policy: Path | None, team: Pa
         raise typer.BadParameter("give --policy and --team together", param_hint="--policy")
     base = known or Remembered(name=name or "", url=url or "", task="", policy="", team="")
     return replace(base, policy=str(policy or base.policy), team=str(team or base.team))
+
+
+def _not_remembered(
+    url: str | None, name: str | None, *, needed: str = "--policy and --team"
+) -> typer.BadParameter:
+    """What to say where neither options nor memory name the campaign's server or files, which `needed` would."""
+    from label_studio_quorum.campaign.projects import near
+
+    here = [campaign.name for campaign in remembered() if url is None or campaign.url == url]
+    where = "this machine" if url is None else f"this machine at {url}"
+    # With a name that is not known the name is what is wrong, far more often than the missing files.
+    if name is not None and here:
+        known = f"remembered on {where}: {', '.join(here)}"
+        return typer.BadParameter(
+            f"no campaign {name!r}{near(name, here)} ({known}); for one that was set up elsewhere give {needed} too",
+            param_hint="--name",
+        )
+    which = "no campaign" if name is None else f"no campaign {name!r}, nor any other,"
+    return typer.BadParameter(
+        f"{which} is remembered on {where} ({data_dir()}); run quorum setup, or give --policy and --team",
+        param_hint="--policy/--team",
+    )
 
 
 def _known(url: str | None, name: str | None) -> Remembered | None:

@@ -81,14 +81,17 @@ def _once(opened: Opened, rows: list[str] | None, dry_run: bool, as_json: bool) 
         )
     for problem in report.problems:
         typer.echo(f"quorum: {problem}", err=True)
+    for row_id in report.unknown:
+        typer.echo(f"quorum: row {row_id}: campaign {opened.campaign.name!r} has no such row; check its id", err=True)
     took = round(time.monotonic() - started, 3)
     if as_json:
         print_json({"campaign": opened.campaign.name, **report.to_json(), "dry_run": dry_run, "seconds": took})
-    else:
+    # Of rows that are not there "nothing to change" would say that they are in order.
+    elif report.rows or not report.unknown:
         typer.echo(f"{_line(report.changes, dry_run)}; {report.rows:,} rows in {took:.1f} s")
         for state, count in report.states.items():
             typer.echo(f"  {state:<16}{count:>7,}")
-    raise typer.Exit(1 if report.problems else 0)
+    raise typer.Exit(1 if report.problems or report.unknown else 0)
 
 
 def _line(changes: dict[str, int], dry_run: bool) -> str:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from label_studio_quorum.adapters.label_studio import HttpLabelStudio
     from label_studio_quorum.campaign.accounts import PasswordFile
 
+TELL_EACH = "tell each person theirs alone; Label Studio Community has no page on which they could change it"
+
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Check or apply a team file: accounts, roles, expertise."
 )
@@ -123,7 +125,7 @@ def apply(
     elif dry_run:
         typer.echo(f"would make {len(before.missing)} accounts")
     elif before.missing:
-        typer.echo(f"passwords: {kept.path} (tell each person theirs, and have them change it)")
+        typer.echo(f"passwords: {kept.path} ({TELL_EACH})")
     else:
         typer.echo("everybody has an account")
 
@@ -162,4 +164,4 @@ def _apply_by_plugin(
     verb = "would make" if dry_run else "made"
     typer.echo(f"{verb} {len(made)} accounts; {len(done['linked'])} were there, {len(done['deactivated'])} locked out")
     if made and not dry_run:
-        typer.echo(f"passwords: {kept.path} (tell each person theirs, and have them change it)")
+        typer.echo(f"passwords: {kept.path} ({TELL_EACH})")

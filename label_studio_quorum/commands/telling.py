@@ -3,6 +3,7 @@ errors that end a command."""
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -13,7 +14,10 @@ if TYPE_CHECKING:
     from ls_config import InterfaceError
     from review_rules.errors import PublicError
 
-__all__ = ["public_errors", "told"]
+__all__ = ["FULL", "public_errors", "told"]
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the system says where a disk, or somebody's share of it, is full."""
 
 
 def public_errors() -> tuple[type[PublicError], type[InterfaceError]]:
@@ -39,6 +43,12 @@ def told(speaker: str | None = None, command: Callable[[], str] = lambda: "quoru
         raise  # the end of a command and no error; the next line would load both rooms for nothing
     except public_errors() as error:
         _tell(error, speaker)
+    except OSError as error:
+        # Whatever was to be written, the cure is the same; other faults of the system are told where they happen.
+        if error.errno not in FULL:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        typer.echo(f"{speaker or 'quorum'}: the disk is full{where}; make room there and run it again", err=True)
     except ModuleNotFoundError as error:
         from review_rules.extras import missing_extra
 

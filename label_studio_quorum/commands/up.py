@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NoReturn
@@ -18,6 +19,18 @@ from rich.table import Table
 from rich.text import Text
 
 from label_studio_quorum.adapters.label_studio import HttpLabelStudio
+from label_studio_quorum.commands.reading_options import (
+    DelimiterOption,
+    EncodingOption,
+    FormatOption,
+    MapOption,
+    MaxCharsOption,
+    OffsetsOption,
+    QuotesOption,
+    SheetOption,
+    read_mapping,
+    read_options,
+)
 from label_studio_quorum.commands.telling import told
 from label_studio_quorum.files import write_json
 from label_studio_quorum.servers.board import Board
@@ -41,6 +54,14 @@ def command(
     policy: Annotated[Path | None, typer.Option(help="Its policy file.")] = None,
     task: Annotated[str, typer.Option(help="Label type, or a folder with a label.xml.")] = "response_review",
     name: Annotated[str | None, typer.Option(help="Its name (default: the rows file's name).")] = None,
+    mapping: MapOption = None,
+    form: FormatOption = None,
+    encoding: EncodingOption = None,
+    delimiter: DelimiterOption = None,
+    quotes: QuotesOption = None,
+    sheet: SheetOption = None,
+    offsets: OffsetsOption = "code-points",
+    max_chars: MaxCharsOption = None,
     stock: Annotated[bool, typer.Option("--stock", help="Label Studio without Quorum's plugin.")] = False,
     host: Annotated[str, typer.Option(help="Address that Label Studio listens on.")] = LOOPBACK,
     data_dir: Annotated[Path, typer.Option(envvar="QUORUM_DATA_DIR", help="Where everything is kept.")] = Path(
@@ -55,7 +76,11 @@ def command(
 
     Run it again with the same data folder and it goes on where it stopped.
     """
-    wanted = files(rows=rows, team=team, policy=policy, task=task, name=name)
+    wanted = replace(
+        files(rows=rows, team=team, policy=policy, task=task, name=name),
+        mapping=read_mapping(mapping),
+        reading=read_options(form, encoding, delimiter, quotes, sheet, offsets, max_chars),
+    )
     serve(wanted, settings(ls_port, ml_port, host=host, stock=stock), data_dir, dry_run=dry_run, as_json=as_json)
 
 

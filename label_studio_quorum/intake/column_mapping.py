@@ -65,7 +65,9 @@ class ColumnMapping:
                 self._unseen.pop(name, None)
         for column in self.pairs.values():
             _take_out(values, column)
-        return Mapped(Record(values | taken, self._place(record.place), record.typed), tuple(faults))
+        # An id that was taken from a column is the file's own.
+        made_of = "" if "id" in taken else record.made_of
+        return Mapped(Record(values | taken, self._place(record.place), record.typed, made_of), tuple(faults))
 
     def _place(self, place: Place) -> Place:
         """The place with the letters of mapped columns, so that a fault names the cell and not the whole row."""

@@ -28,6 +28,9 @@ GT_JOB = "quorum/"
 GT_RENAMED = {name: f"row.{name}" for name in ("source", "source-ref")}
 """Columns of a row whose names a manifest keeps for the text itself."""
 
+_TASK, _TEXT = "task-", "gt-"
+"""What ids begin with that are made of a task's number, and of a text."""
+
 GT_KINDS = {
     "groundtruth/text-classification": "choice",
     "groundtruth/text-classification-multilabel": "choices",
@@ -66,7 +69,19 @@ def unwrap(record: Record, interface: Interface | None, *, shape: str | None = N
             values, notes = _ground_truth(record.values, interface)
         case _:
             values = decode(record.values)
-    return Unwrapped(Record(values, record.place, record.typed), notes)
+    return Unwrapped(Record(values, record.place, record.typed, _made_of(record.values, values)), notes)
+
+
+def _made_of(line: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+    """What the row's id was made of; empty where the file itself gives it."""
+    row_id = values.get("id")
+    # Neither kind of id stands in the file, where nobody would find it.
+    if not isinstance(row_id, str) or row_id in (line.get("id"), line.get("row_id")):
+        return ""
+    data = line.get("data")
+    if isinstance(data, Mapping):
+        return "task" if row_id not in (data.get("id"), data.get("row_id")) and row_id.startswith(_TASK) else ""
+    return "text" if row_id.startswith(_TEXT) and "id" not in line else ""
 
 
 # --- Label Studio --------------------------------------------------------------------------------------------------
@@ -77,7 +92,7 @@ def _label_studio(task: Mapping[str, Any], interface: Interface | None) -> tuple
     row_id = (
         data.pop("row_id", None)
         or data.pop("id", None)
-        or (f"task-{task['id']}" if task.get("id") is not None else None)
+        or (f"{_TASK}{task['id']}" if task.get("id") is not None else None)
     )
     row: dict[str, Any] = {"id": row_id, "context": "", "query": "", **data}
     carried = ((task.get("meta") or {}).get("quorum") or {}) if isinstance(task.get("meta"), Mapping) else {}
@@ -115,7 +130,7 @@ def _ground_truth(line: Mapping[str, Any], interface: Interface | None) -> tuple
     row["response"] = row.pop("source", None) if "response" not in row else row["response"]
     # Half of a surrogate pair must not keep a line from having an id; it is told as a fault of its own.
     if "id" not in row and isinstance(row["response"], str):
-        row["id"] = "gt-" + hashlib.sha256(row["response"].encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        row["id"] = _TEXT + hashlib.sha256(row["response"].encode("utf-8", "surrogatepass")).hexdigest()[:16]
     row |= {name: row.pop(renamed) for name, renamed in GT_RENAMED.items() if renamed in row}
     if interface is None or "auto_label" in row:
         return row, LabelNotes()

@@ -24,6 +24,8 @@ TEXTS = ("context", "query", "response")
 REQUIRED = ("id", *TEXTS)
 _MOST_OF_ID = 200
 NO_NOTES = LabelNotes()
+_TWICE = {"": "QD.E021", "text": "QD.E021.text", "task": "QD.E021.task"}
+"""What is said of an id that was there before, by what it was made of; empty where the file gives it."""
 
 
 class Validator:
@@ -41,7 +43,7 @@ class Validator:
         values = {name: value for name, value in record.values.items() if name}
         if record.values.get("") not in (None, ""):
             faults.add("QD.W006")
-        row_id = self._row_id(values, faults)
+        row_id = self._row_id(values, faults, record.made_of)
         texts = {name: _text(name, values, faults) for name in TEXTS}
         for name, value in values.items():
             # An id with such a character is no id at all, which is told above; columns of Quorum's own are left out.
@@ -87,7 +89,7 @@ class Validator:
                 self._once.add(same)
         return label
 
-    def _row_id(self, values: Mapping[str, Any], faults: RecordFaults) -> str:
+    def _row_id(self, values: Mapping[str, Any], faults: RecordFaults, made_of: str) -> str:
         row_id = values.get("id")
         if row_id is None or row_id == "":
             faults.add("QD.E020", field="id")
@@ -104,7 +106,8 @@ class Validator:
             faults.add(key, field="id", fix=row_id.strip()[:_MOST_OF_ID], limit=_MOST_OF_ID)
         if row_id in self._lines:
             first = self._lines[row_id]
-            faults.add("QD.E021" if first is None else "QD.E021.line", field="id", line=first)
+            there = "" if first is None else f" (first in line {first})"
+            faults.add(_TWICE[made_of], field="id", first=there or " (already)")
         else:
             self._lines[row_id] = faults.place.line
         return row_id

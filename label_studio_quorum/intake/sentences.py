@@ -161,10 +161,18 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     ),
     # The row
     "QD.E020": ("The row has no id.", "Give each row a short id of its own that never changes."),
-    "QD.E021": ("The id is used twice (already).", "Give one of the two another id, or remove it."),
-    "QD.E021.line": (
-        "The id is used twice (first in line {line}).",
-        "Give one of the two another id, or remove it.",
+    "QD.E013.key": (
+        "The mapping takes '{name}' from a key '{column}', which the row does not have.",
+        "Its keys: {columns}. Mend --map {name}=COLUMN.",
+    ),
+    "QD.E021": ("The id is used twice{first}.", "Give one of the two another id, or remove it."),
+    "QD.E021.text": (
+        "The text was there before{first}, and a line without a key 'id' is known by its text.",
+        "Leave one of the two out, or give each a key 'id' of its own.",
+    ),
+    "QD.E021.task": (
+        "The number of the task was there before{first}, and a task without a row_id in its data is known by it.",
+        "Leave one of the two out, or give each a row_id in its data.",
     ),
     "QD.E022.type": ("The id is a {type}, not a string.", "Write it in quotes."),
     "QD.E022.long": ("The id is longer than {limit} characters.", "Use a short plain id."),
@@ -193,7 +201,7 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     ),
     "QD.E027": (
         "The row is known under this id, and its content has changed.",
-        "Give it a new id, or say --update.",
+        "Give it a new id, or say quorum import --update.",
     ),
     "QD.E028": (
         "Character {character} is U+0000, which PostgreSQL cannot store.",
@@ -346,7 +354,7 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "The response reads as '{language}', not '{expected}'.",
         "Make sure that those who label it can read it.",
     ),
-    "QD.W064": ("The {name} holds {kinds}.", "Mask it (--pii mask), or make sure that you may show it."),
+    "QD.W064": ("The {name} holds {kinds}.", "Mask it (quorum check --pii mask), or make sure that you may show it."),
     "QD.W065": (
         "The response has {characters:,} characters; half of the rows have at most {middle:,.0f}.",
         "Look whether several answers ran together.",

@@ -41,11 +41,13 @@ csv.field_size_limit(1 << 30)
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One raw record with its place. `typed` is False where every value is text, as in CSV and spreadsheets."""
+    """One raw record with its place. `typed` is False where every value is text, as in CSV and spreadsheets. `made_of`
+    names what Quorum made the id of, where the file gives none: `text` or `task`."""
 
     values: dict[str, Any]
     place: Place
     typed: bool = True
+    made_of: str = ""
 
 
 class UnreadableError(PublicError):

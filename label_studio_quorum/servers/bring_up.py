@@ -17,8 +17,9 @@ from label_studio_quorum.campaign.launch import CampaignPlan, launch
 from label_studio_quorum.campaign.projects import STAGES, Campaign, find_all, marker_of
 from label_studio_quorum.campaign.qualification import qualification_of
 from label_studio_quorum.campaign.reconcile import reconcile
+from label_studio_quorum.campaign.setup import NOT_CONNECTED
 from label_studio_quorum.campaign.status import Status, campaign_status
-from label_studio_quorum.intake import UnreadableError
+from label_studio_quorum.intake import Options, UnreadableError
 from label_studio_quorum.port import Json, MLConnection
 from label_studio_quorum.servers.board import Board
 from label_studio_quorum.servers.stack import Stack
@@ -49,6 +50,8 @@ class Files:
         policy: The policy file.
         task: A label type by name, or a folder with a `label.xml`.
         name: The campaign's name.
+        mapping: Which column of the rows is taken for which field.
+        reading: How the rows are read.
     """
 
     rows: Path
@@ -56,6 +59,8 @@ class Files:
     policy: Path
     task: str
     name: str
+    mapping: dict[str, str] | None = None
+    reading: Options | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +117,7 @@ def read_plan(files: Files) -> Iterator[StackPlan]:
         PlanError: All faults of all files.
     """
     campaign = _read_campaign(files)
-    with _rows(files.rows, campaign.interface, campaign.policy) as rows:
+    with _rows(files, campaign.interface, campaign.policy) as rows:
         yield StackPlan(campaign=campaign, rows=rows)
 
 
@@ -166,11 +171,13 @@ def _text(file: Path, faults: list[str]) -> str | None:
     return None
 
 
-def _rows(file: Path, interface: Interface, policy: Policy) -> CheckedFile:
+def _rows(files: Files, interface: Interface, policy: Policy) -> CheckedFile:
     try:
-        checked = CheckedFile.read(file, interface=interface, policy=policy)
+        checked = CheckedFile.read(
+            files.rows, interface=interface, policy=policy, mapping=files.mapping, options=files.reading
+        )
     except OSError as error:
-        raise PlanError([f"{file}: can't be read: {error.strerror}"]) from None
+        raise PlanError([f"{files.rows}: can't be read: {error.strerror}"]) from None
     except UnreadableError as error:
         raise PlanError(str(error).splitlines()) from None
     if checked.errors:
@@ -195,7 +202,8 @@ def fill(stack: Stack, port: HttpLabelStudio, plan: StackPlan, board: Board) -> 
     if launched.campaign is None:
         raise AssertionError("a launch that is no dry run makes the campaign")
     # A campaign that was there as it should be needs no word: whoever set it up has read the notes.
-    notes = launched.notes if launched.changes else ()
+    # Nobody asked `quorum up` for a connection, and the rows get their pre-annotations below.
+    notes = [note for note in launched.notes if note != NOT_CONNECTED] if launched.changes else []
     _import(port, launched.campaign, plan.rows, board, ml)
     board.say(CAMPAIGN, "filling the queues")
     report = reconcile(port, launched.campaign)

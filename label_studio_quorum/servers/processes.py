@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +19,8 @@ from label_studio_quorum.servers import guard
 from review_rules.errors import PublicError
 
 LOOPBACK = "127.0.0.1"
+_ROOM = 1 << 16
+"""Bytes below which a disk counts as full: a database page and a line of output fit no more."""
 
 
 _KEEP = (
@@ -103,10 +106,20 @@ class Child:
 
     def ended(self, when: str) -> StartError:
         """What to say about its unwanted end: one line with the last line of its output."""
+        # On a full disk the output ends anywhere, in the middle of a traceback too.
+        if self._disk_is_full():
+            where = self.log.parent
+            return StartError(f"{self.name}: the disk of {where} is full; make room there and start it again")
         last_line = next((line.strip() for line in reversed(self.tail().splitlines()) if line.strip()), "nothing")
         last_line = last_line if len(last_line) < 300 else f"{last_line[:300]}…"
         about = f"ended with status {self.exit_code} {when}; it said: {last_line} (all: {self.log})"
         return StartError(f"{self.name}: {about}")
+
+    def _disk_is_full(self) -> bool:
+        """Whether its output could not go on, or says itself that there was no room."""
+        output = self.tail().lower()
+        full = any(sign in output for sign in ("no space left on device", "disk is full", "disk quota exceeded"))
+        return full or shutil.disk_usage(self.log.parent).free < _ROOM
 
     def tail(self, lines: int = 30) -> str:
         """The last lines of its output, for messages."""

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -52,13 +53,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def quorum(
-    folder: Path, *arguments: str, cache: str = "cache", hidden: tuple[str, ...] = ()
+    folder: Path,
+    *arguments: str,
+    cache: str = "cache",
+    hidden: tuple[str, ...] = (),
+    variables: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run the command in the folder, with its models file and cache, as if the hidden packages were not installed."""
     environment = {
         **os.environ,
         "QUORUM_ML_MODELS": str(folder / "models.yaml"),
         "QUORUM_ML_CACHE": str(folder / cache),
+        **(variables or {}),
     }
     command = [sys.executable, "-m", "label_studio_quorum", *arguments]
     environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
@@ -129,6 +135,25 @@ def test_check_tries_a_candidate_and_says_what_it_leaves_open(folder: Path) -> N
     refused = quorum(folder, "models", "check", "third", "--task", "label.xml")
     assert refused.returncode == 1
     assert "no model is called 'third'; it has first, second" in refused.stderr
+
+
+def test_check_refuses_a_label_that_the_interface_lacks(folder: Path, tmp_path: Path) -> None:
+    """Such a model never answers the field, so that no answer of its shows it: exit 1, with what to do."""
+    (tmp_path / "other.xml").write_text(XML.replace('value="Bad"', 'value="Poor"'))
+    done = quorum(folder, "models", "check", "first", "--task", str(tmp_path / "other.xml"))
+    assert done.returncode == 1
+    assert done.stderr == "mood: the model's 'Bad' is not in the interface; map it under `labels`\n"
+
+
+def test_the_model_that_was_activated_labels_files_too(folder: Path, tmp_path: Path) -> None:
+    """What the ML backend answers with since `quorum models activate` is what `quorum prelabel` runs, and says."""
+    (tmp_path / "ml").mkdir()
+    (tmp_path / "ml" / "active.json").write_text('{"active": "second", "before": ["first"]}')
+    out, data = tmp_path / "out.jsonl", {"QUORUM_DATA_DIR": str(tmp_path)}
+    done = quorum(folder, "prelabel", "rows.jsonl", "--task", "label.xml", "--out", str(out), "--json", variables=data)
+    assert json.loads(done.stdout)["model_version"].startswith("second@"), done.stderr
+    assert "the ML backend answers with 'second', so that is used here too" in done.stderr
+    assert lines(out)[0]["auto_label"] == {"mood": "Good"}
 
 
 def test_compare_says_which_model_saves_more_edits(folder: Path, tmp_path: Path) -> None:

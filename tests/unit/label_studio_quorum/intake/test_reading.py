@@ -124,6 +124,17 @@ def test_columns_are_mapped(tmp_path: Path) -> None:
     assert row.columns() == {"id": "x", "context": "", "query": "Q?", "response": "A.", "note": "n"}
 
 
+@pytest.mark.parametrize("name", ["id", "context", "query", "response"])
+def test_a_wrong_mapping_of_objects_is_told_as_one(tmp_path: Path, name: str) -> None:
+    """As in a table: what is wrong is the mapping, also where the row has the field itself."""
+    (tmp_path / "a.jsonl").write_text('{"id":"a","context":"","query":"q","response":"r"}\n', encoding="utf-8")
+    [wrong] = read_rows(tmp_path / "a.jsonl", interface=REVIEW, mapping={name: "nope"})
+    assert isinstance(wrong, RowFault)
+    assert (wrong.id, wrong.field) == ("QD.E013", name)
+    assert f"takes '{name}' from a key 'nope', which the row does not have" in str(wrong)
+    assert "id, context, query, response" in str(wrong)
+
+
 def test_mapping_file(tmp_path: Path) -> None:
     """A mapping may be kept in a YAML file; a file that is none says so."""
     (tmp_path / "m.yaml").write_text("response: answer\ncontext:\n", encoding="utf-8")
@@ -239,3 +250,19 @@ def test_input_manifest_has_no_labels(tmp_path: Path) -> None:
     assert row.row_id.startswith("gt-")
     assert isinstance(twice, RowFault)
     assert twice.id == "QD.E021"
+    # Nobody finds an id that Quorum made in the file.
+    assert "The text was there before (first in line 1)" in str(twice)
+
+
+def test_a_task_without_a_row_id_is_told_by_its_number(tmp_path: Path) -> None:
+    """What is used twice is said by what stands in the file."""
+    tasks = [{"id": 5, "data": {"query": "q", "response": text}} for text in ("one", "two")]
+    (tmp_path / "a.json").write_text(json.dumps(tasks), encoding="utf-8")
+    [twice] = [one for one in read_rows(tmp_path / "a.json", interface=REVIEW) if isinstance(one, RowFault)]
+    assert twice.id == "QD.E021"
+    assert "The number of the task was there before" in str(twice)
+    for task in tasks:
+        task["data"] = task["data"] | {"row_id": "r1"}  # type: ignore[operator]
+    (tmp_path / "a.json").write_text(json.dumps(tasks), encoding="utf-8")
+    [twice] = [one for one in read_rows(tmp_path / "a.json", interface=REVIEW) if isinstance(one, RowFault)]
+    assert "The id is used twice" in str(twice)
