@@ -137,7 +137,7 @@ class Interface:
 
     @property
     def requires_something(self) -> bool:
-        """True if some field cannot be left out; without one, two people who fill in nothing agree on an empty label."""
+        """True if some field cannot be left out; without one, two people who fill in nothing agree on that."""
         return any(control.required for control in self.controls)
 
     @cached_property

@@ -60,8 +60,8 @@ def export_records(
     Yields:
         `{"row_id", "gold", "state", "domain", "predicted_domain", "row", "auto_label", "fields", "passes", "qa",
         "expert", "comparison", "proposal", "findings", "final", "certificate", "rules", "row_hash", "next",
-        "prelabel", "withheld", "skips", "import_id", "sources"}`; absent domain, predicted domain, auto-label and prelabel are
-        null.
+        "prelabel", "withheld", "skips", "import_id", "sources"}`; absent domain, predicted domain, auto-label and
+        prelabel are null.
     """
     lines = export_lines(port, campaign, tally=tally)
     yield from (json.loads(line.text) for line in lines if line.gold or not gold_only)

@@ -126,7 +126,10 @@ def submissions(reviewed: bool) -> st.SearchStrategy[dict[str, Any]]:
 
 def _requiring(name: str | None) -> dict[str, dict[str, Any]]:
     """The fields, of which the interface requires this one."""
-    return {field: spec | ({"required": True} if field == name else {}) for field, spec in FIELDS.items()}
+    fields: dict[str, dict[str, Any]] = {field: dict(spec) for field, spec in FIELDS.items()}
+    if name is not None:
+        fields[name]["required"] = True
+    return fields
 
 
 histories = st.fixed_dictionaries(
