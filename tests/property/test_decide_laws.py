@@ -40,7 +40,7 @@ PEOPLE = {
 }
 LABELS = ("A", "B", "C")
 TEXT = "Acme Corp paid Bob"
-FIELDS = {
+FIELDS: dict[str, dict[str, Any]] = {
     "verdict": {"kind": "choice"},
     "topics": {"kind": "choices"},
     "entities": {"kind": "spans", "text": TEXT},
@@ -126,7 +126,7 @@ def submissions(reviewed: bool) -> st.SearchStrategy[dict[str, Any]]:
 
 def _requiring(name: str | None) -> dict[str, dict[str, Any]]:
     """The fields, of which the interface requires this one."""
-    fields: dict[str, dict[str, Any]] = {field: dict(spec) for field, spec in FIELDS.items()}
+    fields = {field: {**spec} for field, spec in FIELDS.items()}
     if name is not None:
         fields[name]["required"] = True
     return fields

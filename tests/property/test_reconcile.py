@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from label_studio_quorum.campaign.importing import import_rows
-from label_studio_quorum.campaign.projects import STAGES, Campaign, interface_of
+from label_studio_quorum.campaign.projects import PROPOSAL, STAGES, Campaign, interface_of
 from label_studio_quorum.campaign.reconcile import ChangePlan, carry_out, decide_rows, plan_row, reconcile
+from label_studio_quorum.campaign.row_task import prediction_values
 from label_studio_quorum.campaign.setup import CampaignSpec, setup_campaign
 from label_studio_quorum.campaign.snapshot import Snapshot
 from label_studio_quorum.intake import Row
@@ -287,3 +288,20 @@ def test_a_watcher_that_reads_only_changes_decides_the_same(history: list[tuple[
         touched = snapshot.refresh(world.server)
         reconcile(world.server, world.campaign, sorted(touched), snapshot=snapshot)
         assert sync(world) == {}
+
+
+def test_the_expert_form_opens_without_the_guess_of_qa() -> None:
+    """QA that escalates with a value of its own leaves the expert what the passes came to; the panel tells QA's words."""
+    world = new_world()
+    server, campaign = world.server, world.campaign
+    guess = {"verdict": "B", "decision": "escalate", "decision_reason": "who knows?"}
+    stages = [(Stage.PASS, "ana", {"verdict": "A"}), (Stage.PASS, "ben", {"verdict": "A"}), (Stage.QA, "chi", guess)]
+    for stage, person, form in stages:
+        user = EMAILS.index(f"{person}@x.test") + 1
+        task = next(task for task in server.tasks(campaign.project(stage)) if task.row_id == "r1")
+        server.submit(task.id, user, to_result(form, CONTROLS, task.data))
+        sync(world)
+    [asked] = [task for task in server.tasks(campaign.project(Stage.EXPERT)) if task.row_id == "r1"]
+    shown = prediction_values(asked, PROPOSAL, campaign.interface)
+    assert shown == {"verdict": "A"}
+    assert "who knows?" in asked.data["panel"]
