@@ -291,7 +291,7 @@ def test_a_watcher_that_reads_only_changes_decides_the_same(history: list[tuple[
 
 
 def test_the_expert_form_opens_without_the_guess_of_qa() -> None:
-    """QA that escalates with a value of its own leaves the expert what the passes came to; the panel tells QA's words."""
+    """QA that escalates with a value leaves the expert what the passes came to; the panel tells its words."""
     world = new_world()
     server, campaign = world.server, world.campaign
     guess = {"verdict": "B", "decision": "escalate", "decision_reason": "who knows?"}
@@ -305,3 +305,21 @@ def test_the_expert_form_opens_without_the_guess_of_qa() -> None:
     shown = prediction_values(asked, PROPOSAL, campaign.interface)
     assert shown == {"verdict": "A"}
     assert "who knows?" in asked.data["panel"]
+
+
+def test_a_corrected_pass_keeps_its_place_where_a_field_is_required() -> None:
+    """The stand-in for the first version, whose values nobody knows, counts as one that was filled in."""
+    server = FakeLabelStudio(EMAILS)
+    requiring = interface_of(XML.replace('name="verdict"', 'name="verdict" required="true"'), "mini")
+    spec = CampaignSpec(name="c", interface=requiring, policy=POLICY, team=TEAM)
+    campaign = setup_campaign(server, spec).campaign
+    assert campaign is not None
+    import_rows(server, campaign, ROWS[:1])
+    [task] = server.tasks(campaign.project(Stage.PASS))
+    answer = to_result({"verdict": "A"}, CONTROLS, task.data)
+    first, *_ = [server.submit(task.id, user, answer) for user in (1, 2, 3)]
+    server.edit(task.id, first, 1, to_result({"verdict": "B"}, CONTROLS, task.data))
+    with Snapshot.read(server, campaign) as snapshot:
+        [decided] = decide_rows(campaign, snapshot, snapshot.row_ids, ChangePlan())
+    counted = [decided.record.history.passes[index].by for index in decided.decision.counted[Stage.PASS]]
+    assert counted == ["ana", "ben"]
