@@ -161,10 +161,6 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     ),
     # The row
     "QD.E020": ("The row has no id.", "Give each row a short id of its own that never changes."),
-    "QD.E013.key": (
-        "The mapping takes '{name}' from a key '{column}', which the row does not have.",
-        "Its keys: {columns}. Mend --map {name}=COLUMN.",
-    ),
     "QD.E021": ("The id is used twice{first}.", "Give one of the two another id, or remove it."),
     "QD.E021.text": (
         "The text was there before{first}, and a line without a key 'id' is known by its text.",

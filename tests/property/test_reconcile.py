@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from label_studio_quorum.campaign.importing import import_rows
-from label_studio_quorum.campaign.projects import STAGES, Campaign, interface_of
+from label_studio_quorum.campaign.projects import PROPOSAL, STAGES, Campaign, interface_of
 from label_studio_quorum.campaign.reconcile import ChangePlan, carry_out, decide_rows, plan_row, reconcile
+from label_studio_quorum.campaign.row_task import prediction_values
 from label_studio_quorum.campaign.setup import CampaignSpec, setup_campaign
 from label_studio_quorum.campaign.snapshot import Snapshot
 from label_studio_quorum.intake import Row
@@ -289,3 +290,38 @@ def test_a_watcher_that_reads_only_changes_decides_the_same(history: list[tuple[
         touched = snapshot.refresh(world.server)
         reconcile(world.server, world.campaign, sorted(touched), snapshot=snapshot)
         assert sync(world) == {}
+
+
+def test_the_expert_form_opens_without_the_guess_of_qa() -> None:
+    """QA that escalates with a value leaves the expert what the passes came to; the panel tells its words."""
+    world = new_world()
+    server, campaign = world.server, world.campaign
+    guess = {"verdict": "B", "decision": "escalate", "decision_reason": "who knows?"}
+    stages = [(Stage.PASS, "ana", {"verdict": "A"}), (Stage.PASS, "ben", {"verdict": "A"}), (Stage.QA, "chi", guess)]
+    for stage, person, form in stages:
+        user = EMAILS.index(f"{person}@x.test") + 1
+        task = next(task for task in server.tasks(campaign.project(stage)) if task.row_id == "r1")
+        server.submit(task.id, user, to_result(form, CONTROLS, task.data))
+        sync(world)
+    [asked] = [task for task in server.tasks(campaign.project(Stage.EXPERT)) if task.row_id == "r1"]
+    shown = prediction_values(asked, PROPOSAL, campaign.interface)
+    assert shown == {"verdict": "A"}
+    assert "who knows?" in asked.data["panel"]
+
+
+def test_a_corrected_pass_keeps_its_place_where_a_field_is_required() -> None:
+    """The stand-in for the first version, whose values nobody knows, counts as one that was filled in."""
+    server = FakeLabelStudio(EMAILS)
+    requiring = interface_of(XML.replace('name="verdict"', 'name="verdict" required="true"'), "mini")
+    spec = CampaignSpec(name="c", interface=requiring, policy=POLICY, team=TEAM)
+    campaign = setup_campaign(server, spec).campaign
+    assert campaign is not None
+    import_rows(server, campaign, ROWS[:1])
+    [task] = server.tasks(campaign.project(Stage.PASS))
+    answer = to_result({"verdict": "A"}, CONTROLS, task.data)
+    first, *_ = [server.submit(task.id, user, answer) for user in (1, 2, 3)]
+    server.edit(task.id, first, 1, to_result({"verdict": "B"}, CONTROLS, task.data))
+    with Snapshot.read(server, campaign) as snapshot:
+        [decided] = decide_rows(campaign, snapshot, snapshot.row_ids, ChangePlan())
+    counted = [decided.record.history.passes[index].by for index in decided.decision.counted[Stage.PASS]]
+    assert counted == ["ana", "ben"]

@@ -183,7 +183,8 @@ def test_fields_carry_the_text_of_spans() -> None:
     fields = load("response_review").fields({"response": "Paris."})
     assert fields["entities"] == {"kind": "spans", "text": "Paris."}
     assert fields["tone"] == {"kind": "rating", "min": 1, "max": 5, "required": True}
-    assert fields["verdict"] == {"kind": "choice"}
+    assert fields["verdict"] == {"kind": "choice", "required": True}
+    assert fields["issues"] == {"kind": "choices"}
     assert load("ner").fields({"response": None})["entities"]["text"] == ""
 
 

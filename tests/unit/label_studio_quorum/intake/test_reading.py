@@ -130,8 +130,8 @@ def test_a_wrong_mapping_of_objects_is_told_as_one(tmp_path: Path, name: str) ->
     (tmp_path / "a.jsonl").write_text('{"id":"a","context":"","query":"q","response":"r"}\n', encoding="utf-8")
     [wrong] = read_rows(tmp_path / "a.jsonl", interface=REVIEW, mapping={name: "nope"})
     assert isinstance(wrong, RowFault)
-    assert (wrong.id, wrong.field) == ("QD.E013", name)
-    assert f"takes '{name}' from a key 'nope', which the row does not have" in str(wrong)
+    assert (wrong.id, wrong.field) == ("QD.E029", name)
+    assert "the row has no 'nope'" in str(wrong)
     assert "id, context, query, response" in str(wrong)
 
 
