@@ -465,7 +465,8 @@ def _read_segments(control: Control, body: Mapping[str, Any]) -> list[Item]:
         raise ResultError(f"{control.name}: a segment without start and end as numbers")
     if start > end:  # type: ignore[operator]
         raise ResultError(f"{control.name}: a segment that ends before it starts")
-    return [{"start": start, "end": end, "label": one} for one in _region_labels(control, body, control.result_type)]
+    labels = _region_labels(control, body, control.result_type)
+    return [{"start": start, "end": end, "label": label} for label in labels]
 
 
 _READERS: Final[Mapping[str, Callable[[Control, Mapping[str, Any]], Any]]] = {
@@ -484,9 +485,9 @@ def _read_labels(control: Control, value: Any) -> list[str]:
     picked = [value] if isinstance(value, str) else value
     if not isinstance(picked, list):
         raise ResultError(f"{control.name}: {_shown(value)} is not a list of choices")
-    for one in picked:
-        if not isinstance(one, str) or not (one in control.labels if control.labels else _writable(one)):
-            raise ResultError(f"{control.name}: {_shown(one)} is not one of {', '.join(control.labels)}")
+    for label in picked:
+        if not isinstance(label, str) or not (label in control.labels if control.labels else _writable(label)):
+            raise ResultError(f"{control.name}: {_shown(label)} is not one of {', '.join(control.labels)}")
     return list(dict.fromkeys(picked))
 
 

@@ -74,9 +74,9 @@ def _raw(obj: Mapping[str, Json]) -> dict[str, Json]:
     """What is not kept with each submission; a stage that is no list is kept too, for its finding."""
     raw = {key: obj[key] for key in _HEAD if obj.get(key) is not None}
     for stage in Stage:
-        given = obj.get(stage.key)
-        if given is not None and not isinstance(given, (list, tuple)):
-            raw[stage.key] = given
+        part = obj.get(stage.key)
+        if part is not None and not isinstance(part, (list, tuple)):
+            raw[stage.key] = part
     return raw
 
 

@@ -190,13 +190,13 @@ def _finding_differences(record: Mapping[str, Json], decision: Decision) -> Iter
     """Findings that the record hides or makes up; hidden ones about spans are told as such."""
     claimed = record.get("findings")
     entries = [entry for entry in claimed if isinstance(entry, dict)] if isinstance(claimed, list) else []
-    told = {(str(entry.get("id")), str(entry.get("path"))) for entry in entries}
+    claims = {(str(entry.get("id")), str(entry.get("path"))) for entry in entries}
     made = {(noted.id, noted.path) for noted in decision.findings}
     for noted in decision.findings:
-        if noted.id in _LEFT_OUT and (noted.id, noted.path) not in told:
+        if noted.id in _LEFT_OUT and (noted.id, noted.path) not in claims:
             field_name = noted.path.split(".")[-1].split("[")[0]
             yield finding("QR.E109", noted.path, field=field_name)
-    if "findings" in record and told != made:
+    if "findings" in record and claims != made:
         yield finding("QR.E113", "findings", part="list of findings")
 
 
@@ -213,7 +213,8 @@ def _certificate(record: Mapping[str, Json], decision: Decision, policy: Policy,
         if claimed is not None or decided is not None:
             yield finding("QR.E112", "certificate", part="presence" if decided is None else "absence")
         return
-    told = {"policy", "team"} if names_team else {"policy"}
-    for part in sorted({*claimed, *decided} - told):
+    # These two have a finding of their own, above.
+    compared = {"policy", "team"} if names_team else {"policy"}
+    for part in sorted({*claimed, *decided} - compared):
         if part not in claimed or part not in decided or json_text(claimed[part]) != json_text(decided[part]):
             yield finding("QR.E112", f"certificate.{part}", part=part)

@@ -2,7 +2,7 @@ r"""Tab-separated values, which programs write in three ways.
 
 `csv`: as spreadsheets do, a cell with a tab, line break, comma or quote in quotes, its own quotes doubled. `none`:
 a tab ends a cell and a line end ends a row, and a quote is a character like any other. `backslash`: as databases do
-(PostgreSQL's COPY, MySQL's --batch), like `none`, with `\t`, `\n` and `\\` for what would end a cell, and `\N` for
+(PostgreSQL's COPY, MySQL's batch mode), like `none`, with `\t`, `\n` and `\\` for what would end a cell, and `\N` for
 null.
 """
 

@@ -20,7 +20,6 @@ from tests.support.export_files import SUFFIX
 REVIEW = load("response_review")
 # Surrogate halves cannot be written in any file; they are refused on the way in (QD.E026).
 ODD = [
-    "\x00",
     "\x01",
     "\x1b",
     "\r\n",
@@ -37,8 +36,10 @@ ODD = [
     "😀",
     "e\u0301",
 ]
+# U+0000 and half of a surrogate pair are faults of a row, which never goes in.
+CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 TEXT = st.lists(
-    st.one_of(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), st.sampled_from(ODD)), max_size=5
+    st.one_of(st.text(CHARACTERS, max_size=8), st.sampled_from(ODD)), max_size=5
 ).map("".join)
 IDS = st.text(st.characters(codec="utf-8", categories=["L", "N"]), min_size=1, max_size=12)
 JSONISH = st.recursive(
@@ -172,7 +173,7 @@ MANIFEST_KEYS = st.dictionaries(
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60),
+    text=st.text(CHARACTERS, min_size=1, max_size=60),
     others=MANIFEST_KEYS,
     data=st.data(),
 )

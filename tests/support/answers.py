@@ -135,7 +135,6 @@ LEGITIMATE: dict[str, list[Any]] = {
     "a whole answer": sample(),
     "all that stands around answers": everything_else(),
     "no region ids": [{key: one[key] for key in one if key != "id"} for one in sample()],
-    "no star": with_more([item("tone", rating=0)]),
     "no reason": with_more([item("flag_reason", text=[])]),
     "a reason as text": with_more([item("flag_reason", text="why")]),
     "a reason of several lines": with_more([item("flag_reason", text=["one", "two\nthree 😀"])]),
@@ -147,3 +146,5 @@ LEGITIMATE: dict[str, list[Any]] = {
     "a line between regions": [*sample(), {"type": "relation", "from_id": "a", "to_id": "b", "direction": "right"}],
     "one answer said twice": [*sample(), {**TONE, "id": "again"}],
 }
+NO_STAR = with_more([item("tone", rating=0)])
+"""What the screen sends for a rating that was taken back: it fits the form, and is no value of a required field."""

@@ -20,7 +20,7 @@ BY_DESIGN = frozenset({"Meta", "Settings"})
 
 VAGUE = frozenset({"beside", "found", "given", "heard", "held", "one", "said", "told"})
 # How many values of a room have a name that says nothing about them. The numbers may only shrink.
-VAGUE_CEILING = {"ls_config": 0, "review_rules": 2, "ml_backend": 0, "label_studio_quorum": 1, "ls_plugin": 1}
+VAGUE_CEILING = {"ls_config": 0, "review_rules": 0, "ml_backend": 0, "label_studio_quorum": 1, "ls_plugin": 1}
 
 
 @lru_cache(maxsize=1)

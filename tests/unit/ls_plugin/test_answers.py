@@ -15,7 +15,7 @@ from ls_config import load
 from ls_plugin.access.answer_content import require_fitting
 from ls_plugin.models import Stage
 from ls_plugin.store.refusals import Refused
-from tests.support.answers import LEGITIMATE, NONSENSE, OF_REVIEWS, item, sample, with_more
+from tests.support.answers import LEGITIMATE, NO_STAR, NONSENSE, OF_REVIEWS, item, sample, with_more
 from tests.unit.ls_plugin.support import CampaignInTest, make_campaign, post
 
 # The shape of the request is looked at before its meaning, and Label Studio looks for numbers without end before that.
@@ -119,6 +119,15 @@ def test_what_the_screen_sends_is_stored(name: str) -> None:
     campaign.answer("bea", sample())
     reviewed = campaign.answer("quin", [*result, item("decision", choices=["accept"])], Stage.QA)
     assert reviewed.result[:-1] == result
+
+
+def test_a_rating_that_was_taken_back_is_stored_and_is_no_value() -> None:
+    """The form requires it, so by the rules the pass does not count: somebody else is asked."""
+    campaign = make_campaign(label_type="response_review")
+    campaign.add_rows("r1")
+    assert campaign.answer("ana", NO_STAR).result == NO_STAR
+    campaign.answer("bea", sample())
+    assert campaign.next("quin", Stage.QA).json()["code"] == "no_task"
 
 
 def test_an_expert_is_held_to_the_review_form_too() -> None:
