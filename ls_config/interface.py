@@ -50,7 +50,12 @@ _TIME_TAGS: Final = frozenset({"Audio", "AudioPlus", "TimeSeries"})
 _OPTION_TAGS: Final = {"Choices": "Choice", "Labels": "Label", "RectangleLabels": "Label", "TimeSeriesLabels": "Label"}
 _CONTROL_TAGS: Final = frozenset({*_OPTION_TAGS, "Rating", "Number", "TextArea"})
 # Tags that carry a toName but ask nobody for a value.
-_HELPER_TAGS: Final = frozenset({"Filter", "Shortcut", "Relations", "Relation"})
+_HELPER_TAGS: Final = frozenset({"Filter", "Shortcut", "Relation"})
+_LOSES: Final[Mapping[str, str]] = {
+    "Relations": "relations between regions are not kept; remove it",
+    "Chat": "people can add and change messages, which are not kept; show the conversation in a <Text>",
+}
+"""Tags in which people can fill in what no result of ours holds."""
 _DEFAULT_MAX_RATING: Final = 5
 
 
@@ -293,6 +298,7 @@ def parse_all(xml: str) -> tuple[Control, ...]:
     }
     faults: list[str] = []
     controls = []
+    faults.extend(_lost_answers(root))
     for element in elements(root):
         # An object tag or a part of the layout: nobody fills it in.
         if not element.get("name") or element.get("toName") is None or element.tag in _HELPER_TAGS:
@@ -306,6 +312,17 @@ def parse_all(xml: str) -> tuple[Control, ...]:
     if faults:
         raise InterfaceError(faults)
     return tuple(controls)
+
+
+def _lost_answers(root: etree._Element) -> Iterator[str]:
+    """A fault for each place where people could fill in something that would be lost."""
+    for element in elements(root):
+        tag = str(element.tag)
+        if tag in _LOSES:
+            yield f"line {_line(element)}: <{tag}>: {_LOSES[tag]}"
+        elif tag in _CONTROL_TAGS and not (element.get("name") and element.get("toName") is not None):
+            lack = "toName" if element.get("name") else "name"
+            yield f"line {_line(element)}: <{tag}>: has no {lack}, so that its answers would be lost; give it one"
 
 
 def parse_xml(xml: str) -> etree._Element:

@@ -322,3 +322,20 @@ def test_importing_it_is_light() -> None:
     code = "import sys, ls_config, json; print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not {"label_studio_sdk", "label_studio", "django", "torch", "pandas", "numpy"} & set(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize(
+    ("tag", "why"),
+    [
+        ('<Relations><Relation value="causes"/></Relations>', "line 3: <Relations>: relations between"),
+        ('<Chat name="chat" value="$messages"/>', "line 3: <Chat>: people can add and change messages"),
+        ('<TextArea toName="t"/>', "line 3: <TextArea>: has no name, so that its answers would be lost"),
+        ('<Rating name="tone"/>', "line 3: <Rating>: has no toName, so that its answers would be lost"),
+    ],
+)
+def test_what_people_fill_in_is_kept_or_refused(tag: str, why: str) -> None:
+    """An interface never asks for something that no answer of ours holds."""
+    xml = f'<View>\n<Text name="t" value="$t"/><Rating name="right" toName="t"/>\n{tag}\n</View>'
+    with pytest.raises(InterfaceError) as caught:
+        parse(xml)
+    assert [fault for fault in caught.value.faults if fault.startswith(why)]
