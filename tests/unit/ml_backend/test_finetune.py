@@ -18,6 +18,8 @@ from ml_backend.training.recipes import Recipe, Trained, figures
 from tests.unit.ml_backend import tiny
 from tests.unit.ml_backend.test_predictors import CONTROLS, predict
 
+pytestmark = pytest.mark.slow
+
 PLAN = TrainingPlan(reads=("response",), max_tokens=32, epochs=30, patience=6, rate=5e-3, batch=4, folds=3)
 TOPICS = """<View><Text name="response" value="$response"/><Choices name="topics" toName="response" choice="multiple">
 <Choice value="good"/><Choice value="bad"/></Choices></View>"""

@@ -282,6 +282,7 @@ def test_unknown_format_is_refused(tmp_path: Path) -> None:
         write([record()], tmp_path / "a.docx", interface=REVIEW)
 
 
+@pytest.mark.slow
 def test_bytes_do_not_depend_on_the_process(tmp_path: Path) -> None:
     """Two processes with other hash seeds write the same bytes in every format."""
     pytest.importorskip("spacy", reason="needs the extra `spacy`")
