@@ -112,7 +112,7 @@ def test_a_peers_draft_counts_as_seen(line: Line) -> None:
 def test_an_answer_stays_as_it_is_once_its_author_looked_as_a_manager(line: Line) -> None:
     """A manager cannot bring their own answer in line with a peer's that they looked at."""
     task, mine = line.answer("boss", verdict("Correct"))
-    change = line.people["boss"].patch(f"/api/annotations/{mine}/", json={"result": verdict("Partially correct")})
+    change = line.people["boss"].patch(f"/api/annotations/{mine}/", json={"result": verdict("Partly correct")})
     assert change.status_code == 200, change.text
     assert line.answer("una", verdict("Incorrect", SECRET))[0] == task
     assert SECRET in line.people["boss"].get(f"/api/tasks/{task}/").text
