@@ -367,13 +367,15 @@ def test_what_was_typed_is_never_markup(page: Page, screens: Screens, stage: str
     everything = " ".join(HOSTILE)
     data = {"row_id": everything, **dict.fromkeys(("context", "query", "response"), everything), "domain": "financial"}
     span = {"start": 0, "end": len(HOSTILE[0]), "label": "ORG", "text": HOSTILE[0]}
-    odd = {"verdict": everything, "issues": HOSTILE, "response_type": everything, "entities": [span]}
+    ratings = dict.fromkeys(("correctness", "completeness", "helpfulness", "tone"), 3)
+    odd = {"verdict": everything, "issues": HOSTILE, "response_type": everything, "entities": [span], **ratings}
+    plain = {"verdict": "Correct", "response_type": "Direct answer", "entities": [], **ratings}
     xml = interface.xml if stage == "pass" else compose_review(interface.xml, stage)
     if stage == "pass":
         task: Json = {"data": data, "predictions": [prediction({"entities": [span]}, interface, data, "auto-label")]}
     else:
         qa = said(odd, HOSTILE, everything, decision="escalate")
-        passes = [said(odd, HOSTILE, everything), said({"entities": []}, ["unsure"], everything)]
+        passes = [said(odd, HOSTILE, everything), said(plain, ["unsure"], everything)]
         task = review_task(interface, stage, data, passes, qa if stage == "expert" else None, odd, filled=False)
     open_queue(page, screens.project(f"hostile {stage}", xml, [task]))
     page.wait_for_timeout(1500)
