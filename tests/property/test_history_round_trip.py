@@ -30,12 +30,12 @@ def test_any_history_comes_back(history: dict[str, Any]) -> None:
 def test_what_is_read_from_a_server_is_what_its_json_says(events: list[tuple[Any, ...]]) -> None:
     """The history that is built from tasks equals the one that anybody parses from a record's JSON."""
     world = run(events)
-    snapshot = Snapshot.read(world.server, world.campaign)
-    for row in decide_rows(world.campaign, snapshot, snapshot.row_ids):
-        history = row.record.history
-        assert parse_history(history.to_json()) == history
-        for stage in STAGES:
-            assert len(history.submissions(stage)) == len(row.record.sources[stage])
+    with Snapshot.read(world.server, world.campaign) as snapshot:
+        for row in decide_rows(world.campaign, snapshot, snapshot.row_ids):
+            history = row.record.history
+            assert parse_history(history.to_json()) == history
+            for stage in STAGES:
+                assert len(history.submissions(stage)) == len(row.record.sources[stage])
 
 
 def test_every_spelling_of_a_stage_names_the_same_stage() -> None:
