@@ -83,11 +83,15 @@ def database() -> Iterator[Path]:
     """The data folder with its migrated database, in which only the owner has an account."""
     from django.db import connections
 
+    # A browser that other tests of this process opened keeps an event loop running, beside which Django refuses its
+    # database calls. Nothing here is asynchronous, and servers that tests start do not inherit the variable.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     connections.close_all()  # Label Studio looks into the database while it starts: that one was empty
     shutil.copytree(migrated_database(WITH_PLUGIN), _DATA_DIR.name, dirs_exist_ok=True)
     assert OWNER.email
     yield Path(_DATA_DIR.name)
     connections.close_all()
+    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
     _DATA_DIR.cleanup()
 
 
