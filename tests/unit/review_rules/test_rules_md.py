@@ -240,11 +240,12 @@ def test_team_hash() -> None:
 def test_withheld() -> None:
     """The share is met, the same for every other setting, and drawn apart from the sample for QA."""
     names = [f"row-{number}" for number in range(4000)]
-    policy = load_policy("{prelabel: {withhold: 0.25}}")
+    policy, other = load_policy("{prelabel: {withhold: 0.25}}"), load_policy("{passes: 1, prelabel: {withhold: 0.25}}")
+    nothing = load_policy("{}")
     chosen = {name for name in names if withheld(name, policy)}
     assert 0.22 < len(chosen) / len(names) < 0.28
-    assert chosen == {name for name in names if withheld(name, load_policy("{passes: 1, prelabel: {withhold: 0.25}}"))}
-    assert not any(withheld(name, load_policy("{}")) for name in names)
+    assert chosen == {name for name in names if withheld(name, other)}
+    assert not any(withheld(name, nothing) for name in names)
     sampled = {name for name in names if _is_sampled(name, 0.25)}
     assert 0.04 < len(chosen & sampled) / len(names) < 0.09
 
