@@ -1,8 +1,9 @@
 """Run a command as the leader of its own process group, and end the whole group when standard input closes.
 
-`python guard.py SECONDS COMMAND…`: the starter holds the other end of the pipe. When the starter ends, however it ends, the
-kernel closes the pipe and nothing of the group stays behind: it gets SIGTERM, and SIGKILL when it has not ended after
-SECONDS. SIGTERM ends the group too; SIGUSR1 ends it as a crash would. Standard library only, and run by its path: a guard must start in no time and need no package.
+`python guard.py SECONDS COMMAND…`: the starter holds the other end of the pipe. When the starter ends, however it ends,
+the kernel closes the pipe and nothing of the group stays behind: it gets SIGTERM, and SIGKILL when it has not ended
+after SECONDS. SIGTERM ends the group too; SIGUSR1 ends it as a crash would. Standard library only, and run by its path:
+a guard must start in no time and need no package.
 """
 
 from __future__ import annotations

@@ -192,6 +192,22 @@ def test_expressions_are_checked(expression: str, message: str) -> None:
 
 
 @rule(
+    "An expression has at most 2,000 characters, and at most two of the macros all, exists, exists_one, map and filter "
+    "stand within each other, so that a row costs little whatever it says."
+)
+def test_what_an_expression_may_cost() -> None:
+    """Two within each other pass, a third is told with its place; strings and neighbours do not count as within."""
+    two = "flags.all(a, flags.exists(b, a == b))"
+    sound = f"{two} || {two} || domain == 'x.all(c, x.all(d, x.all(e, true)))'"
+    assert load_policy(json.dumps({"escalate_when": [sound]})).escalate_when == (sound,)
+    with pytest.raises(FaultsError, match="more than 2 of all, exists") as three:
+        load_policy(json.dumps({"escalate_when": ["flags.all(a, flags.all(b, flags.all(c, true)))"]}))
+    assert [fault.column for fault in three.value.faults] == [56]
+    with pytest.raises(FaultsError, match="2,007 characters"):
+        load_policy(json.dumps({"escalate_when": ["domain == '" + "x" * 1995 + "'"]}))
+
+
+@rule(
     "Domains are `general` and the `expert_domains`; another one in the team file is a warning, since a team may serve "
     "several campaigns."
 )
