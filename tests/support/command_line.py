@@ -13,7 +13,7 @@ from label_studio_quorum.commands.cli import app
 ROOT = Path(__file__).parents[2]
 
 
-def run_here(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
+def run_in_bytes(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     """Run the command from the repository's root, with its output apart from its faults.
 
     Raises:
@@ -21,7 +21,13 @@ def run_here(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedPro
     """
     words = [str(argument) for argument in arguments]
     with contextlib.chdir(ROOT):
-        result = CliRunner(env={"NO_COLOR": "1"}).invoke(app, words, input=stdin)
+        result = CliRunner(env={"NO_COLOR": "1", "COLUMNS": "200"}).invoke(app, words, input=stdin)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
-    return subprocess.CompletedProcess(words, result.exit_code, result.stdout, result.stderr)
+    return subprocess.CompletedProcess(words, result.exit_code, result.stdout_bytes, result.stderr_bytes)
+
+
+def run_here(*arguments: object, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the command like `run_in_bytes`, and read its output as UTF-8."""
+    done = run_in_bytes(*arguments, stdin=stdin.encode())
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
