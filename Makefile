@@ -44,7 +44,7 @@ test: $(READY_DEV) ## run every test on real servers
 	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-fast: $(READY_DEV) ## run the tests that need no server and no browser
-	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not server and not browser and not slow' $(ARGS)
+	@QUORUM_LAW_EXAMPLES=$${QUORUM_LAW_EXAMPLES:-0.3} exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not server and not browser and not slow' $(ARGS)
 
 lint: $(READY_DEV) ## ruff, mypy, import-linter, deptry
 	$(BIN)/ruff check .
