@@ -343,5 +343,5 @@ def test_what_people_fill_in_is_kept_or_refused(tag: str, why: str) -> None:
 
 def test_half_a_character_is_a_fault_with_its_line() -> None:
     """JSON can carry half a surrogate pair, and UTF-8 cannot: an interface that came by HTTP may hold one."""
-    with pytest.raises(InterfaceError, match="line 2: half a character"):
+    with pytest.raises(InterfaceError, match="line 3: half a character"):
         parse(text_view('\n<Choices name="c" toName="t"><Choice value="a\ud83d"/></Choices>'))
