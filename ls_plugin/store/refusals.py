@@ -58,7 +58,8 @@ REASONS: dict[str, tuple[int, str]] = {
     "last_manager": (409, "This would leave the campaign without a manager who can sign in."),
     "bad_request": (400, "The request cannot be read."),
     "bad_answer": (400, "The answer cannot be stored: it does not fit the form."),
-    "too_large": (413, "This is more than one answer can hold."),
+    "too_large": (413, "This is longer than anybody could open again."),
+    "too_many_drafts": (409, "You have ten drafts of this row already: open one of them, or send your answer."),
     "busy": (503, "The server is busy; try again."),
 }
 # PostgreSQL's words when a draft or an answer comes to a task that was withdrawn meanwhile
