@@ -150,9 +150,7 @@ def known_files(url: str | None, name: str | None, policy: Path | None, team: Pa
     return replace(base, policy=str(policy or base.policy), team=str(team or base.team))
 
 
-def _not_remembered(
-    url: str | None, name: str | None, *, needed: str = "--policy and --team"
-) -> typer.BadParameter:
+def _not_remembered(url: str | None, name: str | None, *, needed: str = "--policy and --team") -> typer.BadParameter:
     """What to say where neither options nor memory name the campaign's server or files, which `needed` would."""
     from label_studio_quorum.campaign.projects import near
 
@@ -195,6 +193,11 @@ def progress_bar(text: str, total: int | None = None) -> Iterator[tuple[Progress
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
         yield bar, bar.add_task(text, total=total)
+
+
+def say_waiting(line: str) -> None:
+    """Say on stderr what a command waits for."""
+    typer.echo(f"quorum: {line}", err=True)
 
 
 def print_json(value: Any) -> None:

@@ -12,6 +12,7 @@ import label_studio_quorum
 from label_studio_quorum.adapters.label_studio import HttpLabelStudio
 from label_studio_quorum.adapters.ml_backend import MLBackendClient
 from label_studio_quorum.campaign.accounts import apply_team
+from label_studio_quorum.campaign.campaign_lock import locked
 from label_studio_quorum.campaign.importing import CheckedFile, import_rows
 from label_studio_quorum.campaign.launch import CampaignPlan, launch
 from label_studio_quorum.campaign.projects import STAGES, Campaign, find_all, marker_of
@@ -198,7 +199,7 @@ def fill(stack: Stack, port: HttpLabelStudio, plan: StackPlan, board: Board) -> 
     board.done(PEOPLE, f"{len(logins)} accounts")
     board.say(CAMPAIGN, "setting its projects up")
     ml = MLConnection(url=stack.ml_url, user=stack.secrets.ml_user, password=stack.secrets.ml_password)
-    launched = launch(port, plan.campaign, ml=ml, memory=stack.folder.path)
+    launched = launch(port, plan.campaign, ml=ml, memory=stack.folder.path, say=lambda line: board.say(CAMPAIGN, line))
     if launched.campaign is None:
         raise AssertionError("a launch that is no dry run makes the campaign")
     # A campaign that was there as it should be needs no word: whoever set it up has read the notes.
@@ -225,8 +226,11 @@ def _import(port: HttpLabelStudio, campaign: Campaign, rows: CheckedFile, board:
         board.say(CAMPAIGN, f"importing and pre-labelling rows: {done} of {rows.rows}")
 
     progress(0)
-    with MLBackendClient(ml, campaign.interface, campaign.project(Stage.PASS)) as predictor:
-        import_rows(port, campaign, rows, predictor=predictor, progress=progress)
+    with (
+        MLBackendClient(ml, campaign.interface, campaign.project(Stage.PASS)) as predictor,
+        locked(port, campaign.name, "import", say=lambda line: board.say(CAMPAIGN, line)) as hold,
+    ):
+        import_rows(port, campaign, rows, predictor=predictor, is_alone=lambda: hold.is_alone, progress=progress)
 
 
 def access(stack: Stack, port: HttpLabelStudio, ready: Ready) -> dict[str, Any]:
