@@ -20,6 +20,7 @@ from label_studio_quorum.campaign.qualification import qualification_of
 from label_studio_quorum.campaign.reconcile import reconcile
 from label_studio_quorum.campaign.setup import NOT_CONNECTED
 from label_studio_quorum.campaign.status import Status, campaign_status
+from label_studio_quorum.files import FULL
 from label_studio_quorum.intake import Options, UnreadableError
 from label_studio_quorum.port import Json, MLConnection
 from label_studio_quorum.servers.board import Board
@@ -178,6 +179,9 @@ def _rows(files: Files, interface: Interface, policy: Policy) -> CheckedFile:
             files.rows, interface=interface, policy=policy, mapping=files.mapping, options=files.reading
         )
     except OSError as error:
+        # The rows are stored on the disk while they are checked: the file itself can be read.
+        if error.errno in FULL:
+            raise
         raise PlanError([f"{files.rows}: can't be read: {error.strerror}"]) from None
     except UnreadableError as error:
         raise PlanError(str(error).splitlines()) from None
@@ -217,7 +221,7 @@ def _login(stack: Stack, person: Person) -> Login:
     owner = stack.secrets.owner
     # The owner's account was made with the database, before there was a password file.
     if person.email == owner.email:
-        return Login(person, owner.password)
+        return Login(person, owner.password or None)
     return Login(person, stack.folder.passwords.known(person.email))
 
 
