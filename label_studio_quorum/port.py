@@ -241,6 +241,10 @@ class LabelStudio(RowPort, Protocol):
         """Change these settings and leave the others."""
         ...
 
+    def delete_project(self, project: int) -> None:
+        """Delete a project with all that it holds."""
+        ...
+
     def views(self, project: int) -> list[View]:
         """The project's data-manager tabs."""
         ...

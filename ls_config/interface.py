@@ -35,7 +35,7 @@ __all__ = [
 Number = int | float
 
 HERE: Final = Path(__file__).parent
-RESERVED: Final = frozenset({"flags", "flag_reason", "decision", "decision_reason", "decision_note"})
+RESERVED: Final = frozenset({"flags", "flag_reason", "decision", "decision_reason", "decision_note", "review_of"})
 """Control names that say something about the row or the review; they are never compared as fields."""
 CORE_FLAGS: Final = ("unsure", "needs_expert", "guideline_gap", "broken_row")
 """Flags with a meaning of their own; `domain:<name>` comes on top, for any domain."""
@@ -491,7 +491,7 @@ def _whole_faults(root: etree._Element, controls: Iterable[Control]) -> Iterator
 
 def _reserved_faults(control: Control) -> Iterator[str]:
     where = f"line {control.line}: {control.name!r}"
-    if control.name in {"flag_reason", "decision_reason", "decision_note"} and control.kind != "text":
+    if control.name in {"flag_reason", "decision_reason", "decision_note", "review_of"} and control.kind != "text":
         yield f"{where} is reserved for the reason and must be a <TextArea>"
     if control.name == "flags":
         unknown = [flag for flag in control.labels if flag not in CORE_FLAGS and not flag.startswith("domain:")]

@@ -6,6 +6,7 @@ records, doctor and status read both kinds by the functions of this file.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,11 @@ from label_studio_quorum.intake import Row, row_hash
 from label_studio_quorum.port import Json, NewPrediction, NewTask, Result, Task
 from ls_config.interface import Interface
 from ls_config.results import from_result, to_result
+from ls_config.review_screen import decision_controls
+from review_rules import Stage
 
+SEAL: Final = "review_of"
+"""The control of a review form that nobody sees; what it says is `ReviewNote.seal`."""
 NOTE_KEY: Final = "quorum"
 """The key of Quorum's note in a task's meta."""
 
@@ -90,6 +95,15 @@ class ReviewNote:
         """The meta of a review task."""
         return {NOTE_KEY: {"rests_on": self.rests_on, "requires": list(self.requires)}}
 
+    def seal(self, row_id: str, stage: Stage) -> str:
+        """What the task's form carries along unseen, so that an answer says itself what it was given on.
+
+        Label Studio on SQLite gives the id of a deleted task out again: a form that is still open would answer
+        whatever stands under its id by then.
+        """
+        content = json.dumps([row_id, stage.value, self.rests_on], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
     def still_holds(self, versions: Mapping[int, str]) -> bool:
         """True if every annotation that the task was made from is there in the same version.
 
@@ -162,6 +176,11 @@ def row_task(
 def auto_label_prediction(result: Result, score: float | None = None) -> NewPrediction:
     """The prediction that the Pass form opens with."""
     return NewPrediction(model_version=AUTO_LABEL, result=result, score=score)
+
+
+def seal_result(note: ReviewNote, row_id: str, stage: Stage) -> Result:
+    """The part of a review task's prediction that its form sends back unseen."""
+    return to_result({SEAL: note.seal(row_id, stage)}, decision_controls(), {})
 
 
 def proposal_prediction(result: Result) -> NewPrediction:

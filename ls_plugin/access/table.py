@@ -330,6 +330,7 @@ VIEWS: dict[str, AccessRule] = {
     # Quorum's own
     "ls_plugin.pages.api.VersionView": _rule(Who.PERSON, _READ, show=filters.plain),
     "ls_plugin.pages.api.CampaignView": _CAMPAIGN,
+    "ls_plugin.pages.api.LockView": _CAMPAIGN,
     "ls_plugin.pages.api.TeamView": _CAMPAIGN,
     "ls_plugin.pages.api.StatusView": _CAMPAIGN,
     "ls_plugin.pages.api.AuditView": _CAMPAIGN,

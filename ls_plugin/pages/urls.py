@@ -15,6 +15,7 @@ urlpatterns = [
     path("mine/", people.mine, name="mine"),
     path("api/version", api.VersionView.as_view(), name="version"),
     path("api/campaign", api.CampaignView.as_view(), name="api-campaign"),
+    path("api/lock", api.LockView.as_view(), name="api-lock"),
     path("api/team", api.TeamView.as_view(), name="api-team"),
     path("api/status", api.StatusView.as_view(), name="api-status"),
     path("api/audit", api.AuditView.as_view(), name="api-audit"),

@@ -11,11 +11,11 @@ from typing import Any
 from core.utils.params import bool_from_request
 from django.db import transaction
 
-from ls_plugin.access.answer_content import require_fitting
+from ls_plugin.access.answer_content import require_fitting, require_own_form
 from ls_plugin.access.call import Call, call_of
-from ls_plugin.models import Slot
+from ls_plugin.models import Slot, Stage
 from ls_plugin.patches.registry import replace
-from ls_plugin.people.standings import CampaignPlace
+from ls_plugin.people.standings import RULE_STAGE, CampaignPlace
 from ls_plugin.queue import reconcile
 from ls_plugin.store import audit_log
 from ls_plugin.store.exclusions import is_excluded
@@ -46,7 +46,9 @@ def _perform_create(stock: Callable[..., Any]) -> Callable[..., Any]:
                 with transaction.atomic():
                     slot = _lock(self.parent_object.pk)
                     if not _is_skip(self.request, serializer):
-                        require_fitting(serializer.validated_data.get("result") or [], slot.task_id)
+                        result = serializer.validated_data.get("result") or []
+                        require_fitting(result, slot.task_id)
+                        require_own_form(result, slot.task_id, RULE_STAGE[Stage(slot.stage)])
                     # Asked for first, so that it runs before anything else that waits for the commit.
                     reconcile.after_commit(place.campaign_id, slot.row_id)
                     annotation = stock(self, serializer)
@@ -67,6 +69,9 @@ def _perform_update(stock: Callable[..., None]) -> Callable[..., None]:
                     _require_changeable(call, slot, serializer)
                     if "result" in serializer.validated_data and not serializer.instance.was_cancelled:
                         require_fitting(serializer.validated_data["result"], slot.task_id)
+                        require_own_form(
+                            serializer.validated_data["result"], slot.task_id, RULE_STAGE[Stage(slot.stage)]
+                        )
                     reconcile.after_commit(place.campaign_id, slot.row_id)
                     stock(self, serializer)
                     _log(call, place, slot, "changed", serializer.instance)

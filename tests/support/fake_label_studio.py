@@ -150,6 +150,10 @@ class FakeLabelStudio:
             raise ServerError("Model version doesn't exist either as live model or as static predictions.", status=400)
         return self._set(project, settings)
 
+    def delete_project(self, project: int) -> None:
+        self._write()
+        del self._projects[project]
+
     def _set(self, project: int, settings: Mapping[str, Any]) -> Project:
         self._projects[project] = self._as_project(project, {**self._projects[project].settings, **settings})
         return self._projects[project]
@@ -213,6 +217,10 @@ class FakeLabelStudio:
 
     def invite_link(self) -> str:
         return "/user/signup/?token=fake"
+
+    def lock_campaign(self, name: str, *, token: str, doing: str, seconds: int) -> Json | None:
+        """A stock server keeps no locks."""
+        return None
 
     # --- what people do
 
