@@ -17,7 +17,7 @@ from ls_plugin.models import Slot
 from ls_plugin.patches.registry import replace
 from ls_plugin.people.standings import CampaignPlace
 from ls_plugin.queue import reconcile
-from ls_plugin.store import audit_log
+from ls_plugin.store import audit_log, opened_forms
 from ls_plugin.store.exclusions import is_excluded
 from ls_plugin.store.refusals import Refused
 from ls_plugin.store.slots import locks_rows
@@ -148,5 +148,9 @@ def _reconcile_task(campaign_id: int, task_id: int) -> None:
 
 def _log(call: Call, place: CampaignPlace, slot: Slot, kind: str, annotation: Any) -> None:
     """Write the audit log's line."""
+    user_id = call.signed_in.user_id
     body = {"annotation": annotation.pk, "stage": place.stage.label, "digest": audit_log.digest(annotation.result)}
-    audit_log.write(audit_log.Entry(kind, call.signed_in.user_id, place.campaign_id, slot.task_id, slot.row_id, body))
+    form = opened_forms.last_form(user_id, slot.task_id) if kind == "submitted" else None
+    if form is not None:
+        body[opened_forms.FORM] = form
+    audit_log.write(audit_log.Entry(kind, user_id, place.campaign_id, slot.task_id, slot.row_id, body))
