@@ -58,6 +58,7 @@ REASONS: dict[str, tuple[int, str]] = {
     "last_manager": (409, "This would leave the campaign without a manager who can sign in."),
     "bad_request": (400, "The request cannot be read."),
     "bad_answer": (400, "The answer cannot be stored: it does not fit the form."),
+    "not_counted": (409, "The answer is not stored: by the rules it would not count."),
     "too_large": (413, "This is more than one answer can hold."),
     "busy": (503, "The server is busy; try again."),
 }
