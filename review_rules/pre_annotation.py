@@ -22,13 +22,13 @@ def values_hash(kinds: Mapping[str, Kind], values: Mapping[str, Json]) -> str:
         values: a value a field, as it stands in JSON.
 
     >>> kinds = {"topics": Kind.CHOICES, "score": Kind.NUMBER}
-    >>> one = values_hash(kinds, {"topics": ["b", "a"], "score": 1.0})
-    >>> one == values_hash(kinds, {"score": 1, "topics": ["a", "b"]}), one == values_hash(kinds, {})
+    >>> first = values_hash(kinds, {"topics": ["b", "a"], "score": 1.0})
+    >>> first == values_hash(kinds, {"score": 1, "topics": ["a", "b"]}), first == values_hash(kinds, {})
     (True, False)
     """
     forms = {name: _plain(key(kind, values.get(name))) for name, kind in kinds.items()}
-    told = {name: form for name, form in forms.items() if form not in (None, [], "")}
-    return "sha256:" + sha256(canonical_text(told).encode("utf-8", "surrogatepass")).hexdigest()
+    present = {name: form for name, form in forms.items() if form not in (None, [], "")}
+    return "sha256:" + sha256(canonical_text(present).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _plain(part: Hashable) -> Json:

@@ -54,6 +54,7 @@ REASONS: dict[str, tuple[int, str]] = {
     "no_predictions": (403, "Predictions come from the models, not from people."),
     "action": (403, "This action would change answers or task data of a campaign."),
     "no_task": (404, "There is nothing for you in this queue at the moment."),
+    "all_done": (404, "All rows of this campaign are done."),
     "qualify": (404, "You have not reached the bar of the qualification yet; a manager can help you on."),
     "last_manager": (409, "This would leave the campaign without a manager who can sign in."),
     "bad_request": (400, "The request cannot be read."),
