@@ -541,6 +541,8 @@ def _annotation(annotation: Json) -> Annotation:
         lead_time=annotation.get("lead_time"),
         cancelled=bool(annotation.get("was_cancelled")),
         result=annotation.get("result") or [],
+        parent_prediction=annotation.get("parent_prediction"),
+        shown=annotation.get("shown"),
     )
 
 

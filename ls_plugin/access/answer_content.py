@@ -31,11 +31,16 @@ def require_fitting(result: Any, task_id: int) -> None:
         Refused: ``bad_answer``, with the control's name and the reason.
     """
     project_id, data = Task.objects.values_list("project_id", "data").get(pk=task_id)
-    controls = _form(Project.objects.values_list("label_config", flat=True).get(pk=project_id))
+    controls = controls_of(project_id)
     if controls is None:
         return
     for fault in from_result(result, controls, data, known_only=True).wrong:
         raise Refused("bad_answer", _sentence(fault))
+
+
+def controls_of(project_id: int) -> tuple[Control, ...] | None:
+    """All that a project's form asks for; None for a form that cannot be read."""
+    return _form(Project.objects.values_list("label_config", flat=True).get(pk=project_id))
 
 
 def require_own_form(result: Any, task_id: int, stage: Stage) -> None:

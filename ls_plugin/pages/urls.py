@@ -12,6 +12,7 @@ urlpatterns = [
     path("campaign/<int:campaign_id>/", manager.campaign, name="campaign"),
     path("style.css", assets.style, name="style"),
     path("people.css", assets.style, name="people-style"),
+    path("screen.js", assets.script, name="screen-script"),
     path("mine/", people.mine, name="mine"),
     path("api/version", api.VersionView.as_view(), name="version"),
     path("api/campaign", api.CampaignView.as_view(), name="api-campaign"),

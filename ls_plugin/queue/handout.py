@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil, floor
+
 from django.db import connection, transaction
 from django.db.models import Q
 from tasks.models import Annotation, AnnotationDraft
@@ -9,6 +11,7 @@ from tasks.models import Annotation, AnnotationDraft
 from ls_plugin.models import Grant, Slot, Stage
 from ls_plugin.people.standings import CampaignPlace
 from ls_plugin.queue import qualification, reconcile
+from ls_plugin.queue.empty_queue import why_empty
 from ls_plugin.queue.ordering import queues_for
 from ls_plugin.queue.qualification import QualificationRows
 from ls_plugin.queue.seats import RowIsLockedError, lock_seat, seat
@@ -25,7 +28,8 @@ def hand_out(user_id: int, person: Person, place: CampaignPlace) -> Slot:
     """Hand the person a task of this project: the one in hand, else the best of those open to them.
 
     Raises:
-        Refused: ``no_task`` if there is none, ``qualify`` if the person is not through the qualification.
+        Refused: ``no_task`` or ``all_done``, with the reason, if there is none; ``qualify`` if the person is below the
+            bar of the qualification.
     """
     asked = qualification.qualification_of(place.campaign_id) if place.stage is Stage.PASS else None
     if asked is not None:
@@ -35,7 +39,7 @@ def hand_out(user_id: int, person: Person, place: CampaignPlace) -> Slot:
     if slot is None and place.stage is not Stage.PASS and reconcile.drain(place.campaign_id, limit=20):
         slot = _hand_out(user_id, person, place, asked)
     if slot is None:
-        raise Refused("no_task")
+        raise why_empty(user_id, person, place)
     return slot
 
 
@@ -107,7 +111,10 @@ def _open_rows(user_id: int, place: CampaignPlace, asked: QualificationRows | No
     if answered < Slot.objects.filter(known, project_id=place.project_id).count():
         return known
     if share < asked.bar:
-        raise Refused("qualify")
+        # Rounded down: who is below the bar must not read that both are the same.
+        right, needed = floor(share * 100), ceil(asked.bar * 100)
+        sentence = f"You are paused: {right} % of your answers to rows with known answers were right, {needed} % are"
+        raise Refused("qualify", f"{sentence} needed. A manager can help you on.")
     return ~known
 
 

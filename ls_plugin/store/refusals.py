@@ -54,12 +54,14 @@ REASONS: dict[str, tuple[int, str]] = {
     "no_predictions": (403, "Predictions come from the models, not from people."),
     "action": (403, "This action would change answers or task data of a campaign."),
     "no_task": (404, "There is nothing for you in this queue at the moment."),
+    "all_done": (404, "All rows of this campaign are done."),
     "qualify": (404, "You have not reached the bar of the qualification yet; a manager can help you on."),
     "last_manager": (409, "This would leave the campaign without a manager who can sign in."),
     "bad_request": (400, "The request cannot be read."),
     "bad_answer": (400, "The answer cannot be stored: it does not fit the form."),
     "too_large": (413, "This is longer than anybody could open again."),
     "too_many_drafts": (409, "You have ten drafts of this row already: open one of them, or send your answer."),
+    "not_counted": (409, "The answer is not stored: by the rules it would not count."),
     "busy": (503, "The server is busy; try again."),
 }
 # PostgreSQL's words when a draft or an answer comes to a task that was withdrawn meanwhile

@@ -242,9 +242,16 @@ class FakeLabelStudio:
             lead_time=10.0,
             cancelled=cancelled,
             result=copy.deepcopy(result),
+            parent_prediction=self._filling(task),
         )
         self._settle(task, (*self._tasks[task].annotations, made))
         return made.id
+
+    def _filling(self, task: int) -> int | None:
+        """The prediction that the project fills this task's form from, as the screen names it with an answer."""
+        served = self._projects[self._tasks[task].project].settings.get("model_version")
+        filling = [one.id for one in self._tasks[task].predictions if one.model_version == served]
+        return filling[-1] if filling else None
 
     def edit(self, task: int, annotation: int, user: int, result: Result) -> None:
         """Save an annotation again, as its author or as somebody else."""

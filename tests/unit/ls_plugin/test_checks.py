@@ -264,7 +264,10 @@ def test_pages_of_label_studio_link_the_style_sheet_that_hides_what_is_refused(c
     page = campaign.client("ana").get(address, headers={"Accept": "text/html"}).content.decode()
     assert "/quorum/people.css" in page
     assert "owner@quorum.test" not in page
-    assert "/quorum/people.css" not in owner_client().get(address).content.decode()
+    assert '<script src="/quorum/screen.js"></script>' in page
+    whole = owner_client().get(address).content.decode()
+    assert "/quorum/people.css" not in whole
+    assert '<script src="/quorum/screen.js"></script>' in whole
 
 
 def test_a_project_of_another_stage_is_not_there_for_an_annotator(campaign: CampaignInTest) -> None:

@@ -17,6 +17,7 @@ from review_rules import (
     Decision,
     FaultsError,
     HistoryError,
+    Kind,
     NextStep,
     PersonId,
     Stage,
@@ -31,7 +32,9 @@ from review_rules import (
 from review_rules.files.policy import Qualification
 from review_rules.files.schema import policy_schema, team_schema
 from review_rules.findings import RULES
+from review_rules.pre_annotation import values_hash
 from review_rules.verify import Verifier
+from review_rules.versions import RULES_1
 from tests.unit.review_rules.cases import (
     TEAM,
     TEXT,
@@ -1762,6 +1765,43 @@ def test_changed_from_auto() -> None:
         "v": True,
         "n": None,
     }
+
+
+@rule(
+    "A pass may say under `shown` what its form opened with: `{version, hash}` of the prediction, both null for a form "
+    "that opened empty; where it says nothing this is not known.",
+    "`changed_from_auto` is null too where every counted pass says that its form opened with something else, or with "
+    "nothing.",
+    "By version 1 `shown` means nothing.",
+)
+@pytest.mark.parametrize(
+    ("forms", "changed"),
+    [
+        ((None, None), True),
+        (({}, {}), None),
+        (({"version": None, "hash": None}, {"version": "other", "hash": "sha256:0"}), None),
+        (({"version": None, "hash": None}, {"version": "auto-label", "hash": "its own"}), True),
+        (({"version": None, "hash": None}, None), True),
+        (({"version": None, "hash": None}, {"hash": 5}), True),
+    ],
+    ids=["unknown", "empty", "other", "one saw it", "one unknown", "one unreadable"],
+)
+def test_nobody_changes_what_nobody_was_shown(forms: tuple[Any, Any], changed: bool | None) -> None:
+    """The label differs from the auto-label either way; whether it was changed depends on who saw it."""
+    auto = {"verdict": "B", "topics": ["b", "a"]}
+    own = values_hash({"verdict": Kind.CHOICE, "topics": Kind.CHOICES, "note": Kind.TEXT}, {"note": "", **auto})
+    passes = []
+    for minute, (who, form) in enumerate(zip(("ana", "hal"), forms, strict=True)):
+        shown = form | {"hash": own} if form and form.get("hash") == "its own" else form
+        passes.append(sub(who, minute, verdict="A", topics=["a"]) | {"shown": shown})
+    fields = {"verdict": {"kind": "choice"}, "topics": {"kind": "choices"}}
+    history = row(passes, [sub("ida", 5, "accept")], fields=fields, auto_label=auto)
+    final = see(history, "fields: {}").final
+    assert final is not None
+    assert {value.changed_from_auto for value in final.values()} == {changed}
+    old = decide(parse_history(history), team_of(TEAM), policy_of("fields: {}"), RULES_1).final
+    assert old is not None
+    assert {value.changed_from_auto for value in old.values()} == {True}
 
 
 @rule(

@@ -1,0 +1,101 @@
+"""Answers that the rules would not count are refused, with the rules' own sentence, before they are stored."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from tasks.models import Annotation
+
+from ls_plugin.models import Slot, Stage
+from tests.unit.ls_plugin.support import CampaignInTest, Response, make_campaign, review, verdict
+
+ACCEPT_ALONE = [item for item in review("accept", "Correct") if item["from_name"] == "decision"]
+OPEN = "This submission does not count: accept would leave verdict in conflict without a value."
+
+
+@pytest.fixture
+def campaign() -> CampaignInTest:
+    """A campaign with a row on whose verdict its two passes differ."""
+    campaign = make_campaign()
+    campaign.add_rows("r1")
+    campaign.answer("ana", verdict("Correct"))
+    campaign.answer("bea", verdict("Incorrect"))
+    return campaign
+
+
+def change(campaign: CampaignInTest, person: str, answer: Annotation, result: list[dict[str, Any]]) -> Response:
+    """The response to a person who changes an answer of their own."""
+    address = f"/api/annotations/{answer.pk}/"
+    return campaign.client(person).patch(address, {"result": result}, content_type="application/json")
+
+
+def assert_refused(response: Response, sentence: str) -> None:
+    """The response says that the answer would not count, and why."""
+    assert (response.status_code, response.json()["code"]) == (409, "not_counted")
+    assert response.json()["detail"] == sentence
+
+
+def test_an_accept_that_would_not_count_is_refused_and_brings_no_second_task(campaign: CampaignInTest) -> None:
+    """However often it is sent, QA's figure stays at nothing, and the task stays the one in hand."""
+    task = campaign.take("quin", Stage.QA)
+    for _ in range(3):
+        assert_refused(campaign.submit("quin", task, ACCEPT_ALONE), OPEN)
+        assert campaign.take("quin", Stage.QA) == task
+    qa = campaign.projects[Stage.QA].pk
+    assert not Annotation.objects.filter(project_id=qa).exists()
+    assert Slot.objects.filter(project_id=qa).count() == 1
+    assert not campaign.lines("submitted")[2:]
+    assert campaign.submit("quin", task, review("correct", "Correct")).status_code == 201
+    assert campaign.slot("r1").state == "FINAL"
+
+
+@pytest.mark.parametrize(
+    ("result", "sentence"),
+    [
+        (verdict("Correct"), "its decision is not one of accept, correct, escalate, discard."),
+        (review("escalate", "Correct"), "escalate needs a reason."),
+        (review("discard", "Correct", "  "), "discard needs a reason."),
+        (ACCEPT_ALONE, "accept would leave verdict in conflict without a value."),
+    ],
+)
+def test_each_reason_is_the_sentence_of_its_finding(
+    campaign: CampaignInTest, result: list[dict[str, Any]], sentence: str
+) -> None:
+    """Whatever keeps a review from counting keeps it from being stored."""
+    task = campaign.take("quin", Stage.QA)
+    assert_refused(campaign.submit("quin", task, result), f"This submission does not count: {sentence}")
+
+
+def test_a_change_that_would_not_count_is_refused(campaign: CampaignInTest) -> None:
+    """A QA that escalated may become another one that counts, and no other."""
+    escalated = campaign.answer("quin", review("escalate", "Correct", "unsure"), Stage.QA)
+    assert_refused(change(campaign, "quin", escalated, ACCEPT_ALONE), OPEN)
+    assert Annotation.objects.get(pk=escalated.pk).result == escalated.result
+    assert change(campaign, "quin", escalated, review("correct", "Correct")).status_code == 200
+    assert campaign.slot("r1").state == "FINAL"
+
+
+def test_an_expert_is_refused_alike(campaign: CampaignInTest) -> None:
+    """QA escalated and settled nothing, so the expert has to."""
+    campaign.answer("quin", review("escalate", "Correct", "unsure"), Stage.QA)
+    task = campaign.take("dag", Stage.EXPERT)
+    assert_refused(campaign.submit("dag", task, ACCEPT_ALONE), OPEN)
+    assert campaign.submit("dag", task, review("correct", "Correct")).status_code == 201
+
+
+def test_a_review_of_passes_that_have_changed_is_refused(campaign: CampaignInTest) -> None:
+    """The passes were saved again behind the server's back: what QA saw stands no more."""
+    task = campaign.take("quin", Stage.QA)
+    passes = Annotation.objects.filter(project_id=campaign.projects[Stage.PASS].pk)
+    passes.update(updated_at=timezone.now() - timedelta(seconds=1))
+    sentence = "This submission does not count: it was given on passes or a QA that have changed since."
+    assert_refused(campaign.submit("quin", task, review("correct", "Correct")), sentence)
+
+
+def test_a_skip_is_no_answer_that_could_count(campaign: CampaignInTest) -> None:
+    """QA may skip with whatever stands in the form."""
+    task = campaign.take("quin", Stage.QA)
+    assert campaign.submit("quin", task, ACCEPT_ALONE, was_cancelled=True).status_code == 201
