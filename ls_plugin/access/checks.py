@@ -22,7 +22,8 @@ from ls_plugin.people.team import managers_without
 from ls_plugin.queue import qualification, seats
 from ls_plugin.store.exclusions import is_excluded
 from ls_plugin.store.refusals import Refused
-from review_rules import Person
+from ls_plugin.store.slots import slots_of
+from review_rules import Person, State
 
 # Actions of the data manager that put answers into a campaign, change them or change task data.
 _ACTIONS_OFF = frozenset(
@@ -86,10 +87,16 @@ def change(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
     slot = Slot.objects.filter(task_id=annotation.task_id).first()
     if slot is None or slot.sealed:
         # Somebody of the next stage may have read this answer already.
-        raise Refused("sealed")
+        raise Refused("decided" if slot is not None and _is_decided(call.place.campaign_id, slot.row_id) else "sealed")
     if call.place.stage is Stage.PASS and qualification.is_scored(call.signed_in.user_id, call.place, slot.row_id):
         raise Refused("marked")
     _require_unexposed(call, annotation.task_id)
+
+
+def _is_decided(campaign_id: int, row_id: str) -> bool:
+    """Whether a row was decided when it was reconciled last."""
+    states = slots_of(campaign_id, [row_id]).filter(stage=Stage.PASS).values_list("state", flat=True)
+    return any(State(state).is_decided for state in states if state)
 
 
 def own_annotation(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:

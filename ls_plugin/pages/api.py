@@ -107,7 +107,7 @@ class AuditView(_View):
 
 
 class ReopenView(_View):
-    """Lets the people of a row change their answers although the next stage has begun."""
+    """Opens a row again that is decided, or whose answers are closed since the next stage began."""
 
     def post(self, request: Request) -> Response:
         """Reopen one row, with a reason."""
@@ -117,8 +117,8 @@ class ReopenView(_View):
             _text(request, "reason"),
         )
         call = call_of(request)
-        reopen(campaign, row_id, reason, call.signed_in.user_id if call else 0)
-        return Response({"row_id": row_id, "reopened": True})
+        reopened = reopen(campaign, row_id, reason, call.signed_in.user_id if call else 0)
+        return Response(reopened.to_json())
 
 
 class RepairView(_View):

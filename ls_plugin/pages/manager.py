@@ -37,8 +37,7 @@ def campaign(request: HttpRequest, campaign_id: int) -> HttpResponse:
             message = "Name the row and the reason."
         else:
             try:
-                reopen(stored, row_id, reason, call.signed_in.user_id)
-                message = f"Row {row_id} is open again for the people who answered it."
+                message = reopen(stored, row_id, reason, call.signed_in.user_id).sentence()
             except Refused as refused:
                 message = str(refused.detail)
     shown = figures.of_campaign(stored)

@@ -23,6 +23,7 @@ from ls_plugin.store import audit_log
 from ls_plugin.store.exclusions import is_excluded
 from ls_plugin.store.refusals import Refused
 from ls_plugin.store.slots import lock_rows
+from review_rules import Stage as RuleStage
 
 
 def install() -> None:
@@ -50,7 +51,8 @@ def _perform_create(stock: Callable[..., Any]) -> Callable[..., Any]:
                     if not _is_skip(self.request, serializer):
                         answer = _answer_of(call, serializer)
                         require_fitting(answer.result, slot.task_id)
-                        _require_counted(place, slot, row, answer)
+                        if place.stage is not Stage.PASS:  # of passes somebody else is asked for another, nobody twice
+                            _ask_rules(admission.require_counted, place, slot, row, answer)
                     # Asked for first, so that it runs before anything else that waits for the commit.
                     reconcile.after_commit(place.campaign_id, slot.row_id)
                     annotation = stock(self, serializer)
@@ -73,7 +75,7 @@ def _perform_update(stock: Callable[..., None]) -> Callable[..., None]:
                         answer = _answer_of(call, serializer)
                         if "result" in serializer.validated_data:
                             require_fitting(answer.result, slot.task_id)
-                        _require_counted(place, slot, row, answer)
+                        _ask_rules(admission.require_change, place, slot, row, answer)
                     reconcile.after_commit(place.campaign_id, slot.row_id)
                     stock(self, serializer)
                     _log(call, place, slot, "changed", serializer.instance)
@@ -165,12 +167,16 @@ def _answer_of(call: Call, serializer: Any) -> Answer:
     )
 
 
-def _require_counted(place: CampaignPlace, slot: Slot, row: Sequence[Slot], answer: Answer) -> None:
-    """Refuse a review that would not count: it would bring the row round again, to its own author too."""
-    if place.stage is Stage.PASS:
-        return  # somebody else is asked for another pass, and nobody twice
+def _ask_rules(
+    require: Callable[[admission.RowAtHand, RuleStage, int, Answer], None],
+    place: CampaignPlace,
+    slot: Slot,
+    row: Sequence[Slot],
+    answer: Answer,
+) -> None:
+    """Refuse an answer that the rules would not take."""
     at_hand = admission.RowAtHand.read(place.campaign_id, slot.row_id, row)
-    admission.require_counted(at_hand, RULE_STAGE[place.stage], slot.task_id, answer)
+    require(at_hand, RULE_STAGE[place.stage], slot.task_id, answer)
 
 
 def _reconcile_task(campaign_id: int, task_id: int) -> None:

@@ -179,7 +179,7 @@ def test_a_managers_day(chromium: Browser, line: Line) -> None:
         page.get_by_label("Row id").fill("r1")
         page.get_by_label("Reason").fill("the source was wrong")
         page.get_by_role("button", name="Reopen").click()
-        expect(page.get_by_role("status")).to_contain_text("Row r1 is open again")
+        expect(page.get_by_role("status")).to_contain_text("Row r1 was FINAL and is AWAITING_QA now")
         page.goto(f"/projects/{line.projects['pass']}/data")
         page.get_by_test_id("dm-export-button").wait_for()
         expect(page.get_by_label("Create an annotation")).to_have_count(0)

@@ -1262,6 +1262,40 @@ def test_qa_sample() -> None:
     assert see(other, "qa: {when: sample, share: 0.2}").state is State.AWAITING_QA
 
 
+@rule(
+    "A review that is not later than the last reopening of its row does not count.",
+    "Once a row was reopened its QA is due, whatever `qa.when` says.",
+)
+@pytest.mark.parametrize("policy", ["", "qa: {when: conflict}", "{qa: {when: sample, share: 0}}"])
+def test_reopened_row(policy: str) -> None:
+    """What was decided before stands no more; a review of afterwards decides the row anew."""
+    reopened = [{"at": at(7)}, {"at": at(9)}]
+    before = [sub("ida", 5, "accept"), sub("dag", 9, "accept")]
+    decision = see(row(agreeing(), before, reopened=reopened), policy)
+    assert (decision.state, decision.final, decision.certificate) == (State.AWAITING_QA, None, None)
+    assert [at_path(decision, f"qa[{place}]") for place in range(2)] == [["QR.W050"]] * 2
+    assert see(row(agreeing(), before), policy).state is State.FINAL
+    again = see(row(agreeing(), [*before, sub("ida", 10, "accept")], reopened=reopened), policy)
+    assert (again.state, again.certificate and again.certificate.qa) == (State.FINAL, "ida")
+    discarded = row(agreeing(), [sub("ida", 5, "discard", reason="spam")], reopened=reopened)
+    assert see(discarded, policy).state is State.AWAITING_QA
+
+
+@rule("`reopened` lists when a decided row was opened again; an entry without a time is ignored with a finding.")
+def test_reopened_without_a_time() -> None:
+    """Such an entry cannot say which reviews came before it."""
+    reviewed = row(agreeing(), [sub("ida", 5, "accept")])
+    entries: list[Any] = [None, 5, "x", {}, {"at": None}, {"at": "noon"}, []]
+    for entry in entries:
+        decision = see(reviewed | {"reopened": [entry]})
+        assert (decision.state, at_path(decision, "reopened[0]")) == (State.FINAL, ["QR.W008"])
+    assert at_path(see(reviewed | {"reopened": "yes"}), "reopened[0]") == ["QR.W008"]
+    expert = [sub("dag", 6, "accept")]
+    asked = row(agreeing(), [sub("ida", 5, "escalate", reason="?"), sub("ida", 8, "escalate", reason="?")], expert)
+    late = see(asked | {"reopened": [{"at": at(7)}]})
+    assert (late.state, at_path(late, "expert[0]")) == (State.AWAITING_EXPERT, ["QR.W029"])
+
+
 @rule("A counted QA is heard also if it was not due.")
 def test_qa_that_was_not_due() -> None:
     """Somebody who looked and corrected has corrected, and one who escalates is heard."""
@@ -1889,6 +1923,13 @@ def test_version_1_and_opinions() -> None:
     assert (final["verdict"].value, final["verdict"].origin.value) == ("Correct", "passes")
     settled = now("guess-settles-a-conflict")
     assert (settled.state, at_path(settled, "expert[0]")) == (State.AWAITING_EXPERT, ["QR.W033"])
+
+
+@rule("By version 1 `reopened` means nothing.")
+def test_version_1_and_reopening() -> None:
+    """No row was reopened under it, so a record of that time with such an entry is proved as if it had none."""
+    record = old_records()["set-that-nobody-filled"]
+    assert verify_old(record | {"reopened": [{"at": "2030-01-01T00:00:00Z"}]}) == verify_old(record) == []
 
 
 @rule("By version 1 the certificate names no team, and the decision no version.")
