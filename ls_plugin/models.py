@@ -183,6 +183,15 @@ class Record(models.Model):
     previous: models.CharField[str, str] = models.CharField(max_length=64)
     hash: models.CharField[str, str] = models.CharField(max_length=64)
 
+    class Meta:
+        indexes = (
+            models.Index(
+                fields=["campaign_id", "user_id", "at"],
+                condition=models.Q(kind="skipped"),
+                name="quorum_record_skips",
+            ),
+        )
+
 
 class RecordHead(models.Model):
     """Where the audit log ends; its row is the lock that keeps the chain a chain."""

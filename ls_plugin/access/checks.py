@@ -112,17 +112,13 @@ def keep_answer(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
         raise Refused("keep_answers")
 
 
-def take_back_skip(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
-    """A skip of one's own may be taken back while a seat is free; an answer may not be taken back."""
+def nothing_taken_back(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
+    """Neither an answer nor a skip is taken back."""
     if call.place is None:
         return
     _worker(call)
-    annotation = _annotation(call, kwargs)
-    if not annotation.was_cancelled:
-        # An answer that could be taken back could be given anew after others' were shown.
-        raise Refused("keep_answers")
-    _require_unexposed(call, annotation.task_id)
-    seats.seat_again(annotation.task_id, call.signed_in.user_id, call.place)
+    # Whoever takes one back may have looked at other rows, or been shown others' answers, in between.
+    raise Refused("skip_final" if _annotation(call, kwargs).was_cancelled else "keep_answers")
 
 
 def _require_unexposed(call: Call, task_id: int) -> None:

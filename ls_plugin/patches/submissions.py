@@ -13,12 +13,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from label_studio_quorum.port import Annotation as Answer
-from ls_plugin.access.answer_content import require_fitting
+from ls_plugin.access.answer_content import require_fitting, require_reason
 from ls_plugin.access.call import Call, call_of
 from ls_plugin.models import Slot, Stage
 from ls_plugin.patches.registry import replace
 from ls_plugin.people.standings import RULE_STAGE, CampaignPlace
-from ls_plugin.queue import admission, reconcile
+from ls_plugin.queue import admission, reconcile, skips
 from ls_plugin.store import audit_log
 from ls_plugin.store.exclusions import is_excluded
 from ls_plugin.store.refusals import Refused
@@ -27,10 +27,9 @@ from review_rules import Stage as RuleStage
 
 
 def install() -> None:
-    """Wrap what stores a submission, a change, a skip taken back, and a change of a task."""
+    """Wrap what stores a submission, a change, and a change of a task."""
     replace("tasks.api.AnnotationsListAPI.perform_create", _perform_create)
     replace("tasks.api.AnnotationAPI.perform_update", _perform_update)
-    replace("tasks.api.AnnotationConvertAPI.post", _convert)
     replace("tasks.api.TaskAPI.perform_update", _update_task)
 
 
@@ -48,7 +47,9 @@ def _perform_create(stock: Callable[..., Any]) -> Callable[..., Any]:
             case call, place:
                 with transaction.atomic():
                     slot, row = _lock(place, self.parent_object.pk)
-                    if not _is_skip(self.request, serializer):
+                    if _is_skip(self.request, serializer):
+                        _require_skip(call, place, slot, serializer)
+                    else:
                         answer = _answer_of(call, serializer)
                         require_fitting(answer.result, slot.task_id)
                         if place.stage is not Stage.PASS:  # of passes somebody else is asked for another, nobody twice
@@ -83,6 +84,13 @@ def _perform_update(stock: Callable[..., None]) -> Callable[..., None]:
     return perform_update
 
 
+def _require_skip(call: Call, place: CampaignPlace, slot: Slot, serializer: Any) -> None:
+    """Refuse a skip that the policy does not allow, or that says no reason where the form can ask for one."""
+    skips.require_skip(call.signed_in.user_id, place)
+    if skips.allowed(place.campaign_id).reason:
+        require_reason(serializer.validated_data.get("result") or [], slot.task_id)
+
+
 def _is_skip(request: Any, serializer: Any) -> bool:
     """Whether Label Studio will store a skip; what it holds is no answer, and comes back as a draft at most.
 
@@ -104,23 +112,6 @@ def _require_changeable(call: Call, slot: Slot, serializer: Any) -> None:
     if serializer.validated_data.get("was_cancelled", was) != was:
         # Read from what Label Studio made of the request: "no", 0.0 and a form without the field say so too.
         raise Refused("skip_stays")
-
-
-def _convert(stock: Callable[..., Any]) -> Callable[..., Any]:
-    def post(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
-        match _campaign_call(request):
-            case None:
-                return stock(self, request, *args, **kwargs)
-            case call, place:
-                with transaction.atomic():
-                    annotation = self.get_object()
-                    slot, _ = _lock(place, annotation.task_id)
-                    reconcile.after_commit(place.campaign_id, slot.row_id)
-                    # Before Label Studio deletes the annotation, as the line names it.
-                    _log(call, place, slot, "taken_back", annotation)
-                    return stock(self, request, *args, **kwargs)
-
-    return post
 
 
 def _update_task(stock: Callable[..., None]) -> Callable[..., None]:

@@ -70,6 +70,24 @@ def policy_schema() -> dict[str, Json]:
             "required": ["rows", "bar"],
             "additionalProperties": False,
         },
+        "skips": {
+            "type": ["object", "null"],
+            "description": "What people may skip.",
+            "properties": {
+                "per_day": {
+                    "type": ["integer", "null"],
+                    "minimum": 0,
+                    "default": default["skips"]["per_day"],
+                    "description": "Rows that a person may skip within 24 hours; null for as many as they like.",
+                },
+                "reason": {
+                    "type": "boolean",
+                    "default": default["skips"]["reason"],
+                    "description": "Whether a skip says why.",
+                },
+            },
+            "additionalProperties": False,
+        },
         "targets": {
             "type": ["object", "null"],
             "description": "What the team aims at.",

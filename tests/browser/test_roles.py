@@ -95,6 +95,7 @@ def test_an_annotators_day(chromium: Browser, line: Line) -> None:
         expect(page.locator(".ant-radio-wrapper-checked", has_text="Correct").first).to_be_visible()
         assert press(page, "bottombar-submit-button", "/annotations").status == 201
         page.wait_for_timeout(1500)
+        choose(page, "Broken row")
         assert press(page, "bottombar-skip-button", "/annotations").status == 201
         page.wait_for_timeout(1500)
         choose(page, "Incorrect")

@@ -309,7 +309,7 @@ def test_a_skip_is_no_seat_and_no_trick(ls_server_plugin: LabelStudioServer) -> 
     """A skip cannot be turned into an answer when the row is full, nor an answer into a skip."""
     line = make_line(ls_server_plugin, rows(1))
     task = line.next("ana").json()["id"]
-    skipped = line.submit("ana", task, [], was_cancelled=True)
+    skipped = line.submit("ana", task, verdict("Correct", SECRET), was_cancelled=True)
     assert skipped.status_code == 201, skipped.text
     line.answer("bea", verdict("Correct"))
     line.answer("cal", verdict("Correct"))
@@ -898,7 +898,7 @@ def test_a_skip_is_never_made_an_answer_by_a_change(ls_server_plugin: LabelStudi
     """However a request says that it is no skip, the skip stays, and no seat is taken that others hold."""
     line = make_line(ls_server_plugin, rows(1))
     task = line.next("ana").json()["id"]
-    skip = line.submit("ana", task, [], was_cancelled=True).json()["id"]
+    skip = line.submit("ana", task, verdict("Correct", SECRET), was_cancelled=True).json()["id"]
     address, said = f"/api/annotations/{skip}/", verdict("Correct")
     if way == "form":
         turned = line.people["ana"].put(address, data={"result": json.dumps(said)})

@@ -97,9 +97,10 @@ def test_a_review_of_passes_that_have_changed_is_refused(campaign: CampaignInTes
 
 
 def test_a_skip_is_no_answer_that_could_count(campaign: CampaignInTest) -> None:
-    """QA may skip with whatever stands in the form."""
+    """QA may skip with whatever else stands in the form."""
     task = campaign.take("quin", Stage.QA)
-    assert campaign.submit("quin", task, ACCEPT_ALONE, was_cancelled=True).status_code == 201
+    unfit = review("accept", "Correct", "I know the author")
+    assert campaign.submit("quin", task, unfit, was_cancelled=True).status_code == 201
 
 
 CONFLICT_ONLY = POLICY.replace("{when: all}", "{when: conflict}")

@@ -28,7 +28,7 @@ from review_rules import (
     parse_history,
     withheld,
 )
-from review_rules.files.policy import Qualification
+from review_rules.files.policy import Qualification, Skips
 from review_rules.files.schema import policy_schema, team_schema
 from review_rules.findings import RULES
 from review_rules.verify import Verifier
@@ -228,7 +228,12 @@ def test_team_hash() -> None:
     turned = "{id: ana, expertise: [financial, technical], roles: [qa, annotator]"
     assert load_team(f"people: [{{id: ben, roles: [qa]}}, {turned}, {told}}}]").hash == plain
     assert re.fullmatch("sha256:[0-9a-f]{64}", plain)
-    others = ["[qa], expertise: [legal]", "[expert]", "[qa], left: 2026-01-05T10:30:00Z", "[qa], left: 2026-01-05T10:31:00Z"]
+    others = [
+        "[qa], expertise: [legal]",
+        "[expert]",
+        "[qa], left: 2026-01-05T10:30:00Z",
+        "[qa], left: 2026-01-05T10:31:00Z",
+    ]
     hashes = {load_team(f"people: [{ana}}}, {{id: ben, roles: {other}}}]").hash for other in others}
     assert len(hashes | {plain}) == 5
     assert load_team("people: [{id: a, roles: [], left: 2026-01-05T10:30:00Z}]").hash == (
@@ -260,6 +265,27 @@ def test_qualification() -> None:
     assert asking.hash != plain.hash == load_policy("{fields: {verdict: {agree: exact}}, qualification: null}").hash
     seen = [decide(parse_history(row(agreeing())), load_team(TEAM), policy).to_json() for policy in (plain, asking)]
     assert seen[0] == seen[1]
+
+
+@rule(
+    "`skips` says how many rows a person may skip within 24 hours, null for any number, and whether a skip needs a reason; it changes no decision, and a policy without it keeps its hash."
+)
+def test_skips() -> None:
+    """The hash of the policy of nothing but defaults is the one that 0.1.0 gave it."""
+    plain = load_policy("fields: {verdict: {agree: exact}}")
+    assert load_policy("{}").hash == "sha256:1b932dcb74afc82df84910b8591b4e11f125d5a35205493a7fa314ce6fe1331b"
+    assert plain.skips == Skips(20, True)
+    fields = "fields: {verdict: {agree: exact}}\n"
+    for same in ("skips: null", "skips: {}", "skips: {per_day: 20, reason: true}"):
+        assert load_policy(fields + same).hash == plain.hash
+    free = load_policy(fields + "skips: {per_day: null, reason: false}")
+    assert (free.skips, load_policy(fields + "skips: {per_day: 0}").skips.per_day) == (Skips(None, False), 0)
+    assert free.hash != plain.hash
+    seen = [decide(parse_history(row(agreeing())), load_team(TEAM), policy).to_json() for policy in (plain, free)]
+    assert seen[0] == seen[1]
+    for wrong in ("{per_day: -1}", "{per_day: many}", "{reason: maybe}", "{reason: null}", "{per_week: 1}", "5"):
+        with pytest.raises(FaultsError):
+            load_policy(f"skips: {wrong}")
 
 
 @rule("`quorum policy schema` describes exactly the files that load.")
@@ -1665,7 +1691,13 @@ def test_proposal_missing() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "measure"),
-    [("choices", "jaccard"), ("spans", "span_f1"), ("spans", "span_f1, match: overlap"), ("boxes", "iou_f1"), ("segments", "iou_f1")],
+    [
+        ("choices", "jaccard"),
+        ("spans", "span_f1"),
+        ("spans", "span_f1, match: overlap"),
+        ("boxes", "iou_f1"),
+        ("segments", "iou_f1"),
+    ],
 )
 @rule("A set absent in every pass is the empty set with origin `passes`.")
 def test_proposal_of_an_unfilled_set(kind: str, measure: str) -> None:
@@ -1876,9 +1908,7 @@ def test_an_old_export_is_proved() -> None:
     assert verify_old(record) == ["QR.E110"]
 
 
-@rule(
-    "By version 1 `required` means nothing, so that a pass may leave any field out and a review may empty any field."
-)
+@rule("By version 1 `required` means nothing, so that a pass may leave any field out and a review may empty any field.")
 def test_version_1_requires_nothing() -> None:
     """Two empty answers were gold; now they are no passes."""
     record = old_records()["two-empty-answers"]
