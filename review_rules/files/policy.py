@@ -30,6 +30,13 @@ class ProposalFrom(Name):
     PASSES_AUTO = "passes+auto"
 
 
+class Order(Name):
+    """In which order rows of equal claim are handed out: drawn for each person anew, or as they were imported."""
+
+    DRAWN = "drawn"
+    IMPORTED = "imported"
+
+
 class Agree(Name):
     """How the answers of one field are compared: the kinds it suits, and the settings it has beside `agree`.
 
@@ -161,6 +168,7 @@ class Policy:
     prelabel: Prelabel = Prelabel()
     qualification: Qualification | None = None
     skips: Skips = Skips()
+    order: Order = Order.DRAWN
     targets: Targets = Targets()
     version: int = 1
     hash: str = field(init=False)
@@ -177,6 +185,8 @@ class Policy:
             del content["qualification"]  # certificates of before there was this key keep their policy's hash
         if self.skips == Skips():
             del content["skips"]  # for the same reason
+        if self.order is Order.DRAWN:
+            del content["order"]
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         object.__setattr__(self, "hash", "sha256:" + sha256(text.encode()).hexdigest())
 
@@ -195,6 +205,7 @@ class Policy:
             "prelabel": {"withhold": self.prelabel.withhold},
             "qualification": asdict(self.qualification) if self.qualification else None,
             "skips": asdict(self.skips),
+            "order": self.order.value,
             "targets": {
                 name: None if value is None else float(value)
                 for name in ("rows_per_hour", "agreement", "accuracy")
@@ -359,6 +370,7 @@ _READERS: dict[str, Json] = {
     "prelabel": _prelabel,
     "qualification": _qualification,
     "skips": _skips,
+    "order": lambda place: place.one_of(Order, "order") or Order.DRAWN,
     "targets": _targets,
 }
 _KEYS = tuple(_READERS)

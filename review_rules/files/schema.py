@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from review_rules.files.expressions import VARIABLES
-from review_rules.files.policy import Agree, Match, Policy, ProposalFrom, QaWhen
+from review_rules.files.policy import Agree, Match, Order, Policy, ProposalFrom, QaWhen
 from review_rules.files.team import EMAIL
 from review_rules.values import Json, Kind, Role
 
@@ -87,6 +87,10 @@ def policy_schema() -> dict[str, Json]:
                 },
             },
             "additionalProperties": False,
+        },
+        "order": {
+            "description": "In which order rows of equal claim are handed out.",
+            "enum": [order.value for order in Order],
         },
         "targets": {
             "type": ["object", "null"],

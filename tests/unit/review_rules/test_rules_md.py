@@ -28,7 +28,7 @@ from review_rules import (
     parse_history,
     withheld,
 )
-from review_rules.files.policy import Qualification, Skips
+from review_rules.files.policy import Order, Qualification, Skips
 from review_rules.files.schema import policy_schema, team_schema
 from review_rules.findings import RULES
 from review_rules.verify import Verifier
@@ -286,6 +286,21 @@ def test_skips() -> None:
     for wrong in ("{per_day: -1}", "{per_day: many}", "{reason: maybe}", "{reason: null}", "{per_week: 1}", "5"):
         with pytest.raises(FaultsError):
             load_policy(f"skips: {wrong}")
+
+
+@rule(
+    "`order` says in which order rows of equal claim are handed out, drawn for each person or as imported; it changes no decision, and a policy without it keeps its hash."
+)
+def test_order() -> None:
+    """It is about who gets what, and says nothing about what counts."""
+    plain = load_policy("fields: {verdict: {agree: exact}}")
+    imported = load_policy("fields: {verdict: {agree: exact}}\norder: imported")
+    assert (plain.order, imported.order) == (Order.DRAWN, Order.IMPORTED)
+    assert plain.hash == load_policy("{fields: {verdict: {agree: exact}}, order: drawn}").hash != imported.hash
+    seen = [decide(parse_history(row(agreeing())), load_team(TEAM), policy).to_json() for policy in (plain, imported)]
+    assert seen[0] == seen[1]
+    with pytest.raises(FaultsError):
+        load_policy("order: mixed")
 
 
 @rule("`quorum policy schema` describes exactly the files that load.")
