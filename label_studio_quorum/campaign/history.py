@@ -157,6 +157,7 @@ class HistoryReader:
                 "domain": task.data.get("domain"),
                 "predicted_domain": note.predicted_domain,
                 "auto_label": note.auto_label,
+                "reopened": note.reopened,
             }
         )
 

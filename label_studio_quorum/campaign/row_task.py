@@ -40,6 +40,7 @@ class RowNote:
         auto_label: The auto-label that came with the row.
         prelabel: The model version that pre-annotated the row.
         predicted_domain: The domain that the model saw in a row that names none.
+        reopened: When, by whom and why the row was opened again after it was decided.
     """
 
     import_id: str | None = None
@@ -48,6 +49,7 @@ class RowNote:
     auto_label: Any = None
     prelabel: str | None = None
     predicted_domain: Any = None
+    reopened: Any = None
 
     @classmethod
     def read(cls, meta: Any) -> RowNote:
@@ -61,6 +63,7 @@ class RowNote:
             auto_label=note.get("auto_label"),
             prelabel=_text(note.get("prelabel")),
             predicted_domain=note.get("predicted_domain"),
+            reopened=note.get("reopened"),
         )
 
     def to_meta(self) -> Json:
@@ -70,6 +73,7 @@ class RowNote:
             ("auto_label", self.auto_label),
             ("prelabel", self.prelabel),
             ("predicted_domain", self.predicted_domain),
+            ("reopened", self.reopened),
         )
         return {NOTE_KEY: note | {key: value for key, value in known if value is not None}}
 
@@ -114,6 +118,15 @@ class ReviewNote:
         return all(
             isinstance(pair, list) and len(pair) == 2 and versions.get(pair[0]) == pair[1] for pair in self.rests_on
         )
+
+
+def with_reopening(meta: Any, entry: Mapping[str, str]) -> Json:
+    """The meta of a Pass task with one reopening more; all else that stands there stays."""
+    note = _note_json(meta)
+    earlier = note.get("reopened")
+    # What is no list was put there by hand; the rules name it, so it is kept.
+    entries = [*earlier] if isinstance(earlier, list) else [] if earlier is None else [earlier]
+    return {**(meta if isinstance(meta, dict) else {}), NOTE_KEY: {**note, "reopened": [*entries, dict(entry)]}}
 
 
 def note_of(task: Task) -> RowNote:

@@ -128,7 +128,7 @@ def project_settings(spec: CampaignSpec, stage: Stage) -> Json:
         "skip_queue": "REQUEUE_FOR_ME" if review else "REQUEUE_FOR_OTHERS",
         "show_collab_predictions": True,
         "show_annotation_history": False,
-        "show_skip_button": True,
+        "show_skip_button": spec.policy.skips.per_day != 0,
         "enable_empty_annotation": False,
         # Else Label Studio asks the ML backend for rows that shall be labelled without seeing a pre-annotation.
         "evaluate_predictions_automatically": False,

@@ -19,7 +19,7 @@ from review_rules.pre_annotation import saw_auto_label
 from review_rules.statistics.agreement import Agreement, agreement
 from review_rules.statistics.intervals import Rate, newcombe
 from review_rules.statistics.votes import collect_votes
-from review_rules.values import Kind
+from review_rules.values import Kind, State
 
 __all__ = ["Card"]
 
@@ -49,6 +49,9 @@ class _Counts:
     first: str = ""
     last: str = ""
     policies: set[str] = field(default_factory=set)
+    reopened: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    reopened_rows: int = 0
     sample: dict[str, list[tuple[str, str, Any]]] = field(default_factory=dict)
     """Row id → field, person, value of each vote on it."""
 
@@ -102,6 +105,10 @@ class Card:
         certificate = record.get("certificate") or {}
         counts.policies.update([certificate["policy"]] if certificate.get("policy") else [])
         counts.expert_rows += any(certificate.get("domains", {}).values()) or bool(certificate.get("expert"))
+        after_final = _after_final(record)
+        counts.reopened.update({str(entry.get("role")) for entry in after_final})
+        counts.reopened_rows += bool(after_final)
+        counts.reasons.update(str(entry.get("reason") or "none given") for entry in after_final)
         for stage in STAGES:
             for submission in record.get(stage) or ():
                 counts.people[str(submission.get("by")), stage] += 1
@@ -254,7 +261,21 @@ class Card:
             f"Labelled from {counts.first[:10] or '–'} to {counts.last[:10] or '–'}. "
             f"An expert took part in {Rate(counts.expert_rows, self._spool.rows)} of the rows."
         )
+        text += f"\n\n{self._reopened()}"
         return f"{text}\n\nWho decided the final value:\n\n{origins}" if counts.origins else text
+
+    def _reopened(self) -> str:
+        counts = self._counts
+        if not counts.reopened_rows:
+            return "No row of these was opened again after it had been final."
+        roles = ", ".join(f"{_plain(role)} {rows}" for role, rows in sorted(counts.reopened.items()))
+        reasons = sorted(counts.reasons.items(), key=lambda pair: (-pair[1], pair[0]))
+        return (
+            f"Rows that were opened again after they had been final, and decided anew: {counts.reopened_rows} of "
+            f"{self._spool.rows} (by {roles}). Reasons: "
+            + "; ".join(f"{_plain(reason)} ({times})" for reason, times in reasons)
+            + "."
+        )
 
     def _people(self) -> str:
         counts = self._counts
@@ -339,6 +360,13 @@ class Card:
 
 def _hash(row_id: str) -> bytes:
     return hashlib.blake2b(row_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+
+
+def _after_final(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The reopenings of a row that had been final; what is no reopening is a finding of the rules."""
+    entries = record.get("reopened")
+    listed = entries if isinstance(entries, list) else ()
+    return [entry for entry in listed if isinstance(entry, dict) and entry.get("was") == State.FINAL.value]
 
 
 def _counted_passes(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:

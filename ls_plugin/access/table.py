@@ -280,8 +280,8 @@ VIEWS: dict[str, AccessRule] = {
     "tasks.api.AnnotationConvertAPI": AccessRule(
         methods={"POST": Who.WORKER},
         project=(ThingInPath(scope.ANNOTATION),),
-        check={"POST": checks.take_back_skip},
-        manager_check={"POST": checks.take_back_skip},
+        check={"POST": checks.nothing_taken_back},
+        manager_check={"POST": checks.nothing_taken_back},
         show=filters.draft_list,
     ),
     "tasks.api.AnnotationDraftAPI": AccessRule(
@@ -335,6 +335,7 @@ VIEWS: dict[str, AccessRule] = {
     "ls_plugin.pages.api.StatusView": _CAMPAIGN,
     "ls_plugin.pages.api.AuditView": _CAMPAIGN,
     "ls_plugin.pages.api.ReopenView": _CAMPAIGN,
+    "ls_plugin.pages.api.SkipsView": _CAMPAIGN,
     "ls_plugin.pages.api.RepairView": _CAMPAIGN,
     "ls_plugin.pages.task_stream.TasksView": _rule(Who.MANAGER, _READ, project=_QUERY),
     "ls_plugin.pages.manager.campaigns": _rule(Who.PERSON, _READ, show=filters.plain),

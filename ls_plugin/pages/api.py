@@ -19,7 +19,7 @@ from ls_plugin.access.parameters import parameters
 from ls_plugin.models import Campaign, Slot, Stage
 from ls_plugin.pages import audit, figures
 from ls_plugin.people import team
-from ls_plugin.queue import qualification, reconcile
+from ls_plugin.queue import qualification, reconcile, skips
 from ls_plugin.queue.reopening import reopen
 from ls_plugin.store import campaign_locks
 from ls_plugin.store.refusals import Refused
@@ -139,7 +139,7 @@ class AuditView(_View):
 
 
 class ReopenView(_View):
-    """Lets the people of a row change their answers although the next stage has begun."""
+    """Opens a row again that is decided, or whose answers are closed since the next stage began."""
 
     def post(self, request: Request) -> Response:
         """Reopen one row, with a reason."""
@@ -149,8 +149,20 @@ class ReopenView(_View):
             _text(request, "reason"),
         )
         call = call_of(request)
-        reopen(campaign, row_id, reason, call.signed_in.user_id if call else 0)
-        return Response({"row_id": row_id, "reopened": True})
+        reopened = reopen(campaign, row_id, reason, call.signed_in.user_id if call else 0)
+        return Response(reopened.to_json())
+
+
+class SkipsView(_View):
+    """Gives rows that a person has skipped back to them."""
+
+    def post(self, request: Request) -> Response:
+        """Give one row back, or all that the person has skipped."""
+        campaign, person = self.campaign(parameters(request).get("name")), _text(request, "person")
+        row_id, call = parameters(request).get("row_id"), call_of(request)
+        wanted = _text(request, "row_id") if row_id is not None else ""
+        rows = skips.give_back(campaign, person, wanted, call.signed_in.user_id if call else 0)
+        return Response({"person": person, "given_back": rows})
 
 
 class RepairView(_View):

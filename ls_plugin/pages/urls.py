@@ -20,6 +20,7 @@ urlpatterns = [
     path("api/team", api.TeamView.as_view(), name="api-team"),
     path("api/status", api.StatusView.as_view(), name="api-status"),
     path("api/audit", api.AuditView.as_view(), name="api-audit"),
+    path("api/skips", api.SkipsView.as_view(), name="api-skips"),
     path("api/reopen", api.ReopenView.as_view(), name="api-reopen"),
     path("api/tasks", task_stream.TasksView.as_view(), name="api-tasks"),
     path("api/repair", api.RepairView.as_view(), name="api-repair"),

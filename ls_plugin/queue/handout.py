@@ -1,4 +1,7 @@
-"""Handing tasks out: the task in hand, else the best open one, else what was put off, else what was skipped."""
+"""Handing tasks out: the task in hand, else the best open one, else what was put off.
+
+A skipped row does not come back by itself, unless everybody has to answer it: see :mod:`ls_plugin.queue.skips`.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,7 @@ def _hand_out(user_id: int, person: Person, place: CampaignPlace, asked: Qualifi
             _in_hand(user_id, place)
             or _best(user_id, person, place, asked)
             or _put_off(user_id, place)
-            or _skipped(user_id, place)
+            or _skipped(user_id, place, asked)
         )
         if slot is not None:
             seat(slot, user_id, place)
@@ -125,10 +128,13 @@ def _put_off(user_id: int, place: CampaignPlace) -> Slot | None:
     return next(filter(None, waited), None)
 
 
-def _skipped(user_id: int, place: CampaignPlace) -> Slot | None:
-    """When nothing else is left: the first row that the person skipped, handed out once more without the skip."""
-    skipped = Grant.objects.filter(user_id=user_id, project_id=place.project_id, skipped=True).order_by("given_at")
-    for earlier in skipped:
+def _skipped(user_id: int, place: CampaignPlace, asked: QualificationRows | None) -> Slot | None:
+    """When nothing else is left: the first qualification row that the person skipped, once more without the skip."""
+    if asked is None:
+        return None
+    known = Slot.objects.filter(project_id=place.project_id, row_id__in=list(asked.rows)).values("task_id")
+    skipped = Grant.objects.filter(user_id=user_id, project_id=place.project_id, skipped=True)
+    for earlier in skipped.filter(task_id__in=known).order_by("given_at"):
         slot = lock_seat(earlier.task_id, user_id, place, skipped=True)
         if slot and not slot.sealed:
             # One by one, not as a query: Label Studio counts the project's labels as each of them goes.

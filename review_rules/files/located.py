@@ -150,6 +150,14 @@ class Located:
             return None
         return int(value)
 
+    def flag(self) -> bool | None:
+        """True or false, or None and a fault."""
+        word = str(getattr(self.node, "value", "")).lower()
+        if self._tag() == "bool" and word in ("true", "false"):
+            return word == "true"
+        self.fault(f"this should be true or false, but is {self._shape()}", "Write `true` or `false`.")
+        return None
+
     def _scalar_number(self) -> float | None:
         if self._tag() not in ("int", "float"):
             return None
