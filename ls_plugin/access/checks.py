@@ -109,13 +109,13 @@ def take_back_skip(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
     """A skip of one's own may be taken back while a seat is free; an answer may not be taken back."""
     if call.place is None:
         return
-    _worker(call)
+    person = _worker(call)
     annotation = _annotation(call, kwargs)
     if not annotation.was_cancelled:
         # An answer that could be taken back could be given anew after others' were shown.
         raise Refused("keep_answers")
     _require_unexposed(call, annotation.task_id)
-    seats.seat_again(annotation.task_id, call.signed_in.user_id, call.place)
+    seats.seat_again(annotation.task_id, call.signed_in.user_id, person, call.place)
 
 
 def _require_unexposed(call: Call, task_id: int) -> None:
@@ -142,12 +142,12 @@ def new_draft(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
     """A draft of one's own, on a task that was handed to this person."""
     if call.place is None:
         return
-    _worker(call)
+    person = _worker(call)
     own_task(call, request, kwargs)
     if "annotation_id" in kwargs:
         _annotation(call, {"pk": kwargs["annotation_id"]})
     require_draft(call.signed_in.user_id, request, _task(kwargs))
-    seats.keep_seat(_task(kwargs), call.signed_in.user_id, call.place)
+    seats.keep_seat(_task(kwargs), call.signed_in.user_id, person, call.place)
 
 
 def own_draft(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
@@ -159,7 +159,7 @@ def own_draft(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
         raise Refused("not_yours")
     if request.method in ("PUT", "PATCH"):
         require_draft(call.signed_in.user_id, request, draft.task_id)
-        seats.keep_seat(draft.task_id, call.signed_in.user_id, call.place)
+        seats.keep_seat(draft.task_id, call.signed_in.user_id, _worker(call), call.place)
 
 
 def next_action(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:

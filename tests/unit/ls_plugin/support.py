@@ -20,8 +20,8 @@ from label_studio_quorum.campaign.setup import CampaignSpec, project_settings
 from ls_config.interface import load
 from ls_plugin.models import Campaign, Grant, Member, Record, Slot, Stage
 from ls_plugin.people import team
-from ls_plugin.people.standings import RULE_STAGE, CampaignPlace
-from review_rules import load_policy, load_team
+from ls_plugin.people.standings import RULE_STAGE, CampaignPlace, to_person
+from review_rules import Person, load_policy, load_team
 from tests.contract.plugin_campaign import POLICY, TEAM, review, verdict
 from tests.support.servers import OWNER
 
@@ -49,6 +49,10 @@ class CampaignInTest:
         user_id = Member.objects.get(campaign=self.campaign, person_id=person).user_id
         assert user_id is not None
         return user_id
+
+    def person(self, person: str) -> Person:
+        """A person of the team as the rules know them."""
+        return to_person(Member.objects.get(campaign=self.campaign, person_id=person))
 
     def client(self, person: str) -> Client:
         """A signed-in session of a person of the team."""
