@@ -155,7 +155,11 @@ def _has_expert(decision: Decision, slot: Slot, team: Team) -> bool:
 
 def drain(campaign_id: int, limit: int = 0) -> int:
     """Reconcile rows that bear the mark, all or at most `limit`, and say how many were done."""
-    marked = Slot.objects.filter(project_id__in=project_ids(campaign_id), dirty=True).values_list("row_id", flat=True)
+    marked = (
+        Slot.objects.filter(project_id__in=project_ids(campaign_id), dirty=True)
+        .exclude(row_id="")
+        .values_list("row_id", flat=True)
+    )
     rows = list(dict.fromkeys(marked[:limit] if limit else marked))
     done = 0
     for start in range(0, len(rows), _ROWS_AT_ONCE):

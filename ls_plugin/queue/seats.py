@@ -60,7 +60,7 @@ def refusal_of(slot: Slot, user_id: int, person: Person, place: CampaignPlace) -
         return "no_role"
     if slot.sealed:
         return "sealed"
-    if not slot.open:
+    if not slot.open or not slot.row_id:  # without a row the answer would belong to nothing
         return "full" if slot.taken >= slot.capacity else "closed"
     return None if _has_free_seat(slot, user_id) else "full"
 

@@ -25,7 +25,7 @@ from review_rules import Person, load_policy, load_team
 from tests.contract.plugin_campaign import POLICY, TEAM, review, verdict
 from tests.support.servers import OWNER
 
-__all__ = ["CampaignInTest", "make_campaign", "owner_client", "review", "verdict"]
+__all__ = ["CampaignInTest", "make_campaign", "owner_client", "patch", "post", "review", "verdict"]
 
 # What the test client answers: a response with a method `json`, whose class the client keeps to itself.
 Response = Any
@@ -135,6 +135,11 @@ def owner_client() -> Client:
 def post(client: Client, address: str, body: Any) -> Response:
     """Send JSON."""
     return client.post(address, json.dumps(body), content_type="application/json")
+
+
+def patch(client: Client, address: str, body: Any) -> Response:
+    """Send a change as JSON."""
+    return client.patch(address, json.dumps(body), content_type="application/json")
 
 
 def _signed_in(user: User) -> Client:
