@@ -53,6 +53,12 @@ TeamOption = Annotated[
     Path | None, typer.Option("--team", exists=True, dir_okay=False, help="team.yaml; else as remembered from set-up.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+RepairOption = Annotated[
+    bool,
+    typer.Option(
+        "--repair", help="Give projects their lost quorum: lines back, and make new ones in place of deleted ones."
+    ),
+]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; do nothing.")]
 
 
@@ -150,9 +156,7 @@ def known_files(url: str | None, name: str | None, policy: Path | None, team: Pa
     return replace(base, policy=str(policy or base.policy), team=str(team or base.team))
 
 
-def _not_remembered(
-    url: str | None, name: str | None, *, needed: str = "--policy and --team"
-) -> typer.BadParameter:
+def _not_remembered(url: str | None, name: str | None, *, needed: str = "--policy and --team") -> typer.BadParameter:
     """What to say where neither options nor memory name the campaign's server or files, which `needed` would."""
     from label_studio_quorum.campaign.projects import near
 

@@ -346,6 +346,7 @@ VIEWS: dict[str, AccessRule] = {
     "ls_plugin.pages.api.StatusView": _CAMPAIGN,
     "ls_plugin.pages.api.AuditView": _CAMPAIGN,
     "ls_plugin.pages.api.ReopenView": _CAMPAIGN,
+    "ls_plugin.pages.api.CheckupView": _CAMPAIGN,
     "ls_plugin.pages.api.RepairView": _CAMPAIGN,
     "ls_plugin.pages.task_stream.TasksView": _rule(Who.MANAGER, _READ, project=_QUERY),
     "ls_plugin.pages.manager.campaigns": _rule(Who.PERSON, _READ, show=filters.plain),

@@ -20,5 +20,6 @@ urlpatterns = [
     path("api/audit", api.AuditView.as_view(), name="api-audit"),
     path("api/reopen", api.ReopenView.as_view(), name="api-reopen"),
     path("api/tasks", task_stream.TasksView.as_view(), name="api-tasks"),
+    path("api/checkup", api.CheckupView.as_view(), name="api-checkup"),
     path("api/repair", api.RepairView.as_view(), name="api-repair"),
 ]

@@ -17,8 +17,10 @@ from label_studio_quorum.port import (
     Prediction,
     PrefillSources,
     Project,
+    Repair,
     Result,
     ServerError,
+    ServerFault,
     Task,
     User,
     View,
@@ -70,6 +72,12 @@ class FakeLabelStudio:
 
     def version(self) -> str:
         return "1.23.2"
+
+    def server_faults(self, campaign: str | None) -> list[ServerFault]:
+        return []
+
+    def mend_server(self, campaign: str | None) -> Repair:
+        return Repair()
 
     def users(self) -> list[User]:
         return list(self._users)
@@ -254,6 +262,11 @@ class FakeLabelStudio:
     def delete_task(self, task: int) -> None:
         """Delete a task with all it has."""
         del self._tasks[task]
+
+    def delete_project(self, project: int) -> None:
+        """Delete a project with all its tasks."""
+        del self._projects[project]
+        self._tasks = {pk: task for pk, task in self._tasks.items() if task.project != project}
 
     def _settle(self, task: int, annotations: tuple[Annotation, ...]) -> None:
         changed = replace(self._tasks[task], annotations=annotations, updated_at=self.tick())
