@@ -203,9 +203,22 @@ def proposal_prediction(result: Result) -> NewPrediction:
 
 def imported_row(task: Task) -> Row:
     """The row as its Pass task holds it."""
-    note, data = note_of(task), task.data
+    return _row_in(task.data, note_of(task))
+
+
+def holds_row(data: Mapping[str, Any], meta: Any) -> bool:
+    """True if this is the data and meta of a row as `quorum import` sends it: with an id, and the hash of its content.
+
+    >>> holds_row({"row_id": "r1", "text": "brought in by hand"}, {})
+    False
+    """
+    note = RowNote.read(meta)
+    return bool(data.get("row_id")) and note.content_hash == row_hash(_row_in(data, note))
+
+
+def _row_in(data: Mapping[str, Any], note: RowNote) -> Row:
     return Row(
-        row_id=task.row_id,
+        row_id=str(data.get("row_id", "")),
         context=str(data.get("context", "")),
         query=str(data.get("query", "")),
         response=str(data.get("response", "")),
