@@ -8,32 +8,56 @@ from review_rules.values import Json
 
 
 def json_text(value: Json) -> str:
-    """JSON with sorted keys.
+    """JSON with sorted keys; equal numbers are one text, however they were written.
 
-    >>> json_text({"b": [1, "é"], "a": None})
+    >>> json_text({"b": [1.0, "é"], "a": None})
     '{"a": null, "b": [1, "é"]}'
     """
-    return _text(value, ", ", ": ")
+    return _text(value, ", ", ": ", by_value=True)
+
+
+def digest_text(value: Json) -> str:
+    """The same without spaces, as digests of rows and records are made of.
+
+    jq, JavaScript and spreadsheets write the number 1.0 as 1, and -0.0 as 0 or -0.
+
+    >>> digest_text({"b": [1.0, 1, 2.5, True], "a": None})
+    '{"a":null,"b":[1,1,2.5,true]}'
+    """
+    return _text(value, ",", ":", by_value=True)
 
 
 def canonical_text(value: Json) -> str:
-    """JSON with sorted keys and no space, as hashes are made of.
+    """JSON with sorted keys and no space and with numbers as they were written, as the hashes of policies and teams
+    are made of.
 
-    >>> canonical_text({"b": [1, "é"], "a": None})
-    '{"a":null,"b":[1,"é"]}'
+    >>> canonical_text({"b": [1.0, "é"], "a": None})
+    '{"a":null,"b":[1.0,"é"]}'
     """
-    return _text(value, ",", ":")
+    return _text(value, ",", ":", by_value=False)
 
 
-def _text(value: Json, comma: str, colon: str) -> str:
+def _text(value: Json, comma: str, colon: str, *, by_value: bool) -> str:
     try:
-        return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(comma, colon))
+        plain = _whole_numbers(value) if by_value else value
+        return json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(comma, colon))
     except RecursionError:
         # Anybody may submit JSON of any depth, and a hash of it must not fail.
-        return _deep_text(value, comma, colon)
+        return _deep_text(value, comma, colon, by_value)
 
 
-def _deep_text(value: Json, comma: str, colon: str) -> str:
+def _whole_numbers(value: Json) -> Json:
+    """The value with each whole number as an integer."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, dict):
+        return {key: _whole_numbers(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_whole_numbers(item) for item in value]
+    return value
+
+
+def _deep_text(value: Json, comma: str, colon: str, by_value: bool) -> str:
     """The same text without recursion: pieces still to be written lie on a stack, ready text as `_Text`."""
     out: list[str] = []
     stack: list[Json] = [value]
@@ -53,7 +77,7 @@ def _deep_text(value: Json, comma: str, colon: str) -> str:
                 stack += [entry, _Text(comma if number else "")]
             out.append("[")
         else:
-            out.append(json.dumps(item, ensure_ascii=False))
+            out.append(json.dumps(_whole_numbers(item) if by_value else item, ensure_ascii=False))
     return "".join(out)
 
 

@@ -313,7 +313,8 @@ class Card:
 
     def _hashes(self, hashes: Mapping[str, str]) -> str:
         lines = [f"- `{name}`: `sha256:{value}`" for name, value in sorted(hashes.items())]
-        return "## Hashes\n\n" + "\n".join(lines) if lines else ""
+        lines.append(f"- the seal of the records, which `quorum verify --seal` takes: `{self._spool.seal}`")
+        return "## Hashes\n\n" + "\n".join(lines)
 
 
 def _hash(row_id: str) -> bytes:
