@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from label_studio_quorum.gold.formats.reading import RecordEntry, read_entries
+from label_studio_quorum.gold.formats.reading import RecordEntry, differing_figures, read_entries
 from label_studio_quorum.intake import Place, RowFault, UnreadableError
 from review_rules.findings import RULES, Finding, finding
 from review_rules.verify import Verifier
@@ -83,6 +83,7 @@ class Proof:
     rows: int = 0
     final: int = 0
     causes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _line: int | None = None
 
     def findings(self) -> Iterator[Unproven]:
         """Everything that does not follow, in the order of the file."""
@@ -101,6 +102,19 @@ class Proof:
             return
         for noted in self.verifier.finish():
             yield Unproven(whole, None, noted)
+        # Figures follow from records that do; of 0.1.0 they were computed otherwise.
+        if self.path.suffix.lower() == ".xlsx" and self.rows and not self.causes and not self.verifier.places.unsealed:
+            yield from self._figures()
+
+    def _figures(self) -> Iterator[Unproven]:
+        try:
+            difference = differing_figures(self.path)
+        except UnreadableError as error:
+            yield Unproven(Place(str(self.path)), None, _damaged(error.fault))
+            return
+        if difference is not None:
+            noted = finding("QR.E124", "", what=_sentence(difference))
+            yield Unproven(Place(str(self.path), sheet="quorum agreement"), None, noted)
 
     def _check(self, entry: RecordEntry, number: int) -> Iterator[Unproven]:
         record, place = entry.record, entry.place
@@ -116,8 +130,10 @@ class Proof:
             return
         self.rows += 1
         self.final += isinstance(record, dict) and record.get("state") == "FINAL"
-        line = place.line if place.line is not None else number
-        for noted in self.verifier.check(record, line):
+        # Of elements that stand on one line each has a number of its own.
+        line = number if place.line in (None, self._line) else place.line
+        self._line = place.line
+        for noted in self.verifier.check(record, line or number):
             yield Unproven(place, known_id, noted)
 
     def not_proved(self) -> list[str]:
@@ -155,7 +171,9 @@ def _place_of(difference: RowFault, place: Place) -> Place:
 def _sentence(difference: RowFault) -> str:
     """A fault's message as the end of a sentence."""
     text = difference.message.rstrip(".")
-    return text[:1].lower() + text[1:]
+    # Names such as NaN stay as they are.
+    first = text.partition(" ")[0]
+    return text if first != first.capitalize() else text[:1].lower() + text[1:]
 
 
 def title_of(cause: tuple[str, str]) -> str:

@@ -81,6 +81,7 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         _AS_EXPORTED,
     ),
     "QD.E003.task": ("The task carries no record.", "Verify a file that Quorum exported."),
+    "QD.E003.task_digest": ("The task is not as it was exported, in a part that no record repeats.", _AS_EXPORTED),
     "QD.E003.task_field": ("The task's '{name}' is other than the record's.", _AS_EXPORTED),
     # The text of the file
     "QD.E004.name": ("'{encoding}' is no known encoding.", "Name one that Python knows, such as utf-8 or cp1252."),

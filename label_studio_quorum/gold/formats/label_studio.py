@@ -16,7 +16,10 @@ from review_rules.canonical import same
 from review_rules.canonical_json import json_text
 from review_rules.seals import DIGEST, PLACE, Digest
 
-__all__ = ["differing_parts", "write_tasks"]
+__all__ = ["TASK_DIGEST", "differing_parts", "write_tasks"]
+
+TASK_DIGEST = f"meta.quorum.{DIGEST}"
+"""Where a task holds its own digest."""
 
 _LEFT_OUT = "left_out"
 """The key under which an annotation names the fields whose values the interface cannot hold."""
@@ -108,7 +111,7 @@ def differing_parts(task: Mapping[str, Any], record: Mapping[str, Any]) -> list[
             parts += [f"{key}[{number}].{part}" for part in _differing(item, answer, record)]
     # The digest covers the parts that were named as well.
     if not parts and is_bound and _claimed_digest(task) != Digest.of(_undigested(task)).record:
-        parts.append(f"meta.quorum.{DIGEST}")
+        parts.append(TASK_DIGEST)
     return parts
 
 
@@ -117,9 +120,10 @@ def _claimed_digest(task: Mapping[str, Any]) -> Any:
 
 
 def _undigested(task: Mapping[str, Any]) -> dict[str, Any]:
-    """The task as its digest was made of it."""
+    """The task as its digest was made of it: programs that make a table of tasks add null where a task has no key."""
     quorum = {key: value for key, value in task["meta"]["quorum"].items() if key != DIGEST}
-    return {**task, "meta": {**task["meta"], "quorum": quorum}}
+    present = {key: value for key, value in task.items() if value is not None}
+    return present | {"meta": {**task["meta"], "quorum": quorum}}
 
 
 def _differing_keys(shown: Any, expected: Mapping[str, Any]) -> list[str]:

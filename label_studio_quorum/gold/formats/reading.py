@@ -8,32 +8,46 @@ truth values in its own way; what it spells is compared, not how.
 from __future__ import annotations
 
 import codecs
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import orjson
 
-from label_studio_quorum.gold.formats.label_studio import differing_parts
-from label_studio_quorum.gold.formats.tables import FORMULA_STARTS, RECORD, fitting, outcome_values, people_cells
-from label_studio_quorum.gold.spool import STAGES
+from label_studio_quorum.gold.datasheet import Card
+from label_studio_quorum.gold.formats.label_studio import TASK_DIGEST, differing_parts
+from label_studio_quorum.gold.formats.tables import (
+    FORMULA_STARTS,
+    RECORD,
+    agreement_cells,
+    fitting,
+    outcome_values,
+    people_cells,
+)
+from label_studio_quorum.gold.spool import STAGES, Spool
 from label_studio_quorum.intake import columnar, sheets
 from label_studio_quorum.intake import text_file as textfile
 from label_studio_quorum.intake.cells import NOTE, OWN_PREFIX, encode, is_crlf, spell
 from label_studio_quorum.intake.faults import Place, RowFault, fault
 from label_studio_quorum.intake.text_file import Record, UnreadableError, parse_json
+from ls_config import Interface
 from review_rules.canonical_json import json_text
 
-__all__ = ["CARRIES_HISTORY", "RecordEntry", "read_entries", "read_records"]
+__all__ = ["CARRIES_HISTORY", "RecordEntry", "differing_figures", "read_entries", "read_records"]
 
 CARRIES_HISTORY = ("jsonl", "csv", "xlsx", "parquet", "hf", "label-studio")
 _UTF8 = "utf-8-sig"
 """Spreadsheets and editors write a byte order mark before the same text; with it or without, the file is the same."""
 _WANTED = ("id", "context", "query", "response", RECORD)
-_ROWS, _PEOPLE, _RECORDS = "rows", "quorum people", "quorum records"
+_TASK_SENTENCES = {TASK_DIGEST: "QD.E003.task_digest"}
+_ROWS, _PEOPLE, _AGREEMENT, _RECORDS = "rows", "quorum people", "quorum agreement", "quorum records"
+_NEAR = 1e-9
+"""How far a figure may be from the one computed anew: machines differ in a sum's last digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +214,7 @@ def _record_or_task(task: Any, place: Place) -> RecordEntry:
         return RecordEntry(place, record, damage)
     row_id = str(record["row_id"])
     differences = [
-        fault("QD.E003.task_field", place, name=part, row_id=row_id, field=part)
+        fault(_TASK_SENTENCES.get(part, "QD.E003.task_field"), place, name=part, row_id=row_id, field=part)
         for part in differing_parts(task, record)
     ]
     return RecordEntry(place, record, None, tuple(differences))
@@ -228,6 +242,8 @@ def _damaged_part(record: Any) -> str | None:
         submissions = record.get(stage)
         if submissions is not None and not _is_list_of(submissions, _is_submission):
             return stage
+    if not _is_object_of(record.get("fields"), _is_object):
+        return "fields"
     final = record.get("final")
     if final is not None and not (_is_object(final) and _is_object_of(final.get("values"), _is_object)):
         return "final"
@@ -326,9 +342,16 @@ class _Texts:
 
 
 def _note(text: Any) -> str:
-    """The note on a row's cells without those that are guarded, as text that can be compared."""
+    """The note on a row's cells without those that are guarded, as text that can be compared: the columns of a table
+    may stand in any order."""
     note = parse_json(text, Place("")) if text else {}
-    return json_text({key: note[key] for key in note if key != "guarded"} if isinstance(note, dict) else text)
+    if not isinstance(note, dict):
+        return json_text(str(text))
+    return json_text({key: sorted(map(json_text, names)) for key, names in note.items() if _is_note(key, names)})
+
+
+def _is_note(key: str, names: Any) -> bool:
+    return key != "guarded" and isinstance(names, list)
 
 
 def _is_spelled(cell: str, value: Any) -> bool:
@@ -423,7 +446,7 @@ class _Workbook:
 
     def _paired(self) -> Iterator[RecordEntry]:
         is_aligned = True
-        for entry, table_row in zip_longest(self._records(), self._table_rows()):
+        for entry, table_row in zip_longest(self.records(), self._table_rows()):
             if entry is None:
                 if is_aligned:
                     place = self._place(table_row)
@@ -461,8 +484,8 @@ class _Workbook:
         else:
             yield from _differences(table_row, entry.record)
 
-    def _records(self) -> Iterator[RecordEntry]:
-        """Pieces of one record follow each other in the sheet of records."""
+    def records(self) -> Iterator[RecordEntry]:
+        """The sheet of records: pieces of one record follow each other in the sheet of records."""
         pieces: list[Record] = []
         for piece in sheets.read_own_sheet(self._path, _RECORDS):
             if isinstance(piece, RowFault):
@@ -505,10 +528,46 @@ class _Workbook:
         place = Place(str(self._path), sheet=_PEOPLE)
         head, *expected = people_cells(self._work)
         try:
-            people = [entry for entry in sheets.read_own_sheet(self._path, _PEOPLE) if isinstance(entry, Record)]
+            shown = list(_figures(self._path, _PEOPLE, head))
         except UnreadableError as error:
             yield RecordEntry(place, None, error.fault)
             return
-        shown = [[person.values.get(name, "") for name in head] for person in people]
         if shown != expected:
             yield RecordEntry(place, None, None, (fault("QD.E003.figures", place, sheet=_PEOPLE),))
+
+
+def _figures(path: Path, sheet: str, head: list[str]) -> Iterator[list[str]]:
+    """The lines of a sheet of figures, column by column of the head."""
+    for line in sheets.read_own_sheet(path, sheet):
+        if isinstance(line, Record):
+            yield [line.values.get(name, "") for name in head]
+
+
+def differing_figures(path: Path) -> RowFault | None:
+    """What is wrong with a workbook's sheet of agreement, whose figures are computed anew from records that are proved.
+
+    Raises UnreadableError where the sheet cannot be read.
+    """
+    records = (entry.record for entry in _Workbook(path).records())
+    with TemporaryDirectory() as folder, Spool(records, Path(folder), _NO_CONTROLS, everything=True) as spool:
+        head, *expected = agreement_cells(Card.of(spool, _NO_CONTROLS, {}).agreement)
+    shown = sorted(_figures(path, _AGREEMENT, head))
+    expected.sort()
+    if len(shown) == len(expected) and all(map(_are_near, shown, expected)):
+        return None
+    return fault("QD.E003.figures", Place(str(path), sheet=_AGREEMENT), sheet=_AGREEMENT)
+
+
+_NO_CONTROLS = Interface(name="", xml="", controls=())
+"""Records name their fields and kinds, which is all that figures of agreement need."""
+
+
+def _are_near(shown: list[str], expected: list[str]) -> bool:
+    return all(cell == other or _is_near(cell, other) for cell, other in zip(shown, expected, strict=True))
+
+
+def _is_near(shown: str, expected: str) -> bool:
+    try:
+        return math.isclose(float(shown), float(expected), rel_tol=_NEAR, abs_tol=_NEAR)
+    except ValueError:
+        return False

@@ -18,6 +18,7 @@ from review_rules import Stage
 __all__ = [
     "FORMULA_STARTS",
     "RECORD",
+    "agreement_cells",
     "fitting",
     "outcome_values",
     "people_cells",
@@ -138,12 +139,10 @@ def write_xlsx(spool: Spool, path: Path, lints: Counter[str], agreement: Iterabl
             at += 1
             _line(records, at, [str(record["row_id"]), str(part), piece], text, lints)
         work.update((str(submission.get("by")), stage) for stage in STAGES for submission in record.get(stage) or ())
-    for number, cells_of_person in enumerate(people_cells(work)):
-        if number:
-            _line(people, number, cells_of_person, text, lints)
-        else:
-            _head(people, cells_of_person, text, bold)
-    _agreement_sheet(figures, agreement, text, bold, lints)
+    for sheet, (head, *lines) in ((people, people_cells(work)), (figures, agreement_cells(agreement))):
+        _head(sheet, head, text, bold)
+        for number, values in enumerate(lines, 1):
+            _line(sheet, number, values, text, lints)
     book.close()
 
 
@@ -159,13 +158,10 @@ def people_cells(work: Counter[tuple[str, str]]) -> list[list[str]]:
     ]
 
 
-def _agreement_sheet(
-    sheet: Any, agreement: Iterable[Mapping[str, Any]], text: Any, bold: Any, lints: Counter[str]
-) -> None:
-    names = ["field", "measure", "value", "low", "high", "reason", "rows"]
-    _head(sheet, names, text, bold)
-    for number, figure in enumerate(agreement, 1):
-        _line(sheet, number, [spell(figure.get(name)) for name in names], text, lints)
+def agreement_cells(agreement: Iterable[Mapping[str, Any]]) -> list[list[str]]:
+    """The sheet of agreement, its head first."""
+    head = ["field", "measure", "value", "low", "high", "reason", "rows"]
+    return [head] + [[spell(figure.get(name)) for name in head] for figure in agreement]
 
 
 def _head(sheet: Any, names: Sequence[str], text: Any, bold: Any) -> None:
