@@ -16,6 +16,16 @@ def json_text(value: Json) -> str:
     return _text(value, ", ", ": ", by_value=True)
 
 
+def is_same(a: Json, b: Json) -> bool:
+    """Whether two values are one in JSON, with numbers compared as numbers and nothing else left open.
+
+    >>> is_same({"a": 1.0, "b": []}, {"b": [], "a": 1}), is_same(True, 1)
+    (True, False)
+    """
+    # Most values are written alike, and need not be looked through.
+    return canonical_text(a) == canonical_text(b) or digest_text(a) == digest_text(b)
+
+
 def digest_text(value: Json) -> str:
     """The same without spaces, as digests of rows and records are made of.
 
@@ -39,11 +49,21 @@ def canonical_text(value: Json) -> str:
 
 def _text(value: Json, comma: str, colon: str, *, by_value: bool) -> str:
     try:
-        plain = _whole_numbers(value) if by_value else value
-        return json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(comma, colon))
+        text = _ENCODE[comma](value)
+        # A float that is a whole number is written with one of the two, and nothing else needs to be looked through.
+        if by_value and (".0" in text or "e+" in text):
+            text = _ENCODE[comma](_whole_numbers(value))
     except RecursionError:
         # Anybody may submit JSON of any depth, and a hash of it must not fail.
         return _deep_text(value, comma, colon, by_value)
+    return text
+
+
+# Made once: an encoder for each text would cost more than the text.
+_ENCODE = {
+    comma: json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(comma, colon)).encode
+    for comma, colon in ((",", ":"), (", ", ": "))
+}
 
 
 def _whole_numbers(value: Json) -> Json:

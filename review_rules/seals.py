@@ -12,7 +12,7 @@ from hashlib import sha256
 from itertools import islice
 from typing import Final
 
-from review_rules.canonical_json import digest_text, json_text
+from review_rules.canonical_json import digest_text, is_same
 from review_rules.findings import Finding, finding
 from review_rules.values import Json
 
@@ -74,9 +74,9 @@ class Seal:
         return "sha256:" + whole.hexdigest()
 
 
-def changed_parts(record: Mapping[str, Json]) -> Iterator[Finding]:
-    """What in a record is not what its digest was made of."""
-    digest, claimed = Digest.of(record), record.get(DIGEST)
+def changed_parts(record: Mapping[str, Json], digest: Digest) -> Iterator[Finding]:
+    """What in a record is not what its digest was made of; `digest` is that of the record as it stands."""
+    claimed = record.get(DIGEST)
     parts = claimed.get("parts") if isinstance(claimed, dict) else None
     if not isinstance(claimed, dict) or not isinstance(parts, dict):
         yield finding("QR.E116", DIGEST, part=DIGEST)
@@ -88,7 +88,7 @@ def changed_parts(record: Mapping[str, Json]) -> Iterator[Finding]:
             yield finding("QR.E116", key, part=key)
         else:
             yield finding("QR.E126", key, part=key, number=number)
-    if not differing and json_text(claimed) != json_text(digest.to_json()):
+    if not differing and not is_same(claimed, digest.to_json()):
         yield finding("QR.E116", DIGEST, part=DIGEST)
 
 
@@ -141,14 +141,14 @@ class Places:
         """The seal of the records so far, as they stand."""
         return self._seal.value
 
-    def check(self, record: Mapping[str, Json]) -> Iterator[Finding]:
-        """What is wrong with the place of the next record."""
+    def check(self, record: Mapping[str, Json], digest: Digest) -> Iterator[Finding]:
+        """What is wrong with the place of the next record, whose digest is given as it should be."""
         self.rows += 1
-        digest, claimed = Digest.of(record).record, record.get(DIGEST)
+        claimed = record.get(DIGEST)
         stated = claimed.get("record") if isinstance(claimed, dict) else None
-        self._seal.add(digest)
+        self._seal.add(digest.record)
         # A record that was changed is found by its digest, and leaves the others where they were.
-        self._stated.add(stated if isinstance(stated, str) else digest)
+        self._stated.add(stated if isinstance(stated, str) else digest.record)
         if DIGEST not in record:
             self.unsealed += 1
             # A place without a digest is what is left where somebody took the digest away.

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from review_rules.canonical_json import canonical_text, digest_text, json_text
+from review_rules.canonical_json import canonical_text, digest_text, is_same, json_text
 from review_rules.decide import decide
 from review_rules.files.policy import Policy, withheld
 from review_rules.files.team import Team
 from review_rules.findings import Finding, finding
 from review_rules.parse import HistoryError, parse_history
-from review_rules.seals import DIGEST, Places, changed_parts
+from review_rules.seals import DIGEST, Digest, Places, changed_parts
 from review_rules.values import Decision, Json, Kind, RowHistory, Stage, State
 from review_rules.versions import CURRENT, version_of
 
@@ -108,9 +108,10 @@ class Verifier:
 
     def _bound(self, record: Mapping[str, Json]) -> Iterator[Finding]:
         """What was changed of all that the digest binds, and a record that is not in its place."""
+        digest = Digest.of(record)
         if DIGEST in record:
-            yield from changed_parts(record)
-        yield from self.places.check(record)
+            yield from changed_parts(record, digest)
+        yield from self.places.check(record, digest)
 
     def finish(self) -> list[Finding]:
         """What is wrong with the file as a whole, once all its records were checked."""
@@ -169,7 +170,7 @@ def _copies(record: Mapping[str, Json], decision: Decision, policy: Policy) -> I
             yield finding("QR.E123", "row_id", part="row_id", source="the id of its row")
         if (row.get("domain") or None) != (record.get("domain") or None):
             yield finding("QR.E123", "domain", part="domain", source="that of its row")
-        if "auto_label" in row and json_text(row["auto_label"]) != json_text(record.get("auto_label")):
+        if "auto_label" in row and not is_same(row["auto_label"], record.get("auto_label")):
             yield finding("QR.E123", "auto_label", part="auto_label", source="that of its row")
     is_gold = decision.state is State.FINAL and (not isinstance(row, dict) or _is_as_imported(record, row))
     # Gold that is no gold has a finding of its own, which says why.
@@ -231,7 +232,7 @@ def _claims(record: Mapping[str, Json], decision: Decision) -> Iterator[Finding]
     for name in _final_differences(record.get("final"), decided["final"]):
         yield finding("QR.E110", f"final.values.{name}" if name else "final", field=name or "the row")
     for part in _CLAIMS:
-        if part in record and json_text(record[part]) != json_text(decided[part]):
+        if part in record and not is_same(record[part], decided[part]):
             yield finding("QR.E113", part, part=part)
     yield from _finding_differences(record, decision)
 
@@ -242,12 +243,14 @@ def _shown(claimed: Json) -> str:
 
 def _final_differences(claimed: Json, decided: Json) -> list[str]:
     """The fields whose final value differs; "" is the label as a whole."""
+    if is_same(claimed, decided):
+        return []
     if decided is None or not isinstance(claimed, dict) or not isinstance(claimed.get("values"), dict):
-        return [] if claimed is None and decided is None else [""]
+        return [""]
     ours, theirs = decided["values"], claimed["values"]
     names = [*ours, *[name for name in theirs if name not in ours]]
-    differing = [name for name in names if json_text(ours.get(name)) != json_text(theirs.get(name))]
-    return differing or ([""] if json_text(claimed) != json_text(decided) else [])
+    differing = [name for name in names if not is_same(ours.get(name), theirs.get(name))]
+    return differing or [""]
 
 
 def _finding_differences(record: Mapping[str, Json], decision: Decision) -> Iterator[Finding]:
@@ -273,6 +276,8 @@ def _certificate(record: Mapping[str, Json], decision: Decision, policy: Policy,
     names_team = decision.rules.names_team
     if isinstance(claimed, dict) and names_team and claimed.get("team") != team.hash:
         yield finding("QR.E114", "certificate.team", claimed=str(claimed.get("team"))[:80], given=team.hash)
+    if is_same(claimed, decided):
+        return
     if decided is None or not isinstance(claimed, dict):
         if claimed is not None or decided is not None:
             yield finding("QR.E112", "certificate", part="presence" if decided is None else "absence")
@@ -280,5 +285,5 @@ def _certificate(record: Mapping[str, Json], decision: Decision, policy: Policy,
     # These two have a finding of their own, above.
     compared = {"policy", "team"} if names_team else {"policy"}
     for part in sorted({*claimed, *decided} - compared):
-        if part not in claimed or part not in decided or json_text(claimed[part]) != json_text(decided[part]):
+        if part not in claimed or part not in decided or not is_same(claimed[part], decided[part]):
             yield finding("QR.E112", f"certificate.{part}", part=part)

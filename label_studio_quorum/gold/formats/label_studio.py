@@ -13,7 +13,7 @@ from label_studio_quorum.gold.spool import STAGES, Spool, json_line
 from ls_config import Control, Interface, ResultError, from_result, to_result
 from review_rules import Kind
 from review_rules.canonical import same
-from review_rules.canonical_json import json_text
+from review_rules.canonical_json import is_same
 from review_rules.seals import DIGEST, PLACE, Digest
 
 __all__ = ["TASK_DIGEST", "differing_parts", "write_tasks"]
@@ -98,7 +98,7 @@ def differing_parts(task: Mapping[str, Any], record: Mapping[str, Any]) -> list[
     """The parts of a task that say other than the record in its meta."""
     parts = [f"data.{name}" for name in _differing_keys(task.get("data"), _data(record))]
     place, is_bound = record.get(PLACE), DIGEST in record
-    if isinstance(place, dict) and json_text(task.get("id")) != json_text(place.get("number")):
+    if isinstance(place, dict) and not is_same(task.get("id"), place.get("number")):
         parts.append("id")
     auto = record.get("auto_label")
     predicted = [_Answer(auto, {"model_version": "auto-label"})] if isinstance(auto, dict) and auto else []
@@ -131,7 +131,7 @@ def _differing_keys(shown: Any, expected: Mapping[str, Any]) -> list[str]:
     return sorted(
         key
         for key in {*known, *expected}
-        if key not in known or key not in expected or json_text(known[key]) != json_text(expected[key])
+        if key not in known or key not in expected or not is_same(known[key], expected[key])
     )
 
 

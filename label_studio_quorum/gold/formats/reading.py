@@ -36,7 +36,7 @@ from label_studio_quorum.intake.cells import NOTE, OWN_PREFIX, encode, is_crlf, 
 from label_studio_quorum.intake.faults import Place, RowFault, fault
 from label_studio_quorum.intake.text_file import Record, UnreadableError, parse_json
 from ls_config import Interface
-from review_rules.canonical_json import json_text
+from review_rules.canonical_json import is_same, json_text
 
 __all__ = ["CARRIES_HISTORY", "RecordEntry", "differing_figures", "read_entries", "read_records"]
 
@@ -364,7 +364,7 @@ def _is_spelled(cell: str, value: Any) -> bool:
     if value is None:
         return False
     written = parse_json(cell, Place(""))
-    return not isinstance(written, RowFault) and json_text(written) == json_text(value)
+    return not isinstance(written, RowFault) and is_same(written, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,7 +407,7 @@ class _Typed:
             return _note(cell) == _note(value)
         if isinstance(cell, str) and not isinstance(value, str):
             return _is_spelled(cell, value)
-        return json_text(cell) == json_text(_without_nulls(value))
+        return is_same(cell, _without_nulls(value))
 
 
 def _without_nulls(value: Any) -> Any:
