@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from label_studio_quorum.campaign.projects import AUTO_LABEL, PROPOSAL
-from label_studio_quorum.intake import Row, row_hash
+from label_studio_quorum.intake import Row, is_hash_of, row_hash
 from label_studio_quorum.port import Json, NewPrediction, NewTask, Result, Task
 from ls_config.interface import Interface
 from ls_config.results import from_result, to_result
@@ -230,7 +230,8 @@ def _row_in(data: Mapping[str, Any], note: RowNote) -> Row:
 
 def is_as_imported(task: Task) -> bool:
     """False if a Pass task holds another content than was imported; True too where no hash was written."""
-    return note_of(task).content_hash in (None, row_hash(imported_row(task)))
+    content_hash = note_of(task).content_hash
+    return content_hash is None or is_hash_of(content_hash, imported_row(task))
 
 
 def has_prediction(task: Task, model_version: str) -> bool:
