@@ -162,7 +162,12 @@ def _campaign(campaign: Campaign) -> dict[str, Any]:
         "policy": campaign.policy_hash,
         "projects": {Stage(project.stage).label: project.project_id for project in campaign.projects.all()},
         "people": [
-            {"id": member.person_id, "email": member.email, "account": member.user_id is not None}
+            {
+                "id": member.person_id,
+                "email": member.email,
+                "account": member.user_id is not None,
+                "user": member.user_id,
+            }
             for member in campaign.members.order_by("person_id")
         ],
         "rows": Slot.objects.filter(

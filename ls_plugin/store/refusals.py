@@ -55,6 +55,12 @@ REASONS: dict[str, tuple[int, str]] = {
     "action": (403, "This action would change answers or task data of a campaign."),
     "no_task": (404, "There is nothing for you in this queue at the moment."),
     "qualify": (404, "You have not reached the bar of the qualification yet; a manager can help you on."),
+    "has_work": (
+        409,
+        "Answers of a campaign stand behind this account, so it is deactivated, not deleted: set `left:` in the team "
+        "file and run quorum team apply.",
+    ),
+    "address_taken": (409, "The new address in the team file is that of another account."),
     "last_manager": (409, "This would leave the campaign without a manager who can sign in."),
     "bad_request": (400, "The request cannot be read."),
     "bad_answer": (400, "The answer cannot be stored: it does not fit the form."),
