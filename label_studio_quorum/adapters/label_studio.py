@@ -397,6 +397,20 @@ class HttpLabelStudio:
             raise
         return str(answer["quorum"]) if isinstance(answer, dict) and answer.get("plugin") else None
 
+    def plugin_campaign(self, name: str) -> Json | None:
+        """A campaign as the plugin knows it; None where there is no plugin, or it knows none of that name."""
+        if self.plugin_version() is None:
+            return None
+        campaigns: list[Json] = self._ask("GET", "quorum/api/campaign")["campaigns"]
+        return next((campaign for campaign in campaigns if campaign["name"] == name), None)
+
+    def links(self, campaign: str) -> dict[int, str] | None:
+        known = self.plugin_campaign(campaign)
+        # A plugin of an earlier version does not say which accounts it has linked.
+        if known is None or not all("user" in person for person in known["people"]):
+            return None
+        return {person["user"]: str(person["id"]) for person in known["people"] if person["user"] is not None}
+
     def plugin_audit(self, name: str | None, head: str | None) -> Json:
         """What the plugin's record proves about a campaign; `head` is its end as an earlier audit printed it."""
         params = {key: value for key, value in (("name", name), ("head", head)) if value}

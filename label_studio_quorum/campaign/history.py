@@ -19,7 +19,7 @@ from label_studio_quorum.campaign.projects import PROPOSAL
 from label_studio_quorum.campaign.row_task import note_of, prediction_values, review_note_of
 from label_studio_quorum.port import Annotation, Json, Task
 from ls_config.interface import Control, Interface
-from ls_config.results import ParsedResult, from_result
+from ls_config.results import ParsedResult, from_result, with_labels_of_now
 from ls_config.review_screen import decision_controls
 from review_rules import Field, RowHistory, Stage, Submission, parse_history, parse_submission
 
@@ -97,6 +97,9 @@ class _Answer:
             return answer | {"superseded": True}
         if self.stage is not Stage.PASS:
             answer["decision"] = self.parsed.decision
+        # `values` has the labels of now; the history tells also what was said.
+        if self.parsed.said:
+            answer["said"] = {name: list(labels) for name, labels in self.parsed.said.items()}
         if self.parsed.problems:
             answer["problems"] = list(self.parsed.problems)
         if self.void:
@@ -151,7 +154,7 @@ class HistoryReader:
                 "fields": self.interface.fields(task.data),
                 "domain": task.data.get("domain"),
                 "predicted_domain": note.predicted_domain,
-                "auto_label": note.auto_label,
+                "auto_label": with_labels_of_now(note.auto_label, self.interface.controls),
             }
         )
 

@@ -1,4 +1,4 @@
-"""The rules inside PostgreSQL again, as they refuse to delete an account with answers; SQLite's are no part of a file."""
+"""The rules inside PostgreSQL as this version has them; on SQLite each connection brings its own."""
 
 from __future__ import annotations
 

@@ -12,14 +12,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from label_studio_quorum.campaign.change_plan import ChangeCost
 from ls_plugin.access.call import call_of
 from ls_plugin.access.parameters import parameters
 from ls_plugin.models import Campaign, Slot, Stage
 from ls_plugin.pages import audit, figures
 from ls_plugin.people import team
-from ls_plugin.queue import qualification, reconcile
+from ls_plugin.queue import changes, qualification, reconcile
 from ls_plugin.queue.reopening import reopen
+from ls_plugin.queue.server_port import ServerPort
 from ls_plugin.store.refusals import Refused
+
+_MOST_WITHDRAWN = 500
 
 
 class _View(APIView):
@@ -58,11 +62,15 @@ class CampaignView(_View):
         body = parameters(request)
         name, policy, people = (_text(request, key) for key in ("name", "policy", "team"))
         projects = _projects(request)
+        interface = _optional_text(request, "interface")
         if Campaign.objects.filter(name=name).exists():
-            self.campaign(name)  # refuses whoever does not manage it
+            stored = self.campaign(name)  # refuses whoever does not manage it
+            wanted = changes.Wanted(policy=policy, team=people, interface=interface)
+            changes.require_affordable(stored, wanted, confirmed=body.get("yes") is True)
         known = qualification.read(body["qualification"]) if "qualification" in body else None
         with transaction.atomic():
-            campaign = team.save_campaign(name, str(body.get("task") or ""), policy, people, projects)
+            task = str(body.get("task") or "")
+            campaign = team.save_campaign(name, task, policy, people, projects, interface)
             # Inside the transaction, as the team that was just stored says who manages.
             call = call_of(request)
             if call is None or not (call.signed_in.owner or team.manages(campaign, call.signed_in.user_id)):
@@ -83,10 +91,49 @@ class TeamView(_View):
 
     def post(self, request: Request) -> Response:
         """Apply a team file; one-time passwords of new accounts are in the answer and nowhere else."""
-        campaign = self.campaign(parameters(request).get("name"))
-        applied = team.apply_team(campaign, _text(request, "team"), dry_run=bool(parameters(request).get("dry_run")))
+        body = parameters(request)
+        campaign, text, dry_run = self.campaign(body.get("name")), _text(request, "team"), bool(body.get("dry_run"))
+        if not dry_run:
+            changes.require_affordable(campaign, changes.Wanted(team=text), confirmed=body.get("yes") is True)
+        applied = team.apply_team(campaign, text, dry_run=dry_run)
         reconcile.drain(campaign.pk)
         return Response(applied.to_json())
+
+
+class PlanView(_View):
+    """Says what a change of policy, team or interface would do, and changes nothing."""
+
+    def post(self, request: Request) -> Response:
+        """Reckon for one page of rows: those after the Pass task ``after``; ``next`` is where the next page begins."""
+        body = parameters(request)
+        campaign, after = self.campaign(body.get("name")), body.get("after") or 0
+        if type(after) is not int:
+            raise Refused("bad_request", "`after` is the number of a task.")
+        texts = {key: _optional_text(request, key) for key in ("policy", "team", "interface")}
+        change = changes.Change.read(campaign, changes.Wanted(**texts))
+        cost, following = change.page(campaign.pk, after) if change.changes_decisions else (ChangeCost(), None)
+        rows = 0 if after or not change.changes_decisions else changes.touched_rows(campaign.pk)
+        return Response({"changes": change.words, "cost": cost.to_json(), "next": following, "rows": rows})
+
+
+class WithdrawView(_View):
+    """Takes rows back that nobody has answered, many in one request."""
+
+    def post(self, request: Request) -> Response:
+        """Delete those of the tasks that have no answer at this moment; how many went."""
+        body = parameters(request)
+        project, tasks = body.get("project"), body.get("tasks")
+        if type(project) is not int or not isinstance(tasks, list) or not all(type(task) is int for task in tasks):
+            raise Refused("bad_request", "`project` is a project's number, and `tasks` are numbers of its tasks.")
+        if len(tasks) > _MOST_WITHDRAWN:
+            raise Refused("bad_request", f"`tasks` holds more than {_MOST_WITHDRAWN:,} tasks.")
+        owner = Campaign.objects.filter(projects__project_id=project).first()
+        if owner is None or owner not in self.managed():
+            raise Refused("no_project")
+        with transaction.atomic():
+            own = Slot.objects.filter(project_id=project, task_id__in=tasks).values_list("task_id", flat=True)
+            gone = ServerPort().withdraw(project, list(own))
+        return Response({"withdrawn": gone})
 
 
 class StatusView(_View):
@@ -129,6 +176,10 @@ class RepairView(_View):
         campaign = self.campaign(parameters(request).get("name"))
         done = reconcile.reconcile_all(campaign.pk) if parameters(request).get("all") else reconcile.drain(campaign.pk)
         return Response({"reconciled": done})
+
+
+def _optional_text(request: Request, key: str) -> str | None:
+    return None if parameters(request).get(key) is None else _text(request, key)
 
 
 def _text(request: Request, key: str) -> str:

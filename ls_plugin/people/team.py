@@ -18,6 +18,7 @@ from rest_framework.authtoken.models import Token
 from tasks.models import Annotation, Task
 from users.models import User
 
+from ls_config.review_screen import compose_review
 from ls_plugin.models import Campaign, CampaignProject, Member, Slot, Stage
 from ls_plugin.people import rulebook
 from ls_plugin.people.standings import words
@@ -62,10 +63,26 @@ class Applied:
         }
 
 
-def save_campaign(name: str, task: str, policy_text: str, team_text: str, projects: Mapping[Stage, int]) -> Campaign:
+def save_campaign(
+    name: str,
+    task: str,
+    policy_text: str,
+    team_text: str,
+    projects: Mapping[Stage, int],
+    interface: str | None = None,
+) -> Campaign:
     """Write a campaign down, or change its policy; every task of its projects gets its slot.
 
+    Args:
+        name: its name.
+        task: the label type's name.
+        policy_text: the policy file.
+        team_text: the team file.
+        projects: its projects.
+        interface: what people fill in, as XML; None where the projects have it already.
+
     Raises:
+        InterfaceError: the interface has faults.
         FaultsError: the policy or the team file has faults.
         Refused: a project belongs to another campaign.
     """
@@ -91,6 +108,8 @@ def save_campaign(name: str, task: str, policy_text: str, team_text: str, projec
                     "expert_domains": _stored(policy.expert_domains),
                 },
             )
+        if interface is not None:
+            _set_interface(interface, projects)
         _fill_slots(policy, projects)
         _members(campaign, team)
         audit_log.write(
@@ -109,6 +128,16 @@ def _keep_projects(name: str, projects: Mapping[Stage, int]) -> None:
     moved = [home.project_id for home in before if projects[Stage(home.stage)] != home.project_id]
     if Project.objects.filter(pk__in=moved).exists():
         raise Refused("keeps_projects")
+
+
+def _set_interface(xml: str, projects: Mapping[Stage, int]) -> None:
+    """Give the three projects the screens of an interface, with which of their answers are read from then on."""
+    for stage, project in projects.items():
+        screen = xml if stage is Stage.PASS else compose_review(xml, stage.label)
+        stored = Project.objects.get(pk=project)
+        if stored.label_config != screen:
+            stored.label_config = screen
+            stored.save()
 
 
 def _fill_slots(policy: Policy, projects: Mapping[Stage, int]) -> None:
@@ -183,15 +212,15 @@ def apply_team(campaign: Campaign, team_text: str, *, dry_run: bool = False) -> 
 def _accounts(campaign: Campaign, team: Team, applied: Applied) -> None:
     """Make or link the account of everybody who is there and has an address."""
     organization = Organization.objects.order_by("pk").first()
-    links = _links(campaign, team)
-    _readdress(campaign, team, links, applied)
+    accounts = links(campaign, team)
+    _readdress(campaign, team, accounts, applied)
     for pid, person in sorted(team.people.items()):
         if not person.email:
             applied.without_account.append(str(pid))
             continue
         if _left(person.left):
             continue  # somebody who is gone gets no account, and keeps none: see `_retire`
-        user = User.objects.filter(pk=links.get(str(pid))).first()
+        user = User.objects.filter(pk=accounts.get(str(pid))).first()
         if user is None:
             _require_free(str(pid), person.email)
             # Nobody but the caller learns this password: it is stored as its hash alone.
@@ -209,7 +238,7 @@ def _accounts(campaign: Campaign, team: Team, applied: Applied) -> None:
             OrganizationMember.objects.filter(user=user, organization=organization).update(deleted_at=None)
 
 
-def _links(campaign: Campaign, team: Team) -> dict[str, int]:
+def links(campaign: Campaign, team: Team) -> dict[str, int]:
     """The account of each person of a team: the one that they had, whatever their address; else their address's.
 
     The id is the person. An account that was linked is left only if no work is behind it and their address has
@@ -221,7 +250,7 @@ def _links(campaign: Campaign, team: Team) -> dict[str, int]:
     addressed = _by_address(team)
     before = _linked_before(campaign)
     kept = {pid: before[pid] for pid in map(str, team.people) if pid in before}
-    links = dict(kept)
+    accounts = dict(kept)
     for pid, person in team.people.items():
         own, other = kept.get(str(pid)), addressed.get(address(person.email)) if person.email else None
         if other is None or other == own:
@@ -230,14 +259,14 @@ def _links(campaign: Campaign, team: Team) -> dict[str, int]:
         if other in kept.values():
             continue
         if own is None or not has_work([own]):
-            links[str(pid)] = other
+            accounts[str(pid)] = other
         else:
             raise Refused(
                 "address_taken",
                 f"{pid}: {person.email} is the address of another account, and {pid}'s own account has answers; "
                 "give another address, or change or delete that account first.",
             )
-    return links
+    return accounts
 
 
 def _require_free(pid: str, email: str) -> None:
@@ -265,9 +294,9 @@ def has_work(users: Iterable[int]) -> bool:
     return bool(answers.exists())
 
 
-def _readdress(campaign: Campaign, team: Team, links: Mapping[str, int], applied: Applied) -> None:
+def _readdress(campaign: Campaign, team: Team, accounts: Mapping[str, int], applied: Applied) -> None:
     """Give accounts that stay with their person the address that the team file has now."""
-    wanted = {links[pid]: pid for pid in map(str, team.people) if pid in links}
+    wanted = {accounts[pid]: pid for pid in map(str, team.people) if pid in accounts}
     changes: dict[int, str] = {}
     for pk, email in User.objects.filter(pk__in=list(wanted)).values_list("pk", "email"):
         new = next(address(each.email) for pid, each in team.people.items() if str(pid) == wanted[pk])
@@ -319,7 +348,7 @@ def _left(left: int | None) -> bool:
 
 def _members(campaign: Campaign, team: Team) -> None:
     """Store the team as rows, which every request looks up."""
-    accounts = _links(campaign, team)
+    accounts = links(campaign, team)
     before = set(Member.objects.filter(campaign=campaign))
     Member.objects.filter(campaign=campaign).delete()
     Member.objects.bulk_create(

@@ -166,6 +166,6 @@ def _passes(policy_text: str, count: int) -> str:
 def test_accounts_are_named_to_the_commands(campaign: CampaignInTest) -> None:
     """So that they know whose an answer is without asking for addresses."""
     client: Client = campaign.client("max")
-    [shown] = [each for each in client.get("/quorum/api/campaign").json()["campaigns"]]
+    [shown] = client.get("/quorum/api/campaign").json()["campaigns"]
     accounts = {person["id"]: person["user"] for person in shown["people"]}
     assert accounts["ana"] == Member.objects.get(campaign=campaign.campaign, person_id="ana").user_id

@@ -1,0 +1,142 @@
+"""What a change of policy, team or interface would do to a campaign of this server, page by page.
+
+Only rows with an answer or in somebody's hand are looked at: a row that nobody touched waits for its passes before and
+after. A page is as much as one request should take, so that whoever asks can say how far the reckoning has come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from label_studio_quorum.campaign.change_plan import ChangeCost, Seat, changes_in_words, plan_change
+from label_studio_quorum.campaign.projects import Campaign as RuleCampaign
+from label_studio_quorum.campaign.projects import interface_of
+from label_studio_quorum.campaign.snapshot import Snapshot
+from ls_plugin.models import Campaign, CampaignProject, Grant, Slot, Stage
+from ls_plugin.people import rulebook, team
+from ls_plugin.people.standings import RULE_STAGE
+from ls_plugin.queue.campaigns import read_campaign
+from ls_plugin.queue.server_port import ServerPort
+from ls_plugin.store.refusals import Refused
+from ls_plugin.store.slots import slots_of
+from review_rules import Instant
+
+PAGE = 500
+"""Rows of one page."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """What a campaign shall go by; None for what stays."""
+
+    policy: str | None = None
+    team: str | None = None
+    interface: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """A campaign as it is and as it would be."""
+
+    before: RuleCampaign
+    after: RuleCampaign
+
+    @classmethod
+    def read(cls, campaign: Campaign, wanted: Wanted) -> Change:
+        """The change that these files would make.
+
+        Raises:
+            FaultsError, InterfaceError: One of them has faults.
+            Refused: ``address_taken`` if it cannot be known whose an account would be.
+        """
+        before = read_campaign(campaign.pk)
+        people = before.team if wanted.team is None else rulebook.read_team(wanted.team)
+        links = {user: pid for pid, user in team.links(campaign, people).items()}
+        after = replace(
+            before,
+            policy=before.policy if wanted.policy is None else rulebook.read_policy(wanted.policy),
+            team=people,
+            links=links,
+            interface=before.interface
+            if wanted.interface is None
+            else interface_of(wanted.interface, before.interface.name),
+        )
+        return cls(before=before, after=after)
+
+    @property
+    def words(self) -> list[str]:
+        """What changes, a line each."""
+        return changes_in_words(self.before, self.after)
+
+    @property
+    def changes_decisions(self) -> bool:
+        """Whether any row could be decided otherwise."""
+        before, after = self.before, self.after
+        return (
+            before.policy.hash != after.policy.hash
+            or before.team.hash != after.team.hash
+            or before.links != after.links
+            or before.interface.all_controls != after.interface.all_controls
+        )
+
+    def cost(self, campaign_id: int) -> ChangeCost:
+        """What the change does to the whole campaign."""
+        total, cursor = ChangeCost(), 0 if self.changes_decisions else None
+        while cursor is not None:
+            cost, cursor = self.page(campaign_id, cursor)
+            total.add(cost)
+        return total
+
+    def page(self, campaign_id: int, after: int, limit: int = PAGE) -> tuple[ChangeCost, int | None]:
+        """What the change does to some rows, and the Pass task after which to go on; None after the last."""
+        rows = list(_touched(campaign_id).filter(task_id__gt=after).order_by("task_id")[:limit])
+        row_ids = [row.row_id for row in rows]
+        slots = list(slots_of(campaign_id, row_ids))
+        snapshot = Snapshot.read(ServerPort(slots), self.before, row_ids)
+        seats = list(_seats(slots, self.before))
+        now = Instant(int(timezone.now().timestamp() * 1e9))
+        cost = plan_change(self.before, self.after, snapshot, dict.fromkeys(row_ids), seats, now)
+        return cost, rows[-1].task_id if len(rows) == limit else None
+
+
+def touched_rows(campaign_id: int) -> int:
+    """How many rows a change is reckoned for."""
+    return _touched(campaign_id).count()
+
+
+def _touched(campaign_id: int) -> QuerySet[Slot]:
+    projects = CampaignProject.objects.filter(campaign_id=campaign_id)
+    in_hand = Grant.objects.filter(task_id=OuterRef("task_id"), live=True)
+    first = Slot.objects.filter(project_id__in=projects.filter(stage=Stage.PASS).values("project_id"))
+    return first.filter(Q(taken__gt=0) | Exists(in_hand) | ~Q(state__in=("", "AWAITING_PASSES")))
+
+
+def _seats(slots: list[Slot], campaign: RuleCampaign) -> Iterator[Seat]:
+    """The tasks of these slots that people have in hand."""
+    of_task = {slot.task_id: slot for slot in slots}
+    hand_outs = Grant.objects.filter(task_id__in=list(of_task), live=True, expires_at__gt=timezone.now())
+    for hand_out in hand_outs:
+        slot = of_task[hand_out.task_id]
+        person = (campaign.links or {}).get(hand_out.user_id)
+        yield Seat(row_id=slot.row_id, stage=RULE_STAGE[Stage(slot.stage)], person=person)
+
+
+def require_affordable(campaign: Campaign, wanted: Wanted, *, confirmed: bool) -> None:
+    """Refuse a change that would lose stored answers, and one that costs decided rows unless somebody said yes to it.
+
+    Raises:
+        Refused: ``loses_answers`` or ``costs_gold``, each with what the change does.
+    """
+    change = Change.read(campaign, wanted)
+    if confirmed and change.before.interface.all_controls == change.after.interface.all_controls:
+        return  # whoever said yes has been told
+    cost = change.cost(campaign.pk)
+    more = {"changes": change.words, "cost": cost.to_json()}
+    if cost.unfit:
+        raise Refused("loses_answers", "; ".join(cost.refusals()), more)
+    if cost.falls and not confirmed:
+        raise Refused("costs_gold", "; ".join([*change.words, *cost.sentences()]) + "; send `yes` to do it.", more)
