@@ -273,6 +273,8 @@ class HttpLabelStudio:
         return gone
 
     def _withdraw_many(self, project: int, tasks: set[int]) -> int:
+        if self.plugin_version() is not None:
+            return self._withdraw_by_plugin(project, sorted(tasks))
         untouched = [task.id for task in self.tasks(project) if task.id in tasks and not task.submitted]
         for start in range(0, len(untouched), PAGE):
             part = {"all": False, "included": untouched[start : start + PAGE]}
@@ -283,6 +285,14 @@ class HttpLabelStudio:
                 body={"selectedItems": part},
             )
         return len(untouched)
+
+    def _withdraw_by_plugin(self, project: int, tasks: list[int]) -> int:
+        """Many at a time, each looked at by the server; Label Studio's own action would take them out of a campaign."""
+        gone = 0
+        for start in range(0, len(tasks), PAGE):
+            body = {"project": project, "tasks": tasks[start : start + PAGE]}
+            gone += int(self._ask("POST", "quorum/api/withdraw", body=body)["withdrawn"])
+        return gone
 
     # --- campaigns ----------------------------------------------------------------------------------------------
 
@@ -421,17 +431,45 @@ class HttpLabelStudio:
         """True if the server speaks at all: a stock one answers unknown paths with a page, not with JSON."""
         return bool(self.version())
 
+    def plan_pages(
+        self, name: str, *, policy: str | None = None, team: str | None = None, interface: str | None = None
+    ) -> Iterator[Json]:
+        """What the plugin says that a change does, some rows at a time; None for what stays as it is."""
+        texts = {"policy": policy, "team": team, "interface": interface}
+        body: Json = {"name": name} | {key: text for key, text in texts.items() if text is not None}
+        after: int | None = 0
+        while after is not None:
+            page: Json = self._ask("POST", "quorum/api/plan", body=body | {"after": after})
+            yield page
+            after = page["next"]
+
     def tell_plugin(
-        self, name: str, *, task: str, policy: str, team: str, projects: Mapping[str, int], qualification: Json
+        self,
+        name: str,
+        *,
+        task: str,
+        policy: str,
+        team: str,
+        projects: Mapping[str, int],
+        qualification: Json,
+        interface: str | None = None,
     ) -> Json:
-        """Give the plugin a campaign's files: from then on the server itself refuses what they forbid."""
-        body = {"name": name, "task": task, "policy": policy, "team": team, "projects": dict(projects)}
-        answer: Json = self._ask("PUT", "quorum/api/campaign", body=body | {"qualification": qualification})
+        """Give the plugin a campaign's files: from then on the server itself refuses what they forbid.
+
+        Whoever calls has told what that costs, where the campaign was there already, and been told to do it.
+        """
+        body = {"name": name, "task": task, "policy": policy, "team": team, "projects": dict(projects), "yes": True}
+        body |= {"qualification": qualification} | ({} if interface is None else {"interface": interface})
+        answer: Json = self._ask("PUT", "quorum/api/campaign", body=body)
         return answer
 
     def apply_team(self, name: str, team: str, *, dry_run: bool = False) -> Json:
-        """Let the plugin make accounts and roles those of a team file; new one-time passwords are in the answer."""
-        answer: Json = self._ask("POST", "quorum/api/team", body={"name": name, "team": team, "dry_run": dry_run})
+        """Let the plugin make accounts and roles those of a team file; new one-time passwords are in the answer.
+
+        Whoever calls has told what that costs and been told to do it.
+        """
+        body = {"name": name, "team": team, "dry_run": dry_run, "yes": True}
+        answer: Json = self._ask("POST", "quorum/api/team", body=body)
         return answer
 
 

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from label_studio_quorum.adapters.web_session import Visitor
@@ -85,6 +85,14 @@ class PasswordFile:
     def _write(self) -> None:
         private_folder(self.path.parent)
         write_json(self.path, self._by_email, private=True)
+
+
+def keep_passwords(passwords: PasswordFile, applied: Mapping[str, Any]) -> None:
+    """Write down the passwords of accounts that the plugin made, and those of people who have another address now."""
+    passwords.keep({account["email"]: account["password"] for account in applied["created"]})
+    # An older plugin gives no account another address.
+    moved = {person["to"]: passwords.known(person["from"]) for person in applied.get("readdressed", ())}
+    passwords.keep({address: password for address, password in moved.items() if password is not None})
 
 
 def password_file(url: str, folder: Path) -> PasswordFile:

@@ -23,7 +23,7 @@ from review_rules.values import GENERAL
 
 _EXAMPLES: Final = 5
 _DECIDED: Final = frozenset({State.FINAL, State.DISCARDED})
-_ANSWERS: Final = {Stage.PASS: ("pass", "passes"), Stage.QA: ("QA review",) * 2, Stage.EXPERT: ("expert review",) * 2}
+_ANSWERS: Final = {Stage.PASS: "pass", Stage.QA: "QA review", Stage.EXPERT: "expert review"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,29 +134,30 @@ class ChangeCost:
         """What people are told, the most costly first; one sentence also where nothing happens to anybody."""
         told = [*self._told_of_answers(), *self._told_of_rows()]
         if self.seats:
-            told.append(f"{_count(self.seats, 'task')} in hand cannot be answered any more")
+            told.append(f"{_count(self.seats, 'task in hand', 'tasks in hand')} cannot be answered any more")
         return told or [f"no decided row changes ({_count(self.rows, 'row')} looked at)"]
 
     def _told_of_answers(self) -> Iterable[str]:
-        for people, verb in ((self.voided, "stop counting"), (self.regained, "begin to count")):
+        for people, what in ((self.voided, "will not count any more"), (self.regained, "will count again")):
             for stage in Stage:
                 counts = {person: count for (person, word), count in people.items() if word == stage.value}
                 if counts:
                     who = ", ".join(f"{count:,} of {person}" for person, count in sorted(counts.items()))
-                    yield f"{_count(sum(counts.values()), *_ANSWERS[stage])} {verb}: {who}"
+                    yield f"{_count(sum(counts.values()), _ANSWERS[stage])} {what}: {who}"
         if self.voided:
-            yield f"these took {self.seconds / 3600:,.1f} hours of work"
+            yield f"{_duration(self.seconds)} of work will not count any more"
 
     def _told_of_rows(self) -> Iterable[str]:
         if self.fallen:
-            domains = ", ".join(f"{count:,} {domain}" for domain, count in self.fallen.most_common())
-            yield f"{_count(self.fallen.total(), 'final row')} reopen: {domains} (such as {', '.join(self.examples)})"
+            counts = sorted(self.fallen.items(), key=lambda entry: (-entry[1], entry[0]))
+            domains = ", ".join(f"{count:,} {domain}" for domain, count in counts if count)
+            yield f"{_count(self.fallen.total(), 'final row')} will reopen: {domains} ({', '.join(self.examples)}, …)"
         if self.undiscarded:
-            yield f"{_count(self.undiscarded, 'discarded row')} reopen"
+            yield f"{_count(self.undiscarded, 'discarded row')} will reopen"
         if self.revalued:
-            yield f"{_count(self.revalued, 'final row')} get another label"
+            yield f"{_count(self.revalued, 'final row')} will have another label"
         if self.risen:
-            yield f"{_count(self.risen, 'row')} become final"
+            yield f"{_count(self.risen, 'row')} will become final"
 
     def refusals(self) -> list[str]:
         """Why the change cannot be made at all; empty where it can."""
@@ -179,7 +180,25 @@ def _from_person(sent: Mapping[str, Mapping[str, int]]) -> Counter[tuple[str, st
 
 
 def _count(count: int, noun: str, plural: str = "") -> str:
-    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+    """A number with its noun.
+
+    >>> _count(1, "pass"), _count(2, "pass"), _count(1000, "row")
+    ('1 pass', '2 passes', '1,000 rows')
+    """
+    several = plural or noun + ("es" if noun.endswith("s") else "s")
+    return f"{count:,} {noun if count == 1 else several}"
+
+
+def _duration(seconds: float) -> str:
+    """How long something took, in the unit that people would use.
+
+    >>> _duration(20), _duration(1200), _duration(11520)
+    ('20 seconds', '20 minutes', '3.2 hours')
+    """
+    for size, noun, limit in ((1, "second", 120), (60, "minute", 7200)):
+        if seconds < limit:
+            return _count(round(seconds / size), noun)
+    return f"{seconds / 3600:,.1f} hours"
 
 
 def plan_change(

@@ -53,6 +53,33 @@ def remembered(folder: Path | None = None) -> list[Remembered]:
     return sorted(campaigns, key=lambda campaign: campaign.name)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AppliedFiles:
+    """The texts of policy and team that a campaign of a stock server goes by, which keeps no such files itself."""
+
+    url: str
+    policy: str | None = None
+    team: str | None = None
+
+
+def note_applied(name: str, files: AppliedFiles, folder: Path | None = None) -> None:
+    """Write down what a campaign goes by from now on; what is None stays as it was written down."""
+    known = applied_files(name, files.url, folder)
+    kept = AppliedFiles(url=files.url, policy=files.policy or known.policy, team=files.team or known.team)
+    place = private_folder((folder or data_dir()) / "applied")
+    write_json(place / f"{_slug(name)}.json", asdict(kept), private=True)
+
+
+def applied_files(name: str, url: str, folder: Path | None = None) -> AppliedFiles:
+    """What was written down of a campaign on this server; a damaged file counts as not there."""
+    file = (folder or data_dir()) / "applied" / f"{_slug(name)}.json"
+    try:
+        known = AppliedFiles(**json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return AppliedFiles(url=url)  # whoever asks says what cannot be known without it
+    return known if known.url == url else AppliedFiles(url=url)
+
+
 def _slug(name: str) -> str:
     """A file name for any campaign name; the code of each character that is not plain keeps names apart.
 

@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from label_studio_quorum.adapters.label_studio import HttpLabelStudio
+from label_studio_quorum.commands.change_costs import Asking, RenameOption, YesOption, read_renames
 from label_studio_quorum.commands.reading_options import (
     DelimiterOption,
     EncodingOption,
@@ -62,6 +63,8 @@ def command(
     sheet: SheetOption = None,
     offsets: OffsetsOption = "code-points",
     max_chars: MaxCharsOption = None,
+    rename: RenameOption = None,
+    yes: YesOption = False,
     stock: Annotated[bool, typer.Option("--stock", help="Label Studio without Quorum's plugin.")] = False,
     host: Annotated[str, typer.Option(help="Address that Label Studio listens on.")] = LOOPBACK,
     data_dir: Annotated[Path, typer.Option(envvar="QUORUM_DATA_DIR", help="Where everything is kept.")] = Path(
@@ -80,8 +83,10 @@ def command(
         files(rows=rows, team=team, policy=policy, task=task, name=name),
         mapping=read_mapping(mapping),
         reading=read_options(form, encoding, delimiter, quotes, sheet, offsets, max_chars),
+        renames=read_renames(rename),
     )
-    serve(wanted, settings(ls_port, ml_port, host=host, stock=stock), data_dir, dry_run=dry_run, as_json=as_json)
+    listening = settings(ls_port, ml_port, host=host, stock=stock)
+    serve(wanted, listening, data_dir, dry_run=dry_run, as_json=as_json, yes=yes)
 
 
 def files(
@@ -115,6 +120,7 @@ def serve(
     *,
     dry_run: bool = False,
     as_json: bool = False,
+    yes: bool = False,
     then: Callable[[dict[str, Any]], None] = lambda access: None,
 ) -> None:
     """Bring everything up and keep it up until a signal.
@@ -125,6 +131,7 @@ def serve(
         data_dir: Where everything is kept.
         dry_run: Only check.
         as_json: Print an object instead of a page when ready.
+        yes: Change a campaign that is there also where decided rows are open again.
         then: Called once with the content of the access file when all is ready.
 
     Raises:
@@ -132,7 +139,8 @@ def serve(
     """
     try:
         with _stop_on_signals(), told(SPEAKER):
-            _run(wanted, settings, data_dir, dry_run=dry_run, as_json=as_json, then=then)
+            asking = Asking(yes=yes, as_json=as_json, say=_say)
+            _run(wanted, settings, data_dir, asking, dry_run=dry_run, then=then)
     except requests.RequestException as error:
         _fail(f"Label Studio: stopped answering ({type(error).__name__}); its output: {data_dir}/logs/label-studio.log")
     except KeyboardInterrupt:
@@ -143,9 +151,9 @@ def _run(
     wanted: Files,
     settings: StackSettings,
     data_dir: Path,
+    asking: Asking,
     *,
     dry_run: bool,
-    as_json: bool,
     then: Callable[[dict[str, Any]], None],
 ) -> None:
     with read_plan(wanted) as plan, DataFolder(data_dir) as folder:
@@ -161,13 +169,13 @@ def _run(
             with board:
                 stack.start(board)
                 port = HttpLabelStudio(stack.url, secrets.owner.token)
-                ready = fill(stack, port, plan, board)
+                ready = fill(stack, port, plan, board, asking.confirm)
             # With the plugin the server fills the queues itself.
             if not settings.plugin:
                 stack.add(_sync(stack, wanted.name))
             content = access(stack, port, ready)
             write_json(folder.access, content, private=True)
-            _announce(stack, content, ready, as_json=as_json)
+            _announce(stack, content, ready, as_json=asking.as_json)
             then(content)
             stack.watch()
 
