@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -92,6 +92,10 @@ class ChangeCost:
         self.voided.update(other.voided)
         self.regained.update(other.regained)
         self.examples = [*self.examples, *other.examples][:_EXAMPLES]
+
+    def of_decided_rows(self) -> ChangeCost:
+        """The cost without what it tells of open rows: whether their passes agree is not for everybody to know."""
+        return replace(self, before=Counter(), after=Counter(), risen=0, revalued=0, regained=Counter())
 
     def to_json(self) -> Json:
         """The cost as commands print it and the server answers it."""

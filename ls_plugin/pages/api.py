@@ -112,7 +112,11 @@ class PlanView(_View):
         texts = {key: _optional_text(request, key) for key in ("policy", "team", "interface")}
         change = changes.Change.read(campaign, changes.Wanted(**texts))
         cost, following = change.page(campaign.pk, after) if change.changes_decisions else (ChangeCost(), None)
-        rows = 0 if after or not change.changes_decisions else changes.touched_rows(campaign.pk)
+        rows = 0 if after or not change.changes_decisions else changes.touched(campaign.pk).count()
+        call = call_of(request)
+        # Trying out policies would tell a manager who works here whether others agree with them.
+        if call is None or call.signed_in.works_in_campaign(campaign.pk):
+            cost = cost.of_decided_rows()
         return Response({"changes": change.words, "cost": cost.to_json(), "next": following, "rows": rows})
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
+from tasks.models import Annotation
 
 from label_studio_quorum.campaign.change_plan import ChangeCost, Seat, changes_in_words, plan_change
 from label_studio_quorum.campaign.projects import Campaign as RuleCampaign
@@ -23,10 +24,11 @@ from ls_plugin.queue.campaigns import read_campaign
 from ls_plugin.queue.server_port import ServerPort
 from ls_plugin.store.refusals import Refused
 from ls_plugin.store.slots import slots_of
-from review_rules import Instant
+from review_rules import Instant, PersonId, State
 
 PAGE = 500
 """Rows of one page."""
+_DECIDED = (State.FINAL.value, State.DISCARDED.value)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,26 +95,55 @@ class Change:
 
     def page(self, campaign_id: int, after: int, limit: int = PAGE) -> tuple[ChangeCost, int | None]:
         """What the change does to some rows, and the Pass task after which to go on; None after the last."""
-        rows = list(_touched(campaign_id).filter(task_id__gt=after).order_by("task_id")[:limit])
+        affected = self._affected(campaign_id)
+        rows = list(affected.filter(task_id__gt=after).order_by("task_id")[:limit])
         row_ids = [row.row_id for row in rows]
         slots = list(slots_of(campaign_id, row_ids))
         snapshot = Snapshot.read(ServerPort(slots), self.before, row_ids)
         seats = list(_seats(slots, self.before))
         now = Instant(int(timezone.now().timestamp() * 1e9))
         cost = plan_change(self.before, self.after, snapshot, dict.fromkeys(row_ids), seats, now)
+        if not after:
+            _add_unaffected(cost, touched(campaign_id).exclude(pk__in=affected.values("pk")))
         return cost, rows[-1].task_id if len(rows) == limit else None
 
+    def _affected(self, campaign_id: int) -> QuerySet[Slot]:
+        """The touched rows that could be decided otherwise."""
+        rows = touched(campaign_id)
+        before, after = self.before, self.after
+        if before.policy.hash != after.policy.hash or before.interface.all_controls != after.interface.all_controls:
+            return rows
+        # What is decided rests on those who answered; the rest of a team matters only to who is asked next.
+        projects = CampaignProject.objects.filter(campaign_id=campaign_id).values("project_id")
+        answered = Annotation.objects.filter(project_id__in=projects, completed_by_id__in=self._changed_accounts())
+        theirs = Slot.objects.filter(project_id__in=projects, task_id__in=answered.values("task_id"))
+        return rows.filter(~Q(state__in=_DECIDED) | Q(dirty=True) | Q(row_id__in=theirs.values("row_id")))
 
-def touched_rows(campaign_id: int) -> int:
-    """How many rows a change is reckoned for."""
-    return _touched(campaign_id).count()
+    def _changed_accounts(self) -> list[int]:
+        """The accounts whose answers may count otherwise: of another person, or of one who may do other things."""
+        old, new = self.before.links or {}, self.after.links or {}
+        return [user for user in {*old, *new} if old.get(user) != new.get(user) or _is_changed(old[user], self)]
 
 
-def _touched(campaign_id: int) -> QuerySet[Slot]:
+def _is_changed(pid: str, change: Change) -> bool:
+    old, new = (rules.team.people.get(PersonId(pid)) for rules in (change.before, change.after))
+    return old is None or new is None or old.to_json() != new.to_json()
+
+
+def _add_unaffected(cost: ChangeCost, rows: QuerySet[Slot]) -> None:
+    """Count the decided rows that stay as they are."""
+    for state, count in rows.values_list("state").annotate(count=Count("pk")):
+        cost.before[state] += count
+        cost.after[state] += count
+        cost.rows += count
+
+
+def touched(campaign_id: int) -> QuerySet[Slot]:
+    """The Pass slots of rows with an answer or in somebody's hand."""
     projects = CampaignProject.objects.filter(campaign_id=campaign_id)
     in_hand = Grant.objects.filter(task_id=OuterRef("task_id"), live=True)
     first = Slot.objects.filter(project_id__in=projects.filter(stage=Stage.PASS).values("project_id"))
-    return first.filter(Q(taken__gt=0) | Exists(in_hand) | ~Q(state__in=("", "AWAITING_PASSES")))
+    return first.filter(Q(taken__gt=0) | Exists(in_hand) | ~Q(state__in=("", State.AWAITING_PASSES.value)))
 
 
 def _seats(slots: list[Slot], campaign: RuleCampaign) -> Iterator[Seat]:

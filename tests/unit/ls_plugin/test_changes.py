@@ -103,7 +103,7 @@ def files_of(campaign: CampaignInTest) -> Request:
     """What the campaign goes by now."""
     stored = Campaign.objects.get(pk=campaign.campaign.pk)
     campaign.projects[Stage.PASS].refresh_from_db()
-    return Request(stored.policy_text, stored.team_text, campaign.projects[Stage.PASS].label_config)
+    return Request(stored.policy_text, stored.team_text, campaign.projects[Stage.PASS].label_config or "")
 
 
 def plan(campaign: CampaignInTest, files: Request) -> tuple[ChangeCost, list[str]]:
@@ -151,7 +151,7 @@ def counted(rows: dict[str, DecidedRow]) -> set[tuple[int, str, str]]:
 
 
 def hours(annotations: set[int]) -> float:
-    return sum(Annotation.objects.filter(pk__in=annotations).values_list("lead_time", flat=True))
+    return float(sum(Annotation.objects.filter(pk__in=annotations).values_list("lead_time", flat=True)))
 
 
 @dataclass(frozen=True)
@@ -332,6 +332,17 @@ def test_a_team_is_applied_only_with_a_yes_where_rows_fall(campaign: CampaignInT
     assert states(decided(campaign))["g1"] == F
     assert post(owner_client(), "/quorum/api/team", body | {"yes": True}).status_code == 200
     assert states(decided(campaign))["g1"] == P
+
+
+def test_a_manager_who_works_here_is_told_of_decided_rows_alone(campaign: CampaignInTest) -> None:
+    """What would become final tells who agrees with whom in rows that they may still have in hand."""
+    files = edited(team=("roles: [manager]", "roles: [manager, qa]"))(files_of(campaign))
+    assert change(campaign, files).status_code == 200
+    trial = edited(policy=("qa: {when: all}", "qa: {when: conflict}"))(files_of(campaign))
+    body = {"name": campaign.campaign.name, **vars(trial)}
+    told = ChangeCost.from_json(post(campaign.client("max"), "/quorum/api/plan", body).json()["cost"])
+    whole = ChangeCost.from_json(post(owner_client(), "/quorum/api/plan", body).json()["cost"])
+    assert (told.risen, told.after, whole.risen) == (0, Counter(), 1)
 
 
 def test_many_rows_are_withdrawn_in_one_request(campaign: CampaignInTest) -> None:
