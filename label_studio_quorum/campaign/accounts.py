@@ -46,12 +46,12 @@ def check_team(team: Team, users: list[User]) -> TeamCheck:
     """Compare a team with the accounts of a server."""
     emails = {user.email.lower() for user in users}
     people = sorted(team.people.values(), key=lambda person: person.id)
-    known = {person.email.lower() for person in people if person.email}
+    known = {email for person in people for email in person.addresses}
     return TeamCheck(
-        there=tuple(p for p in people if p.email and p.email.lower() in emails and p.left is None),
-        missing=tuple(p for p in people if p.email and p.email.lower() not in emails and p.left is None),
+        there=tuple(p for p in people if p.email and not emails.isdisjoint(p.addresses) and p.left is None),
+        missing=tuple(p for p in people if p.email and emails.isdisjoint(p.addresses) and p.left is None),
         without_email=tuple(p for p in people if not p.email and p.left is None),
-        left=tuple(p for p in people if p.email and p.email.lower() in emails and p.left is not None),
+        left=tuple(p for p in people if p.email and not emails.isdisjoint(p.addresses) and p.left is not None),
         strangers=tuple(sorted(user.email for user in users if user.email.lower() not in known)),
     )
 

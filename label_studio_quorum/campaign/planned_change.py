@@ -12,7 +12,7 @@ from label_studio_quorum.campaign.projects import Campaign, CampaignError
 from label_studio_quorum.campaign.row_store import read_all
 from label_studio_quorum.port import Json, LabelStudio
 from ls_config.interface import Interface
-from review_rules import Policy, Team
+from review_rules import PersonId, Policy, Team
 
 _CHUNK: Final = 200
 Progress = Callable[[int, int | None], None]
@@ -99,6 +99,14 @@ def ask_plugin(
     return PlannedChange(changes=changes, cost=cost)
 
 
+def _lost_accounts(before: Campaign, after: Campaign) -> Iterator[str]:
+    """What to write for people whose accounts a new address would lose: a stock server knows nobody by their id."""
+    for user in before.users:
+        person = after.team.people.get(PersonId(before.people[user.id]))
+        if person is not None and after.people[user.id] != before.people[user.id]:
+            yield f"{person.id} loses the account {user.email}: keep it with former_emails: [{user.email}]"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Earlier:
     """What a campaign of a stock server went by until now; None where this machine does not know it."""
@@ -133,7 +141,7 @@ def reckon(
         if missing
         else ""
     )
-    changes = tuple(changes_in_words(before, after))
+    changes = (*changes_in_words(before, after), *_lost_accounts(before, after))
     # Reading every row of a campaign takes minutes, and setting up twice should not.
     if not changes:
         return PlannedChange(unknown=unknown)

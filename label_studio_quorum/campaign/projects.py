@@ -123,8 +123,7 @@ class Campaign:
         """User id → person id; an account that the team file does not know is `user:<email>`."""
         if self.links is not None:
             return {user.id: self.links.get(user.id, _STRANGER + user.email) for user in self.users}
-        # Lower case, not case-folded: that would make one of addresses that are two.
-        by_email = {person.email.lower(): str(person.id) for person in self.team.people.values() if person.email}
+        by_email = {email: str(person.id) for person in self.team.people.values() for email in person.addresses}
         return {user.id: by_email.get(user.email.lower(), _STRANGER + user.email) for user in self.users}
 
     def person(self, user: int | None) -> Person | None:

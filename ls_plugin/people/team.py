@@ -252,7 +252,8 @@ def links(campaign: Campaign, team: Team) -> dict[str, int]:
     kept = {pid: before[pid] for pid in map(str, team.people) if pid in before}
     accounts = dict(kept)
     for pid, person in team.people.items():
-        own, other = kept.get(str(pid)), addressed.get(address(person.email)) if person.email else None
+        theirs = [addressed[email] for email in person.addresses if email in addressed]
+        own, other = kept.get(str(pid)), next(iter(theirs), None)
         if other is None or other == own:
             continue
         # The account of somebody who stays: it will have another address, or they take each other's.
@@ -337,7 +338,7 @@ def address(email: str) -> str:
 
 def _by_address(team: Team) -> dict[str, int]:
     """The account of each address of a team; of two that differ by case, the older one."""
-    wanted = {address(person.email) for person in team.people.values() if person.email}
+    wanted = {email for person in team.people.values() for email in person.addresses}
     accounts = ((address(email), pk) for pk, email in User.objects.order_by("-pk").values_list("id", "email"))
     return {email: pk for email, pk in accounts if email in wanted}
 

@@ -151,10 +151,18 @@ def relaunch(server: StockServer, plan: CampaignPlan, folder: Path) -> tuple[Pla
             lambda folder: plan_of(folder, team=TEAM.replace("ana@x.test", "ana.new@x.test")),
             {"AWAITING_PASSES": 2},
             {"general": 1, "financial": 1},
+            "ana loses the account ana@x.test: keep it with former_emails: [ana@x.test]",
+        ),
+        (
+            lambda folder: plan_of(
+                folder, team=TEAM.replace("ana@x.test", "ana.new@x.test, former_emails: [ana@x.test]")
+            ),
+            {"FINAL": 2},
+            {},
             "ana has the address ana.new@x.test, not ana@x.test",
         ),
     ],
-    ids=["nothing", "passes", "expertise", "left", "address"],
+    ids=["nothing", "passes", "expertise", "left", "address", "former address"],
 )
 def test_what_a_change_does_is_told_and_then_done(
     server: StockServer,
