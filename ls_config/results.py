@@ -70,7 +70,7 @@ class ParsedResult:
         decision: accept, correct, escalate or discard; None outside of reviews.
         faults: Each part that could not be read, and why; that part is left out of `values`. A span that does not fit
             the text is named here and kept: the rules make it a finding.
-        said: Field name → labels as they were called when the answer was given, where `values` has their names of now.
+        as_given: Field name → labels as they were called when the answer was given, where `values` has their names of now.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class ParsedResult:
     reason: str | None = None
     decision: str | None = None
     faults: tuple[ResultFault, ...] = ()
-    said: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    as_given: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -319,7 +319,7 @@ class _Reader:
         self._data = data
         self._values: dict[str, Any] = {}
         self._faults: list[ResultFault] = []
-        self._said: dict[str, list[str]] = {}
+        self._as_given: dict[str, list[str]] = {}
 
     def add(self, where: str, item: Any) -> None:
         if not isinstance(item, Mapping):
@@ -342,7 +342,7 @@ class _Reader:
             return
         self._put(where, control, value)
         if control.renamed:
-            self._said.setdefault(control.name, []).extend(_earlier_labels(control, item["value"]))
+            self._as_given.setdefault(control.name, []).extend(_earlier_labels(control, item["value"]))
         if control.kind == "spans":
             for doubt in _span_doubts(control, value, self._data):
                 self._fault(where, doubt, control.name)
@@ -375,7 +375,7 @@ class _Reader:
             reason="\n".join(dict.fromkeys(texts)) if texts else None,
             decision=decision,
             faults=tuple(self._faults),
-            said={name: tuple(dict.fromkeys(labels)) for name, labels in self._said.items() if labels},
+            as_given={name: tuple(dict.fromkeys(labels)) for name, labels in self._as_given.items() if labels},
         )
 
 

@@ -136,10 +136,10 @@ class ChangeCost:
 
     def sentences(self) -> list[str]:
         """What people are told, the most costly first; one sentence also where nothing happens to anybody."""
-        told = [*self._told_of_answers(), *self._told_of_rows()]
+        lines = [*self._told_of_answers(), *self._told_of_rows()]
         if self.seats:
-            told.append(f"{_count(self.seats, 'task in hand', 'tasks in hand')} cannot be answered any more")
-        return told or [f"no decided row changes ({_count(self.rows, 'row')} looked at)"]
+            lines.append(f"{_count(self.seats, 'task in hand', 'tasks in hand')} cannot be answered any more")
+        return lines or [f"no decided row changes ({_count(self.rows, 'row')} looked at)"]
 
     def _told_of_answers(self) -> Iterable[str]:
         for people, what in ((self.voided, "will not count any more"), (self.regained, "will count again")):
@@ -335,21 +335,21 @@ def team_changes(before: Team, after: Team) -> list[str]:
     >>> team_changes(old, new)
     ['ana loses the role annotator', 'ana leaves as of 2026-11-29T00:00:00Z', 'ben is no more in the team']
     """
-    told: list[str] = []
+    lines: list[str] = []
     for pid in sorted({*before.people, *after.people}):
         old, new = before.people.get(pid), after.people.get(pid)
         if new is None:
-            told.append(f"{pid} is no more in the team")
+            lines.append(f"{pid} is no more in the team")
         elif old is None:
-            told.append(f"{pid} joins")
+            lines.append(f"{pid} joins")
         else:
             if old.email.lower() != new.email.lower():
-                told.append(f"{pid} has the address {new.email or '(none)'}, not {old.email or '(none)'}")
-            told += _gains_and_losses(pid, "role", old.roles, new.roles)
-            told += _gains_and_losses(pid, "expertise", old.expertise, new.expertise)
+                lines.append(f"{pid} has the address {new.email or '(none)'}, not {old.email or '(none)'}")
+            lines += _gains_and_losses(pid, "role", old.roles, new.roles)
+            lines += _gains_and_losses(pid, "expertise", old.expertise, new.expertise)
             if old.left != new.left:
-                told.append(f"{pid} stays" if new.left is None else f"{pid} leaves as of {_moment(new.left)}")
-    return told
+                lines.append(f"{pid} stays" if new.left is None else f"{pid} leaves as of {_moment(new.left)}")
+    return lines
 
 
 def _gains_and_losses(pid: str, noun: str, old: frozenset[str], new: frozenset[str]) -> list[str]:
@@ -380,12 +380,12 @@ def interface_changes(before: Interface, after: Interface) -> list[str]:
     """Which fields and labels of an interface change; how it looks is no change."""
     old = {control.name: control for control in before.all_controls}
     new = {control.name: control for control in after.all_controls}
-    told = [f"interface: the field {name} goes" for name in old if name not in new]
-    told += [f"interface: the field {name} is new" + _if_required(new[name]) for name in new if name not in old]
+    lines = [f"interface: the field {name} goes" for name in old if name not in new]
+    lines += [f"interface: the field {name} is new" + _if_required(new[name]) for name in new if name not in old]
     for name in old:
         if name in new:
-            told += [f"interface: {name}: {change}" for change in _control_changes(old[name], new[name])]
-    return told
+            lines += [f"interface: {name}: {change}" for change in _control_changes(old[name], new[name])]
+    return lines
 
 
 def _if_required(control: Control) -> str:

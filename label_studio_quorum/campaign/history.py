@@ -98,8 +98,8 @@ class _Answer:
         if self.stage is not Stage.PASS:
             answer["decision"] = self.parsed.decision
         # `values` has the labels of now; the history tells also what was said.
-        if self.parsed.said:
-            answer["said"] = {name: list(labels) for name, labels in self.parsed.said.items()}
+        if self.parsed.as_given:
+            answer["as_given"] = {name: list(labels) for name, labels in self.parsed.as_given.items()}
         if self.parsed.problems:
             answer["problems"] = list(self.parsed.problems)
         if self.void:

@@ -28,14 +28,14 @@ RenameOption = Annotated[
 ]
 
 
-def read_renames(given: list[str] | None) -> dict[str, dict[str, str]]:
+def read_renames(options: list[str] | None) -> dict[str, dict[str, str]]:
     """Field → old label → new label, of `--rename`.
 
     >>> read_renames(['verdict:"Half right"="Partly correct"', "verdict:No=Incorrect"])
     {'verdict': {'Half right': 'Partly correct', 'No': 'Incorrect'}}
     """
     renames: dict[str, dict[str, str]] = {}
-    for rename in given or ():
+    for rename in options or ():
         field, colon, labels = rename.partition(":")
         old, equals, new = _split(labels)
         if not (field and colon and old and equals and new):

@@ -132,8 +132,8 @@ def apply(
         raise typer.Exit(1) from None
     if as_json:
         made = [] if dry_run else to_json(before)["missing"]
-        told = {"passwords": str(kept.path) if made else None, "dry_run": dry_run, "change": planned.to_json()}
-        print_json({**to_json(before), "made": made, **told})
+        result = {"passwords": str(kept.path) if made else None, "dry_run": dry_run, "change": planned.to_json()}
+        print_json({**to_json(before), "made": made, **result})
     elif dry_run:
         asking.tell(planned)
         typer.echo(f"would make {len(before.missing)} accounts")
@@ -204,8 +204,8 @@ def _apply_by_plugin(
     created, readdressed = done.pop("created"), done.get("readdressed", [])
     made = [account["id"] for account in created]
     if asking.as_json:
-        told = {"passwords": str(kept.path) if made else None, "dry_run": dry_run, "change": planned.to_json()}
-        print_json({**done, "made": made, **told})
+        result = {"passwords": str(kept.path) if made else None, "dry_run": dry_run, "change": planned.to_json()}
+        print_json({**done, "made": made, **result})
         return
     if dry_run:
         asking.tell(planned)

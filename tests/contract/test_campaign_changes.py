@@ -100,7 +100,7 @@ def test_a_label_is_renamed_with_a_map(bench: Bench) -> None:
     assert "the label 'Partly correct' is now 'Half right'" in done.stdout
     records = bench.export()
     assert {record["final"]["values"]["verdict"]["value"] for record in records} == {"Half right"}
-    assert records[0]["passes"][0]["said"] == {"verdict": ["Partly correct"]}
+    assert records[0]["passes"][0]["as_given"] == {"verdict": ["Partly correct"]}
     assert "nothing to change" in setup(bench).stdout
     files = ("--policy", str(bench.policy_file), "--team", str(bench.team_file))
     assert "0 findings" in bench.quorum("verify", str(bench.folder / "out.jsonl"), *files).stdout

@@ -280,7 +280,7 @@ def test_a_renamed_label_is_the_value_and_the_history_says_what_was_said(campaig
     row = decided(campaign)["f1"]
     assert row.decision.final is not None
     assert row.decision.final["verdict"].value == "Half right"
-    assert row.record.history.passes[0].raw["said"] == {"verdict": ["Partly correct"]}
+    assert row.record.history.passes[0].raw["as_given"] == {"verdict": ["Partly correct"]}
     stored = Annotation.objects.filter(task__data__row_id="f1", completed_by=campaign.account("fin")).get()
     assert stored.result[0]["value"]["choices"] == ["Partly correct"]
     again = renamed("verdict", "Half right", "So-so")(files_of(campaign))
