@@ -27,6 +27,7 @@ __all__ = [
     "Interface",
     "InterfaceError",
     "carry_renames",
+    "is_readable",
     "label_types",
     "load",
     "parse",
@@ -319,6 +320,19 @@ def parse_all(xml: str) -> tuple[Control, ...]:
     if faults:
         raise InterfaceError(faults)
     return tuple(controls)
+
+
+def is_readable(xml: str) -> bool:
+    """Return whether an interface has no fault.
+
+    >>> is_readable("<View/>")
+    False
+    """
+    try:
+        parse_all(xml)
+    except InterfaceError:
+        return False
+    return True
 
 
 def _lost_answers(root: etree._Element) -> Iterator[str]:

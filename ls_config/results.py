@@ -70,7 +70,7 @@ class ParsedResult:
         decision: accept, correct, escalate or discard; None outside of reviews.
         faults: Each part that could not be read, and why; that part is left out of `values`. A span that does not fit
             the text is named here and kept: the rules make it a finding.
-        as_given: Field name → labels as they were called when the answer was given, where `values` has their names of now.
+        as_given: Field name → labels as they were called when the answer was given, where `values` has those of now.
     """
 
     values: dict[str, Any] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -439,7 +439,13 @@ class HttpLabelStudio:
         body: Json = {"name": name} | {key: text for key, text in texts.items() if text is not None}
         after: int | None = 0
         while after is not None:
-            page: Json = self._ask("POST", "quorum/api/plan", body=body | {"after": after})
+            try:
+                page: Json = self._ask("POST", "quorum/api/plan", body=body | {"after": after})
+            except ServerError as error:
+                if error.status != 404:
+                    raise
+                hint = "update the server to the version of this command"
+                raise ServerError("the server's plugin does not say what a change costs", hint=hint) from error
             yield page
             after = page["next"]
 
@@ -462,6 +468,13 @@ class HttpLabelStudio:
         body |= {"qualification": qualification} | ({} if interface is None else {"interface": interface})
         answer: Json = self._ask("PUT", "quorum/api/campaign", body=body)
         return answer
+
+    def settle(self, name: str, progress: Callable[[int], None] = lambda done: None) -> None:
+        """Have the plugin reconcile the rows that a change has marked, some at a time, and say how many are done."""
+        settled = 0
+        while done := int(self._ask("POST", "quorum/api/repair", body={"name": name, "limit": PAGE})["reconciled"]):
+            settled += done
+            progress(settled)
 
     def apply_team(self, name: str, team: str, *, dry_run: bool = False) -> Json:
         """Let the plugin make accounts and roles those of a team file; new one-time passwords are in the answer.

@@ -24,7 +24,7 @@ from label_studio_quorum.campaign.projects import STAGES, Campaign, CampaignErro
 from label_studio_quorum.campaign.setup import CampaignSpec, setup_campaign
 from label_studio_quorum.campaign.webhooks import WebhookTarget
 from label_studio_quorum.port import Json, LabelStudio, MLConnection, Project
-from ls_config.interface import Interface, carry_renames
+from ls_config.interface import Interface, carry_renames, is_readable
 from review_rules import Policy, Stage, Team, load_policy, load_team
 
 
@@ -45,6 +45,10 @@ class CampaignServer(LabelStudio, Protocol):
         self, name: str, *, policy: str | None = None, team: str | None = None, interface: str | None = None
     ) -> Iterator[Json]:
         """What the plugin says that a change does, some rows at a time."""
+        ...
+
+    def settle(self, name: str, progress: Callable[[int], None]) -> None:
+        """Have the plugin reconcile the rows that a change has marked."""
         ...
 
     def tell_plugin(
@@ -169,6 +173,7 @@ def launch(
     # Of a campaign that it knows, the plugin changes what the policy decides; set-up may not.
     if known is not None and not dry_run:
         qualification = _tell_plugin(port, plan, known["projects"], interface=plan.interface.xml)
+        port.settle(plan.name, lambda done: progress(done, None))
     report = setup_campaign(port, plan.spec(ml, webhook), dry_run=dry_run)
     plugin = port.plugin_version()
     if report.campaign is not None and not dry_run:
@@ -221,11 +226,15 @@ def _plan_change(
     if projects is None:
         _refuse_renames(plan)
         return plan, PlannedChange()
-    interface = carry_renames(plan.interface, projects[Stage.PASS].label_config, plan.renames)
+    current = projects[Stage.PASS].label_config
+    # An interface that cannot be read has no renames to carry on, and set-up is what mends it.
+    interface = carry_renames(plan.interface, current if is_readable(current) else plan.interface.xml, plan.renames)
     plan = replace(plan, interface=interface)
     if known is not None:
         texts = {"policy": plan.policy_text, "team": plan.team_text, "interface": interface.xml}
         return plan, ask_plugin(port, plan.name, **texts, progress=progress)
+    if not is_readable(current):
+        return plan, PlannedChange(unknown="the interface on the server cannot be read, so no row can be decided by it")
     campaign = assemble(plan.name, projects, policy=plan.policy, team=plan.team, port=port)
     applied = applied_files(plan.name, port.url, memory)
     return plan, reckon(port, campaign, earlier_rules(applied, campaign), interface, progress=progress)

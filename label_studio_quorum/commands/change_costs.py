@@ -102,9 +102,9 @@ class Asking:
 
 
 @contextmanager
-def reckoning() -> Iterator[Callable[[int, int | None], None]]:
+def reckoning(text: str = "what the change does: rows") -> Iterator[Callable[[int, int | None], None]]:
     """A progress bar for the rows whose decisions are reckoned again, where stderr is a terminal."""
-    with progress_bar("what the change does: rows") as (bar, task):
+    with progress_bar(text) as (bar, task):
 
         def advance(done: int, total: int | None) -> None:
             bar.update(task, completed=done, total=total)

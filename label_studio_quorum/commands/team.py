@@ -201,6 +201,8 @@ def _apply_by_plugin(
     done = port.apply_team(campaign, text, dry_run=dry_run)
     if not dry_run:
         keep_passwords(kept, done)
+        with reckoning("rows follow") as progress:
+            port.settle(campaign, lambda settled: progress(settled, None))
     created, readdressed = done.pop("created"), done.get("readdressed", [])
     made = [account["id"] for account in created]
     if asking.as_json:

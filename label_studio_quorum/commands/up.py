@@ -162,6 +162,8 @@ def _run(
             _say(f"files, packages and ports are good: {plan.rows.rows} rows, {len(plan.campaign.team.people)} people")
             for lack in shortages(plan.campaign.team, plan.campaign.policy):
                 _say(f"warning: {lack}")
+            if folder.has_database:
+                _say("what changed files do to rows that are there is said when it starts, before anything changes")
             return
         secrets = folder.secrets(plan.owner_email)
         board = Board()
@@ -195,7 +197,17 @@ def _announce(stack: Stack, content: dict[str, Any], ready: Ready, *, as_json: b
     """Say where everything is."""
     if as_json:
         shown = {"ready": True, "access": str(stack.folder.access), "url": stack.url, "ml_url": stack.ml_url}
-        print(json.dumps(shown | {"campaigns": content["campaigns"], "status": ready.status.to_json()}), flush=True)
+        print(
+            json.dumps(
+                shown
+                | {
+                    "campaigns": content["campaigns"],
+                    "status": ready.status.to_json(),
+                    "change": ready.planned.to_json(),
+                }
+            ),
+            flush=True,
+        )
         return
     out = Console(highlight=False)
     # A log file has no width; tables would be cut at 80.

@@ -96,6 +96,7 @@ class Ready:
     logins: list[Login]
     status: Status
     notes: list[str]
+    planned: PlannedChange
 
 
 def example(file: str) -> Path:
@@ -237,6 +238,7 @@ def fill(
     )
     if is_known:
         keep_passwords(stack.folder.passwords, port.apply_team(plan.campaign.name, plan.campaign.team_text))
+        port.settle(plan.campaign.name)
     logins = [_login(stack, person) for person in plan.campaign.team.people.values()]
     board.done(PEOPLE, f"{len(logins)} accounts")
     if launched.campaign is None:
@@ -249,7 +251,13 @@ def fill(
     report = reconcile(port, launched.campaign)
     status = campaign_status(port, launched.campaign)
     board.done(CAMPAIGN, f"{status.name}: {status.rows} rows, {status.prelabelled} of them pre-labelled")
-    return Ready(campaign=launched.campaign, logins=logins, status=status, notes=[*notes, *report.problems])
+    return Ready(
+        campaign=launched.campaign,
+        logins=logins,
+        status=status,
+        notes=[*notes, *report.problems],
+        planned=launched.planned,
+    )
 
 
 def _login(stack: Stack, person: Person) -> Login:

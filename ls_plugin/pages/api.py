@@ -24,6 +24,8 @@ from ls_plugin.queue.server_port import ServerPort
 from ls_plugin.store.refusals import Refused
 
 _MOST_WITHDRAWN = 500
+# What a change marks beyond these is reconciled by whoever asks for it, so that no request takes minutes.
+_ROWS_A_REQUEST = 500
 
 
 class _View(APIView):
@@ -78,7 +80,7 @@ class CampaignView(_View):
         if known is not None:
             Campaign.objects.filter(pk=campaign.pk).update(qualification=known)
         qualification.seat_everybody(campaign.pk, qualification.qualification_of(campaign.pk))
-        reconcile.drain(campaign.pk)
+        reconcile.drain(campaign.pk, _ROWS_A_REQUEST)
         return Response(_campaign(campaign))
 
     def get(self, request: Request) -> Response:
@@ -96,7 +98,7 @@ class TeamView(_View):
         if not dry_run:
             changes.require_affordable(campaign, changes.Wanted(team=text), confirmed=body.get("yes") is True)
         applied = team.apply_team(campaign, text, dry_run=dry_run)
-        reconcile.drain(campaign.pk)
+        reconcile.drain(campaign.pk, _ROWS_A_REQUEST)
         return Response(applied.to_json())
 
 
@@ -110,6 +112,9 @@ class PlanView(_View):
         if type(after) is not int:
             raise Refused("bad_request", "`after` is the number of a task.")
         texts = {key: _optional_text(request, key) for key in ("policy", "team", "interface")}
+        if not changes.can_be_reckoned(campaign):
+            why = "the interface on the server cannot be read, so no row can be decided by it"
+            return Response({"changes": [why], "cost": ChangeCost().to_json(), "next": None, "rows": 0})
         change = changes.Change.read(campaign, changes.Wanted(**texts))
         cost, following = change.page(campaign.pk, after) if change.changes_decisions else (ChangeCost(), None)
         rows = 0 if after or not change.changes_decisions else changes.touched(campaign.pk).count()
@@ -177,8 +182,11 @@ class RepairView(_View):
 
     def post(self, request: Request) -> Response:
         """Bring the queues in line with the rules."""
-        campaign = self.campaign(parameters(request).get("name"))
-        done = reconcile.reconcile_all(campaign.pk) if parameters(request).get("all") else reconcile.drain(campaign.pk)
+        body = parameters(request)
+        campaign, limit = self.campaign(body.get("name")), body.get("limit") or 0
+        if type(limit) is not int or limit < 0:
+            raise Refused("bad_request", "`limit` is a number of rows.")
+        done = reconcile.reconcile_all(campaign.pk) if body.get("all") else reconcile.drain(campaign.pk, limit)
         return Response({"reconciled": done})
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
+from core.label_config import validate_label_config
 from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -136,6 +137,7 @@ def _set_interface(xml: str, projects: Mapping[Stage, int]) -> None:
         screen = xml if stage is Stage.PASS else compose_review(xml, stage.label)
         stored = Project.objects.get(pk=project)
         if stored.label_config != screen:
+            validate_label_config(screen)
             stored.label_config = screen
             stored.save()
 

@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
+from projects.models import Project
 from tasks.models import Annotation
 
 from label_studio_quorum.campaign.change_plan import ChangeCost, Seat, changes_in_words, plan_change
 from label_studio_quorum.campaign.projects import Campaign as RuleCampaign
 from label_studio_quorum.campaign.projects import interface_of
 from label_studio_quorum.campaign.snapshot import Snapshot
+from ls_config.interface import is_readable
 from ls_plugin.models import Campaign, CampaignProject, Grant, Slot, Stage
 from ls_plugin.people import rulebook, team
 from ls_plugin.people.standings import RULE_STAGE
@@ -156,12 +158,21 @@ def _seats(slots: list[Slot], campaign: RuleCampaign) -> Iterator[Seat]:
         yield Seat(row_id=slot.row_id, stage=RULE_STAGE[Stage(slot.stage)], person=person)
 
 
+def can_be_reckoned(campaign: Campaign) -> bool:
+    """Whether rows can be decided as things are: not under an interface that nobody can read, which set-up mends."""
+    project = CampaignProject.objects.get(campaign=campaign, stage=Stage.PASS).project_id
+    xml = Project.objects.filter(pk=project).values_list("label_config", flat=True).first()
+    return xml is not None and is_readable(xml)
+
+
 def require_affordable(campaign: Campaign, wanted: Wanted, *, confirmed: bool) -> None:
     """Refuse a change that would lose stored answers, and one that costs decided rows unless somebody said yes to it.
 
     Raises:
         Refused: ``loses_answers`` or ``costs_gold``, each with what the change does.
     """
+    if not can_be_reckoned(campaign):
+        return
     change = Change.read(campaign, wanted)
     if confirmed and change.before.interface.all_controls == change.after.interface.all_controls:
         return  # whoever said yes has been told

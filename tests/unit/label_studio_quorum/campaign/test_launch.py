@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,9 @@ class PluginServer(FakeLabelStudio):
 
     def plan_pages(self, name: str, **texts: str | None) -> Iterator[dict[str, Any]]:
         yield {"changes": [], "cost": ChangeCost().to_json(), "next": None, "rows": 0}
+
+    def settle(self, name: str, progress: Callable[[int], None]) -> None:
+        progress(0)
 
     def tell_plugin(self, name: str, **parts: Any) -> dict[str, Any]:
         self.told.append({"name": name, **parts})

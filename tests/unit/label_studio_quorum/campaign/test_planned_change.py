@@ -54,6 +54,9 @@ class StockServer(FakeLabelStudio):
     def plan_pages(self, name: str, **texts: str | None) -> Iterator[dict[str, Any]]:
         raise AssertionError("a stock server plans nothing")
 
+    def settle(self, name: str, progress: Callable[[int], None]) -> None:
+        raise AssertionError("a stock server reconciles nothing by itself")
+
     def tell_plugin(self, name: str, **parts: Any) -> dict[str, Any]:
         raise AssertionError("a stock server is told nothing")
 
