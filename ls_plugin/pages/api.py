@@ -45,6 +45,19 @@ class _View(APIView):
             raise Refused("no_project", "Name the campaign.")
         return campaigns[0]
 
+    def is_told_all(self, campaign: Campaign) -> bool:
+        """Whether the caller may know what a change does to open rows.
+
+        Trying out policies would tell a manager who works in the campaign whether others agree with them.
+        """
+        call = call_of(self.request)
+        return call is not None and not call.signed_in.works_in_campaign(campaign.pk)
+
+    def require_affordable(self, campaign: Campaign, wanted: changes.Wanted) -> None:
+        """Refuse a change that loses answers, and one that costs decided rows unless the caller says `yes`."""
+        confirmed = parameters(self.request).get("yes") is True
+        changes.require_affordable(campaign, wanted, confirmed=confirmed, of_all_rows=self.is_told_all(campaign))
+
 
 class VersionView(_View):
     """Says that the plugin is here; how the commands find out."""
@@ -68,7 +81,7 @@ class CampaignView(_View):
         if Campaign.objects.filter(name=name).exists():
             stored = self.campaign(name)  # refuses whoever does not manage it
             wanted = changes.Wanted(policy=policy, team=people, interface=interface)
-            changes.require_affordable(stored, wanted, confirmed=body.get("yes") is True)
+            self.require_affordable(stored, wanted)
         known = qualification.read(body["qualification"]) if "qualification" in body else None
         with transaction.atomic():
             task = str(body.get("task") or "")
@@ -96,7 +109,7 @@ class TeamView(_View):
         body = parameters(request)
         campaign, text, dry_run = self.campaign(body.get("name")), _text(request, "team"), bool(body.get("dry_run"))
         if not dry_run:
-            changes.require_affordable(campaign, changes.Wanted(team=text), confirmed=body.get("yes") is True)
+            self.require_affordable(campaign, changes.Wanted(team=text))
         applied = team.apply_team(campaign, text, dry_run=dry_run)
         reconcile.drain(campaign.pk, _ROWS_A_REQUEST)
         return Response(applied.to_json())
@@ -118,9 +131,7 @@ class PlanView(_View):
         change = changes.Change.read(campaign, changes.Wanted(**texts))
         cost, following = change.page(campaign.pk, after) if change.changes_decisions else (ChangeCost(), None)
         rows = 0 if after or not change.changes_decisions else changes.touched(campaign.pk).count()
-        call = call_of(request)
-        # Trying out policies would tell a manager who works here whether others agree with them.
-        if call is None or call.signed_in.works_in_campaign(campaign.pk):
+        if not self.is_told_all(campaign):
             cost = cost.of_decided_rows()
         return Response({"changes": change.words, "cost": cost.to_json(), "next": following, "rows": rows})
 

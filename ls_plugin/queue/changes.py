@@ -165,8 +165,14 @@ def can_be_reckoned(campaign: Campaign) -> bool:
     return xml is not None and is_readable(xml)
 
 
-def require_affordable(campaign: Campaign, wanted: Wanted, *, confirmed: bool) -> None:
+def require_affordable(campaign: Campaign, wanted: Wanted, *, confirmed: bool, of_all_rows: bool) -> None:
     """Refuse a change that would lose stored answers, and one that costs decided rows unless somebody said yes to it.
+
+    Args:
+        campaign: the campaign.
+        wanted: what it shall go by.
+        confirmed: whether somebody said yes.
+        of_all_rows: whether the refusal tells of open rows too: see `ChangeCost.of_decided_rows`.
 
     Raises:
         Refused: ``loses_answers`` or ``costs_gold``, each with what the change does.
@@ -177,6 +183,8 @@ def require_affordable(campaign: Campaign, wanted: Wanted, *, confirmed: bool) -
     if confirmed and change.before.interface.all_controls == change.after.interface.all_controls:
         return  # whoever said yes has been told
     cost = change.cost(campaign.pk)
+    if not of_all_rows:
+        cost = cost.of_decided_rows()
     more = {"changes": change.words, "cost": cost.to_json()}
     if cost.unfit:
         raise Refused("loses_answers", "; ".join(cost.refusals()), more)
