@@ -155,8 +155,8 @@ class ChangeCost:
         if self.fallen:
             counts = sorted(self.fallen.items(), key=lambda entry: (-entry[1], entry[0]))
             domains = ", ".join(f"{count:,} {domain}" for domain, count in counts if count)
-            rest = ", …" if self.falls > len(self.examples) else ""
-            yield f"{_count(self.fallen.total(), 'final row')} will reopen: {domains} ({', '.join(self.examples)}{rest})"
+            rows = ", ".join([*self.examples, *(["…"] if self.falls > len(self.examples) else [])])
+            yield f"{_count(self.fallen.total(), 'final row')} will reopen: {domains} ({rows})"
         if self.undiscarded:
             yield f"{_count(self.undiscarded, 'discarded row')} will reopen"
         if self.revalued:
