@@ -68,6 +68,8 @@ class ParsedResult:
         flags: Stored values of the flags block, in the order of the screen.
         reason: What was typed as the decision's reason and the flags' reason; None if nothing was.
         decision: accept, correct, escalate or discard; None outside of reviews.
+        review_of: What the review form carried to say which row it showed, and in which state; None where it carried
+            nothing.
         faults: Each part that could not be read, and why; that part is left out of `values`. A span that does not fit
             the text is named here and kept: the rules make it a finding.
         as_given: Field name → labels as they were called when the answer was given, where `values` has those of now.
@@ -77,6 +79,7 @@ class ParsedResult:
     flags: tuple[str, ...] = ()
     reason: str | None = None
     decision: str | None = None
+    review_of: str | None = None
     faults: tuple[ResultFault, ...] = ()
     as_given: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -366,7 +369,7 @@ class _Reader:
         values = dict(self._values)
         flags = tuple(values.pop("flags", ()))
         reasons = [values.pop(name, None) for name in ("decision_reason", "decision_note", "flag_reason")]
-        decision = values.pop("decision", None)
+        decision, review_of = values.pop("decision", None), values.pop("review_of", None)
         ordered = {name: values[name] for name in self._controls if name in values}
         texts = [reason for reason in reasons if reason]
         return ParsedResult(
@@ -374,6 +377,7 @@ class _Reader:
             flags=flags,
             reason="\n".join(dict.fromkeys(texts)) if texts else None,
             decision=decision,
+            review_of=review_of,
             faults=tuple(self._faults),
             as_given={name: tuple(dict.fromkeys(labels)) for name, labels in self._as_given.items() if labels},
         )
@@ -577,5 +581,6 @@ _RESERVED_CONTROLS: Final = {
         ("decision", "choice"),
         ("decision_reason", "text"),
         ("decision_note", "text"),
+        ("review_of", "text"),
     )
 }

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+from label_studio_quorum.campaign.campaign_lock import LockServer, locked
 from label_studio_quorum.campaign.local_memory import AppliedFiles, Remembered, applied_files, note_applied, remember
 from label_studio_quorum.campaign.planned_change import (
     Earlier,
@@ -23,18 +24,22 @@ from label_studio_quorum.campaign.planned_change import (
 from label_studio_quorum.campaign.projects import STAGES, Campaign, CampaignError, assemble, find_all, marker_of
 from label_studio_quorum.campaign.setup import CampaignSpec, setup_campaign
 from label_studio_quorum.campaign.webhooks import WebhookTarget
-from label_studio_quorum.port import Json, LabelStudio, MLConnection, Project
+from label_studio_quorum.port import Json, LabelStudio, MLConnection, Project, Repair
 from ls_config.interface import Interface, carry_renames, is_readable
 from review_rules import Policy, Stage, Team, load_policy, load_team
 
 
-class CampaignServer(LabelStudio, Protocol):
+class CampaignServer(LabelStudio, LockServer, Protocol):
     """A server that may run Quorum's plugin."""
 
     url: str
 
     def plugin_version(self) -> str | None:
         """The version of the plugin in the server; None on a stock server."""
+        ...
+
+    def mend_server(self, campaign: str | None) -> Repair:
+        """Have the plugin set right what it can; nothing where it is not there or does not know the campaign."""
         ...
 
     def plugin_campaign(self, name: str) -> Json | None:
@@ -78,6 +83,7 @@ class CampaignPlan:
         team_file: Where the team stands; `team_text` is what stands there, and `team` what it says.
         qualification: The rows with known answers that the policy asks for, as the plugin is told; empty for none.
         renames: Field → label of until now → label of the interface that its answers are read as.
+        repair: Whether projects that were lost are marked again, or made anew.
     """
 
     name: str
@@ -91,6 +97,7 @@ class CampaignPlan:
     team: Team
     qualification: Json
     renames: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    repair: bool = False
 
     def spec(self, ml: MLConnection | None, webhook: WebhookTarget | None) -> CampaignSpec:
         """What set-up is asked to make."""
@@ -144,6 +151,7 @@ def launch(
     memory: Path | None = None,
     confirm: Callable[[PlannedChange], None] = go_on,
     progress: Progress = say_nothing,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Launch:
     """Make the server's projects, and the plugin where there is one, match the plan.
 
@@ -156,41 +164,67 @@ def launch(
         memory: The data folder in which later commands look the campaign up; the usual one where None.
         confirm: Told what changes in a campaign that is there, before anything does; raises to stop it.
         progress: Told how far the reckoning of what changes has come.
+        say: Told that another command is waited for.
 
     Raises:
         CampaignError: Answers that people gave would be lost; nothing was changed.
         CampaignError, ServerError: A step was refused; what was done until then stays, and the next launch goes on.
         InterfaceError: A rename names what is not there.
     """
-    there = _projects_of(port, plan.name)
-    # Of a campaign that lost a project, set-up makes that first, and the plugin is told afterwards.
-    known = None if there is None else port.plugin_campaign(plan.name)
-    plan, planned = _plan_change(port, plan, there, known, memory, progress)
-    if not dry_run:
-        planned.require_lossless()
-        confirm(planned)
-    qualification: Json = {}
-    # Of a campaign that it knows, the plugin changes what the policy decides; set-up may not.
-    if known is not None and not dry_run:
-        qualification = _tell_plugin(port, plan, known["projects"], interface=plan.interface.xml)
-        port.settle(plan.name, lambda done: progress(done, None))
-    report = setup_campaign(port, plan.spec(ml, webhook), dry_run=dry_run)
-    plugin = port.plugin_version()
-    if report.campaign is not None and not dry_run:
-        # A stock server holds nobody to the rules: `quorum sync` finds what breaks them.
-        if plugin is None:
-            note_applied(plan.name, AppliedFiles(url=port.url, policy=plan.policy_text, team=plan.team_text), memory)
-        elif known is None:
-            qualification = _tell_plugin(port, plan, project_ids(report.campaign))
-        _remember(plan, port.url, memory)
-    return Launch(
-        campaign=report.campaign,
-        changes=report.changes,
-        notes=report.notes,
-        plugin=plugin,
-        qualification=qualification,
-        planned=planned,
-    )
+    work = _Work(port, plan, ml, webhook, memory, confirm, progress)
+    # A dry run changes nothing, and waits for nobody.
+    if dry_run:
+        return work.launch(dry_run=True)
+    with locked(port, plan.name, "set-up", say=say):
+        return work.launch(dry_run=False)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What `launch` was asked."""
+
+    port: CampaignServer
+    plan: CampaignPlan
+    ml: MLConnection | None
+    webhook: WebhookTarget | None
+    memory: Path | None
+    confirm: Callable[[PlannedChange], None]
+    progress: Progress
+
+    def launch(self, *, dry_run: bool) -> Launch:
+        port = self.port
+        # First, as what it restores is what set-up finds the campaign by.
+        mended = Repair() if dry_run else port.mend_server(self.plan.name)
+        there = _projects_of(port, self.plan.name)
+        # Of a campaign that lost a project, set-up makes that first, and the plugin is told afterwards.
+        known = None if there is None else port.plugin_campaign(self.plan.name)
+        plan, planned = _plan_change(port, self.plan, there, known, self.memory, self.progress)
+        if not dry_run:
+            planned.require_lossless()
+            self.confirm(planned)
+        qualification: Json = {}
+        # Of a campaign that it knows, the plugin changes what the policy decides; set-up may not.
+        if known is not None and not dry_run:
+            qualification = _tell_plugin(port, plan, known["projects"], interface=plan.interface.xml)
+            port.settle(plan.name, lambda done: self.progress(done, None))
+        report = setup_campaign(port, plan.spec(self.ml, self.webhook), dry_run=dry_run, repair=plan.repair)
+        plugin = port.plugin_version()
+        if report.campaign is not None and not dry_run:
+            # A stock server holds nobody to the rules: `quorum sync` finds what breaks them.
+            if plugin is None:
+                applied = AppliedFiles(url=port.url, policy=plan.policy_text, team=plan.team_text)
+                note_applied(plan.name, applied, self.memory)
+            elif known is None:
+                qualification = _tell_plugin(port, plan, project_ids(report.campaign))
+            _remember(plan, port.url, self.memory)
+        return Launch(
+            campaign=report.campaign,
+            changes=(*(f"mended: {fault.message}" for fault in mended.mended), *report.changes),
+            notes=(*map(str, mended.left), *report.notes),
+            plugin=plugin,
+            qualification=qualification,
+            planned=planned,
+        )
 
 
 def plan_launch(

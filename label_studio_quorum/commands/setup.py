@@ -16,10 +16,12 @@ from label_studio_quorum.commands.shared_options import (
     JsonOption,
     KeyFileOption,
     KeyOption,
+    RepairOption,
     UrlOption,
     connect,
     print_json,
     running_ml,
+    say_waiting,
 )
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ def command(
     ] = None,
     rename: RenameOption = None,
     yes: YesOption = False,
+    repair: RepairOption = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -84,6 +87,7 @@ def command(
         team_text=team.read_text(encoding="utf-8"),
         team=people,
         qualification=qualification_of(rules, policy.parent, interface),
+        repair=repair,
         renames=read_renames(rename),
     )
     target = WebhookTarget(url=webhook, secret=secret) if webhook and secret else None
@@ -97,6 +101,7 @@ def command(
             dry_run=dry_run,
             confirm=asking.confirm,
             progress=progress,
+            say=say_waiting,
         )
     notes = [*interface_notes(interface), *launched.notes, *_qualification_notes(plan, launched)]
     for note in notes:

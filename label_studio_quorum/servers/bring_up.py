@@ -12,6 +12,7 @@ import label_studio_quorum
 from label_studio_quorum.adapters.label_studio import HttpLabelStudio
 from label_studio_quorum.adapters.ml_backend import MLBackendClient
 from label_studio_quorum.campaign.accounts import apply_team, keep_passwords
+from label_studio_quorum.campaign.campaign_lock import locked
 from label_studio_quorum.campaign.importing import CheckedFile, import_rows
 from label_studio_quorum.campaign.launch import CampaignPlan, go_on, launch, plan_launch
 from label_studio_quorum.campaign.planned_change import PlannedChange
@@ -20,6 +21,7 @@ from label_studio_quorum.campaign.qualification import qualification_of
 from label_studio_quorum.campaign.reconcile import reconcile
 from label_studio_quorum.campaign.setup import NOT_CONNECTED
 from label_studio_quorum.campaign.status import Status, campaign_status
+from label_studio_quorum.files import FULL
 from label_studio_quorum.intake import Options, UnreadableError
 from label_studio_quorum.port import Json, MLConnection
 from label_studio_quorum.servers.board import Board
@@ -54,6 +56,7 @@ class Files:
         mapping: Which column of the rows is taken for which field.
         reading: How the rows are read.
         renames: Field → label of until now → label of the interface that its answers are read as.
+        repair: Whether projects that were lost are marked again, or made anew.
     """
 
     rows: Path
@@ -63,6 +66,7 @@ class Files:
     name: str
     mapping: dict[str, str] | None = None
     reading: Options | None = None
+    repair: bool = False
     renames: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
@@ -154,6 +158,7 @@ def _read_campaign(files: Files) -> CampaignPlan:
         team=team,
         qualification=qualification,
         renames=files.renames,
+        repair=files.repair,
     )
 
 
@@ -182,6 +187,9 @@ def _rows(files: Files, interface: Interface, policy: Policy) -> CheckedFile:
             files.rows, interface=interface, policy=policy, mapping=files.mapping, options=files.reading
         )
     except OSError as error:
+        # The rows are stored on the disk while they are checked: the file itself can be read.
+        if error.errno in FULL:
+            raise
         raise PlanError([f"{files.rows}: can't be read: {error.strerror}"]) from None
     except UnreadableError as error:
         raise PlanError(str(error).splitlines()) from None
@@ -235,6 +243,7 @@ def fill(
         memory=memory,
         confirm=ask if is_known else go_on,
         progress=progress,
+        say=lambda line: board.say(CAMPAIGN, line),
     )
     if is_known:
         keep_passwords(stack.folder.passwords, port.apply_team(plan.campaign.name, plan.campaign.team_text))
@@ -264,7 +273,7 @@ def _login(stack: Stack, person: Person) -> Login:
     owner = stack.secrets.owner
     # The owner's account was made with the database, before there was a password file.
     if person.email == owner.email:
-        return Login(person, owner.password)
+        return Login(person, owner.password or None)
     return Login(person, stack.folder.passwords.known(person.email))
 
 
@@ -273,8 +282,11 @@ def _import(port: HttpLabelStudio, campaign: Campaign, rows: CheckedFile, board:
         board.say(CAMPAIGN, f"importing and pre-labelling rows: {done} of {rows.rows}")
 
     progress(0)
-    with MLBackendClient(ml, campaign.interface, campaign.project(Stage.PASS)) as predictor:
-        import_rows(port, campaign, rows, predictor=predictor, progress=progress)
+    with (
+        MLBackendClient(ml, campaign.interface, campaign.project(Stage.PASS)) as predictor,
+        locked(port, campaign.name, "import", say=lambda line: board.say(CAMPAIGN, line)) as hold,
+    ):
+        import_rows(port, campaign, rows, predictor=predictor, is_alone=lambda: hold.is_alone, progress=progress)
 
 
 def access(stack: Stack, port: HttpLabelStudio, ready: Ready) -> dict[str, Any]:

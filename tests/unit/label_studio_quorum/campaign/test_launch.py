@@ -12,6 +12,7 @@ from label_studio_quorum.campaign.change_plan import ChangeCost
 from label_studio_quorum.campaign.launch import CampaignPlan, launch
 from label_studio_quorum.campaign.local_memory import remembered
 from label_studio_quorum.campaign.webhooks import WebhookTarget, own_webhook, save_webhook
+from label_studio_quorum.port import Repair
 from ls_config import load
 from review_rules import load_policy, load_team
 from tests.support.campaigns import POLICY, TEAM
@@ -25,6 +26,7 @@ class PluginServer(FakeLabelStudio):
         super().__init__(["ana@x.test"])
         self.url = "http://label-studio.test"
         self._version = version
+        self.repair = Repair()
         self.told: list[dict[str, Any]] = []
 
     def plugin_version(self) -> str | None:
@@ -38,6 +40,9 @@ class PluginServer(FakeLabelStudio):
 
     def settle(self, name: str, progress: Callable[[int], None]) -> None:
         progress(0)
+
+    def mend_server(self, campaign: str | None) -> Repair:
+        return self.repair
 
     def tell_plugin(self, name: str, **parts: Any) -> dict[str, Any]:
         self.told.append({"name": name, **parts})
