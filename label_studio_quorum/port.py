@@ -255,6 +255,10 @@ class LabelStudio(RowPort, Protocol):
         """Label Studio's release, such as `1.23.2`."""
         ...
 
+    def links(self, campaign: str) -> Mapping[int, str] | None:
+        """User id → person id, as the server keeps it for a campaign; None where it keeps nothing of the kind."""
+        ...
+
     def notes(self, project: int) -> Iterator[tuple[str, Json]]:
         """Row id and meta of every task, without its annotations and predictions."""
         ...

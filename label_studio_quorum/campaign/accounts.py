@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from label_studio_quorum.adapters.web_session import Visitor
@@ -46,12 +46,12 @@ def check_team(team: Team, users: list[User]) -> TeamCheck:
     """Compare a team with the accounts of a server."""
     emails = {user.email.lower() for user in users}
     people = sorted(team.people.values(), key=lambda person: person.id)
-    known = {person.email.lower() for person in people if person.email}
+    known = {email for person in people for email in person.addresses}
     return TeamCheck(
-        there=tuple(p for p in people if p.email and p.email.lower() in emails and p.left is None),
-        missing=tuple(p for p in people if p.email and p.email.lower() not in emails and p.left is None),
+        there=tuple(p for p in people if p.email and not emails.isdisjoint(p.addresses) and p.left is None),
+        missing=tuple(p for p in people if p.email and emails.isdisjoint(p.addresses) and p.left is None),
         without_email=tuple(p for p in people if not p.email and p.left is None),
-        left=tuple(p for p in people if p.email and p.email.lower() in emails and p.left is not None),
+        left=tuple(p for p in people if p.email and not emails.isdisjoint(p.addresses) and p.left is not None),
         strangers=tuple(sorted(user.email for user in users if user.email.lower() not in known)),
     )
 
@@ -95,6 +95,14 @@ class PasswordFile:
     def _write(self) -> None:
         private_folder(self.path.parent)
         write_json(self.path, self._by_email, private=True)
+
+
+def keep_passwords(passwords: PasswordFile, applied: Mapping[str, Any]) -> None:
+    """Write down the passwords of accounts that the plugin made, and those of people who have another address now."""
+    passwords.keep({account["email"]: account["password"] for account in applied["created"]})
+    # An older plugin gives no account another address.
+    moved = {person["to"]: passwords.known(person["from"]) for person in applied.get("readdressed", ())}
+    passwords.keep({address: password for address, password in moved.items() if password is not None})
 
 
 def password_file(url: str, folder: Path) -> PasswordFile:

@@ -110,9 +110,7 @@ def remember(campaign: Remembered, folder: Path | None = None) -> Path:
     return file
 
 
-def remembered(
-    folder: Path | None = None, *, complain: Callable[[str], None] = lambda line: None
-) -> list[Remembered]:
+def remembered(folder: Path | None = None, *, complain: Callable[[str], None] = lambda line: None) -> list[Remembered]:
     """Every campaign that was written down, by name.
 
     Args:
@@ -126,6 +124,42 @@ def remembered(
         except LocalFileError as error:
             complain(str(error))
     return sorted(campaigns, key=lambda campaign: campaign.name)
+
+
+_APPLIED_LOSS: Final = "what the next change of the campaign costs cannot be said; move the file away and run it again"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AppliedFiles:
+    """The texts of policy and team that a campaign of a stock server goes by, which keeps no such files itself."""
+
+    url: str
+    policy: str | None = None
+    team: str | None = None
+
+
+def note_applied(name: str, files: AppliedFiles, folder: Path | None = None) -> None:
+    """Write down what a campaign goes by from now on; what is None stays as it was written down."""
+    known = applied_files(name, files.url, folder)
+    kept = AppliedFiles(url=files.url, policy=files.policy or known.policy, team=files.team or known.team)
+    place = private_folder((folder or data_dir()) / "applied")
+    write_json(place / f"{_slug(name)}.json", asdict(kept), private=True)
+
+
+def applied_files(name: str, url: str, folder: Path | None = None) -> AppliedFiles:
+    """What was written down of a campaign on this server.
+
+    Raises:
+        LocalFileError: The file is damaged.
+    """
+    file = (folder or data_dir()) / "applied" / f"{_slug(name)}.json"
+    parts = read_local(file, _APPLIED_LOSS)
+    if parts is None or parts.get("url") != url:
+        return AppliedFiles(url=url)  # whoever asks says what cannot be known without it
+    texts = {key: parts.get(key) for key in ("policy", "team")}
+    if not all(text is None or isinstance(text, str) for text in texts.values()):
+        raise LocalFileError(file, "a part is no text", _APPLIED_LOSS)
+    return AppliedFiles(url=url, **texts)
 
 
 _MEMORY_LOSS: Final = "its campaign is not remembered here; run quorum setup again, or name it by options"

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Final
 
-from label_studio_quorum.port import LabelStudio, Project, RowPort, User
+from label_studio_quorum.port import LabelStudio, Project, User
 from ls_config import interface as loader
 from ls_config.interface import Interface
 from review_rules import Person, Policy, Stage, Team
@@ -106,6 +106,8 @@ class Campaign:
         team: The people.
         projects: The three projects.
         users: The server's accounts.
+        links: User id → person id as the server's plugin keeps it, whatever the addresses; None where an account is
+            found by its address, as on a stock server.
     """
 
     name: str
@@ -114,12 +116,14 @@ class Campaign:
     team: Team
     projects: Mapping[Stage, Project]
     users: tuple[User, ...]
+    links: Mapping[int, str] | None = None
 
     @cached_property
     def people(self) -> dict[int, str]:
         """User id → person id; an account that the team file does not know is `user:<email>`."""
-        # Lower case, not case-folded: that would make one of addresses that are two.
-        by_email = {person.email.lower(): str(person.id) for person in self.team.people.values() if person.email}
+        if self.links is not None:
+            return {user.id: self.links.get(user.id, _STRANGER + user.email) for user in self.users}
+        by_email = {email: str(person.id) for person in self.team.people.values() for email in person.addresses}
         return {user.id: by_email.get(user.email.lower(), _STRANGER + user.email) for user in self.users}
 
     def person(self, user: int | None) -> Person | None:
@@ -202,7 +206,9 @@ def open_campaign(port: LabelStudio, name: str | None, *, policy: Policy, team: 
     return assemble(name, projects, policy=policy, team=team, port=port)
 
 
-def assemble(name: str, projects: Mapping[Stage, Project], *, policy: Policy, team: Team, port: RowPort) -> Campaign:
+def assemble(
+    name: str, projects: Mapping[Stage, Project], *, policy: Policy, team: Team, port: LabelStudio
+) -> Campaign:
     """A campaign from projects already found."""
     pass_project = projects[Stage.PASS]
     return Campaign(
@@ -212,6 +218,7 @@ def assemble(name: str, projects: Mapping[Stage, Project], *, policy: Policy, te
         team=team,
         projects=dict(projects),
         users=tuple(port.users()),
+        links=port.links(name),
     )
 
 

@@ -7,12 +7,15 @@ import binascii
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from projects.models import Project
 from tasks.models import Annotation, AnnotationDraft, Task
 from users.functions.common import check_avatar
 
+from ls_config.interface import Control, InterfaceError, parse_all
 from ls_plugin.access import keeping
 from ls_plugin.access.call import Call
 from ls_plugin.access.parameters import parameters
@@ -233,6 +236,25 @@ def project_change(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
         raise Refused("policy_decides")
     if not is_empty(body.get("annotator_evaluation_enabled")):
         raise Refused("policy_decides")
+    config = body.get("label_config")
+    if isinstance(config, str) and _asks_otherwise(call.place.project_id, config):
+        raise Refused("interface")
+
+
+def _asks_otherwise(project_id: int, config: str) -> bool:
+    """Whether a labelling interface asks for other things than the project's; how it looks is anybody's matter."""
+    stored = Project.objects.values_list("label_config", flat=True).get(pk=project_id)
+    if config == stored:
+        return False
+    try:
+        return _asked(config) != _asked(stored)
+    except InterfaceError:
+        return True
+
+
+def _asked(xml: str) -> list[Control]:
+    # On which line of the XML a control stands is no part of what it asks for.
+    return [replace(control, line=0, colors=()) for control in parse_all(xml)]
 
 
 def no_bulk_labels(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlencode
@@ -14,6 +15,7 @@ from django.shortcuts import redirect, render
 from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 
+from ls_config.interface import InterfaceError
 from ls_plugin.store import retries
 from review_rules import FaultsError
 
@@ -73,6 +75,15 @@ REASONS: dict[str, tuple[int, str]] = {
     "no_task": (404, "There is nothing for you in this queue at the moment."),
     "all_done": (404, "All rows of this campaign are done."),
     "qualify": (404, "You have not reached the bar of the qualification yet; a manager can help you on."),
+    "has_work": (
+        409,
+        "Answers of a campaign stand behind this account, so it is deactivated, not deleted: set `left:` in the team "
+        "file and run quorum team apply.",
+    ),
+    "loses_answers": (409, "Stored answers would be lost: they do not fit the new interface."),
+    "costs_gold": (409, "Decided rows would be open again: send `yes` to do it."),
+    "interface": (409, "The interface of a campaign is changed with quorum setup, which says what that costs."),
+    "address_taken": (409, "The new address in the team file is that of another account."),
     "last_manager": (409, "This would leave the campaign without a manager who can sign in."),
     "bad_request": (400, "The request cannot be read."),
     "bad_answer": (400, "The answer cannot be stored: it does not fit the form."),
@@ -89,16 +100,17 @@ _FROM_DATABASE = re.compile(r"quorum:([a-z_]+)")
 
 
 class Refused(APIException):
-    """A refusal with its code; the sentence follows from the code unless one is given."""
+    """A refusal with its code; the sentence follows from the code unless one is given, and `more` is for programs."""
 
-    def __init__(self, code: str, detail: str | None = None) -> None:
+    def __init__(self, code: str, detail: str | None = None, more: Mapping[str, Any] | None = None) -> None:
         self.status_code, sentence = REASONS[code]
         self.reason = code
+        self.more = dict(more or {})
         super().__init__(detail or sentence, code)
 
     def payload(self) -> dict[str, Any]:
         """The JSON body."""
-        return {"code": self.reason, "detail": str(self.detail), "status_code": self.status_code}
+        return {**self.more, "code": self.reason, "detail": str(self.detail), "status_code": self.status_code}
 
 
 def from_database(error: BaseException) -> Refused | None:
@@ -120,6 +132,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
         body = {"code": "faults", "detail": "The file has faults.", "faults": [asdict(fault) for fault in error.faults]}
         return Response(body, status=400)
     refused = error if isinstance(error, Refused) else from_database(error)
+    if isinstance(error, InterfaceError):
+        refused = Refused("bad_request", "; ".join(error.faults))
     if isinstance(error, RecursionError):
         refused = Refused("bad_request", "The request is nested too deeply.")
     # What no view has checked fails where it is stored: the caller's fault all the same, not the server's.

@@ -82,6 +82,9 @@ class FakeLabelStudio:
     def users(self) -> list[User]:
         return list(self._users)
 
+    def links(self, campaign: str) -> dict[int, str] | None:
+        return None
+
     def notes(self, project: int) -> Iterator[tuple[str, Json]]:
         return ((task.row_id, copy.deepcopy(task.meta)) for task in self.tasks(project))
 
