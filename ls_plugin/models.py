@@ -37,6 +37,22 @@ class Campaign(models.Model):
         return self.name
 
 
+class CampaignLock(models.Model):
+    """Who changes a campaign from outside, by set-up or import: one command at a time.
+
+    The command says again and again that it is still there; the lock of one that died is free when its time is over.
+    """
+
+    name: models.CharField[str, str] = models.CharField(
+        max_length=200, primary_key=True, help_text="the campaign's name, also before there is such a campaign"
+    )
+    token: models.CharField[str, str] = models.CharField(max_length=64)
+    doing: models.CharField[str, str] = models.CharField(max_length=40)
+    user_id: models.IntegerField[int, int] = models.IntegerField()
+    since: models.DateTimeField[datetime, datetime] = models.DateTimeField()
+    expires_at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
+
+
 class Stage(IntEnum):
     """The three projects of a campaign, in the order in which a row passes them."""
 

@@ -13,13 +13,13 @@ from django.db import transaction
 from django.utils import timezone
 
 from label_studio_quorum.port import Annotation as Answer
-from ls_plugin.access.answer_content import require_fitting, require_reason
+from ls_plugin.access.answer_content import require_fitting, require_own_form, require_reason
 from ls_plugin.access.call import Call, call_of
 from ls_plugin.models import Slot, Stage
 from ls_plugin.patches.registry import replace
 from ls_plugin.people.standings import RULE_STAGE, CampaignPlace
 from ls_plugin.queue import admission, reconcile, skips
-from ls_plugin.store import audit_log
+from ls_plugin.store import audit_log, opened_forms
 from ls_plugin.store.exclusions import is_excluded
 from ls_plugin.store.refusals import Refused
 from ls_plugin.store.slots import lock_rows
@@ -52,6 +52,7 @@ def _perform_create(stock: Callable[..., Any]) -> Callable[..., Any]:
                     else:
                         answer = _answer_of(call, serializer)
                         require_fitting(answer.result, slot.task_id)
+                        require_own_form(answer.result, slot.task_id, RULE_STAGE[place.stage])
                         if place.stage is not Stage.PASS:  # of passes somebody else is asked for another, nobody twice
                             _ask_rules(admission.require_counted, place, slot, row, answer)
                     # Asked for first, so that it runs before anything else that waits for the commit.
@@ -76,6 +77,7 @@ def _perform_update(stock: Callable[..., None]) -> Callable[..., None]:
                         answer = _answer_of(call, serializer)
                         if "result" in serializer.validated_data:
                             require_fitting(answer.result, slot.task_id)
+                            require_own_form(answer.result, slot.task_id, RULE_STAGE[place.stage])
                         _ask_rules(admission.require_change, place, slot, row, answer)
                     reconcile.after_commit(place.campaign_id, slot.row_id)
                     stock(self, serializer)
@@ -180,5 +182,9 @@ def _reconcile_task(campaign_id: int, task_id: int) -> None:
 
 def _log(call: Call, place: CampaignPlace, slot: Slot, kind: str, annotation: Any) -> None:
     """Write the audit log's line."""
+    user_id = call.signed_in.user_id
     body = {"annotation": annotation.pk, "stage": place.stage.label, "digest": audit_log.digest(annotation.result)}
-    audit_log.write(audit_log.Entry(kind, call.signed_in.user_id, place.campaign_id, slot.task_id, slot.row_id, body))
+    form = opened_forms.last_form(user_id, slot.task_id) if kind == "submitted" else None
+    if form is not None:
+        body[opened_forms.FORM] = form
+    audit_log.write(audit_log.Entry(kind, user_id, place.campaign_id, slot.task_id, slot.row_id, body))

@@ -53,6 +53,17 @@ REASONS: dict[str, tuple[int, str]] = {
     "task_data": (409, "The data of a row never changes after import."),
     "closed": (409, "This task is not open any more."),
     "keep_answers": (403, "Answers of a campaign are not deleted one by one; a manager can reopen the row."),
+    "answered": (409, "Somebody has answered this, and the answers would be lost for good with it."),
+    "marker": (
+        409,
+        "The line of the description that begins with quorum: ties this project to its campaign: it stays as it is. "
+        "Write above it.",
+    ),
+    "own_import": (
+        403,
+        "Rows come into a campaign by quorum import, which checks them; what comes in otherwise would be labelled and "
+        "be in no figure and no export.",
+    ),
     "policy_decides": (403, "The policy of the campaign decides this; change the policy with quorum setup."),
     "outlet": (403, "You work in this campaign, so its answers go nowhere at your word; another manager may do this."),
     "keeps_projects": (409, "A campaign keeps its projects as long as they are there."),
@@ -60,12 +71,14 @@ REASONS: dict[str, tuple[int, str]] = {
     "no_predictions": (403, "Predictions come from the models, not from people."),
     "action": (403, "This action would change answers or task data of a campaign."),
     "no_task": (404, "There is nothing for you in this queue at the moment."),
+    "all_done": (404, "All rows of this campaign are done."),
     "qualify": (404, "You have not reached the bar of the qualification yet; a manager can help you on."),
     "last_manager": (409, "This would leave the campaign without a manager who can sign in."),
     "bad_request": (400, "The request cannot be read."),
     "bad_answer": (400, "The answer cannot be stored: it does not fit the form."),
+    "too_large": (413, "This is longer than anybody could open again."),
+    "too_many_drafts": (409, "You have ten drafts of this row already: open one of them, or send your answer."),
     "not_counted": (409, "The answer is not stored: by the rules it would not count."),
-    "too_large": (413, "This is more than one answer can hold."),
     "busy": (503, "The server is busy; try again."),
 }
 # PostgreSQL's words when a draft or an answer comes to a task that was withdrawn meanwhile

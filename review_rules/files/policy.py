@@ -12,7 +12,7 @@ from review_rules.files.expressions import VARIABLES, mistakes
 from review_rules.files.faults import FaultsError
 from review_rules.files.located import Located, did_you_mean, read_yaml
 from review_rules.sampling import in_share
-from review_rules.values import DOMAIN_FLAG, GENERAL, NEEDS_EXPERT, UNSURE, Json, Kind, Name
+from review_rules.values import ANY_EXPERT, DOMAIN_FLAG, GENERAL, NEEDS_EXPERT, UNSURE, Json, Kind, Name
 
 
 class QaWhen(Name):
@@ -272,6 +272,9 @@ def _expert_domains(place: Located) -> tuple[str, ...]:
         domain = item.text()
         if domain == GENERAL:
             item.fault("`general` needs no expert", "Remove it: general rows are those that need none.")
+        elif domain == ANY_EXPERT:
+            # In `next.requires` the star stands for the role alone, so that a domain of this name would name nobody.
+            item.fault("`*` is no domain", "Name each domain that needs an expert.")
         elif domain in domains:
             item.fault(f"the domain `{domain}` stands here twice", "Remove one.")
         elif domain is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from review_rules.files.expressions import VARIABLES
+from review_rules.files.expressions import LONGEST, VARIABLES
 from review_rules.files.policy import Agree, Match, Order, Policy, ProposalFrom, QaWhen
 from review_rules.files.team import EMAIL
 from review_rules.values import Json, Kind, Role
@@ -37,14 +37,14 @@ def policy_schema() -> dict[str, Json]:
         "expert_domains": {
             "description": "Domains of which a row needs an expert among its reviewers.",
             "type": "array",
-            "items": {"type": "string", "minLength": 1, "not": {"const": "general"}},
+            "items": {"type": "string", "minLength": 1, "not": {"enum": ["general", "*"]}},
             "uniqueItems": True,
         },
         "expert_quorum": {"type": "integer", "minimum": 1, "description": "Experts of the domain needed per row."},
         "escalate_when": {
             "description": f"CEL expressions over {', '.join(VARIABLES)}; true asks for QA and then for an expert.",
             "type": ["array", "null"],
-            "items": {"type": "string", "minLength": 1},
+            "items": {"type": "string", "minLength": 1, "maxLength": LONGEST},
         },
         "proposal": {
             "description": "What the next screen's proposal may rest on.",

@@ -40,7 +40,7 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, st
 @pytest.fixture(scope="module")
 def server(databases: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudioServer]:
     """Label Studio with the plugin, not yet with a worker."""
-    with plugin_postgres.postgres_server(tmp_path_factory.mktemp("ls-postgres"), databases) as server:
+    with plugin_postgres.served(tmp_path_factory.mktemp("ls-postgres"), databases) as server:
         yield server
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tasks.models import Annotation, AnnotationDraft
+from tasks.models import Annotation, AnnotationDraft, Prediction
 
 from ls_config import load
 from ls_plugin.access.answer_content import require_fitting
@@ -167,3 +167,33 @@ def test_a_form_that_a_manager_broke_stops_nobody() -> None:
     type(project).objects.filter(pk=project.pk).update(label_config=project.label_config)
     with pytest.raises(Refused, match="The answer to tone cannot be stored"):
         require_fitting([item("tone", rating=9)], task)
+
+
+def test_a_form_that_was_left_open_answers_nothing_else() -> None:
+    """What it carries unseen is of another row: refused, also as a change; its own and none at all go through."""
+    campaign = make_campaign(label_type="response_review")
+    for row_id in ("r1", "r2"):
+        campaign.add_rows(row_id)
+        for person in ("ana", "bea"):
+            campaign.answer(person, sample())
+    task = campaign.take("quin", Stage.QA)
+    own, other = (
+        [part for part in Prediction.objects.get(task_id=pk).result if part["from_name"] == "review_of"]
+        for pk in (task, campaign.slot("r2", Stage.QA).task_id)
+    )
+    assert own != other
+    accept = item("decision", choices=["accept"])
+    refused = campaign.submit("quin", task, [*sample(), accept, *other])
+    assert (refused.status_code, refused.json()["code"]) == (409, "closed")
+    assert refused.json()["detail"] == (
+        "The form that you had open shows another row, or this one before it changed: load the page again."
+    )
+    made = campaign.submit("quin", task, [*sample(), accept, *own])
+    assert made.status_code == 201
+    address = f"/api/annotations/{made.json()['id']}/"
+    client = campaign.client("quin")
+    changes = [
+        client.patch(address, {"result": [*sample(), accept, *seal]}, content_type="application/json").status_code
+        for seal in (other, own, [])
+    ]
+    assert changes == [409, 200, 200]

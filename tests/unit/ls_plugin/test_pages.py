@@ -71,11 +71,14 @@ def test_a_row_is_reopened_from_the_page_with_a_reason(campaign: CampaignInTest)
 
 
 def test_the_style_sheets_and_what_label_studio_asks_for_in_vain(campaign: CampaignInTest) -> None:
-    """Styles are styles; tips and usage data are answered with nothing."""
+    """Styles are styles, the script is one; tips and usage data are answered with nothing."""
     client = campaign.client("ana")
     for name in ("style.css", "people.css"):
         style = client.get(f"/quorum/{name}")
         assert (style.status_code, style["Content-Type"]) == (200, "text/css")
+    script = client.get("/quorum/screen.js")
+    assert (script.status_code, script["Content-Type"]) == (200, "text/javascript; charset=utf-8")
+    assert "screen.js" not in client.get("/quorum/mine/").content.decode()  # our own pages say everything themselves
     assert client.get("/heidi-tips/").json() == []
     assert client.get("/__lsa/").status_code == 204
 

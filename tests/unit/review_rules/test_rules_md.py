@@ -17,6 +17,7 @@ from review_rules import (
     Decision,
     FaultsError,
     HistoryError,
+    Kind,
     NextStep,
     PersonId,
     Stage,
@@ -31,7 +32,10 @@ from review_rules import (
 from review_rules.files.policy import Order, Qualification, Skips
 from review_rules.files.schema import policy_schema, team_schema
 from review_rules.findings import RULES
+from review_rules.pre_annotation import values_hash
+from review_rules.seals import Digest
 from review_rules.verify import Verifier
+from review_rules.versions import RULES_1
 from tests.unit.review_rules.cases import (
     TEAM,
     TEXT,
@@ -192,6 +196,22 @@ def test_expressions_are_checked(expression: str, message: str) -> None:
 
 
 @rule(
+    "An expression has at most 2,000 characters, and at most two of the macros all, exists, exists_one, map and filter "
+    "stand within each other, so that a row costs little whatever it says."
+)
+def test_what_an_expression_may_cost() -> None:
+    """Two within each other pass, a third is told with its place; strings and neighbours do not count as within."""
+    two = "flags.all(a, flags.exists(b, a == b))"
+    sound = f"{two} || {two} || domain == 'x.all(c, x.all(d, x.all(e, true)))'"
+    assert load_policy(json.dumps({"escalate_when": [sound]})).escalate_when == (sound,)
+    with pytest.raises(FaultsError, match="more than 2 of all, exists") as three:
+        load_policy(json.dumps({"escalate_when": ["flags.all(a, flags.all(b, flags.all(c, true)))"]}))
+    assert [fault.column for fault in three.value.faults] == [56]
+    with pytest.raises(FaultsError, match="2,007 characters"):
+        load_policy(json.dumps({"escalate_when": ["domain == '" + "x" * 1995 + "'"]}))
+
+
+@rule(
     "Domains are `general` and the `expert_domains`; another one in the team file is a warning, since a team may serve "
     "several campaigns."
 )
@@ -245,11 +265,12 @@ def test_team_hash() -> None:
 def test_withheld() -> None:
     """The share is met, the same for every other setting, and drawn apart from the sample for QA."""
     names = [f"row-{number}" for number in range(4000)]
-    policy = load_policy("{prelabel: {withhold: 0.25}}")
+    policy, other = load_policy("{prelabel: {withhold: 0.25}}"), load_policy("{passes: 1, prelabel: {withhold: 0.25}}")
+    nothing = load_policy("{}")
     chosen = {name for name in names if withheld(name, policy)}
     assert 0.22 < len(chosen) / len(names) < 0.28
-    assert chosen == {name for name in names if withheld(name, load_policy("{passes: 1, prelabel: {withhold: 0.25}}"))}
-    assert not any(withheld(name, load_policy("{}")) for name in names)
+    assert chosen == {name for name in names if withheld(name, other)}
+    assert not any(withheld(name, nothing) for name in names)
     sampled = {name for name in names if _is_sampled(name, 0.25)}
     assert 0.04 < len(chosen & sampled) / len(names) < 0.09
 
@@ -1829,6 +1850,43 @@ def test_changed_from_auto() -> None:
 
 
 @rule(
+    "A pass may say under `shown` what its form opened with: `{version, hash}` of the prediction, both null for a form "
+    "that opened empty; where it says nothing this is not known.",
+    "`changed_from_auto` is null too where every counted pass says that its form opened with something else, or with "
+    "nothing.",
+    "By version 1 `shown` means nothing.",
+)
+@pytest.mark.parametrize(
+    ("forms", "changed"),
+    [
+        ((None, None), True),
+        (({}, {}), None),
+        (({"version": None, "hash": None}, {"version": "other", "hash": "sha256:0"}), None),
+        (({"version": None, "hash": None}, {"version": "auto-label", "hash": "its own"}), True),
+        (({"version": None, "hash": None}, None), True),
+        (({"version": None, "hash": None}, {"hash": 5}), True),
+    ],
+    ids=["unknown", "empty", "other", "one saw it", "one unknown", "one unreadable"],
+)
+def test_nobody_changes_what_nobody_was_shown(forms: tuple[Any, Any], changed: bool | None) -> None:
+    """The label differs from the auto-label either way; whether it was changed depends on who saw it."""
+    auto = {"verdict": "B", "topics": ["b", "a"]}
+    own = values_hash({"verdict": Kind.CHOICE, "topics": Kind.CHOICES, "note": Kind.TEXT}, {"note": "", **auto})
+    passes = []
+    for minute, (who, form) in enumerate(zip(("ana", "hal"), forms, strict=True)):
+        shown = form | {"hash": own} if form and form.get("hash") == "its own" else form
+        passes.append(sub(who, minute, verdict="A", topics=["a"]) | {"shown": shown})
+    fields = {"verdict": {"kind": "choice"}, "topics": {"kind": "choices"}}
+    history = row(passes, [sub("ida", 5, "accept")], fields=fields, auto_label=auto)
+    final = see(history, "fields: {}").final
+    assert final is not None
+    assert {value.changed_from_auto for value in final.values()} == {changed}
+    old = decide(parse_history(history), team_of(TEAM), policy_of("fields: {}"), RULES_1).final
+    assert old is not None
+    assert {value.changed_from_auto for value in old.values()} == {True}
+
+
+@rule(
     "The certificate names the people of passes, QA and expert reviews with the times of their submissions, for each "
     "effective domain all counted people who hold it, and the hashes of policy and team."
 )
@@ -1989,7 +2047,10 @@ def test_version_1_names_no_team() -> None:
     assert (decision["rules"], set(decision["certificate"]) - {"team"}) == (2, set(record["certificate"]) - {"team"})
 
 
-@rule("A record without `rules` is verified by version 1, and one that names an unknown version is a finding.")
+@rule(
+    "A record without `rules` is verified by version 1; one that carries a digest, as no record of version 1 does, or "
+    "names an unknown version is a finding."
+)
 def test_versions_of_records() -> None:
     """A record of today that hides its version does not pass for an old one: its certificate names a team."""
     history = row(agreeing(), [sub("ida", 5, "accept")])
@@ -2000,6 +2061,8 @@ def test_versions_of_records() -> None:
     unknowns: list[Any] = [3, 0, True, "2", 2.5, [], {}]
     for unknown in unknowns:
         assert [found.id for found in verifier.check({**record, "rules": unknown}, 1)] == ["QR.E115"]
+    bare = {key: value for key, value in record.items() if key != "rules"}
+    assert "QR.E115" in [found.id for found in verifier.check(bare | {"digest": Digest.of(bare).to_json()}, 1)]
 
 
 @rule("`quorum verify` finds a certificate of another team than the one given.")
