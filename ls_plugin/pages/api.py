@@ -195,7 +195,9 @@ class StatusView(_View):
 
     def get(self, request: Request) -> Response:
         """The figures of the manager's page."""
-        return Response(figures.of_campaign(self.campaign(request.query_params.get("name"))).to_json())
+        campaign, call = self.campaign(request.query_params.get("name")), call_of(request)
+        works = call is not None and call.signed_in.works_in_campaign(campaign.pk)
+        return Response(figures.of_campaign(campaign, call.signed_in.user_id if call and works else None).to_json())
 
 
 class AuditView(_View):

@@ -42,7 +42,7 @@ REASONS: dict[str, tuple[int, str]] = {
     "second": (409, "You have answered this task already: change your answer instead."),
     "full": (409, "Everybody who was asked has answered this task."),
     "excluded": (403, "You had another part in this row, or saw others' answers to it: others answer it."),
-    "sealed": (409, "The next stage has begun, so this answer stays as it is; a manager can reopen the row."),
+    "sealed": (409, "The row has gone on, so this answer stays as it is; a manager can reopen the row."),
     "decided": (409, "The row is decided, so its answers stay as they are; a manager can reopen it, with a reason."),
     "not_reopened": (409, "There is nothing to reopen about this row."),
     "marked": (409, "You have answered every row with a known answer, so these answers stay as they are."),
