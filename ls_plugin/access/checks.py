@@ -17,7 +17,7 @@ from ls_plugin.access import keeping
 from ls_plugin.access.call import Call
 from ls_plugin.access.parameters import parameters
 from ls_plugin.access.submission_content import is_empty, require_draft, require_submission
-from ls_plugin.models import CampaignProject, Grant, Slot, Stage
+from ls_plugin.models import CampaignProject, Grant, Slot
 from ls_plugin.people import standings
 from ls_plugin.people.team import managers_without
 from ls_plugin.queue import qualification, seats
@@ -88,8 +88,8 @@ def change(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
     if slot is None or slot.sealed:
         # Somebody of the next stage may have read this answer already.
         raise Refused("sealed")
-    if call.place.stage is Stage.PASS and qualification.is_scored(call.signed_in.user_id, call.place, slot.row_id):
-        raise Refused("marked")
+    if qualification.is_closed(call.place, slot, annotation):
+        raise Refused("sealed")
     _require_unexposed(call, annotation.task_id)
 
 

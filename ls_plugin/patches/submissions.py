@@ -16,7 +16,7 @@ from ls_plugin.access.call import Call, call_of
 from ls_plugin.models import Slot
 from ls_plugin.patches.registry import replace
 from ls_plugin.people.standings import CampaignPlace
-from ls_plugin.queue import reconcile
+from ls_plugin.queue import qualification, reconcile
 from ls_plugin.store import audit_log
 from ls_plugin.store.exclusions import is_excluded
 from ls_plugin.store.refusals import Refused
@@ -50,6 +50,7 @@ def _perform_create(stock: Callable[..., Any]) -> Callable[..., Any]:
                     # Asked for first, so that it runs before anything else that waits for the commit.
                     reconcile.after_commit(place.campaign_id, slot.row_id)
                     annotation = stock(self, serializer)
+                    qualification.note_answer(place, slot, annotation)
                     _log(call, place, slot, "skipped" if annotation.was_cancelled else "submitted", annotation)
                 return annotation
 

@@ -8,10 +8,11 @@ from tasks.models import Annotation, AnnotationDraft
 
 from ls_plugin.models import Grant, Slot, Stage
 from ls_plugin.people.standings import CampaignPlace
-from ls_plugin.queue import qualification, reconcile
+from ls_plugin.queue import qualification, reconcile, trials
 from ls_plugin.queue.ordering import queues_for
 from ls_plugin.queue.qualification import QualificationRows
 from ls_plugin.queue.seats import RowIsLockedError, lock_seat, seat
+from ls_plugin.queue.trials import TrialState
 from ls_plugin.store import retries
 from ls_plugin.store.refusals import Refused
 from ls_plugin.store.slots import locks_rows
@@ -28,6 +29,8 @@ def hand_out(user_id: int, person: Person, place: CampaignPlace) -> Slot:
         Refused: ``no_task`` if there is none, ``qualify`` if the person is not through the qualification.
     """
     asked = qualification.qualification_of(place.campaign_id) if place.stage is Stage.PASS else None
+    if place.stage is not Stage.PASS and trials.is_kept_from_reviews(user_id, person, place.campaign_id):
+        raise Refused("qualify")
     if asked is not None:
         qualification.seat_everybody_on_new_rows(place.campaign_id, asked)
     slot = _hand_out(user_id, person, place, asked)
@@ -78,8 +81,14 @@ def _in_hand(user_id: int, person: Person, place: CampaignPlace) -> Slot | None:
 
 
 def _best(user_id: int, person: Person, place: CampaignPlace, asked: QualificationRows | None) -> Slot | None:
+    """The best open task of the best choice of rows that has one."""
+    choices = (_best_of(only, user_id, person, place) for only in _open_rows(user_id, place, asked))
+    return next(filter(None, choices), None)
+
+
+def _best_of(only: Q, user_id: int, person: Person, place: CampaignPlace) -> Slot | None:
     """The best open task. Rows that others have locked just now are passed over, and waited for at the end."""
-    only, passed_over = _open_rows(user_id, place, asked), list[int]()
+    passed_over = list[int]()
     for every in queues_for(user_id, person, place):
         queue = every.filter(only)
         for task_id in queue.values_list("task_id", flat=True).iterator(chunk_size=20):
@@ -94,21 +103,22 @@ def _best(user_id: int, person: Person, place: CampaignPlace, asked: Qualificati
     return next(filter(None, waited), None)
 
 
-def _open_rows(user_id: int, place: CampaignPlace, asked: QualificationRows | None) -> Q:
-    """The qualification rows until the person has answered them all, the others afterwards.
+def _open_rows(user_id: int, place: CampaignPlace, asked: QualificationRows | None) -> list[Q]:
+    """The choices of rows from which a person is handed the next, best first.
 
     Raises:
-        Refused: ``qualify`` if the person has answered them all and is below the bar.
+        Refused: ``qualify`` if the person has been through the qualification and is below the bar.
     """
     if asked is None:
-        return Q()
-    known = Q(row_id__in=list(asked.rows))
-    answered, share = qualification.score(user_id, place, asked)
-    if answered < Slot.objects.filter(known, project_id=place.project_id).count():
-        return known
-    if share < asked.bar:
-        raise Refused("qualify")
-    return ~known
+        return [Q()]
+    trial = trials.trial_of(user_id, place, asked)
+    match trial.state:
+        case TrialState.OPEN:
+            return trials.mixed(user_id, place, asked, trial)
+        case TrialState.PASSED:
+            return [~Q(row_id__in=list(asked.rows))]
+        case TrialState.BELOW:
+            raise Refused("qualify")
 
 
 def _put_off(user_id: int, person: Person, place: CampaignPlace) -> Slot | None:

@@ -41,7 +41,6 @@ REASONS: dict[str, tuple[int, str]] = {
     "full": (409, "Everybody who was asked has answered this task."),
     "excluded": (403, "You had another part in this row, or saw others' answers to it: others answer it."),
     "sealed": (409, "The next stage has begun, so this answer stays as it is; a manager can reopen the row."),
-    "marked": (409, "You have answered every row with a known answer, so these answers stay as they are."),
     "skip_stays": (403, "An answer cannot become a skip, nor a skip an answer, by a change."),
     "author": (403, "An answer keeps its author and its task."),
     "task_data": (409, "The data of a row never changes after import."),
