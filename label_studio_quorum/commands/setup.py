@@ -20,6 +20,7 @@ from label_studio_quorum.commands.shared_options import (
     connect,
     print_json,
     running_ml,
+    say_waiting,
 )
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def command(
         repair=repair,
     )
     target = WebhookTarget(url=webhook, secret=secret) if webhook and secret else None
-    launched = launch(port, plan, ml=ml_connection(ml_url), webhook=target, dry_run=dry_run)
+    launched = launch(port, plan, ml=ml_connection(ml_url), webhook=target, dry_run=dry_run, say=say_waiting)
     notes = [*interface_notes(interface), *launched.notes, *_qualification_notes(plan, launched)]
     for note in notes:
         typer.echo(f"note: {note}", err=True)

@@ -1,10 +1,10 @@
-"""Answers are kept by the database too, tasks without a row are nobody's work, sealed rows are decided anew."""
+"""Answers are kept by the database too, tasks without a row are nobody's work, and sealed rows are decided anew."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.db import migrations, models
+from django.db import migrations
 
 from ls_plugin.store.triggers import POSTGRES_DOWN, POSTGRES_UP
 
@@ -24,17 +24,10 @@ def mend_slots(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    """Adds what a person had right on a qualification row."""
+    """Changes no table."""
 
-    dependencies = (("ls_plugin", "0002_guards"),)
+    dependencies = (("ls_plugin", "0004_skips_and_order"),)
     operations = (
-        migrations.AddField(
-            "grant",
-            "right",
-            models.SmallIntegerField(
-                null=True, help_text="known fields that the first answer had right, on a qualification row"
-            ),
-        ),
         migrations.RunPython(renew_rules, migrations.RunPython.noop),
         migrations.RunPython(mend_slots, migrations.RunPython.noop),
     )

@@ -1,20 +1,23 @@
-"""Handing tasks out: the task in hand, else the best open one, else what was put off, else what was skipped."""
+"""Handing tasks out: the task in hand, else the best open one, else what was put off.
+
+A skipped row does not come back by itself: see :mod:`ls_plugin.queue.skips`.
+"""
 
 from __future__ import annotations
 
 from django.db import connection, transaction
 from django.db.models import Q
-from tasks.models import Annotation, AnnotationDraft
+from tasks.models import AnnotationDraft
 
 from ls_plugin.models import Grant, Slot, Stage
 from ls_plugin.people.standings import CampaignPlace
 from ls_plugin.queue import qualification, reconcile, trials
+from ls_plugin.queue.empty_queue import why_empty
 from ls_plugin.queue.ordering import queues_for
 from ls_plugin.queue.qualification import QualificationRows
 from ls_plugin.queue.seats import RowIsLockedError, lock_seat, seat
 from ls_plugin.queue.trials import TrialState
 from ls_plugin.store import retries
-from ls_plugin.store.refusals import Refused
 from ls_plugin.store.slots import locks_rows
 from review_rules import Person
 
@@ -26,11 +29,12 @@ def hand_out(user_id: int, person: Person, place: CampaignPlace) -> Slot:
     """Hand the person a task of this project: the one in hand, else the best of those open to them.
 
     Raises:
-        Refused: ``no_task`` if there is none, ``qualify`` if the person is not through the qualification.
+        Refused: ``no_task`` or ``all_done``, with the reason, if there is none; ``qualify`` if the person is below the
+            bar of the qualification.
     """
     asked = qualification.qualification_of(place.campaign_id) if place.stage is Stage.PASS else None
-    if place.stage is not Stage.PASS and trials.is_kept_from_reviews(user_id, person, place.campaign_id):
-        raise Refused("qualify")
+    if place.stage is not Stage.PASS:
+        trials.require_passed(user_id, person, place.campaign_id)
     if asked is not None:
         qualification.seat_everybody_on_new_rows(place.campaign_id, asked)
     slot = _hand_out(user_id, person, place, asked)
@@ -38,7 +42,7 @@ def hand_out(user_id: int, person: Person, place: CampaignPlace) -> Slot:
     if slot is None and place.stage is not Stage.PASS and reconcile.drain(place.campaign_id, limit=20):
         slot = _hand_out(user_id, person, place, asked)
     if slot is None:
-        raise Refused("no_task")
+        raise why_empty(user_id, person, place)
     return slot
 
 
@@ -50,7 +54,6 @@ def _hand_out(user_id: int, person: Person, place: CampaignPlace, asked: Qualifi
             _in_hand(user_id, person, place)
             or _best(user_id, person, place, asked)
             or _put_off(user_id, person, place)
-            or _skipped(user_id, person, place)
         )
         if slot is not None:
             seat(slot, user_id, place)
@@ -118,7 +121,7 @@ def _open_rows(user_id: int, place: CampaignPlace, asked: QualificationRows | No
         case TrialState.PASSED:
             return [~Q(row_id__in=list(asked.rows))]
         case TrialState.BELOW:
-            raise Refused("qualify")
+            raise trial.refusal(asked)
 
 
 def _put_off(user_id: int, person: Person, place: CampaignPlace) -> Slot | None:
@@ -128,16 +131,3 @@ def _put_off(user_id: int, person: Person, place: CampaignPlace) -> Slot | None:
         lock_seat(task_id, user_id, person, place, live=True) for task_id in live.values_list("task_id", flat=True)
     )
     return next(filter(None, waited), None)
-
-
-def _skipped(user_id: int, person: Person, place: CampaignPlace) -> Slot | None:
-    """When nothing else is left: the first row that the person skipped, handed out once more without the skip."""
-    skipped = Grant.objects.filter(user_id=user_id, project_id=place.project_id, skipped=True).order_by("given_at")
-    for earlier in skipped:
-        slot = lock_seat(earlier.task_id, user_id, person, place, skipped=True)
-        if slot:
-            # One by one, not as a query: Label Studio counts the project's labels as each of them goes.
-            for skip in Annotation.objects.filter(task_id=slot.task_id, completed_by_id=user_id, was_cancelled=True):
-                skip.delete()
-            return slot
-    return None

@@ -110,8 +110,9 @@ def update_slots(
         asks = queue.get(slot.task_id, NOTHING_ASKED)
         step = decision.next
         slot.open = asks.lacking > 0 and step is not None and step.stage is RULE_STAGE[Stage(slot.stage)]
-        # What is asked for again is open again: a seal would refuse the answers that the row waits for.
-        slot.sealed = slot.sealed and not slot.open
+        # Gold is frozen at every stage. What is asked for again is open again: a seal would refuse the answers that the
+        # row waits for.
+        slot.sealed = decision.state.is_decided or (slot.sealed and not slot.open)
         slot.taken, slot.capacity = asks.submissions, asks.submissions + asks.lacking
         slot.dirty = False
         if slot.stage == Stage.PASS:

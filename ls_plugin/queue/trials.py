@@ -1,14 +1,15 @@
 """A person's trial: the qualification rows that are theirs to answer, mixed among other rows, and how it ended.
 
 Nobody is asked all rows of a qualification, and each person gets theirs in an order of their own, so that who has been
-through can tell others little. Whether a row of the trial or an ordinary one comes next is drawn; a skipped one does not come back, another takes its place.
+through can tell others little. Whether a row of the trial or an ordinary one comes next is drawn; a skipped one does
+not come back, and another takes its place.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, auto
-from math import ceil
+from math import ceil, floor
 
 from django.db.models import Q
 
@@ -17,6 +18,7 @@ from ls_plugin.people.standings import CampaignPlace
 from ls_plugin.queue import qualification
 from ls_plugin.queue.draws import draw
 from ls_plugin.queue.qualification import QualificationRows
+from ls_plugin.store.refusals import Refused
 from review_rules import Person, Role
 
 # Of the rows of a qualification one person is asked two thirds.
@@ -39,11 +41,20 @@ class Trial:
         state: where they stand.
         wanted: how many rows they are asked.
         left: the rows that they may still be asked, in their order.
+        share: what they got right, once it has ended.
     """
 
     state: TrialState
     wanted: int
     left: tuple[str, ...] = ()
+    share: float = 0.0
+
+    def refusal(self, asked: QualificationRows) -> Refused:
+        """What somebody reads who is below the bar."""
+        # Rounded down: who is below the bar must not read that both are the same.
+        right, needed = floor(self.share * 100), ceil(asked.bar * 100)
+        sentence = f"You are paused: {right} % of your answers to rows with known answers were right, {needed} % are"
+        return Refused("qualify", f"{sentence} needed. A manager can help you on.")
 
 
 def trial_of(user_id: int, place: CampaignPlace, asked: QualificationRows) -> Trial:
@@ -68,17 +79,24 @@ def trial_of(user_id: int, place: CampaignPlace, asked: QualificationRows) -> Tr
     # Whoever skips until nothing is left has not shown what they can.
     lacking = sum(len(asked.rows[row_id]) for row_id in sorted(skipped)[: max(0, missing)])
     share = score.right / (score.compared + lacking) if score.compared else 0.0
-    return Trial(TrialState.PASSED if not wanted or share >= asked.bar else TrialState.BELOW, wanted)
+    return Trial(TrialState.PASSED if not wanted or share >= asked.bar else TrialState.BELOW, wanted, share=share)
 
 
-def is_kept_from_reviews(user_id: int, person: Person, campaign_id: int) -> bool:
-    """Whether somebody who can show at the passes what they can has not shown it, so that they review nothing."""
+def require_passed(user_id: int, person: Person, campaign_id: int) -> None:
+    """Keep somebody from reviews who can show at the passes what they can, and has not.
+
+    Raises:
+        Refused: ``qualify``.
+    """
     asked = qualification.qualification_of(campaign_id)
     if asked is None or Role.ANNOTATOR not in person.roles:
-        return False
+        return
     first = CampaignProject.objects.get(campaign_id=campaign_id, stage=Stage.PASS)
-    place = CampaignPlace(first.project_id, campaign_id, Stage.PASS)
-    return trial_of(user_id, place, asked).state is not TrialState.PASSED
+    trial = trial_of(user_id, CampaignPlace(first.project_id, campaign_id, Stage.PASS), asked)
+    if trial.state is TrialState.BELOW:
+        raise trial.refusal(asked)
+    if trial.state is TrialState.OPEN:
+        raise Refused("qualify", "Reviews come after your first rows in the Pass project: label some there first.")
 
 
 def mixed(user_id: int, place: CampaignPlace, asked: QualificationRows, trial: Trial) -> list[Q]:
