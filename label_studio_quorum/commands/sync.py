@@ -167,13 +167,16 @@ def _watch(
         elif report.changed:
             typer.echo(f"{time.strftime('%H:%M:%S')} {_line(report.changes, False)}")
 
+    def warn(text: str) -> None:
+        typer.echo(f"quorum: {text}", err=True)
+
     def reopen() -> Campaign:
         return open_campaign(opened.port, campaign.name, policy=campaign.policy, team=campaign.team)
 
     try:
         with (
             listener.listening() as address,
-            registered(opened.port, campaign, webhook_url or address, listener.secret),
+            registered(opened.port, campaign, webhook_url or address, listener.secret, warn),
         ):
             typer.echo(f"watching {campaign.name!r} at {opened.port.url}; webhooks at {address}", err=True)
             watch(

@@ -94,8 +94,8 @@ def change(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
         # Somebody of the next stage may have read this answer already.
         is_decided = slot is not None and _is_decided(call.place, slot.row_id)
         raise Refused("decided" if is_decided else "sealed")
-    if call.place.stage is Stage.PASS and qualification.is_scored(call.signed_in.user_id, call.place, slot.row_id):
-        raise Refused("marked")
+    if qualification.is_closed(call.place, slot, annotation):
+        raise Refused("sealed")
     _require_unexposed(call, annotation.task_id)
 
 

@@ -24,6 +24,7 @@ from ls_plugin.models import Campaign, Slot, Stage
 from ls_plugin.pages import audit, checkup, figures
 from ls_plugin.people import team
 from ls_plugin.queue import changes, qualification, reconcile, skips
+from ls_plugin.queue.known_forms import fill_forms
 from ls_plugin.queue.reopening import reopen
 from ls_plugin.queue.server_port import ServerPort
 from ls_plugin.store import campaign_locks
@@ -101,8 +102,13 @@ class CampaignView(_View):
             if call is None or not (call.signed_in.owner or team.manages(campaign, call.signed_in.user_id)):
                 raise Refused("last_manager", "Name yourself a manager in the team file: it would lock you out.")
         if known is not None:
+            if known != campaign.qualification:
+                qualification.forget_notes(campaign.pk, qualification.stored_qualification(campaign))
             Campaign.objects.filter(pk=campaign.pk).update(qualification=known)
-        qualification.seat_everybody(campaign.pk, qualification.qualification_of(campaign.pk))
+        asked = qualification.qualification_of(campaign.pk)
+        qualification.seat_everybody(campaign.pk, asked)
+        if asked is not None:
+            fill_forms(campaign.pk, asked.rows)
         reconcile.drain(campaign.pk, _ROWS_A_REQUEST)
         return Response(_campaign(campaign))
 

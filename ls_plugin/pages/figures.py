@@ -159,8 +159,7 @@ def _people(campaign: Campaign, projects: Mapping[Stage, int]) -> tuple[PersonFi
     passing = CampaignPlace(projects[Stage.PASS], campaign.pk, Stage.PASS)
 
     def known_right(user_id: int | None) -> float | None:
-        answered, share = qualification.score(user_id, passing, asked) if asked and user_id else (0, 0.0)
-        return share if answered else None
+        return qualification.score(user_id, passing, asked).share if asked and user_id else None
 
     def figures(member: Member) -> PersonFigures:
         mine = work[member.user_id] if member.user_id else Counter[str]()

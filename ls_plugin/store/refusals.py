@@ -45,7 +45,6 @@ REASONS: dict[str, tuple[int, str]] = {
     "sealed": (409, "The row has gone on, so this answer stays as it is; a manager can reopen the row."),
     "decided": (409, "The row is decided, so its answers stay as they are; a manager can reopen it, with a reason."),
     "not_reopened": (409, "There is nothing to reopen about this row."),
-    "marked": (409, "You have answered every row with a known answer, so these answers stay as they are."),
     "no_skips": (403, "Rows of this campaign are not skipped: set a flag if something is wrong with one."),
     "skip_limit": (409, "You have skipped as many rows in the last 24 hours as this campaign allows: answer this one."),
     "skip_reason": (400, "A skip needs a reason: set a flag, or write why beside the flags, then skip."),
