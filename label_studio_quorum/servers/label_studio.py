@@ -24,6 +24,8 @@ STOCK = "label_studio_quorum.servers.stock_settings"
 WITH_PLUGIN = "ls_plugin.settings"
 DATABASE = "label_studio.sqlite3"
 THREADS = 8
+PLUGIN_VARIABLES = ("QUORUM_FORCE_VERSION", "QUORUM_RESERVE_MINUTES")
+"""What the plugin reads from the environment of whoever starts the server."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def environment(data_dir: Path, settings: str, extra: Mapping[str, str] | None =
         settings: Django settings module, `STOCK` or `WITH_PLUGIN`.
         extra: Further variables; they win.
     """
-    return own_environment() | {
+    return own_environment(*PLUGIN_VARIABLES) | {
         "DJANGO_SETTINGS_MODULE": settings,
         "DJANGO_DB": "sqlite",
         "LABEL_STUDIO_BASE_DATA_DIR": str(data_dir),

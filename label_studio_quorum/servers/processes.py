@@ -25,13 +25,13 @@ _ROOM = 1 << 16
 
 _KEEP = (
     *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "VIRTUAL_ENV"),
-    *("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "OMP_NUM_THREADS"),
+    *("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "OMP_NUM_THREADS", "XDG_CACHE_HOME"),
 )
 
 
-def own_environment() -> dict[str, str]:
-    """The few variables of the caller that a part may see: the parts read names as common as HOST and TOKEN."""
-    return {name: os.environ[name] for name in _KEEP if name in os.environ} | {"PYTHONUNBUFFERED": "1"}
+def own_environment(*more: str) -> dict[str, str]:
+    """The few variables of the caller that a part may see, and `more`: parts read names as common as HOST and TOKEN."""
+    return {name: os.environ[name] for name in (*_KEEP, *more) if name in os.environ} | {"PYTHONUNBUFFERED": "1"}
 
 
 class StartError(PublicError):

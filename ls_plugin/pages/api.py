@@ -21,7 +21,7 @@ from ls_plugin.pages import audit, figures
 from ls_plugin.people import team
 from ls_plugin.queue import qualification, reconcile
 from ls_plugin.queue.reopening import reopen
-from ls_plugin.store import campaign_locks
+from ls_plugin.store import campaign_locks, clock
 from ls_plugin.store.refusals import Refused
 
 _LONGEST_NAME = 200
@@ -53,9 +53,8 @@ class VersionView(_View):
 
     def get(self, request: Request) -> Response:
         """Versions."""
-        return Response(
-            {"quorum": version("label-studio-quorum"), "plugin": True, "label_studio": version("label-studio")}
-        )
+        versions = {"quorum": version("label-studio-quorum"), "label_studio": version("label-studio")}
+        return Response({**versions, "plugin": True, "clock_lag_s": round(clock.lag().total_seconds(), 1)})
 
 
 class CampaignView(_View):

@@ -17,7 +17,7 @@ from ls_plugin.models import Slot, Stage
 from ls_plugin.patches.registry import replace
 from ls_plugin.people.standings import RULE_STAGE, CampaignPlace
 from ls_plugin.queue import reconcile
-from ls_plugin.store import audit_log
+from ls_plugin.store import audit_log, clock
 from ls_plugin.store.exclusions import is_excluded
 from ls_plugin.store.refusals import Refused
 from ls_plugin.store.slots import locks_rows
@@ -45,6 +45,7 @@ def _perform_create(stock: Callable[..., Any]) -> Callable[..., Any]:
             case call, place:
                 with transaction.atomic():
                     slot = _lock(self.parent_object.pk)
+                    clock.require_forward()
                     if not _is_skip(self.request, serializer):
                         result = serializer.validated_data.get("result") or []
                         require_fitting(result, slot.task_id)
@@ -52,6 +53,7 @@ def _perform_create(stock: Callable[..., Any]) -> Callable[..., Any]:
                     # Asked for first, so that it runs before anything else that waits for the commit.
                     reconcile.after_commit(place.campaign_id, slot.row_id)
                     annotation = stock(self, serializer)
+                    clock.keep_order(annotation, is_new=True)
                     _log(call, place, slot, "skipped" if annotation.was_cancelled else "submitted", annotation)
                 return annotation
 
@@ -66,6 +68,7 @@ def _perform_update(stock: Callable[..., None]) -> Callable[..., None]:
             case call, place:
                 with transaction.atomic():
                     slot = _lock(serializer.instance.task_id)
+                    clock.require_forward()
                     _require_changeable(call, slot, serializer)
                     if "result" in serializer.validated_data and not serializer.instance.was_cancelled:
                         require_fitting(serializer.validated_data["result"], slot.task_id)
@@ -74,6 +77,7 @@ def _perform_update(stock: Callable[..., None]) -> Callable[..., None]:
                         )
                     reconcile.after_commit(place.campaign_id, slot.row_id)
                     stock(self, serializer)
+                    clock.keep_order(serializer.instance, is_new=False)
                     _log(call, place, slot, "changed", serializer.instance)
 
     return perform_update

@@ -12,7 +12,7 @@ from ls_plugin.queue import qualification, reconcile
 from ls_plugin.queue.ordering import queues_for
 from ls_plugin.queue.qualification import QualificationRows
 from ls_plugin.queue.seats import RowIsLockedError, lock_seat, seat
-from ls_plugin.store import retries
+from ls_plugin.store import clock, retries
 from ls_plugin.store.refusals import Refused
 from ls_plugin.store.slots import locks_rows
 from review_rules import Person
@@ -25,8 +25,11 @@ def hand_out(user_id: int, person: Person, place: CampaignPlace) -> Slot:
     """Hand the person a task of this project: the one in hand, else the best of those open to them.
 
     Raises:
-        Refused: ``no_task`` if there is none, ``qualify`` if the person is not through the qualification.
+        Refused: ``no_task`` if there is none, ``qualify`` if the person is not through the qualification, and
+            ``clock_back``.
     """
+    # Under a clock that was set back nobody could answer what they were handed.
+    clock.require_forward()
     asked = qualification.qualification_of(place.campaign_id) if place.stage is Stage.PASS else None
     if asked is not None:
         qualification.seat_everybody_on_new_rows(place.campaign_id, asked)

@@ -59,6 +59,7 @@ REASONS: dict[str, tuple[int, str]] = {
     "bad_request": (400, "The request cannot be read."),
     "bad_answer": (400, "The answer cannot be stored: it does not fit the form."),
     "too_large": (413, "This is more than one answer can hold."),
+    "clock_back": (503, "The server's clock was set back: answers would count as given before those that are there."),
     "busy": (503, "The server is busy; try again."),
 }
 # PostgreSQL's words when a draft or an answer comes to a task that was withdrawn meanwhile
