@@ -61,7 +61,9 @@ REASONS: dict[str, tuple[int, str]] = {
     "too_large": (413, "This is more than one answer can hold."),
     "clock_back": (503, "The server's clock was set back: answers would count as given before those that are there."),
     "busy": (503, "The server is busy; try again."),
+    "no_database": (503, "The database does not answer; nothing was stored. Try again in some seconds."),
 }
+_PASSING = frozenset({"busy", "no_database"})
 # PostgreSQL's words when a draft or an answer comes to a task that was withdrawn meanwhile
 _TASK_IS_GONE = 'is not present in table "task"'
 # Django's words when a value is looked up that cannot be a number
@@ -76,6 +78,11 @@ class Refused(APIException):
         self.status_code, sentence = REASONS[code]
         self.reason = code
         super().__init__(detail or sentence, code)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a program reads beside it: when to try again, where that helps."""
+        return {"Retry-After": "5"} if self.reason in _PASSING else {}
 
     def payload(self) -> dict[str, Any]:
         """The JSON body."""
@@ -111,8 +118,10 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     # Tried again several times before: the caller may try once more.
     if refused is None and retries.was_lost(error):
         refused = Refused("busy")
+    if refused is None and retries.is_away(error):
+        refused = Refused("no_database")
     if refused is not None:
-        return Response(refused.payload(), status=refused.status_code)
+        return Response(refused.payload(), status=refused.status_code, headers=refused.headers)
     response: Response = custom_exception_handler(error, context)
     return response
 
