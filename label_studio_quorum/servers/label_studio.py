@@ -77,7 +77,14 @@ def package_dir() -> Path:
     return Path(spec.origin).parent
 
 
-def create_database(data_dir: Path, settings: str, owner: Owner, log: Path, others: Sequence[Child] = ()) -> None:
+def create_database(
+    data_dir: Path,
+    settings: str,
+    owner: Owner,
+    log: Path,
+    others: Sequence[Child] = (),
+    extra: Mapping[str, str] | None = None,
+) -> None:
     """Create or migrate the SQLite database and its owner; on an existing database this only migrates.
 
     Raises:
@@ -88,7 +95,7 @@ def create_database(data_dir: Path, settings: str, owner: Owner, log: Path, othe
     child = Child(
         "Label Studio's database",
         [sys.executable, "-c", "from label_studio.server import main; main()", "--enable-legacy-api-token", "init"],
-        environment(data_dir, settings, _first_account(owner)),
+        environment(data_dir, settings, {**_first_account(owner), **(extra or {})}),
         log,
         data_dir,
     )
@@ -134,7 +141,7 @@ def server(
         # Longer than clients reuse a connection for: one closed just as a request comes in is an error to the client.
         *("--keep-alive", "75"),
         *("--no-control-socket", "--log-level", "warning"),
-        *("--pythonpath", str(package_dir()), "label_studio.core.wsgi:application"),
+        *("--pythonpath", str(package_dir()), "label_studio_quorum.servers.wsgi:application"),
     ]
     return Child("Label Studio", command, environment(data_dir, settings, extra), log, data_dir)
 
