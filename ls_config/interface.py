@@ -329,12 +329,17 @@ def parse_xml(xml: str) -> etree._Element:
     """Return the XML's root element; entities are never expanded and a document type is refused.
 
     Raises:
-        InterfaceError: Not well-formed, or with a document type.
+        InterfaceError: Not well-formed, with half a character, or with a document type.
     """
     # An interface may come from anybody: no entity may read a file or grow without bound.
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True)
     try:
-        root = etree.fromstring(xml.encode("utf-8"), parser)
+        content = xml.encode("utf-8")
+    except UnicodeEncodeError as error:
+        line = xml.count("\n", 0, error.start) + 1
+        raise InterfaceError([f"line {line}: half a character (a lone surrogate); write it again"]) from error
+    try:
+        root = etree.fromstring(content, parser)
     except etree.XMLSyntaxError as error:
         line = error.lineno if error.lineno is not None else 1
         raise InterfaceError([f"line {line}: not well-formed XML ({error.msg}); see docs/interfaces.md"]) from error

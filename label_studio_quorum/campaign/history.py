@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from label_studio_quorum.campaign.projects import PROPOSAL
 from label_studio_quorum.campaign.row_task import note_of, prediction_values, review_note_of
+from label_studio_quorum.campaign.shown import shown_to
 from label_studio_quorum.port import Annotation, Json, Task
 from ls_config.interface import Control, Interface
 from ls_config.results import ParsedResult, from_result
@@ -67,6 +68,7 @@ class _Answer:
     values: Mapping[str, Any]
     parsed: ParsedResult
     void: tuple[str, ...] = ()
+    shown: Json | None = None
 
     @property
     def by(self) -> str | None:
@@ -96,6 +98,8 @@ class _Answer:
         answer |= {"values": self.values, "flags": list(self.parsed.flags), "reason": self.parsed.reason}
         if self.source.is_superseded:
             return answer | {"superseded": True}
+        if self.shown is not None:
+            answer["shown"] = self.shown
         if self.stage is not Stage.PASS:
             answer["decision"] = self.parsed.decision
         if self.parsed.problems:
@@ -153,6 +157,7 @@ class HistoryReader:
                 "domain": task.data.get("domain"),
                 "predicted_domain": note.predicted_domain,
                 "auto_label": note.auto_label,
+                "reopened": note.reopened,
             }
         )
 
@@ -183,6 +188,7 @@ class HistoryReader:
                 values=self._values(stage, task, parsed),
                 parsed=parsed,
                 void=tuple(void),
+                shown=shown_to(annotation, task, self.interface.controls) if stage is Stage.PASS else None,
             )
 
     def _source(self, task: Task, annotation: Annotation) -> AnnotationVersion:

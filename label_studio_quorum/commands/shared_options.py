@@ -55,6 +55,12 @@ TeamOption = Annotated[
     Path | None, typer.Option("--team", exists=True, dir_okay=False, help="team.yaml; else as remembered from set-up.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+RepairOption = Annotated[
+    bool,
+    typer.Option(
+        "--repair", help="Give projects their lost quorum: lines back, and make new ones in place of deleted ones."
+    ),
+]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; do nothing.")]
 
 

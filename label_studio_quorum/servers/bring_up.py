@@ -54,6 +54,7 @@ class Files:
         name: The campaign's name.
         mapping: Which column of the rows is taken for which field.
         reading: How the rows are read.
+        repair: Whether projects that were lost are marked again, or made anew.
     """
 
     rows: Path
@@ -63,6 +64,7 @@ class Files:
     name: str
     mapping: dict[str, str] | None = None
     reading: Options | None = None
+    repair: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +153,7 @@ def _read_campaign(files: Files) -> CampaignPlan:
         team_text=team_text,
         team=team,
         qualification=qualification,
+        repair=files.repair,
     )
 
 
