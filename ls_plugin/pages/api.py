@@ -27,7 +27,7 @@ from ls_plugin.queue import changes, qualification, reconcile, skips
 from ls_plugin.queue.known_forms import fill_forms
 from ls_plugin.queue.reopening import reopen
 from ls_plugin.queue.server_port import ServerPort
-from ls_plugin.store import campaign_locks
+from ls_plugin.store import campaign_locks, clock
 from ls_plugin.store.refusals import Refused
 
 _LONGEST_NAME = 200
@@ -75,9 +75,8 @@ class VersionView(_View):
 
     def get(self, request: Request) -> Response:
         """Versions."""
-        return Response(
-            {"quorum": version("label-studio-quorum"), "plugin": True, "label_studio": version("label-studio")}
-        )
+        versions = {"quorum": version("label-studio-quorum"), "label_studio": version("label-studio")}
+        return Response({**versions, "plugin": True, "clock_lag_s": round(clock.lag().total_seconds(), 1)})
 
 
 class CampaignView(_View):

@@ -17,7 +17,7 @@ from ls_plugin.queue.ordering import queues_for
 from ls_plugin.queue.qualification import QualificationRows
 from ls_plugin.queue.seats import RowIsLockedError, lock_seat, seat
 from ls_plugin.queue.trials import TrialState
-from ls_plugin.store import retries
+from ls_plugin.store import clock, retries
 from ls_plugin.store.slots import locks_rows
 from review_rules import Person
 
@@ -30,8 +30,10 @@ def hand_out(user_id: int, person: Person, place: CampaignPlace) -> Slot:
 
     Raises:
         Refused: ``no_task`` or ``all_done``, with the reason, if there is none; ``qualify`` if the person is below the
-            bar of the qualification.
+            bar of the qualification; ``clock_back``.
     """
+    # Under a clock that was set back nobody could answer what they were handed.
+    clock.require_forward()
     asked = qualification.qualification_of(place.campaign_id) if place.stage is Stage.PASS else None
     if place.stage is not Stage.PASS:
         trials.require_passed(user_id, person, place.campaign_id)
