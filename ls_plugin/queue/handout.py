@@ -118,6 +118,21 @@ def _open_rows(user_id: int, place: CampaignPlace, asked: QualificationRows | No
     return ~known
 
 
+def why_nothing(user_id: int, person: Person, place: CampaignPlace) -> Refused | None:
+    """Why this person would be handed nothing now; None if there is something. Nothing is locked or handed out."""
+    asked = qualification.qualification_of(place.campaign_id) if place.stage is Stage.PASS else None
+    mine = Grant.objects.filter(Q(live=True) | Q(skipped=True), user_id=user_id, project_id=place.project_id)
+    if mine.exists():
+        return None
+    try:
+        only = _open_rows(user_id, place, asked)
+    except Refused as refused:
+        return refused
+    if any(queue.filter(only).exists() for queue in queues_for(user_id, person, place)):
+        return None
+    return why_empty(user_id, person, place)
+
+
 def _put_off(user_id: int, place: CampaignPlace) -> Slot | None:
     """What the person has put off, the longest ago first, when there is nothing else."""
     live = Grant.objects.filter(user_id=user_id, project_id=place.project_id, live=True).order_by("expires_at")
