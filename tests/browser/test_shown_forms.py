@@ -268,7 +268,7 @@ def test_qa_escalates_without_inventing_an_answer(up: QuorumUp, chromium: Browse
         while (row_id := next_row(page, seen)) is not None:
             assert verdicts(page) == [], "the passes differ, so that the field opens empty"
             if not seen:
-                choose(page, "accept", "q-decision")
+                choose(page, "Accept", "q-decision")
                 assert save(page) == 409
                 line = page.locator("#quorum-refusal")
                 expect(line).to_contain_text("accept would leave verdict in conflict without a value")
@@ -276,7 +276,7 @@ def test_qa_escalates_without_inventing_an_answer(up: QuorumUp, chromium: Browse
                 expect(page.locator(".q-decision")).to_be_in_viewport(ratio=1)
                 assert page.locator("a[href*='humansignal.com']:visible").count() == 0
                 picture(page, "refused")
-            choose(page, "escalate", "q-decision")
+            choose(page, "Escalate", "q-decision")
             page.locator("input[name=decision_reason]").fill("I cannot tell.")
             assert save(page) == 201
             expect(page.locator("#quorum-refusal")).to_have_count(0)
@@ -298,7 +298,7 @@ def test_the_expert_opens_the_form_without_the_guess_and_finishes_the_campaign(u
             assert verdicts(page) == []
             expect(page.locator(".q-panel")).to_contain_text("I cannot tell.")
             choose(page, "Correct", "q-page")
-            choose(page, "correct", "q-decision")
+            choose(page, "Correct", "q-decision")
             assert save(page) == 201
             seen.append(row_id)
         expect(page.locator("#quorum-queue")).to_contain_text("All rows of this campaign are done.")
