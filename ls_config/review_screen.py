@@ -54,10 +54,10 @@ def compose_review(xml: str, stage: str) -> str:
 
 @cache
 def decision_controls() -> tuple[Control, ...]:
-    """What `compose_review` asks for beside the fields: the decision and its words.
+    """What `compose_review` asks for beside the fields: which row it is about, the decision and its words.
 
     >>> [control.name for control in decision_controls()]
-    ['decision', 'decision_reason', 'decision_note']
+    ['review_of', 'decision', 'decision_reason', 'decision_note']
     """
     least = '<View><Text name="t" value="$t"/><Rating name="r" toName="t"/></View>'
     return tuple(control for control in parse_all(compose_review(least, "qa")) if control.name in RESERVED)

@@ -14,12 +14,13 @@ from typing import Any
 
 from label_studio_quorum.gold.spool import STAGES, Spool
 from ls_config import Interface
+from review_rules import Submission, parse_history
 from review_rules.canonical import key
 from review_rules.pre_annotation import saw_auto_label
 from review_rules.statistics.agreement import Agreement, agreement
 from review_rules.statistics.intervals import Rate, newcombe
 from review_rules.statistics.votes import collect_votes
-from review_rules.values import Kind
+from review_rules.values import Kind, State
 
 __all__ = ["Card"]
 
@@ -49,6 +50,9 @@ class _Counts:
     first: str = ""
     last: str = ""
     policies: set[str] = field(default_factory=set)
+    reopened: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    reopened_rows: int = 0
     sample: dict[str, list[tuple[str, str, Any]]] = field(default_factory=dict)
     """Row id → field, person, value of each vote on it."""
 
@@ -102,6 +106,10 @@ class Card:
         certificate = record.get("certificate") or {}
         counts.policies.update([certificate["policy"]] if certificate.get("policy") else [])
         counts.expert_rows += any(certificate.get("domains", {}).values()) or bool(certificate.get("expert"))
+        after_final = _after_final(record)
+        counts.reopened.update({str(entry.get("role")) for entry in after_final})
+        counts.reopened_rows += bool(after_final)
+        counts.reasons.update(str(entry.get("reason") or "none given") for entry in after_final)
         for stage in STAGES:
             for submission in record.get(stage) or ():
                 counts.people[str(submission.get("by")), stage] += 1
@@ -113,14 +121,14 @@ class Card:
     def _count_fields(self, counts: _Counts, record: Mapping[str, Any]) -> None:
         final = (record.get("final") or {}).get("values") or {}
         counted = _counted_passes(record)
-        forms = [self._is_anchored(record, passed.get("shown")) for passed in counted]
+        forms = [self._is_anchored(record, passed.raw.get("shown")) for passed in counted]
         votes: list[tuple[str, str, Any]] = []
         for name, kind in self._kinds.items():
             for passed in counted:
-                value = (passed.get("values") or {}).get(name)
+                value = passed.values.get(name)
                 value = [] if value is None and kind.is_set else value
                 if value is not None:
-                    votes.append((name, str(passed["by"]), value))
+                    votes.append((name, str(passed.by), value))
             if name in final:
                 self._count_final(counts, record, name, kind, final[name], counted, forms)
         counts.keep(record["row_id"], votes)
@@ -132,7 +140,7 @@ class Card:
         name: str,
         kind: Kind,
         label: Mapping[str, Any],
-        counted: list[Mapping[str, Any]],
+        counted: list[Submission],
         forms: list[bool | None],
     ) -> None:
         value = key(kind, label.get("value"))
@@ -141,7 +149,7 @@ class Card:
         changed = label.get("changed_from_auto")
         if changed is not None:
             _tick(counts.auto[name], bool(changed))
-        keys = [key(kind, (passed.get("values") or {}).get(name)) for passed in counted]
+        keys = [key(kind, passed.values.get(name)) for passed in counted]
         for answer in keys:
             _tick(counts.single[name], answer != value)
         if len(keys) > 1 and all(answer == keys[0] for answer in keys):
@@ -254,7 +262,21 @@ class Card:
             f"Labelled from {counts.first[:10] or '–'} to {counts.last[:10] or '–'}. "
             f"An expert took part in {Rate(counts.expert_rows, self._spool.rows)} of the rows."
         )
+        text += f"\n\n{self._reopened()}"
         return f"{text}\n\nWho decided the final value:\n\n{origins}" if counts.origins else text
+
+    def _reopened(self) -> str:
+        counts = self._counts
+        if not counts.reopened_rows:
+            return "No row of these was opened again after it had been final."
+        roles = ", ".join(f"{_plain(role)} {rows}" for role, rows in sorted(counts.reopened.items()))
+        reasons = sorted(counts.reasons.items(), key=lambda pair: (-pair[1], pair[0]))
+        return (
+            f"Rows that were opened again after they had been final, and decided anew: {counts.reopened_rows} of "
+            f"{self._spool.rows} (by {roles}). Reasons: "
+            + "; ".join(f"{_plain(reason)} ({times})" for reason, times in reasons)
+            + "."
+        )
 
     def _people(self) -> str:
         counts = self._counts
@@ -334,21 +356,28 @@ class Card:
 
     def _hashes(self, hashes: Mapping[str, str]) -> str:
         lines = [f"- `{name}`: `sha256:{value}`" for name, value in sorted(hashes.items())]
-        return "## Hashes\n\n" + "\n".join(lines) if lines else ""
+        lines.append(f"- the seal of the records, which `quorum verify --seal` takes: `{self._spool.seal}`")
+        return "## Hashes\n\n" + "\n".join(lines)
 
 
 def _hash(row_id: str) -> bytes:
     return hashlib.blake2b(row_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
-def _counted_passes(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The latest submission of each person whom the certificate names; without a certificate, of each person."""
-    latest = {
-        passed.get("by"): passed
-        for passed in sorted(record.get("passes") or (), key=lambda passed: str(passed.get("at")))
-    }
+def _after_final(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The reopenings of a row that had been final; what is no reopening is a finding of the rules."""
+    entries = record.get("reopened")
+    listed = entries if isinstance(entries, list) else ()
+    return [entry for entry in listed if isinstance(entry, dict) and entry.get("was") == State.FINAL.value]
+
+
+def _counted_passes(record: Mapping[str, Any]) -> list[Submission]:
+    """The latest submission of each person whom the certificate names; without a certificate, of each person. As in
+    decisions, an element that cannot stand where it lies is no part of an answer."""
+    history = parse_history({"row_id": "", "fields": record.get("fields") or {}, "passes": record.get("passes")})
+    latest = {passed.by: passed for passed in sorted(history.passes, key=lambda passed: passed.at) if passed.by}
     named = (record.get("certificate") or {}).get("passes") or list(latest)
-    return [latest[who] for who in named if who in latest and who]
+    return [latest[who] for who in named if who in latest]
 
 
 def _tick(pair: list[int], hit: bool) -> None:

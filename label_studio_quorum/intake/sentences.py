@@ -59,6 +59,10 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     "QD.E003.array": ("The file is no JSON array.", "Write [ {{…}}, {{…}} ], or one object a line as .jsonl."),
     "QD.E003.parquet": ("The file is no Parquet file ({error}).", "Write it again."),
     "QD.E003.arrow": ("The file is no Arrow file ({error}).", "Write it again."),
+    "QD.E003.bomb": (
+        "The workbook's part {part} would unpack from {packed} to {unpacked} bytes, as no text of people does.",
+        "Save the rows anew in a spreadsheet program, or as CSV.",
+    ),
     "QD.E003.workbook": ("The file is no XLSX workbook ({error}).", "Save it as .xlsx, or as CSV."),
     # Exports that are read again to be proven
     "QD.E002.export": ("The file carries no records.", "Formats that do: {formats}."),
@@ -68,12 +72,21 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "The cell '{name}' says other than the record beside it.",
         "Somebody changed it after the export; take the record's value, or export again.",
     ),
+    "QD.E003.no_record": ("The cell of the column {column} is empty.", _AS_EXPORTED),
+    "QD.E003.damaged": ("The record is damaged: {part} is not what a record has there.", _AS_EXPORTED),
+    "QD.E003.no_column": ("The column '{name}' is not there, and the record has a value for it.", _AS_EXPORTED),
+    "QD.E003.made_up": ("No record stands behind this row of the sheet.", _AS_EXPORTED),
+    "QD.E003.lacking": ("The sheet '{sheet}' does not show this record.", _AS_EXPORTED),
+    "QD.E003.figures": ("The sheet '{sheet}' does not say what the records say.", _AS_EXPORTED),
+    "QD.E003.sheet": ("The sheet '{sheet}' is none of an export's.", "Take it out; nothing proves it."),
+    "QD.E003.piece": ("The cell '{name}' of this piece of a record is not its {name}.", _AS_EXPORTED),
     "QD.E003.order": (
         "The sheet of rows does not list the rows of the sheet of records, in their order.",
         _AS_EXPORTED,
     ),
     "QD.E003.task": ("The task carries no record.", "Verify a file that Quorum exported."),
-    "QD.E003.task_field": ("The task's '{name}' is other than the record's.", "Export again."),
+    "QD.E003.task_digest": ("The task is not as it was exported, in a part that no record repeats.", _AS_EXPORTED),
+    "QD.E003.task_field": ("The task's '{name}' is other than the record's.", _AS_EXPORTED),
     # The text of the file
     "QD.E004.name": ("'{encoding}' is no known encoding.", "Name one that Python knows, such as utf-8 or cp1252."),
     "QD.E004.byte": ("Byte {byte} is not {encoding}.", "Save the file as UTF-8."),

@@ -130,6 +130,9 @@ class _Look:
             self._note_form(line, person)
         elif line.kind == "taken_back":
             self.answers.pop(json.loads(line.body)["annotation"], None)
+        elif line.kind == "skip_returned":
+            for annotation in json.loads(line.body)["annotations"]:
+                self.answers.pop(annotation, None)
         elif line.kind in _ANSWERING:
             self._answered(line, person, of_row)
 

@@ -16,10 +16,13 @@ urlpatterns = [
     path("mine/", people.mine, name="mine"),
     path("api/version", api.VersionView.as_view(), name="version"),
     path("api/campaign", api.CampaignView.as_view(), name="api-campaign"),
+    path("api/lock", api.LockView.as_view(), name="api-lock"),
     path("api/team", api.TeamView.as_view(), name="api-team"),
     path("api/status", api.StatusView.as_view(), name="api-status"),
     path("api/audit", api.AuditView.as_view(), name="api-audit"),
+    path("api/skips", api.SkipsView.as_view(), name="api-skips"),
     path("api/reopen", api.ReopenView.as_view(), name="api-reopen"),
     path("api/tasks", task_stream.TasksView.as_view(), name="api-tasks"),
+    path("api/checkup", api.CheckupView.as_view(), name="api-checkup"),
     path("api/repair", api.RepairView.as_view(), name="api-repair"),
 ]

@@ -13,23 +13,23 @@ from django.db import transaction
 from django.utils import timezone
 
 from label_studio_quorum.port import Annotation as Answer
-from ls_plugin.access.answer_content import require_fitting
+from ls_plugin.access.answer_content import require_fitting, require_own_form, require_reason
 from ls_plugin.access.call import Call, call_of
 from ls_plugin.models import Slot, Stage
 from ls_plugin.patches.registry import replace
 from ls_plugin.people.standings import RULE_STAGE, CampaignPlace
-from ls_plugin.queue import admission, reconcile
+from ls_plugin.queue import admission, reconcile, skips
 from ls_plugin.store import audit_log, opened_forms
 from ls_plugin.store.exclusions import is_excluded
 from ls_plugin.store.refusals import Refused
 from ls_plugin.store.slots import lock_rows
+from review_rules import Stage as RuleStage
 
 
 def install() -> None:
-    """Wrap what stores a submission, a change, a skip taken back, and a change of a task."""
+    """Wrap what stores a submission, a change, and a change of a task."""
     replace("tasks.api.AnnotationsListAPI.perform_create", _perform_create)
     replace("tasks.api.AnnotationAPI.perform_update", _perform_update)
-    replace("tasks.api.AnnotationConvertAPI.post", _convert)
     replace("tasks.api.TaskAPI.perform_update", _update_task)
 
 
@@ -47,10 +47,14 @@ def _perform_create(stock: Callable[..., Any]) -> Callable[..., Any]:
             case call, place:
                 with transaction.atomic():
                     slot, row = _lock(place, self.parent_object.pk)
-                    if not _is_skip(self.request, serializer):
+                    if _is_skip(self.request, serializer):
+                        _require_skip(call, place, slot, serializer)
+                    else:
                         answer = _answer_of(call, serializer)
                         require_fitting(answer.result, slot.task_id)
-                        _require_counted(place, slot, row, answer)
+                        require_own_form(answer.result, slot.task_id, RULE_STAGE[place.stage])
+                        if place.stage is not Stage.PASS:  # of passes somebody else is asked for another, nobody twice
+                            _ask_rules(admission.require_counted, place, slot, row, answer)
                     # Asked for first, so that it runs before anything else that waits for the commit.
                     reconcile.after_commit(place.campaign_id, slot.row_id)
                     annotation = stock(self, serializer)
@@ -73,12 +77,20 @@ def _perform_update(stock: Callable[..., None]) -> Callable[..., None]:
                         answer = _answer_of(call, serializer)
                         if "result" in serializer.validated_data:
                             require_fitting(answer.result, slot.task_id)
-                        _require_counted(place, slot, row, answer)
+                            require_own_form(answer.result, slot.task_id, RULE_STAGE[place.stage])
+                        _ask_rules(admission.require_change, place, slot, row, answer)
                     reconcile.after_commit(place.campaign_id, slot.row_id)
                     stock(self, serializer)
                     _log(call, place, slot, "changed", serializer.instance)
 
     return perform_update
+
+
+def _require_skip(call: Call, place: CampaignPlace, slot: Slot, serializer: Any) -> None:
+    """Refuse a skip that the policy does not allow, or that says no reason where the form can ask for one."""
+    skips.require_skip(call.signed_in.user_id, place)
+    if skips.allowed(place.campaign_id).reason:
+        require_reason(serializer.validated_data.get("result") or [], slot.task_id)
 
 
 def _is_skip(request: Any, serializer: Any) -> bool:
@@ -102,23 +114,6 @@ def _require_changeable(call: Call, slot: Slot, serializer: Any) -> None:
     if serializer.validated_data.get("was_cancelled", was) != was:
         # Read from what Label Studio made of the request: "no", 0.0 and a form without the field say so too.
         raise Refused("skip_stays")
-
-
-def _convert(stock: Callable[..., Any]) -> Callable[..., Any]:
-    def post(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
-        match _campaign_call(request):
-            case None:
-                return stock(self, request, *args, **kwargs)
-            case call, place:
-                with transaction.atomic():
-                    annotation = self.get_object()
-                    slot, _ = _lock(place, annotation.task_id)
-                    reconcile.after_commit(place.campaign_id, slot.row_id)
-                    # Before Label Studio deletes the annotation, as the line names it.
-                    _log(call, place, slot, "taken_back", annotation)
-                    return stock(self, request, *args, **kwargs)
-
-    return post
 
 
 def _update_task(stock: Callable[..., None]) -> Callable[..., None]:
@@ -165,12 +160,16 @@ def _answer_of(call: Call, serializer: Any) -> Answer:
     )
 
 
-def _require_counted(place: CampaignPlace, slot: Slot, row: Sequence[Slot], answer: Answer) -> None:
-    """Refuse a review that would not count: it would bring the row round again, to its own author too."""
-    if place.stage is Stage.PASS:
-        return  # somebody else is asked for another pass, and nobody twice
+def _ask_rules(
+    require: Callable[[admission.RowAtHand, RuleStage, int, Answer], None],
+    place: CampaignPlace,
+    slot: Slot,
+    row: Sequence[Slot],
+    answer: Answer,
+) -> None:
+    """Refuse an answer that the rules would not take."""
     at_hand = admission.RowAtHand.read(place.campaign_id, slot.row_id, row)
-    admission.require_counted(at_hand, RULE_STAGE[place.stage], slot.task_id, answer)
+    require(at_hand, RULE_STAGE[place.stage], slot.task_id, answer)
 
 
 def _reconcile_task(campaign_id: int, task_id: int) -> None:

@@ -83,6 +83,26 @@ def require_counted(row: RowAtHand, stage: Stage, task_id: int, answer: Annotati
         raise Refused("not_counted", _reason(decided, stage, answer.id))
 
 
+def require_change(row: RowAtHand, stage: Stage, task_id: int, answer: Annotation) -> None:
+    """Refuse a change of an answer behind what is decided, and one that would not count.
+
+    Args:
+        row: the row as it is.
+        stage: the stage that the answer was given at.
+        task_id: the task that it answers.
+        answer: the answer as it would be stored.
+
+    Raises:
+        Refused: ``decided`` or ``not_counted``.
+    """
+    before, after = row.decide(), row.with_answer(task_id, answer).decide()
+    # A surplus answer stands behind nothing: its author may change it as long as it stays one.
+    if before.decision.state.is_decided and any(is_counted(each, stage, answer.id) for each in (before, after)):
+        raise Refused("decided")
+    if stage is not Stage.PASS and not is_counted(after, stage, answer.id):
+        raise Refused("not_counted", _reason(after, stage, answer.id))
+
+
 def is_counted(row: DecidedRow, stage: Stage, annotation: int) -> bool:
     """Whether an annotation counts in what was decided."""
     sources = row.record.sources[stage]

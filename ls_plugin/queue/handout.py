@@ -1,11 +1,14 @@
-"""Handing tasks out: the task in hand, else the best open one, else what was put off, else what was skipped."""
+"""Handing tasks out: the task in hand, else the best open one, else what was put off.
+
+A skipped row does not come back by itself, unless everybody has to answer it: see :mod:`ls_plugin.queue.skips`.
+"""
 
 from __future__ import annotations
 
 from math import ceil, floor
 
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from tasks.models import Annotation, AnnotationDraft
 
 from ls_plugin.models import Grant, Slot, Stage
@@ -48,10 +51,10 @@ def _hand_out(user_id: int, person: Person, place: CampaignPlace, asked: Qualifi
     with transaction.atomic():
         _wait_for_own_hand_out(user_id, place)
         slot = (
-            _in_hand(user_id, place)
+            _in_hand(user_id, person, place)
             or _best(user_id, person, place, asked)
-            or _put_off(user_id, place)
-            or _skipped(user_id, place)
+            or _put_off(user_id, person, place)
+            or _skipped(user_id, person, place, asked)
         )
         if slot is not None:
             seat(slot, user_id, place)
@@ -65,7 +68,7 @@ def _wait_for_own_hand_out(user_id: int, place: CampaignPlace) -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [place.project_id, user_id])
 
 
-def _in_hand(user_id: int, place: CampaignPlace) -> Slot | None:
+def _in_hand(user_id: int, person: Person, place: CampaignPlace) -> Slot | None:
     """What the person was handed and has neither answered, put off nor lost to somebody else.
 
     Somebody who has put off as many as a person may have gets these again.
@@ -75,7 +78,7 @@ def _in_hand(user_id: int, place: CampaignPlace) -> Slot | None:
     later = AnnotationDraft.objects.filter(user_id=user_id, task_id__in=tasks, was_postponed=True)
     put_off = set(later.values_list("task_id", flat=True)) if len(tasks) < MOST_IN_HAND else set()
     for task_id in tasks:
-        slot = None if task_id in put_off else lock_seat(task_id, user_id, place, live=True)
+        slot = None if task_id in put_off else lock_seat(task_id, user_id, person, place, live=True)
         if slot:
             return slot
     return None
@@ -88,13 +91,13 @@ def _best(user_id: int, person: Person, place: CampaignPlace, asked: Qualificati
         queue = every.filter(only)
         for task_id in queue.values_list("task_id", flat=True).iterator(chunk_size=20):
             try:
-                slot = lock_seat(task_id, user_id, place, wait=False, settled=True)
+                slot = lock_seat(task_id, user_id, person, place, wait=False, settled=True)
             except RowIsLockedError:
                 passed_over.append(task_id)
                 continue
             if slot:
                 return slot
-    waited = (lock_seat(task_id, user_id, place, settled=True) for task_id in dict.fromkeys(passed_over))
+    waited = (lock_seat(task_id, user_id, person, place, settled=True) for task_id in dict.fromkeys(passed_over))
     return next(filter(None, waited), None)
 
 
@@ -121,8 +124,8 @@ def _open_rows(user_id: int, place: CampaignPlace, asked: QualificationRows | No
 def why_nothing(user_id: int, person: Person, place: CampaignPlace) -> Refused | None:
     """Why this person would be handed nothing now; None if there is something. Nothing is locked or handed out."""
     asked = qualification.qualification_of(place.campaign_id) if place.stage is Stage.PASS else None
-    mine = Grant.objects.filter(Q(live=True) | Q(skipped=True), user_id=user_id, project_id=place.project_id)
-    if mine.exists():
+    mine = Grant.objects.filter(user_id=user_id, project_id=place.project_id)
+    if mine.filter(live=True).exists() or _skipped_known(user_id, place, asked).exists():
         return None
     try:
         only = _open_rows(user_id, place, asked)
@@ -133,21 +136,29 @@ def why_nothing(user_id: int, person: Person, place: CampaignPlace) -> Refused |
     return why_empty(user_id, person, place)
 
 
-def _put_off(user_id: int, place: CampaignPlace) -> Slot | None:
+def _put_off(user_id: int, person: Person, place: CampaignPlace) -> Slot | None:
     """What the person has put off, the longest ago first, when there is nothing else."""
     live = Grant.objects.filter(user_id=user_id, project_id=place.project_id, live=True).order_by("expires_at")
-    waited = (lock_seat(task_id, user_id, place, live=True) for task_id in live.values_list("task_id", flat=True))
+    waited = (
+        lock_seat(task_id, user_id, person, place, live=True) for task_id in live.values_list("task_id", flat=True)
+    )
     return next(filter(None, waited), None)
 
 
-def _skipped(user_id: int, place: CampaignPlace) -> Slot | None:
-    """When nothing else is left: the first row that the person skipped, handed out once more without the skip."""
-    skipped = Grant.objects.filter(user_id=user_id, project_id=place.project_id, skipped=True).order_by("given_at")
-    for earlier in skipped:
-        slot = lock_seat(earlier.task_id, user_id, place, skipped=True)
-        if slot and not slot.sealed:
+def _skipped(user_id: int, person: Person, place: CampaignPlace, asked: QualificationRows | None) -> Slot | None:
+    """When nothing else is left: the first qualification row that the person skipped, once more without the skip."""
+    for earlier in _skipped_known(user_id, place, asked):
+        slot = lock_seat(earlier.task_id, user_id, person, place, skipped=True)
+        if slot:
             # One by one, not as a query: Label Studio counts the project's labels as each of them goes.
             for skip in Annotation.objects.filter(task_id=slot.task_id, completed_by_id=user_id, was_cancelled=True):
                 skip.delete()
             return slot
     return None
+
+
+def _skipped_known(user_id: int, place: CampaignPlace, asked: QualificationRows | None) -> QuerySet[Grant]:
+    """The hand-outs of qualification rows that the person skipped, the first before the others."""
+    known = Slot.objects.filter(project_id=place.project_id, row_id__in=list(asked.rows) if asked else [])
+    skipped = Grant.objects.filter(user_id=user_id, project_id=place.project_id, skipped=True)
+    return skipped.filter(task_id__in=known.values("task_id")).order_by("given_at")

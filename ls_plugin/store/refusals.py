@@ -41,12 +41,29 @@ REASONS: dict[str, tuple[int, str]] = {
     "full": (409, "Everybody who was asked has answered this task."),
     "excluded": (403, "You had another part in this row, or saw others' answers to it: others answer it."),
     "sealed": (409, "The next stage has begun, so this answer stays as it is; a manager can reopen the row."),
+    "decided": (409, "The row is decided, so its answers stay as they are; a manager can reopen it, with a reason."),
+    "not_reopened": (409, "There is nothing to reopen about this row."),
     "marked": (409, "You have answered every row with a known answer, so these answers stay as they are."),
+    "no_skips": (403, "Rows of this campaign are not skipped: set a flag if something is wrong with one."),
+    "skip_limit": (409, "You have skipped as many rows in the last 24 hours as this campaign allows: answer this one."),
+    "skip_reason": (400, "A skip needs a reason: set a flag, or write why beside the flags, then skip."),
+    "skip_final": (409, "A skip stays; a manager can give the row back to you."),
     "skip_stays": (403, "An answer cannot become a skip, nor a skip an answer, by a change."),
     "author": (403, "An answer keeps its author and its task."),
     "task_data": (409, "The data of a row never changes after import."),
     "closed": (409, "This task is not open any more."),
     "keep_answers": (403, "Answers of a campaign are not deleted one by one; a manager can reopen the row."),
+    "answered": (409, "Somebody has answered this, and the answers would be lost for good with it."),
+    "marker": (
+        409,
+        "The line of the description that begins with quorum: ties this project to its campaign: it stays as it is. "
+        "Write above it.",
+    ),
+    "own_import": (
+        403,
+        "Rows come into a campaign by quorum import, which checks them; what comes in otherwise would be labelled and "
+        "be in no figure and no export.",
+    ),
     "policy_decides": (403, "The policy of the campaign decides this; change the policy with quorum setup."),
     "outlet": (403, "You work in this campaign, so its answers go nowhere at your word; another manager may do this."),
     "keeps_projects": (409, "A campaign keeps its projects as long as they are there."),
@@ -59,8 +76,9 @@ REASONS: dict[str, tuple[int, str]] = {
     "last_manager": (409, "This would leave the campaign without a manager who can sign in."),
     "bad_request": (400, "The request cannot be read."),
     "bad_answer": (400, "The answer cannot be stored: it does not fit the form."),
+    "too_large": (413, "This is longer than anybody could open again."),
+    "too_many_drafts": (409, "You have ten drafts of this row already: open one of them, or send your answer."),
     "not_counted": (409, "The answer is not stored: by the rules it would not count."),
-    "too_large": (413, "This is more than one answer can hold."),
     "busy": (503, "The server is busy; try again."),
 }
 # PostgreSQL's words when a draft or an answer comes to a task that was withdrawn meanwhile

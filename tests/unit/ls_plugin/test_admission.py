@@ -10,6 +10,7 @@ from django.utils import timezone
 from tasks.models import Annotation
 
 from ls_plugin.models import Slot, Stage
+from tests.contract.plugin_campaign import POLICY
 from tests.unit.ls_plugin.support import CampaignInTest, Response, make_campaign, review, verdict
 
 ACCEPT_ALONE = [item for item in review("accept", "Correct") if item["from_name"] == "decision"]
@@ -96,6 +97,56 @@ def test_a_review_of_passes_that_have_changed_is_refused(campaign: CampaignInTes
 
 
 def test_a_skip_is_no_answer_that_could_count(campaign: CampaignInTest) -> None:
-    """QA may skip with whatever stands in the form."""
+    """QA may skip with whatever else stands in the form."""
     task = campaign.take("quin", Stage.QA)
-    assert campaign.submit("quin", task, ACCEPT_ALONE, was_cancelled=True).status_code == 201
+    unfit = review("accept", "Correct", "I know the author")
+    assert campaign.submit("quin", task, unfit, was_cancelled=True).status_code == 201
+
+
+CONFLICT_ONLY = POLICY.replace("{when: all}", "{when: conflict}")
+
+
+def test_gold_is_frozen_for_qa_and_for_the_passes_behind_it(campaign: CampaignInTest) -> None:
+    """QA's own decision stays too, whatever its author would make of it."""
+    decided = campaign.answer("quin", review("correct", "Correct"), Stage.QA)
+    passes = Annotation.objects.filter(project_id=campaign.projects[Stage.PASS].pk)
+    for person, answer in (("quin", decided), ("ana", passes.get(completed_by_id=campaign.account("ana")))):
+        for result in (review("discard", "Correct", "spam"), answer.result):
+            refused = change(campaign, person, answer, result if answer is decided else verdict("Incorrect"))
+            assert (refused.status_code, refused.json()["code"]) == (409, "decided")
+        assert Annotation.objects.get(pk=answer.pk).updated_at == answer.updated_at
+    assert campaign.slot("r1").state == "FINAL"
+
+
+def test_gold_without_qa_is_frozen_for_its_annotators() -> None:
+    """Passes that agree are gold at once where the policy asks for QA of conflicts only."""
+    campaign = make_campaign(policy=CONFLICT_ONLY)
+    campaign.add_rows("r1")
+    first = campaign.answer("ana", verdict("Correct"))
+    assert change(campaign, "ana", first, verdict("Incorrect")).status_code == 200
+    assert change(campaign, "ana", first, verdict("Correct")).status_code == 200
+    campaign.answer("bea", verdict("Correct"))
+    assert campaign.slot("r1").state == "FINAL"
+    refused = change(campaign, "ana", first, verdict("Incorrect"))
+    assert (refused.status_code, refused.json()["code"]) == (409, "decided")
+
+
+def test_a_row_is_frozen_before_its_reconcile_has_run() -> None:
+    """The reconcile is a job that may be behind, and so may its seal: the rules are asked about the row as it is."""
+    campaign = make_campaign(policy=CONFLICT_ONLY)
+    campaign.add_rows("r1")
+    first = campaign.answer("ana", verdict("Correct"))
+    campaign.answer("bea", verdict("Correct"))
+    Slot.objects.filter(pk=campaign.slot("r1").pk).update(sealed=False, state="AWAITING_PASSES", dirty=True)
+    refused = change(campaign, "ana", first, verdict("Incorrect"))
+    assert (refused.status_code, refused.json()["code"]) == (409, "decided")
+
+
+def test_an_expert_who_gave_up_may_decide_after_all(campaign: CampaignInTest) -> None:
+    """A blocked row is not decided: its expert changes the answer as the finding asks them to."""
+    campaign.answer("quin", review("escalate", "Correct", "unsure"), Stage.QA)
+    answer = campaign.answer("dag", review("escalate", "Correct", "no rule"), Stage.EXPERT)
+    assert campaign.slot("r1").state == "BLOCKED"
+    assert change(campaign, "dag", answer, review("correct", "Correct")).status_code == 200
+    assert campaign.slot("r1").state == "FINAL"
+    assert change(campaign, "dag", answer, review("correct", "Incorrect")).json()["code"] == "decided"

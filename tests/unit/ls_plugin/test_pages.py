@@ -66,7 +66,9 @@ def test_a_row_is_reopened_from_the_page_with_a_reason(campaign: CampaignInTest)
     assert "This campaign has no row" in missing
     assert campaign.slot("r1").sealed
     opened = manager.post(address, {"row_id": "r1", "reason": "a mistake"}).content.decode()
-    assert "Row r1 is open again" in opened
+    assert "Row r1 was FINAL and is AWAITING_QA now; 1 review counts no more; 3 answers may be changed" in opened
+    again = manager.post(address, {"row_id": "r1", "reason": "a mistake"}).content.decode()
+    assert "there is nothing to reopen" in again
     assert not campaign.slot("r1").sealed
 
 

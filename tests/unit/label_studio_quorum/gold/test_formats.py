@@ -340,6 +340,24 @@ def opened_with(values: dict[str, Any], row_id: str) -> dict[str, Any]:
     return made
 
 
+def test_datasheet_counts_rows_that_were_reopened_after_they_had_been_final(tmp_path: Path) -> None:
+    """How many, as what somebody opened them and why; a row that was opened earlier in its life is none of them."""
+
+    def reopened(was: str, role: str, reason: str) -> dict[str, str]:
+        return {"at": "2026-01-05T12:00:00Z", "by": "ops", "role": role, "was": was, "reason": reason}
+
+    write([record("r1")], tmp_path / "a.jsonl", interface=REVIEW, card=True)
+    assert "No row of these was opened again" in (tmp_path / "a.jsonl.card.md").read_text("utf-8")
+    rows = [
+        record("r1") | {"reopened": [reopened("FINAL", "manager", "wrong <source>"), reopened("FINAL", "owner", "x")]},
+        record("r2") | {"reopened": [reopened("FINAL", "manager", "x"), reopened("BLOCKED", "manager", "y")]},
+        record("r3") | {"reopened": "by hand"},
+    ]
+    write(rows, tmp_path / "b.jsonl", interface=REVIEW, card=True)
+    text = (tmp_path / "b.jsonl.card.md").read_text("utf-8")
+    assert "2 of 3 (by manager 2, owner 1). Reasons: x (2); wrong &#60;source&#62; (1)." in text
+
+
 def test_datasheet_measures_anchoring_where_rows_were_withheld(tmp_path: Path) -> None:
     """Answers like the auto-label are counted where it was shown and where nothing was, with the difference.
 
@@ -380,6 +398,17 @@ def test_agreement_sheet_says_of_which_rows_it_is(tmp_path: Path, monkeypatch: p
         write([record(f"r{n}") for n in range(50)], tmp_path / "a.xlsx", interface=REVIEW)
         head, *figures = openpyxl.load_workbook(tmp_path / "a.xlsx")["quorum agreement"].iter_rows(values_only=True)
         assert {figure[head.index("rows")] for figure in figures} == {said}
+
+
+def test_datasheet_measures_what_decisions_compare(tmp_path: Path) -> None:
+    """An element that lies outside of its text is left out of agreement, as it is of the decision."""
+    odd = record()
+    values = odd["passes"][0]["values"]
+    beyond = {"start": -5, "end": 1, "label": "ORG"}
+    odd["passes"][0]["values"] = values | {"entities": [*values["entities"], beyond]}
+    write([odd], tmp_path / "a.xlsx", interface=REVIEW)
+    figures = openpyxl.load_workbook(tmp_path / "a.xlsx")["quorum agreement"].iter_rows(min_row=2, values_only=True)
+    assert {figure[:2]: figure[2] for figure in figures}["entities", "span_f1.strict"] == "1.0"
 
 
 def test_export_without_records_cannot_be_verified(tmp_path: Path) -> None:
