@@ -50,10 +50,13 @@ def test_other_peoples_campaigns_are_not_there(campaign: CampaignInTest) -> None
 
 
 def test_a_persons_own_page_has_their_queues_and_nobody_elses(campaign: CampaignInTest) -> None:
-    """Quin works in QA alone."""
+    """Cal labels alone; Quin does QA alone, and reads why there is nothing to do."""
+    page = campaign.client("cal").get("/quorum/mine/").content.decode()
+    assert f"/projects/{campaign.projects[Stage.PASS].pk}/" in page
+    assert f"/projects/{campaign.projects[Stage.QA].pk}/" not in page
     page = campaign.client("quin").get("/quorum/mine/").content.decode()
-    assert f"/projects/{campaign.projects[Stage.QA].pk}/" in page
-    assert f"/projects/{campaign.projects[Stage.PASS].pk}/" not in page
+    assert "Nothing for you at the moment: 1 row waits for labels." in page
+    assert "/projects/" not in page.partition("<main>")[2]
 
 
 def test_a_row_is_reopened_from_the_page_with_a_reason(campaign: CampaignInTest) -> None:
