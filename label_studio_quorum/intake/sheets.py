@@ -71,7 +71,7 @@ def _shared(file: Any) -> Iterator[str]:
 
 _DAMAGE = (
     InvalidFileException, zipfile.BadZipFile, zlib.error, KeyError, ParseError, etree.XMLSyntaxError, EOFError, OSError,
-    ValueError, IndexError,
+    ValueError, IndexError, RuntimeError,
 )  # fmt: skip
 
 
