@@ -53,6 +53,8 @@ class Annotation:
     """One person's answer to a task, as the server stores it (only the last version is kept there).
 
     `by` and `edited_by` are user ids; `edited_by` is whoever saved it last. Times carry an offset.
+    `parent_prediction` is the prediction that the form was filled from, where the screen told it. `shown` is what the
+    server wrote down of that as it handed the task out, `{"version", "hash"}`; None where it writes down nothing.
     """
 
     id: int
@@ -63,6 +65,8 @@ class Annotation:
     lead_time: float | None
     cancelled: bool
     result: Result
+    parent_prediction: int | None = None
+    shown: Json | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -184,6 +188,36 @@ class PrefillSources:
     backends: frozenset[str]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServerFault:
+    """Something that the plugin found wrong with a campaign in its database.
+
+    Attributes:
+        about: What it concerns, in a word.
+        message: What is wrong, with how much is lost by it.
+        hint: What to do.
+        mends: Whether a repair sets it right.
+        stops: Whether work stops for it or something is lost; else it is only to be known.
+    """
+
+    about: str
+    message: str
+    hint: str
+    mends: bool = True
+    stops: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Repair:
+    """What a repair inside the server set right, and what is left."""
+
+    mended: tuple[ServerFault, ...] = ()
+    left: tuple[ServerFault, ...] = ()
+
+
 class RowPort(Protocol):
     """What reconciling rows needs."""
 
@@ -239,6 +273,10 @@ class LabelStudio(RowPort, Protocol):
 
     def change_project(self, project: int, settings: Mapping[str, Any]) -> Project:
         """Change these settings and leave the others."""
+        ...
+
+    def delete_project(self, project: int) -> None:
+        """Delete a project with all that it holds."""
         ...
 
     def views(self, project: int) -> list[View]:

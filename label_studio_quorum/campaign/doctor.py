@@ -12,6 +12,7 @@ import httpx
 
 from label_studio_quorum.adapters.label_studio import HttpLabelStudio
 from label_studio_quorum.campaign.accounts import check_team
+from label_studio_quorum.campaign.lost_projects import unmarked_projects
 from label_studio_quorum.campaign.projects import STAGES, Campaign, assemble, find_all, marker_of
 from label_studio_quorum.campaign.reconcile import reconcile
 from label_studio_quorum.campaign.row_task import is_as_imported
@@ -107,7 +108,14 @@ def diagnose(
     yield _telemetry(port.url)
     if team is not None:
         yield from check_people(team, policy, users)
+    yield from _server_faults(port, name)
     yield from _campaigns(port, name, policy, team, full)
+
+
+def _server_faults(port: HttpLabelStudio, name: str | None) -> Iterator[Check]:
+    """What the plugin finds wrong in the database, of which nobody who looks at projects and tasks sees a trace."""
+    for fault in port.server_faults(name):
+        yield (_fail if fault.stops else _warn)(fault.about, fault.message, fault.hint)
 
 
 def _version(version: str) -> Check:
@@ -175,23 +183,24 @@ def _only_manages(person: Person) -> bool:
 def _campaigns(
     port: HttpLabelStudio, name: str | None, policy: Policy | None, team: Team | None, full: bool
 ) -> Iterator[Check]:
-    campaigns = find_all(port.projects())
+    projects = port.projects()
+    campaigns = find_all(projects)
     if name is None and len(campaigns) != 1:
         yield _warn(
             "campaign", f"on this server: {', '.join(sorted(campaigns)) or 'none'}", "name one with --name to check it"
         )
         return
     name = name if name is not None else next(iter(campaigns))
-    if name not in campaigns:
+    if name not in campaigns and not unmarked_projects(projects, name, {}):
         yield _fail("campaign", f"{name!r} is not on this server", "run quorum setup")
         return
-    stages = campaigns[name]
-    yield from _projects(stages)
+    stages = campaigns.get(name, {})
+    yield from _projects(name, projects, stages)
     if policy is None or team is None:
         yield _warn("campaign", f"{name!r}: only its projects were looked at", "give --policy and --team for the rest")
     elif all(stage in stages for stage in STAGES):
-        projects = {stage: stages[stage][0] for stage in STAGES}
-        campaign = assemble(name, projects, policy=policy, team=team, port=port)
+        marked = {stage: stages[stage][0] for stage in STAGES}
+        campaign = assemble(name, marked, policy=policy, team=team, port=port)
         yield _policy(campaign)
         yield from _settings(port, campaign)
         yield from _webhooks(port, campaign)
@@ -200,19 +209,30 @@ def _campaigns(
             yield from _rows(port, campaign)
 
 
-def _projects(stages: Mapping[Stage, Sequence[Project]]) -> Iterator[Check]:
+def _projects(name: str, projects: Sequence[Project], stages: Mapping[Stage, Sequence[Project]]) -> Iterator[Check]:
     """Whether each stage has one project; two set-ups at once may have made more."""
+    unmarked = unmarked_projects(projects, name, stages)
     for stage in STAGES:
         marked = stages.get(stage, ())
         if not marked:
-            yield _fail(
-                "campaign", f"its {stage.value} project is gone, or has lost its quorum: line", "run quorum setup again"
-            )
+            yield _lost(name, stage, unmarked)
         elif len(marked) > 1:
             others = ", ".join(str(project.id) for project in marked[1:])
             yield _warn(
                 "campaign", f"projects {others} carry the {stage.value} marker of project {marked[0].id}", "delete them"
             )
+
+
+def _lost(name: str, stage: Stage, unmarked: Mapping[Stage, Project]) -> Check:
+    """What became of a stage's project."""
+    if stage in unmarked:
+        message = f"project {unmarked[stage].id} is titled as its {stage.value} project and has no quorum: line"
+        return _fail("campaign", message, "run quorum setup --repair, which gives it the line back")
+    return _fail(
+        "campaign",
+        f"the {stage.value} project of {name!r} is gone, or has lost title and quorum: line",
+        "put a backup of the server's database back; quorum setup --repair makes a new project, without what is lost",
+    )
 
 
 def _policy(campaign: Campaign) -> Check:

@@ -6,26 +6,32 @@ Each step finds out what is there already, so that a launch which was cut off is
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from label_studio_quorum.campaign.campaign_lock import LockServer, locked
 from label_studio_quorum.campaign.local_memory import Remembered, remember
 from label_studio_quorum.campaign.projects import Campaign
 from label_studio_quorum.campaign.setup import CampaignSpec, setup_campaign
 from label_studio_quorum.campaign.webhooks import WebhookTarget
-from label_studio_quorum.port import Json, LabelStudio, MLConnection
+from label_studio_quorum.port import Json, LabelStudio, MLConnection, Repair
 from ls_config.interface import Interface
 from review_rules import Policy, Team
 
 
-class CampaignServer(LabelStudio, Protocol):
+class CampaignServer(LabelStudio, LockServer, Protocol):
     """A server that may run Quorum's plugin."""
 
     url: str
 
     def plugin_version(self) -> str | None:
         """The version of the plugin in the server; None on a stock server."""
+        ...
+
+    def mend_server(self, campaign: str | None) -> Repair:
+        """Have the plugin set right what it can; nothing where it is not there or does not know the campaign."""
         ...
 
     def tell_plugin(
@@ -46,6 +52,7 @@ class CampaignPlan:
         policy_file: Where the policy stands; `policy_text` is what stands there, and `policy` what it says.
         team_file: Where the team stands; `team_text` is what stands there, and `team` what it says.
         qualification: The rows with known answers that the policy asks for, as the plugin is told; empty for none.
+        repair: Whether projects that were lost are marked again, or made anew.
     """
 
     name: str
@@ -58,6 +65,7 @@ class CampaignPlan:
     team_text: str
     team: Team
     qualification: Json
+    repair: bool = False
 
     def spec(self, ml: MLConnection | None, webhook: WebhookTarget | None) -> CampaignSpec:
         """What set-up is asked to make."""
@@ -103,6 +111,7 @@ def launch(
     webhook: WebhookTarget | None = None,
     dry_run: bool = False,
     memory: Path | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Launch:
     """Make the server's projects, and the plugin where there is one, match the plan.
 
@@ -113,11 +122,30 @@ def launch(
         webhook: Where changes are announced, if anywhere.
         dry_run: Find out what is to do and do nothing.
         memory: The data folder in which later commands look the campaign up; the usual one where None.
+        say: Told that another command is waited for.
 
     Raises:
         CampaignError, ServerError: A step was refused; what was done until then stays, and the next launch goes on.
     """
-    report = setup_campaign(port, plan.spec(ml, webhook), dry_run=dry_run)
+    # A dry run changes nothing, and waits for nobody.
+    if dry_run:
+        return _launch(port, plan, ml, webhook, memory, dry_run=True)
+    with locked(port, plan.name, "set-up", say=say):
+        return _launch(port, plan, ml, webhook, memory, dry_run=False)
+
+
+def _launch(
+    port: CampaignServer,
+    plan: CampaignPlan,
+    ml: MLConnection | None,
+    webhook: WebhookTarget | None,
+    memory: Path | None,
+    *,
+    dry_run: bool,
+) -> Launch:
+    # First, as what it restores is what set-up finds the campaign by.
+    mended = Repair() if dry_run else port.mend_server(plan.name)
+    report = setup_campaign(port, plan.spec(ml, webhook), dry_run=dry_run, repair=plan.repair)
     plugin = port.plugin_version()
     qualification: Json = {}
     if report.campaign is not None and not dry_run:
@@ -127,8 +155,8 @@ def launch(
         _remember(plan, port.url, memory)
     return Launch(
         campaign=report.campaign,
-        changes=report.changes,
-        notes=report.notes,
+        changes=(*(f"mended: {fault.message}" for fault in mended.mended), *report.changes),
+        notes=(*map(str, mended.left), *report.notes),
         plugin=plugin,
         qualification=qualification,
     )

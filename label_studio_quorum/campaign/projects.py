@@ -148,6 +148,11 @@ def interface_of(xml: str, name: str) -> Interface:
     )
 
 
+def project_title(name: str, stage: Stage) -> str:
+    """The title that set-up gives a stage's project; people may give it another."""
+    return f"{name} · {stage.heading}"
+
+
 def find_all(projects: Iterable[Project]) -> dict[str, dict[Stage, list[Project]]]:
     """Campaign name → stage → its projects, oldest first (more than one: two set-ups ran at once)."""
     campaigns: dict[str, dict[Stage, list[Project]]] = {}
@@ -183,7 +188,10 @@ def open_campaign(port: LabelStudio, name: str | None, *, policy: Policy, team: 
     stages = campaigns[name]
     missing = [stage.value for stage in STAGES if stage not in stages]
     if missing:
-        raise CampaignError(f"campaign {name!r} lacks its {', '.join(missing)} project", "run quorum setup again")
+        raise CampaignError(
+            f"campaign {name!r} lacks its {', '.join(missing)} project, or that has lost its quorum: line",
+            "run quorum doctor, which says what became of it",
+        )
     projects = {stage: stages[stage][0] for stage in STAGES}
     first = marker_of(projects[Stage.PASS])
     if first.policy != policy.hash:

@@ -7,9 +7,10 @@ written in the same request that creates them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from label_studio_quorum.campaign.lost_projects import require_whole, unmarked_projects
 from label_studio_quorum.campaign.projects import (
     SERVED,
     STAGES,
@@ -19,6 +20,7 @@ from label_studio_quorum.campaign.projects import (
     assemble,
     find_all,
     marker_of,
+    project_title,
     read_marker,
     write_marker,
 )
@@ -80,16 +82,29 @@ class SetupReport:
     notes: tuple[str, ...] = ()
 
 
-def setup_campaign(port: LabelStudio, spec: CampaignSpec, *, dry_run: bool = False) -> SetupReport:
+def setup_campaign(
+    port: LabelStudio, spec: CampaignSpec, *, dry_run: bool = False, repair: bool = False
+) -> SetupReport:
     """Create the three projects and everything in them, or mend what differs.
 
+    Args:
+        port: The server.
+        spec: What the campaign shall be.
+        dry_run: Find out what is to do and do nothing.
+        repair: Give projects their lost markers back, and make new ones in place of those that are gone.
+
     Raises:
-        CampaignError: The name is unusable, or the marker was doubled by two set-ups at once and both have rows.
+        CampaignError: The name is unusable, or the campaign has lost a project and nobody asked for a repair.
         ServerError: The server refused; what was done until then stays, and the next run goes on.
     """
     _check_name(spec.name)
     step = _Setup(port, spec, dry_run)
-    marked = find_all(port.projects()).get(spec.name, {})
+    there = port.projects()
+    marked = find_all(there).get(spec.name, {})
+    unmarked = unmarked_projects(there, spec.name, marked)
+    if not repair:
+        require_whole(port, spec.name, marked, unmarked)
+    marked |= {stage: [step.adopt(stage, port.project(project.id))] for stage, project in unmarked.items()}
     projects = {stage: step.project(stage, marked.get(stage, [])) for stage in STAGES}
     for stage, project in projects.items():
         if project is not None:
@@ -116,7 +131,7 @@ def project_settings(spec: CampaignSpec, stage: Stage) -> Json:
     review = stage is not Stage.PASS
     xml = compose_review(spec.interface.xml, stage.value) if review else spec.interface.xml
     return {
-        "title": f"{spec.name} · {stage.heading}",
+        "title": project_title(spec.name, stage),
         "label_config": xml,
         "expert_instruction": spec.interface.guidelines_html,
         "show_instruction": bool(spec.interface.guidelines),
@@ -128,12 +143,16 @@ def project_settings(spec: CampaignSpec, stage: Stage) -> Json:
         "skip_queue": "REQUEUE_FOR_ME" if review else "REQUEUE_FOR_OTHERS",
         "show_collab_predictions": True,
         "show_annotation_history": False,
-        "show_skip_button": True,
+        "show_skip_button": spec.policy.skips.per_day != 0,
         "enable_empty_annotation": False,
         # Else Label Studio asks the ML backend for rows that shall be labelled without seeing a pre-annotation.
         "evaluate_predictions_automatically": False,
         "reveal_preannotations_interactively": False,
     }
+
+
+def _marker(spec: CampaignSpec, stage: Stage) -> Marker:
+    return Marker(campaign=spec.name, stage=stage, task=spec.interface.name, policy=spec.policy.hash)
 
 
 class _Setup:
@@ -152,16 +171,39 @@ class _Setup:
                 f"stage {stage.value}: project {marked[0].id} is used; {others} carry the same marker: delete them"
             )
         wanted = project_settings(self._spec, stage)
-        marker = Marker(
-            campaign=self._spec.name, stage=stage, task=self._spec.interface.name, policy=self._spec.policy.hash
-        )
+        marker = _marker(self._spec, stage)
         if not marked:
             self.changes.append(f"create project {wanted['title']!r}")
             description = write_marker(_ABOUT[stage], marker)
             # Label Studio lets a new project name a version that no prediction has yet; a later change may not.
             settings = wanted | {"description": description, "model_version": SERVED[stage]}
-            return None if self._dry else self._port.create_project(settings)
+            return None if self._dry else self._create(stage, settings)
         return self._mend(marked[0], wanted, marker)
+
+    def _create(self, stage: Stage, settings: Json) -> Project:
+        """Create the stage's project, unless another set-up at the same time has just made one.
+
+        Raises:
+            CampaignError: Another set-up made one first; this one's is gone again.
+        """
+        made = self._port.create_project(settings)
+        first, *_ = find_all(self._port.projects())[self._spec.name][stage]
+        if first.id == made.id:
+            return made
+        # Both see the same order of ids, so that one of them goes on and the other stops.
+        self._port.delete_project(made.id)
+        raise CampaignError(
+            f"another set-up of {self._spec.name!r} runs at the same time and made project {first.id} ({stage.value})",
+            "run it again when that one has ended",
+        )
+
+    def adopt(self, stage: Stage, project: Project) -> Project:
+        """A project that has lost its marker, with the marker again."""
+        self.changes.append(f"project {project.id} ({stage.value}): restore the quorum: line of its description")
+        description = write_marker(project.description, _marker(self._spec, stage))
+        if self._dry:
+            return replace(project, description=description)
+        return self._port.change_project(project.id, {"description": description})
 
     def _mend(self, project: Project, wanted: Json, marker: Marker) -> Project:
         current = project.settings

@@ -15,10 +15,12 @@ from label_studio_quorum.commands.shared_options import (
     JsonOption,
     KeyFileOption,
     KeyOption,
+    RepairOption,
     UrlOption,
     connect,
     print_json,
     running_ml,
+    say_waiting,
 )
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ def command(
     webhook: Annotated[
         str | None, typer.Option(help="Where quorum sync --watch listens; its secret by QUORUM_WEBHOOK_SECRET.")
     ] = None,
+    repair: RepairOption = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -78,9 +81,10 @@ def command(
         team_text=team.read_text(encoding="utf-8"),
         team=people,
         qualification=qualification_of(rules, policy.parent, interface),
+        repair=repair,
     )
     target = WebhookTarget(url=webhook, secret=secret) if webhook and secret else None
-    launched = launch(port, plan, ml=ml_connection(ml_url), webhook=target, dry_run=dry_run)
+    launched = launch(port, plan, ml=ml_connection(ml_url), webhook=target, dry_run=dry_run, say=say_waiting)
     notes = [*interface_notes(interface), *launched.notes, *_qualification_notes(plan, launched)]
     for note in notes:
         typer.echo(f"note: {note}", err=True)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from label_studio_quorum.campaign.local_memory import remembered
 from label_studio_quorum.commands.shared_options import (
     JsonOption,
     KeyFileOption,
@@ -17,6 +16,7 @@ from label_studio_quorum.commands.shared_options import (
     UrlOption,
     open_one,
     print_json,
+    remembered,
 )
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ def command(
             _show_imports(opened.campaign.name, imports_of(opened.port, opened.campaign), as_json)
             continue
         status = campaign_status(opened.port, opened.campaign)
+        for wrong in opened.port.server_faults(opened.campaign.name):
+            typer.echo(f"warning: {opened.campaign.name}: {wrong}", err=True)
         for fault, cure in serving_faults(opened.port, opened.campaign):
             typer.echo(f"warning: {opened.campaign.name}: {fault}; {cure}", err=True)
         if as_json:

@@ -12,6 +12,7 @@ import label_studio_quorum
 from label_studio_quorum.adapters.label_studio import HttpLabelStudio
 from label_studio_quorum.adapters.ml_backend import MLBackendClient
 from label_studio_quorum.campaign.accounts import apply_team
+from label_studio_quorum.campaign.campaign_lock import locked
 from label_studio_quorum.campaign.importing import CheckedFile, import_rows
 from label_studio_quorum.campaign.launch import CampaignPlan, launch
 from label_studio_quorum.campaign.projects import STAGES, Campaign, find_all, marker_of
@@ -19,6 +20,7 @@ from label_studio_quorum.campaign.qualification import qualification_of
 from label_studio_quorum.campaign.reconcile import reconcile
 from label_studio_quorum.campaign.setup import NOT_CONNECTED
 from label_studio_quorum.campaign.status import Status, campaign_status
+from label_studio_quorum.files import FULL
 from label_studio_quorum.intake import Options, UnreadableError
 from label_studio_quorum.port import Json, MLConnection
 from label_studio_quorum.servers.board import Board
@@ -52,6 +54,7 @@ class Files:
         name: The campaign's name.
         mapping: Which column of the rows is taken for which field.
         reading: How the rows are read.
+        repair: Whether projects that were lost are marked again, or made anew.
     """
 
     rows: Path
@@ -61,6 +64,7 @@ class Files:
     name: str
     mapping: dict[str, str] | None = None
     reading: Options | None = None
+    repair: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +153,7 @@ def _read_campaign(files: Files) -> CampaignPlan:
         team_text=team_text,
         team=team,
         qualification=qualification,
+        repair=files.repair,
     )
 
 
@@ -177,6 +182,9 @@ def _rows(files: Files, interface: Interface, policy: Policy) -> CheckedFile:
             files.rows, interface=interface, policy=policy, mapping=files.mapping, options=files.reading
         )
     except OSError as error:
+        # The rows are stored on the disk while they are checked: the file itself can be read.
+        if error.errno in FULL:
+            raise
         raise PlanError([f"{files.rows}: can't be read: {error.strerror}"]) from None
     except UnreadableError as error:
         raise PlanError(str(error).splitlines()) from None
@@ -198,7 +206,7 @@ def fill(stack: Stack, port: HttpLabelStudio, plan: StackPlan, board: Board) -> 
     board.done(PEOPLE, f"{len(logins)} accounts")
     board.say(CAMPAIGN, "setting its projects up")
     ml = MLConnection(url=stack.ml_url, user=stack.secrets.ml_user, password=stack.secrets.ml_password)
-    launched = launch(port, plan.campaign, ml=ml, memory=stack.folder.path)
+    launched = launch(port, plan.campaign, ml=ml, memory=stack.folder.path, say=lambda line: board.say(CAMPAIGN, line))
     if launched.campaign is None:
         raise AssertionError("a launch that is no dry run makes the campaign")
     # A campaign that was there as it should be needs no word: whoever set it up has read the notes.
@@ -216,7 +224,7 @@ def _login(stack: Stack, person: Person) -> Login:
     owner = stack.secrets.owner
     # The owner's account was made with the database, before there was a password file.
     if person.email == owner.email:
-        return Login(person, owner.password)
+        return Login(person, owner.password or None)
     return Login(person, stack.folder.passwords.known(person.email))
 
 
@@ -225,8 +233,11 @@ def _import(port: HttpLabelStudio, campaign: Campaign, rows: CheckedFile, board:
         board.say(CAMPAIGN, f"importing and pre-labelling rows: {done} of {rows.rows}")
 
     progress(0)
-    with MLBackendClient(ml, campaign.interface, campaign.project(Stage.PASS)) as predictor:
-        import_rows(port, campaign, rows, predictor=predictor, progress=progress)
+    with (
+        MLBackendClient(ml, campaign.interface, campaign.project(Stage.PASS)) as predictor,
+        locked(port, campaign.name, "import", say=lambda line: board.say(CAMPAIGN, line)) as hold,
+    ):
+        import_rows(port, campaign, rows, predictor=predictor, is_alone=lambda: hold.is_alone, progress=progress)
 
 
 def access(stack: Stack, port: HttpLabelStudio, ready: Ready) -> dict[str, Any]:

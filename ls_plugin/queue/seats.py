@@ -8,11 +8,13 @@ and lets go of it at once if the person cannot have it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from os import environ
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
+from tasks.models import Annotation
 
 from ls_plugin.models import CampaignProject, Grant, Slot, Stage
 from ls_plugin.people.standings import RULE_STAGE, CampaignPlace, words
@@ -24,6 +26,8 @@ from ls_plugin.store.slots import locks_rows, slots_of
 from review_rules import NextStep, Person, PersonId, may_take
 
 RESERVE_MINUTES = "QUORUM_RESERVE_MINUTES"
+# A seat is renewed while its holder is at work, and no longer than this: a row cannot be kept for ever by its drafts.
+LONGEST_SEAT = timedelta(hours=24)
 
 
 def reserve_for() -> timedelta:
@@ -44,14 +48,41 @@ class _NotToBeHadError(Exception):
     """The task cannot be taken: ends its savepoint, which lets go of the row's locks."""
 
 
+def refusal_of(slot: Slot, user_id: int, person: Person, place: CampaignPlace) -> str | None:
+    """Why a person may not answer a task now, as the code of a refusal; None if they may.
+
+    Hand-out and acceptance both ask here, so that nobody is handed what they could not answer. Whether the task was
+    handed to the person is not asked.
+    """
+    if is_excluded(slot.task_id, user_id):
+        return "excluded"
+    if _submissions(slot).filter(completed_by_id=user_id).exists():
+        return "second"
+    if not may_take(person, next_step(place.stage, slot.requires)):
+        return "no_role"
+    if slot.sealed:
+        return "sealed"
+    if not slot.open or not slot.row_id:  # without a row the answer would belong to nothing
+        return "full" if slot.taken >= slot.capacity else "closed"
+    return None if _has_free_seat(slot, user_id) else "full"
+
+
 def lock_seat(
-    task_id: int, user_id: int, place: CampaignPlace, *, wait: bool = True, settled: bool = False, **hand_out: bool
+    task_id: int,
+    user_id: int,
+    person: Person,
+    place: CampaignPlace,
+    *,
+    wait: bool = True,
+    settled: bool = False,
+    **hand_out: bool,
 ) -> Slot | None:
     """The slot with its row locked if the person may have it now; else None, and nothing is locked.
 
     Args:
         task_id: the task.
         user_id: the account that wants it.
+        person: the person behind the account.
         place: the project of the task.
         wait: whether to wait for somebody who has the row locked.
         settled: whether to take a row only if no earlier stage of it waits for a reconcile.
@@ -64,7 +95,7 @@ def lock_seat(
     try:
         with transaction.atomic():
             slot = _lock_row(task_id, place, wait=wait)
-            if not slot or not slot.open or not _has_free_seat(slot, user_id) or is_excluded(task_id, user_id):
+            if slot is None or refusal_of(slot, user_id, person, place) is not None:
                 raise _NotToBeHadError
             if settled and not _is_settled(slot, place):
                 raise _NotToBeHadError
@@ -98,9 +129,16 @@ def _is_settled(slot: Slot, place: CampaignPlace) -> bool:
 
 
 def _has_free_seat(slot: Slot, user_id: int) -> bool:
-    """Whether a seat is left beside the submissions and the seats kept for others."""
+    """Whether a seat is left beside the submissions and the seats kept for others.
+
+    The submissions are counted, as the database's own rule counts them: `taken` only orders the queue.
+    """
     seats = Grant.objects.filter(task_id=slot.task_id, live=True, expires_at__gt=timezone.now())
-    return slot.taken + seats.exclude(user_id=user_id).count() < slot.capacity
+    return bool(_submissions(slot).count() + seats.exclude(user_id=user_id).count() < slot.capacity)
+
+
+def _submissions(slot: Slot) -> QuerySet[Annotation]:
+    return Annotation.objects.filter(task_id=slot.task_id, was_cancelled=False)
 
 
 def _is_hand_out(task_id: int, user_id: int, **columns: bool) -> bool:
@@ -110,15 +148,19 @@ def _is_hand_out(task_id: int, user_id: int, **columns: bool) -> bool:
 def seat(slot: Slot, user_id: int, place: CampaignPlace) -> None:
     """Write the hand-out, keep the seat, and close what came before: the next stage begins here."""
     now = timezone.now()
+    earlier = Grant.objects.filter(task_id=slot.task_id, user_id=user_id).first()
+    # A seat that others could have taken for as long as a seat is kept begins anew.
+    begins = earlier is None or earlier.expires_at + reserve_for() <= now
+    given_at = now if begins or earlier is None else earlier.given_at
     _, fresh = Grant.objects.update_or_create(
         task_id=slot.task_id,
         user_id=user_id,
-        defaults={"live": True, "skipped": False, "expires_at": now + reserve_for()},
+        defaults={"live": True, "skipped": False, "given_at": given_at, "expires_at": _ends(now, given_at)},
         create_defaults={
             "project_id": place.project_id,
             "given_at": now,
             "live": True,
-            "expires_at": now + reserve_for(),
+            "expires_at": _ends(now, now),
         },
     )
     # A task handed out again was closed before when it was handed out first, and may have been reopened since.
@@ -128,6 +170,11 @@ def seat(slot: Slot, user_id: int, place: CampaignPlace) -> None:
     if fresh:
         line = {"stage": place.stage.label}
         audit_log.write(audit_log.Entry("given", user_id, place.campaign_id, slot.task_id, slot.row_id, line))
+
+
+def _ends(now: datetime, given_at: datetime) -> datetime:
+    """When a seat ends that was given out at a time and is renewed now."""
+    return min(now + reserve_for(), given_at + LONGEST_SEAT)
 
 
 def _close_before(slot: Slot, user_id: int, place: CampaignPlace) -> None:
@@ -151,49 +198,33 @@ def require_seat(task_id: int, user_id: int, person: Person, place: CampaignPlac
     hand_out = Grant.objects.filter(task_id=task_id, user_id=user_id).first()
     if slot is None or hand_out is None:
         raise Refused("not_given")
-    if is_excluded(task_id, user_id):
-        raise Refused("excluded")
-    if not hand_out.live:  # submitting ends the hand-out
-        raise Refused("second")
-    if not may_take(person, next_step(place.stage, slot.requires)):
-        raise Refused("no_role")
-    if slot.sealed:
-        raise Refused("sealed")
-    if not slot.open:
-        raise Refused("full" if slot.taken >= slot.capacity else "closed")
-    if not _has_free_seat(slot, user_id):
-        raise Refused("full")
+    code = refusal_of(slot, user_id, person, place)
+    if code != "excluded" and not hand_out.live:  # submitting ends the hand-out
+        code = "second"
+    if code is not None:
+        raise Refused(code)
     return slot
 
 
-@retries.retry
-def seat_again(task_id: int, user_id: int, place: CampaignPlace) -> None:
-    """Give a skipped task back to the one who skipped it.
-
-    Raises:
-        Refused: ``full`` if no seat is left.
-    """
-    with transaction.atomic():
-        slot = _lock_row(task_id, place)
-        if slot is None or not slot.open or slot.sealed or not _has_free_seat(slot, user_id):
-            raise Refused("full")
-        seat(slot, user_id, place)
-
-
-def keep_seat(task_id: int, user_id: int, place: CampaignPlace) -> None:
+def keep_seat(task_id: int, user_id: int, person: Person, place: CampaignPlace) -> None:
     """Keep the seat of somebody who is at work; one that has run out is kept again unless somebody else has it."""
     now = timezone.now()
     mine = Grant.objects.filter(task_id=task_id, user_id=user_id, live=True)
-    if not mine.filter(expires_at__gt=now).update(expires_at=now + reserve_for()) and mine.exists():
-        _renew_seat(task_id, user_id, place)
+    hand_out = mine.first()
+    if hand_out is None:
+        return
+    if hand_out.expires_at > now:
+        mine.filter(expires_at__gt=now).update(expires_at=_ends(now, hand_out.given_at))
+    else:
+        _renew_seat(task_id, user_id, person, place)
 
 
 @retries.retry
-def _renew_seat(task_id: int, user_id: int, place: CampaignPlace) -> None:
+def _renew_seat(task_id: int, user_id: int, person: Person, place: CampaignPlace) -> None:
     with transaction.atomic():
-        if lock_seat(task_id, user_id, place):
-            mine = Grant.objects.filter(task_id=task_id, user_id=user_id, live=True)
-            mine.update(expires_at=timezone.now() + reserve_for())
+        slot = lock_seat(task_id, user_id, person, place)
+        if slot:
+            seat(slot, user_id, place)
 
 
 def had_seat(task_id: int, user_id: int) -> bool:

@@ -10,7 +10,7 @@ What they enforce on a task of a campaign:
 * an annotation comes in only from somebody who was given the task, who has none on it, who is not excluded, while it
   is not sealed and, unless it is a skip, while fewer than ``capacity`` others hold a seat;
 * an annotation keeps its author and its task; a sealed one keeps its content; a skip becomes a submission only if a
-  seat is free;
+  seat is free; only a skip is deleted;
 * the data of a Pass task, and the project of any task, never change.
 
 They also keep the index: a slot for each new task, seats taken, and the mark that a row needs a reconcile, in the
@@ -30,16 +30,20 @@ from django.db.models.signals import post_migrate, pre_migrate
 
 _NEW_SLOT = """
 INSERT INTO ls_plugin_slot
-  (task_id, project_id, stage, row_id, domain, wants_expert, has_expert, requires, capacity, taken, open, sealed, state, dirty)
-SELECT n.id, n.project_id, p.stage, n.row_id, n.domain, {wants}, {false}, '', p.capacity, 0, {open}, {false}, '', {dirty}
+  (task_id, project_id, stage, row_id, domain, wants_expert, has_expert, requires, capacity, taken, open, sealed, state, dirty, draw)
+SELECT n.id, n.project_id, p.stage, n.row_id, n.domain, {wants}, {false}, '', p.capacity, 0, {open}, {false}, '', {dirty}, {draw}
 FROM (SELECT {id} AS id, {project} AS project_id, {row_id} AS row_id, {domain} AS domain {source}) n
 JOIN ls_plugin_campaignproject p ON p.project_id = n.project_id
 """
 
+# The same text for both databases: Django gives SQLite the function.
+_DRAW = "CASE WHEN p.seed = '' THEN '' ELSE substr(MD5(p.seed || ':' || n.row_id), 1, 8) END"
 _SQLITE_NEW = {
+    "draw": _DRAW,
     "wants": "n.domain <> '' AND instr(p.expert_domains, ',' || n.domain || ',') > 0",
-    "open": "p.stage = 0",
-    "dirty": "p.stage > 0",
+    # A task without a row is nobody's work.
+    "open": "p.stage = 0 AND n.row_id <> ''",
+    "dirty": "p.stage > 0 AND n.row_id <> ''",
     "false": "0",
 }
 _SQLITE_ROW = "substr(CAST(coalesce(json_extract({0}.data, '$.row_id'), '') AS TEXT), 1, 500)"
@@ -48,9 +52,11 @@ _SQLITE_DOMAIN = (
     "json_extract({0}.meta, '$.quorum.predicted_domain'), '') AS TEXT), 1, 200)"
 )
 _POSTGRES_NEW = {
+    "draw": _DRAW,
     "wants": "n.domain <> '' AND position(',' || n.domain || ',' in p.expert_domains) > 0",
-    "open": "p.stage = 0",
-    "dirty": "p.stage > 0",
+    # A task without a row is nobody's work.
+    "open": "p.stage = 0 AND n.row_id <> ''",
+    "dirty": "p.stage > 0 AND n.row_id <> ''",
     "false": "false",
 }
 _POSTGRES_ROW = "left(coalesce({0}.data ->> 'row_id', ''), 500)"
@@ -123,6 +129,9 @@ _SQLITE = (
       UPDATE ls_plugin_slot SET dirty = 1, taken = taken + OLD.was_cancelled - NEW.was_cancelled
         WHERE task_id = NEW.task_id;
     END""",
+    """CREATE TEMP TRIGGER quorum_answer_kept BEFORE DELETE ON main.task_completion
+    WHEN NOT OLD.was_cancelled AND EXISTS (SELECT 1 FROM ls_plugin_slot WHERE task_id = OLD.task_id AND row_id <> '')
+    BEGIN SELECT RAISE(ABORT, 'quorum:answered'); END""",
     """CREATE TEMP TRIGGER quorum_answer_gone AFTER DELETE ON main.task_completion
     WHEN EXISTS (SELECT 1 FROM ls_plugin_slot WHERE task_id = OLD.task_id)
     BEGIN
@@ -207,6 +216,15 @@ BEGIN
   RETURN NEW;
 END $$ LANGUAGE plpgsql;
 
+CREATE OR REPLACE FUNCTION quorum_answer_kept() RETURNS trigger AS $$
+BEGIN
+  IF current_setting('quorum.on', true) IS NOT DISTINCT FROM 'on' AND NOT OLD.was_cancelled
+     AND EXISTS (SELECT 1 FROM ls_plugin_slot WHERE task_id = OLD.task_id AND row_id <> '') THEN
+    RAISE EXCEPTION 'quorum:answered' USING ERRCODE = '23514';
+  END IF;
+  RETURN OLD;
+END $$ LANGUAGE plpgsql;
+
 CREATE OR REPLACE FUNCTION quorum_answer_note() RETURNS trigger AS $$
 BEGIN
   IF current_setting('quorum.on', true) IS DISTINCT FROM 'on' THEN RETURN NULL; END IF;
@@ -227,6 +245,7 @@ CREATE TRIGGER quorum_task_new AFTER INSERT ON task FOR EACH ROW EXECUTE FUNCTIO
 CREATE TRIGGER quorum_task_data BEFORE UPDATE OF data, project_id ON task FOR EACH ROW EXECUTE FUNCTION quorum_task();
 CREATE TRIGGER quorum_task_gone AFTER DELETE ON task FOR EACH ROW EXECUTE FUNCTION quorum_task();
 CREATE TRIGGER quorum_answer_check BEFORE INSERT OR UPDATE ON task_completion FOR EACH ROW EXECUTE FUNCTION quorum_answer_check();
+CREATE TRIGGER quorum_answer_kept BEFORE DELETE ON task_completion FOR EACH ROW EXECUTE FUNCTION quorum_answer_kept();
 CREATE TRIGGER quorum_answer_note AFTER INSERT OR UPDATE OR DELETE ON task_completion FOR EACH ROW EXECUTE FUNCTION quorum_answer_note();
 """
 POSTGRES_DOWN = """
@@ -234,9 +253,11 @@ DROP TRIGGER IF EXISTS quorum_task_new ON task;
 DROP TRIGGER IF EXISTS quorum_task_data ON task;
 DROP TRIGGER IF EXISTS quorum_task_gone ON task;
 DROP TRIGGER IF EXISTS quorum_answer_check ON task_completion;
+DROP TRIGGER IF EXISTS quorum_answer_kept ON task_completion;
 DROP TRIGGER IF EXISTS quorum_answer_note ON task_completion;
 DROP FUNCTION IF EXISTS quorum_task();
 DROP FUNCTION IF EXISTS quorum_answer_check();
+DROP FUNCTION IF EXISTS quorum_answer_kept();
 DROP FUNCTION IF EXISTS quorum_answer_note();
 """
 
@@ -256,6 +277,13 @@ def existing_tasks_sql(vendor: str) -> str:
         source="FROM task t WHERE t.project_id = %s AND NOT EXISTS (SELECT 1 FROM ls_plugin_slot s WHERE s.task_id = t.id)",
         **new,
     )
+
+
+def draw_again_sql() -> str:
+    """The statement that draws the places of a project's rows (one parameter: its id) from its seed."""
+    drawn = _DRAW.replace("n.row_id", "ls_plugin_slot.row_id")
+    seeded = f"SELECT {drawn} FROM ls_plugin_campaignproject p WHERE p.project_id = ls_plugin_slot.project_id"
+    return f"UPDATE ls_plugin_slot SET draw = ({seeded}) WHERE project_id = %s"
 
 
 def _arm(connection: Any, **_: Any) -> None:

@@ -17,8 +17,10 @@ from label_studio_quorum.port import (
     Prediction,
     PrefillSources,
     Project,
+    Repair,
     Result,
     ServerError,
+    ServerFault,
     Task,
     User,
     View,
@@ -70,6 +72,12 @@ class FakeLabelStudio:
 
     def version(self) -> str:
         return "1.23.2"
+
+    def server_faults(self, campaign: str | None) -> list[ServerFault]:
+        return []
+
+    def mend_server(self, campaign: str | None) -> Repair:
+        return Repair()
 
     def users(self) -> list[User]:
         return list(self._users)
@@ -150,6 +158,11 @@ class FakeLabelStudio:
             raise ServerError("Model version doesn't exist either as live model or as static predictions.", status=400)
         return self._set(project, settings)
 
+    def delete_project(self, project: int) -> None:
+        self._write()
+        del self._projects[project]
+        self._tasks = {pk: task for pk, task in self._tasks.items() if task.project != project}
+
     def _set(self, project: int, settings: Mapping[str, Any]) -> Project:
         self._projects[project] = self._as_project(project, {**self._projects[project].settings, **settings})
         return self._projects[project]
@@ -214,6 +227,10 @@ class FakeLabelStudio:
     def invite_link(self) -> str:
         return "/user/signup/?token=fake"
 
+    def lock_campaign(self, name: str, *, token: str, doing: str, seconds: int) -> Json | None:
+        """A stock server keeps no locks."""
+        return None
+
     # --- what people do
 
     def open_tasks(self, project: int, user: int) -> list[Task]:
@@ -234,9 +251,16 @@ class FakeLabelStudio:
             lead_time=10.0,
             cancelled=cancelled,
             result=copy.deepcopy(result),
+            parent_prediction=self._filling(task),
         )
         self._settle(task, (*self._tasks[task].annotations, made))
         return made.id
+
+    def _filling(self, task: int) -> int | None:
+        """The prediction that the project fills this task's form from, as the screen names it with an answer."""
+        served = self._projects[self._tasks[task].project].settings.get("model_version")
+        filling = [one.id for one in self._tasks[task].predictions if one.model_version == served]
+        return filling[-1] if filling else None
 
     def edit(self, task: int, annotation: int, user: int, result: Result) -> None:
         """Save an annotation again, as its author or as somebody else."""
