@@ -15,6 +15,7 @@ from review_rules.verify import Verifier
 
 app = typer.Typer(add_completion=False)
 
+_ALGORITHM: Final = "sha256:"
 _FEW: Final = 3
 """Findings of one cause that are listed; the others are counted."""
 
@@ -44,6 +45,8 @@ def command(
     """
     if part and seal is not None:
         raise typer.BadParameter("a seal is that of a whole export, not of a part", param_hint="--part")
+    if seal is not None and not seal.startswith(_ALGORITHM):
+        seal = _ALGORITHM + seal
     rules, people = load_rules(policy, team)
     places = Places(required=sealed or seal is not None, expected=seal, partial=part)
     proof = Proof(export, Verifier(people, rules, places))

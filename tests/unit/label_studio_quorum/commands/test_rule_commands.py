@@ -211,6 +211,7 @@ def test_verify_proves_and_refuses(files: tuple[str, ...], tmp_path: Path) -> No
     assert told[-1] == f"seal: {seal}"
     done = run_in_bytes("verify", export, *files, "--seal", seal)
     assert (done.returncode, done.stdout.decode().splitlines()) == (0, [told[0], told[-1]])
+    assert run_in_bytes("verify", export, *files, "--seal", seal.removeprefix("sha256:")).returncode == 0
     assert run_in_bytes("verify", export, *files, "--seal", "sha256:0").returncode == 1
     whole[1]["final"]["values"]["verdict"]["value"] = "B"
     export.write_bytes(lines(*whole) + b"{\n")
