@@ -15,8 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from label_studio_quorum.servers.guard import GRACE
-from label_studio_quorum.servers.processes import StartError
+from label_studio_quorum.servers.processes import GRACE, StartError
 
 MARK: Final = "QUORUM_UP_FOLDER"
 """The variable that names the data folder to the parts of a `quorum up`."""

@@ -62,6 +62,29 @@ def rows(first: int, number: int) -> list[Json]:
     ]
 
 
+class OwnBench(Bench):
+    """A bench whose interface changes, and whose team has other people.
+
+    Attributes:
+        xml: The interface as people see it now.
+    """
+
+    xml: str
+
+    @cached_property
+    def people(self) -> dict[str, Visitor]:
+        """Everybody, signed in by the address that they began with."""
+        passwords = json.loads((self.folder / "passwords.json").read_text(encoding="utf-8"))
+        emails = {person: f"{person}-{self.tag}@quorum.test" for person in ROLES}
+        return {
+            person: Visitor(self.server.url, email, passwords[email]).log_in() for person, email in emails.items()
+        }
+
+    def result(self, values: Mapping[str, Any], data: Json) -> list[Json]:
+        """Values by the interface of now."""
+        return to_result(values, parse_all(compose_review(self.xml, "qa")), data)
+
+
 @dataclass
 class Campaign:
     """The campaign with the files that the changes edit, and the draws of one seed.
@@ -74,7 +97,7 @@ class Campaign:
         label: What the middle verdict is called by now.
     """
 
-    bench: Bench
+    bench: OwnBench
     draw: random.Random
     policy: Json
     people: dict[str, Json]
@@ -235,29 +258,6 @@ class Campaign:
 
     def _refresh_form(self) -> None:
         self.bench.xml = self.xml.read_text("utf-8")
-
-
-class OwnBench(Bench):
-    """A bench whose interface changes, and whose team has other people.
-
-    Attributes:
-        xml: The interface as people see it now.
-    """
-
-    xml: str
-
-    @cached_property
-    def people(self) -> dict[str, Visitor]:
-        """Everybody, signed in by the address that they began with."""
-        passwords = json.loads((self.folder / "passwords.json").read_text(encoding="utf-8"))
-        emails = {person: f"{person}-{self.tag}@quorum.test" for person in ROLES}
-        return {
-            person: Visitor(self.server.url, email, passwords[email]).log_in() for person, email in emails.items()
-        }
-
-    def result(self, values: Mapping[str, Any], data: Json) -> list[Json]:
-        """Values by the interface of now."""
-        return to_result(values, parse_all(compose_review(self.xml, "qa")), data)
 
 
 @pytest.fixture
