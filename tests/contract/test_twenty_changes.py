@@ -277,7 +277,8 @@ def campaign(ls_server_plugin: LabelStudioServer, tmp_path: Path) -> Iterator[Ca
     made = Campaign(bench, random.Random(7), json.loads(json.dumps(POLICY)), people)
     made.write()
     bench.set_up(rows(0, ROWS))
-    # Sessions begin before anybody leaves or gets another address.
+    # Found by the policy of the beginning; sessions begin before anybody leaves or gets another address.
+    assert len(bench.projects) == 3
     assert set(bench.people) == set(ROLES)
     yield made
     bench.close()
