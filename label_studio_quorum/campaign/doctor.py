@@ -107,7 +107,7 @@ def diagnose(
         yield _ok("rules on the server", f"Quorum's plugin {plugin} refuses what the rules forbid")
     yield _telemetry(port.url)
     if team is not None:
-        yield from check_people(team, policy, users)
+        yield from check_people(team, policy, users, None if name is None else port.links(name))
     yield from _server_faults(port, name)
     yield from _campaigns(port, name, policy, team, full)
 
@@ -148,9 +148,11 @@ def _telemetry(url: str) -> Check:
     return _ok("telemetry", "off")
 
 
-def check_people(team: Team, policy: Policy | None, users: list[User]) -> Iterator[Check]:
+def check_people(
+    team: Team, policy: Policy | None, users: list[User], links: Mapping[int, str] | None = None
+) -> Iterator[Check]:
     """Check that everybody has an account, and that together they can finish rows under the policy."""
-    accounts = check_team(team, users)
+    accounts = check_team(team, users, links)
     for person in accounts.missing:
         yield _fail("team", f"{person.id} has no account ({person.email})", "run quorum team apply")
     for person in accounts.without_email:

@@ -64,7 +64,9 @@ def check(
     if offline:
         typer.echo(f"{file}: {len(team.people)} people, no faults")
         return
-    accounts = check_team(team, connect(url, api_key, api_key_file).users())
+    port = connect(url, api_key, api_key_file)
+    campaign = _campaign_of_plugin(port, name)
+    accounts = check_team(team, port.users(), None if campaign is None else port.links(campaign))
     if as_json:
         print_json(to_json(accounts))
     else:
