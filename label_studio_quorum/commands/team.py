@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -65,8 +66,7 @@ def check(
         typer.echo(f"{file}: {len(team.people)} people, no faults")
         return
     port = connect(url, api_key, api_key_file)
-    campaign = _campaign_of_plugin(port, name)
-    accounts = check_team(team, port.users(), None if campaign is None else port.links(campaign))
+    accounts = check_team(team, port.users(), _links(port, name))
     if as_json:
         print_json(to_json(accounts))
     else:
@@ -163,6 +163,14 @@ def _campaign_of_plugin(port: HttpLabelStudio, name: str | None) -> str | None:
         return None
     every = find_all(port.projects())
     return the_one(every, name) if every else name
+
+
+def _links(port: HttpLabelStudio, name: str | None) -> Mapping[int, str] | None:
+    """Whose accounts the server keeps for the campaign that is meant; None where none is, or it keeps nothing."""
+    from label_studio_quorum.campaign.projects import find_all
+
+    every = find_all(port.projects()) if name is None else {name: {}}
+    return port.links(next(iter(every))) if len(every) == 1 else None
 
 
 def _plan_on_stock(port: HttpLabelStudio, name: str | None, team: Team) -> PlannedChange:
