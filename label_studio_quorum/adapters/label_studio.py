@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from label_studio_quorum.port import (
     Annotation,
     Json,
+    KeptFiles,
     MLBackend,
     NewPrediction,
     NewTask,
@@ -402,6 +403,19 @@ class HttpLabelStudio:
         params = {key: value for key, value in (("name", name), ("head", head)) if value}
         answer: Json = self._ask("GET", "quorum/api/audit", params=params)
         return answer
+
+    def kept_files(self, campaign: str) -> KeptFiles | None:
+        if self.plugin_version() is None:
+            return None
+        answer = self._ask("GET", "quorum/api/campaign", params={"name": campaign})
+        kept = [entry for entry in answer["campaigns"] if entry["name"] == campaign]
+        # Projects that were set up before the server had the plugin are known to it only after the next set-up.
+        if not kept:
+            return None
+        if "files" not in kept[0]:
+            hint = "update the server to the version of this command"
+            raise ServerError("the server's plugin does not say which policy and team it goes by", hint=hint)
+        return KeptFiles(**kept[0]["files"])
 
     def _answers(self) -> bool:
         """True if the server speaks at all: a stock one answers unknown paths with a page, not with JSON."""

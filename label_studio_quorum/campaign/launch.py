@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from label_studio_quorum.campaign.local_memory import Remembered, remember
+from label_studio_quorum.campaign.local_memory import Remembered, remember, text_digest
 from label_studio_quorum.campaign.projects import Campaign
 from label_studio_quorum.campaign.setup import CampaignSpec, setup_campaign
 from label_studio_quorum.campaign.webhooks import WebhookTarget
@@ -156,6 +156,7 @@ def _remember(plan: CampaignPlan, url: str, folder: Path | None) -> None:
             task=str(own.absolute()) if own.exists() else plan.task,
             policy=str(plan.policy_file.absolute()),
             team=str(plan.team_file.absolute()),
+            in_step={"policy": text_digest(plan.policy_text), "team": text_digest(plan.team_text)},
         ),
         folder,
     )

@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -20,13 +22,18 @@ DEFAULT_DATA_DIR: Final = ".quorum"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Remembered:
-    """One campaign: where it runs, and the absolute paths of its files; `task` is a label type or a folder."""
+    """One campaign: where it runs, and the absolute paths of its files; `task` is a label type or a folder.
+
+    `in_step` holds, by kind of file, the digest of its text when file and server last said the same word for word: a
+    file that still has it was not edited since. A path is empty where no file is known.
+    """
 
     name: str
     url: str
     task: str
     policy: str
     team: str
+    in_step: Mapping[str, str] = field(default_factory=dict)
 
 
 def data_dir() -> Path:
@@ -51,6 +58,11 @@ def remembered(folder: Path | None = None) -> list[Remembered]:
         except (ValueError, TypeError, OSError):
             continue  # whoever wrote into it can be asked; the other campaigns are still known
     return sorted(campaigns, key=lambda campaign: campaign.name)
+
+
+def text_digest(text: str) -> str:
+    """The digest of a file's text, as `Remembered.in_step` holds it."""
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _slug(name: str) -> str:

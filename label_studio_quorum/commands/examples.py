@@ -20,6 +20,8 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "import": ("quorum import rows.jsonl --dry-run", "quorum import rows.csv --name May --map response=answer"),
     "team check": ("quorum team check team.yaml --offline",),
     "team apply": ("quorum team apply team.yaml --dry-run", "quorum team apply team.yaml --name May"),
+    "team pull": ("quorum team pull --dry-run", "quorum team pull team.yaml --name May"),
+    "policy pull": ("quorum policy pull --dry-run", "quorum policy pull policy.yaml --name May"),
     "policy check": ("quorum policy check policy.yaml --team team.yaml",),
     "policy schema": ("quorum policy schema policy > policy.schema.json",),
     "sync": ("quorum sync --dry-run", "quorum sync --watch --every 5 --name May"),
@@ -74,7 +76,8 @@ VARIABLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "models activate": _SERVED,
     "models rollback": _SERVED,
     "models train": (_CACHE,),
-    **dict.fromkeys(("team check", "team apply", "sync", "status", "report", "export", "audit", "doctor"), (_FOLDER,)),
+    **dict.fromkeys(("team check", "team apply", "team pull", "policy pull"), (_FOLDER,)),
+    **dict.fromkeys(("sync", "status", "report", "export", "audit", "doctor"), (_FOLDER,)),
 }
 """The variables that a command reads beside those that stand with its options."""
 

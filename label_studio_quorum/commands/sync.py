@@ -19,6 +19,7 @@ from label_studio_quorum.commands.shared_options import (
     PolicyOption,
     TeamOption,
     UrlOption,
+    open_again,
     open_one,
     print_json,
     progress_bar,
@@ -57,7 +58,7 @@ def command(
     # A watch reads everything again and again, and doing so without acting would help nobody.
     if watch and (dry_run or row):
         raise typer.BadParameter("--watch goes with neither --dry-run nor --row", param_hint="--watch")
-    opened = open_one(url, api_key, api_key_file, name, policy, team)
+    opened = open_one(url, api_key, api_key_file, name, policy, team, write=not dry_run)
     if watch:
         host, _, port = listen.rpartition(":")
         if not port.isdigit():
@@ -102,7 +103,6 @@ def _line(changes: dict[str, int], dry_run: bool) -> str:
 def _watch(
     opened: Opened, host: str, port: int, webhook_url: str | None, every: float, full_every: float, as_json: bool
 ) -> None:
-    from label_studio_quorum.campaign.projects import Campaign, open_campaign
     from label_studio_quorum.campaign.reconcile import ReconcileReport
     from label_studio_quorum.campaign.watch import Listener, registered, watch
 
@@ -124,9 +124,6 @@ def _watch(
         elif report.changed:
             typer.echo(f"{time.strftime('%H:%M:%S')} {_line(report.changes, False)}")
 
-    def reopen() -> Campaign:
-        return open_campaign(opened.port, campaign.name, policy=campaign.policy, team=campaign.team)
-
     try:
         with (
             listener.listening() as address,
@@ -140,7 +137,7 @@ def _watch(
                 stop=stop,
                 every_s=every,
                 full_every_s=full_every,
-                reopen=reopen,
+                reopen=lambda: open_again(opened),
                 say=say,
                 complain=lambda text: typer.echo(f"quorum: {text}; trying again", err=True),
             )

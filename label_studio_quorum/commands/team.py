@@ -1,4 +1,4 @@
-"""`quorum team`: check a team file against a server, and make the accounts that are missing."""
+"""`quorum team`: check a team file against a server, make the accounts that are missing, take the server's team."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from label_studio_quorum.campaign.local_memory import data_dir
 from label_studio_quorum.commands.shared_options import (
     DryRunOption,
+    ForceOption,
     JsonOption,
     KeyFileOption,
     KeyOption,
@@ -17,7 +18,7 @@ from label_studio_quorum.commands.shared_options import (
     TeamOption,
     UrlOption,
     connect,
-    known_files,
+    known_campaign,
     print_json,
 )
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 TELL_EACH = "tell each person theirs alone; Label Studio Community has no page on which they could change it"
 
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="Check or apply a team file: accounts, roles, expertise."
+    add_completion=False, no_args_is_help=True, help="Check, apply or pull a team file: accounts, roles, expertise."
 )
 FileArgument = Annotated[
     Path | None,
@@ -130,11 +131,32 @@ def apply(
         typer.echo("everybody has an account")
 
 
+@app.command()
+def pull(
+    file: Annotated[
+        Path | None,
+        typer.Argument(dir_okay=False, metavar="[TEAM]", help="File to write; else as remembered from set-up."),
+    ] = None,
+    name: NameOption = None,
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_key_file: KeyFileOption = None,
+    force: ForceOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take the team that the server goes by into the file. One that says the same stays as it is, comments and all."""
+    from label_studio_quorum.commands.pulling import pull as take
+
+    port = connect(url, api_key, api_key_file, name=name)
+    take("team", port, name, file, force=force, dry_run=dry_run, as_json=as_json)
+
+
 def _file(file: Path | None, url: str | None, name: str | None) -> Path:
     """The team file as given, else the campaign's."""
     if file is not None:
         return file
-    known = known_files(url, name, None, None)
+    known = known_campaign(url, name)
     if known is None or not Path(known.team).is_file():
         raise typer.BadParameter("name a team file; this machine remembers none", param_hint="TEAM")
     return Path(known.team)

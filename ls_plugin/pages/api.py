@@ -74,8 +74,12 @@ class CampaignView(_View):
         return Response(_campaign(campaign))
 
     def get(self, request: Request) -> Response:
-        """The campaigns of this server that the caller manages."""
-        return Response({"campaigns": [_campaign(each) for each in self.managed()]})
+        """The campaigns of this server that the caller manages; with ``name`` that one, and the files it goes by."""
+        name = request.query_params.get("name")
+        if not name:
+            return Response({"campaigns": [_campaign(each) for each in self.managed()]})
+        named = [each for each in self.managed() if each.name == name]
+        return Response({"campaigns": [_campaign(each) | {"files": _files(each)} for each in named]})
 
 
 class TeamView(_View):
@@ -152,6 +156,10 @@ def _projects(request: Request) -> dict[Stage, int]:
     ):
         raise Refused("no_project", "`projects` names three different projects of this server.")
     return projects
+
+
+def _files(campaign: Campaign) -> dict[str, Any]:
+    return {"policy": campaign.policy_text, "team": campaign.team_text}
 
 
 def _campaign(campaign: Campaign) -> dict[str, Any]:
