@@ -3,76 +3,21 @@ silence."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import typer
 
-from label_studio_quorum.campaign.differences import differing_policy, differing_team
-from label_studio_quorum.campaign.local_memory import Remembered, remember, text_digest
-from label_studio_quorum.campaign.projects import PUTS, kept_rules
+from label_studio_quorum.campaign.local_files import LocalFile, compare
+from label_studio_quorum.campaign.local_memory import Remembered, remember, remembered, text_digest
+from label_studio_quorum.campaign.projects import find_all, find_campaign, mark_team, the_one
 from label_studio_quorum.files import write_text
-from review_rules import FaultsError, load_policy, load_team
 
 if TYPE_CHECKING:
+    from label_studio_quorum.adapters.label_studio import HttpLabelStudio
     from label_studio_quorum.port import KeptFiles
-    from review_rules import Policy, Team
-
-KINDS: Final = ("policy", "team")
-
-
-@dataclass(frozen=True, slots=True)
-class LocalFile:
-    """A file of this machine beside what the server keeps.
-
-    Attributes:
-        kind: `policy` or `team`.
-        path: The file.
-        text: What stands in it; None if it is not there.
-        kept: What the server keeps.
-        differences: In what the two differ, for one line; empty if they say the same, however they are written.
-        unedited: True if the file is still as it was when it last was the server's, word for word.
-    """
-
-    kind: str
-    path: Path
-    text: str | None
-    kept: str
-    differences: str
-    unedited: bool
-
-
-def compare(kind: str, path: Path, kept: KeptFiles, known: Remembered | None) -> LocalFile:
-    """Compare a file with what the server keeps; a file with faults differs by them."""
-    policy, team = kept_rules(kept)
-    wanted = kept.policy if kind == "policy" else kept.team
-    text = _read(path)
-    if text is None:
-        return LocalFile(kind, path, None, wanted, "it is not there", unedited=False)
-    differences = _differences(kind, path, text, policy, team)
-    unedited = known is not None and known.in_step.get(kind) == text_digest(text)
-    return LocalFile(kind, path, text, wanted, differences, unedited)
-
-
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        typer.echo(f"{path}: cannot be read: {reason}. Give the path of a readable file.", err=True)
-        raise typer.Exit(2) from error
-
-
-def _differences(kind: str, path: Path, text: str, policy: Policy, team: Team) -> str:
-    try:
-        if kind == "policy":
-            return differing_policy(load_policy(text, name=str(path)), policy)
-        return differing_team(load_team(text, name=str(path)), team)
-    except FaultsError as error:
-        return f"it has faults, the first in line {error.faults[0].line}"
+    from review_rules import Team
 
 
 def follow_server(known: Remembered, kept: KeptFiles, kinds: tuple[str, ...], *, write: bool) -> None:
@@ -84,7 +29,7 @@ def follow_server(known: Remembered, kept: KeptFiles, kinds: tuple[str, ...], *,
     Args:
         known: What this machine remembers of the campaign.
         kept: What the server keeps.
-        kinds: The kinds of files that were not given on the command line.
+        kinds: The kinds of files that were not named on the command line.
         write: False where the command shall change nothing at all.
     """
     in_step = dict(known.in_step)
@@ -96,7 +41,7 @@ def follow_server(known: Remembered, kept: KeptFiles, kinds: tuple[str, ...], *,
         if local.differences and local.unedited and write:
             in_step[kind] = text_digest(local.kept if _refresh(local) else local.text or "")
         elif local.differences:
-            _tell(local)
+            _note(local.apart)
         elif local.text == local.kept:
             in_step[kind] = text_digest(local.kept)
     if write and in_step != known.in_step:
@@ -108,20 +53,55 @@ def _refresh(local: LocalFile) -> bool:
     try:
         write_text(local.path, local.kept)
     except OSError as error:
-        typer.echo(f"note: {local.path} cannot be brought in step with the server: {error.strerror}", err=True)
-        _tell(local)
+        _note(f"{local.behind}; the file cannot be written ({error.strerror}), and the server's counts here")
         return False
-    typer.echo(
-        f"note: {local.path}: the server's {local.kind} was changed from elsewhere and is taken into the file, "
-        f"which was as it had been before: {local.differences}",
-        err=True,
-    )
+    _note(f"{local.behind}; it is taken into the file")
     return True
 
 
-def _tell(local: LocalFile) -> None:
-    typer.echo(
-        f"note: {local.path} is not the server's {local.kind}, which counts here: {local.differences}; "
-        f"quorum {local.kind} pull takes the server's, {PUTS[local.kind]} has the server go by the file",
-        err=True,
-    )
+def tell_apart(port: HttpLabelStudio, name: str | None, file: Path) -> None:
+    """Say where a team file is not what the server goes by, if it is known whose team it is."""
+    campaigns = find_all(port.projects())
+    name = name if name is not None else next(iter(campaigns)) if len(campaigns) == 1 else None
+    kept = port.kept_files(name) if name is not None else None
+    if kept is not None:
+        local = compare("team", file, kept, None)
+        if local.differences:
+            _note(local.apart)
+
+
+def team_applied(port: HttpLabelStudio, name: str | None, file: Path, team: Team) -> None:
+    """Have the campaign go by a team that was applied: its markers bear the hash, and this machine remembers the file.
+
+    Args:
+        port: The server.
+        name: The campaign; None for those that this machine remembers with the file, else for the only one.
+        file: The team file.
+        team: What it says.
+    """
+    for campaign in _campaigns_of(port, name, file):
+        place = find_campaign(port, campaign)
+        if mark_team(port, place, team):
+            _note(f"campaign {campaign!r} goes by {file} from now on")
+        known = next((entry for entry in remembered() if (entry.name, entry.url) == (campaign, port.url)), None)
+        if known is not None:
+            in_step = {**known.in_step, "team": text_digest(file.read_text(encoding="utf-8"))}
+            remember(replace(known, team=str(file.absolute()), in_step=in_step))
+
+
+def _campaigns_of(port: HttpLabelStudio, name: str | None, file: Path) -> list[str]:
+    """The campaigns that a team file is of."""
+    campaigns = find_all(port.projects())
+    if not campaigns or name is not None or len(campaigns) == 1:
+        return [the_one(campaigns, name)] if campaigns else []
+    path = str(file.absolute())
+    own = [known.name for known in remembered() if (known.url, known.team) == (port.url, path)]
+    known_here = [campaign for campaign in own if campaign in campaigns]
+    if not known_here:
+        there = ", ".join(sorted(campaigns))
+        _note(f"accounts only: no campaign goes by {file} now; name one of {there} with --name to have it do so")
+    return known_here
+
+
+def _note(text: str) -> None:
+    typer.echo(f"note: {text}", err=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from label_studio_quorum.campaign.local_files import LocalFile, compare
 from label_studio_quorum.campaign.local_memory import Remembered, remember, remembered, text_digest
 from label_studio_quorum.campaign.projects import (
     PUTS,
@@ -17,7 +18,6 @@ from label_studio_quorum.campaign.projects import (
     kept_rules,
     marker_of,
 )
-from label_studio_quorum.commands.in_step import LocalFile, compare
 from label_studio_quorum.commands.shared_options import known_campaign, print_json
 from label_studio_quorum.files import write_text
 from review_rules import Stage

@@ -17,6 +17,7 @@ from label_studio_quorum.commands.shared_options import (
     KeyOption,
     UrlOption,
     connect,
+    known_campaign,
     print_json,
     running_ml,
 )
@@ -54,6 +55,7 @@ def command(
 ) -> None:
     """Set a campaign up, or bring it in line with its files. Running it again changes nothing."""
     from label_studio_quorum.campaign.launch import CampaignPlan, launch
+    from label_studio_quorum.campaign.local_files import refuse_stale
     from label_studio_quorum.campaign.qualification import qualification_of
     from label_studio_quorum.campaign.webhooks import WebhookTarget
     from ls_config.interface import load
@@ -79,6 +81,9 @@ def command(
         team=people,
         qualification=qualification_of(rules, policy.parent, interface),
     )
+    kept = port.kept_files(name)
+    if kept is not None:
+        refuse_stale(plan, kept, known_campaign(port.url, name))
     target = WebhookTarget(url=webhook, secret=secret) if webhook and secret else None
     launched = launch(port, plan, ml=ml_connection(ml_url), webhook=target, dry_run=dry_run)
     notes = [*interface_notes(interface), *launched.notes, *_qualification_notes(plan, launched)]

@@ -51,6 +51,7 @@ def check(
 ) -> None:
     """Say what is wrong with a team file, and who of it has no account. Exit code 1 if anybody lacks one."""
     from label_studio_quorum.campaign.accounts import check_team, to_json
+    from label_studio_quorum.commands.in_step import tell_apart
     from review_rules import load_team
 
     file = _file(file or team_file, url, name)
@@ -61,7 +62,9 @@ def check(
     if offline:
         typer.echo(f"{file}: {len(team.people)} people, no faults")
         return
-    accounts = check_team(team, connect(url, api_key, api_key_file).users())
+    port = connect(url, api_key, api_key_file)
+    tell_apart(port, name, file)
+    accounts = check_team(team, port.users())
     if as_json:
         print_json(to_json(accounts))
     else:
@@ -99,6 +102,7 @@ def apply(
     """
     from label_studio_quorum.adapters.web_session import VisitError
     from label_studio_quorum.campaign.accounts import PasswordFile, apply_team, check_team, password_file, to_json
+    from label_studio_quorum.commands.in_step import team_applied
     from review_rules import Person, load_team
 
     file = _file(file or team_file, url, name)
@@ -114,12 +118,16 @@ def apply(
     # The plugin makes accounts in its own transaction, with roles; over HTTP only accounts can be made.
     if campaign is not None:
         _apply_by_plugin(port, campaign, file, kept, dry_run=dry_run, as_json=as_json)
+        if not dry_run:
+            team_applied(port, campaign, file, team)
         return
     try:
         before = check_team(team, port.users()) if dry_run else apply_team(port, port.url, team, kept, made=say)
     except VisitError as error:
         typer.echo(f"quorum: {error}; mend it and run again, nobody is made twice", err=True)
         raise typer.Exit(1) from None
+    if not dry_run:
+        team_applied(port, name, file, team)
     if as_json:
         made = [] if dry_run else to_json(before)["missing"]
         print_json({**to_json(before), "made": made, "passwords": str(kept.path) if made else None, "dry_run": dry_run})

@@ -14,6 +14,8 @@ from label_studio_quorum.adapters.ml_backend import MLBackendClient
 from label_studio_quorum.campaign.accounts import apply_team
 from label_studio_quorum.campaign.importing import CheckedFile, import_rows
 from label_studio_quorum.campaign.launch import CampaignPlan, launch
+from label_studio_quorum.campaign.local_files import plan_in_step
+from label_studio_quorum.campaign.local_memory import remembered
 from label_studio_quorum.campaign.projects import STAGES, Campaign, find_all, marker_of
 from label_studio_quorum.campaign.qualification import qualification_of
 from label_studio_quorum.campaign.reconcile import reconcile
@@ -192,13 +194,14 @@ def fill(stack: Stack, port: HttpLabelStudio, plan: StackPlan, board: Board) -> 
     Raises:
         ServerError, CampaignError, PrelabelError, VisitError: A step was refused; running again goes on from there.
     """
+    campaign, apart = _in_step(port, plan.campaign, stack.folder.path)
     board.say(PEOPLE, "making their accounts")
-    apply_team(port, stack.url, plan.campaign.team, stack.folder.passwords)
-    logins = [_login(stack, person) for person in plan.campaign.team.people.values()]
+    apply_team(port, stack.url, campaign.team, stack.folder.passwords)
+    logins = [_login(stack, person) for person in campaign.team.people.values()]
     board.done(PEOPLE, f"{len(logins)} accounts")
     board.say(CAMPAIGN, "setting its projects up")
     ml = MLConnection(url=stack.ml_url, user=stack.secrets.ml_user, password=stack.secrets.ml_password)
-    launched = launch(port, plan.campaign, ml=ml, memory=stack.folder.path)
+    launched = launch(port, campaign, ml=ml, memory=stack.folder.path)
     if launched.campaign is None:
         raise AssertionError("a launch that is no dry run makes the campaign")
     # A campaign that was there as it should be needs no word: whoever set it up has read the notes.
@@ -209,7 +212,16 @@ def fill(stack: Stack, port: HttpLabelStudio, plan: StackPlan, board: Board) -> 
     report = reconcile(port, launched.campaign)
     status = campaign_status(port, launched.campaign)
     board.done(CAMPAIGN, f"{status.name}: {status.rows} rows, {status.prelabelled} of them pre-labelled")
-    return Ready(campaign=launched.campaign, logins=logins, status=status, notes=[*notes, *report.problems])
+    return Ready(campaign=launched.campaign, logins=logins, status=status, notes=[*apart, *notes, *report.problems])
+
+
+def _in_step(port: HttpLabelStudio, plan: CampaignPlan, folder: Path) -> tuple[CampaignPlan, list[str]]:
+    """The plan by what the server goes by, if that was changed from elsewhere, and what to say of it."""
+    kept, notes = port.kept_files(plan.name), list[str]()
+    if kept is None:
+        return plan, notes
+    known = next((each for each in remembered(folder) if each.name == plan.name), None)
+    return plan_in_step(plan, kept, known, notes.append), notes
 
 
 def _login(stack: Stack, person: Person) -> Login:
