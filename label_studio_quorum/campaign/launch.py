@@ -156,7 +156,8 @@ def _remember(plan: CampaignPlan, url: str, folder: Path | None) -> None:
             task=str(own.absolute()) if own.exists() else plan.task,
             policy=str(plan.policy_file.absolute()),
             team=str(plan.team_file.absolute()),
-            in_step={"policy": text_digest(plan.policy_text), "team": text_digest(plan.team_text)},
+            policy_in_step=text_digest(plan.policy_text),
+            team_in_step=text_digest(plan.team_text),
         ),
         folder,
     )

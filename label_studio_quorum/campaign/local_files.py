@@ -61,7 +61,7 @@ def compare(kind: str, path: Path, kept: KeptFiles, known: Remembered | None) ->
         CampaignError: The file cannot be read.
     """
     wanted = kept.policy if kind == "policy" else kept.team
-    text, before = _read(path), None if known is None else known.in_step.get(kind)
+    text, before = _read(path), None if known is None else known.in_step(kind)
     return LocalFile(
         kind=kind,
         path=path,

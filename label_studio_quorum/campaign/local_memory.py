@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -24,8 +23,8 @@ DEFAULT_DATA_DIR: Final = ".quorum"
 class Remembered:
     """One campaign: where it runs, and the absolute paths of its files; `task` is a label type or a folder.
 
-    `in_step` holds, by kind of file, the digest of its text when file and server last said the same word for word: a
-    file that still has it was not edited since. A path is empty where no file is known.
+    `policy_in_step` and `team_in_step` are the digests of the files' texts when file and server last said the same word
+    for word: a file that still has it was not edited since. A path is empty where no file is known.
     """
 
     name: str
@@ -33,7 +32,22 @@ class Remembered:
     task: str
     policy: str
     team: str
-    in_step: Mapping[str, str] = field(default_factory=dict)
+    policy_in_step: str = ""
+    team_in_step: str = ""
+
+    def file(self, kind: str) -> str:
+        """The path of the file of a kind, `policy` or `team`."""
+        return self.policy if kind == "policy" else self.team
+
+    def in_step(self, kind: str) -> str:
+        """The digest of the text of that file when it last was the server's."""
+        return self.policy_in_step if kind == "policy" else self.team_in_step
+
+    def with_file(self, kind: str, path: str, in_step: str) -> Remembered:
+        """The same with another file of a kind."""
+        if kind == "policy":
+            return replace(self, policy=path, policy_in_step=in_step)
+        return replace(self, team=path, team_in_step=in_step)
 
 
 def data_dir() -> Path:

@@ -3,7 +3,6 @@ silence."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,20 +31,19 @@ def follow_server(known: Remembered, kept: KeptFiles, kinds: tuple[str, ...], *,
         kinds: The kinds of files that were not named on the command line.
         write: False where the command shall change nothing at all.
     """
-    in_step = dict(known.in_step)
+    now = known
     for kind in kinds:
-        path = known.policy if kind == "policy" else known.team
+        path = known.file(kind)
         if not path:
             continue
         local = compare(kind, Path(path), kept, known)
-        if local.differences and local.unedited and write:
-            in_step[kind] = text_digest(local.kept if _refresh(local) else local.text or "")
-        elif local.differences:
+        taken = bool(local.differences) and local.unedited and write and _refresh(local)
+        if local.differences and not local.unedited:
             _note(local.apart)
-        elif local.text == local.kept:
-            in_step[kind] = text_digest(local.kept)
-    if write and in_step != known.in_step:
-        remember(replace(known, in_step=in_step))
+        if taken or local.text == local.kept:
+            now = now.with_file(kind, path, text_digest(local.kept))
+    if write and now != known:
+        remember(now)
 
 
 def _refresh(local: LocalFile) -> bool:
@@ -85,8 +83,8 @@ def team_applied(port: HttpLabelStudio, name: str | None, file: Path, team: Team
             _note(f"campaign {campaign!r} goes by {file} from now on")
         known = next((entry for entry in remembered() if (entry.name, entry.url) == (campaign, port.url)), None)
         if known is not None:
-            in_step = {**known.in_step, "team": text_digest(file.read_text(encoding="utf-8"))}
-            remember(replace(known, team=str(file.absolute()), in_step=in_step))
+            text = file.read_text(encoding="utf-8")
+            remember(known.with_file("team", str(file.absolute()), text_digest(text)))
 
 
 def _campaigns_of(port: HttpLabelStudio, name: str | None, file: Path) -> list[str]:

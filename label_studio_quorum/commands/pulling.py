@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,7 +73,7 @@ def pull(
 
 
 def _remembered_file(kind: str, known: Remembered | None) -> Path:
-    path = (known.policy if kind == "policy" else known.team) if known else ""
+    path = known.file(kind) if known else ""
     if not path:
         raise typer.BadParameter("name the file to write; this machine remembers none", param_hint=kind.upper())
     return Path(path)
@@ -85,15 +84,9 @@ def _remember(local: LocalFile, place: CampaignOnServer, url: str) -> None:
     known = next((entry for entry in remembered() if (entry.name, entry.url) == (place.name, url)), None)
     task = marker_of(place.projects[Stage.PASS]).task
     base = known or Remembered(name=place.name, url=url, task=task, policy="", team="")
-    in_step = dict(base.in_step)
-    if local.differences or local.text == local.kept:
-        in_step[local.kind] = text_digest(local.kept)
-    path = str(local.path.absolute())
-    remember(
-        replace(base, policy=path, in_step=in_step)
-        if local.kind == "policy"
-        else replace(base, team=path, in_step=in_step)
-    )
+    same = bool(local.differences) or local.text == local.kept
+    # A file that says the same in other words is its owner's: it is never taken for one that fell behind.
+    remember(base.with_file(local.kind, str(local.path.absolute()), text_digest(local.kept) if same else ""))
 
 
 def _say(local: LocalFile, place: CampaignOnServer, *, dry_run: bool, as_json: bool) -> None:

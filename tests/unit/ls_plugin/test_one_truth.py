@@ -200,3 +200,17 @@ def test_a_machine_that_remembers_nothing_needs_no_files(machines: list[Machine]
     leave(third, "ana")
     done = third.run("doctor", "--name", here.name)
     assert "warn  team file: it is not what the server goes by: ana (left)" in done.stdout
+
+
+def test_set_up_does_not_undo_what_was_changed_elsewhere(machines: list[Machine]) -> None:
+    """A file that fell behind is refused; one that was edited is what set-up is for."""
+    here, there = machines
+    leave(here, "bea")
+    assert here.run("team", "apply", "--name", here.name).exit_code == 0
+    arguments = ("setup", "--name", there.name, "--policy", str(there.policy), "--team", str(there.team))
+    done = there.run(*arguments, "--task", "classification")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert f"the server's team was changed from elsewhere, and {there.team} was not: bea (left)" in done.stderr
+    assert "run quorum team pull" in done.stderr
+    assert here.states() == there.states()
+    assert "FINAL" not in here.states()
