@@ -28,7 +28,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "status": ("quorum status", "quorum status --name May --json"),
     "report": ("quorum report --out report.html",),
     "export": ("quorum export gold.jsonl --card", "quorum export everything.csv --all --name May"),
-    "verify": ("quorum verify gold.jsonl --policy policy.yaml --team team.yaml",),
+    "verify": ("quorum verify gold.jsonl --policy policy.yaml --team team.yaml", "quorum verify gold.jsonl --name May"),
     "decide": ("quorum decide histories.jsonl --policy policy.yaml --team team.yaml > decisions.jsonl",),
     "agreement": (
         "quorum agreement votes.jsonl --kind choice",
@@ -77,7 +77,7 @@ VARIABLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "models rollback": _SERVED,
     "models train": (_CACHE,),
     **dict.fromkeys(("team check", "team apply", "team pull", "policy pull"), (_FOLDER,)),
-    **dict.fromkeys(("sync", "status", "report", "export", "audit", "doctor"), (_FOLDER,)),
+    **dict.fromkeys(("verify", "sync", "status", "report", "export", "audit", "doctor"), (_FOLDER,)),
 }
 """The variables that a command reads beside those that stand with its options."""
 

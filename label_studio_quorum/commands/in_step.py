@@ -10,7 +10,7 @@ import typer
 
 from label_studio_quorum.campaign.local_files import LocalFile, compare
 from label_studio_quorum.campaign.local_memory import Remembered, remember, remembered, text_digest
-from label_studio_quorum.campaign.projects import find_all, find_campaign, mark_team, the_one
+from label_studio_quorum.campaign.projects import find_all, find_campaign, mark_team
 from label_studio_quorum.files import write_text
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def team_applied(port: HttpLabelStudio, name: str | None, file: Path, team: Team
 
     Args:
         port: The server.
-        name: The campaign; None for those that this machine remembers with the file, else for the only one.
+        name: The campaign; None for those that this machine remembers with the file.
         file: The team file.
         team: What it says.
     """
@@ -88,17 +88,19 @@ def team_applied(port: HttpLabelStudio, name: str | None, file: Path, team: Team
 
 
 def _campaigns_of(port: HttpLabelStudio, name: str | None, file: Path) -> list[str]:
-    """The campaigns that a team file is of."""
+    """The campaigns that a team file is of: the one named, else those that this machine remembers with it."""
     campaigns = find_all(port.projects())
-    if not campaigns or name is not None or len(campaigns) == 1:
-        return [the_one(campaigns, name)] if campaigns else []
-    path = str(file.absolute())
-    own = [known.name for known in remembered() if (known.url, known.team) == (port.url, path)]
-    known_here = [campaign for campaign in own if campaign in campaigns]
-    if not known_here:
-        there = ", ".join(sorted(campaigns))
-        _note(f"accounts only: no campaign goes by {file} now; name one of {there} with --name to have it do so")
-    return known_here
+    if name is not None:
+        own = [name]
+    else:
+        path = str(file.absolute())
+        own = [known.name for known in remembered() if (known.url, known.team) == (port.url, path)]
+    there = [campaign for campaign in own if campaign in campaigns]
+    # Accounts may be made before the campaign is set up, and for one that is not meant by its only neighbour.
+    if campaigns and not there:
+        names = ", ".join(sorted(campaigns))
+        _note(f"accounts only: no campaign goes by {file} now; name one of {names} with --name to have it do so")
+    return there
 
 
 def _note(text: str) -> None:

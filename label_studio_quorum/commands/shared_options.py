@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from label_studio_quorum.campaign.local_memory import Remembered, data_dir, remembered
-from label_studio_quorum.commands.rule_files import load_named
+from label_studio_quorum.commands.rule_files import load_named, load_rules
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from label_studio_quorum.adapters.label_studio import HttpLabelStudio
     from label_studio_quorum.campaign.projects import Campaign, RuleFiles
     from label_studio_quorum.port import MLConnection
+    from review_rules import Policy, Team
 
 KEY_VARIABLES = ("QUORUM_API_KEY", "LABEL_STUDIO_API_KEY")
 
@@ -161,6 +162,22 @@ def open_one(
         unnamed = tuple(kind for kind, file in (("policy", policy), ("team", team)) if file is None)
         follow_server(known, place.kept, unnamed, write=write)
     return Opened(port, campaign, known)
+
+
+def rules_of_command(
+    url: str | None, key: str | None, key_file: Path | None, name: str | None, policy: Path | None, team: Path | None
+) -> tuple[Policy, Team]:
+    """Policy and team for what a campaign gave away: of the files alone, or, with a name or without files, its own.
+
+    Raises:
+        FaultsError: A file has faults.
+        CampaignError: A file is not what the campaign's server goes by.
+    """
+    # Whoever was given an export and its rules proves it without the server that it came from.
+    if name is None and policy is not None and team is not None:
+        return load_rules(policy, team)
+    campaign = open_one(url, key, key_file, name, policy, team).campaign
+    return campaign.policy, campaign.team
 
 
 def open_again(opened: Opened) -> Campaign:

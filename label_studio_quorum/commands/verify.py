@@ -10,7 +10,13 @@ from typing import Annotated, Any
 import typer
 
 from label_studio_quorum.commands.json_lines import BadLine, loads, numbered_lines
-from label_studio_quorum.commands.rule_files import load_rules
+from label_studio_quorum.commands.shared_options import (
+    KeyFileOption,
+    KeyOption,
+    NameOption,
+    UrlOption,
+    rules_of_command,
+)
 from review_rules import Finding, Policy, Team
 from review_rules.findings import finding
 from review_rules.verify import Verifier
@@ -21,12 +27,23 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def command(
     export: Annotated[Path, typer.Argument(help="JSONL, CSV, XLSX, Parquet, JSON or folder.", exists=True)],
-    policy: Annotated[Path, typer.Option(help="The policy it was made under.", exists=True, dir_okay=False)],
-    team: Annotated[Path, typer.Option(help="The team file.", exists=True, dir_okay=False)],
+    policy: Annotated[
+        Path | None, typer.Option(help="The policy it was made under; else the server's.", exists=True, dir_okay=False)
+    ] = None,
+    team: Annotated[
+        Path | None, typer.Option(help="The team file; else the server's.", exists=True, dir_okay=False)
+    ] = None,
+    name: NameOption = None,
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_key_file: KeyFileOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Prove an export: every final label must follow from its own history; exit 1 if anything does not."""
-    rules = load_rules(policy, team)
+    """Prove an export: every final label must follow from its own history; exit 1 if anything does not.
+
+    Both files and no --name: no server is asked. Else the campaign's server says by which policy and team.
+    """
+    rules = rules_of_command(url, api_key, api_key_file, name, policy, team)
     tally = {"rows": 0, "final": 0}
     findings: list[dict[str, Any]] = []
     for line, row_id, problem in check_file(export, tally, *rules):

@@ -119,6 +119,10 @@ def test_a_team_that_one_machine_changed_is_everybodys(machines: list[Machine]) 
     """Machine 2 tells the truth in every command, takes the server's team into its file, and says so once."""
     here, there = machines
     assert here.states() == there.states() == {"FINAL": 3}
+    gold = there.folder / "gold-before.jsonl"
+    assert there.run("export", str(gold), "--name", there.name).exit_code == 0
+    proved = there.run("verify", str(gold), "--name", there.name, "--json")
+    assert (proved.exit_code, json.loads(proved.stdout)["final"]) == (0, 3)
     changed = leave(here, "bea")
     assert here.run("team", "apply", "--name", here.name).exit_code == 0
     done = there.run("status", "--name", there.name, "--json")
@@ -132,6 +136,8 @@ def test_a_team_that_one_machine_changed_is_everybodys(machines: list[Machine]) 
     out = there.folder / "gold.jsonl"
     done = there.run("export", str(out), "--name", there.name, "--json")
     assert (done.exit_code, json.loads(done.stdout)["rows"], out.read_text()) == (0, 0, "")
+    unproven = json.loads(there.run("verify", str(gold), "--name", there.name, "--json").stdout)
+    assert "QR.E114" in {entry["id"] for entry in unproven["findings"]}
     report = json.loads(there.run("report", "--name", there.name, "--json").stdout)
     assert (report["rows"], report["states"]["FINAL"]) == (3, 0)
 

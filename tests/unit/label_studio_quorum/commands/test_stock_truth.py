@@ -81,6 +81,11 @@ def test_a_team_that_is_not_the_marked_one_is_refused(server: StockServer, machi
     assert applied.exit_code == 0
     assert f"note: campaign 'May' goes by {here.team} from now on" in applied.stderr
     assert here.run("status").exit_code == 0
+    other = here.folder / "other.yaml"
+    other.write_text(there.team.read_text(encoding="utf-8"), encoding="utf-8")
+    done = here.run("team", "apply", str(other))
+    assert (done.exit_code, "accounts only: no campaign goes by" in done.stderr) == (0, True)
+    assert here.run("status").exit_code == 0
     refused = there.run("status")
     assert (refused.exit_code, refused.stdout) == (1, "")
     (line,) = refused.stderr.splitlines()
