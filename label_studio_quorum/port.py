@@ -180,12 +180,12 @@ class KeptFiles:
     Attributes:
         policy: The text of the policy file.
         team: The text of the team file.
-        guidelines: The guidelines in Markdown; None if the server was never told them.
+        guidelines: The guidelines in Markdown; empty if there are none, or the server was never told them.
     """
 
     policy: str
     team: str
-    guidelines: str | None = None
+    guidelines: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -422,11 +422,20 @@ class HttpLabelStudio:
         return bool(self.version())
 
     def tell_plugin(
-        self, name: str, *, task: str, policy: str, team: str, projects: Mapping[str, int], qualification: Json
+        self,
+        name: str,
+        *,
+        task: str,
+        policy: str,
+        team: str,
+        guidelines: str,
+        projects: Mapping[str, int],
+        qualification: Json,
     ) -> Json:
         """Give the plugin a campaign's files: from then on the server itself refuses what they forbid."""
         body = {"name": name, "task": task, "policy": policy, "team": team, "projects": dict(projects)}
-        answer: Json = self._ask("PUT", "quorum/api/campaign", body=body | {"qualification": qualification})
+        more = {"guidelines": guidelines, "qualification": qualification}
+        answer: Json = self._ask("PUT", "quorum/api/campaign", body=body | more)
         return answer
 
     def apply_team(self, name: str, team: str, *, dry_run: bool = False) -> Json:

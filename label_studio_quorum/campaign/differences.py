@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from hashlib import sha256
 from typing import Any, Final
 
 from label_studio_quorum.port import Json
+from ls_config.interface import Control, Interface, parse_all
 from review_rules import Person, Policy, Team
 from review_rules.canonical_json import canonical_text, json_text
 
@@ -49,15 +51,18 @@ def team_differences(file: Team, server: Team) -> tuple[str, ...]:
     """
     mine = {str(person.id): _content(person) for person in file.people.values()}
     theirs = {str(person.id): _content(person) for person in server.people.values()}
-    differing = []
-    for person in sorted({*mine, *theirs}):
-        if person not in theirs:
-            differing.append(f"{person} is only in the file")
-        elif person not in mine:
-            differing.append(f"{person} is only on the server")
-        elif keys := _differing(mine[person], theirs[person]):
-            differing.append(f"{person} ({', '.join(keys)})")
-    return tuple(differing)
+    return tuple(_entries(mine, theirs))
+
+
+def _entries(mine: Mapping[str, Mapping[str, Any]], theirs: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Each entry that is on one side only, or has other values there."""
+    for name in sorted({*mine, *theirs}):
+        if name not in theirs:
+            yield f"{name} is only in the file"
+        elif name not in mine:
+            yield f"{name} is only on the server"
+        elif keys := _differing(mine[name], theirs[name]):
+            yield f"{name} ({', '.join(keys)})"
 
 
 def policy_differences(file: Policy, server: Policy) -> tuple[str, ...]:
@@ -81,6 +86,24 @@ def _values(key: str, mine: Any, theirs: Any) -> str:
     if max(map(len, texts)) > _LONGEST:
         return key
     return f"{key} ({texts[0]} in the file, {texts[1]} on the server)"
+
+
+def interface_differences(file: Interface, xml: str) -> str:
+    """In what an interface of this machine differs from the server's XML, for one line; empty if they are the same.
+
+    Raises:
+        InterfaceError: The server's XML cannot be used.
+    """
+    if plain(file.xml) == plain(xml):
+        return ""
+    mine = {control.name: _asked(control) for control in file.all_controls}
+    theirs = {control.name: _asked(control) for control in parse_all(xml)}
+    return listed(_entries(mine, theirs)) or "the look alone"
+
+
+def _asked(control: Control) -> dict[str, Any]:
+    """What a control asks for, wherever it stands."""
+    return {key: value for key, value in asdict(control).items() if key not in ("name", "line", "colors")}
 
 
 def plain(text: str) -> str:

@@ -15,7 +15,9 @@ from label_studio_quorum.campaign.accounts import check_team
 from label_studio_quorum.campaign.differences import (
     differing_policy,
     differing_team,
+    interface_differences,
     interface_digest,
+    plain,
     short,
     team_digest,
 )
@@ -35,6 +37,7 @@ from label_studio_quorum.campaign.setup import CampaignSpec, project_settings, s
 from label_studio_quorum.campaign.snapshot import Snapshot
 from label_studio_quorum.campaign.webhooks import own_webhook
 from label_studio_quorum.port import Json, KeptFiles, Project, ServerError, User
+from ls_config.interface import Interface
 from review_rules import Person, Policy, Stage, Team
 from review_rules.staffing import shortages
 
@@ -88,7 +91,13 @@ def _fail(about: str, message: str, hint: str) -> Check:
 
 
 def diagnose(
-    port: HttpLabelStudio, name: str | None, *, policy: Policy | None, team: Team | None, full: bool = False
+    port: HttpLabelStudio,
+    name: str | None,
+    *,
+    policy: Policy | None,
+    team: Team | None,
+    interface: Interface | None = None,
+    full: bool = False,
 ) -> Iterator[Check]:
     """Check everything that can be seen from outside.
 
@@ -97,6 +106,7 @@ def diagnose(
         name: The campaign; None checks the server and, if it holds just one, that one.
         policy: The policy file, if known; checked is by the server's, where it keeps one.
         team: The team file, in the same manner.
+        interface: The interface that this machine set the campaign up with, if known.
         full: Read every row too.
 
     Yields:
@@ -126,9 +136,26 @@ def diagnose(
     if kept is not None:
         yield from check_files(policy, team, kept)
         policy, team = kept_rules(kept)
+    if interface is not None and only in campaigns and Stage.PASS in campaigns[only]:
+        yield from check_interface(interface, campaigns[only][Stage.PASS][0])
     if team is not None:
         yield from check_people(team, policy, users)
     yield from _campaigns(port, campaigns, name, policy, team, full)
+
+
+def check_interface(interface: Interface, project: Project) -> Iterator[Check]:
+    """Whether interface and guidelines of this machine are what people are shown."""
+    page = str(project.settings.get("expert_instruction") or "")
+    for about, differences in (
+        ("interface file", interface_differences(interface, project.label_config)),
+        ("guidelines file", "" if plain(interface.guidelines_html) == plain(page) else "other guidelines"),
+    ):
+        if differences:
+            yield _warn(
+                about,
+                f"it is not what the server shows: {differences}",
+                "run quorum interface pull to take the server's, or quorum setup to have people see the file's",
+            )
 
 
 def check_files(policy: Policy | None, team: Team | None, kept: KeptFiles) -> Iterator[Check]:
@@ -272,7 +299,7 @@ def _marker(campaign: Campaign) -> Iterator[Check]:
         yield _warn(
             "interface",
             f"interface or guidelines of project {project.id} were changed on the server since set-up",
-            "run quorum setup to put them back",
+            "run quorum interface pull to take them, or quorum setup to put them back",
         )
 
 

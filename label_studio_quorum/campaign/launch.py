@@ -29,7 +29,15 @@ class CampaignServer(LabelStudio, Protocol):
         ...
 
     def tell_plugin(
-        self, name: str, *, task: str, policy: str, team: str, projects: dict[str, int], qualification: Json
+        self,
+        name: str,
+        *,
+        task: str,
+        policy: str,
+        team: str,
+        guidelines: str,
+        projects: dict[str, int],
+        qualification: Json,
     ) -> Json:
         """Give the plugin a campaign's files; its answer says under `qualification` how many of those rows it found."""
         ...
@@ -140,10 +148,16 @@ def _tell_plugin(port: CampaignServer, plan: CampaignPlan, campaign: Campaign) -
         task=plan.interface.name,
         policy=plan.policy_text,
         team=plan.team_text,
+        guidelines=plan.interface.guidelines,
         projects=project_ids(campaign),
         qualification=plan.qualification,
     )
     return answer.get("qualification") or {}
+
+
+def _digest_of(file: Path) -> str:
+    """The digest of a text file; empty where there is none, as with a label type that comes with Quorum."""
+    return text_digest(file.read_text(encoding="utf-8")) if file.is_file() else ""
 
 
 def _remember(plan: CampaignPlan, url: str, folder: Path | None) -> None:
@@ -158,6 +172,8 @@ def _remember(plan: CampaignPlan, url: str, folder: Path | None) -> None:
             team=str(plan.team_file.absolute()),
             policy_in_step=text_digest(plan.policy_text),
             team_in_step=text_digest(plan.team_text),
+            interface_in_step=_digest_of(own / "label.xml"),
+            guidelines_in_step=_digest_of(own / "guidelines.md"),
         ),
         folder,
     )

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from label_studio_quorum.campaign.differences import differing_policy, differing_team
 from label_studio_quorum.campaign.launch import CampaignPlan
-from label_studio_quorum.campaign.local_memory import Remembered, text_digest
+from label_studio_quorum.campaign.local_memory import FileKind, Remembered, text_digest
 from label_studio_quorum.campaign.projects import PUTS, CampaignError, kept_rules
 from label_studio_quorum.campaign.qualification import qualification_of
 from label_studio_quorum.files import write_text
 from label_studio_quorum.port import KeptFiles
 from review_rules import FaultsError, Policy, Team, load_policy, load_team
 
-__all__ = ["LocalFile", "compare", "plan_in_step", "refuse_stale"]
+__all__ = ["LocalFile", "compare", "plan_in_step", "read_file", "refuse_stale"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class LocalFile:
     """A file of this machine beside what the server keeps.
 
     Attributes:
-        kind: `policy` or `team`.
+        kind: Which file it is.
         path: The file.
         text: What stands in it; None if it is not there.
         kept: What the server keeps.
@@ -32,7 +32,7 @@ class LocalFile:
         unchanged: True if the server keeps what it kept then.
     """
 
-    kind: str
+    kind: FileKind
     path: Path
     text: str | None
     kept: str
@@ -54,14 +54,14 @@ class LocalFile:
         )
 
 
-def compare(kind: str, path: Path, kept: KeptFiles, known: Remembered | None) -> LocalFile:
+def compare(kind: FileKind, path: Path, kept: KeptFiles, known: Remembered | None) -> LocalFile:
     """Compare a file with what the server keeps; a file with faults differs by them.
 
     Raises:
         CampaignError: The file cannot be read.
     """
-    wanted = kept.policy if kind == "policy" else kept.team
-    text, before = _read(path), None if known is None else known.in_step(kind)
+    wanted = kept.policy if kind is FileKind.POLICY else kept.team
+    text, before = read_file(path), None if known is None else known.in_step(kind)
     return LocalFile(
         kind=kind,
         path=path,
@@ -73,7 +73,12 @@ def compare(kind: str, path: Path, kept: KeptFiles, known: Remembered | None) ->
     )
 
 
-def _read(path: Path) -> str | None:
+def read_file(path: Path) -> str | None:
+    """A file's text; None where there is no such file.
+
+    Raises:
+        CampaignError: It cannot be read.
+    """
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -83,9 +88,9 @@ def _read(path: Path) -> str | None:
         raise CampaignError(f"{path} cannot be read: {reason}", "give the path of a readable file") from error
 
 
-def _differences(kind: str, path: Path, text: str, policy: Policy, team: Team) -> str:
+def _differences(kind: FileKind, path: Path, text: str, policy: Policy, team: Team) -> str:
     try:
-        if kind == "policy":
+        if kind is FileKind.POLICY:
             return differing_policy(load_policy(text, name=str(path)), policy)
         return differing_team(load_team(text, name=str(path)), team)
     except FaultsError as error:
@@ -94,7 +99,7 @@ def _differences(kind: str, path: Path, text: str, policy: Policy, team: Team) -
 
 def _of_plan(plan: CampaignPlan, kept: KeptFiles, known: Remembered | None) -> list[LocalFile]:
     """The files of a plan that say otherwise than the server."""
-    files = (("policy", plan.policy_file), ("team", plan.team_file))
+    files = ((FileKind.POLICY, plan.policy_file), (FileKind.TEAM, plan.team_file))
     return [local for kind, path in files if (local := compare(kind, path, kept, known)).differences]
 
 
@@ -119,7 +124,7 @@ def plan_in_step(
     the server's was changed from elsewhere, that counts: a file that nobody edited is replaced by it, and one that was
     edited stays and is told.
     """
-    texts = {"policy": plan.policy_text, "team": plan.team_text}
+    texts = {FileKind.POLICY: plan.policy_text, FileKind.TEAM: plan.team_text}
     for local in _of_plan(plan, kept, known):
         if local.unchanged:
             continue
@@ -127,12 +132,12 @@ def plan_in_step(
         say(f"{local.behind}; it is taken into the file" if local.unedited else local.apart)
         if local.unedited:
             write_text(local.path, local.kept)
-    policy = load_policy(texts["policy"], name=str(plan.policy_file))
+    policy = load_policy(texts[FileKind.POLICY], name=str(plan.policy_file))
     return replace(
         plan,
-        policy_text=texts["policy"],
+        policy_text=texts[FileKind.POLICY],
         policy=policy,
-        team_text=texts["team"],
-        team=load_team(texts["team"], name=str(plan.team_file)),
+        team_text=texts[FileKind.TEAM],
+        team=load_team(texts[FileKind.TEAM], name=str(plan.team_file)),
         qualification=qualification_of(policy, plan.policy_file.parent, plan.interface),
     )

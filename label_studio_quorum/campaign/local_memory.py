@@ -9,6 +9,7 @@ import json
 import os
 import re
 from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -19,12 +20,21 @@ DATA_DIR: Final = "QUORUM_DATA_DIR"
 DEFAULT_DATA_DIR: Final = ".quorum"
 
 
+class FileKind(StrEnum):
+    """A file that a campaign goes by."""
+
+    POLICY = "policy"
+    TEAM = "team"
+    INTERFACE = "interface"
+    GUIDELINES = "guidelines"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Remembered:
     """One campaign: where it runs, and the absolute paths of its files; `task` is a label type or a folder.
 
-    `policy_in_step` and `team_in_step` are the digests of the files' texts when file and server last said the same word
-    for word: a file that still has it was not edited since. A path is empty where no file is known.
+    What ends with `_in_step` is the digest of a file's text when file and server last said the same word for word: a
+    file that still has it was not edited since. A path is empty where no file is known.
     """
 
     name: str
@@ -34,20 +44,23 @@ class Remembered:
     team: str
     policy_in_step: str = ""
     team_in_step: str = ""
+    interface_in_step: str = ""
+    guidelines_in_step: str = ""
 
-    def file(self, kind: str) -> str:
-        """The path of the file of a kind, `policy` or `team`."""
-        return self.policy if kind == "policy" else self.team
+    def file(self, kind: FileKind) -> str:
+        """Where the file of a kind lies; for interface and guidelines the folder that holds both."""
+        paths = {FileKind.POLICY: self.policy, FileKind.TEAM: self.team}
+        own = Path(self.task).is_absolute()
+        return paths.get(kind, self.task if own else "")
 
-    def in_step(self, kind: str) -> str:
+    def in_step(self, kind: FileKind) -> str:
         """The digest of the text of that file when it last was the server's."""
-        return self.policy_in_step if kind == "policy" else self.team_in_step
+        return str(getattr(self, f"{kind.value}_in_step"))
 
-    def with_file(self, kind: str, path: str, in_step: str) -> Remembered:
-        """The same with another file of a kind."""
-        if kind == "policy":
-            return replace(self, policy=path, policy_in_step=in_step)
-        return replace(self, team=path, team_in_step=in_step)
+    def with_file(self, kind: FileKind, path: str, in_step: str) -> Remembered:
+        """The same with another file of a kind, or another folder."""
+        place = kind.value if kind in (FileKind.POLICY, FileKind.TEAM) else "task"
+        return replace(self, **{place: path, f"{kind.value}_in_step": in_step})
 
 
 def data_dir() -> Path:

@@ -33,7 +33,12 @@ PROPOSAL: Final = "quorum-proposal"
 """`model_version` that pre-fills the QA and Expert projects."""
 SERVED: Final = {Stage.PASS: AUTO_LABEL, Stage.QA: PROPOSAL, Stage.EXPERT: PROPOSAL}
 """The one version that each stage's forms are filled from."""
-PUTS: Final = {"policy": "quorum setup", "team": "quorum team apply"}
+PUTS: Final = {
+    "policy": "quorum setup",
+    "team": "quorum team apply",
+    "interface": "quorum setup",
+    "guidelines": "quorum setup",
+}
 """What puts a file on the server, by kind."""
 _STRANGER: Final = "user:"
 

@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("import_", "Import rows into a campaign's Pass project."),
     "team": ("team", "Check, apply or pull a team file: accounts, roles, expertise."),
     "policy": ("policy", "Check or pull a policy file; print the JSON schemas of policy and team."),
+    "interface": ("interface", "Take a campaign's label interface and guidelines from the server."),
     "sync": ("sync", "Bring the QA and Expert queues in line with the rules."),
     "status": ("status", "Show where every row of a campaign stands."),
     "report": ("report", "Write a quality and productivity report."),

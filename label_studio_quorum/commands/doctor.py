@@ -39,6 +39,7 @@ def command(
 ) -> None:
     """Check server, campaign, people and ML backend; each line says what to do. Exit code 1 if anything fails."""
     from label_studio_quorum.campaign.doctor import Level, diagnose
+    from ls_config.interface import load
 
     known = known_campaign(url, name)
     name = name or (known.name if known else None)
@@ -46,7 +47,8 @@ def command(
     rules, people = load_named(
         policy or _there(known.policy if known else ""), team or _there(known.team if known else "")
     )
-    checks = list(diagnose(port, name, policy=rules, team=people, full=full))
+    interface = load(known.task) if known and _is_there(known.task) else None
+    checks = list(diagnose(port, name, policy=rules, team=people, interface=interface, full=full))
     failed = any(check.level is Level.FAIL for check in checks)
     if as_json:
         print_json({"url": port.url, "ok": not failed, "checks": [check.to_json() for check in checks]})
@@ -61,3 +63,10 @@ def _there(path: str) -> Path | None:
     if path and not Path(path).is_file():
         typer.echo(f"note: {path} is not there any more", err=True)
     return Path(path) if path and Path(path).is_file() else None
+
+
+def _is_there(task: str) -> bool:
+    """Whether a remembered label type comes with Quorum, or its folder is still there."""
+    from ls_config.interface import label_types
+
+    return task in label_types() or (Path(task) / "label.xml").is_file() or Path(task).is_file()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from label_studio_quorum.campaign.local_files import LocalFile, compare
-from label_studio_quorum.campaign.local_memory import Remembered, remember, remembered, text_digest
+from label_studio_quorum.campaign.local_memory import FileKind, Remembered, remember, remembered, text_digest
 from label_studio_quorum.campaign.projects import find_all, find_campaign, mark_team
 from label_studio_quorum.files import write_text
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from review_rules import Team
 
 
-def follow_server(known: Remembered, kept: KeptFiles, kinds: tuple[str, ...], *, write: bool) -> None:
+def follow_server(known: Remembered, kept: KeptFiles, kinds: tuple[FileKind, ...], *, write: bool) -> None:
     """Bring the remembered files in step with the server, and say each that was not.
 
     A file that nobody edited since it was the server's is replaced by what the server keeps now; one that was edited
@@ -63,7 +63,7 @@ def tell_apart(port: HttpLabelStudio, name: str | None, file: Path) -> None:
     name = name if name is not None else next(iter(campaigns)) if len(campaigns) == 1 else None
     kept = port.kept_files(name) if name is not None else None
     if kept is not None:
-        local = compare("team", file, kept, None)
+        local = compare(FileKind.TEAM, file, kept, None)
         if local.differences:
             _note(local.apart)
 
@@ -84,7 +84,7 @@ def team_applied(port: HttpLabelStudio, name: str | None, file: Path, team: Team
         known = next((entry for entry in remembered() if (entry.name, entry.url) == (campaign, port.url)), None)
         if known is not None:
             text = file.read_text(encoding="utf-8")
-            remember(known.with_file("team", str(file.absolute()), text_digest(text)))
+            remember(known.with_file(FileKind.TEAM, str(file.absolute()), text_digest(text)))
 
 
 def _campaigns_of(port: HttpLabelStudio, name: str | None, file: Path) -> list[str]:

@@ -101,10 +101,11 @@ def pull(
     as_json: JsonOption = False,
 ) -> None:
     """Take the policy that the server goes by into the file. One that says the same stays, comments and all."""
+    from label_studio_quorum.campaign.local_memory import FileKind
     from label_studio_quorum.commands.pulling import pull as take
 
     port = connect(url, api_key, api_key_file, name=name)
-    take("policy", port, name, file, force=force, dry_run=dry_run, as_json=as_json)
+    take(FileKind.POLICY, port, name, file, force=force, dry_run=dry_run, as_json=as_json)
 
 
 @app.command()

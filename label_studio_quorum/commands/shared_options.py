@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from label_studio_quorum.campaign.local_memory import Remembered, data_dir, remembered
+from label_studio_quorum.campaign.local_memory import FileKind, Remembered, data_dir, remembered
 from label_studio_quorum.commands.rule_files import load_named, load_rules
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def open_one(
     if place.kept is not None and known is not None:
         from label_studio_quorum.commands.in_step import follow_server
 
-        unnamed = tuple(kind for kind, file in (("policy", policy), ("team", team)) if file is None)
+        unnamed = tuple(kind for kind, file in ((FileKind.POLICY, policy), (FileKind.TEAM, team)) if file is None)
         follow_server(known, place.kept, unnamed, write=write)
     return Opened(port, campaign, known)
 

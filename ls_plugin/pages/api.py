@@ -69,6 +69,8 @@ class CampaignView(_View):
                 raise Refused("last_manager", "Name yourself a manager in the team file: it would lock you out.")
         if known is not None:
             Campaign.objects.filter(pk=campaign.pk).update(qualification=known)
+        if isinstance(body.get("guidelines"), str):
+            Campaign.objects.filter(pk=campaign.pk).update(guidelines=body["guidelines"])
         qualification.seat_everybody(campaign.pk, qualification.qualification_of(campaign.pk))
         reconcile.drain(campaign.pk)
         return Response(_campaign(campaign))
@@ -159,7 +161,7 @@ def _projects(request: Request) -> dict[Stage, int]:
 
 
 def _files(campaign: Campaign) -> dict[str, Any]:
-    return {"policy": campaign.policy_text, "team": campaign.team_text}
+    return {"policy": campaign.policy_text, "team": campaign.team_text, "guidelines": campaign.guidelines}
 
 
 def _campaign(campaign: Campaign) -> dict[str, Any]:

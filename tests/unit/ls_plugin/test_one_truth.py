@@ -13,7 +13,9 @@ from django.core.wsgi import get_wsgi_application
 from projects.models import Project
 from typer.testing import CliRunner, Result
 
+from label_studio_quorum.campaign.differences import plain
 from label_studio_quorum.commands.cli import app
+from ls_config.interface import load
 from ls_plugin.models import Campaign, CampaignProject, Stage
 from tests.contract.plugin_campaign import POLICY, TEAM
 from tests.support.servers import OWNER
@@ -220,3 +222,53 @@ def test_set_up_does_not_undo_what_was_changed_elsewhere(machines: list[Machine]
     assert "run quorum team pull" in done.stderr
     assert here.states() == there.states()
     assert "FINAL" not in here.states()
+
+
+def test_interface_and_guidelines_come_from_the_server(machines: list[Machine], tmp_path: Path) -> None:
+    """Both or neither; a folder that somebody edited stays, and doctor names what people are not shown."""
+    here = machines[0]
+    folder = tmp_path / "pulled"
+    done = here.run("interface", "pull", str(folder), "--name", here.name, "--json")
+    assert done.exit_code == 0, done.output
+    assert [Path(entry["file"]).name for entry in json.loads(done.stdout)["files"]] == ["label.xml", "guidelines.md"]
+    own = load("classification")
+    assert (folder / "guidelines.md").read_text(encoding="utf-8") == own.guidelines
+    pulled = load(folder)
+    assert plain(pulled.xml) == plain(own.xml)
+    assert [control.labels for control in pulled.controls] == [control.labels for control in own.controls]
+    assert " file:" not in here.run("doctor", "--name", here.name).stdout
+    again = here.run("interface", "pull", "--name", here.name)
+    assert again.stdout.count("stays as it is") == 2
+    xml = (folder / "label.xml").read_text(encoding="utf-8")
+    (folder / "label.xml").write_text(xml.replace("Partly correct", "Half right"), encoding="utf-8")
+    (folder / "guidelines.md").write_text("Do as you like.", encoding="utf-8")
+    done = here.run("doctor", "--name", here.name)
+    assert "warn  interface file: it is not what the server shows: verdict (labels" in done.stdout
+    assert "warn  guidelines file: it is not what the server shows: other guidelines" in done.stdout
+    refused = here.run("interface", "pull", "--name", here.name)
+    assert (refused.exit_code, "--force replaces it" in refused.stderr) == (1, True)
+    assert (folder / "guidelines.md").read_text(encoding="utf-8") == "Do as you like."
+    assert here.run("interface", "pull", "--name", here.name, "--force").exit_code == 0
+    assert (folder / "label.xml").read_text(encoding="utf-8") == xml
+    assert (folder / "guidelines.md").read_text(encoding="utf-8") == own.guidelines
+
+
+def test_an_interface_that_was_changed_on_the_server_is_taken(machines: list[Machine], tmp_path: Path) -> None:
+    """The folder that nobody edited follows; Markdown that the server does not have is not made up."""
+    here, _ = machines
+    folder = tmp_path / "pulled"
+    assert here.run("interface", "pull", str(folder), "--name", here.name).exit_code == 0
+    home = CampaignProject.objects.get(campaign__name=here.name, stage=Stage.PASS)
+    projects = Project.objects.filter(pk=home.project_id)
+    xml = str(projects.values_list("label_config", flat=True).get())
+    projects.update(
+        label_config=xml.replace("Partly correct", "Half right"), expert_instruction="<p>Do as you like.</p>"
+    )
+    done = here.run("doctor", "--name", here.name)
+    told = f"warn  interface: interface or guidelines of project {home.project_id} were changed on the server"
+    assert told in done.stdout
+    done = here.run("interface", "pull", "--name", here.name)
+    assert done.exit_code == 0, done.output
+    assert "guidelines.md is left alone: the server has the guidelines as a page only" in done.stderr
+    assert "Half right" in (folder / "label.xml").read_text(encoding="utf-8")
+    assert (folder / "guidelines.md").read_text(encoding="utf-8") == load("classification").guidelines

@@ -158,7 +158,7 @@ def test_the_files_that_a_campaign_goes_by_are_its_managers(campaign: CampaignIn
     """Named, it comes with the texts of policy and team; nobody else gets them."""
     asked = {"name": campaign.campaign.name}
     (told,) = campaign.client("max").get("/quorum/api/campaign", asked).json()["campaigns"]
-    assert told["files"] == {"policy": POLICY, "team": campaign.team_text}
+    assert told["files"] == {"policy": POLICY, "team": campaign.team_text, "guidelines": ""}
     everything = campaign.client("max").get("/quorum/api/campaign").json()["campaigns"]
     assert [set(entry) & {"files"} for entry in everything] == [set()]
     other = make_campaign()
