@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from hashlib import sha256
 from typing import Any, Final
 
@@ -31,15 +31,20 @@ def team_digest(team: Team) -> str:
 
     >>> from review_rules import load_team
     >>> short(team_digest(load_team("people: [{id: a, roles: [qa]}]")))
-    'sha256:'
+    'sha256:e4058019c0d0…'
     """
     content = [_content(team.people[person]) for person in sorted(team.people)]
     return "sha256:" + sha256(canonical_text(content).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _content(person: Person) -> Json:
-    more = {"email": person.email, "hours_per_week": person.hours_per_week, "rate_per_hour": person.rate_per_hour}
-    return person.to_json() | more
+    """Everything that the file says of a person; what decisions rest on in the form in which the rules hash it.
+
+    What is not said is left out, so that a key that is new changes no hash of a file without it.
+    """
+    every = {part.name: getattr(person, part.name) for part in fields(person)}
+    listed_values = {key: list(value) if isinstance(value, tuple) else value for key, value in every.items()}
+    return {key: value for key, value in (listed_values | person.to_json()).items() if value not in (None, "", [])}
 
 
 def team_differences(file: Team, server: Team) -> tuple[str, ...]:
