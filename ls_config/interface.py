@@ -35,7 +35,7 @@ __all__ = [
 Number = int | float
 
 HERE: Final = Path(__file__).parent
-RESERVED: Final = frozenset({"flags", "flag_reason", "decision", "decision_reason", "decision_note"})
+RESERVED: Final = frozenset({"flags", "flag_reason", "decision", "decision_reason", "decision_note", "review_of"})
 """Control names that say something about the row or the review; they are never compared as fields."""
 CORE_FLAGS: Final = ("unsure", "needs_expert", "guideline_gap", "broken_row")
 """Flags with a meaning of their own; `domain:<name>` comes on top, for any domain."""
@@ -329,12 +329,17 @@ def parse_xml(xml: str) -> etree._Element:
     """Return the XML's root element; entities are never expanded and a document type is refused.
 
     Raises:
-        InterfaceError: Not well-formed, or with a document type.
+        InterfaceError: Not well-formed, with half a character, or with a document type.
     """
     # An interface may come from anybody: no entity may read a file or grow without bound.
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True)
     try:
-        root = etree.fromstring(xml.encode("utf-8"), parser)
+        content = xml.encode("utf-8")
+    except UnicodeEncodeError as error:
+        line = xml.count("\n", 0, error.start) + 1
+        raise InterfaceError([f"line {line}: half a character (a lone surrogate); write it again"]) from error
+    try:
+        root = etree.fromstring(content, parser)
     except etree.XMLSyntaxError as error:
         line = error.lineno if error.lineno is not None else 1
         raise InterfaceError([f"line {line}: not well-formed XML ({error.msg}); see docs/interfaces.md"]) from error
@@ -486,7 +491,7 @@ def _whole_faults(root: etree._Element, controls: Iterable[Control]) -> Iterator
 
 def _reserved_faults(control: Control) -> Iterator[str]:
     where = f"line {control.line}: {control.name!r}"
-    if control.name in {"flag_reason", "decision_reason", "decision_note"} and control.kind != "text":
+    if control.name in {"flag_reason", "decision_reason", "decision_note", "review_of"} and control.kind != "text":
         yield f"{where} is reserved for the reason and must be a <TextArea>"
     if control.name == "flags":
         unknown = [flag for flag in control.labels if flag not in CORE_FLAGS and not flag.startswith("domain:")]

@@ -68,6 +68,8 @@ class ParsedResult:
         flags: Stored values of the flags block, in the order of the screen.
         reason: What was typed as the decision's reason and the flags' reason; None if nothing was.
         decision: accept, correct, escalate or discard; None outside of reviews.
+        review_of: What the review form carried to say which row it showed, and in which state; None where it carried
+            nothing.
         faults: Each part that could not be read, and why; that part is left out of `values`. A span that does not fit
             the text is named here and kept: the rules make it a finding.
     """
@@ -76,6 +78,7 @@ class ParsedResult:
     flags: tuple[str, ...] = ()
     reason: str | None = None
     decision: str | None = None
+    review_of: str | None = None
     faults: tuple[ResultFault, ...] = ()
 
     @property
@@ -361,7 +364,7 @@ class _Reader:
         values = dict(self._values)
         flags = tuple(values.pop("flags", ()))
         reasons = [values.pop(name, None) for name in ("decision_reason", "decision_note", "flag_reason")]
-        decision = values.pop("decision", None)
+        decision, review_of = values.pop("decision", None), values.pop("review_of", None)
         ordered = {name: values[name] for name in self._controls if name in values}
         texts = [reason for reason in reasons if reason]
         return ParsedResult(
@@ -369,6 +372,7 @@ class _Reader:
             flags=flags,
             reason="\n".join(dict.fromkeys(texts)) if texts else None,
             decision=decision,
+            review_of=review_of,
             faults=tuple(self._faults),
         )
 
@@ -414,9 +418,7 @@ def _read_spans(control: Control, body: Mapping[str, Any]) -> list[Item]:
     if text is not None and not isinstance(text, str):
         raise ResultError(f"{control.name}: the text {_shown(text)} of a span is not text")
     quote = {} if text is None else {"text": text}
-    return [
-        {"start": start, "end": end, "label": label, **quote} for label in _region_labels(control, body, "labels")
-    ]
+    return [{"start": start, "end": end, "label": label, **quote} for label in _region_labels(control, body, "labels")]
 
 
 def _read_rating(control: Control, body: Mapping[str, Any]) -> int | None:
@@ -548,5 +550,6 @@ _RESERVED_CONTROLS: Final = {
         ("decision", "choice"),
         ("decision_reason", "text"),
         ("decision_note", "text"),
+        ("review_of", "text"),
     )
 }

@@ -24,7 +24,9 @@ def compose_review(xml: str, stage: str) -> str:
         stage: qa or expert.
 
     Returns:
-        XML in which every field of `xml` is as it was, so that the same values fit both.
+        XML in which every field of `xml` is as it was, so that the same values fit both, and none is required: who
+        escalates or discards gives a reason and nothing else, and the browser cannot tell these from the others.
+        An accept that leaves a required field empty does not count by the rules.
 
     Raises:
         InterfaceError: The interface is faulty, already has a decision, or uses a name of the panel.
@@ -41,6 +43,10 @@ def compose_review(xml: str, stage: str) -> str:
         names = ", ".join(sorted(map(str, clashes)))
         raise InterfaceError([f"line 1: the review panel needs the names {names}; rename"])
     slot = next(element for element in elements(panel) if element.get("className") == "q-slot")
+    for element in elements(root):
+        for setting in ("required", "requiredMessage"):
+            if setting in element.attrib and element.get("name") not in RESERVED:
+                del element.attrib[setting]
     slot.append(root)
     panel.set("className", f"q-stage q-{stage}")
     return etree.tostring(panel, encoding="unicode")
@@ -48,10 +54,10 @@ def compose_review(xml: str, stage: str) -> str:
 
 @cache
 def decision_controls() -> tuple[Control, ...]:
-    """What `compose_review` asks for beside the fields: the decision and its words.
+    """What `compose_review` asks for beside the fields: which row it is about, the decision and its words.
 
     >>> [control.name for control in decision_controls()]
-    ['decision', 'decision_reason', 'decision_note']
+    ['review_of', 'decision', 'decision_reason', 'decision_note']
     """
     least = '<View><Text name="t" value="$t"/><Rating name="r" toName="t"/></View>'
     return tuple(control for control in parse_all(compose_review(least, "qa")) if control.name in RESERVED)

@@ -38,6 +38,22 @@ class Campaign(models.Model):
         return self.name
 
 
+class CampaignLock(models.Model):
+    """Who changes a campaign from outside, by set-up or import: one command at a time.
+
+    The command says again and again that it is still there; the lock of one that died is free when its time is over.
+    """
+
+    name: models.CharField[str, str] = models.CharField(
+        max_length=200, primary_key=True, help_text="the campaign's name, also before there is such a campaign"
+    )
+    token: models.CharField[str, str] = models.CharField(max_length=64)
+    doing: models.CharField[str, str] = models.CharField(max_length=40)
+    user_id: models.IntegerField[int, int] = models.IntegerField()
+    since: models.DateTimeField[datetime, datetime] = models.DateTimeField()
+    expires_at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
+
+
 class Stage(IntEnum):
     """The three projects of a campaign, in the order in which a row passes them."""
 
@@ -68,6 +84,9 @@ class CampaignProject(models.Model):
     )
     expert_domains: models.CharField[str, str] = models.CharField(
         max_length=1000, default=",", help_text=",technical,financial,"
+    )
+    seed: models.CharField[str, str] = models.CharField(
+        max_length=32, default="", help_text="from which the order of rows is drawn; empty: as they were imported"
     )
 
     class Meta:
@@ -127,6 +146,9 @@ class Slot(models.Model):
     agreed: models.FloatField[float | None, float | None] = models.FloatField(
         null=True, help_text="share of the fields on which the passes agree, on the Pass task"
     )
+    draw: models.CharField[str, str] = models.CharField(
+        max_length=8, default="", help_text="its place among rows of equal claim: a hash of the seed and the row"
+    )
     dirty: models.BooleanField[bool, bool] = models.BooleanField(
         default=False, help_text="something was said since the last reconcile of the row"
     )
@@ -134,7 +156,7 @@ class Slot(models.Model):
     class Meta:
         indexes = (
             models.Index(
-                fields=["project_id", "open", "requires", "-wants_expert", "-taken", "task_id"],
+                fields=["project_id", "open", "requires", "-wants_expert", "-taken", "draw", "task_id"],
                 name="quorum_slot_queue",
             ),
             models.Index(fields=["project_id", "row_id"], name="quorum_slot_row"),
@@ -183,6 +205,15 @@ class Record(models.Model):
     body: models.TextField[str, str] = models.TextField(help_text="JSON: ids, counts and digests, never task text")
     previous: models.CharField[str, str] = models.CharField(max_length=64)
     hash: models.CharField[str, str] = models.CharField(max_length=64)
+
+    class Meta:
+        indexes = (
+            models.Index(
+                fields=["campaign_id", "user_id", "at"],
+                condition=models.Q(kind="skipped"),
+                name="quorum_record_skips",
+            ),
+        )
 
 
 class RecordHead(models.Model):

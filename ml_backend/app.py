@@ -29,6 +29,10 @@ OPEN_PATHS = frozenset({"/health"})
 """Paths that say nothing but that the process is alive, and ask for no credentials."""
 
 
+KEPT_INTERFACE = 64 * 1024
+"""Characters of the longest interface whose reading is kept; the longest of Label Studio's gallery has 10,164."""
+
+
 def create_app(config: ServerConfig) -> Flask:
     """Make the app, and begin to load its models.
 
@@ -220,8 +224,11 @@ def _management(app: Flask, live: LiveModels) -> None:
 
 
 def _body() -> Mapping[str, Any]:
-    # By force, as small clients (`curl -d`) send JSON under another content type.
-    body = request.get_json(force=True, silent=True)
+    try:
+        # By force, as small clients (`curl -d`) send JSON under another content type.
+        body = request.get_json(force=True, silent=True)
+    except RecursionError as error:
+        raise ApiError(400, "not_json", "the body's brackets are nested too deep") from error
     if not isinstance(body, dict):
         raise ApiError(400, "not_json", "the body must be one JSON object")
     return body
@@ -270,12 +277,13 @@ def _interface(xml: Any) -> tuple[Control, ...]:
     if not isinstance(xml, str) or not xml.strip():
         raise ApiError(400, "no_label_config", "`label_config` must be the XML of the labeling interface")
     try:
-        return _parsed(xml)
+        return _parsed(xml) if len(xml) <= KEPT_INTERFACE else parse(xml)
     except InterfaceError as error:
         raise ApiError(422, "bad_label_config", str(error)) from error
 
 
-# Label Studio sends the same interface with every request: it is read once.
+# Label Studio sends the same interface with every request: it is read once. Only those of a common size are kept, so
+# that nobody fills the memory with long ones.
 @lru_cache(maxsize=64)
 def _parsed(xml: str) -> tuple[Control, ...]:
     return parse(xml)

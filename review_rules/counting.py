@@ -66,7 +66,9 @@ class Counting:
                 continue
             if submission.at <= complete_at:
                 self._note("QR.W029", submission, what="the last pass")
-            elif not self._lacks_reason(submission) and not self._leaves_open(submission):
+            elif self._predates_reopening(submission) or self._lacks_reason(submission):
+                continue
+            elif not self._leaves_open(submission):
                 able.append(submission)
         latest = self._latest_each(in_order(able))
         for submission in latest[:-1]:
@@ -86,7 +88,7 @@ class Counting:
                 continue
             elif submission.at <= qa.at:
                 self._note("QR.W029", submission, what="the counted QA")
-            elif not self._lacks_reason(submission):
+            elif not self._predates_reopening(submission) and not self._lacks_reason(submission):
                 able.append(submission)
         able = in_order(able)
         while (rejected := self._walk_experts(able)) is not None:
@@ -147,6 +149,13 @@ class Counting:
                 self._note("QR.W030", submission, part="the QA" if own is self._parts.qa else "a pass")
                 return True
         return False
+
+    def _predates_reopening(self, submission: Submission) -> bool:
+        reopened = self._history.reopened if self._parts.rules.heeds_reopening else None
+        if reopened is None or submission.at > reopened:
+            return False
+        self._note("QR.W050", submission)
+        return True
 
     def _lacks_reason(self, submission: Submission) -> bool:
         if submission.word not in (Word.ESCALATE, Word.DISCARD) or submission.reason.strip():

@@ -164,6 +164,8 @@ def _is_qa_due(history: RowHistory, parts: Parts, compared: PassesCompared) -> b
     qa = parts.policy.qa
     if qa.when is QaWhen.ALL or _needs_qa(parts, compared):
         return True
+    if parts.rules.heeds_reopening and history.reopened is not None:
+        return True
     return qa.when is QaWhen.SAMPLE and in_share(history.row_id, qa.share, "qa")
 
 

@@ -10,6 +10,7 @@ from review_rules.compare import compare
 from review_rules.files.policy import EXACT, Measure, Policy, ProposalFrom, suitable_measures
 from review_rules.findings import Finding, finding
 from review_rules.parts import SETTLING, Parts
+from review_rules.pre_annotation import saw_auto_label
 from review_rules.propose import propose
 from review_rules.values import (
     Field,
@@ -123,13 +124,23 @@ def final_values(history: RowHistory, parts: Parts, compared: PassesCompared) ->
     """The proposal, overlaid by the values of QA and then of the experts in order of time."""
     final: dict[str, FinalValue] = {}
     reviews = [(review, Origin.QA if review is parts.qa else Origin.EXPERT) for review in parts.shaping]
+    auto = history.auto if _may_have_changed_auto_label(history, parts) else {}
     for name, field in history.fields.items():
         layers = [(review.forms[name], origin) for review, origin in reviews if name in review.forms]
         if name in compared.proposal:
             layers.insert(0, compared.proposal[name])
         if layers:
-            final[name] = _overlay(field, layers, history.auto.get(name))
+            final[name] = _overlay(field, layers, auto.get(name))
     return final
+
+
+def _may_have_changed_auto_label(history: RowHistory, parts: Parts) -> bool:
+    """Whether somebody whose pass counts may have been shown the auto-label: others cannot have changed it."""
+    if not history.auto or not parts.rules.heeds_shown:
+        return True
+    kinds = {name: field.kind for name, field in history.fields.items()}
+    auto_label = history.raw.get("auto_label")
+    return any(saw_auto_label(kinds, auto_label, passed.raw.get("shown")) is not False for passed in parts.passes)
 
 
 def _overlay(field: Field, layers: Sequence[tuple[Form, Origin]], auto: Form | None) -> FinalValue:

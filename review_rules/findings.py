@@ -211,6 +211,12 @@ RULES: dict[str, Rule] = {
         "the expression {expression} failed and counts as true: {error}",
         "Correct it in `escalate_when` of the policy; test for a key with `has(...)` before you use it.",
     ),
+    # Reopened rows.
+    "QR.W050": Rule(
+        "Review from before the row was reopened",
+        "this submission does not count: the row was reopened after it",
+        "Nothing to do; the row is asked for again.",
+    ),
     "QR.E001": Rule(
         "Nobody may take the next step",
         "nobody in the team may take the next step: {step}",

@@ -27,7 +27,7 @@ from review_rules.values import (
 
 _KINDS = {kind.value: kind for kind in Kind}
 _WORDS = {word.value: word for word in Word}
-_HEAD = ("fields", "domain", "predicted_domain", "auto_label")
+_HEAD = ("fields", "domain", "predicted_domain", "auto_label", "reopened")
 
 
 class HistoryError(PublicError, ValueError):
@@ -56,6 +56,7 @@ def parse_history(obj: Any) -> RowHistory:
         raise HistoryError("the history has no `fields` that are an object")
     findings: list[Finding] = []
     fields = _fields(raw_fields, findings)
+    reopened = _reopened(obj.get("reopened"), findings)
     return RowHistory(
         RowId(row_id),
         _domain(obj, "domain", findings),
@@ -67,6 +68,7 @@ def parse_history(obj: Any) -> RowHistory:
         _submissions(obj, Stage.EXPERT, fields, findings),
         tuple(findings),
         _raw(obj),
+        reopened,
     )
 
 
@@ -88,6 +90,20 @@ def _domain(obj: Mapping[str, Json], key: str, findings: list[Finding]) -> str |
         return domain
     findings.append(finding("QR.W008", key, part=key, expected="text"))
     return None
+
+
+def _reopened(raw: Json, findings: list[Finding]) -> Instant | None:
+    """When the row was reopened last; an entry without a time is as good as none."""
+    if raw is None:
+        return None
+    entries = raw if isinstance(raw, (list, tuple)) else [raw]
+    times = [entry.get("at") if isinstance(entry, dict) else None for entry in entries]
+    instants = [parse_instant(time) if isinstance(time, str) else None for time in times]
+    for number, instant in enumerate(instants):
+        if instant is None:
+            path = f"reopened[{number}]"
+            findings.append(finding("QR.W008", path, part=path, expected="an object with a time `at`"))
+    return max((instant for instant in instants if instant is not None), default=None)
 
 
 def _fields(raw: Mapping[str, Json], findings: list[Finding]) -> dict[str, Field]:

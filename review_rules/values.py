@@ -111,6 +111,15 @@ class State(Name):
     DISCARDED = "DISCARDED"
     BLOCKED = "BLOCKED"
 
+    @property
+    def is_decided(self) -> bool:
+        """Whether the row has come to its end.
+
+        >>> State.DISCARDED.is_decided, State.BLOCKED.is_decided
+        (True, False)
+        """
+        return self in (State.FINAL, State.DISCARDED)
+
 
 class Word(Name):
     """What a QA or expert review says about the row."""
@@ -262,7 +271,8 @@ class Submission(NamedTuple):
 class RowHistory(NamedTuple):
     """All that is known of one row: its fields, its domain, its auto-label and every submission in given order.
 
-    `raw` is what the history says beside its row id and its submissions, as it stands in JSON.
+    `raw` is what the history says beside its row id and its submissions, as it stands in JSON; `reopened` is when the
+    row was reopened last, None if it never was.
     """
 
     row_id: RowId
@@ -275,6 +285,7 @@ class RowHistory(NamedTuple):
     expert: tuple[Submission, ...]
     findings: tuple[Finding, ...]
     raw: Mapping[str, Json]
+    reopened: Instant | None = None
 
     def submissions(self, stage: Stage) -> tuple[Submission, ...]:
         """The submissions of a stage, in given order."""

@@ -15,6 +15,8 @@ class RulesVersion:
         heeds_required: an answer has to give a required field a value.
         fills_sets: a set that no pass gave is proposed as the empty set, and not left out.
         hears_opinions: the values of a review that escalates or discards enter proposal and label.
+        heeds_shown: a value has not changed from an auto-label that nobody who passed was shown.
+        heeds_reopening: what a review said before its row was reopened does not count.
         names_team: the certificate carries the team's hash, and the decision the version of the rules.
     """
 
@@ -22,13 +24,31 @@ class RulesVersion:
     heeds_required: bool
     fills_sets: bool
     hears_opinions: bool
+    heeds_shown: bool
+    heeds_reopening: bool
     names_team: bool
 
 
-RULES_1: Final = RulesVersion(1, heeds_required=False, fills_sets=False, hears_opinions=True, names_team=False)
+RULES_1: Final = RulesVersion(
+    1,
+    heeds_required=False,
+    fills_sets=False,
+    hears_opinions=True,
+    heeds_shown=False,
+    heeds_reopening=False,
+    names_team=False,
+)
 """Quorum 0.1.0."""
 
-RULES_2: Final = RulesVersion(2, heeds_required=True, fills_sets=True, hears_opinions=False, names_team=True)
+RULES_2: Final = RulesVersion(
+    2,
+    heeds_required=True,
+    fills_sets=True,
+    hears_opinions=False,
+    heeds_shown=True,
+    heeds_reopening=True,
+    names_team=True,
+)
 
 CURRENT: Final = RULES_2
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from label_studio_quorum.port import (
     Annotation,
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
 
 TIMEOUT_S: Final = 300.0
 PAGE: Final = 500
-_ROWS_A_QUERY: Final = 25
+# gunicorn takes request lines of 4,094 bytes, other servers and proxies of 8,000: row ids go into shorter ones.
+_LONGEST_QUERY: Final = 3000
 _READ_RETRIES: Final = 3
 _MANY: Final = 50
 # What a project list needs to find campaigns; the server counts every task of a project unless told what to send.
@@ -147,11 +149,13 @@ class HttpLabelStudio:
             filters = [] if since is None else [_filter("updated_at", "greater_or_equal", "Datetime", _stamp(since))]
             yield from self._pages(project, filters)
             return
-        wanted = sorted(set(row_ids))
-        for start in range(0, len(wanted), _ROWS_A_QUERY):
-            part = wanted[start : start + _ROWS_A_QUERY]
-            filters = [_filter("data.row_id", "equal", "String", row_id) for row_id in part]
+        parts, too_long = _packed(sorted(set(row_ids)))
+        for part in parts:
+            filters = [_row_filter(row_id) for row_id in part]
             yield from (task for task in self._pages(project, filters, any_of=True) if task.row_id in part)
+        # No address holds these ids, so their rows are looked for among all.
+        if too_long:
+            yield from (task for task in self.tasks(project) if task.row_id in too_long)
 
     def _bulk(self, project: int) -> Iterator[Task]:
         """All tasks by the plugin's bulk endpoint, which is many times faster; by pages where there is none."""
@@ -214,7 +218,7 @@ class HttpLabelStudio:
                 "fields": fields,
                 "resolve_uri": "false",
                 "page_size": PAGE,
-                "query": json.dumps(query),
+                "query": _compact(query),
             }
             tasks = self._ask("GET", "api/tasks", params=params)["tasks"]
             yield from tasks
@@ -320,6 +324,9 @@ class HttpLabelStudio:
     def change_project(self, project: int, settings: Mapping[str, Any]) -> Project:
         self._ask("PATCH", f"api/projects/{project}/", body=dict(settings))
         return self.project(project)
+
+    def delete_project(self, project: int) -> None:
+        self._ask("DELETE", f"api/projects/{project}/")
 
     def views(self, project: int) -> list[View]:
         views = self._ask("GET", "api/dm/views/", params={"project": project})
@@ -438,6 +445,19 @@ class HttpLabelStudio:
         answer: Json = self._ask("PUT", "quorum/api/campaign", body=body | more)
         return answer
 
+    def lock_campaign(self, name: str, *, token: str, doing: str, seconds: int) -> Json | None:
+        """Take a campaign's lock for so many seconds, or let it go for none; None on a server without such locks."""
+        if self.plugin_version() is None:
+            return None
+        body = {"name": name, "token": token, "doing": doing, "seconds": seconds}
+        try:
+            answer: Json = self._ask("POST", "quorum/api/lock", body=body)
+        except ServerError as error:
+            if error.status == 404:  # an older plugin
+                return None
+            raise
+        return answer
+
     def apply_team(self, name: str, team: str, *, dry_run: bool = False) -> Json:
         """Let the plugin make accounts and roles those of a team file; new one-time passwords are in the answer."""
         answer: Json = self._ask("POST", "quorum/api/team", body={"name": name, "team": team, "dry_run": dry_run})
@@ -450,6 +470,32 @@ class _NotYet(Exception):
 
 def _filter(column: str, operator: str, kind: str, value: Any) -> Json:
     return {"filter": f"filter:tasks:{column}", "operator": operator, "type": kind, "value": value}
+
+
+def _row_filter(row_id: str) -> Json:
+    return _filter("data.row_id", "equal", "String", row_id)
+
+
+def _packed(row_ids: Iterable[str]) -> tuple[list[list[str]], frozenset[str]]:
+    """Row ids in parts whose filters fit into one address each, and those that fit into none."""
+    parts, too_long, left = list[list[str]](), set[str](), 0
+    for row_id in row_ids:
+        # The comma between two filters is three bytes of an address.
+        length = len(quote(_compact(_row_filter(row_id)), safe="")) + 3
+        if length > _LONGEST_QUERY:
+            too_long.add(row_id)
+            continue
+        if length > left:
+            parts.append([])
+            left = _LONGEST_QUERY
+        parts[-1].append(row_id)
+        left -= length
+    return parts, frozenset(too_long)
+
+
+def _compact(value: Json) -> str:
+    """JSON without spaces, which are three bytes each in an address."""
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _stamp(moment: datetime) -> str:
@@ -518,6 +564,8 @@ def _annotation(annotation: Json) -> Annotation:
         lead_time=annotation.get("lead_time"),
         cancelled=bool(annotation.get("was_cancelled")),
         result=annotation.get("result") or [],
+        parent_prediction=annotation.get("parent_prediction"),
+        shown=annotation.get("shown"),
     )
 
 

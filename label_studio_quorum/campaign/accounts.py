@@ -7,7 +7,6 @@ a run that is cut off loses none.
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from label_studio_quorum.adapters.web_session import Visitor
+from label_studio_quorum.campaign.local_memory import LocalFileError, read_local
 from label_studio_quorum.files import private_folder, write_json
 from label_studio_quorum.port import LabelStudio, User
 from review_rules import Person, Team
@@ -56,14 +56,24 @@ def check_team(team: Team, users: list[User]) -> TeamCheck:
     )
 
 
+_PASSWORDS_LOSS: Final = (
+    "first passwords that nobody was told yet are lost with it, and nothing else; restore a backup, or move it away: "
+    "people go on with the passwords they know"
+)
+
+
 class PasswordFile:
-    """One-time passwords by email, in a file that only its owner can read."""
+    """One-time passwords by email, in a file that only its owner can read.
+
+    Raises:
+        LocalFileError: The file is damaged.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._by_email: dict[str, str] = {}
-        if path.exists():
-            self._by_email = dict(json.loads(path.read_text(encoding="utf-8")))
+        self._by_email: dict[str, str] = read_local(path, _PASSWORDS_LOSS) or {}
+        if not all(isinstance(password, str) for password in self._by_email.values()):
+            raise LocalFileError(path, "not passwords by email", _PASSWORDS_LOSS)
 
     def password_of(self, email: str) -> str:
         """The password for this person, made and written down on first use."""

@@ -1,9 +1,10 @@
 """From a row's tasks on the server to the history that `decide` reads. Nothing else turns annotations into history.
 
 What Label Studio keeps is less than a history: only the last version of each annotation, and any user of a stock server
-can overwrite another's. And a stock server takes any answer, whatever it says. So three kinds of annotation are written
+can overwrite another's. And a stock server takes any answer, whatever it says. So four kinds of annotation are written
 down without a person, and hence never count: one that somebody else saved last, a review of inputs that have changed
-since, and one with a part that its form does not ask for or the row does not hold. All stay in the record, with the
+since, a review whose form showed something else, and one with a part that its form does not ask for or the row does not
+hold. All stay in the record, with the
 reason under `void` and the account's person under `annotator`. A field whose answer does not fit is written down as
 what it is, no value of its kind: `{"unreadable": reason}`.
 """
@@ -17,6 +18,7 @@ from typing import Any, Final
 
 from label_studio_quorum.campaign.projects import PROPOSAL
 from label_studio_quorum.campaign.row_task import note_of, prediction_values, review_note_of
+from label_studio_quorum.campaign.shown import shown_to
 from label_studio_quorum.port import Annotation, Json, Task
 from ls_config.interface import Control, Interface
 from ls_config.results import ParsedResult, from_result
@@ -66,6 +68,7 @@ class _Answer:
     values: Mapping[str, Any]
     parsed: ParsedResult
     void: tuple[str, ...] = ()
+    shown: Json | None = None
 
     @property
     def by(self) -> str | None:
@@ -95,6 +98,8 @@ class _Answer:
         answer |= {"values": self.values, "flags": list(self.parsed.flags), "reason": self.parsed.reason}
         if self.source.is_superseded:
             return answer | {"superseded": True}
+        if self.shown is not None:
+            answer["shown"] = self.shown
         if self.stage is not Stage.PASS:
             answer["decision"] = self.parsed.decision
         if self.parsed.problems:
@@ -152,6 +157,7 @@ class HistoryReader:
                 "domain": task.data.get("domain"),
                 "predicted_domain": note.predicted_domain,
                 "auto_label": note.auto_label,
+                "reopened": note.reopened,
             }
         )
 
@@ -162,7 +168,8 @@ class HistoryReader:
         return self._with_first_versions(answers) if stage is Stage.PASS else answers
 
     def _answers_to(self, stage: Stage, task: Task, versions: Mapping[int, str]) -> Iterator[_Answer]:
-        is_stale = stage is not Stage.PASS and not review_note_of(task).still_holds(versions)
+        note = review_note_of(task)
+        is_stale = stage is not Stage.PASS and not note.still_holds(versions)
         for annotation in task.submitted:
             void = []
             # Where the server does not say who saved last, the author is taken to have.
@@ -171,6 +178,9 @@ class HistoryReader:
             if is_stale:
                 void.append("it was given on passes or a QA that have changed since")
             parsed = from_result(annotation.result, self._controls(stage), task.data, known_only=True)
+            # Other programs than the form send no seal; a seal of something else is a form that was left open.
+            if parsed.review_of is not None and parsed.review_of != note.seal(task.row_id, stage):
+                void.append("its form showed another row, or this one before its passes or QA changed")
             void += [": ".join(filter(None, (fault.control, fault.reason))) for fault in parsed.wrong]
             yield _Answer(
                 source=self._source(task, annotation),
@@ -178,6 +188,7 @@ class HistoryReader:
                 values=self._values(stage, task, parsed),
                 parsed=parsed,
                 void=tuple(void),
+                shown=shown_to(annotation, task, self.interface.controls) if stage is Stage.PASS else None,
             )
 
     def _source(self, task: Task, annotation: Annotation) -> AnnotationVersion:

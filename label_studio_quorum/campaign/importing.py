@@ -22,7 +22,7 @@ from label_studio_quorum.campaign.served_version import serve
 from label_studio_quorum.intake import KINDS, Options, Row, RowFault, read_rows, row_hash
 from label_studio_quorum.intake.checked_rows import StoredRows
 from label_studio_quorum.intake.rejects import Rejects
-from label_studio_quorum.port import Json, LabelStudio, NewTask
+from label_studio_quorum.port import Json, LabelStudio, NewTask, Task
 from ls_config.interface import Interface
 from review_rules import Policy, Stage, withheld
 from review_rules.errors import PublicError
@@ -132,6 +132,8 @@ class ImportReport:
     prelabelled: int
     withheld: int
     bare: int
+    taken_back: int = 0
+    """Rows that another import at the same time had brought before: this one's were taken back."""
     unfit: int = 0
     """Answers of the model that did not fit the interface, whole or in part."""
     unfit_examples: tuple[str, ...] = ()
@@ -145,6 +147,7 @@ class ImportReport:
             "prelabelled": self.prelabelled,
             "withheld": self.withheld,
             "without_prelabel": self.bare,
+            "taken_back": self.taken_back,
             "model_answers_unfit": self.unfit,
             "unfit_examples": list(self.unfit_examples),
         }
@@ -177,9 +180,12 @@ def import_rows(
     import_id: str | None = None,
     known: dict[str, str] | None = None,
     dry_run: bool = False,
+    is_alone: Callable[[], bool] = lambda: False,
     progress: Callable[[int], None] = lambda done: None,
 ) -> ImportReport:
     """Bring rows in that are not there yet.
+
+    Two imports at once may both miss a row and bring it twice: each looks at its end and takes back what came second.
 
     Args:
         port: The server.
@@ -189,6 +195,7 @@ def import_rows(
         import_id: Written on each row; made up where None.
         known: What `known_rows` said; asked where None.
         dry_run: Count and do nothing.
+        is_alone: Whether a lock kept other imports away until now, so that none has to be looked for.
         progress: Called with the number of rows handled so far.
 
     Raises:
@@ -211,6 +218,8 @@ def import_rows(
         run.send(chunk)
         run.wait()
         if run.imported and not dry_run:
+            if not is_alone():
+                run.take_back_doubles()
             serve(port, Stage.PASS, campaign.project(Stage.PASS))
         return run.report()
 
@@ -223,7 +232,7 @@ class _Import:
     ) -> None:
         self._port, self._campaign, self._predictor, self._dry = port, campaign, predictor, dry_run
         self._id = import_id
-        self.imported = self.known = self.prelabelled = self.withheld = self.unfit = 0
+        self.imported = self.known = self.prelabelled = self.withheld = self.unfit = self.taken_back = 0
         self._unfit_examples: list[str] = []
         self._sender = ThreadPoolExecutor(1, "quorum-import")
         self._sent: Future[None] | None = None
@@ -288,6 +297,29 @@ class _Import:
             domain=answer.domain if row.domain is None else None,
         )
 
+    def take_back_doubles(self) -> None:
+        """Take back what another import brought before this one; whoever brought a row first keeps it."""
+        project = self._campaign.project(Stage.PASS)
+        counts = Counter(row_id for row_id, _ in self._port.notes(project))
+        doubled = sorted(row_id for row_id, count in counts.items() if row_id and count > 1)
+        if not doubled:
+            return
+        first: dict[str, Task] = {}
+        late: list[Task] = []
+        for task in sorted(self._port.tasks(project, row_ids=doubled), key=lambda task: task.id):
+            is_late = first.setdefault(task.row_id, task) is not task and note_of(task).import_id == self._id
+            # Somebody may have answered it by now: it stays, and the rules count both tasks as one queue.
+            if is_late and not task.submitted:
+                late.append(task)
+        if not late:
+            return
+        self._port.withdraw(project, [task.id for task in late])
+        self.taken_back = len(late)
+        self.imported -= len(late)
+        self.known += len(late)
+        self.prelabelled -= sum(bool(task.predictions) for task in late)
+        self.withheld -= sum(withheld(task.row_id, self._campaign.policy) for task in late)
+
     def report(self) -> ImportReport:
         return ImportReport(
             import_id=self._id,
@@ -296,6 +328,7 @@ class _Import:
             prelabelled=self.prelabelled,
             withheld=self.withheld,
             bare=self.imported - self.prelabelled - self.withheld,
+            taken_back=self.taken_back,
             unfit=self.unfit,
             unfit_examples=tuple(self._unfit_examples),
         )

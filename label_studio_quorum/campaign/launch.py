@@ -6,10 +6,12 @@ Each step finds out what is there already, so that a launch which was cut off is
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from label_studio_quorum.campaign.campaign_lock import LockServer, locked
 from label_studio_quorum.campaign.local_memory import Remembered, remember, text_digest
 from label_studio_quorum.campaign.projects import Campaign
 from label_studio_quorum.campaign.setup import CampaignSpec, setup_campaign
@@ -19,7 +21,7 @@ from ls_config.interface import Interface
 from review_rules import Policy, Team
 
 
-class CampaignServer(LabelStudio, Protocol):
+class CampaignServer(LabelStudio, LockServer, Protocol):
     """A server that may run Quorum's plugin."""
 
     url: str
@@ -111,6 +113,7 @@ def launch(
     webhook: WebhookTarget | None = None,
     dry_run: bool = False,
     memory: Path | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Launch:
     """Make the server's projects, and the plugin where there is one, match the plan.
 
@@ -121,10 +124,27 @@ def launch(
         webhook: Where changes are announced, if anywhere.
         dry_run: Find out what is to do and do nothing.
         memory: The data folder in which later commands look the campaign up; the usual one where None.
+        say: Told that another command is waited for.
 
     Raises:
         CampaignError, ServerError: A step was refused; what was done until then stays, and the next launch goes on.
     """
+    # A dry run changes nothing, and waits for nobody.
+    if dry_run:
+        return _launch(port, plan, ml, webhook, memory, dry_run=True)
+    with locked(port, plan.name, "set-up", say=say):
+        return _launch(port, plan, ml, webhook, memory, dry_run=False)
+
+
+def _launch(
+    port: CampaignServer,
+    plan: CampaignPlan,
+    ml: MLConnection | None,
+    webhook: WebhookTarget | None,
+    memory: Path | None,
+    *,
+    dry_run: bool,
+) -> Launch:
     report = setup_campaign(port, plan.spec(ml, webhook), dry_run=dry_run)
     plugin = port.plugin_version()
     qualification: Json = {}

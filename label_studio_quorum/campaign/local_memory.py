@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from label_studio_quorum.files import private_folder, write_json
+from review_rules.errors import PublicError
 
 DATA_DIR: Final = "QUORUM_DATA_DIR"
 DEFAULT_DATA_DIR: Final = ".quorum"
@@ -63,6 +65,72 @@ class Remembered:
         return replace(self, **{place: path, f"{kind.value}_in_step": in_step})
 
 
+class LocalFileError(PublicError):
+    """A file of the data folder cannot be used; the line says what is lost with it and what to do."""
+
+    def __init__(self, file: Path, reason: str, loss: str) -> None:
+        super().__init__(f"{file}: damaged ({reason}); {loss}")
+        self.file = file
+
+
+def read_local(file: Path, loss: str) -> dict[str, Any] | None:
+    """The JSON object in a file of the data folder; None where there is no such file.
+
+    Args:
+        file: The file.
+        loss: What is lost with it, and what to do.
+
+    Raises:
+        LocalFileError: It holds no JSON object, or cannot be read.
+    """
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise LocalFileError(file, str(error.strerror), loss) from None
+    except UnicodeDecodeError:
+        raise LocalFileError(file, "not UTF-8", loss) from None
+    except (ValueError, RecursionError):
+        raise LocalFileError(file, "no JSON" if file.stat().st_size else "empty", loss) from None
+    if not isinstance(value, dict):
+        raise LocalFileError(file, "no JSON object", loss)
+    return value
+
+
+_ACCESS_LOSS: Final = (
+    "nothing is lost: quorum up writes it anew when it starts; stop it and start it again, or name the server with "
+    "--url and --api-key-file"
+)
+
+
+def read_access(folder: Path) -> dict[str, Any] | None:
+    """The access file of the `quorum up` that runs with this data folder; None where none runs.
+
+    Raises:
+        LocalFileError: It is damaged.
+    """
+    file = folder / "access.json"
+    access = read_local(file, _ACCESS_LOSS)
+    if access is None:
+        return None
+    lacking = [key for key, kind in _ACCESS_PARTS.items() if not isinstance(access.get(key), kind)]
+    if not lacking and not isinstance(access["manager"].get("token"), str):
+        lacking = ["manager"]
+    if lacking:
+        raise LocalFileError(file, f"without {', '.join(lacking)}", _ACCESS_LOSS)
+    return access
+
+
+_ACCESS_PARTS: Final[Mapping[str, type]] = {
+    "url": str,
+    "ml_url": str,
+    "manager": dict,
+    "people": list,
+    "campaigns": list,
+}
+
+
 def data_dir() -> Path:
     """The data folder, `.quorum` unless `QUORUM_DATA_DIR` says otherwise."""
     return Path(os.environ.get(DATA_DIR) or DEFAULT_DATA_DIR)
@@ -76,15 +144,35 @@ def remember(campaign: Remembered, folder: Path | None = None) -> Path:
     return file
 
 
-def remembered(folder: Path | None = None) -> list[Remembered]:
-    """Every campaign that was written down, by name; a damaged file counts as not there."""
+def remembered(
+    folder: Path | None = None, *, complain: Callable[[str], None] = lambda line: None
+) -> list[Remembered]:
+    """Every campaign that was written down, by name.
+
+    Args:
+        folder: The data folder; the usual one where None.
+        complain: Told of each damaged file; the other campaigns are still known.
+    """
     campaigns = []
     for file in sorted(((folder or data_dir()) / "campaigns").glob("*.json")):
         try:
-            campaigns.append(Remembered(**json.loads(file.read_text(encoding="utf-8"))))
-        except (ValueError, TypeError, OSError):
-            continue  # whoever wrote into it can be asked; the other campaigns are still known
+            campaigns.append(_read(file))
+        except LocalFileError as error:
+            complain(str(error))
     return sorted(campaigns, key=lambda campaign: campaign.name)
+
+
+_MEMORY_LOSS: Final = "its campaign is not remembered here; run quorum setup again, or name it by options"
+
+
+def _read(file: Path) -> Remembered:
+    parts = read_local(file, _MEMORY_LOSS) or {}
+    if not all(isinstance(part, str) for part in parts.values()):
+        raise LocalFileError(file, "a part is no text", _MEMORY_LOSS)
+    try:
+        return Remembered(**parts)
+    except TypeError:
+        raise LocalFileError(file, "parts missing or unknown", _MEMORY_LOSS) from None
 
 
 def text_digest(text: str) -> str:

@@ -25,11 +25,13 @@ from label_studio_quorum.campaign.history import HistoryReader, RowRecord
 from label_studio_quorum.campaign.projects import AUTO_LABEL, PROPOSAL, Campaign
 from label_studio_quorum.campaign.review_panel import panel_data
 from label_studio_quorum.campaign.row_task import (
+    SEAL,
     ReviewNote,
     auto_label_prediction,
     has_prediction,
     proposal_prediction,
     review_note_of,
+    seal_result,
 )
 from label_studio_quorum.campaign.snapshot import Snapshot
 from label_studio_quorum.port import Json, NewPrediction, NewTask, RowPort, Task
@@ -307,9 +309,13 @@ def review_task(campaign: Campaign, row: DecidedRow, step: NextStep, plan: Chang
         for earlier in _INPUTS[stage]
         for source in (row.record.sources[earlier][index] for index in row.decision.counted.get(earlier, ()))
     ]
+    note = ReviewNote(rests_on=sorted(inputs), requires=step.requires)
+    # A project that was not set up again since there are seals has no control for one.
+    if f'name="{SEAL}"' in campaign.projects[stage].label_config:
+        result += seal_result(note, row.row_id, stage)
     return NewTask(
         data=data,
-        meta=ReviewNote(rests_on=sorted(inputs), requires=step.requires).to_meta(),
+        meta=note.to_meta(),
         predictions=(proposal_prediction(result),) if result else (),
     )
 

@@ -6,6 +6,7 @@ records, doctor and status read both kinds by the functions of this file.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,11 @@ from label_studio_quorum.intake import Row, row_hash
 from label_studio_quorum.port import Json, NewPrediction, NewTask, Result, Task
 from ls_config.interface import Interface
 from ls_config.results import from_result, to_result
+from ls_config.review_screen import decision_controls
+from review_rules import Stage
 
+SEAL: Final = "review_of"
+"""The control of a review form that nobody sees; what it says is `ReviewNote.seal`."""
 NOTE_KEY: Final = "quorum"
 """The key of Quorum's note in a task's meta."""
 
@@ -35,6 +40,7 @@ class RowNote:
         auto_label: The auto-label that came with the row.
         prelabel: The model version that pre-annotated the row.
         predicted_domain: The domain that the model saw in a row that names none.
+        reopened: When, by whom and why the row was opened again after it was decided.
     """
 
     import_id: str | None = None
@@ -43,6 +49,7 @@ class RowNote:
     auto_label: Any = None
     prelabel: str | None = None
     predicted_domain: Any = None
+    reopened: Any = None
 
     @classmethod
     def read(cls, meta: Any) -> RowNote:
@@ -56,6 +63,7 @@ class RowNote:
             auto_label=note.get("auto_label"),
             prelabel=_text(note.get("prelabel")),
             predicted_domain=note.get("predicted_domain"),
+            reopened=note.get("reopened"),
         )
 
     def to_meta(self) -> Json:
@@ -65,6 +73,7 @@ class RowNote:
             ("auto_label", self.auto_label),
             ("prelabel", self.prelabel),
             ("predicted_domain", self.predicted_domain),
+            ("reopened", self.reopened),
         )
         return {NOTE_KEY: note | {key: value for key, value in known if value is not None}}
 
@@ -90,6 +99,15 @@ class ReviewNote:
         """The meta of a review task."""
         return {NOTE_KEY: {"rests_on": self.rests_on, "requires": list(self.requires)}}
 
+    def seal(self, row_id: str, stage: Stage) -> str:
+        """What the task's form carries along unseen, so that an answer says itself what it was given on.
+
+        Label Studio on SQLite gives the id of a deleted task out again: a form that is still open would answer
+        whatever stands under its id by then.
+        """
+        content = json.dumps([row_id, stage.value, self.rests_on], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
     def still_holds(self, versions: Mapping[int, str]) -> bool:
         """True if every annotation that the task was made from is there in the same version.
 
@@ -100,6 +118,15 @@ class ReviewNote:
         return all(
             isinstance(pair, list) and len(pair) == 2 and versions.get(pair[0]) == pair[1] for pair in self.rests_on
         )
+
+
+def with_reopening(meta: Any, entry: Mapping[str, str]) -> Json:
+    """The meta of a Pass task with one reopening more; all else that stands there stays."""
+    note = _note_json(meta)
+    earlier = note.get("reopened")
+    # What is no list was put there by hand; the rules name it, so it is kept.
+    entries = [*earlier] if isinstance(earlier, list) else [] if earlier is None else [earlier]
+    return {**(meta if isinstance(meta, dict) else {}), NOTE_KEY: {**note, "reopened": [*entries, dict(entry)]}}
 
 
 def note_of(task: Task) -> RowNote:
@@ -162,6 +189,11 @@ def row_task(
 def auto_label_prediction(result: Result, score: float | None = None) -> NewPrediction:
     """The prediction that the Pass form opens with."""
     return NewPrediction(model_version=AUTO_LABEL, result=result, score=score)
+
+
+def seal_result(note: ReviewNote, row_id: str, stage: Stage) -> Result:
+    """The part of a review task's prediction that its form sends back unseen."""
+    return to_result({SEAL: note.seal(row_id, stage)}, decision_controls(), {})
 
 
 def proposal_prediction(result: Result) -> NewPrediction:

@@ -129,7 +129,7 @@ def project_settings(spec: CampaignSpec, stage: Stage) -> Json:
         "skip_queue": "REQUEUE_FOR_ME" if review else "REQUEUE_FOR_OTHERS",
         "show_collab_predictions": True,
         "show_annotation_history": False,
-        "show_skip_button": True,
+        "show_skip_button": spec.policy.skips.per_day != 0,
         "enable_empty_annotation": False,
         # Else Label Studio asks the ML backend for rows that shall be labelled without seeing a pre-annotation.
         "evaluate_predictions_automatically": False,
@@ -170,8 +170,25 @@ class _Setup:
             description = write_marker(_ABOUT[stage], marker)
             # Label Studio lets a new project name a version that no prediction has yet; a later change may not.
             settings = wanted | {"description": description, "model_version": SERVED[stage]}
-            return None if self._dry else self._port.create_project(settings)
+            return None if self._dry else self._create(stage, settings)
         return self._mend(marked[0], wanted, marker)
+
+    def _create(self, stage: Stage, settings: Json) -> Project:
+        """Create the stage's project, unless another set-up at the same time has just made one.
+
+        Raises:
+            CampaignError: Another set-up made one first; this one's is gone again.
+        """
+        made = self._port.create_project(settings)
+        first, *_ = find_all(self._port.projects())[self._spec.name][stage]
+        if first.id == made.id:
+            return made
+        # Both see the same order of ids, so that one of them goes on and the other stops.
+        self._port.delete_project(made.id)
+        raise CampaignError(
+            f"another set-up of {self._spec.name!r} runs at the same time and made project {first.id} ({stage.value})",
+            "run it again when that one has ended",
+        )
 
     def _mend(self, project: Project, wanted: Json, marker: Marker) -> Project:
         current = project.settings

@@ -191,14 +191,15 @@ def _show(measured: Agreement, *, seed: int, draws: int) -> None:
     console.print(table)
     if measured.kappa:
         _show_kappa(console, measured.kappa)
+    if measured.pairs_apart:
+        console.print(f"{measured.pairs_apart:,} pairs share no item", style="dim")
     console.print(f"Intervals: percentile bootstrap over items, {draws:,} resamples, seed {seed}.", style="dim")
 
 
 def _show_kappa(console: Console, kappa: tuple[Kappa, ...]) -> None:
     """Show the pairs that agree least, of those that share enough items to say so."""
-    shared = [pair for pair in kappa if pair.n]
-    # Where no pair shares enough items for an interval, those that share any are shown after all.
-    telling = [pair for pair in shared if pair.figure.low is not None] or shared
+    # Where no pair shares enough items for an interval, all are shown after all.
+    telling = [pair for pair in kappa if pair.figure.low is not None] or list(kappa)
     # Pairs without a value last: they tell nothing.
     telling.sort(key=lambda pair: (pair.figure.value is None, pair.figure.value))
     table = Table(
@@ -207,12 +208,9 @@ def _show_kappa(console: Console, kappa: tuple[Kappa, ...]) -> None:
     for pair in telling[:MOST_PAIRS]:
         table.add_row(Text(f"{pair.a} – {pair.b}"), f"{pair.n:,}", *_cells(pair.figure))
     console.print(table)
-    left = len(shared) - min(len(telling), MOST_PAIRS)
+    left = len(kappa) - min(len(telling), MOST_PAIRS)
     if left:
         console.print(f"{left:,} pairs that agree more or share few items are left out (all with --json)", style="dim")
-    apart = len(kappa) - len(shared)
-    if apart:
-        console.print(f"{apart:,} pairs share no item", style="dim")
 
 
 def _show_more(rows: RowsNeeded | None, errors: dict[str, Any] | None, opinion: dict[str, Any] | None) -> None:

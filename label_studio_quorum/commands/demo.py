@@ -17,7 +17,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from label_studio_quorum.adapters.label_studio import HttpLabelStudio
-from label_studio_quorum.campaign.local_memory import remembered
+from label_studio_quorum.campaign.local_memory import read_access, remembered
 from label_studio_quorum.campaign.projects import Campaign, CampaignError, find_campaign, open_found
 from label_studio_quorum.campaign.status import Status, campaign_status
 from label_studio_quorum.commands import up
@@ -111,12 +111,10 @@ def _truth(file: Path | None) -> dict[str, Values]:
 
 def _running(data_dir: Path) -> dict[str, Any] | None:
     """What the access file says, if the server that it names answers."""
-    file = data_dir / "access.json"
-    # The file is there only while everything runs, unless the machine went down.
-    if not file.exists():
-        return None
-    access: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return access if is_up(access["url"]) else None
+    with told(SPEAKER):
+        # The file is there only while everything runs, unless the machine went down.
+        access = read_access(data_dir)
+    return access if access is not None and is_up(access["url"]) else None
 
 
 def _work(

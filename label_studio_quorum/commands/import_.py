@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,6 +38,7 @@ from label_studio_quorum.commands.shared_options import (
     print_json,
     progress_bar,
     running_ml,
+    say_waiting,
 )
 
 if TYPE_CHECKING:
@@ -125,6 +126,12 @@ def command(
     elif report is not None:
         if report.unfit:
             typer.echo(_unfit(report), err=True)
+        if report.taken_back:
+            typer.echo(
+                f"note: another import ran at the same time and had brought {report.taken_back:,} of these rows; "
+                "each stands once",
+                err=True,
+            )
         verb = "would import" if dry_run else "imported"
         typer.echo(
             f"{verb} {report.imported:,} rows ({report.prelabelled:,} pre-labelled, {report.withheld:,} withheld, "
@@ -157,11 +164,16 @@ class _Options:
 
 def _import(opened: Opened, file: Path, wanted: _Options) -> tuple[int, int, ImportReport | None]:
     """(faults that keep rows out, warnings, what was imported)."""
+    from label_studio_quorum.campaign.campaign_lock import locked
     from label_studio_quorum.campaign.importing import CheckedFile, known_rows
     from label_studio_quorum.intake.background_check import BackgroundCheck
 
     campaign = opened.campaign
     with BackgroundCheck() if wanted.whole else nullcontext() as background, ExitStack() as stack:
+        # Before the campaign's rows are read: what another import brings meanwhile would be brought again.
+        hold = None
+        if not wanted.dry_run:
+            hold = stack.enter_context(locked(opened.port, campaign.name, "import", say=say_waiting))
         hashes = known_rows(opened.port, campaign)
         # With --update a changed row is no fault but what the import is for.
         options = replace(wanted.reading, known={} if wanted.update else hashes)
@@ -177,7 +189,7 @@ def _import(opened: Opened, file: Path, wanted: _Options) -> tuple[int, int, Imp
         if background is not None:
             # Before the first row goes in, so that a missing library leaves the server as it is.
             background.begin(checked.stored.path(), str(file), campaign.interface)
-        report = _send(opened, checked, hashes, wanted)
+        report = _send(opened, checked, hashes, wanted, is_alone=lambda: hold is not None and hold.is_alone)
         late = background.finish() if background is not None else []
         _tell(late)
     return bad, warnings + len(late), report
@@ -199,7 +211,14 @@ def _may_go_in(file: Path, checked: CheckedFile, wanted: _Options) -> bool:
     return True
 
 
-def _send(opened: Opened, checked: CheckedFile, hashes: dict[str, str], wanted: _Options) -> ImportReport:
+def _send(
+    opened: Opened,
+    checked: CheckedFile,
+    hashes: dict[str, str],
+    wanted: _Options,
+    *,
+    is_alone: Callable[[], bool],
+) -> ImportReport:
     """Bring the good rows in; `hashes` are those of the rows that the campaign has already."""
     from label_studio_quorum.campaign.importing import import_rows, withdraw_changed
 
@@ -214,6 +233,7 @@ def _send(opened: Opened, checked: CheckedFile, hashes: dict[str, str], wanted: 
             predictor=predictor,
             known=hashes,
             dry_run=wanted.dry_run,
+            is_alone=is_alone,
             progress=lambda done: bar.update(row_bar, completed=done),
         )
 
@@ -245,9 +265,11 @@ def _connected(opened: Opened) -> MLConnection | None:
 
 
 def _undo(opened: Opened, import_id: str, as_json: bool) -> None:
+    from label_studio_quorum.campaign.campaign_lock import locked
     from label_studio_quorum.campaign.importing import undo_import
 
-    gone = undo_import(opened.port, opened.campaign, import_id)
+    with locked(opened.port, opened.campaign.name, "import", say=say_waiting):
+        gone = undo_import(opened.port, opened.campaign, import_id)
     if as_json:
         print_json({"campaign": opened.campaign.name, "import_id": import_id, "removed": gone})
     else:

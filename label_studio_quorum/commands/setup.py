@@ -20,6 +20,7 @@ from label_studio_quorum.commands.shared_options import (
     known_campaign,
     print_json,
     running_ml,
+    say_waiting,
 )
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def command(
     if kept is not None:
         refuse_stale(plan, kept, known_campaign(port.url, name))
     target = WebhookTarget(url=webhook, secret=secret) if webhook and secret else None
-    launched = launch(port, plan, ml=ml_connection(ml_url), webhook=target, dry_run=dry_run)
+    launched = launch(port, plan, ml=ml_connection(ml_url), webhook=target, dry_run=dry_run, say=say_waiting)
     notes = [*interface_notes(interface), *launched.notes, *_qualification_notes(plan, launched)]
     for note in notes:
         typer.echo(f"note: {note}", err=True)

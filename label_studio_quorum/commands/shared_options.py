@@ -7,12 +7,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from label_studio_quorum.campaign.local_memory import FileKind, Remembered, data_dir, remembered
+from label_studio_quorum.campaign import local_memory
+from label_studio_quorum.campaign.local_memory import FileKind, Remembered, data_dir, read_access
 from label_studio_quorum.commands.rule_files import load_named, load_rules
 
 if TYPE_CHECKING:
@@ -60,11 +62,17 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be
 
 def _access() -> dict[str, Any]:
     """The access file of a running `quorum up`, empty if none runs."""
-    try:
-        access = json.loads((data_dir() / "access.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return access if isinstance(access, dict) else {}
+    return read_access(data_dir()) or {}
+
+
+def remembered() -> list[Remembered]:
+    """Every campaign that this machine remembers; a file that cannot be read is told, once a command."""
+    return local_memory.remembered(complain=_complain)
+
+
+@lru_cache
+def _complain(line: str) -> None:
+    typer.echo(f"quorum: warning: {line}", err=True)
 
 
 def running_ml(with_server: str | None = None) -> MLConnection | None:
@@ -78,9 +86,11 @@ def running_ml(with_server: str | None = None) -> MLConnection | None:
     if not access or with_server not in (None, access["url"]):
         return None
     from label_studio_quorum.port import MLConnection
-    from label_studio_quorum.servers.data_folder import Secrets
+    from label_studio_quorum.servers.data_folder import read_secrets
 
-    secrets = Secrets.from_json(json.loads((data_dir() / "secrets.json").read_text(encoding="utf-8")))
+    secrets = read_secrets(data_dir() / "secrets.json")
+    if secrets is None:
+        return None  # whoever moved it away has to name the backend
     return MLConnection(url=access["ml_url"], user=secrets.ml_user, password=secrets.ml_password)
 
 
@@ -94,9 +104,11 @@ def connect(url: str | None, key: str | None, key_file: Path | None, *, name: st
     """The server: as given, else as remembered for the campaign, else the one that `quorum up` runs."""
     from label_studio_quorum.adapters.label_studio import HttpLabelStudio
 
-    access = _access()
-    url = url or next((campaign.url for campaign in remembered() if campaign.name == name), None) or access.get("url")
     token = _key(key, key_file)
+    url = url or next((campaign.url for campaign in remembered() if campaign.name == name), None)
+    # Whoever names server and key needs no file of this machine, and is not kept by a damaged one.
+    access = {} if url and token else _access()
+    url = url or access.get("url")
     # The token of the data folder goes to the server that it belongs to, and to no other.
     if token is None and url and url == access.get("url"):
         token = access["manager"]["token"]
@@ -226,9 +238,7 @@ def rule_files(policy: Path | None, team: Path | None) -> RuleFiles:
     return RuleFiles(policy=rules, team=people, policy_file=str(policy), team_file=str(team))
 
 
-def _not_remembered(
-    url: str | None, name: str | None, *, needed: str = "--policy and --team"
-) -> typer.BadParameter:
+def _not_remembered(url: str | None, name: str | None, *, needed: str = "--policy and --team") -> typer.BadParameter:
     """What to say where neither options nor memory name the campaign's server or files, which `needed` would."""
     from label_studio_quorum.campaign.projects import near
 
@@ -276,6 +286,11 @@ def progress_bar(text: str, total: int | None = None) -> Iterator[tuple[Progress
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
         yield bar, bar.add_task(text, total=total)
+
+
+def say_waiting(line: str) -> None:
+    """Say on stderr what a command waits for."""
+    typer.echo(f"quorum: {line}", err=True)
 
 
 def print_json(value: Any) -> None:

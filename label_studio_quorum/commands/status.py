@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from label_studio_quorum.campaign.local_memory import remembered
 from label_studio_quorum.commands.shared_options import (
     JsonOption,
     KeyFileOption,
@@ -17,6 +16,7 @@ from label_studio_quorum.commands.shared_options import (
     UrlOption,
     open_one,
     print_json,
+    remembered,
 )
 
 if TYPE_CHECKING:

@@ -3,12 +3,14 @@ errors that end a command."""
 
 from __future__ import annotations
 
-import errno
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
+
+from label_studio_quorum.files import FULL
 
 if TYPE_CHECKING:
     from ls_config import InterfaceError
@@ -16,8 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = ["FULL", "public_errors", "told"]
 
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""What the system says where a disk, or somebody's share of it, is full."""
+
+def _is_full(error: Exception) -> bool:
+    """Whether a disk is full, as the system or SQLite says it."""
+    if isinstance(error, OSError):
+        return error.errno in FULL
+    return getattr(error, "sqlite_errorname", "") == "SQLITE_FULL"
 
 
 def public_errors() -> tuple[type[PublicError], type[InterfaceError]]:
@@ -43,11 +49,11 @@ def told(speaker: str | None = None, command: Callable[[], str] = lambda: "quoru
         raise  # the end of a command and no error; the next line would load both rooms for nothing
     except public_errors() as error:
         _tell(error, speaker)
-    except OSError as error:
+    except (OSError, sqlite3.OperationalError) as error:
         # Whatever was to be written, the cure is the same; other faults of the system are told where they happen.
-        if error.errno not in FULL:
+        if not _is_full(error):
             raise
-        where = f" ({error.filename})" if error.filename else ""
+        where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
         typer.echo(f"{speaker or 'quorum'}: the disk is full{where}; make room there and run it again", err=True)
     except ModuleNotFoundError as error:
         from review_rules.extras import missing_extra

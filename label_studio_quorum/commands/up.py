@@ -69,6 +69,10 @@ def command(
     ),
     ls_port: Annotated[int, typer.Option(envvar="QUORUM_LS_PORT", min=1, max=65535)] = 8080,
     ml_port: Annotated[int, typer.Option(envvar="QUORUM_ML_PORT", min=1, max=65535)] = 9090,
+    fresh: Annotated[
+        bool,
+        typer.Option("--fresh", help="Start over: move what the data folder holds aside, answers too, into replaced/."),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check files, packages and ports; start nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="When ready, print one JSON object.")] = False,
 ) -> None:
@@ -81,7 +85,8 @@ def command(
         mapping=read_mapping(mapping),
         reading=read_options(form, encoding, delimiter, quotes, sheet, offsets, max_chars),
     )
-    serve(wanted, settings(ls_port, ml_port, host=host, stock=stock), data_dir, dry_run=dry_run, as_json=as_json)
+    where = settings(ls_port, ml_port, host=host, stock=stock)
+    serve(wanted, where, data_dir, fresh=fresh, dry_run=dry_run, as_json=as_json)
 
 
 def files(
@@ -113,6 +118,7 @@ def serve(
     settings: StackSettings,
     data_dir: Path,
     *,
+    fresh: bool = False,
     dry_run: bool = False,
     as_json: bool = False,
     then: Callable[[dict[str, Any]], None] = lambda access: None,
@@ -123,6 +129,7 @@ def serve(
         wanted: The campaign's files.
         settings: Where to listen.
         data_dir: Where everything is kept.
+        fresh: Start over, with an empty data folder.
         dry_run: Only check.
         as_json: Print an object instead of a page when ready.
         then: Called once with the content of the access file when all is ready.
@@ -132,7 +139,7 @@ def serve(
     """
     try:
         with _stop_on_signals(), told(SPEAKER):
-            _run(wanted, settings, data_dir, dry_run=dry_run, as_json=as_json, then=then)
+            _run(wanted, settings, data_dir, fresh=fresh, dry_run=dry_run, as_json=as_json, then=then)
     except requests.RequestException as error:
         _fail(f"Label Studio: stopped answering ({type(error).__name__}); its output: {data_dir}/logs/label-studio.log")
     except KeyboardInterrupt:
@@ -144,11 +151,16 @@ def _run(
     settings: StackSettings,
     data_dir: Path,
     *,
+    fresh: bool,
     dry_run: bool,
     as_json: bool,
     then: Callable[[dict[str, Any]], None],
 ) -> None:
     with read_plan(wanted) as plan, DataFolder(data_dir) as folder:
+        if fresh:
+            _start_over(folder, dry_run=dry_run)
+        if not (fresh and dry_run):
+            folder.check()
         preflight(settings)
         if dry_run:
             _say(f"files, packages and ports are good: {plan.rows.rows} rows, {len(plan.campaign.team.people)} people")
@@ -156,6 +168,8 @@ def _run(
                 _say(f"warning: {lack}")
             return
         secrets = folder.secrets(plan.owner_email)
+        for note in folder.notes:
+            _say(f"note: {note}")
         board = Board()
         with running(folder, settings, secrets) as stack:
             with board:
@@ -170,6 +184,19 @@ def _run(
             _announce(stack, content, ready, as_json=as_json)
             then(content)
             stack.watch()
+
+
+def _start_over(folder: DataFolder, *, dry_run: bool) -> None:
+    """Say what goes, ask where somebody is there to answer, and move it aside."""
+    contents = folder.contents()
+    if not contents:
+        return
+    _say(f"--fresh {'would move' if dry_run else 'moves'} aside what {folder.path} holds: {contents}")
+    if dry_run:
+        return
+    if sys.stdin.isatty():
+        typer.confirm("Start over without it?", abort=True, err=True)
+    _say(f"it lies in {folder.move_aside()} now; move it back to go on with it")
 
 
 def _sync(stack: Stack, campaign: str) -> Child:
@@ -206,7 +233,8 @@ def _page(out: Console, stack: Stack, content: dict[str, Any], ready: Ready) -> 
     manager = content["manager"]
     # The owner need not be in the team file, and somebody has to be able to log in.
     if manager["email"] not in {person["email"] for person in content["people"]}:
-        people.add_row(*map(Text, ("owner", manager["email"], manager["password"], "manager", "")))
+        password = manager["password"] or "(their own)"
+        people.add_row(*map(Text, ("owner", manager["email"], password, "manager", "")))
     out.print(people)
     out.print(Text(f"\n{_queues(ready)}"))
     if stack.settings.plugin:

@@ -15,10 +15,11 @@ from typing import Any
 from label_studio_quorum.gold.spool import STAGES, Spool
 from ls_config import Interface
 from review_rules.canonical import key
+from review_rules.pre_annotation import saw_auto_label
 from review_rules.statistics.agreement import Agreement, agreement
 from review_rules.statistics.intervals import Rate, newcombe
 from review_rules.statistics.votes import collect_votes
-from review_rules.values import Kind
+from review_rules.values import Kind, State
 
 __all__ = ["Card"]
 
@@ -39,12 +40,18 @@ class _Counts:
     single: dict[str, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
     agreed: dict[str, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
     anchoring: dict[bool, list[int]] = field(default_factory=lambda: {True: [0, 0], False: [0, 0]})
+    """Whether forms opened with the auto-label, or empty → answers that gave its value, and all answers."""
+    otherwise_shown: int = 0
+    """Answers whose form opened with something else, or with nobody knows what."""
     people: Counter[tuple[str, str]] = field(default_factory=Counter)
     expert_rows: int = 0
     sources: Counter[str] = field(default_factory=Counter)
     first: str = ""
     last: str = ""
     policies: set[str] = field(default_factory=set)
+    reopened: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    reopened_rows: int = 0
     sample: dict[str, list[tuple[str, str, Any]]] = field(default_factory=dict)
     """Row id → field, person, value of each vote on it."""
 
@@ -98,6 +105,10 @@ class Card:
         certificate = record.get("certificate") or {}
         counts.policies.update([certificate["policy"]] if certificate.get("policy") else [])
         counts.expert_rows += any(certificate.get("domains", {}).values()) or bool(certificate.get("expert"))
+        after_final = _after_final(record)
+        counts.reopened.update({str(entry.get("role")) for entry in after_final})
+        counts.reopened_rows += bool(after_final)
+        counts.reasons.update(str(entry.get("reason") or "none given") for entry in after_final)
         for stage in STAGES:
             for submission in record.get(stage) or ():
                 counts.people[str(submission.get("by")), stage] += 1
@@ -109,6 +120,7 @@ class Card:
     def _count_fields(self, counts: _Counts, record: Mapping[str, Any]) -> None:
         final = (record.get("final") or {}).get("values") or {}
         counted = _counted_passes(record)
+        forms = [self._is_anchored(record, passed.get("shown")) for passed in counted]
         votes: list[tuple[str, str, Any]] = []
         for name, kind in self._kinds.items():
             for passed in counted:
@@ -117,7 +129,7 @@ class Card:
                 if value is not None:
                     votes.append((name, str(passed["by"]), value))
             if name in final:
-                self._count_final(counts, record, name, kind, final[name], counted)
+                self._count_final(counts, record, name, kind, final[name], counted, forms)
         counts.keep(record["row_id"], votes)
 
     def _count_final(
@@ -128,6 +140,7 @@ class Card:
         kind: Kind,
         label: Mapping[str, Any],
         counted: list[Mapping[str, Any]],
+        forms: list[bool | None],
     ) -> None:
         value = key(kind, label.get("value"))
         counts.origins[name][str(label.get("origin"))] += 1
@@ -141,10 +154,22 @@ class Card:
         if len(keys) > 1 and all(answer == keys[0] for answer in keys):
             _tick(counts.agreed[name], keys[0] != value)
         auto = (record.get("auto_label") or {}).get(name)
-        withheld = bool(record.get("withheld"))
-        if auto is not None and (withheld or record.get("prelabel")):
-            for answer in keys:
-                _tick(counts.anchoring[withheld], answer == key(kind, auto))
+        if auto is None:
+            return
+        for answer, saw in zip(keys, forms, strict=True):
+            if saw is None:
+                counts.otherwise_shown += 1
+            else:
+                _tick(counts.anchoring[saw], answer == key(kind, auto))
+
+    def _is_anchored(self, record: Mapping[str, Any], shown: Any) -> bool | None:
+        """Whether a form opened with the auto-label, and not empty.
+
+        Returns:
+            None for one that opened with what is not known, or with something else, which leads people too.
+        """
+        saw = saw_auto_label(self._kinds, record.get("auto_label"), shown)
+        return None if saw is False and shown.get("hash") is not None else saw
 
     @cached_property
     def _agreements(self) -> dict[str, Agreement]:
@@ -236,7 +261,21 @@ class Card:
             f"Labelled from {counts.first[:10] or '–'} to {counts.last[:10] or '–'}. "
             f"An expert took part in {Rate(counts.expert_rows, self._spool.rows)} of the rows."
         )
+        text += f"\n\n{self._reopened()}"
         return f"{text}\n\nWho decided the final value:\n\n{origins}" if counts.origins else text
+
+    def _reopened(self) -> str:
+        counts = self._counts
+        if not counts.reopened_rows:
+            return "No row of these was opened again after it had been final."
+        roles = ", ".join(f"{_plain(role)} {rows}" for role, rows in sorted(counts.reopened.items()))
+        reasons = sorted(counts.reasons.items(), key=lambda pair: (-pair[1], pair[0]))
+        return (
+            f"Rows that were opened again after they had been final, and decided anew: {counts.reopened_rows} of "
+            f"{self._spool.rows} (by {roles}). Reasons: "
+            + "; ".join(f"{_plain(reason)} ({times})" for reason, times in reasons)
+            + "."
+        )
 
     def _people(self) -> str:
         counts = self._counts
@@ -273,18 +312,21 @@ class Card:
         )
 
     def _anchoring(self) -> str:
-        shown, hidden = (Rate(*self._counts.anchoring[withheld]) for withheld in (False, True))
+        shown, hidden = (Rate(*self._counts.anchoring[saw]) for saw in (True, False))
+        others = self._counts.otherwise_shown
+        left_out = f" Left out: {others} answers whose form opened with something else, or with what is not known."
         if not hidden.of or not shown.of:
             which = "without" if shown.of else "with"
             return (
                 f"Anchoring was not measured: no row was labelled {which} its auto-label (policy `prelabel.withhold`)."
+                + left_out * bool(others)
             )
         low, high = newcombe(shown, hidden)
         return (
-            f"Anchoring: people gave the auto-label's value in {shown} of answers where they saw it, and in {hidden} "
-            f"where it was withheld. The difference, {shown.share - hidden.share:+.1%} "
+            f"Anchoring: people gave the auto-label's value in {shown} of answers where the form opened with it, and "
+            f"in {hidden} where it opened empty. The difference, {shown.share - hidden.share:+.1%} "
             f"({low:+.1%} to {high:+.1%}), is what showing it does; a row's answers are not independent, so that the "
-            "interval is rather too narrow."
+            "interval is rather too narrow." + left_out * bool(others)
         )
 
     def _gaps(self) -> str:
@@ -318,6 +360,13 @@ class Card:
 
 def _hash(row_id: str) -> bytes:
     return hashlib.blake2b(row_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+
+
+def _after_final(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The reopenings of a row that had been final; what is no reopening is a finding of the rules."""
+    entries = record.get("reopened")
+    listed = entries if isinstance(entries, list) else ()
+    return [entry for entry in listed if isinstance(entry, dict) and entry.get("was") == State.FINAL.value]
 
 
 def _counted_passes(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -61,7 +61,7 @@ def export_records(
         `{"row_id", "gold", "state", "domain", "predicted_domain", "row", "auto_label", "fields", "passes", "qa",
         "expert", "comparison", "proposal", "findings", "final", "certificate", "rules", "row_hash", "next",
         "prelabel", "withheld", "skips", "import_id", "sources"}`; absent domain, predicted domain, auto-label and
-        prelabel are null.
+        prelabel are null. A row that was opened again after it was decided also has `reopened`.
     """
     lines = export_lines(port, campaign, tally=tally)
     yield from (json.loads(line.text) for line in lines if line.gold or not gold_only)
@@ -181,6 +181,8 @@ def record_of(campaign: Campaign, row: DecidedRow) -> Json:
         "predicted_domain": history.get("predicted_domain"),
     }
     record |= {key: history[key] for key in _HISTORY}
+    if "reopened" in history:
+        record["reopened"] = history["reopened"]
     record |= {key: decision.get(key) for key in _DECISION}
     record |= {
         "gold": decision["state"] == State.FINAL.value and is_as_imported(task),

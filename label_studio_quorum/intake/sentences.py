@@ -59,6 +59,10 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     "QD.E003.array": ("The file is no JSON array.", "Write [ {{…}}, {{…}} ], or one object a line as .jsonl."),
     "QD.E003.parquet": ("The file is no Parquet file ({error}).", "Write it again."),
     "QD.E003.arrow": ("The file is no Arrow file ({error}).", "Write it again."),
+    "QD.E003.bomb": (
+        "The workbook's part {part} would unpack from {packed} to {unpacked} bytes, as no text of people does.",
+        "Save the rows anew in a spreadsheet program, or as CSV.",
+    ),
     "QD.E003.workbook": ("The file is no XLSX workbook ({error}).", "Save it as .xlsx, or as CSV."),
     # Exports that are read again to be proven
     "QD.E002.export": ("The file carries no records.", "Formats that do: {formats}."),

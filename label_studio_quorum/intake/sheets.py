@@ -31,6 +31,9 @@ CUT = CELL_LIMIT // 2
 OWN_SHEETS = frozenset({"quorum people", "quorum agreement", "quorum records"})
 """Sheets that Quorum's own export adds; they hold no rows."""
 
+_LARGE_PART = 100 * 2**20  # bytes that a part may have however well it packs
+_MOST_PACKED = 200
+
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _TEXT_FIELDS = frozenset({"id", "context", "query", "response", "domain"})
 
@@ -67,8 +70,21 @@ def _shared(file: Any) -> Iterator[str]:
         item.clear()
 
 
+def _refuse_bomb(path: Path) -> None:
+    """Refuse a workbook whose parts are small in the file and would fill the memory.
+
+    Parts of honest sheets pack about ten times; a sheet of the same few words over and over, a hundred times.
+    """
+    with zipfile.ZipFile(path) as archive:
+        for part in archive.infolist():
+            if part.file_size > _LARGE_PART and part.file_size > _MOST_PACKED * max(part.compress_size, 1):
+                sizes = {"packed": f"{part.compress_size:,}", "unpacked": f"{part.file_size:,}"}
+                raise UnreadableError(fault("QD.E003.bomb", Place(str(path)), part=part.filename, **sizes))
+
+
 def _open(path: Path) -> Any:
     try:
+        _refuse_bomb(path)
         reader = _Workbook(str(path), read_only=True, data_only=False, keep_links=False)
         reader.read()
     except (

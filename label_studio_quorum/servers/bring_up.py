@@ -12,6 +12,7 @@ import label_studio_quorum
 from label_studio_quorum.adapters.label_studio import HttpLabelStudio
 from label_studio_quorum.adapters.ml_backend import MLBackendClient
 from label_studio_quorum.campaign.accounts import apply_team
+from label_studio_quorum.campaign.campaign_lock import locked
 from label_studio_quorum.campaign.importing import CheckedFile, import_rows
 from label_studio_quorum.campaign.launch import CampaignPlan, launch
 from label_studio_quorum.campaign.local_files import plan_in_step
@@ -21,6 +22,7 @@ from label_studio_quorum.campaign.qualification import qualification_of
 from label_studio_quorum.campaign.reconcile import reconcile
 from label_studio_quorum.campaign.setup import NOT_CONNECTED
 from label_studio_quorum.campaign.status import Status, campaign_status
+from label_studio_quorum.files import FULL
 from label_studio_quorum.intake import Options, UnreadableError
 from label_studio_quorum.port import Json, MLConnection
 from label_studio_quorum.servers.board import Board
@@ -179,6 +181,9 @@ def _rows(files: Files, interface: Interface, policy: Policy) -> CheckedFile:
             files.rows, interface=interface, policy=policy, mapping=files.mapping, options=files.reading
         )
     except OSError as error:
+        # The rows are stored on the disk while they are checked: the file itself can be read.
+        if error.errno in FULL:
+            raise
         raise PlanError([f"{files.rows}: can't be read: {error.strerror}"]) from None
     except UnreadableError as error:
         raise PlanError(str(error).splitlines()) from None
@@ -201,7 +206,7 @@ def fill(stack: Stack, port: HttpLabelStudio, plan: StackPlan, board: Board) -> 
     board.done(PEOPLE, f"{len(logins)} accounts")
     board.say(CAMPAIGN, "setting its projects up")
     ml = MLConnection(url=stack.ml_url, user=stack.secrets.ml_user, password=stack.secrets.ml_password)
-    launched = launch(port, campaign, ml=ml, memory=stack.folder.path)
+    launched = launch(port, campaign, ml=ml, memory=stack.folder.path, say=lambda line: board.say(CAMPAIGN, line))
     if launched.campaign is None:
         raise AssertionError("a launch that is no dry run makes the campaign")
     # A campaign that was there as it should be needs no word: whoever set it up has read the notes.
@@ -228,7 +233,7 @@ def _login(stack: Stack, person: Person) -> Login:
     owner = stack.secrets.owner
     # The owner's account was made with the database, before there was a password file.
     if person.email == owner.email:
-        return Login(person, owner.password)
+        return Login(person, owner.password or None)
     return Login(person, stack.folder.passwords.known(person.email))
 
 
@@ -237,8 +242,11 @@ def _import(port: HttpLabelStudio, campaign: Campaign, rows: CheckedFile, board:
         board.say(CAMPAIGN, f"importing and pre-labelling rows: {done} of {rows.rows}")
 
     progress(0)
-    with MLBackendClient(ml, campaign.interface, campaign.project(Stage.PASS)) as predictor:
-        import_rows(port, campaign, rows, predictor=predictor, progress=progress)
+    with (
+        MLBackendClient(ml, campaign.interface, campaign.project(Stage.PASS)) as predictor,
+        locked(port, campaign.name, "import", say=lambda line: board.say(CAMPAIGN, line)) as hold,
+    ):
+        import_rows(port, campaign, rows, predictor=predictor, is_alone=lambda: hold.is_alone, progress=progress)
 
 
 def access(stack: Stack, port: HttpLabelStudio, ready: Ready) -> dict[str, Any]:

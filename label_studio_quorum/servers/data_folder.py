@@ -1,20 +1,24 @@
-"""The data folder of `quorum up`: who uses it, its secrets, and the access file that scripts read."""
+"""The data folder of `quorum up`: who uses it, its secrets, and the access file that scripts read.
+
+What is damaged, missing or of another server is one line with what is lost and what to do. Nothing is begun anew over
+what was there: only `--fresh` does, and it moves aside what it takes the place of.
+"""
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import secrets
-import sqlite3
+import time
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from label_studio_quorum.campaign.accounts import PasswordFile
+from label_studio_quorum.campaign.local_memory import LocalFileError, read_local
 from label_studio_quorum.files import private_folder, write_json
+from label_studio_quorum.servers.database_file import DatabaseFile
 from label_studio_quorum.servers.label_studio import DATABASE, Owner
 from label_studio_quorum.servers.processes import StartError
 
@@ -47,13 +51,38 @@ class Secrets:
             KeyError, TypeError: A part is missing or of the wrong type.
         """
         owner, ml = stored["owner"], stored["ml"]
-        return cls(Owner(owner["email"], owner["password"], owner["token"]), ml["user"], ml["password"])
+        parts = (owner["email"], owner["password"], owner["token"], ml["user"], ml["password"])
+        if not all(isinstance(part, str) for part in parts):
+            raise TypeError("a part is no text")
+        return cls(Owner(*parts[:3]), *parts[3:])
+
+
+_SECRETS_LOSS = (
+    "the owner's password and the servers' keys are lost with it, and no answer; restore a backup, or move it away: "
+    "the next start takes the owner's key from the database and makes the rest anew"
+)
+
+
+def read_secrets(file: Path) -> Secrets | None:
+    """The secrets in a file; None where there is no such file.
+
+    Raises:
+        LocalFileError: The file is damaged.
+    """
+    stored = read_local(file, _SECRETS_LOSS)
+    try:
+        return None if stored is None else Secrets.from_json(stored)
+    except (KeyError, TypeError) as error:
+        raise LocalFileError(file, f"{type(error).__name__}: {error}", _SECRETS_LOSS) from None
 
 
 class DataFolder:
     """A data folder, held by one `quorum up` at a time.
 
     Use it as a context manager; leaving it removes the access file and lets the folder go.
+
+    Attributes:
+        notes: What a person should know of the files in it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -61,17 +90,24 @@ class DataFolder:
         self.label_studio = self.path / "label-studio"
         self.logs = self.path / "logs"
         self.access = self.path / "access.json"
+        self.stamp = self.path / "database.json"
+        self.notes: list[str] = []
         self._lock: IO[str] | None = None
+
+    @property
+    def database(self) -> DatabaseFile:
+        """Label Studio's database."""
+        return DatabaseFile(self.label_studio / DATABASE)
 
     def __enter__(self) -> DataFolder:
         """Take the folder.
 
         Raises:
-            StartError: It can't be made, another `quorum up` holds it, or its database is damaged.
+            StartError: It can't be made, or another `quorum up` holds it.
         """
         try:
             private_folder(self.path)
-            self._lock = (self.path / "up.lock").open("a+", encoding="utf-8")
+            self._lock = (self.path / "up.lock").open("a+", encoding="utf-8", errors="replace")
         except OSError as error:
             raise StartError(f"{self.path}: no data folder: {error.strerror}; set QUORUM_DATA_DIR") from None
         try:
@@ -83,7 +119,6 @@ class DataFolder:
         self._lock.write(str(os.getpid()))
         self._lock.flush()
         self.access.unlink(missing_ok=True)
-        self._check_database()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -101,49 +136,87 @@ class DataFolder:
         who = f" (process {pid})" if pid else ""
         return f"{self.path}: another quorum up{who} uses this data folder; stop it, or set QUORUM_DATA_DIR to another"
 
-    def _check_database(self) -> None:
-        """Read the schema, so that a damaged file is one clear line and not a page of Label Studio's."""
-        file = self.label_studio / DATABASE
-        if not file.exists():
-            return
-        try:
-            with closing(sqlite3.connect(file)) as connection:
-                connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        except sqlite3.DatabaseError as error:
+    @property
+    def was_used(self) -> bool:
+        """Whether a server of this folder once had its database ready: only then people can have answered."""
+        return self.stamp.exists() or (self.path / "passwords.json").exists()
+
+    def check(self) -> None:
+        """Look at every file that a start goes by.
+
+        Raises:
+            StartError, LocalFileError: One is damaged, missing or of another server.
+        """
+        for folder in (self.label_studio, self.logs):
+            if folder.exists() and not folder.is_dir():
+                raise StartError(f"{folder}: a file stands where a folder should; move it away")
+        self.database.check(was_used=self.was_used)
+        stored = read_secrets(self.path / "secrets.json")
+        if stored is not None and self.stamp.exists() and not self.database.knows(stored.owner.token):
             raise StartError(
-                f"{file}: the database can't be read ({error}); restore a backup, or move {self.path} away"
-            ) from None
+                f"{self.path / 'secrets.json'}: of another database, which {self.database.path} does not know; put the "
+                "two back that belong together, or move this file away: the next start takes the owner's key from "
+                "the database"
+            )
+        # A campaign is written down after its people have their accounts.
+        people_were_made = self.stamp.exists() and any((self.path / "campaigns").glob("*.json"))
+        if people_were_made and not (self.path / "passwords.json").exists():
+            self.notes.append(
+                f"{self.path / 'passwords.json'} is gone: first passwords that nobody was told yet are lost; people "
+                "go on with the passwords they know"
+            )
+        PasswordFile(self.path / "passwords.json")
+
+    def contents(self) -> str:
+        """What a start over does without, as it is said before it is moved aside; empty for nothing."""
+        parts = [self.database.contents()]
+        parts += [entry.name for entry in self._entries() if entry != self.label_studio]
+        return ", ".join(filter(None, parts))
+
+    def move_aside(self) -> Path:
+        """Move what belongs to the database, and the database, into a folder inside this one; where it went."""
+        aside = private_folder(self.path / _ASIDE / time.strftime("%Y%m%dT%H%M%S"))
+        for entry in self._entries():
+            entry.rename(aside / entry.name)
+        return aside
+
+    def _entries(self) -> list[Path]:
+        """What is worth nothing without the database; models, logs and what is known of other servers stay."""
+        entries = (self.label_studio, self.stamp, self.path / "secrets.json", self.path / "passwords.json")
+        return [entry for entry in entries if entry.exists()]
 
     def secrets(self, owner_email: str) -> Secrets:
         """The secrets of this folder, made on first use for an owner with this email.
 
+        Where only they are gone, the owner's key is taken from the database.
+
         Raises:
-            StartError: The file is damaged.
+            LocalFileError: The file is damaged.
         """
         file = self.path / "secrets.json"
         # Never made anew where there is a damaged file: that would lock everybody out of the database.
-        if not file.exists():
-            made = Secrets.new(owner_email)
-            write_json(file, made.to_json(), private=True)
-            return made
-        try:
-            return Secrets.from_json(json.loads(file.read_text(encoding="utf-8")))
-        except (ValueError, KeyError, TypeError) as error:
-            raise StartError(self._damaged(file, error)) from None
+        stored = read_secrets(file)
+        if stored is not None:
+            return stored
+        made = Secrets.new(owner_email)
+        owner = self.database.owner() if self.stamp.exists() else None
+        if owner is not None:
+            made = Secrets(Owner(owner.email, "", owner.token), made.ml_user, made.ml_password)
+            self.notes.append(
+                f"{file} was gone: the owner's key was taken from the database and the ML backend has a new password; "
+                f"{owner.email} goes on with the password they know"
+            )
+        write_json(file, made.to_json(), private=True)
+        return made
 
     @property
     def passwords(self) -> PasswordFile:
         """The passwords of people whose accounts were made here.
 
         Raises:
-            StartError: The file is damaged.
+            LocalFileError: The file is damaged.
         """
-        file = self.path / "passwords.json"
-        try:
-            return PasswordFile(file)
-        except ValueError as error:
-            raise StartError(self._damaged(file, error)) from None
+        return PasswordFile(self.path / "passwords.json")
 
-    def _damaged(self, file: Path, error: Exception) -> str:
-        reason = f"{type(error).__name__}: {error}"
-        return f"{file}: damaged ({reason}); restore a backup, or move {self.path} away"
+
+_ASIDE = "replaced"

@@ -1,8 +1,9 @@
 """Run a command as the leader of its own process group, and end the whole group when standard input closes.
 
-`python guard.py COMMAND…`: the starter holds the other end of the pipe. When the starter ends, however it ends, the
-kernel closes the pipe and nothing of the group stays behind. SIGTERM ends the group too; SIGUSR1 ends it as a crash
-would. Standard library only, and run by its path: a guard must start in no time and need no package.
+`python guard.py SECONDS COMMAND…`: the starter holds the other end of the pipe. When the starter ends, however it ends,
+the kernel closes the pipe and nothing of the group stays behind: it gets SIGTERM, and SIGKILL when it has not ended
+after SECONDS. SIGTERM ends the group too; SIGUSR1 ends it as a crash would. Standard library only, and run by its path:
+a guard must start in no time and need no package.
 """
 
 from __future__ import annotations
@@ -15,11 +16,10 @@ import sys
 import time
 from types import FrameType
 
-GRACE = 10.0  # seconds a group gets between SIGTERM and SIGKILL
 _POLL = 0.2
 
 
-def main(command: list[str]) -> int:
+def main(grace: float, command: list[str]) -> int:
     """Run `command` until it ends, or until standard input closes or a signal comes; its exit status."""
     asked: list[int] = []
 
@@ -34,20 +34,20 @@ def main(command: list[str]) -> int:
         readable, _, _ = select.select([0], [], [], _POLL)
         if readable and not os.read(0, 1):
             break
-    _end_group(child, [signal.SIGKILL] if signal.SIGUSR1 in asked else [signal.SIGTERM, signal.SIGKILL])
+    _end_group(child, [signal.SIGKILL] if signal.SIGUSR1 in asked else [signal.SIGTERM, signal.SIGKILL], grace)
     code = child.returncode
     return 128 - code if code < 0 else code
 
 
-def _end_group(child: subprocess.Popen[bytes], signums: list[signal.Signals]) -> None:
-    """End what is left of the child's group by these signals, each with GRACE seconds for the child to obey."""
+def _end_group(child: subprocess.Popen[bytes], signums: list[signal.Signals], grace: float) -> None:
+    """End what is left of the child's group by these signals, each with `grace` seconds for the child to obey."""
     for signum in signums:
         try:
             os.killpg(child.pid, signum)
         except ProcessLookupError:
             break
         try:
-            child.wait(GRACE)
+            child.wait(grace)
         except subprocess.TimeoutExpired:
             continue
     child.wait()
@@ -66,4 +66,4 @@ def _wait_for_the_rest(group: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(float(sys.argv[1]), sys.argv[2:]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import secrets
 import sqlite3
 import sys
 from collections.abc import Mapping, Sequence
@@ -101,7 +102,8 @@ def _first_account(owner: Owner) -> dict[str, str]:
     """By environment, since everyone on a machine can read a command's arguments."""
     return {
         "LABEL_STUDIO_USERNAME": owner.email,
-        "LABEL_STUDIO_PASSWORD": owner.password,
+        # An owner whose password is not known here has an account already, which keeps its own.
+        "LABEL_STUDIO_PASSWORD": owner.password or secrets.token_urlsafe(),
         "LABEL_STUDIO_USER_TOKEN": owner.token,
     }
 

@@ -48,6 +48,7 @@ class Child:
         env: Its whole environment.
         log: File that takes its output, appended.
         cwd: Its working folder.
+        grace: Seconds that its group gets between SIGTERM and SIGKILL.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Child:
     env: Mapping[str, str]
     log: Path
     cwd: Path
+    grace: float = 10.0
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
 
     def start(self) -> None:
@@ -62,7 +64,7 @@ class Child:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603 - the command is built by Quorum
-                [sys.executable, "-I", guard.__file__, *self.command],
+                [sys.executable, "-I", guard.__file__, str(self.grace), *self.command],
                 env=dict(self.env),
                 cwd=self.cwd,
                 stdin=subprocess.PIPE,
@@ -93,7 +95,7 @@ class Child:
             return
         self.release()
         try:
-            self._process.wait(2 * guard.GRACE + 5)
+            self._process.wait(2 * self.grace + 5)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from label_studio_quorum.adapters.web_session import Visitor
+from label_studio_quorum.campaign.row_task import SEAL
 from ls_config.interface import RESERVED, Control, parse_all
 from ls_config.results import from_result, to_result
 from review_rules import Kind, Role, Stage
@@ -185,7 +186,7 @@ class Crew:
         controls = self._controls_of(browser, stage)
         values = self._judge.answer(person, stage, task, controls)
         form = {
-            "result": to_result(values, controls, task["data"]),
+            "result": to_result(values | _unseen(task, controls), controls, task["data"]),
             "lead_time": self._judge.lead_time(person, stage, task),
             "project": project,
         }
@@ -230,6 +231,13 @@ def _shown(task: Mapping[str, Any], controls: Sequence[Control]) -> Values:
     """The values that the form opens with."""
     predictions = task.get("predictions") or []
     return from_result(predictions[-1]["result"], controls, task["data"]).values if predictions else {}
+
+
+def _unseen(task: Mapping[str, Any], controls: Sequence[Control]) -> Values:
+    """What a review form opens with and sends back although nobody sees it."""
+    predictions = task.get("predictions") or []
+    seal = from_result(predictions[-1]["result"], controls, task["data"]).review_of if predictions else None
+    return {} if seal is None else {SEAL: seal}
 
 
 def _answer_field(

@@ -128,7 +128,7 @@ class Stack:
 
     def _migrate(self, board: Board) -> None:
         """Bring the database to this release, unless the stamp says that it is there already."""
-        stamp = self.folder.path / "database.json"
+        stamp = self.folder.stamp
         wanted = database_stamp(self.settings)
         database = self.folder.label_studio / label_studio.DATABASE
         if database.exists() and _read(stamp) == wanted:

@@ -12,9 +12,15 @@ from typing import Any
 from projects.models import Project
 from tasks.models import Task
 
+from label_studio_quorum.campaign.row_task import ReviewNote
 from ls_config.interface import Control, InterfaceError, parse_all
 from ls_config.results import ResultFault, from_result
+from ls_config.review_screen import decision_controls
 from ls_plugin.store.refusals import Refused
+from review_rules import Stage
+
+# Where people say why: about the row itself, and about a decision.
+_REASONS = frozenset({"flags", "flag_reason", "decision_reason", "decision_note"})
 
 
 def require_fitting(result: Any, task_id: int) -> None:
@@ -28,11 +34,60 @@ def require_fitting(result: Any, task_id: int) -> None:
         Refused: ``bad_answer``, with the control's name and the reason.
     """
     project_id, data = Task.objects.values_list("project_id", "data").get(pk=task_id)
-    controls = _form(Project.objects.values_list("label_config", flat=True).get(pk=project_id))
+    controls = controls_of(project_id)
     if controls is None:
         return
     for fault in from_result(result, controls, data, known_only=True).wrong:
         raise Refused("bad_answer", _sentence(fault))
+
+
+def controls_of(project_id: int) -> tuple[Control, ...] | None:
+    """All that a project's form asks for; None for a form that cannot be read."""
+    return _form(Project.objects.values_list("label_config", flat=True).get(pk=project_id))
+
+
+def require_own_form(result: Any, task_id: int, stage: Stage) -> None:
+    """Refuse a review whose form showed another row, or this one before its passes or QA changed.
+
+    Args:
+        result: The list of results as it would be stored.
+        task_id: The task that it answers.
+        stage: Where the task stands.
+
+    Raises:
+        Refused: ``closed``.
+    """
+    if stage is Stage.PASS:
+        return
+    data, meta = Task.objects.values_list("data", "meta").get(pk=task_id)
+    seal = from_result(result, decision_controls(), data).review_of
+    # Other programs than the form send none.
+    if seal not in (None, ReviewNote.read(meta).seal(str(data.get("row_id", "")), stage)):
+        raise Refused("closed", _STALE)
+
+
+_STALE = "The form that you had open shows another row, or this one before it changed: load the page again."
+
+
+def require_reason(result: Any, task_id: int) -> None:
+    """Refuse a skip without a flag or a reason, where the form has a place for either.
+
+    Label Studio's screen asks for nothing when somebody skips, but sends along what stands in the form.
+
+    Args:
+        result: The list of results that came with the skip.
+        task_id: The task that is skipped.
+
+    Raises:
+        Refused: ``skip_reason``.
+    """
+    project_id, data = Task.objects.values_list("project_id", "data").get(pk=task_id)
+    controls = _form(Project.objects.values_list("label_config", flat=True).get(pk=project_id)) or ()
+    if not any(control.name in _REASONS for control in controls):
+        return
+    parsed = from_result(result, controls, data, known_only=True)
+    if not parsed.flags and not (parsed.reason or "").strip():
+        raise Refused("skip_reason")
 
 
 def _sentence(fault: ResultFault) -> str:

@@ -22,7 +22,8 @@ from ls_plugin.people.team import managers_without
 from ls_plugin.queue import qualification, seats
 from ls_plugin.store.exclusions import is_excluded
 from ls_plugin.store.refusals import Refused
-from review_rules import Person
+from ls_plugin.store.slots import slots_of
+from review_rules import Person, State
 
 # Actions of the data manager that put answers into a campaign, change them or change task data.
 _ACTIONS_OFF = frozenset(
@@ -86,10 +87,16 @@ def change(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
     slot = Slot.objects.filter(task_id=annotation.task_id).first()
     if slot is None or slot.sealed:
         # Somebody of the next stage may have read this answer already.
-        raise Refused("sealed")
+        raise Refused("decided" if slot is not None and _is_decided(call.place.campaign_id, slot.row_id) else "sealed")
     if call.place.stage is Stage.PASS and qualification.is_scored(call.signed_in.user_id, call.place, slot.row_id):
         raise Refused("marked")
     _require_unexposed(call, annotation.task_id)
+
+
+def _is_decided(campaign_id: int, row_id: str) -> bool:
+    """Whether a row was decided when it was reconciled last."""
+    states = slots_of(campaign_id, [row_id]).filter(stage=Stage.PASS).values_list("state", flat=True)
+    return any(State(state).is_decided for state in states if state)
 
 
 def own_annotation(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
@@ -105,17 +112,13 @@ def keep_answer(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
         raise Refused("keep_answers")
 
 
-def take_back_skip(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
-    """A skip of one's own may be taken back while a seat is free; an answer may not be taken back."""
+def nothing_taken_back(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
+    """Neither an answer nor a skip is taken back."""
     if call.place is None:
         return
     _worker(call)
-    annotation = _annotation(call, kwargs)
-    if not annotation.was_cancelled:
-        # An answer that could be taken back could be given anew after others' were shown.
-        raise Refused("keep_answers")
-    _require_unexposed(call, annotation.task_id)
-    seats.seat_again(annotation.task_id, call.signed_in.user_id, call.place)
+    # Whoever takes one back may have looked at other rows, or been shown others' answers, in between.
+    raise Refused("skip_final" if _annotation(call, kwargs).was_cancelled else "keep_answers")
 
 
 def _require_unexposed(call: Call, task_id: int) -> None:

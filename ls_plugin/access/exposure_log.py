@@ -12,14 +12,18 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from label_studio_quorum.campaign.shown import EMPTY_FORM, shown_of
+from ls_config.interface import RESERVED
 from ls_plugin.access import response_filters
+from ls_plugin.access.answer_content import controls_of
 from ls_plugin.access.call import Call, Who
-from ls_plugin.access.response_values import others_answers, shown_digest, tasks_in
+from ls_plugin.access.response_values import forms_in, others_answers, shown_digest, tasks_in
 from ls_plugin.access.scope import ANNOTATION, DRAFT, TASK, ThingInPath, Way
 from ls_plugin.models import Record, Slot
 from ls_plugin.people.standings import Standing
 from ls_plugin.store import audit_log
 from ls_plugin.store.exposures import expose
+from ls_plugin.store.opened_forms import FORM
 
 _TASKS = (
     response_filters.task,
@@ -92,23 +96,51 @@ def _log_tasks(call: Call, request: Any, data: Any) -> None:
         return
     # The same task shown again, unchanged, is no new exposure: screens ask for it many times.
     tasks = tasks_in(data)
-    known = _shown_before(caller.user_id, tasks)
+    known, forms_before = _shown_before(caller.user_id, tasks)
     digests = {task_id: shown_digest(data, task_id) for task_id in tasks}
-    new = [task_id for task_id in tasks if (task_id, digests[task_id]) not in known]
+    forms = _forms(call.place.project_id, data)
+    refilled = {task_id for task_id, form in forms.items() if form != forms_before.get(task_id)}
+    new = [task_id for task_id in tasks if task_id in refilled or (task_id, digests[task_id]) not in known]
     if not new:
         return
     lines = []
     for task_id, row_id in Slot.objects.filter(task_id__in=new).values_list("task_id", "row_id"):
-        body = {
+        body: dict[str, Any] = {
             "stage": call.place.stage.label,
             "others": sorted(others.get(task_id, ())),
             "digest": digests[task_id],
         }
+        if task_id in forms:
+            body[FORM] = forms[task_id]
         lines.append(audit_log.Entry("shown", caller.user_id, call.place.campaign_id, task_id, row_id, body))
     audit_log.write(*lines)
 
 
-def _shown_before(user_id: int, tasks: list[int]) -> set[tuple[int, str]]:
-    """What this person was shown of these tasks already: seeing the same again tells nobody anything."""
-    lines = Record.objects.filter(task_id__in=tasks, user_id=user_id, kind="shown").values_list("task_id", "body")
-    return {(task_id, json.loads(body).get("digest", "")) for task_id, body in lines}
+def _forms(project_id: int, data: Any) -> dict[int, dict[str, Any]]:
+    """Task → what its form opens with, of the tasks whose form this response shows."""
+    entries = forms_in(data)
+    controls = controls_of(project_id) if entries else None
+    fields = [control for control in controls or () if control.name not in RESERVED]
+    forms: dict[int, dict[str, Any]] = {}
+    for entry in entries:
+        if not entry["predictions"]:
+            forms[entry["id"]] = EMPTY_FORM
+        elif controls is not None:  # a form that cannot be read opens with nobody knows what
+            shown = entry["predictions"][-1]
+            forms[entry["id"]] = shown_of(shown["model_version"], shown["result"], fields, entry["data"])
+    return forms
+
+
+def _shown_before(user_id: int, tasks: list[int]) -> tuple[set[tuple[int, str]], dict[int, dict[str, Any]]]:
+    """What this person was shown of these tasks already, and what the form of each opened with the last time.
+
+    Seeing the same again tells nobody anything.
+    """
+    lines = Record.objects.filter(task_id__in=tasks, user_id=user_id, kind="shown").order_by("seq")
+    known, forms = set[tuple[int, str]](), dict[int, dict[str, Any]]()
+    for task_id, text in lines.values_list("task_id", "body"):
+        body = json.loads(text)
+        known.add((task_id, body.get("digest", "")))
+        if FORM in body:
+            forms[task_id] = body[FORM]
+    return known, forms

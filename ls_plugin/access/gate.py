@@ -16,7 +16,12 @@ from tasks.models import Annotation, AnnotationDraft
 from ls_plugin.access.call import AccessRule, AtWork, Call, Who
 from ls_plugin.access.parameters import bodies
 from ls_plugin.access.scope import ANNOTATION, DRAFT, TASK, InPath, InQuery, Named, ThingInPath, projects_of
-from ls_plugin.access.submission_content import require_storable
+from ls_plugin.access.submission_content import (
+    ACCOUNTS_LARGEST,
+    ANSWERS_LARGEST,
+    MANAGERS_LARGEST,
+    require_storable,
+)
 from ls_plugin.access.table import find_rule
 from ls_plugin.models import Grant
 from ls_plugin.people import standings
@@ -161,6 +166,13 @@ def _is_at_work(
             return bool(in_hand.exists())
 
 
+def _largest(call: Call) -> int:
+    """How many characters of JSON the call may bring."""
+    if not call.ordinary:
+        return MANAGERS_LARGEST
+    return ACCOUNTS_LARGEST if call.place is None else ANSWERS_LARGEST
+
+
 def run_checks(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
     """The rule's further checks on a call that was let in.
 
@@ -174,7 +186,7 @@ def run_checks(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
         raise Refused("bad_request", "One JSON object is expected.")
     # What managers import into their own projects is theirs; everything else must be fit to be stored.
     if method != "GET" and (call.ordinary or call.rule.who(method) is Who.LEADER):
-        require_storable(request)
+        require_storable(request, _largest(call))
     checks = call.rule.check if call.ordinary else call.rule.manager_check
     if method in checks:
         checks[method](call, request, kwargs)

@@ -18,6 +18,11 @@ from ls_plugin.access.gate import decide, view_name
 from ls_plugin.queue import reconcile
 from ls_plugin.store.refusals import Refused, page
 
+# What shows the server's sentences in place of Label Studio's own.
+_SCRIPT = b'<script src="/quorum/screen.js"></script>'
+# What hides from people what Label Studio's screens offer and the server would refuse.
+_STYLE = b'<link rel="stylesheet" href="/quorum/people.css">'
+
 
 class GateMiddleware:
     """Decides about plain Django views; REST views are decided after they know the caller."""
@@ -29,8 +34,8 @@ class GateMiddleware:
         reconcile.repair_once()
         response = self.get_response(request)
         call = call_of(request)
-        if call is not None and call.shows_less and "text/html" in response.get("Content-Type", ""):
-            _hide_refused(response)
+        if call is not None and call.standing is not None and "text/html" in response.get("Content-Type", ""):
+            _add_to_page(response, *((_SCRIPT, _STYLE) if call.shows_less else (_SCRIPT,)))
         return response
 
     def process_view(
@@ -98,8 +103,9 @@ def _comes_from_elsewhere(request: HttpRequest) -> bool:
     return origin is not None and urlsplit(origin).netloc != request.get_host()
 
 
-def _hide_refused(response: HttpResponse) -> None:
-    """Link the style sheet that hides from people what Label Studio's screens offer and the server would refuse."""
-    link = b'<link rel="stylesheet" href="/quorum/people.css">'
-    if not response.streaming and link not in response.content:
-        response.content = response.content.replace(b"</head>", link + b"</head>", 1)
+def _add_to_page(response: HttpResponse, *parts: bytes) -> None:
+    """Put parts into the head of a page of Label Studio; pages of our own need none of them."""
+    if response.streaming or b"/quorum/style.css" in response.content:
+        return
+    new = b"".join(part for part in parts if part not in response.content)
+    response.content = response.content.replace(b"</head>", new + b"</head>", 1)

@@ -130,11 +130,10 @@ def _predictions(call: Call, data: Mapping[str, Any], predictions: Iterable[Mapp
         if withheld(row_id, read_policy(policy)) or row_id in asked.get("rows", ()):
             return []
     served = SERVED[standings.RULE_STAGE[call.place.stage]]
-    return [
-        {key: prediction[key] for key in _PREDICTION if key in prediction}
-        for prediction in predictions
-        if prediction.get("model_version") == served
-    ]
+    meant = [prediction for prediction in predictions if prediction.get("model_version") == served]
+    # The newest alone: a form opens with one, and what it opens with is written down.
+    newest = sorted(meant, key=lambda prediction: int(prediction.get("id") or 0))[-1:]
+    return [{key: prediction[key] for key in _PREDICTION if key in prediction} for prediction in newest]
 
 
 def annotation_list(call: Call, request: Any, data: Any) -> Any:

@@ -46,6 +46,12 @@ def others_answers(data: Any, user_id: int) -> dict[int, set[int]]:
     return answers
 
 
+def forms_in(data: Any) -> list[Mapping[str, Any]]:
+    """The tasks of a response that come with what their form opens with."""
+    entries = data.get("tasks", [data]) if isinstance(data, Mapping) else ()
+    return [entry for entry in entries if isinstance(entry.get("id"), int) and {"data", "predictions"} <= entry.keys()]
+
+
 def shown_digest(data: Any, task_id: int) -> str:
     """What of a task was shown: its data, the pre-annotations and the answers, whatever the response around them."""
     entries = data.get("tasks", [data]) if isinstance(data, Mapping) else data

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.http import QueryDict
-from tasks.models import Annotation, Prediction
+from tasks.models import Annotation, AnnotationDraft, Prediction
 
 from ls_plugin.access.parameters import parameters
 from ls_plugin.store.refusals import Refused
@@ -28,8 +28,20 @@ _DRAFT_FIELDS = frozenset(
 )  # fmt: skip
 # Longer than anybody works on a row, in seconds; sums over all rows stay finite.
 _LONGEST = 1e9
-# Characters of an answer as JSON; a row that somebody labels is a few thousand.
-_LARGEST = 8_000_000
+MANAGERS_LARGEST = 8_000_000
+"""Characters of a manager's request as JSON: a team of thousands, a label interface, guidelines."""
+
+ANSWERS_LARGEST = 2_000_000
+"""Characters of an answer as JSON. A row that somebody labels has a few thousand; a thousand boxes have 300,000."""
+
+ACCOUNTS_LARGEST = 64_000
+"""Characters of what people store about themselves: a manager's list of people loads it for each of them."""
+
+MOST_DRAFTS = 10
+"""Drafts of one person on one task. The screen keeps one and changes it; a second window has its own."""
+
+# Characters of a region's id; the screen makes ten.
+_LONGEST_ID = 200
 # Levels of an answer inside each other; the deepest that a labelling screen makes has about ten. Label Studio wraps an
 # answer into its lists and exports, where what is near Python's own limit would break them for everybody.
 _DEEPEST = 100
@@ -49,11 +61,15 @@ def _names(value: Any, expected: int) -> bool:
     return is_empty(value) or str(value) == str(expected)
 
 
-def require_storable(request: Any) -> None:
+def require_storable(request: Any, largest: int) -> None:
     """Refuse what cannot be stored and read again.
 
     One half of a character, NUL or an endless number in a single answer would break every list, page and export that
     holds it, for everybody.
+
+    Args:
+        request: What came.
+        largest: Characters that it may have as JSON.
 
     Raises:
         Refused: ``bad_request``, or ``too_large`` for what nobody could open again.
@@ -69,7 +85,7 @@ def require_storable(request: Any) -> None:
         text.encode()
     except (ValueError, RecursionError):
         raise Refused("bad_request", "The request holds a number or a character that cannot be stored.") from None
-    if len(text) > _LARGEST:
+    if len(text) > largest:
         raise Refused("too_large")
     if not _is_flat_enough(data):
         raise Refused("bad_request", "The request is nested too deeply.")
@@ -128,6 +144,8 @@ def require_draft(user_id: int, request: Any, task_id: int) -> None:
         raise Refused("on_behalf")
     if not _names(body.get("task"), task_id):
         raise Refused("project_mismatch", "The task named in the draft is not its own.")
+    if request.method == "POST" and _drafts(user_id, task_id) >= MOST_DRAFTS:
+        raise Refused("too_many_drafts")
     about = body.get("annotation")
     if (
         not is_empty(about)
@@ -136,9 +154,13 @@ def require_draft(user_id: int, request: Any, task_id: int) -> None:
         raise Refused("on_behalf")
 
 
+def _drafts(user_id: int, task_id: int) -> int:
+    return int(AnnotationDraft.objects.filter(user_id=user_id, task_id=task_id).count())
+
+
 def _content(request: Any, body: Mapping[str, Any]) -> None:
     """Refuse a time that is no number of seconds, and a result that is no list of regions."""
-    require_storable(request)
+    require_storable(request, ANSWERS_LARGEST)
     seconds = body.get("lead_time")
     try:
         fits = seconds in (None, "") or 0 <= float(seconds) <= _LONGEST
@@ -163,6 +185,7 @@ def _regions(result: Any) -> bool:
     return isinstance(result, list) and all(
         isinstance(region, Mapping)
         and isinstance(region.get("type"), str)
+        and len(str(region.get("id") or "")) <= _LONGEST_ID
         and (
             region["type"] == "relation"
             or (

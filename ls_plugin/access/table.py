@@ -280,8 +280,8 @@ VIEWS: dict[str, AccessRule] = {
     "tasks.api.AnnotationConvertAPI": AccessRule(
         methods={"POST": Who.WORKER},
         project=(ThingInPath(scope.ANNOTATION),),
-        check={"POST": checks.take_back_skip},
-        manager_check={"POST": checks.take_back_skip},
+        check={"POST": checks.nothing_taken_back},
+        manager_check={"POST": checks.nothing_taken_back},
         show=filters.draft_list,
     ),
     "tasks.api.AnnotationDraftAPI": AccessRule(
@@ -330,10 +330,12 @@ VIEWS: dict[str, AccessRule] = {
     # Quorum's own
     "ls_plugin.pages.api.VersionView": _rule(Who.PERSON, _READ, show=filters.plain),
     "ls_plugin.pages.api.CampaignView": _CAMPAIGN,
+    "ls_plugin.pages.api.LockView": _CAMPAIGN,
     "ls_plugin.pages.api.TeamView": _CAMPAIGN,
     "ls_plugin.pages.api.StatusView": _CAMPAIGN,
     "ls_plugin.pages.api.AuditView": _CAMPAIGN,
     "ls_plugin.pages.api.ReopenView": _CAMPAIGN,
+    "ls_plugin.pages.api.SkipsView": _CAMPAIGN,
     "ls_plugin.pages.api.RepairView": _CAMPAIGN,
     "ls_plugin.pages.task_stream.TasksView": _rule(Who.MANAGER, _READ, project=_QUERY),
     "ls_plugin.pages.manager.campaigns": _rule(Who.PERSON, _READ, show=filters.plain),
@@ -341,6 +343,7 @@ VIEWS: dict[str, AccessRule] = {
     "ls_plugin.pages.manager.campaign": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
     "ls_plugin.pages.people.mine": _rule(Who.PERSON, _READ, show=filters.plain),
     "ls_plugin.pages.assets.style": _ANYBODY,
+    "ls_plugin.pages.assets.script": _ANYBODY,
     "ls_plugin.pages.assets.no_tips": _ANYBODY,
     "ls_plugin.pages.assets.no_telemetry": _ANYBODY,
 }

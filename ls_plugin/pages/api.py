@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from importlib.metadata import version
 from typing import Any
 
@@ -11,15 +12,22 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
+from users.models import User
 
 from ls_plugin.access.call import call_of
 from ls_plugin.access.parameters import parameters
 from ls_plugin.models import Campaign, Slot, Stage
 from ls_plugin.pages import audit, figures
 from ls_plugin.people import team
-from ls_plugin.queue import qualification, reconcile
+from ls_plugin.queue import qualification, reconcile, skips
 from ls_plugin.queue.reopening import reopen
+from ls_plugin.store import campaign_locks
 from ls_plugin.store.refusals import Refused
+
+_LONGEST_NAME = 200
+_LONGEST_TOKEN = 64
+_LONGEST_DOING = 40
+_LONGEST_LEASE_S = 300
 
 
 class _View(APIView):
@@ -84,6 +92,30 @@ class CampaignView(_View):
         return Response({"campaigns": [_campaign(each) | {"files": _files(each)} for each in named]})
 
 
+class LockView(_View):
+    """Lets one command at a time set a campaign up or import its rows."""
+
+    def post(self, request: Request) -> Response:
+        """Take the campaign's lock, or keep it, for so many seconds; none lets it go."""
+        name, token, doing = (_text(request, key) for key in ("name", "token", "doing"))
+        if len(name) > _LONGEST_NAME or len(token) > _LONGEST_TOKEN or len(doing) > _LONGEST_DOING:
+            raise Refused("bad_request", "`name`, `token` or `doing` is too long.")
+        seconds = parameters(request).get("seconds")
+        if not isinstance(seconds, int) or seconds < 0:
+            raise Refused("bad_request", "`seconds` must be a whole number.")
+        if Campaign.objects.filter(name=name).exists():
+            self.campaign(name)  # refuses whoever does not manage it
+        if not seconds:
+            campaign_locks.let_go(name, token)
+            return Response({"mine": False})
+        call = call_of(self.request)
+        user_id = call.signed_in.user_id if call else 0
+        holding = campaign_locks.take(name, token, doing, user_id, timedelta(seconds=min(seconds, _LONGEST_LEASE_S)))
+        by = User.objects.filter(pk=holding.user_id).values_list("email", flat=True).first()
+        mine = holding.token == token
+        return Response({"mine": mine, "doing": holding.doing, "by": by, "since": holding.since.isoformat()})
+
+
 class TeamView(_View):
     """Makes accounts and roles those of a team file."""
 
@@ -113,7 +145,7 @@ class AuditView(_View):
 
 
 class ReopenView(_View):
-    """Lets the people of a row change their answers although the next stage has begun."""
+    """Opens a row again that is decided, or whose answers are closed since the next stage began."""
 
     def post(self, request: Request) -> Response:
         """Reopen one row, with a reason."""
@@ -123,8 +155,20 @@ class ReopenView(_View):
             _text(request, "reason"),
         )
         call = call_of(request)
-        reopen(campaign, row_id, reason, call.signed_in.user_id if call else 0)
-        return Response({"row_id": row_id, "reopened": True})
+        reopened = reopen(campaign, row_id, reason, call.signed_in.user_id if call else 0)
+        return Response(reopened.to_json())
+
+
+class SkipsView(_View):
+    """Gives rows that a person has skipped back to them."""
+
+    def post(self, request: Request) -> Response:
+        """Give one row back, or all that the person has skipped."""
+        campaign, person = self.campaign(parameters(request).get("name")), _text(request, "person")
+        row_id, call = parameters(request).get("row_id"), call_of(request)
+        wanted = _text(request, "row_id") if row_id is not None else ""
+        rows = skips.give_back(campaign, person, wanted, call.signed_in.user_id if call else 0)
+        return Response({"person": person, "given_back": rows})
 
 
 class RepairView(_View):

@@ -1,4 +1,4 @@
-"""Style sheets, and what Label Studio's screens ask for that a server with Quorum does not give."""
+"""Style sheets, a script, and what Label Studio's screens ask for that a server with Quorum does not give."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ def style(request: HttpRequest) -> HttpResponse:
     name = "people.css" if request.path.endswith("people.css") else "style.css"
     text = files("ls_plugin").joinpath("templates", "quorum", name).read_text(encoding="utf-8")
     return HttpResponse(text, content_type="text/css")
+
+
+def script(request: HttpRequest) -> HttpResponse:
+    """The script that puts the server's sentences where Label Studio's screen has one of its own."""
+    text = files("ls_plugin").joinpath("templates", "quorum", "screen.js").read_text(encoding="utf-8")
+    return HttpResponse(text, content_type="text/javascript; charset=utf-8")
 
 
 def no_tips(request: HttpRequest) -> HttpResponse:

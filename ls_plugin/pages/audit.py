@@ -6,12 +6,13 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Any
 
 from tasks.models import Annotation
 
 from ls_plugin.models import Campaign, Record
-from ls_plugin.store import audit_log, exposures
+from ls_plugin.store import audit_log, exposures, opened_forms
 from ls_plugin.store.audit_log import AuditFault
 from ls_plugin.store.refusals import Refused
 from ls_plugin.store.slots import project_ids
@@ -66,9 +67,10 @@ def parse_head(text: str | None) -> tuple[int, str] | None:
 def run(campaign: Campaign, noted: tuple[int, str] | None = None) -> Audit:
     """Check the audit log of the server, and with it what this campaign's people were shown and submitted.
 
-    Four things are checked: the chain is whole; nobody was served another's answer to a row before their own answer to
-    it; nobody answered what they were not given; and the answers on the server are those that the log says. The log is
-    read once, a few lines at a time, while people go on working.
+    Five things are checked: the chain is whole; nobody was served another's answer to a row before their own answer to
+    it; nobody answered what they were not given; what an answer's line says of the pre-annotation is what the person
+    was served; and the answers on the server are those that the log says. The log is read once, a few lines at a time,
+    while people go on working.
     """
     look, before = _Look(campaign), audit_log.head()
     lines = look.each(Record.objects.order_by("seq").iterator(chunk_size=CHUNK))
@@ -107,6 +109,7 @@ class _Look:
     answers: dict[int, _Logged] = field(default_factory=dict)
     _given: set[tuple[int | None, int | None]] = field(default_factory=set)
     _saw: dict[tuple[int | None, str], int] = field(default_factory=dict)
+    _forms: dict[tuple[int | None, int | None], str] = field(default_factory=dict)
 
     def each(self, lines: Iterable[Record]) -> Iterator[Record]:
         """Pass the lines on, and look at those of the campaign."""
@@ -124,10 +127,20 @@ class _Look:
         elif line.kind in exposures.KINDS:
             if exposures.tells_of_others(line.body):
                 self._saw.setdefault(of_row, line.seq)
+            self._note_form(line, person)
         elif line.kind == "taken_back":
             self.answers.pop(json.loads(line.body)["annotation"], None)
+        elif line.kind == "skip_returned":
+            for annotation in json.loads(line.body)["annotations"]:
+                self.answers.pop(annotation, None)
         elif line.kind in _ANSWERING:
             self._answered(line, person, of_row)
+
+    def _note_form(self, line: Record, person: tuple[int | None, int | None]) -> None:
+        form = json.loads(line.body).get(opened_forms.FORM)
+        if form is not None:
+            # As text that all lines share: most forms open with nothing, or with the row's one auto-label.
+            self._forms[person] = intern(json.dumps(form, sort_keys=True))
 
     def _answered(self, line: Record, person: tuple[int | None, int | None], of_row: tuple[int | None, str]) -> None:
         if of_row in self._saw:
@@ -138,6 +151,10 @@ class _Look:
             text = f"account {line.user_id} answered task {line.task_id}, never given to it"
             self.faults.append(AuditFault(line.seq, "not_given", text))
         body = json.loads(line.body)
+        form = body.get(opened_forms.FORM)
+        if form is not None and self._forms.get(person) != json.dumps(form, sort_keys=True):
+            text = f"account {line.user_id} was served another pre-annotation of task {line.task_id} than its line says"
+            self.faults.append(AuditFault(line.seq, "pre_annotation", text))
         before = self.answers.get(body["annotation"])
         skip = line.kind == "skipped" or (before is not None and before.skip)
         self.answers[body["annotation"]] = _Logged(line.seq, line.user_id, line.task_id, body["digest"], skip)

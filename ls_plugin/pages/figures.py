@@ -14,7 +14,7 @@ from tasks.models import Annotation
 from ls_plugin.models import Campaign, CampaignProject, Grant, Member, Record, Slot, Stage
 from ls_plugin.people import rulebook
 from ls_plugin.people.standings import CampaignPlace, can_work, to_person, words
-from ls_plugin.queue import qualification
+from ls_plugin.queue import qualification, skips
 from review_rules import PersonId, State, Team
 from review_rules.staffing import shortages
 
@@ -82,6 +82,7 @@ class CampaignFigures:
     waiting_for_reconcile: int
     projects: dict[str, int]
     qualification: dict[str, Any] | None
+    skipped_by_everybody: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """The answer of ``GET /quorum/api/status``."""
@@ -120,6 +121,7 @@ def of_campaign(campaign: Campaign) -> CampaignFigures:
         waiting_for_reconcile=slots.filter(dirty=True, stage=Stage.PASS).count(),
         projects={stage.label: project for stage, project in projects.items()},
         qualification=qualification.summary(campaign.pk),
+        skipped_by_everybody=tuple(skips.stuck_rows(campaign)),
     )
 
 
@@ -128,8 +130,9 @@ def _people(campaign: Campaign, projects: Mapping[Stage, int]) -> tuple[PersonFi
     work = defaultdict[int | None, Counter[str]](Counter)
     done = Annotation.objects.filter(project_id__in=stage_of).values("completed_by_id", "project_id", "was_cancelled")
     for group in done.annotate(count=Count("id"), seconds=Sum("lead_time")).order_by():
-        key = "skipped" if group["was_cancelled"] else stage_of[group["project_id"]].label
+        key = "skips" if group["was_cancelled"] else stage_of[group["project_id"]].label
         work[group["completed_by_id"]].update({key: group["count"], "seconds": group["seconds"] or 0})
+    skipped = skips.count_by_person(campaign.pk)
     # Seats that ran out count too: the person may still have the task open.
     live = Grant.objects.filter(project_id__in=stage_of, live=True).values_list("user_id").annotate(count=Count("id"))
     in_hand = dict(live.order_by())
@@ -150,7 +153,7 @@ def _people(campaign: Campaign, projects: Mapping[Stage, int]) -> tuple[PersonFi
             passes=mine["pass"],
             qa=mine["qa"],
             expert=mine["expert"],
-            skipped=mine["skipped"],
+            skipped=skipped.get(member.user_id, 0) if member.user_id else 0,
             hours=round(mine["seconds"] / 3600, 2),
             in_hand=in_hand.get(member.user_id, 0),
             known_right=known_right(member.user_id),
@@ -245,13 +248,13 @@ def of_person(user_id: int) -> list[Queue]:
     out = []
     for member in Member.objects.filter(user_id=user_id).select_related("campaign").order_by("campaign__name"):
         person = to_person(member)
+        skipped = skips.count_by_project(member.campaign_id, user_id)
         for project in member.campaign.projects.order_by("stage"):
             if not can_work(person, Stage(project.stage)):
                 continue
             mine = Annotation.objects.filter(project_id=project.project_id, completed_by_id=user_id)
             sums = mine.aggregate(
                 answered=Count("id", filter=Q(was_cancelled=False)),
-                skipped=Count("id", filter=Q(was_cancelled=True)),
                 seconds=Sum("lead_time"),
             )
             out.append(
@@ -260,7 +263,7 @@ def of_person(user_id: int) -> list[Queue]:
                     stage=Stage(project.stage).label,
                     project_id=project.project_id,
                     answered=sums["answered"],
-                    skipped=sums["skipped"],
+                    skipped=skipped[project.project_id],
                     hours=round((sums["seconds"] or 0) / 3600, 2),
                     in_hand=Grant.objects.filter(user_id=user_id, project_id=project.project_id, live=True).count(),
                 )

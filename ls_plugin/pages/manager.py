@@ -10,6 +10,7 @@ from ls_plugin.access.call import call_of
 from ls_plugin.models import Campaign
 from ls_plugin.pages import figures
 from ls_plugin.pages.drawing import draw
+from ls_plugin.queue import skips
 from ls_plugin.queue.reopening import reopen
 from ls_plugin.store.refusals import Refused, page
 
@@ -25,22 +26,26 @@ def campaigns(request: HttpRequest) -> HttpResponse:
     return draw(request, "campaigns.html", {"campaigns": managed})
 
 
+def _act(request: HttpRequest, stored: Campaign, user_id: int) -> str:
+    """Do what a form of the page asks for, and say what came of it."""
+    row_id, reason, person = (request.POST.get(name, "").strip() for name in ("row_id", "reason", "person"))
+    try:
+        if person:
+            rows = skips.give_back(stored, person, row_id, user_id)
+            return f"{person} may be handed {', '.join(rows)} again; the skips stay counted."
+        if not row_id or not reason:
+            return "Name the row and the reason."
+        return reopen(stored, row_id, reason, user_id).sentence()
+    except Refused as refused:
+        return str(refused.detail)
+
+
 def campaign(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    """One campaign for its managers; a post reopens a row."""
+    """One campaign for its managers; a post reopens a row, or gives skipped ones back."""
     call, stored = call_of(request), Campaign.objects.filter(pk=campaign_id).first()
     if stored is None or call is None or not call.signed_in.manages(campaign_id):
         return page(request, Refused("no_project"))
-    message = ""
-    if request.method == "POST":
-        row_id, reason = request.POST.get("row_id", "").strip(), request.POST.get("reason", "").strip()
-        if not row_id or not reason:
-            message = "Name the row and the reason."
-        else:
-            try:
-                reopen(stored, row_id, reason, call.signed_in.user_id)
-                message = f"Row {row_id} is open again for the people who answered it."
-            except Refused as refused:
-                message = str(refused.detail)
+    message = _act(request, stored, call.signed_in.user_id) if request.method == "POST" else ""
     shown = figures.of_campaign(stored)
     top = max([1, *shown.states.values()])
     context = {

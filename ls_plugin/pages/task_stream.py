@@ -20,6 +20,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 from tasks.models import Annotation, Prediction, Task
 
+from ls_plugin.store.opened_forms import forms_of_answers
 from ls_plugin.store.refusals import Refused
 
 MOST = 2000
@@ -70,7 +71,7 @@ def page(project: int, after: int, most: int = MOST) -> str:
         .annotate(result_text=result)
         .values_list(
             "task_id", "pk", "completed_by_id", "updated_by_id", "created_at", "updated_at", "lead_time",
-            "was_cancelled", "result_text",
+            "was_cancelled", "parent_prediction_id", "result_text",
         )
     )  # fmt: skip
     predictions = (
@@ -80,8 +81,9 @@ def page(project: int, after: int, most: int = MOST) -> str:
         .values_list("task_id", "pk", "model_version", "score", "result_text")
     )
     answers, guesses = defaultdict[int, list[str]](list), defaultdict[int, list[str]](list)
+    forms = forms_of_answers(tasks[0][0], tasks[-1][0])
     for task, *columns in annotations:
-        answers[task].append(_annotation(*columns))
+        answers[task].append(_annotation(forms.get(columns[0]), *columns))
     for task, *columns in predictions:
         guesses[task].append(_prediction(*columns))
     return "".join(_line(project, task, answers[task[0]], guesses[task[0]]) for task in tasks)
@@ -98,6 +100,7 @@ def _line(project: int, task: tuple[Any, ...], annotations: list[str], predictio
 
 
 def _annotation(
+    form: dict[str, Any] | None,
     pk: int,
     by: int | None,
     edited_by: int | None,
@@ -105,9 +108,11 @@ def _annotation(
     updated: datetime,
     lead_time: float | None,
     cancelled: bool,
+    parent: int | None,
     result: str | None,
 ) -> str:
-    head = {"id": pk, "completed_by": by, "updated_by": edited_by, "lead_time": lead_time, "was_cancelled": cancelled}
+    head: dict[str, Any] = {"id": pk, "completed_by": by, "updated_by": edited_by, "lead_time": lead_time}
+    head |= {"was_cancelled": cancelled, "parent_prediction": parent, "shown": form}
     return f'{json.dumps(head)[:-1]}{_times(created, updated)},"result":{result or "null"}}}'
 
 

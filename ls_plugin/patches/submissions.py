@@ -5,29 +5,31 @@ The reconcile's job follows the commit.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from core.utils.params import bool_from_request
 from django.db import transaction
+from django.utils import timezone
 
-from ls_plugin.access.answer_content import require_fitting
+from label_studio_quorum.port import Annotation as Answer
+from ls_plugin.access.answer_content import require_fitting, require_own_form, require_reason
 from ls_plugin.access.call import Call, call_of
-from ls_plugin.models import Slot
+from ls_plugin.models import Slot, Stage
 from ls_plugin.patches.registry import replace
-from ls_plugin.people.standings import CampaignPlace
-from ls_plugin.queue import reconcile
-from ls_plugin.store import audit_log
+from ls_plugin.people.standings import RULE_STAGE, CampaignPlace
+from ls_plugin.queue import admission, reconcile, skips
+from ls_plugin.store import audit_log, opened_forms
 from ls_plugin.store.exclusions import is_excluded
 from ls_plugin.store.refusals import Refused
-from ls_plugin.store.slots import locks_rows
+from ls_plugin.store.slots import lock_rows
+from review_rules import Stage as RuleStage
 
 
 def install() -> None:
-    """Wrap what stores a submission, a change, a skip taken back, and a change of a task."""
+    """Wrap what stores a submission, a change, and a change of a task."""
     replace("tasks.api.AnnotationsListAPI.perform_create", _perform_create)
     replace("tasks.api.AnnotationAPI.perform_update", _perform_update)
-    replace("tasks.api.AnnotationConvertAPI.post", _convert)
     replace("tasks.api.TaskAPI.perform_update", _update_task)
 
 
@@ -44,9 +46,15 @@ def _perform_create(stock: Callable[..., Any]) -> Callable[..., Any]:
                 return stock(self, serializer)
             case call, place:
                 with transaction.atomic():
-                    slot = _lock(self.parent_object.pk)
-                    if not _is_skip(self.request, serializer):
-                        require_fitting(serializer.validated_data.get("result") or [], slot.task_id)
+                    slot, row = _lock(place, self.parent_object.pk)
+                    if _is_skip(self.request, serializer):
+                        _require_skip(call, place, slot, serializer)
+                    else:
+                        answer = _answer_of(call, serializer)
+                        require_fitting(answer.result, slot.task_id)
+                        require_own_form(answer.result, slot.task_id, RULE_STAGE[place.stage])
+                        if place.stage is not Stage.PASS:  # of passes somebody else is asked for another, nobody twice
+                            _ask_rules(admission.require_counted, place, slot, row, answer)
                     # Asked for first, so that it runs before anything else that waits for the commit.
                     reconcile.after_commit(place.campaign_id, slot.row_id)
                     annotation = stock(self, serializer)
@@ -63,15 +71,26 @@ def _perform_update(stock: Callable[..., None]) -> Callable[..., None]:
                 stock(self, serializer)
             case call, place:
                 with transaction.atomic():
-                    slot = _lock(serializer.instance.task_id)
+                    slot, row = _lock(place, serializer.instance.task_id)
                     _require_changeable(call, slot, serializer)
-                    if "result" in serializer.validated_data and not serializer.instance.was_cancelled:
-                        require_fitting(serializer.validated_data["result"], slot.task_id)
+                    if not serializer.instance.was_cancelled:
+                        answer = _answer_of(call, serializer)
+                        if "result" in serializer.validated_data:
+                            require_fitting(answer.result, slot.task_id)
+                            require_own_form(answer.result, slot.task_id, RULE_STAGE[place.stage])
+                        _ask_rules(admission.require_change, place, slot, row, answer)
                     reconcile.after_commit(place.campaign_id, slot.row_id)
                     stock(self, serializer)
                     _log(call, place, slot, "changed", serializer.instance)
 
     return perform_update
+
+
+def _require_skip(call: Call, place: CampaignPlace, slot: Slot, serializer: Any) -> None:
+    """Refuse a skip that the policy does not allow, or that says no reason where the form can ask for one."""
+    skips.require_skip(call.signed_in.user_id, place)
+    if skips.allowed(place.campaign_id).reason:
+        require_reason(serializer.validated_data.get("result") or [], slot.task_id)
 
 
 def _is_skip(request: Any, serializer: Any) -> bool:
@@ -97,23 +116,6 @@ def _require_changeable(call: Call, slot: Slot, serializer: Any) -> None:
         raise Refused("skip_stays")
 
 
-def _convert(stock: Callable[..., Any]) -> Callable[..., Any]:
-    def post(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
-        match _campaign_call(request):
-            case None:
-                return stock(self, request, *args, **kwargs)
-            case call, place:
-                with transaction.atomic():
-                    annotation = self.get_object()
-                    slot = _lock(annotation.task_id)
-                    reconcile.after_commit(place.campaign_id, slot.row_id)
-                    # Before Label Studio deletes the annotation, as the line names it.
-                    _log(call, place, slot, "taken_back", annotation)
-                    return stock(self, request, *args, **kwargs)
-
-    return post
-
-
 def _update_task(stock: Callable[..., None]) -> Callable[..., None]:
     def perform_update(self: Any, serializer: Any) -> None:
         stock(self, serializer)
@@ -125,17 +127,49 @@ def _update_task(stock: Callable[..., None]) -> Callable[..., None]:
     return perform_update
 
 
-def _lock(task_id: int) -> Slot:
-    """Lock the task's slot: before everything that Label Studio locks, and before the audit log, as a reconcile does.
+def _lock(place: CampaignPlace, task_id: int) -> tuple[Slot, list[Slot]]:
+    """Lock a task's row: before everything that Label Studio locks, and before the audit log, as a reconcile does.
+
+    Returns:
+        The task's slot, and all slots of its row.
 
     Raises:
         Refused: ``closed`` if a reconcile has withdrawn the task since the request was let in.
     """
-    slots = Slot.objects.filter(task_id=task_id)
-    slot: Slot | None = (slots.select_for_update() if locks_rows() else slots).first()
+    rows = Slot.objects.filter(task_id=task_id).values_list("row_id", flat=True)
+    slots = lock_rows(place.campaign_id, rows)
+    slot = next((slot for slot in slots if slot.task_id == task_id), None)
     if slot is None:
         raise Refused("closed")
-    return slot
+    return slot, slots
+
+
+def _answer_of(call: Call, serializer: Any) -> Answer:
+    """The answer as it will be stored, if it is."""
+    stored, sent, now = serializer.instance, serializer.validated_data, timezone.now()
+    user = call.signed_in.user_id
+    return Answer(
+        id=stored.pk if stored else 0,
+        by=stored.completed_by_id if stored else user,
+        edited_by=user,
+        created_at=stored.created_at if stored else now,
+        updated_at=now,
+        lead_time=sent.get("lead_time"),
+        cancelled=False,
+        result=sent.get("result", stored.result if stored else None) or [],
+    )
+
+
+def _ask_rules(
+    require: Callable[[admission.RowAtHand, RuleStage, int, Answer], None],
+    place: CampaignPlace,
+    slot: Slot,
+    row: Sequence[Slot],
+    answer: Answer,
+) -> None:
+    """Refuse an answer that the rules would not take."""
+    at_hand = admission.RowAtHand.read(place.campaign_id, slot.row_id, row)
+    require(at_hand, RULE_STAGE[place.stage], slot.task_id, answer)
 
 
 def _reconcile_task(campaign_id: int, task_id: int) -> None:
@@ -148,5 +182,9 @@ def _reconcile_task(campaign_id: int, task_id: int) -> None:
 
 def _log(call: Call, place: CampaignPlace, slot: Slot, kind: str, annotation: Any) -> None:
     """Write the audit log's line."""
+    user_id = call.signed_in.user_id
     body = {"annotation": annotation.pk, "stage": place.stage.label, "digest": audit_log.digest(annotation.result)}
-    audit_log.write(audit_log.Entry(kind, call.signed_in.user_id, place.campaign_id, slot.task_id, slot.row_id, body))
+    form = opened_forms.last_form(user_id, slot.task_id) if kind == "submitted" else None
+    if form is not None:
+        body[opened_forms.FORM] = form
+    audit_log.write(audit_log.Entry(kind, user_id, place.campaign_id, slot.task_id, slot.row_id, body))

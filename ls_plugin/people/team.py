@@ -24,6 +24,7 @@ from ls_plugin.store import audit_log, exposures, triggers
 from ls_plugin.store.refusals import Refused
 from ls_plugin.store.slots import lock_in_order
 from review_rules import Policy, Role, Team
+from review_rules.files.policy import Order
 
 PASSWORD_BYTES = 12
 
@@ -72,6 +73,8 @@ def save_campaign(name: str, task: str, policy_text: str, team_text: str, projec
             name=name,
             defaults={"task": task, "policy_text": policy_text, "policy_hash": policy.hash, "team_text": team_text},
         )
+        before = set(CampaignProject.objects.filter(campaign=campaign).values_list("seed", flat=True))
+        seed = _seed(policy, before)
         CampaignProject.objects.filter(campaign=campaign).exclude(project_id__in=projects.values()).delete()
         for stage, project in projects.items():
             CampaignProject.objects.update_or_create(
@@ -81,14 +84,33 @@ def save_campaign(name: str, task: str, policy_text: str, team_text: str, projec
                     "stage": stage,
                     "capacity": policy.passes if stage is Stage.PASS else 1,
                     "expert_domains": _stored(policy.expert_domains),
+                    "seed": seed,
                 },
             )
         _fill_slots(policy, projects)
+        if before != {seed}:
+            _draw_again(projects)
         _members(campaign, team)
         audit_log.write(
-            audit_log.Entry("campaign", campaign_id=campaign.pk, body={"name": name, "policy": policy.hash})
+            audit_log.Entry(
+                "campaign", campaign_id=campaign.pk, body={"name": name, "policy": policy.hash, "seed": seed}
+            )
         )
     return campaign
+
+
+def _seed(policy: Policy, before: Iterable[str]) -> str:
+    """What the order of rows is drawn from: what it was drawn from before, else something new; empty if it is not."""
+    if policy.order is Order.IMPORTED:
+        return ""
+    return next(filter(None, before), None) or secrets.token_hex(16)
+
+
+def _draw_again(projects: Mapping[Stage, int]) -> None:
+    """Give rows that are there the places that follow from another seed."""
+    with connection.cursor() as cursor:
+        for project in projects.values():
+            cursor.execute(triggers.draw_again_sql(), [project])
 
 
 def _keep_projects(name: str, projects: Mapping[Stage, int]) -> None:

@@ -1,6 +1,11 @@
-"""Handing tasks out: the task in hand, else the best open one, else what was put off, else what was skipped."""
+"""Handing tasks out: the task in hand, else the best open one, else what was put off.
+
+A skipped row does not come back by itself, unless everybody has to answer it: see :mod:`ls_plugin.queue.skips`.
+"""
 
 from __future__ import annotations
+
+from math import ceil, floor
 
 from django.db import connection, transaction
 from django.db.models import Q
@@ -9,6 +14,7 @@ from tasks.models import Annotation, AnnotationDraft
 from ls_plugin.models import Grant, Slot, Stage
 from ls_plugin.people.standings import CampaignPlace
 from ls_plugin.queue import qualification, reconcile
+from ls_plugin.queue.empty_queue import why_empty
 from ls_plugin.queue.ordering import queues_for
 from ls_plugin.queue.qualification import QualificationRows
 from ls_plugin.queue.seats import RowIsLockedError, lock_seat, seat
@@ -25,7 +31,8 @@ def hand_out(user_id: int, person: Person, place: CampaignPlace) -> Slot:
     """Hand the person a task of this project: the one in hand, else the best of those open to them.
 
     Raises:
-        Refused: ``no_task`` if there is none, ``qualify`` if the person is not through the qualification.
+        Refused: ``no_task`` or ``all_done``, with the reason, if there is none; ``qualify`` if the person is below the
+            bar of the qualification.
     """
     asked = qualification.qualification_of(place.campaign_id) if place.stage is Stage.PASS else None
     if asked is not None:
@@ -35,7 +42,7 @@ def hand_out(user_id: int, person: Person, place: CampaignPlace) -> Slot:
     if slot is None and place.stage is not Stage.PASS and reconcile.drain(place.campaign_id, limit=20):
         slot = _hand_out(user_id, person, place, asked)
     if slot is None:
-        raise Refused("no_task")
+        raise why_empty(user_id, person, place)
     return slot
 
 
@@ -47,7 +54,7 @@ def _hand_out(user_id: int, person: Person, place: CampaignPlace, asked: Qualifi
             _in_hand(user_id, place)
             or _best(user_id, person, place, asked)
             or _put_off(user_id, place)
-            or _skipped(user_id, place)
+            or _skipped(user_id, place, asked)
         )
         if slot is not None:
             seat(slot, user_id, place)
@@ -107,7 +114,10 @@ def _open_rows(user_id: int, place: CampaignPlace, asked: QualificationRows | No
     if answered < Slot.objects.filter(known, project_id=place.project_id).count():
         return known
     if share < asked.bar:
-        raise Refused("qualify")
+        # Rounded down: who is below the bar must not read that both are the same.
+        right, needed = floor(share * 100), ceil(asked.bar * 100)
+        sentence = f"You are paused: {right} % of your answers to rows with known answers were right, {needed} % are"
+        raise Refused("qualify", f"{sentence} needed. A manager can help you on.")
     return ~known
 
 
@@ -118,10 +128,13 @@ def _put_off(user_id: int, place: CampaignPlace) -> Slot | None:
     return next(filter(None, waited), None)
 
 
-def _skipped(user_id: int, place: CampaignPlace) -> Slot | None:
-    """When nothing else is left: the first row that the person skipped, handed out once more without the skip."""
-    skipped = Grant.objects.filter(user_id=user_id, project_id=place.project_id, skipped=True).order_by("given_at")
-    for earlier in skipped:
+def _skipped(user_id: int, place: CampaignPlace, asked: QualificationRows | None) -> Slot | None:
+    """When nothing else is left: the first qualification row that the person skipped, once more without the skip."""
+    if asked is None:
+        return None
+    known = Slot.objects.filter(project_id=place.project_id, row_id__in=list(asked.rows)).values("task_id")
+    skipped = Grant.objects.filter(user_id=user_id, project_id=place.project_id, skipped=True)
+    for earlier in skipped.filter(task_id__in=known).order_by("given_at"):
         slot = lock_seat(earlier.task_id, user_id, place, skipped=True)
         if slot and not slot.sealed:
             # One by one, not as a query: Label Studio counts the project's labels as each of them goes.

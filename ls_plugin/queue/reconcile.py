@@ -110,6 +110,8 @@ def update_slots(
         overlap, labeled = queue.get(slot.task_id, (slot.capacity, True))
         slot.open = not labeled and decision.next is not None and decision.next.stage is RULE_STAGE[Stage(slot.stage)]
         slot.capacity = overlap
+        # Gold is frozen at every stage; what is asked for again is open again.
+        slot.sealed = decision.state.is_decided or (slot.sealed and not slot.open)
         slot.dirty = False
         if slot.stage == Stage.PASS:
             slot.state = decision.state.value
@@ -128,7 +130,7 @@ def update_slots(
 
 def _write(slots: Sequence[Slot]) -> None:
     """Store what a decision changes; one statement for many is worth building from a few on."""
-    columns = ["open", "capacity", "dirty", "has_expert", "requires", "state", "agreed"]
+    columns = ["open", "sealed", "capacity", "dirty", "has_expert", "requires", "state", "agreed"]
     if len(slots) > _FEW:
         Slot.objects.bulk_update(slots, columns)
         return

@@ -8,7 +8,7 @@ and lets go of it at once if the person cannot have it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from os import environ
 
 from django.db import transaction
@@ -24,6 +24,8 @@ from ls_plugin.store.slots import locks_rows, slots_of
 from review_rules import NextStep, Person, PersonId, may_take
 
 RESERVE_MINUTES = "QUORUM_RESERVE_MINUTES"
+# A seat is renewed while its holder is at work, and no longer than this: a row cannot be kept for ever by its drafts.
+LONGEST_SEAT = timedelta(hours=24)
 
 
 def reserve_for() -> timedelta:
@@ -110,15 +112,19 @@ def _is_hand_out(task_id: int, user_id: int, **columns: bool) -> bool:
 def seat(slot: Slot, user_id: int, place: CampaignPlace) -> None:
     """Write the hand-out, keep the seat, and close what came before: the next stage begins here."""
     now = timezone.now()
+    earlier = Grant.objects.filter(task_id=slot.task_id, user_id=user_id).first()
+    # A seat that others could have taken for as long as a seat is kept begins anew.
+    begins = earlier is None or earlier.expires_at + reserve_for() <= now
+    given_at = now if begins or earlier is None else earlier.given_at
     _, fresh = Grant.objects.update_or_create(
         task_id=slot.task_id,
         user_id=user_id,
-        defaults={"live": True, "skipped": False, "expires_at": now + reserve_for()},
+        defaults={"live": True, "skipped": False, "given_at": given_at, "expires_at": _ends(now, given_at)},
         create_defaults={
             "project_id": place.project_id,
             "given_at": now,
             "live": True,
-            "expires_at": now + reserve_for(),
+            "expires_at": _ends(now, now),
         },
     )
     # A task handed out again was closed before when it was handed out first, and may have been reopened since.
@@ -128,6 +134,11 @@ def seat(slot: Slot, user_id: int, place: CampaignPlace) -> None:
     if fresh:
         line = {"stage": place.stage.label}
         audit_log.write(audit_log.Entry("given", user_id, place.campaign_id, slot.task_id, slot.row_id, line))
+
+
+def _ends(now: datetime, given_at: datetime) -> datetime:
+    """When a seat ends that was given out at a time and is renewed now."""
+    return min(now + reserve_for(), given_at + LONGEST_SEAT)
 
 
 def _close_before(slot: Slot, user_id: int, place: CampaignPlace) -> None:
@@ -166,34 +177,25 @@ def require_seat(task_id: int, user_id: int, person: Person, place: CampaignPlac
     return slot
 
 
-@retries.retry
-def seat_again(task_id: int, user_id: int, place: CampaignPlace) -> None:
-    """Give a skipped task back to the one who skipped it.
-
-    Raises:
-        Refused: ``full`` if no seat is left.
-    """
-    with transaction.atomic():
-        slot = _lock_row(task_id, place)
-        if slot is None or not slot.open or slot.sealed or not _has_free_seat(slot, user_id):
-            raise Refused("full")
-        seat(slot, user_id, place)
-
-
 def keep_seat(task_id: int, user_id: int, place: CampaignPlace) -> None:
     """Keep the seat of somebody who is at work; one that has run out is kept again unless somebody else has it."""
     now = timezone.now()
     mine = Grant.objects.filter(task_id=task_id, user_id=user_id, live=True)
-    if not mine.filter(expires_at__gt=now).update(expires_at=now + reserve_for()) and mine.exists():
+    hand_out = mine.first()
+    if hand_out is None:
+        return
+    if hand_out.expires_at > now:
+        mine.filter(expires_at__gt=now).update(expires_at=_ends(now, hand_out.given_at))
+    else:
         _renew_seat(task_id, user_id, place)
 
 
 @retries.retry
 def _renew_seat(task_id: int, user_id: int, place: CampaignPlace) -> None:
     with transaction.atomic():
-        if lock_seat(task_id, user_id, place):
-            mine = Grant.objects.filter(task_id=task_id, user_id=user_id, live=True)
-            mine.update(expires_at=timezone.now() + reserve_for())
+        slot = lock_seat(task_id, user_id, place)
+        if slot:
+            seat(slot, user_id, place)
 
 
 def had_seat(task_id: int, user_id: int) -> bool:

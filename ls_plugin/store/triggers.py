@@ -30,13 +30,16 @@ from django.db.models.signals import post_migrate, pre_migrate
 
 _NEW_SLOT = """
 INSERT INTO ls_plugin_slot
-  (task_id, project_id, stage, row_id, domain, wants_expert, has_expert, requires, capacity, taken, open, sealed, state, dirty)
-SELECT n.id, n.project_id, p.stage, n.row_id, n.domain, {wants}, {false}, '', p.capacity, 0, {open}, {false}, '', {dirty}
+  (task_id, project_id, stage, row_id, domain, wants_expert, has_expert, requires, capacity, taken, open, sealed, state, dirty, draw)
+SELECT n.id, n.project_id, p.stage, n.row_id, n.domain, {wants}, {false}, '', p.capacity, 0, {open}, {false}, '', {dirty}, {draw}
 FROM (SELECT {id} AS id, {project} AS project_id, {row_id} AS row_id, {domain} AS domain {source}) n
 JOIN ls_plugin_campaignproject p ON p.project_id = n.project_id
 """
 
+# The same text for both databases: Django gives SQLite the function.
+_DRAW = "CASE WHEN p.seed = '' THEN '' ELSE substr(MD5(p.seed || ':' || n.row_id), 1, 8) END"
 _SQLITE_NEW = {
+    "draw": _DRAW,
     "wants": "n.domain <> '' AND instr(p.expert_domains, ',' || n.domain || ',') > 0",
     "open": "p.stage = 0",
     "dirty": "p.stage > 0",
@@ -48,6 +51,7 @@ _SQLITE_DOMAIN = (
     "json_extract({0}.meta, '$.quorum.predicted_domain'), '') AS TEXT), 1, 200)"
 )
 _POSTGRES_NEW = {
+    "draw": _DRAW,
     "wants": "n.domain <> '' AND position(',' || n.domain || ',' in p.expert_domains) > 0",
     "open": "p.stage = 0",
     "dirty": "p.stage > 0",
@@ -256,6 +260,13 @@ def existing_tasks_sql(vendor: str) -> str:
         source="FROM task t WHERE t.project_id = %s AND NOT EXISTS (SELECT 1 FROM ls_plugin_slot s WHERE s.task_id = t.id)",
         **new,
     )
+
+
+def draw_again_sql() -> str:
+    """The statement that draws the places of a project's rows (one parameter: its id) from its seed."""
+    drawn = _DRAW.replace("n.row_id", "ls_plugin_slot.row_id")
+    seeded = f"SELECT {drawn} FROM ls_plugin_campaignproject p WHERE p.project_id = ls_plugin_slot.project_id"
+    return f"UPDATE ls_plugin_slot SET draw = ({seeded}) WHERE project_id = %s"
 
 
 def _arm(connection: Any, **_: Any) -> None:

@@ -50,6 +50,12 @@ FUNCTIONS = frozenset(
 )
 """The functions that the library has; `has` and the macros all, exists, exists_one, map and filter are no functions."""
 
+LONGEST = 2000
+"""Characters of an expression. With `DEEPEST` it bounds what one row can cost: lists in it are at most that long."""
+
+DEEPEST = 2
+"""How many macros may stand within each other; each further one multiplies the work by the length of a list."""
+
 _TYPES = frozenset({"bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint"})
 _FAILURES = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
 _TOKEN = re.compile(
@@ -93,6 +99,8 @@ def mistakes(source: str) -> list[Mistake]:
     >>> mistakes("size(flags)")[0].message
     'this is a number, not true or false'
     """
+    if len(source) > LONGEST:
+        return [Mistake(0, f"this has {len(source):,} characters, more than {LONGEST:,}")]
     try:
         program = _program(source)
     except ValueError as error:
@@ -103,6 +111,7 @@ def mistakes(source: str) -> list[Mistake]:
     for name in references["functions"]:
         if re.fullmatch(r"[A-Za-z]\w*", name) and name not in FUNCTIONS:
             wrong.append(Mistake(max(source.find(name), 0), f"unknown function `{name}`", name))
+    wrong.extend(_too_deep(source))
     return sorted(wrong, key=lambda mistake: mistake.offset) if wrong else _wrong_result(source)
 
 
@@ -193,6 +202,14 @@ def _free_names(source: str) -> Iterator[tuple[int, str]]:
             continue
         if not any(start <= place < end and name == variable for start, end, variable in bound):
             yield place, name
+
+
+def _too_deep(source: str) -> Iterator[Mistake]:
+    """The macros that stand within `DEEPEST` others."""
+    stretches = list(_bindings(source))
+    for start, _, _ in stretches:
+        if sum(outer < start < end for outer, end, _ in stretches) == DEEPEST:
+            yield Mistake(start, f"more than {DEEPEST} of all, exists, exists_one, map and filter within each other")
 
 
 def _bindings(source: str) -> Iterator[tuple[int, int, str]]:

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from review_rules.files.faults import Fault, FaultsError
@@ -149,6 +150,14 @@ class Located:
             return None
         return int(value)
 
+    def flag(self) -> bool | None:
+        """True or false, or None and a fault."""
+        word = str(getattr(self.node, "value", "")).lower()
+        if self._tag() == "bool" and word in ("true", "false"):
+            return word == "true"
+        self.fault(f"this should be true or false, but is {self._shape()}", "Write `true` or `false`.")
+        return None
+
     def _scalar_number(self) -> float | None:
         if self._tag() not in ("int", "float"):
             return None
@@ -193,9 +202,23 @@ def read_yaml(text: str, file: str) -> Located:
         line, column = before.count("\n") + 1, position - before.rfind("\n")
         message = f"the character U+{ord(text[position]):04X} is not allowed in YAML" if text else str(error)
         raise FaultsError((Fault(file, line, column, "", message, "Remove it."),)) from error
+    except RecursionError as error:
+        line, column = _too_deep(text)
+        hint = "Our files are a few levels deep; see the example in docs/rules.md."
+        raise FaultsError((Fault(file, line, column, "", "the brackets are nested too deep", hint),)) from error
     if node is None:
         raise FaultsError((Fault(file, 1, 1, "", "the file is empty", "Start from the example in docs/rules.md."),))
     return Located(node, "", file, [])
+
+
+def _too_deep(text: str, most: int = 50) -> tuple[int, int]:
+    """Line and column, from 1, of the first node within more than `most` others; the events come without recursion."""
+    depth = 0
+    for event in YAML(typ="rt").parse(text):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > most:
+            return event.start_mark.line + 1, event.start_mark.column + 1
+    return 1, 1
 
 
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:

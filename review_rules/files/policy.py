@@ -12,7 +12,7 @@ from review_rules.files.expressions import VARIABLES, mistakes
 from review_rules.files.faults import FaultsError
 from review_rules.files.located import Located, did_you_mean, read_yaml
 from review_rules.sampling import in_share
-from review_rules.values import DOMAIN_FLAG, GENERAL, NEEDS_EXPERT, UNSURE, Json, Kind, Name
+from review_rules.values import ANY_EXPERT, DOMAIN_FLAG, GENERAL, NEEDS_EXPERT, UNSURE, Json, Kind, Name
 
 
 class QaWhen(Name):
@@ -28,6 +28,13 @@ class ProposalFrom(Name):
 
     PASSES = "passes"
     PASSES_AUTO = "passes+auto"
+
+
+class Order(Name):
+    """In which order rows of equal claim are handed out: drawn for each person anew, or as they were imported."""
+
+    DRAWN = "drawn"
+    IMPORTED = "imported"
 
 
 class Agree(Name):
@@ -123,6 +130,18 @@ class Qualification:
 
 
 @dataclass(frozen=True, slots=True)
+class Skips:
+    """What people may skip.
+
+    `per_day`: rows that a person may skip within 24 hours (None: as many as they like); `reason`: whether a skip says
+    why.
+    """
+
+    per_day: int | None = 20
+    reason: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Targets:
     """What the team aims at (None: nothing set): rows an hour, agreement 0..1, accuracy 0..1."""
 
@@ -148,6 +167,8 @@ class Policy:
     fields: Mapping[str, Measure] = field(default_factory=lambda: MappingProxyType({}))
     prelabel: Prelabel = Prelabel()
     qualification: Qualification | None = None
+    skips: Skips = Skips()
+    order: Order = Order.DRAWN
     targets: Targets = Targets()
     version: int = 1
     hash: str = field(init=False)
@@ -162,6 +183,10 @@ class Policy:
         content = self.to_json()
         if self.qualification is None:
             del content["qualification"]  # certificates of before there was this key keep their policy's hash
+        if self.skips == Skips():
+            del content["skips"]  # for the same reason
+        if self.order is Order.DRAWN:
+            del content["order"]
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         object.__setattr__(self, "hash", "sha256:" + sha256(text.encode()).hexdigest())
 
@@ -179,6 +204,8 @@ class Policy:
             "fields": {name: measure.to_json() for name, measure in sorted(self.fields.items())},
             "prelabel": {"withhold": self.prelabel.withhold},
             "qualification": asdict(self.qualification) if self.qualification else None,
+            "skips": asdict(self.skips),
+            "order": self.order.value,
             "targets": {
                 name: None if value is None else float(value)
                 for name in ("rows_per_hour", "agreement", "accuracy")
@@ -245,6 +272,9 @@ def _expert_domains(place: Located) -> tuple[str, ...]:
         domain = item.text()
         if domain == GENERAL:
             item.fault("`general` needs no expert", "Remove it: general rows are those that need none.")
+        elif domain == ANY_EXPERT:
+            # In `next.requires` the star stands for the role alone, so that a domain of this name would name nobody.
+            item.fault("`*` is no domain", "Name each domain that needs an expert.")
         elif domain in domains:
             item.fault(f"the domain `{domain}` stands here twice", "Remove one.")
         elif domain is not None:
@@ -315,6 +345,16 @@ def _qualification(place: Located) -> Qualification | None:
     return Qualification(rows, float(bar)) if rows is not None and bar is not None else None
 
 
+def _skips(place: Located) -> Skips:
+    keys = place.known(("per_day", "reason"))
+    default = Skips()
+    per_day = default.per_day
+    if "per_day" in keys:
+        per_day = None if keys["per_day"].is_null else keys["per_day"].whole(0)
+    reason = keys["reason"].flag() if "reason" in keys else None
+    return Skips(per_day, default.reason if reason is None else reason)
+
+
 def _targets(place: Located) -> Targets:
     highest = {"rows_per_hour": float("inf"), "agreement": 1.0, "accuracy": 1.0}
     keys = place.known(highest)
@@ -332,7 +372,9 @@ _READERS: dict[str, Json] = {
     "fields": _fields,
     "prelabel": _prelabel,
     "qualification": _qualification,
+    "skips": _skips,
+    "order": lambda place: place.one_of(Order, "order") or Order.DRAWN,
     "targets": _targets,
 }
 _KEYS = tuple(_READERS)
-_NULLABLE = frozenset({"escalate_when", "fields", "prelabel", "qualification", "targets"})
+_NULLABLE = frozenset({"escalate_when", "fields", "prelabel", "qualification", "skips", "targets"})

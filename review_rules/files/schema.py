@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from review_rules.files.expressions import VARIABLES
-from review_rules.files.policy import Agree, Match, Policy, ProposalFrom, QaWhen
+from review_rules.files.expressions import LONGEST, VARIABLES
+from review_rules.files.policy import Agree, Match, Order, Policy, ProposalFrom, QaWhen
 from review_rules.files.team import EMAIL
 from review_rules.values import Json, Kind, Role
 
@@ -37,14 +37,14 @@ def policy_schema() -> dict[str, Json]:
         "expert_domains": {
             "description": "Domains of which a row needs an expert among its reviewers.",
             "type": "array",
-            "items": {"type": "string", "minLength": 1, "not": {"const": "general"}},
+            "items": {"type": "string", "minLength": 1, "not": {"enum": ["general", "*"]}},
             "uniqueItems": True,
         },
         "expert_quorum": {"type": "integer", "minimum": 1, "description": "Experts of the domain needed per row."},
         "escalate_when": {
             "description": f"CEL expressions over {', '.join(VARIABLES)}; true asks for QA and then for an expert.",
             "type": ["array", "null"],
-            "items": {"type": "string", "minLength": 1},
+            "items": {"type": "string", "minLength": 1, "maxLength": LONGEST},
         },
         "proposal": {
             "description": "What the next screen's proposal may rest on.",
@@ -69,6 +69,28 @@ def policy_schema() -> dict[str, Json]:
             },
             "required": ["rows", "bar"],
             "additionalProperties": False,
+        },
+        "skips": {
+            "type": ["object", "null"],
+            "description": "What people may skip.",
+            "properties": {
+                "per_day": {
+                    "type": ["integer", "null"],
+                    "minimum": 0,
+                    "default": default["skips"]["per_day"],
+                    "description": "Rows that a person may skip within 24 hours; null for as many as they like.",
+                },
+                "reason": {
+                    "type": "boolean",
+                    "default": default["skips"]["reason"],
+                    "description": "Whether a skip says why.",
+                },
+            },
+            "additionalProperties": False,
+        },
+        "order": {
+            "description": "In which order rows of equal claim are handed out.",
+            "enum": [order.value for order in Order],
         },
         "targets": {
             "type": ["object", "null"],

@@ -37,7 +37,6 @@ ONE_ITEM = "no interval: only one item has two ratings"
 KAPPA_INTERVALS = 300
 """Pairs of annotators that get an interval, those with the most shared items first: a crowd has thousands of pairs."""
 NOT_DRAWN = f"no interval: only the {KAPPA_INTERVALS} pairs with the most shared items get one"
-NO_SHARED = "no item was rated by both"
 NO_LENGTHS = "the length of the texts is not known: give each line its text, or the texts in a file"
 BEYOND_TEXT = "a span ends after its text: are these the texts that were labelled?"
 
@@ -91,7 +90,7 @@ class Agreement:
 
     Args:
         figures: by dotted name (`percent`, `alpha.nominal`, `span_f1.strict`, …).
-        kappa: one entry a pair of annotators; none for spans.
+        kappa: one entry a pair of annotators who share an item; none for spans.
     """
 
     items: int
@@ -99,6 +98,11 @@ class Agreement:
     ratings: int
     figures: Mapping[str, Figure]
     kappa: tuple[Kappa, ...] | None
+
+    @property
+    def pairs_apart(self) -> int:
+        """How many pairs of annotators share no item, of which kappa says nothing."""
+        return 0 if self.kappa is None else math.comb(self.annotators, 2) - len(self.kappa)
 
     def to_json(self) -> dict[str, Any]:
         """Return the contract's object; dotted names become nested objects."""
@@ -111,6 +115,9 @@ class Agreement:
                 out[name] = figure.to_json()
         if self.kappa is not None:
             out["kappa"] = [pair.to_json() for pair in self.kappa]
+        # A crowd of thousands has millions of pairs, nearly all of which never met: they are counted, not listed.
+        if self.pairs_apart:
+            out["pairs_apart"] = self.pairs_apart
         return out
 
 
@@ -495,16 +502,16 @@ def _masi_rows(values: Sequence[frozenset[str]]) -> Iterator[tuple[slice, Floats
 
 
 def _kappas(votes: Votes, *, seed: int, draws: int) -> Iterator[Kappa]:
-    """Yield a kappa for each pair of annotators, in the order of their ids as text."""
+    """Yield a kappa for each pair of annotators who share an item, in the order of their ids as text."""
     ranked = sorted(range(len(votes.annotators)), key=lambda by: str(votes.annotators[by]))
     cells = _cells(votes, ranked)
     shared = {pair: sum(met.values()) for pair, met in cells.items()}
     most = set(sorted(cells, key=lambda pair: (-shared[pair], pair))[:KAPPA_INTERVALS])
-    for pair in combinations(range(len(ranked)), 2):
-        patterns = _kappa_patterns(cells.get(pair, {}), votes.kind)
+    for pair in sorted(cells):
+        patterns = _kappa_patterns(cells[pair], votes.kind)
         figure = estimate(patterns, seed=seed, draws=draws if pair in most else 0)["kappa"]
         first, second = (votes.annotators[ranked[place]] for place in pair)
-        yield Kappa(first, second, shared.get(pair, 0), figure)
+        yield Kappa(first, second, shared[pair], figure)
 
 
 def _cells(votes: Votes, ranked: Sequence[int]) -> dict[tuple[int, int], dict[tuple[int, int], int]]:
@@ -525,8 +532,6 @@ def _cells(votes: Votes, ranked: Sequence[int]) -> dict[tuple[int, int], dict[tu
 
 def _kappa_patterns(cells: Mapping[tuple[int, int], int], kind: VoteKind) -> Patterns:
     """Cohen's kappa; for ratings with quadratic weights by rank of the pair's own distinct values."""
-    if not cells:
-        return _nothing(["kappa"], NO_SHARED)
     met = np.array(sorted(cells), dtype=np.int64)
     values, rank = np.unique(met, return_inverse=True)
     first, second = rank.reshape(met.shape).T

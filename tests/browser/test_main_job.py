@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
+from label_studio_quorum.campaign.row_task import SEAL
 from review_rules import load_policy, withheld
 from tests.support.servers import ROOT, QuorumUp, quorum, quorum_up
 
@@ -153,6 +155,20 @@ def exported(up: QuorumUp, folder: Path) -> dict[str, Any]:
     return record
 
 
+def qa_tasks(access: dict[str, Any]) -> list[dict[str, Any]]:
+    """The QA tasks with their predictions and answers, as the manager's key gets them."""
+    params = {"project": access["campaigns"][0]["projects"]["qa"], "fields": "all"}
+    headers = {"Authorization": f"Token {access['manager']['token']}"}
+    answer = requests.get(access["url"] + "/api/tasks", params=params, headers=headers, timeout=60)
+    tasks: list[dict[str, Any]] = answer.json()["tasks"]
+    return tasks
+
+
+def seals(result: list[dict[str, Any]]) -> list[str]:
+    """What the review form carries unseen."""
+    return [line for part in result if part["from_name"] == SEAL for line in part["value"]["text"]]
+
+
 def test_a_correction_and_an_entity_go_through_qa_into_the_export(
     up: QuorumUp, chromium: Browser, tmp_path: Path
 ) -> None:
@@ -191,6 +207,9 @@ def test_a_correction_and_an_entity_go_through_qa_into_the_export(
         choose(page, "Correct", "q-decision")
         page.locator("input[name=decision_note]").fill("The amount is right, its sign is not.")
         submit(page)
+    (review,) = qa_tasks(access)
+    unseen = [seals(part["result"]) for part in (*review["predictions"], *review["annotations"])]
+    assert unseen[0] == unseen[1] != [], "the form sends back unseen which row it showed"
 
     record = exported(up, tmp_path)
     final = record["final"]["values"]

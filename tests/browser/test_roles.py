@@ -95,6 +95,7 @@ def test_an_annotators_day(chromium: Browser, line: Line) -> None:
         expect(page.locator(".ant-radio-wrapper-checked", has_text="Correct").first).to_be_visible()
         assert press(page, "bottombar-submit-button", "/annotations").status == 201
         page.wait_for_timeout(1500)
+        choose(page, "Broken row")
         assert press(page, "bottombar-skip-button", "/annotations").status == 201
         page.wait_for_timeout(1500)
         choose(page, "Incorrect")
@@ -179,7 +180,7 @@ def test_a_managers_day(chromium: Browser, line: Line) -> None:
         page.get_by_label("Row id").fill("r1")
         page.get_by_label("Reason").fill("the source was wrong")
         page.get_by_role("button", name="Reopen").click()
-        expect(page.get_by_role("status")).to_contain_text("Row r1 is open again")
+        expect(page.get_by_role("status")).to_contain_text("Row r1 was FINAL and is AWAITING_QA now")
         page.goto(f"/projects/{line.projects['pass']}/data")
         page.get_by_test_id("dm-export-button").wait_for()
         expect(page.get_by_label("Create an annotation")).to_have_count(0)

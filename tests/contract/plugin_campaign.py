@@ -45,6 +45,7 @@ expert_domains: [technical, financial]
 expert_quorum: 1
 escalate_when: []
 proposal: passes
+order: imported
 fields: {}
 prelabel: {withhold: 0.0}
 """

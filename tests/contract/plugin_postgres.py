@@ -75,10 +75,16 @@ def redis(folder: Path) -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def postgres_server(folder: Path, extra: dict[str, str]) -> Iterator[LabelStudioServer]:
-    """Label Studio with the plugin on these databases, not yet with a worker."""
-    data, port = folder / "data", free_port()
-    data.mkdir()
+def served(
+    folder: Path, extra: dict[str, str], *, port: int | None = None, workers: int = WORKERS
+) -> Iterator[LabelStudioServer]:
+    """Label Studio with the plugin on the database that `extra` names, else on the folder's own; no RQ worker yet.
+
+    The database is made or migrated first. Both are done by the code that PYTHONPATH in `extra` names, else by this
+    version's.
+    """
+    data, port = folder / "label-studio", port or free_port()
+    data.mkdir(exist_ok=True)
     first = {
         "LABEL_STUDIO_USERNAME": OWNER.email,
         "LABEL_STUDIO_PASSWORD": OWNER.password,
@@ -86,10 +92,10 @@ def postgres_server(folder: Path, extra: dict[str, str]) -> Iterator[LabelStudio
     }
     create = [sys.executable, "-c", "from label_studio.server import main; main()", "--enable-legacy-api-token", "init"]
     environment = label_studio.environment(data, label_studio.WITH_PLUGIN, {**extra, **first})
-    made = subprocess.run(create, env=environment, cwd=data, capture_output=True, text=True, timeout=600, check=False)
+    made = subprocess.run(create, env=environment, cwd=data, capture_output=True, text=True, timeout=900, check=False)
     assert made.returncode == 0, made.stderr[-3000:]
     child = label_studio.server(
-        data, port, folder / "log", settings=label_studio.WITH_PLUGIN, workers=WORKERS, extra=extra
+        data, port, folder / "log", settings=label_studio.WITH_PLUGIN, workers=workers, extra=extra
     )
     try:
         start(child, port, label_studio.is_up)

@@ -227,6 +227,13 @@ def test_any_allowed_number_of_tasks_is_answered_in_order(server: Running, count
         pytest.param(b'{"tasks": []}', 400, "no_label_config", id="no interface"),
         pytest.param(b'{"tasks": [], "label_config": 4}', 400, "no_label_config", id="interface of the wrong type"),
         pytest.param(b'{"tasks": [], "label_config": "<View>"}', 422, "bad_label_config", id="broken XML"),
+        pytest.param(b'{"tasks":' + b"[" * 99999 + b"]" * 99999 + b"}", 400, "not_json", id="nested too deep"),
+        pytest.param(
+            json.dumps({"tasks": [], "label_config": XML.replace("Good", "Go\ud83dod")}).encode(),
+            422,
+            "bad_label_config",
+            id="half a character in the interface",
+        ),
         pytest.param(
             json.dumps({"tasks": [{}] * 5001, "label_config": XML}).encode(), 413, "too_many_tasks", id="too many tasks"
         ),

@@ -309,7 +309,7 @@ def test_a_skip_is_no_seat_and_no_trick(ls_server_plugin: LabelStudioServer) -> 
     """A skip cannot be turned into an answer when the row is full, nor an answer into a skip."""
     line = make_line(ls_server_plugin, rows(1))
     task = line.next("ana").json()["id"]
-    skipped = line.submit("ana", task, [], was_cancelled=True)
+    skipped = line.submit("ana", task, verdict("Correct", SECRET), was_cancelled=True)
     assert skipped.status_code == 201, skipped.text
     line.answer("bea", verdict("Correct"))
     line.answer("cal", verdict("Correct"))
@@ -639,13 +639,12 @@ def test_whoever_saw_the_answers_gives_none_even_when_a_seat_opens_again(ls_serv
     line.answer("ana", verdict("Correct"))
     task, _ = line.answer("bea", verdict("Correct", SECRET))
     assert SECRET in line.next("anq", "qa").text
-    # Answers of somebody who is not in the team do not count: a seat opens again, and the manager reopens the row.
+    # Answers of somebody who is not in the team do not count: a seat opens again, and with it the row.
     assert (
         line.apply_team("".join(one for one in line.team.splitlines(True) if "id: bea" not in one)).status_code == 200
     )
-    for call, more in (("reopen", {"row_id": "r1", "reason": "an answer less"}), ("repair", {"all": True})):
-        done = line.call("POST", f"/quorum/api/{call}", json={"name": line.name, **more})
-        assert done.status_code == 200, done.text
+    done = line.call("POST", "/quorum/api/repair", json={"name": line.name, "all": True})
+    assert done.status_code == 200, done.text
     taken = line.next("anq")
     assert (taken.status_code, taken.json()["code"]) == (404, "no_task"), taken.text
     assert line.submit("anq", task, verdict("Correct")).status_code in (403, 409)
@@ -899,7 +898,7 @@ def test_a_skip_is_never_made_an_answer_by_a_change(ls_server_plugin: LabelStudi
     """However a request says that it is no skip, the skip stays, and no seat is taken that others hold."""
     line = make_line(ls_server_plugin, rows(1))
     task = line.next("ana").json()["id"]
-    skip = line.submit("ana", task, [], was_cancelled=True).json()["id"]
+    skip = line.submit("ana", task, verdict("Correct", SECRET), was_cancelled=True).json()["id"]
     address, said = f"/api/annotations/{skip}/", verdict("Correct")
     if way == "form":
         turned = line.people["ana"].put(address, data={"result": json.dumps(said)})

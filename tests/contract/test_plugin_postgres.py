@@ -40,7 +40,7 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, st
 @pytest.fixture(scope="module")
 def server(databases: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudioServer]:
     """Label Studio with the plugin, not yet with a worker."""
-    with plugin_postgres.postgres_server(tmp_path_factory.mktemp("ls-postgres"), databases) as server:
+    with plugin_postgres.served(tmp_path_factory.mktemp("ls-postgres"), databases) as server:
         yield server
 
 
@@ -92,7 +92,7 @@ def test_an_answer_sent_while_the_next_task_is_asked_for_ends_its_task(server: L
     cookies = ana.cookies.get_dict()
     for skip in [True, False] * 4:
         task = line.next("ana").json()["id"]
-        body = {"result": verdict("Correct"), "was_cancelled": skip}
+        body = {"result": verdict("Correct", "not mine to say"), "was_cancelled": skip}
         answer = f"{server.url}/api/tasks/{task}/annotations/"
         with ThreadPoolExecutor(6) as pool:
             asked = [pool.submit(requests.get, ask, cookies=cookies, timeout=60) for _ in range(3)]

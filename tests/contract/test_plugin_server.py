@@ -114,16 +114,19 @@ def test_a_task_put_off_comes_back_at_the_end(ls_server_plugin: LabelStudioServe
     assert line.next("ana").json()["id"] == first
 
 
-def test_a_skipped_row_goes_to_others_first_and_comes_back_last(ls_server_plugin: LabelStudioServer) -> None:
-    """A skip frees the seat for others; when nothing else is left the row is asked of the same person once more."""
-    line = make_line(ls_server_plugin, rows(2))
+def test_a_skipped_row_comes_back_when_a_manager_gives_it_back(ls_server_plugin: LabelStudioServer) -> None:
+    """A skip frees the seat for others and is final; the manager's figure keeps it also once it was given back."""
+    line = make_line(ls_server_plugin, rows(1))
     first = line.next("ana").json()["id"]
-    assert line.submit("ana", first, [], was_cancelled=True).status_code == 201
-    second = line.next("ana").json()["id"]
-    assert second != first
-    assert line.submit("ana", second, verdict("Correct")).status_code == 201
+    assert line.submit("ana", first, [], was_cancelled=True).json()["code"] == "skip_reason"
+    assert line.submit("ana", first, verdict("Correct", "the source is gone"), was_cancelled=True).status_code == 201
+    assert line.next("ana").json()["code"] == "no_task"
+    given = line.people["max"].post("/quorum/api/skips", json={"name": line.name, "person": "ana"})
+    assert given.json() == {"person": "ana", "given_back": ["r1"]}
     assert line.next("ana").json()["id"] == first
     assert line.submit("ana", first, verdict("Correct")).status_code == 201
+    assert {person["id"]: person["skipped"] for person in line.status()["people"]}["ana"] == 1
+    assert line.audit()["faults"] == []
 
 
 def test_rows_that_need_an_expert_go_through_the_passes_first(ls_server_plugin: LabelStudioServer) -> None:

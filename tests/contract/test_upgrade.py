@@ -7,8 +7,6 @@ import subprocess
 import sys
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +15,11 @@ from redis import Redis
 from rq import Queue
 from rq.registry import FailedJobRegistry
 
-from label_studio_quorum.servers import label_studio
 from label_studio_quorum.servers.processes import free_port, wait_until
-from tests.contract.plugin_postgres import missing, postgres, redis, worker
+from tests.contract.plugin_postgres import missing, postgres, redis, served, worker
 from tests.contract.test_campaign import NUMBERS, answer, rows, truth
 from tests.support.campaigns import Bench
-from tests.support.servers import OWNER, ROOT, LabelStudioServer, start
+from tests.support.servers import ROOT
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -62,33 +59,6 @@ class OldBench(Bench):
         return [sys.executable, "-m", "scripts.cli", *arguments]
 
 
-@contextmanager
-def served(folder: Path, port: int, extra: dict[str, str]) -> Iterator[LabelStudioServer]:
-    """Label Studio with the plugin on the database of a folder, or the one that `extra` names.
-
-    It is made or migrated, and served, by the code that PYTHONPATH in `extra` names, else by this version's.
-    """
-    data = folder / "label-studio"
-    data.mkdir(exist_ok=True)
-    owner = {
-        "LABEL_STUDIO_USERNAME": OWNER.email,
-        "LABEL_STUDIO_PASSWORD": OWNER.password,
-        "LABEL_STUDIO_USER_TOKEN": OWNER.token,
-    }
-    migrate = ["-c", "from label_studio.server import main; main()", "--enable-legacy-api-token", "init"]
-    environment = label_studio.environment(data, label_studio.WITH_PLUGIN, extra | owner)
-    done = subprocess.run(
-        [sys.executable, *migrate], env=environment, cwd=data, capture_output=True, text=True, timeout=900, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    child = label_studio.server(data, port, folder / "log", settings=label_studio.WITH_PLUGIN, extra=extra)
-    try:
-        start(child, port, label_studio.is_up)
-        yield LabelStudioServer(data, port, label_studio.WITH_PLUGIN, child)
-    finally:
-        child.stop()
-
-
 def label_half(bench: OldBench) -> None:
     """Under the old version: some rows have both passes, some one, and a seat is open while the server changes."""
     bench.set_up(rows()[:ROWS])
@@ -119,10 +89,10 @@ def finish(bench: Bench) -> None:
 def test_a_sqlite_database_of_the_version_before_goes_on(old_code: Path, tmp_path: Path) -> None:
     """Labelled halfway on the old code, the campaign ends on this one: all rows gold, verified, the audit proven."""
     port = free_port()
-    with served(tmp_path, port, {"PYTHONPATH": str(old_code)}) as server:
+    with served(tmp_path, {"PYTHONPATH": str(old_code)}, port=port) as server:
         old = OldBench(server, tmp_path, code=old_code)
         label_half(old)
-    with served(tmp_path, port, {}) as server:
+    with served(tmp_path, {}, port=port) as server:
         finish(Bench(server, tmp_path, tag=old.tag))
 
 
@@ -133,13 +103,13 @@ def test_postgresql_and_a_job_that_waited_in_redis_go_on(old_code: Path, tmp_pat
     port = free_port()
     with postgres() as database, redis(tmp_path) as queue_server:
         extra = database | queue_server
-        with served(tmp_path, port, extra | {"PYTHONPATH": str(old_code)}) as server:
+        with served(tmp_path, extra | {"PYTHONPATH": str(old_code)}, port=port) as server:
             old = OldBench(server, tmp_path, code=old_code)
             label_half(old)
         with Redis(port=int(queue_server["REDIS_PORT"])) as connection:
             queue = Queue("critical", connection=connection)
             assert {job.func_name for job in queue.jobs} == {"ls_plugin.jobs.reconcile_row"}
-            with served(tmp_path, port, extra) as server, worker(server, tmp_path, extra) as child:
+            with served(tmp_path, extra, port=port) as server, worker(server, tmp_path, extra) as child:
                 wait_until(lambda: queue.count == 0, child, 120)
                 finish(Bench(server, tmp_path, tag=old.tag))
             assert FailedJobRegistry(queue=queue).get_job_ids() == []

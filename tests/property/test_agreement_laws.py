@@ -13,6 +13,7 @@ from nltk.metrics.agreement import AnnotationTask
 
 from review_rules.statistics.agreement import agreement, masi_distance
 from review_rules.statistics.votes import VoteKind, collect_votes
+from tests.support.laws import examples
 
 Triples = list[tuple[int, str, Any]]
 
@@ -40,7 +41,7 @@ def votes_of(draw: st.DrawFn, kind: VoteKind) -> Triples:
     return [(item, who, value) for item, votes in enumerate(items) for who, value in votes.items()]
 
 
-LAW = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+LAW = settings(deadline=None, max_examples=examples(50), suppress_health_check=[HealthCheck.too_slow])
 """A busy machine is no reason to fail: examples are few and have no deadline."""
 
 KINDS = pytest.mark.parametrize("kind", list(VoteKind))

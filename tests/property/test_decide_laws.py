@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 from collections import Counter
 from functools import lru_cache
@@ -27,6 +26,7 @@ from review_rules import (
 )
 from review_rules.verify import Verifier
 from review_rules.versions import RULES_1, RULES_2, RulesVersion
+from tests.support.laws import examples
 
 PEOPLE = {
     "ana": (["annotator"], []),
@@ -60,9 +60,8 @@ MEASURES: dict[str, list[dict[str, Any]]] = {
 }
 QA: list[dict[str, Any]] = [{"when": "all"}, {"when": "conflict"}, {"when": "sample", "share": 0.5}]
 ESCALATE: list[list[str]] = [[], ["size(conflicts) > 1"], ["agreement.verdict < 0.5 || auto_label_changed"]]
-EXAMPLES = int(os.environ.get("QUORUM_LAW_EXAMPLES", "60"))
 LAWS = settings(
-    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 
@@ -411,7 +410,7 @@ wild_histories = st.fixed_dictionaries({
 })  # fmt: skip
 
 
-@settings(LAWS, max_examples=8 * EXAMPLES)
+@settings(LAWS, max_examples=examples(480))
 @given(wild_histories, policies)
 def test_total(history: dict[str, Any], policy: str) -> None:
     """Whatever JSON can hold, there is a decision, and it is JSON."""

@@ -12,9 +12,10 @@ from label_studio_quorum.campaign.snapshot import Snapshot
 from review_rules import Stage, parse_history
 from tests.property.test_decide_laws import wild_histories
 from tests.property.test_reconcile import HISTORIES, run
+from tests.support.laws import examples
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(wild_histories)
 def test_any_history_comes_back(history: dict[str, Any]) -> None:
     """Whatever JSON holds, nothing of it that a rule looks at is lost on the way out."""
@@ -25,7 +26,7 @@ def test_any_history_comes_back(history: dict[str, Any]) -> None:
     assert repr(parse_history(parsed.to_json())) == repr(parsed)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(HISTORIES)
 def test_what_is_read_from_a_server_is_what_its_json_says(events: list[tuple[Any, ...]]) -> None:
     """The history that is built from tasks equals the one that anybody parses from a record's JSON."""

@@ -22,6 +22,7 @@ from ls_config.results import to_result
 from ls_config.review_screen import compose_review
 from review_rules import Stage, State, load_policy, load_team
 from tests.support.fake_label_studio import FakeLabelStudio, Killed
+from tests.support.laws import examples
 
 XML = """<View><Text name="response" value="$response"/>
 <Choices name="verdict" toName="response"><Choice value="A"/><Choice value="B"/></Choices>
@@ -194,7 +195,7 @@ def run(history: list[tuple[Any, ...]]) -> World:
     return world
 
 
-LAWS = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+LAWS = settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @LAWS

@@ -16,6 +16,7 @@ from label_studio_quorum.gold.formats import CARRIES_HISTORY, read_records, writ
 from label_studio_quorum.intake import Options, Row, RowFault, read_rows
 from ls_config import load
 from tests.support.export_files import SUFFIX
+from tests.support.laws import examples
 
 REVIEW = load("response_review")
 # Surrogate halves cannot be written in any file; they are refused on the way in (QD.E026).
@@ -126,8 +127,11 @@ def distinct(given_rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list({row["id"]: row for row in given_rows}.values())
 
 
+TOLERATED = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+
 @pytest.mark.parametrize("name", SUFFIX)
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=TOLERATED)
 @given(given_rows=st.lists(rows(), min_size=1, max_size=4))
 def test_export_and_import_give_the_same_rows(name: str, given_rows: list[dict[str, Any]]) -> None:
     """Rows that leave in a format come in again exactly as they were: texts, types, nulls, order of rows."""
@@ -141,7 +145,7 @@ def test_export_and_import_give_the_same_rows(name: str, given_rows: list[dict[s
 
 
 @pytest.mark.parametrize("name", CARRIES_HISTORY)
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=examples(10), deadline=None, suppress_health_check=TOLERATED)
 @given(given_rows=st.lists(rows(), min_size=1, max_size=3))
 def test_records_come_back_whole(name: str, given_rows: list[dict[str, Any]]) -> None:
     """A format that carries the history gives back each full record, nothing changed."""
@@ -155,7 +159,7 @@ def test_records_come_back_whole(name: str, given_rows: list[dict[str, Any]]) ->
 
 
 @pytest.mark.parametrize("name", SUFFIX)
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=examples(5), deadline=None, suppress_health_check=TOLERATED)
 @given(given_rows=st.lists(rows(), min_size=1, max_size=3))
 def test_same_records_give_the_same_bytes(name: str, given_rows: list[dict[str, Any]]) -> None:
     """Writing the same records twice gives the same files, byte for byte."""
@@ -171,7 +175,7 @@ MANIFEST_KEYS = st.dictionaries(
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     text=st.text(CHARACTERS, min_size=1, max_size=60),
     others=MANIFEST_KEYS,

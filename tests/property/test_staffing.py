@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from functools import lru_cache
 from itertools import count
 from typing import Any
@@ -15,8 +14,8 @@ from hypothesis import strategies as st
 from review_rules import Policy, Stage, State, Team, decide, load_policy, load_team, may_take, parse_history
 from review_rules.sampling import in_share
 from review_rules.staffing import Shortage, shortages
+from tests.support.laws import examples
 
-EXAMPLES = int(os.environ.get("QUORUM_LAW_EXAMPLES", "60"))
 SAMPLED = next(name for name in (f"r{number}" for number in count()) if in_share(name, 0.5, "qa"))
 """A row of the sample: whether a team can finish rows of the sample is what `shortages` says of them."""
 
@@ -102,7 +101,7 @@ def with_cure(team: str, lacks: tuple[Shortage, ...]) -> str:
     return json.dumps(whole)
 
 
-@settings(max_examples=8 * EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(480), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(teams, policies, domains)
 def test_a_shortage_is_told_if_and_only_if_no_sequence_ends_final(team: str, policy: str, domain: str) -> None:
     """A team has no shortage exactly if its people can bring a row to its end; those who are told are enough."""
@@ -115,7 +114,7 @@ def test_a_shortage_is_told_if_and_only_if_no_sequence_ends_final(team: str, pol
     assert can_finish(cured, rules, domain)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(teams, policies)
 def test_all_domains_at_once_say_what_each_says(team: str, policy: str) -> None:
     """The shortages of a policy are those of its domains together, and their cures cure all."""

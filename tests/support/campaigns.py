@@ -218,7 +218,7 @@ class Bench:
 
     def skip(self, person: str, task: Json) -> None:
         """Press Skip."""
-        body = {"result": [], "was_cancelled": True}
+        body = {"result": self.result({"flags": ["broken_row"]}, task["data"]), "was_cancelled": True}
         url = f"/api/tasks/{task['id']}/annotations/?was_cancelled=1"
         answer = self.people[person].post(url, json=body, headers=self.csrf(person))
         assert answer.status_code == 201, answer.text

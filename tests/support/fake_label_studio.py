@@ -152,6 +152,10 @@ class FakeLabelStudio:
             raise ServerError("Model version doesn't exist either as live model or as static predictions.", status=400)
         return self._set(project, settings)
 
+    def delete_project(self, project: int) -> None:
+        self._write()
+        del self._projects[project]
+
     def _set(self, project: int, settings: Mapping[str, Any]) -> Project:
         self._projects[project] = self._as_project(project, {**self._projects[project].settings, **settings})
         return self._projects[project]
@@ -219,6 +223,10 @@ class FakeLabelStudio:
     def invite_link(self) -> str:
         return "/user/signup/?token=fake"
 
+    def lock_campaign(self, name: str, *, token: str, doing: str, seconds: int) -> Json | None:
+        """A stock server keeps no locks."""
+        return None
+
     # --- what people do
 
     def open_tasks(self, project: int, user: int) -> list[Task]:
@@ -239,9 +247,16 @@ class FakeLabelStudio:
             lead_time=10.0,
             cancelled=cancelled,
             result=copy.deepcopy(result),
+            parent_prediction=self._filling(task),
         )
         self._settle(task, (*self._tasks[task].annotations, made))
         return made.id
+
+    def _filling(self, task: int) -> int | None:
+        """The prediction that the project fills this task's form from, as the screen names it with an answer."""
+        served = self._projects[self._tasks[task].project].settings.get("model_version")
+        filling = [one.id for one in self._tasks[task].predictions if one.model_version == served]
+        return filling[-1] if filling else None
 
     def edit(self, task: int, annotation: int, user: int, result: Result) -> None:
         """Save an annotation again, as its author or as somebody else."""

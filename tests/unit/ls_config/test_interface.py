@@ -339,3 +339,9 @@ def test_what_people_fill_in_is_kept_or_refused(tag: str, why: str) -> None:
     with pytest.raises(InterfaceError) as caught:
         parse(xml)
     assert [fault for fault in caught.value.faults if fault.startswith(why)]
+
+
+def test_half_a_character_is_a_fault_with_its_line() -> None:
+    """JSON can carry half a surrogate pair, and UTF-8 cannot: an interface that came by HTTP may hold one."""
+    with pytest.raises(InterfaceError, match="line 3: half a character"):
+        parse(text_view('\n<Choices name="c" toName="t"><Choice value="a\ud83d"/></Choices>'))

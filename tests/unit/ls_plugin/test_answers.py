@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tasks.models import Annotation, AnnotationDraft
+from tasks.models import Annotation, AnnotationDraft, Prediction
 
 from ls_config import load
 from ls_plugin.access.answer_content import require_fitting
@@ -147,16 +147,12 @@ def test_an_expert_is_held_to_the_review_form_too() -> None:
 
 
 def test_a_skip_says_nothing_about_the_row() -> None:
-    """What stands in the form when somebody skips is no answer, and must be one before it is handed in."""
+    """What stands in the form when somebody skips is no answer, and is not read as one."""
     campaign = make_campaign(label_type="response_review")
     campaign.add_rows("r1")
-    task, nonsense = campaign.take("ana"), with_more([item("tone", rating=9)])
-    skip = campaign.submit("ana", task, nonsense, was_cancelled=True)
-    assert skip.status_code == 201
-    back = post(campaign.client("ana"), f"/api/annotations/{skip.json()['id']}/convert-to-draft", {})
-    refused = campaign.submit("ana", task, nonsense, draft_id=back.json()["id"])
-    assert refused.json()["code"] == "bad_answer"
-    assert campaign.submit("ana", task, sample(), draft_id=back.json()["id"]).status_code == 201
+    task, nonsense = campaign.take("ana"), with_more([item("tone", rating=9), item("flag_reason", text=["cut off"])])
+    assert campaign.submit("ana", task, nonsense, was_cancelled=True).status_code == 201
+    assert Annotation.objects.get(task_id=task).was_cancelled
 
 
 def test_a_form_that_a_manager_broke_stops_nobody() -> None:
@@ -171,3 +167,33 @@ def test_a_form_that_a_manager_broke_stops_nobody() -> None:
     type(project).objects.filter(pk=project.pk).update(label_config=project.label_config)
     with pytest.raises(Refused, match="The answer to tone cannot be stored"):
         require_fitting([item("tone", rating=9)], task)
+
+
+def test_a_form_that_was_left_open_answers_nothing_else() -> None:
+    """What it carries unseen is of another row: refused, also as a change; its own and none at all go through."""
+    campaign = make_campaign(label_type="response_review")
+    for row_id in ("r1", "r2"):
+        campaign.add_rows(row_id)
+        for person in ("ana", "bea"):
+            campaign.answer(person, sample())
+    task = campaign.take("quin", Stage.QA)
+    own, other = (
+        [part for part in Prediction.objects.get(task_id=pk).result if part["from_name"] == "review_of"]
+        for pk in (task, campaign.slot("r2", Stage.QA).task_id)
+    )
+    assert own != other
+    accept = item("decision", choices=["accept"])
+    refused = campaign.submit("quin", task, [*sample(), accept, *other])
+    assert (refused.status_code, refused.json()["code"]) == (409, "closed")
+    assert refused.json()["detail"] == (
+        "The form that you had open shows another row, or this one before it changed: load the page again."
+    )
+    made = campaign.submit("quin", task, [*sample(), accept, *own])
+    assert made.status_code == 201
+    address = f"/api/annotations/{made.json()['id']}/"
+    client = campaign.client("quin")
+    changes = [
+        client.patch(address, {"result": [*sample(), accept, *seal]}, content_type="application/json").status_code
+        for seal in (other, own, [])
+    ]
+    assert changes == [409, 200, 200]

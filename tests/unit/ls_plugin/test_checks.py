@@ -51,27 +51,6 @@ def test_an_answer_does_not_become_a_skip_and_is_not_deleted(campaign: CampaignI
     assert post(campaign.client("ana"), f"{address}convert-to-draft", {}).json()["code"] == "keep_answers"
 
 
-def test_a_skip_is_taken_back_while_a_seat_is_free(campaign: CampaignInTest) -> None:
-    """The person has the task again, and the log says so."""
-    campaign.add_rows("r1")
-    task = campaign.take("ana")
-    skip = campaign.submit("ana", task, [], was_cancelled=True).json()["id"]
-    assert post(campaign.client("ana"), f"/api/annotations/{skip}/convert-to-draft", {}).status_code == 201
-    assert [line.task_id for line in campaign.lines("taken_back")] == [task]
-    assert campaign.hand_outs("ana")[0].live
-
-
-def test_a_skip_is_not_taken_back_once_others_have_the_seats(campaign: CampaignInTest) -> None:
-    """Two others answered meanwhile."""
-    campaign.add_rows("r1")
-    task = campaign.take("ana")
-    skip = campaign.submit("ana", task, [], was_cancelled=True).json()["id"]
-    for person in ("bea", "cal"):
-        campaign.answer(person, verdict("Correct"))
-    refused = post(campaign.client("ana"), f"/api/annotations/{skip}/convert-to-draft", {})
-    assert (refused.status_code, refused.json()["code"]) == (409, "full")
-
-
 def test_a_draft_is_its_authors_and_stays_on_its_task(campaign: CampaignInTest) -> None:
     """Nobody else reads or changes it, and it names nobody else and no other task."""
     campaign.add_rows("r1", "r2")
@@ -264,7 +243,10 @@ def test_pages_of_label_studio_link_the_style_sheet_that_hides_what_is_refused(c
     page = campaign.client("ana").get(address, headers={"Accept": "text/html"}).content.decode()
     assert "/quorum/people.css" in page
     assert "owner@quorum.test" not in page
-    assert "/quorum/people.css" not in owner_client().get(address).content.decode()
+    assert '<script src="/quorum/screen.js"></script>' in page
+    whole = owner_client().get(address).content.decode()
+    assert "/quorum/people.css" not in whole
+    assert '<script src="/quorum/screen.js"></script>' in whole
 
 
 def test_a_project_of_another_stage_is_not_there_for_an_annotator(campaign: CampaignInTest) -> None:

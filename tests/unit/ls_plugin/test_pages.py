@@ -63,16 +63,21 @@ def test_a_row_is_reopened_from_the_page_with_a_reason(campaign: CampaignInTest)
     assert "This campaign has no row" in missing
     assert campaign.slot("r1").sealed
     opened = manager.post(address, {"row_id": "r1", "reason": "a mistake"}).content.decode()
-    assert "Row r1 is open again" in opened
+    assert "Row r1 was FINAL and is AWAITING_QA now; 1 review counts no more; 3 answers may be changed" in opened
+    again = manager.post(address, {"row_id": "r1", "reason": "a mistake"}).content.decode()
+    assert "there is nothing to reopen" in again
     assert not campaign.slot("r1").sealed
 
 
 def test_the_style_sheets_and_what_label_studio_asks_for_in_vain(campaign: CampaignInTest) -> None:
-    """Styles are styles; tips and usage data are answered with nothing."""
+    """Styles are styles, the script is one; tips and usage data are answered with nothing."""
     client = campaign.client("ana")
     for name in ("style.css", "people.css"):
         style = client.get(f"/quorum/{name}")
         assert (style.status_code, style["Content-Type"]) == (200, "text/css")
+    script = client.get("/quorum/screen.js")
+    assert (script.status_code, script["Content-Type"]) == (200, "text/javascript; charset=utf-8")
+    assert "screen.js" not in client.get("/quorum/mine/").content.decode()  # our own pages say everything themselves
     assert client.get("/heidi-tips/").json() == []
     assert client.get("/__lsa/").status_code == 204
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from label_studio_quorum.gold.records import export_records
 from ls_plugin import jobs
 from ls_plugin.models import Campaign, Slot, Stage
 from ls_plugin.people import team
 from ls_plugin.queue import qualification, reconcile
+from ls_plugin.queue.campaigns import read_campaign
 from ls_plugin.queue.reopening import reopen
+from ls_plugin.queue.server_port import ServerPort
 from ls_plugin.queue.worker import _RECONCILES
 from ls_plugin.store.refusals import Refused
-from tests.unit.ls_plugin.support import CampaignInTest, make_campaign, review, verdict
+from review_rules import load_policy, load_team
+from review_rules.verify import Verifier
+from tests.unit.ls_plugin.support import CampaignInTest, make_campaign, post, review, verdict
 
 
 @pytest.fixture
@@ -80,11 +87,73 @@ def test_reopening_takes_the_seal_off_and_is_written_down(campaign: CampaignInTe
         campaign.answer(person, verdict("Correct"))
     campaign.take("quin", Stage.QA)
     assert campaign.slot("r1").sealed
-    reopen(campaign.campaign, "r1", "a mistake", campaign.account("max"))
+    reopened = reopen(campaign.campaign, "r1", "a mistake", campaign.account("max"))
+    assert reopened.sentence() == "Row r1 stays AWAITING_QA; 2 answers may be changed again."
     assert not campaign.slot("r1").sealed
     assert [line.row_id for line in campaign.lines("reopened")] == ["r1"]
     with pytest.raises(Refused):
         reopen(campaign.campaign, "no such row", "a mistake", campaign.account("max"))
+
+
+@pytest.mark.parametrize("row_id", ["r1", "r2"])
+def test_a_row_about_which_nothing_is_closed_is_not_reopened(campaign: CampaignInTest, row_id: str) -> None:
+    """Nothing would change, so nothing is written down: neither for a fresh row nor for one that waits for QA."""
+    campaign.add_rows("r1", "r2")
+    for person in ("ana", "bea"):
+        assert campaign.slot("r1").task_id == campaign.answer(person, verdict("Correct")).task_id
+    with pytest.raises(Refused, match="there is nothing to reopen") as refused:
+        reopen(campaign.campaign, row_id, "why not", campaign.account("max"))
+    assert refused.value.reason == "not_reopened"
+    assert not campaign.lines("reopened")
+    with pytest.raises(Refused, match="500 characters"):
+        reopen(campaign.campaign, row_id, "x" * 501, campaign.account("max"))
+
+
+def test_a_final_row_that_is_reopened_goes_to_qa_again(campaign: CampaignInTest) -> None:
+    """The review from before counts no more, the passes may be changed, and the row is gold once QA has looked anew."""
+    campaign.add_rows("r1")
+    first = campaign.answer("ana", verdict("Correct"))
+    campaign.answer("bea", verdict("Correct"))
+    campaign.answer("quin", review("accept", "Correct"), Stage.QA)
+    address = "/quorum/api/reopen"
+    body = {"name": campaign.campaign.name, "row_id": "r1", "reason": "the source was wrong"}
+    assert post(campaign.client("quin"), address, body).status_code == 403
+    opened = post(campaign.client("max"), address, body).json()
+    assert opened == {
+        "row_id": "r1", "reopened": True, "was": "FINAL", "state": "AWAITING_QA", "reviews": 1, "changeable": 3,
+    }  # fmt: skip
+    assert campaign.slot("r1").state == "AWAITING_QA"
+    changed = campaign.client("ana").patch(
+        f"/api/annotations/{first.pk}/", {"result": verdict("Incorrect")}, content_type="application/json"
+    )
+    assert changed.status_code == 200
+    campaign.answer("quin", review("correct", "Incorrect"), Stage.QA)
+    assert campaign.slot("r1").state == "FINAL"
+    (line,) = campaign.lines("reopened")
+    written = {"reason": "the source was wrong", "role": "manager", "was": "FINAL", "state": "AWAITING_QA"}
+    assert json.loads(line.body) == written
+    exported = list(export_records(ServerPort(), read_campaign(campaign.campaign.pk)))
+    assert [(entry["by"], entry["reason"]) for entry in exported[0]["reopened"]] == [("max", "the source was wrong")]
+    assert (exported[0]["final"]["values"]["verdict"]["value"], exported[0]["gold"]) == ("Incorrect", True)
+    stored = campaign.campaign
+    policy, people = load_policy(stored.policy_text), load_team(campaign.team_text)
+    assert Verifier(people, policy).check(exported[0], 1) == []
+    hidden = {**exported[0], "reopened": None, "qa": exported[0]["qa"][:1]}
+    assert Verifier(people, policy).check(hidden, 1) != []
+
+
+def test_a_row_that_falls_back_is_open_to_whoever_is_asked(campaign: CampaignInTest) -> None:
+    """QA leaves the team and the row is asked for again: the seal of the decided row goes with the decision."""
+    campaign.add_rows("r1")
+    for person in ("ana", "bea"):
+        campaign.answer(person, verdict("Correct"))
+    campaign.answer("quin", review("accept", "Correct"), Stage.QA)
+    assert campaign.slot("r1", Stage.QA).sealed
+    without = "".join(line for line in campaign.team_text.splitlines(True) if "id: quin" not in line)
+    team.apply_team(campaign.campaign, without)
+    assert reconcile.drain(campaign.campaign.pk) == 1
+    campaign.answer("anq", review("accept", "Correct"), Stage.QA)
+    assert campaign.slot("r1").state == "FINAL"
 
 
 def test_the_qualification_comes_first_and_keeps_people_below_the_bar_out(campaign: CampaignInTest) -> None:

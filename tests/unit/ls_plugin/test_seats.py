@@ -93,16 +93,6 @@ def test_a_task_that_was_put_off_makes_room_for_the_next_and_comes_back(campaign
     assert campaign.take("ana") == first
 
 
-def test_a_skipped_row_comes_back_when_nothing_else_is_left(campaign: CampaignInTest) -> None:
-    """The skip is taken away with it."""
-    tasks = campaign.add_rows("r1")
-    task = campaign.take("ana")
-    skipped = campaign.submit("ana", task, [], was_cancelled=True)
-    assert skipped.status_code == 201
-    assert campaign.take("ana") == tasks["r1"]
-    assert not Annotation.objects.filter(task_id=task).exists()
-
-
 def test_somebody_who_is_excluded_is_handed_other_rows(campaign: CampaignInTest) -> None:
     """An exclusion holds in the queue, and twice the same one is one."""
     tasks = campaign.add_rows("r1", "r2")

@@ -20,6 +20,7 @@ from tests.unit.review_rules.cases import (
     TEXT,
     VERDICT,
     agreeing,
+    at,
     disagreeing,
     ids,
     policy_of,
@@ -81,6 +82,7 @@ HISTORIES: dict[str, tuple[dict[str, Any], str]] = {
     "QR.W038": (row(fields=REQUIRED, passes=[sub("ana", 0)]), ""),
     "QR.W039": (row(agreeing(), [sub("ida", 5, "correct", verdict=" ")], fields=REQUIRED), ""),
     "QR.W040": (row(agreeing()), "escalate_when: ['agreement.nope < 1.0']"),
+    "QR.W050": (row(agreeing(), [sub("ida", 5, "accept")], reopened=[{"at": at(6)}]), ""),
     "QR.E001": (row([sub("ana", 0)]), "passes: 9"),
     "QR.E002": (row(agreeing(), ASKED, [sub("dag", 6, "escalate", reason="no rule")]), ""),
 }

@@ -17,6 +17,7 @@ from review_rules import (
     Decision,
     FaultsError,
     HistoryError,
+    Kind,
     NextStep,
     PersonId,
     Stage,
@@ -28,10 +29,12 @@ from review_rules import (
     parse_history,
     withheld,
 )
-from review_rules.files.policy import Qualification
+from review_rules.files.policy import Order, Qualification, Skips
 from review_rules.files.schema import policy_schema, team_schema
 from review_rules.findings import RULES
+from review_rules.pre_annotation import values_hash
 from review_rules.verify import Verifier
+from review_rules.versions import RULES_1
 from tests.unit.review_rules.cases import (
     TEAM,
     TEXT,
@@ -192,6 +195,22 @@ def test_expressions_are_checked(expression: str, message: str) -> None:
 
 
 @rule(
+    "An expression has at most 2,000 characters, and at most two of the macros all, exists, exists_one, map and filter "
+    "stand within each other, so that a row costs little whatever it says."
+)
+def test_what_an_expression_may_cost() -> None:
+    """Two within each other pass, a third is told with its place; strings and neighbours do not count as within."""
+    two = "flags.all(a, flags.exists(b, a == b))"
+    sound = f"{two} || {two} || domain == 'x.all(c, x.all(d, x.all(e, true)))'"
+    assert load_policy(json.dumps({"escalate_when": [sound]})).escalate_when == (sound,)
+    with pytest.raises(FaultsError, match="more than 2 of all, exists") as three:
+        load_policy(json.dumps({"escalate_when": ["flags.all(a, flags.all(b, flags.all(c, true)))"]}))
+    assert [fault.column for fault in three.value.faults] == [56]
+    with pytest.raises(FaultsError, match="2,007 characters"):
+        load_policy(json.dumps({"escalate_when": ["domain == '" + "x" * 1995 + "'"]}))
+
+
+@rule(
     "Domains are `general` and the `expert_domains`; another one in the team file is a warning, since a team may serve "
     "several campaigns."
 )
@@ -228,7 +247,12 @@ def test_team_hash() -> None:
     turned = "{id: ana, expertise: [financial, technical], roles: [qa, annotator]"
     assert load_team(f"people: [{{id: ben, roles: [qa]}}, {turned}, {told}}}]").hash == plain
     assert re.fullmatch("sha256:[0-9a-f]{64}", plain)
-    others = ["[qa], expertise: [legal]", "[expert]", "[qa], left: 2026-01-05T10:30:00Z", "[qa], left: 2026-01-05T10:31:00Z"]
+    others = [
+        "[qa], expertise: [legal]",
+        "[expert]",
+        "[qa], left: 2026-01-05T10:30:00Z",
+        "[qa], left: 2026-01-05T10:31:00Z",
+    ]
     hashes = {load_team(f"people: [{ana}}}, {{id: ben, roles: {other}}}]").hash for other in others}
     assert len(hashes | {plain}) == 5
     assert load_team("people: [{id: a, roles: [], left: 2026-01-05T10:30:00Z}]").hash == (
@@ -240,11 +264,12 @@ def test_team_hash() -> None:
 def test_withheld() -> None:
     """The share is met, the same for every other setting, and drawn apart from the sample for QA."""
     names = [f"row-{number}" for number in range(4000)]
-    policy = load_policy("{prelabel: {withhold: 0.25}}")
+    policy, other = load_policy("{prelabel: {withhold: 0.25}}"), load_policy("{passes: 1, prelabel: {withhold: 0.25}}")
+    nothing = load_policy("{}")
     chosen = {name for name in names if withheld(name, policy)}
     assert 0.22 < len(chosen) / len(names) < 0.28
-    assert chosen == {name for name in names if withheld(name, load_policy("{passes: 1, prelabel: {withhold: 0.25}}"))}
-    assert not any(withheld(name, load_policy("{}")) for name in names)
+    assert chosen == {name for name in names if withheld(name, other)}
+    assert not any(withheld(name, nothing) for name in names)
     sampled = {name for name in names if _is_sampled(name, 0.25)}
     assert 0.04 < len(chosen & sampled) / len(names) < 0.09
 
@@ -260,6 +285,42 @@ def test_qualification() -> None:
     assert asking.hash != plain.hash == load_policy("{fields: {verdict: {agree: exact}}, qualification: null}").hash
     seen = [decide(parse_history(row(agreeing())), load_team(TEAM), policy).to_json() for policy in (plain, asking)]
     assert seen[0] == seen[1]
+
+
+@rule(
+    "`skips` says how many rows a person may skip within 24 hours, null for any number, and whether a skip needs a reason; it changes no decision, and a policy without it keeps its hash."
+)
+def test_skips() -> None:
+    """The hash of the policy of nothing but defaults is the one that 0.1.0 gave it."""
+    plain = load_policy("fields: {verdict: {agree: exact}}")
+    assert load_policy("{}").hash == "sha256:1b932dcb74afc82df84910b8591b4e11f125d5a35205493a7fa314ce6fe1331b"
+    assert plain.skips == Skips(20, True)
+    fields = "fields: {verdict: {agree: exact}}\n"
+    for same in ("skips: null", "skips: {}", "skips: {per_day: 20, reason: true}"):
+        assert load_policy(fields + same).hash == plain.hash
+    free = load_policy(fields + "skips: {per_day: null, reason: false}")
+    assert (free.skips, load_policy(fields + "skips: {per_day: 0}").skips.per_day) == (Skips(None, False), 0)
+    assert free.hash != plain.hash
+    seen = [decide(parse_history(row(agreeing())), load_team(TEAM), policy).to_json() for policy in (plain, free)]
+    assert seen[0] == seen[1]
+    for wrong in ("{per_day: -1}", "{per_day: many}", "{reason: maybe}", "{reason: null}", "{per_week: 1}", "5"):
+        with pytest.raises(FaultsError):
+            load_policy(f"skips: {wrong}")
+
+
+@rule(
+    "`order` says in which order rows of equal claim are handed out, drawn for each person or as imported; it changes no decision, and a policy without it keeps its hash."
+)
+def test_order() -> None:
+    """It is about who gets what, and says nothing about what counts."""
+    plain = load_policy("fields: {verdict: {agree: exact}}")
+    imported = load_policy("fields: {verdict: {agree: exact}}\norder: imported")
+    assert (plain.order, imported.order) == (Order.DRAWN, Order.IMPORTED)
+    assert plain.hash == load_policy("{fields: {verdict: {agree: exact}}, order: drawn}").hash != imported.hash
+    seen = [decide(parse_history(row(agreeing())), load_team(TEAM), policy).to_json() for policy in (plain, imported)]
+    assert seen[0] == seen[1]
+    with pytest.raises(FaultsError):
+        load_policy("order: mixed")
 
 
 @rule("`quorum policy schema` describes exactly the files that load.")
@@ -1262,6 +1323,40 @@ def test_qa_sample() -> None:
     assert see(other, "qa: {when: sample, share: 0.2}").state is State.AWAITING_QA
 
 
+@rule(
+    "A review that is not later than the last reopening of its row does not count.",
+    "Once a row was reopened its QA is due, whatever `qa.when` says.",
+)
+@pytest.mark.parametrize("policy", ["", "qa: {when: conflict}", "{qa: {when: sample, share: 0}}"])
+def test_reopened_row(policy: str) -> None:
+    """What was decided before stands no more; a review of afterwards decides the row anew."""
+    reopened = [{"at": at(7)}, {"at": at(9)}]
+    before = [sub("ida", 5, "accept"), sub("dag", 9, "accept")]
+    decision = see(row(agreeing(), before, reopened=reopened), policy)
+    assert (decision.state, decision.final, decision.certificate) == (State.AWAITING_QA, None, None)
+    assert [at_path(decision, f"qa[{place}]") for place in range(2)] == [["QR.W050"]] * 2
+    assert see(row(agreeing(), before), policy).state is State.FINAL
+    again = see(row(agreeing(), [*before, sub("ida", 10, "accept")], reopened=reopened), policy)
+    assert (again.state, again.certificate and again.certificate.qa) == (State.FINAL, "ida")
+    discarded = row(agreeing(), [sub("ida", 5, "discard", reason="spam")], reopened=reopened)
+    assert see(discarded, policy).state is State.AWAITING_QA
+
+
+@rule("`reopened` lists when a decided row was opened again; an entry without a time is ignored with a finding.")
+def test_reopened_without_a_time() -> None:
+    """Such an entry cannot say which reviews came before it."""
+    reviewed = row(agreeing(), [sub("ida", 5, "accept")])
+    entries: list[Any] = [None, 5, "x", {}, {"at": None}, {"at": "noon"}, []]
+    for entry in entries:
+        decision = see(reviewed | {"reopened": [entry]})
+        assert (decision.state, at_path(decision, "reopened[0]")) == (State.FINAL, ["QR.W008"])
+    assert at_path(see(reviewed | {"reopened": "yes"}), "reopened[0]") == ["QR.W008"]
+    expert = [sub("dag", 6, "accept")]
+    asked = row(agreeing(), [sub("ida", 5, "escalate", reason="?"), sub("ida", 8, "escalate", reason="?")], expert)
+    late = see(asked | {"reopened": [{"at": at(7)}]})
+    assert (late.state, at_path(late, "expert[0]")) == (State.AWAITING_EXPERT, ["QR.W029"])
+
+
 @rule("A counted QA is heard also if it was not due.")
 def test_qa_that_was_not_due() -> None:
     """Somebody who looked and corrected has corrected, and one who escalates is heard."""
@@ -1631,7 +1726,13 @@ def test_proposal_missing() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "measure"),
-    [("choices", "jaccard"), ("spans", "span_f1"), ("spans", "span_f1, match: overlap"), ("boxes", "iou_f1"), ("segments", "iou_f1")],
+    [
+        ("choices", "jaccard"),
+        ("spans", "span_f1"),
+        ("spans", "span_f1, match: overlap"),
+        ("boxes", "iou_f1"),
+        ("segments", "iou_f1"),
+    ],
 )
 @rule("A set absent in every pass is the empty set with origin `passes`.")
 def test_proposal_of_an_unfilled_set(kind: str, measure: str) -> None:
@@ -1748,6 +1849,43 @@ def test_changed_from_auto() -> None:
 
 
 @rule(
+    "A pass may say under `shown` what its form opened with: `{version, hash}` of the prediction, both null for a form "
+    "that opened empty; where it says nothing this is not known.",
+    "`changed_from_auto` is null too where every counted pass says that its form opened with something else, or with "
+    "nothing.",
+    "By version 1 `shown` means nothing.",
+)
+@pytest.mark.parametrize(
+    ("forms", "changed"),
+    [
+        ((None, None), True),
+        (({}, {}), None),
+        (({"version": None, "hash": None}, {"version": "other", "hash": "sha256:0"}), None),
+        (({"version": None, "hash": None}, {"version": "auto-label", "hash": "its own"}), True),
+        (({"version": None, "hash": None}, None), True),
+        (({"version": None, "hash": None}, {"hash": 5}), True),
+    ],
+    ids=["unknown", "empty", "other", "one saw it", "one unknown", "one unreadable"],
+)
+def test_nobody_changes_what_nobody_was_shown(forms: tuple[Any, Any], changed: bool | None) -> None:
+    """The label differs from the auto-label either way; whether it was changed depends on who saw it."""
+    auto = {"verdict": "B", "topics": ["b", "a"]}
+    own = values_hash({"verdict": Kind.CHOICE, "topics": Kind.CHOICES, "note": Kind.TEXT}, {"note": "", **auto})
+    passes = []
+    for minute, (who, form) in enumerate(zip(("ana", "hal"), forms, strict=True)):
+        shown = form | {"hash": own} if form and form.get("hash") == "its own" else form
+        passes.append(sub(who, minute, verdict="A", topics=["a"]) | {"shown": shown})
+    fields = {"verdict": {"kind": "choice"}, "topics": {"kind": "choices"}}
+    history = row(passes, [sub("ida", 5, "accept")], fields=fields, auto_label=auto)
+    final = see(history, "fields: {}").final
+    assert final is not None
+    assert {value.changed_from_auto for value in final.values()} == {changed}
+    old = decide(parse_history(history), team_of(TEAM), policy_of("fields: {}"), RULES_1).final
+    assert old is not None
+    assert {value.changed_from_auto for value in old.values()} == {True}
+
+
+@rule(
     "The certificate names the people of passes, QA and expert reviews with the times of their submissions, for each "
     "effective domain all counted people who hold it, and the hashes of policy and team."
 )
@@ -1842,9 +1980,7 @@ def test_an_old_export_is_proved() -> None:
     assert verify_old(record) == ["QR.E110"]
 
 
-@rule(
-    "By version 1 `required` means nothing, so that a pass may leave any field out and a review may empty any field."
-)
+@rule("By version 1 `required` means nothing, so that a pass may leave any field out and a review may empty any field.")
 def test_version_1_requires_nothing() -> None:
     """Two empty answers were gold; now they are no passes."""
     record = old_records()["two-empty-answers"]
@@ -1889,6 +2025,13 @@ def test_version_1_and_opinions() -> None:
     assert (final["verdict"].value, final["verdict"].origin.value) == ("Correct", "passes")
     settled = now("guess-settles-a-conflict")
     assert (settled.state, at_path(settled, "expert[0]")) == (State.AWAITING_EXPERT, ["QR.W033"])
+
+
+@rule("By version 1 `reopened` means nothing.")
+def test_version_1_and_reopening() -> None:
+    """No row was reopened under it, so a record of that time with such an entry is proved as if it had none."""
+    record = old_records()["set-that-nobody-filled"]
+    assert verify_old(record | {"reopened": [{"at": "2030-01-01T00:00:00Z"}]}) == verify_old(record) == []
 
 
 @rule("By version 1 the certificate names no team, and the decision no version.")

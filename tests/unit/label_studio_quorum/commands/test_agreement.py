@@ -13,13 +13,19 @@ from typer.main import get_command
 
 from label_studio_quorum.commands.agreement import app
 from review_rules.statistics.agreement import FIGURES
+from tests.support.command_line import run_here
 from tests.unit.review_rules.statistics.published import FOUR_BY_TWELVE, by_rater
 
 ROOT = Path(__file__).parents[4]
 
 
 def quorum(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    """Run the command in a process of its own, from the repository's root."""
+    """Run the command in this process, from the repository's root."""
+    return run_here("agreement", *arguments, stdin=stdin)
+
+
+def quorum_apart(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """Run it in a process of its own, as people do: what is imported, and the order of hashes, may differ there."""
     return subprocess.run(
         [sys.executable, "-m", "label_studio_quorum", "agreement", *map(str, arguments)],
         cwd=ROOT,
@@ -50,7 +56,7 @@ def ratings(tmp_path: Path) -> Path:
 
 def test_json_is_the_contracts_object(ratings: Path) -> None:
     """One object on stdout, nothing on stderr, exit 0."""
-    done = quorum(ratings, "--kind", "rating", "--json")
+    done = quorum_apart(ratings, "--kind", "rating", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     out = json.loads(done.stdout)
     assert (out["items"], out["annotators"], out["ratings"]) == (12, 4, 41)
@@ -97,7 +103,7 @@ def test_an_empty_file_is_no_fault(tmp_path: Path) -> None:
 
 def test_votes_may_come_from_stdin() -> None:
     """- is stdin, and faults name it."""
-    done = quorum("-", "--kind", "choice", "--json", stdin='{"item_id": 1, "annotator": "a", "value": "A"}\nx\n')
+    done = quorum_apart("-", "--kind", "choice", "--json", stdin='{"item_id": 1, "annotator": "a", "value": "A"}\nx\n')
     assert done.returncode == 1
     assert done.stderr.startswith("stdin: line 2: ")
     assert json.loads(done.stdout)["ratings"] == 1

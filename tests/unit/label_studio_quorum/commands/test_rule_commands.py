@@ -1,4 +1,4 @@
-"""`quorum decide`, `quorum policy` and `quorum verify` as processes of their own."""
+"""`quorum decide`, `quorum policy` and `quorum verify`: what they read, print and end with."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from typing import Any
 
 import pytest
 
+from tests.support.command_line import run_in_bytes
 from tests.unit.review_rules.cases import TEAM, agreeing, row, sub
 from tests.unit.review_rules.test_findings import POLICY, record
 
 ROOT = Path(__file__).parents[4]
 
 
-def quorum(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """Run the command."""
+def quorum_apart(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Run the command in a process of its own, where a warning is an error."""
     command = [sys.executable, "-W", "error", "-m", "label_studio_quorum", *map(str, arguments)]
     environment = os.environ | {"NO_COLOR": "1", "COLUMNS": "200"}
     return subprocess.run(command, input=stdin, capture_output=True, cwd=ROOT, env=environment, check=False)
@@ -40,7 +41,7 @@ def lines(*values: Any) -> bytes:
 def test_one_decision_a_line(files: tuple[str, ...]) -> None:
     """Findings, blank lines and a byte order mark leave exit 0 and nothing on stderr."""
     histories = lines(row(agreeing()), row([sub("nobody", 0)], row_id="r2"))
-    done = quorum("decide", *files, stdin=b"\xef\xbb\xbf" + histories.replace(b"\n", b"\n\r\n \n"))
+    done = quorum_apart("decide", *files, stdin=b"\xef\xbb\xbf" + histories.replace(b"\n", b"\n\r\n \n"))
     assert (done.returncode, done.stderr) == (0, b"")
     decisions = [json.loads(line) for line in done.stdout.splitlines()]
     assert [one["row_id"] for one in decisions] == ["r1", "r2"]
@@ -60,9 +61,9 @@ def test_one_decision_a_line(files: tuple[str, ...]) -> None:
 def test_a_file_and_json_flag(files: tuple[str, ...], tmp_path: Path) -> None:
     """A file's histories are decided like those of standard input, with `--json` or without."""
     (tmp_path / "h.jsonl").write_bytes(lines(row(agreeing())))
-    plain, flagged = (quorum("decide", *files, tmp_path / "h.jsonl", *more) for more in ((), ("--json",)))
+    plain, flagged = (run_in_bytes("decide", *files, tmp_path / "h.jsonl", *more) for more in ((), ("--json",)))
     assert plain.returncode == flagged.returncode == 0
-    assert plain.stdout == flagged.stdout == quorum("decide", *files, "-", stdin=lines(row(agreeing()))).stdout
+    assert plain.stdout == flagged.stdout == run_in_bytes("decide", *files, "-", stdin=lines(row(agreeing()))).stdout
 
 
 def test_bad_lines_are_named_and_the_rest_decided(files: tuple[str, ...], tmp_path: Path) -> None:
@@ -70,7 +71,7 @@ def test_bad_lines_are_named_and_the_rest_decided(files: tuple[str, ...], tmp_pa
     bad = [b"not json", b"[]", b'{"row_id": "x"}', b'{"row_id": 5, "fields": {}}', b'{"row_id": "\xff", "fields": {}}']
     bad += [b"[" * 5000, b'{"row_id": "x", "fields": {}, "n": ' + b"9" * 5000 + b"}", b'{"row_id": "x", "fields": {}']
     (tmp_path / "h.jsonl").write_bytes(b"\n".join([*bad, lines(row(agreeing())).strip()]))
-    done = quorum("decide", *files, tmp_path / "h.jsonl")
+    done = run_in_bytes("decide", *files, tmp_path / "h.jsonl")
     assert done.returncode == 1
     assert [json.loads(line)["row_id"] for line in done.stdout.splitlines()] == ["r1"]
     told = done.stderr.decode().splitlines()
@@ -85,7 +86,7 @@ def test_odd_values_come_out_as_json(files: tuple[str, ...]) -> None:
         [sub("ana", 0, verdict="\ud800"), sub("hal", 1, verdict=float("nan"))], domain=float("inf"), row_id="\udfff"
     )
     huge = row([sub("ana", 0, n=10**30)], fields={"n": {"kind": "number"}}, auto_label={"n": 10**30})
-    done = quorum("decide", *files, stdin=lines(odd, huge))
+    done = run_in_bytes("decide", *files, stdin=lines(odd, huge))
     assert (done.returncode, done.stderr) == (0, b"")
 
     def refuse(word: str) -> None:
@@ -100,7 +101,7 @@ def test_faults_of_both_files(tmp_path: Path) -> None:
     """Every fault of policy and team is one line with file, line and column; nothing is decided."""
     (tmp_path / "p.yaml").write_text("pases: 2\nqa: {when: al}\n")
     (tmp_path / "t.yaml").write_text("people:\n- {id: a, roles: [anotator]}\n")
-    done = quorum("decide", "--policy", tmp_path / "p.yaml", "--team", tmp_path / "t.yaml", stdin=lines(row()))
+    done = run_in_bytes("decide", "--policy", tmp_path / "p.yaml", "--team", tmp_path / "t.yaml", stdin=lines(row()))
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr.decode().splitlines() == [
         f"{tmp_path}/p.yaml:1:1: pases: unknown key `pases`. Did you mean `passes`?",
@@ -112,7 +113,7 @@ def test_faults_of_both_files(tmp_path: Path) -> None:
 def test_unknown_domain_of_the_team_is_a_warning(files: tuple[str, ...], tmp_path: Path) -> None:
     """A team may serve several campaigns: it is said, and the rows are decided."""
     (tmp_path / "team.yaml").write_text("people:\n- {id: a, roles: [expert], expertise: [legal]}\n")
-    done = quorum("decide", *files, stdin=lines(row()))
+    done = run_in_bytes("decide", *files, stdin=lines(row()))
     assert done.returncode == 0
     assert b":2:40: warning: people[0].expertise[0]: the policy does not know the domain `legal`" in done.stderr
 
@@ -120,14 +121,14 @@ def test_unknown_domain_of_the_team_is_a_warning(files: tuple[str, ...], tmp_pat
 @pytest.mark.parametrize("arguments", [[], ["--policy", "p"], ["--nonsense"]])
 def test_wrong_usage_of_decide(arguments: list[str]) -> None:
     """A call that cannot be meant is exit 2."""
-    assert quorum("decide", *arguments).returncode == 2
+    assert run_in_bytes("decide", *arguments).returncode == 2
 
 
 def test_unreadable_files(files: tuple[str, ...], tmp_path: Path) -> None:
     """A file that is not there, or no text, is wrong usage."""
-    assert quorum("decide", *files, tmp_path / "nothing.jsonl").returncode == 2
+    assert run_in_bytes("decide", *files, tmp_path / "nothing.jsonl").returncode == 2
     (tmp_path / "policy.yaml").write_bytes(b"\xff\xfe\x00")
-    done = quorum("decide", *files)
+    done = run_in_bytes("decide", *files)
     assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
     assert b"policy.yaml: cannot be read: it is not UTF-8 text" in done.stderr
 
@@ -165,10 +166,10 @@ def test_decide_starts_light() -> None:
 
 def test_policy_check(files: tuple[str, ...], tmp_path: Path) -> None:
     """A sound policy shows its hash; with --json its normalised content."""
-    done = quorum("policy", "check", files[1], "--team", files[3])
+    done = run_in_bytes("policy", "check", files[1], "--team", files[3])
     assert done.returncode == 0
     assert b"policy.yaml: in order, sha256:" in done.stdout
-    shown = json.loads(quorum("policy", "check", files[1], "--json").stdout)
+    shown = json.loads(run_in_bytes("policy", "check", files[1], "--json").stdout)
     assert (shown["ok"], shown["policy"]["passes"], shown["faults"], shown["warnings"]) == (True, 2, [], [])
 
 
@@ -176,9 +177,9 @@ def test_policy_check_with_faults(tmp_path: Path) -> None:
     """All faults of both files at once, as lines or as JSON."""
     (tmp_path / "p.yaml").write_text("pases: 2\n")
     (tmp_path / "t.yaml").write_text("people: [{id: a, roles: [bos]}]")
-    done = quorum("policy", "check", tmp_path / "p.yaml", "--team", tmp_path / "t.yaml")
+    done = run_in_bytes("policy", "check", tmp_path / "p.yaml", "--team", tmp_path / "t.yaml")
     assert (done.returncode, done.stderr.count(b"\n")) == (1, 2)
-    done = quorum("policy", "check", tmp_path / "p.yaml", "--team", tmp_path / "t.yaml", "--json")
+    done = run_in_bytes("policy", "check", tmp_path / "p.yaml", "--team", tmp_path / "t.yaml", "--json")
     shown = json.loads(done.stdout)
     assert (done.returncode, shown["ok"], shown["hash"], len(shown["faults"])) == (1, False, None, 2)
     assert shown["faults"][0] == {
@@ -190,27 +191,27 @@ def test_policy_check_with_faults(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("which", "title"), [("policy", "Quorum policy"), ("team", "Quorum team")])
 def test_policy_schema(which: str, title: str) -> None:
     """The schemas are printed as JSON."""
-    assert json.loads(quorum("policy", "schema", which).stdout)["title"] == title
+    assert json.loads(run_in_bytes("policy", "schema", which).stdout)["title"] == title
 
 
 def test_verify_proves_and_refuses(files: tuple[str, ...], tmp_path: Path) -> None:
     """A true export is proved; a changed one is refused, each finding with line, row and place."""
     export = tmp_path / "gold.jsonl"
     export.write_bytes(lines(record(), record() | {"row_id": "r2"}))
-    done = quorum("verify", export, *files)
+    done = quorum_apart("verify", export, *files)
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.decode() == f"{export}: 2 rows, 2 final, 0 findings\n"
     changed = record()
     changed["final"]["values"]["verdict"]["value"] = "B"
     export.write_bytes(lines(record(), changed | {"row_id": "r2"}) + b"{\n")
-    done = quorum("verify", export, *files)
+    done = run_in_bytes("verify", export, *files)
     assert done.returncode == 1
     assert (
         done.stderr.decode()
         .splitlines()[0]
         .startswith(f"{export}:2: row r2: final.values.verdict: QR.E110 the final value of verdict is not the one")
     )
-    shown = json.loads(quorum("verify", export, *files, "--json").stdout)
+    shown = json.loads(run_in_bytes("verify", export, *files, "--json").stdout)
     assert (shown["ok"], shown["rows"], shown["final"]) == (False, 2, 2)
     assert [(found["line"], found["row_id"], found["id"]) for found in shown["findings"]] == [
         (2, "r2", "QR.E110"),

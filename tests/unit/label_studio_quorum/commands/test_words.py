@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -71,15 +72,14 @@ def strings() -> Iterator[tuple[str, str]]:
     """Where and what: every string of the code, docstrings and the parts of f-strings as one text."""
     for room in ROOMS:
         for file in sorted((ROOT / room).rglob("*.py")):
-            inside: set[int] = set()
+            path, inside = str(file.relative_to(ROOT)), set[int]()
             for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-                place = f"{file.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
                 if isinstance(node, ast.JoinedStr):
                     inside |= {id(part) for part in node.values}
                     parts = (str(p.value) if isinstance(p, ast.Constant) else "{}" for p in node.values)
-                    yield place, "".join(parts)
+                    yield f"{path}:{node.lineno}", "".join(parts)
                 elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inside:
-                    yield place, node.value
+                    yield f"{path}:{node.lineno}", node.value
 
 
 def pages() -> Iterator[tuple[str, str]]:
@@ -122,13 +122,16 @@ def home(place: str, text: str) -> set[str]:
     return anybody
 
 
-TEXTS = [*strings(), *pages()]
+@cache
+def texts() -> list[tuple[str, str]]:
+    """Where and what: every string of the code and every line of a page; read when the first test asks for them."""
+    return [*strings(), *pages()]
 
 
 def test_every_option_that_is_named_exists() -> None:
     """The command named before it has it; where none is named, the command that says it, or else any."""
     wrong = []
-    for place, text in TEXTS:
+    for place, text in texts():
         for match in OPTION.finditer(text):
             allowed = meant(place, text, match.start())
             known = home(place, text) if allowed is None else allowed
@@ -151,7 +154,7 @@ def test_every_command_that_is_named_exists() -> None:
     """In code spans, lines of code and messages that begin with what to run."""
     ways = re.compile(r"(?:`|\brun |^    )quorum ([a-z]+)(?: ([a-z]+))?")
     wrong = []
-    for place, text in TEXTS:
+    for place, text in texts():
         for match in ways.finditer(text):
             inner = {name.split()[1] for name in TABLE if name.startswith(f"{match[1]} ")}
             if match[0].startswith("`") and match[1] in SHEETS:
@@ -197,8 +200,7 @@ def test_every_command_has_examples_that_it_understands(monkeypatch: pytest.Monk
 
 def variables_of_the_code() -> set[str]:
     """Every variable of ours that a string of the code or the compose file names."""
-    texts = [text for _, text in strings()]
-    return {name for text in texts for name in re.findall(r"\bQUORUM_[A-Z_]*[A-Z]\b", text)}
+    return {name for place, text in texts() if ".py:" in place for name in re.findall(r"\bQUORUM_[A-Z_]*[A-Z]\b", text)}
 
 
 def table_of_variables() -> dict[str, str]:
@@ -228,16 +230,16 @@ def helps() -> dict[str, str]:
 
 def test_help_names_the_variables_and_examples() -> None:
     """Each command's help names every variable that the table says it reads, and its examples."""
-    texts = helps()
+    said = helps()
     for name, examples in EXAMPLES.items():
-        assert all(example in texts[name] for example in examples), name
+        assert all(example in said[name] for example in examples), name
     for variable, readers in table_of_variables().items():
         for command in re.findall(r"`quorum ([a-z ]+)`", readers):
-            for name in [leaf for leaf in texts if leaf == command or leaf.startswith(f"{command} ")]:
-                assert variable in texts[name], f"{name} reads {variable}"
+            for name in [leaf for leaf in said if leaf == command or leaf.startswith(f"{command} ")]:
+                assert variable in said[name], f"{name} reads {variable}"
         if "every command that asks a server" in readers:
             for name in ("setup", "import", "team apply", "sync", "status", "report", "export", "audit", "doctor"):
-                assert variable in texts[name], f"{name} reads {variable}"
+                assert variable in said[name], f"{name} reads {variable}"
 
 
 # --- Mistyped ------------------------------------------------------------------------------------------------------

@@ -16,9 +16,12 @@ from typing import Any
 import openpyxl
 import pytest
 
+from label_studio_quorum.campaign.shown import EMPTY_FORM
 from label_studio_quorum.gold.formats import FORMATS, read_records, write
 from label_studio_quorum.intake import Row, RowFault, UnreadableError, read_rows
 from ls_config import load
+from review_rules import Kind
+from review_rules.pre_annotation import values_hash
 
 REVIEW = load("response_review")
 RESPONSE = "=SUM(A1)\r\n- 😀 Rome grew 12 % in 2023.\tÀ la Rome\x07"
@@ -328,17 +331,48 @@ def test_datasheet_says_what_was_measured(tmp_path: Path) -> None:
     assert "Anchoring was not measured" in text
 
 
+def opened_with(values: dict[str, Any], row_id: str) -> dict[str, Any]:
+    """A record of a row whose annotators' forms opened with these values, or empty."""
+    kinds = {control.name: Kind.of(control.kind) for control in REVIEW.controls}
+    made = record(row_id)
+    form = {"version": "auto-label", "hash": values_hash(kinds, values)} if values else EMPTY_FORM
+    made["passes"] = [passed | {"shown": form} for passed in made["passes"]]
+    return made
+
+
+def test_datasheet_counts_rows_that_were_reopened_after_they_had_been_final(tmp_path: Path) -> None:
+    """How many, as what somebody opened them and why; a row that was opened earlier in its life is none of them."""
+
+    def reopened(was: str, role: str, reason: str) -> dict[str, str]:
+        return {"at": "2026-01-05T12:00:00Z", "by": "ops", "role": role, "was": was, "reason": reason}
+
+    write([record("r1")], tmp_path / "a.jsonl", interface=REVIEW, card=True)
+    assert "No row of these was opened again" in (tmp_path / "a.jsonl.card.md").read_text("utf-8")
+    rows = [
+        record("r1") | {"reopened": [reopened("FINAL", "manager", "wrong <source>"), reopened("FINAL", "owner", "x")]},
+        record("r2") | {"reopened": [reopened("FINAL", "manager", "x"), reopened("BLOCKED", "manager", "y")]},
+        record("r3") | {"reopened": "by hand"},
+    ]
+    write(rows, tmp_path / "b.jsonl", interface=REVIEW, card=True)
+    text = (tmp_path / "b.jsonl.card.md").read_text("utf-8")
+    assert "2 of 3 (by manager 2, owner 1). Reasons: x (2); wrong &#60;source&#62; (1)." in text
+
+
 def test_datasheet_measures_anchoring_where_rows_were_withheld(tmp_path: Path) -> None:
-    """Answers like the auto-label are counted where people saw it and where it was withheld, with the difference."""
-    prelabel = {"model_version": "auto-label", "values": {}}
-    shown = [record(f"s{n}") | {"withheld": False, "prelabel": prelabel} for n in range(20)]
-    hidden = [record(f"h{n}") | {"withheld": True, "prelabel": None} for n in range(20)]
+    """Answers like the auto-label are counted where it was shown and where nothing was, with the difference.
+
+    Who was shown something else, and of whom nobody knows, is neither.
+    """
+    shown = [opened_with({"verdict": "Partly correct", "tone": 4}, f"s{n}") for n in range(20)]
+    hidden = [opened_with({}, f"h{n}") for n in range(20)]
     for one in hidden:
         one["auto_label"] = {"verdict": "Partly correct", "tone": 1}
-    write([*shown, *hidden], tmp_path / "a.jsonl", interface=REVIEW, card=True)
+    others = [opened_with({"verdict": "Incorrect"}, "other"), record("unknown") | {"withheld": False}]
+    write([*shown, *hidden, *others], tmp_path / "a.jsonl", interface=REVIEW, card=True)
     text = (tmp_path / "a.jsonl.card.md").read_text("utf-8")
-    assert "auto-label's value in 50.0% (39.3%–60.7%; 40 of 80) of answers where they saw it" in text
-    assert "and in 0.0% (0.0%–4.6%; 0 of 80) where it was withheld" in text
+    assert "auto-label's value in 50.0% (39.3%–60.7%; 40 of 80) of answers where the form opened with it" in text
+    assert "and in 0.0% (0.0%–4.6%; 0 of 80) where it opened empty" in text
+    assert "Left out: 8 answers whose form opened with something else, or with what is not known." in text
     assert "The difference, +50.0% (+38.4% to +60.7%)" in text
 
 

@@ -96,5 +96,6 @@ def test_a_campaign_with_withheld_rows_measures_anchoring(tmp_path: Path) -> Non
     hidden = sum(json.loads(line)["withheld"] for line in (tmp_path / "a.jsonl").read_text("utf-8").splitlines())
     assert 0 < hidden < 12
     text = (tmp_path / "a.jsonl.card.md").read_text("utf-8")
-    assert f"{2 * (12 - hidden)} of {2 * (12 - hidden)}) of answers where they saw it" in text
-    assert f"0 of {2 * hidden}) where it was withheld" in text
+    assert f"{2 * (12 - hidden)} of {2 * (12 - hidden)}) of answers where the form opened with it" in text
+    assert f"0 of {2 * hidden}) where it opened empty" in text
+    assert "Left out" not in text

@@ -6,6 +6,7 @@ import datetime
 import decimal
 import gzip
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,27 @@ def test_what_cannot_be_read_is_said_with_its_cure(what: str, tmp_path: Path) ->
     rows, faults = read(path)
     assert rows == []
     assert (faults[0].id, cure in faults[0].hint) == (kind, True), [str(one) for one in faults]
+
+
+def test_a_small_workbook_that_would_fill_the_memory_is_refused_unread(tmp_path: Path) -> None:
+    """A cell of a hundred million characters packs into a thousandth: no spreadsheet program writes one."""
+    honest, path = tmp_path / "honest.xlsx", tmp_path / "a.xlsx"
+    book = openpyxl.Workbook()
+    book.active.append(list(ROW))
+    for _ in range(2000):
+        book.active.append(["same"] * len(ROW))
+    book.save(honest)
+    assert len(read(honest)[0]) == 1
+    with zipfile.ZipFile(honest) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:
+        for part in source.infolist():
+            content = source.read(part)
+            if part.filename == "xl/worksheets/sheet1.xml":
+                content = content.replace(b"</sheetData>", b" " * (110 << 20) + b"</sheetData>")
+            target.writestr(part, content)
+    assert path.stat().st_size < 1 << 20
+    assert [(said.id, said.hint) for said in read(path)[1]] == [
+        ("QD.E003", "Save the rows anew in a spreadsheet program, or as CSV.")
+    ]
 
 
 def test_an_object_a_line_may_be_called_json(tmp_path: Path) -> None:

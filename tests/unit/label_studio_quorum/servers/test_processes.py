@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,7 @@ def test_stop_ends_children_of_the_child_too(tmp_path: Path) -> None:
 def test_stop_does_not_wait_for_who_ignores_it(tmp_path: Path) -> None:
     """A part that ignores SIGTERM is ended by force after its time of grace."""
     deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); open('up', 'w').write('x'); time.sleep(600)"
-    child = sleeper(tmp_path, deaf)
+    child = replace(sleeper(tmp_path, deaf), grace=0.5)
     child.start()
     wait_for_file(tmp_path / "up")
     child.stop()

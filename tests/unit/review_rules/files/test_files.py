@@ -41,6 +41,9 @@ def faults(text: str, team: bool = False) -> list[str]:
         ("fields: {a: {agree: tolerance, tolerance: -1}}", "f:1:43: fields.a.tolerance: -1 is out of range. Write a number of at least 0."),
         ("escalate_when: ['']", "f:1:17: escalate_when[0]: this text is empty. Write something, or remove the key."),
         ("escalate_when:\n- |\n  size(\n  flags", "f:2:3: escalate_when[0]: this is not CEL: missing ')' at '<EOF>'. See escalate_when in docs/rules.md."),
+        ("passes: " + "[" * 3000 + "]" * 3000, "f:1:58: the brackets are nested too deep. Our files are a few levels deep; see the example in docs/rules.md."),
+        ("a:\n  " + "{a: " * 3000 + "1" + "}" * 3000, "f:2:199: the brackets are nested too deep. Our files are a few levels deep; see the example in docs/rules.md."),
+        ("expert_domains: ['*']", "f:1:18: expert_domains[0]: `*` is no domain. Name each domain that needs an expert."),
         ("passes: " + "9" * 200, "f:1:9: passes: this should be a whole number, at least 1, but is `" + "9" * 40 + "…`. Write 1 or more."),
     ],
 )  # fmt: skip

@@ -36,6 +36,7 @@ POLICIES: list[tuple[str, bool]] = [
     ("expert_domains: [legal, legal]", False),
     ("expert_domains: [general]", False),
     ("expert_domains: ['']", False),
+    ("expert_domains: ['*']", False),
     ("expert_domains: [1]", False),
     ("expert_domains: legal", False),
     ("expert_domains:", False),
@@ -45,6 +46,8 @@ POLICIES: list[tuple[str, bool]] = [
     ("escalate_when: ['true']", True),
     ("escalate_when: [true]", False),
     ("escalate_when: 'true'", False),
+    (f"escalate_when: ['{'true || ' * 249}true']", True),
+    (f"escalate_when: ['{'true || ' * 250}true']", False),
     ("proposal: passes+auto", True),
     ("proposal: auto", False),
     ("fields:", True),
@@ -121,7 +124,7 @@ def _plain(text: str) -> Any:
     return YAML(typ="safe").load(text)
 
 
-@pytest.mark.parametrize(("text", "sound"), POLICIES, ids=[text for text, _ in POLICIES])
+@pytest.mark.parametrize(("text", "sound"), POLICIES, ids=[text[:70] for text, _ in POLICIES])
 def test_policy_schema_and_loader_agree(text: str, sound: bool) -> None:
     """What the schema refuses does not load, and what does not load it refuses."""
     assert jsonschema.Draft202012Validator(policy_schema()).is_valid(_plain(text)) is sound

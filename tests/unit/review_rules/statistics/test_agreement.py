@@ -315,18 +315,17 @@ def test_no_variation_makes_chance_corrected_figures_null(kind: VoteKind) -> Non
     assert (pair.figure.value, pair.figure.reason) == (None, "no variation: every rating is the same")
 
 
-def test_kappa_without_a_shared_item_is_null() -> None:
-    """Two people who rated no item together have an entry that says so."""
-    (pair,) = measure([(1, "ana", "A"), (2, "ben", "B")], CHOICE).kappa or ()
-    assert pair.to_json() == {
-        "a": "ana",
-        "b": "ben",
-        "n": 0,
-        "value": None,
-        "low": None,
-        "high": None,
-        "reason": "no item was rated by both",
-    }
+def test_pairs_without_a_shared_item_are_counted_and_not_listed() -> None:
+    """Of people who rated no item together kappa says nothing: a crowd of 3,000 has 4.5 million such pairs."""
+    found = measure([(1, "ana", "A"), (2, "ben", "B"), (2, "chi", "B")], CHOICE)
+    assert [(pair.a, pair.b, pair.n) for pair in found.kappa or ()] == [("ben", "chi", 1)]
+    assert found.to_json()["pairs_apart"] == 2
+    crowd = [(who // 2, f"p{who}", "AB"[who % 3 == 0]) for who in range(3000)]
+    many = measure(crowd, CHOICE, draws=10)
+    assert len(many.kappa or ()) == 1500
+    assert many.pairs_apart == 3000 * 2999 // 2 - 1500
+    together = measure([(item, who, "A") for item in range(3) for who in "ab"], CHOICE)
+    assert "pairs_apart" not in together.to_json()
 
 
 def test_one_item_has_a_value_and_no_interval() -> None:

@@ -1,0 +1,103 @@
+"""A review form that was left open answers what it showed, and nothing else that has its task's id by now."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from label_studio_quorum.campaign.history import HistoryReader
+from label_studio_quorum.campaign.projects import PROPOSAL
+from label_studio_quorum.campaign.snapshot import Snapshot
+from label_studio_quorum.port import Result, Task
+from ls_config.results import to_result
+from review_rules import Decision, Stage, State, decide
+from tests.property.test_reconcile import CONTROLS, World, new_world, sync
+
+
+def passes(world: World, row_id: str, verdict: str = "A") -> None:
+    """Two people label a row."""
+    task = next(task for task in world.server.tasks(world.campaign.project(Stage.PASS)) if task.row_id == row_id)
+    for user in (1, 2):
+        world.server.submit(task.id, user, to_result({"verdict": verdict}, CONTROLS, task.data))
+
+
+def qa_task(world: World, row_id: str) -> Task:
+    """The row's QA task."""
+    (task,) = (task for task in world.server.tasks(world.campaign.project(Stage.QA)) if task.row_id == row_id)
+    return task
+
+
+def accepted(task: Task) -> Result:
+    """What a browser sends that opened this task and pressed Accept: what it was filled in with, seen or not."""
+    (form,) = (prediction.result for prediction in task.predictions if prediction.model_version == PROPOSAL)
+    return [*form, *to_result({"decision": "accept"}, CONTROLS, task.data)]
+
+
+def decision_of(world: World, row_id: str) -> Decision:
+    """What the rules say of the row now."""
+    campaign = world.campaign
+    reader = HistoryReader(interface=campaign.interface, people=campaign.people, passes=campaign.policy.passes)
+    with Snapshot.read(world.server, campaign, [row_id]) as snapshot:
+        history = reader.read(snapshot.tasks(row_id)).history
+    return decide(history, campaign.team, campaign.policy)
+
+
+@pytest.fixture
+def world() -> World:
+    """Two rows of which both have their passes and a QA task."""
+    made = new_world()
+    for row_id in ("r1", "r2"):
+        passes(made, row_id)
+    sync(made)
+    return made
+
+
+def test_a_form_of_another_row_does_not_count(world: World) -> None:
+    """Row A's form, sent to the task that has its id by now, is a finding at row B and no review of it."""
+    form = accepted(qa_task(world, "r2"))
+    world.server.submit(qa_task(world, "r1").id, 3, form)
+    decision = decision_of(world, "r1")
+    assert decision.state is State.AWAITING_QA
+    assert not decision.counted[Stage.QA]
+    assert [finding.path for finding in decision.findings] == ["qa[0]"]
+
+
+def test_a_form_of_the_row_before_it_changed_does_not_count(world: World) -> None:
+    """The passes were corrected meanwhile and a new task has the old one's id: the row is asked for again."""
+    task = qa_task(world, "r1")
+    form = accepted(task)
+    (first, *_) = (each for each in world.server.tasks(world.campaign.project(Stage.PASS)) if each.row_id == "r1")
+    for annotation in first.annotations:
+        by = annotation.by or 0
+        world.server.edit(first.id, annotation.id, by, to_result({"verdict": "B"}, CONTROLS, first.data))
+    sync(world)
+    world.server.submit(qa_task(world, "r1").id, 3, form)
+    decision = decision_of(world, "r1")
+    assert (decision.state, decision.proposal["verdict"].value) == (State.AWAITING_QA, "B")
+
+
+def test_a_form_of_the_row_itself_counts(world: World) -> None:
+    """The form as it was opened, and what a program sends that knows nothing of it."""
+    task = qa_task(world, "r1")
+    world.server.submit(task.id, 3, accepted(task))
+    assert decision_of(world, "r1").state is State.FINAL
+    world.server.submit(qa_task(world, "r2").id, 4, to_result({"verdict": "A", "decision": "accept"}, CONTROLS, {}))
+    assert decision_of(world, "r2").counted[Stage.QA]
+
+
+def test_a_project_that_was_set_up_before_goes_on(world: World) -> None:
+    """Its form has no control for the seal, so no task is made with one, and its reviews count."""
+    campaign = world.campaign
+    plain = {
+        stage: replace(project, label_config=project.label_config.replace("review_of", "decision_memo"))
+        for stage, project in campaign.projects.items()
+    }
+    world.campaign = replace(campaign, projects=plain)
+    for task in list(world.server.tasks(campaign.project(Stage.QA))):
+        world.server.delete_task(task.id)
+    sync(world)
+    task = qa_task(world, "r1")
+    assert "review_of" not in {item["from_name"] for prediction in task.predictions for item in prediction.result}
+    world.server.submit(task.id, 3, accepted(task))
+    assert decision_of(world, "r1").state is State.FINAL
