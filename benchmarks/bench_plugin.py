@@ -36,7 +36,7 @@ from label_studio_quorum.adapters.web_session import Visitor
 from label_studio_quorum.servers.label_studio import WITH_PLUGIN
 from ls_config.interface import load
 from tests.contract import plugin_postgres
-from tests.contract.plugin_campaign import POLICY, django, make_line, rows, verdict
+from tests.contract.plugin_campaign import POLICY, django, import_body, make_line, rows, verdict
 from tests.contract.plugin_campaign import Line as Campaign
 from tests.support.servers import LabelStudioServer, label_studio_server
 
@@ -48,14 +48,11 @@ RESPONSE = 280
 
 def tasks(count: int, seed: int, start: int = 0) -> list[dict[str, Any]]:
     """So many tasks of about 2.5 kB, each with a pre-annotation."""
+    columns = ("context", "query", "response")
     return [
-        {
-            "data": {"row_id": f"b{start + number}", **{name: row[name] for name in ("context", "query", "response")}, "domain": "general"},
-            "meta": {"quorum": {}},
-            "predictions": [{"model_version": "auto-label", "result": verdict("Correct")}],
-        }
+        import_body({"id": f"b{start + number}", **{name: row[name] for name in columns}, "domain": "general"})
         for number, row in enumerate(data.rows(count, seed=seed + start, response=RESPONSE))
-    ]  # fmt: skip
+    ]
 
 
 class Side:

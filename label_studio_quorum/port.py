@@ -203,6 +203,36 @@ class PrefillSources:
     backends: frozenset[str]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServerFault:
+    """Something that the plugin found wrong with a campaign in its database.
+
+    Attributes:
+        about: What it concerns, in a word.
+        message: What is wrong, with how much is lost by it.
+        hint: What to do.
+        mends: Whether a repair sets it right.
+        stops: Whether work stops for it or something is lost; else it is only to be known.
+    """
+
+    about: str
+    message: str
+    hint: str
+    mends: bool = True
+    stops: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Repair:
+    """What a repair inside the server set right, and what is left."""
+
+    mended: tuple[ServerFault, ...] = ()
+    left: tuple[ServerFault, ...] = ()
+
+
 class RowPort(Protocol):
     """What reconciling rows needs."""
 

@@ -303,6 +303,61 @@ RULES: dict[str, Rule] = {
         "the record says that version {claimed} of the rules decided it; the versions known here are 1 to {known}",
         "Update Quorum and verify again; if the record was changed, export again.",
     ),
+    "QR.E116": Rule(
+        "Part changed after the export",
+        "the record's {part} is not what was exported",
+        "Do not use the row; take it from the file as it was exported, or export again.",
+    ),
+    "QR.E117": Rule(
+        "Record without a digest",
+        "{what} no digest, so nothing binds what stands beside the history",
+        "Take the file as it was exported; exports of Quorum 0.1.0 have no digests: export again.",
+    ),
+    "QR.E118": Rule(
+        "File without records",
+        "the file holds no record of a row, so there is nothing to prove",
+        "Check that it is the right file, and that the export had rows.",
+    ),
+    "QR.E119": Rule(
+        "Rows missing",
+        "the export had {of} rows, of which {count} are not in the file: {numbers}",
+        "Take the file as it was exported; for a part of an export give --part.",
+    ),
+    "QR.E120": Rule(
+        "Row out of its place",
+        "the row stands {where} in the order of the export",
+        "Take the file as it was exported; for rows in another order give --part.",
+    ),
+    "QR.E121": Rule(
+        "Row of another export",
+        "the record's place in its export is taken, or is that of another export",
+        "Verify each export by itself; if rows were added or changed, take the file as it was exported.",
+    ),
+    "QR.E122": Rule(
+        "Another seal",
+        "the seal of these records is {seal}, and the one given is {expected}",
+        "The file is another export or was changed; ask for the file that the seal was printed for.",
+    ),
+    "QR.E123": Rule(
+        "Copy that differs",
+        "the record's {part} is not {source}",
+        "Do not use the row; it was changed after the export. Export again.",
+    ),
+    "QR.E124": Rule(
+        "Shown otherwise than recorded",
+        "{what}",
+        "Take the record's value, or export again; somebody or some program changed the file after the export.",
+    ),
+    "QR.E125": Rule(
+        "Row without its hash",
+        "the record has no hash of its row, so nothing shows that the row is the one imported",
+        "Do not use the row; take it from the file as it was exported.",
+    ),
+    "QR.E126": Rule(
+        "Number that lost digits",
+        "the record's {part} is not what was exported; it holds the number {number}, which may have been rounded",
+        "jq 1.6, JavaScript and data frames round long numbers: take the file as it was exported.",
+    ),
 }
 
 

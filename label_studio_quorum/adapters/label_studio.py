@@ -26,7 +26,9 @@ from label_studio_quorum.port import (
     Prediction,
     PrefillSources,
     Project,
+    Repair,
     ServerError,
+    ServerFault,
     Task,
     User,
     View,
@@ -424,6 +426,30 @@ class HttpLabelStudio:
             raise ServerError("the server's plugin does not say which policy and team it goes by", hint=hint)
         return KeptFiles(**kept[0]["files"])
 
+    def server_faults(self, campaign: str | None) -> list[ServerFault]:
+        """What the plugin finds wrong with a campaign in its database; nothing where it does not know the campaign."""
+        answer = self._of_plugin("GET", "quorum/api/checkup", campaign)
+        return [] if answer is None else _faults(answer["faults"])
+
+    def mend_server(self, campaign: str | None) -> Repair:
+        """Have the plugin set right what it can; nothing is done where it does not know the campaign."""
+        answer = self._of_plugin("POST", "quorum/api/repair", campaign)
+        if answer is None:
+            return Repair()
+        return Repair(mended=tuple(_faults(answer.get("mended", []))), left=tuple(_faults(answer.get("faults", []))))
+
+    def _of_plugin(self, method: str, path: str, campaign: str | None) -> Json | None:
+        if self.plugin_version() is None:
+            return None
+        named = {} if campaign is None else {"name": campaign}
+        try:
+            answer: Json = self._ask(method, path, **({"params": named} if method == "GET" else {"body": named}))
+        except ServerError as error:
+            if error.status != _NOT_FOUND:
+                raise
+            return None  # a campaign that is new to the plugin, or a plugin that is older than this command
+        return answer
+
     def _answers(self) -> bool:
         """True if the server speaks at all: a stock one answers unknown paths with a page, not with JSON."""
         return bool(self.version())
@@ -466,6 +492,10 @@ class HttpLabelStudio:
 
 class _NotYet(Exception):
     """A background import that is still running."""
+
+
+def _faults(faults: Iterable[Json]) -> list[ServerFault]:
+    return [ServerFault(**fault) for fault in faults]
 
 
 def _filter(column: str, operator: str, kind: str, value: Any) -> Json:
@@ -593,6 +623,7 @@ def _project(project: Json) -> Project:
 
 
 _FORBIDDEN: Final = 403
+_NOT_FOUND: Final = 404
 _HINTS: Final = {
     401: "the API key is wrong, expired, or of a kind that this server has switched off",
     403: "this account may not do that; use a manager's key",

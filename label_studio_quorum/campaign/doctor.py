@@ -21,6 +21,7 @@ from label_studio_quorum.campaign.differences import (
     short,
     team_digest,
 )
+from label_studio_quorum.campaign.lost_projects import unmarked_projects
 from label_studio_quorum.campaign.projects import (
     PUTS,
     STAGES,
@@ -130,7 +131,8 @@ def diagnose(
     else:
         yield _ok("rules on the server", f"Quorum's plugin {plugin} refuses what the rules forbid")
     yield _telemetry(port.url)
-    campaigns = find_all(port.projects())
+    projects = port.projects()
+    campaigns = find_all(projects)
     only = next(iter(campaigns)) if name is None and len(campaigns) == 1 else name
     kept = port.kept_files(only) if only in campaigns and only is not None else None
     if kept is not None:
@@ -140,7 +142,8 @@ def diagnose(
         yield from check_interface(interface, campaigns[only][Stage.PASS][0])
     if team is not None:
         yield from check_people(team, policy, users)
-    yield from _campaigns(port, campaigns, name, policy, team, full)
+    yield from _server_faults(port, name)
+    yield from _campaigns(port, projects, name, policy, team, is_kept=kept is not None, full=full)
 
 
 def check_interface(interface: Interface, project: Project) -> Iterator[Check]:
@@ -171,6 +174,12 @@ def check_files(policy: Policy | None, team: Team | None, kept: KeptFiles) -> It
                 f"it is not what the server goes by: {differences}",
                 f"run quorum {kind} pull to take the server's, or {PUTS[kind]} to have the server go by the file",
             )
+
+
+def _server_faults(port: HttpLabelStudio, name: str | None) -> Iterator[Check]:
+    """What the plugin finds wrong in the database, of which nobody who looks at projects and tasks sees a trace."""
+    for fault in port.server_faults(name):
+        yield (_fail if fault.stops else _warn)(fault.about, fault.message, fault.hint)
 
 
 def _version(version: str) -> Check:
@@ -237,29 +246,32 @@ def _only_manages(person: Person) -> bool:
 
 def _campaigns(
     port: HttpLabelStudio,
-    campaigns: Mapping[str, Mapping[Stage, Sequence[Project]]],
+    projects: Sequence[Project],
     name: str | None,
     policy: Policy | None,
     team: Team | None,
+    *,
+    is_kept: bool,
     full: bool,
 ) -> Iterator[Check]:
+    campaigns = find_all(projects)
     if name is None and len(campaigns) != 1:
         yield _warn(
             "campaign", f"on this server: {', '.join(sorted(campaigns)) or 'none'}", "name one with --name to check it"
         )
         return
     name = name if name is not None else next(iter(campaigns))
-    if name not in campaigns:
+    if name not in campaigns and not unmarked_projects(projects, name, {}):
         yield _fail("campaign", f"{name!r} is not on this server", "run quorum setup")
         return
-    stages = campaigns[name]
-    yield from _projects(stages)
+    stages = campaigns.get(name, {})
+    yield from _projects(name, projects, stages)
     if policy is None or team is None:
         yield _warn("campaign", f"{name!r}: only its projects were looked at", "give --policy and --team for the rest")
     elif all(stage in stages for stage in STAGES):
-        projects = {stage: stages[stage][0] for stage in STAGES}
-        campaign = assemble(name, projects, policy=policy, team=team, port=port)
-        yield from _marker(campaign)
+        marked = {stage: stages[stage][0] for stage in STAGES}
+        campaign = assemble(name, marked, policy=policy, team=team, port=port)
+        yield from _marker(campaign, is_kept=is_kept)
         yield from _settings(port, campaign)
         yield from _webhooks(port, campaign)
         yield from _ml(port, campaign)
@@ -267,14 +279,13 @@ def _campaigns(
             yield from _rows(port, campaign)
 
 
-def _projects(stages: Mapping[Stage, Sequence[Project]]) -> Iterator[Check]:
+def _projects(name: str, projects: Sequence[Project], stages: Mapping[Stage, Sequence[Project]]) -> Iterator[Check]:
     """Whether each stage has one project; two set-ups at once may have made more."""
+    unmarked = unmarked_projects(projects, name, stages)
     for stage in STAGES:
         marked = stages.get(stage, ())
         if not marked:
-            yield _fail(
-                "campaign", f"its {stage.value} project is gone, or has lost its quorum: line", "run quorum setup again"
-            )
+            yield _lost(name, stage, unmarked)
         elif len(marked) > 1:
             others = ", ".join(str(project.id) for project in marked[1:])
             yield _warn(
@@ -282,7 +293,7 @@ def _projects(stages: Mapping[Stage, Sequence[Project]]) -> Iterator[Check]:
             )
 
 
-def _marker(campaign: Campaign) -> Iterator[Check]:
+def _marker(campaign: Campaign, *, is_kept: bool) -> Iterator[Check]:
     """Whether the line in the Pass project's description, by which any machine knows them, names policy and team."""
     project = campaign.projects[Stage.PASS]
     marker, policy, team = marker_of(project), campaign.policy.hash, team_digest(campaign.team)
@@ -293,7 +304,8 @@ def _marker(campaign: Campaign) -> Iterator[Check]:
         yield _ok("policy", f"{short(policy)}, as the campaign was set up")
     if marker.team not in ("", team):
         message = f"the campaign goes by {short(marker.team)}, the team here is {short(team)}"
-        yield _fail("team", message, "run quorum team apply")
+        # Where the server keeps the team, commands go by that and not by the line.
+        yield (_warn if is_kept else _fail)("team", message, "run quorum team apply")
     seen = interface_digest(project.label_config, str(project.settings.get("expert_instruction") or ""))
     if marker.interface not in ("", seen):
         yield _warn(
@@ -301,6 +313,18 @@ def _marker(campaign: Campaign) -> Iterator[Check]:
             f"interface or guidelines of project {project.id} were changed on the server since set-up",
             "run quorum interface pull to take them, or quorum setup to put them back",
         )
+
+
+def _lost(name: str, stage: Stage, unmarked: Mapping[Stage, Project]) -> Check:
+    """What became of a stage's project."""
+    if stage in unmarked:
+        message = f"project {unmarked[stage].id} is titled as its {stage.value} project and has no quorum: line"
+        return _fail("campaign", message, "run quorum setup --repair, which gives it the line back")
+    return _fail(
+        "campaign",
+        f"the {stage.value} project of {name!r} is gone, or has lost title and quorum: line",
+        "put a backup of the server's database back; quorum setup --repair makes a new project, without what is lost",
+    )
 
 
 def _settings(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:

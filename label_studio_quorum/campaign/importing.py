@@ -19,7 +19,7 @@ from label_studio_quorum.adapters.ml_backend import ModelAnswer
 from label_studio_quorum.campaign.projects import Campaign
 from label_studio_quorum.campaign.row_task import RowNote, note_of, row_task, task_data
 from label_studio_quorum.campaign.served_version import serve
-from label_studio_quorum.intake import KINDS, Options, Row, RowFault, read_rows, row_hash
+from label_studio_quorum.intake import KINDS, Options, Row, RowFault, is_hash_of, read_rows
 from label_studio_quorum.intake.checked_rows import StoredRows
 from label_studio_quorum.intake.rejects import Rejects
 from label_studio_quorum.port import Json, LabelStudio, NewTask, Task
@@ -342,7 +342,7 @@ def withdraw_changed(
     Raises:
         ImportRefused: Work on one of them began; nothing was taken off.
     """
-    changed = {row.row_id for row in rows if row.row_id in known and known[row.row_id] != row_hash(row)}
+    changed = {row.row_id for row in rows if row.row_id in known and not is_hash_of(known[row.row_id], row)}
     if not changed:
         return changed
     project = campaign.project(Stage.PASS)

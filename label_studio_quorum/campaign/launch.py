@@ -16,7 +16,7 @@ from label_studio_quorum.campaign.local_memory import Remembered, remember, text
 from label_studio_quorum.campaign.projects import Campaign
 from label_studio_quorum.campaign.setup import CampaignSpec, setup_campaign
 from label_studio_quorum.campaign.webhooks import WebhookTarget
-from label_studio_quorum.port import Json, LabelStudio, MLConnection
+from label_studio_quorum.port import Json, LabelStudio, MLConnection, Repair
 from ls_config.interface import Interface
 from review_rules import Policy, Team
 
@@ -28,6 +28,10 @@ class CampaignServer(LabelStudio, LockServer, Protocol):
 
     def plugin_version(self) -> str | None:
         """The version of the plugin in the server; None on a stock server."""
+        ...
+
+    def mend_server(self, campaign: str | None) -> Repair:
+        """Have the plugin set right what it can; nothing where it is not there or does not know the campaign."""
         ...
 
     def tell_plugin(
@@ -56,6 +60,7 @@ class CampaignPlan:
         policy_file: Where the policy stands; `policy_text` is what stands there, and `policy` what it says.
         team_file: Where the team stands; `team_text` is what stands there, and `team` what it says.
         qualification: The rows with known answers that the policy asks for, as the plugin is told; empty for none.
+        repair: Whether projects that were lost are marked again, or made anew.
     """
 
     name: str
@@ -68,6 +73,7 @@ class CampaignPlan:
     team_text: str
     team: Team
     qualification: Json
+    repair: bool = False
 
     def spec(self, ml: MLConnection | None, webhook: WebhookTarget | None) -> CampaignSpec:
         """What set-up is asked to make."""
@@ -145,7 +151,9 @@ def _launch(
     *,
     dry_run: bool,
 ) -> Launch:
-    report = setup_campaign(port, plan.spec(ml, webhook), dry_run=dry_run)
+    # First, as what it restores is what set-up finds the campaign by.
+    mended = Repair() if dry_run else port.mend_server(plan.name)
+    report = setup_campaign(port, plan.spec(ml, webhook), dry_run=dry_run, repair=plan.repair)
     plugin = port.plugin_version()
     qualification: Json = {}
     if report.campaign is not None and not dry_run:
@@ -155,8 +163,8 @@ def _launch(
         _remember(plan, port.url, memory)
     return Launch(
         campaign=report.campaign,
-        changes=report.changes,
-        notes=report.notes,
+        changes=(*(f"mended: {fault.message}" for fault in mended.mended), *report.changes),
+        notes=(*map(str, mended.left), *report.notes),
         plugin=plugin,
         qualification=qualification,
     )

@@ -54,6 +54,10 @@ class CampaignError(PublicError):
         return f"{self.message}; {self.hint}" if self.hint else self.message
 
 
+class OtherFileError(CampaignError):
+    """A file that was named or remembered is not what the campaign's server goes by."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Marker:
     """What the line in a project's description says.
@@ -175,6 +179,11 @@ def interface_of(xml: str, name: str) -> Interface:
     )
 
 
+def project_title(name: str, stage: Stage) -> str:
+    """The title that set-up gives a stage's project; people may give it another."""
+    return f"{name} · {stage.heading}"
+
+
 def find_all(projects: Iterable[Project]) -> dict[str, dict[Stage, list[Project]]]:
     """Campaign name → stage → its projects, oldest first (more than one: two set-ups ran at once)."""
     campaigns: dict[str, dict[Stage, list[Project]]] = {}
@@ -223,7 +232,10 @@ def find_campaign(port: LabelStudio, name: str | None) -> CampaignOnServer:
     stages = campaigns[name]
     missing = [stage.value for stage in STAGES if stage not in stages]
     if missing:
-        raise CampaignError(f"campaign {name!r} lacks its {', '.join(missing)} project", "run quorum setup again")
+        raise CampaignError(
+            f"campaign {name!r} lacks its {', '.join(missing)} project, or that has lost its quorum: line",
+            "run quorum doctor, which says what became of it",
+        )
     projects = {stage: stages[stage][0] for stage in STAGES}
     return CampaignOnServer(name=name, projects=projects, kept=port.kept_files(name))
 
@@ -300,7 +312,7 @@ def _refuse(name: str, *, policy: str, team: str, files: RuleFiles, stock: bool 
             f"run quorum {kind} pull to take the server's, or {PUTS[kind]} to have the server go by the file"
             for _, kind, _ in parts
         )
-    raise CampaignError(what, "; ".join(cures))
+    raise OtherFileError(what, "; ".join(cures))
 
 
 def mark_team(port: LabelStudio, place: CampaignOnServer, team: Team) -> bool:

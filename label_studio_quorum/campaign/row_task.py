@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from label_studio_quorum.campaign.projects import AUTO_LABEL, PROPOSAL
-from label_studio_quorum.intake import Row, row_hash
+from label_studio_quorum.intake import Row, is_hash_of, row_hash
 from label_studio_quorum.port import Json, NewPrediction, NewTask, Result, Task
 from ls_config.interface import Interface
 from ls_config.results import from_result, to_result
@@ -203,9 +203,22 @@ def proposal_prediction(result: Result) -> NewPrediction:
 
 def imported_row(task: Task) -> Row:
     """The row as its Pass task holds it."""
-    note, data = note_of(task), task.data
+    return _row_in(task.data, note_of(task))
+
+
+def holds_row(data: Mapping[str, Any], meta: Any) -> bool:
+    """True if this is the data and meta of a row as `quorum import` sends it: with an id, and the hash of its content.
+
+    >>> holds_row({"row_id": "r1", "text": "brought in by hand"}, {})
+    False
+    """
+    note = RowNote.read(meta)
+    return bool(data.get("row_id")) and note.content_hash == row_hash(_row_in(data, note))
+
+
+def _row_in(data: Mapping[str, Any], note: RowNote) -> Row:
     return Row(
-        row_id=task.row_id,
+        row_id=str(data.get("row_id", "")),
         context=str(data.get("context", "")),
         query=str(data.get("query", "")),
         response=str(data.get("response", "")),
@@ -217,7 +230,8 @@ def imported_row(task: Task) -> Row:
 
 def is_as_imported(task: Task) -> bool:
     """False if a Pass task holds another content than was imported; True too where no hash was written."""
-    return note_of(task).content_hash in (None, row_hash(imported_row(task)))
+    content_hash = note_of(task).content_hash
+    return content_hash is None or is_hash_of(content_hash, imported_row(task))
 
 
 def has_prediction(task: Task, model_version: str) -> bool:

@@ -7,10 +7,11 @@ written in the same request that creates them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from label_studio_quorum.campaign.differences import interface_digest, plain, team_digest
+from label_studio_quorum.campaign.lost_projects import require_whole, unmarked_projects
 from label_studio_quorum.campaign.projects import (
     SERVED,
     STAGES,
@@ -20,6 +21,7 @@ from label_studio_quorum.campaign.projects import (
     assemble,
     find_all,
     marker_of,
+    project_title,
     read_marker,
     write_marker,
 )
@@ -81,16 +83,29 @@ class SetupReport:
     notes: tuple[str, ...] = ()
 
 
-def setup_campaign(port: LabelStudio, spec: CampaignSpec, *, dry_run: bool = False) -> SetupReport:
+def setup_campaign(
+    port: LabelStudio, spec: CampaignSpec, *, dry_run: bool = False, repair: bool = False
+) -> SetupReport:
     """Create the three projects and everything in them, or mend what differs.
 
+    Args:
+        port: The server.
+        spec: What the campaign shall be.
+        dry_run: Find out what is to do and do nothing.
+        repair: Give projects their lost markers back, and make new ones in place of those that are gone.
+
     Raises:
-        CampaignError: The name is unusable, or the marker was doubled by two set-ups at once and both have rows.
+        CampaignError: The name is unusable, or the campaign has lost a project and nobody asked for a repair.
         ServerError: The server refused; what was done until then stays, and the next run goes on.
     """
     _check_name(spec.name)
     step = _Setup(port, spec, dry_run)
-    marked = find_all(port.projects()).get(spec.name, {})
+    there = port.projects()
+    marked = find_all(there).get(spec.name, {})
+    unmarked = unmarked_projects(there, spec.name, marked)
+    if not repair:
+        require_whole(port, spec.name, marked, unmarked)
+    marked |= {stage: [step.adopt(stage, port.project(project.id))] for stage, project in unmarked.items()}
     projects = {stage: step.project(stage, marked.get(stage, [])) for stage in STAGES}
     for stage, project in projects.items():
         if project is not None:
@@ -117,7 +132,7 @@ def project_settings(spec: CampaignSpec, stage: Stage) -> Json:
     review = stage is not Stage.PASS
     xml = compose_review(spec.interface.xml, stage.value) if review else spec.interface.xml
     return {
-        "title": f"{spec.name} · {stage.heading}",
+        "title": project_title(spec.name, stage),
         "label_config": xml,
         "expert_instruction": spec.interface.guidelines_html,
         "show_instruction": bool(spec.interface.guidelines),
@@ -189,6 +204,14 @@ class _Setup:
             f"another set-up of {self._spec.name!r} runs at the same time and made project {first.id} ({stage.value})",
             "run it again when that one has ended",
         )
+
+    def adopt(self, stage: Stage, project: Project) -> Project:
+        """A project that has lost its marker, with the marker again."""
+        self.changes.append(f"project {project.id} ({stage.value}): restore the quorum: line of its description")
+        description = write_marker(project.description, _marker(self._spec, stage))
+        if self._dry:
+            return replace(project, description=description)
+        return self._port.change_project(project.id, {"description": description})
 
     def _mend(self, project: Project, wanted: Json, marker: Marker) -> Project:
         current = project.settings

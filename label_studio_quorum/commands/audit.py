@@ -1,4 +1,4 @@
-"""`quorum audit`: what the server's record proves, and what in it cannot be."""
+"""`quorum audit`: what the server's audit log proves, and what in it cannot be."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def command(
     api_key_file: KeyFileOption = None,
     head: Annotated[
         str | None,
-        typer.Option("--head", metavar="NUMBER:HASH", help="The record's end as an earlier audit printed it."),
+        typer.Option("--head", metavar="NUMBER:HASH", help="The head of the audit log as an earlier audit printed it."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Prove from the record that nobody was served a peer's answer before submitting; exit 1 if it does not hold.
+    """Prove from the audit log that nobody was served a peer's answer before submitting; exit 1 if it does not hold.
 
-    The record is a chain of hashes, so a changed, added or removed line shows; so does an answer on the server that is
-    not the one submitted. Keep the head that is printed: given to a later audit, it also proves the record up to then.
+    The audit log is a chain of hashes, so a changed, added or removed entry shows; so does an answer on the server that
+    is not the one submitted. Keep the head that is printed: given to a later audit, it also proves the log up to then.
     """
     audit = connect(url, api_key, api_key_file, name=name).plugin_audit(name, head)
     if as_json:
@@ -43,7 +43,7 @@ def command(
         _show(audit)
     # Faults go to stderr with --json too, as in every command.
     for fault in audit["faults"]:
-        typer.echo(f"quorum: record line {fault['seq']}: {fault['code']}: {fault['message']}", err=True)
+        typer.echo(f"quorum: audit entry {fault['seq']}: {fault['code']}: {fault['message']}", err=True)
     if not audit["proven"]:
         raise typer.Exit(1)
 
@@ -52,7 +52,7 @@ def _show(audit: dict[str, Any]) -> None:
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in audit["kinds"].items()) or "nothing yet"
     typer.echo(f"{audit['campaign']}: {audit['answers']:,} answers, {kinds}")
     if audit["proven"]:
-        typer.echo("proven: each answer was given by whom the record says, before anybody else's was served to them")
+        typer.echo("proven: each answer was given by whom the audit log says, before anybody else's was served to them")
     else:
         typer.echo(f"not proven: {len(audit['faults']):,} faults")
-    typer.echo(f"head of the record ({audit['lines']:,} lines): {audit['head']}")
+    typer.echo(f"head of the audit log ({audit['lines']:,} entries): {audit['head']}")

@@ -81,6 +81,8 @@ def command(
                 shutil.copyfileobj(lines, sys.stdout.buffer)
     for problem in problems:
         typer.echo(f"quorum: {problem}", err=True)
+    from label_studio_quorum.gold.formats import CARRIES_HISTORY
+
     if as_json:
         print_json({"campaign": opened.campaign.name, **report.to_json(), "problems": problems})
     else:
@@ -89,6 +91,8 @@ def command(
         kind = "rows" if everything else "gold rows"
         line = f"{target or 'stdout'}: {report.rows:,} {kind} as {report.format}, {report.left_out:,} left out"
         typer.echo(line, err=target is None)
+        if report.format in CARRIES_HISTORY:
+            typer.echo(f"seal: {report.seal} (note it elsewhere: quorum verify --seal)", err=target is None)
     raise typer.Exit(1 if problems else 0)
 
 

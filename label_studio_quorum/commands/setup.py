@@ -15,6 +15,7 @@ from label_studio_quorum.commands.shared_options import (
     JsonOption,
     KeyFileOption,
     KeyOption,
+    RepairOption,
     UrlOption,
     connect,
     known_campaign,
@@ -51,6 +52,7 @@ def command(
     webhook: Annotated[
         str | None, typer.Option(help="Where quorum sync --watch listens; its secret by QUORUM_WEBHOOK_SECRET.")
     ] = None,
+    repair: RepairOption = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -81,6 +83,7 @@ def command(
         team_text=team.read_text(encoding="utf-8"),
         team=people,
         qualification=qualification_of(rules, policy.parent, interface),
+        repair=repair,
     )
     kept = port.kept_files(name)
     if kept is not None:

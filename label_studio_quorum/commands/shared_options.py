@@ -57,6 +57,12 @@ TeamOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace the file though somebody edited it since.")]
+RepairOption = Annotated[
+    bool,
+    typer.Option(
+        "--repair", help="Give projects their lost quorum: lines back, and make new ones in place of deleted ones."
+    ),
+]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; do nothing.")]
 
 

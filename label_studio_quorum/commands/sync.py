@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,11 +20,15 @@ from label_studio_quorum.commands.shared_options import (
     PolicyOption,
     TeamOption,
     UrlOption,
+    connect,
     open_again,
     open_one,
     print_json,
     progress_bar,
 )
+
+if TYPE_CHECKING:
+    from label_studio_quorum.adapters.label_studio import HttpLabelStudio
 
 app = typer.Typer(add_completion=False)
 
@@ -58,7 +63,7 @@ def command(
     # A watch reads everything again and again, and doing so without acting would help nobody.
     if watch and (dry_run or row):
         raise typer.BadParameter("--watch goes with neither --dry-run nor --row", param_hint="--watch")
-    opened = open_one(url, api_key, api_key_file, name, policy, team, write=not dry_run)
+    opened = _open(url, api_key, api_key_file, name, policy, team, dry_run=dry_run)
     if watch:
         host, _, port = listen.rpartition(":")
         if not port.isdigit():
@@ -66,6 +71,46 @@ def command(
         _watch(opened, host or "127.0.0.1", int(port), webhook_url, every, full_every, as_json)
         return
     _once(opened, row, dry_run, as_json)
+
+
+def _open(
+    url: str | None,
+    key: str | None,
+    key_file: Path | None,
+    name: str | None,
+    policy: Path | None,
+    team: Path | None,
+    *,
+    dry_run: bool,
+) -> Opened:
+    """The campaign, after the plugin has mended what it can; a project without its marker can't be opened before."""
+    from label_studio_quorum.campaign.projects import CampaignError, OtherFileError
+
+    try:
+        opened = open_one(url, key, key_file, name, policy, team, write=not dry_run)
+    except OtherFileError:
+        raise  # nothing is done for somebody who holds other rules than the server
+    except CampaignError:
+        port = connect(url, key, key_file, name=name)
+        if dry_run or not _mend(port, name):
+            raise
+        return open_one(url, key, key_file, name, policy, team)
+    if dry_run:
+        for fault in opened.port.server_faults(opened.campaign.name):
+            typer.echo(f"quorum: {'would mend: ' + fault.message if fault.mends else fault}", err=True)
+    else:
+        _mend(opened.port, opened.campaign.name)
+    return opened
+
+
+def _mend(port: HttpLabelStudio, name: str | None) -> bool:
+    """Have the server's plugin mend what it can, and say what that was; whether it was anything."""
+    repair = port.mend_server(name)
+    for fault in repair.mended:
+        typer.echo(f"quorum: mended: {fault.message}", err=True)
+    for fault in repair.left:
+        typer.echo(f"quorum: {fault}", err=True)
+    return bool(repair.mended)
 
 
 def _once(opened: Opened, rows: list[str] | None, dry_run: bool, as_json: bool) -> None:

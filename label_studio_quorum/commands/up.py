@@ -31,6 +31,7 @@ from label_studio_quorum.commands.reading_options import (
     read_mapping,
     read_options,
 )
+from label_studio_quorum.commands.shared_options import RepairOption
 from label_studio_quorum.commands.telling import told
 from label_studio_quorum.files import write_json
 from label_studio_quorum.servers.board import Board
@@ -73,6 +74,7 @@ def command(
         bool,
         typer.Option("--fresh", help="Start over: move what the data folder holds aside, answers too, into replaced/."),
     ] = False,
+    repair: RepairOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check files, packages and ports; start nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="When ready, print one JSON object.")] = False,
 ) -> None:
@@ -84,6 +86,7 @@ def command(
         files(rows=rows, team=team, policy=policy, task=task, name=name),
         mapping=read_mapping(mapping),
         reading=read_options(form, encoding, delimiter, quotes, sheet, offsets, max_chars),
+        repair=repair,
     )
     where = settings(ls_port, ml_port, host=host, stock=stock)
     serve(wanted, where, data_dir, fresh=fresh, dry_run=dry_run, as_json=as_json)

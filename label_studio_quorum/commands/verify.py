@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Final
 
 import typer
 
-from label_studio_quorum.commands.json_lines import BadLine, loads, numbered_lines
 from label_studio_quorum.commands.shared_options import (
     KeyFileOption,
     KeyOption,
     NameOption,
     UrlOption,
+    print_json,
     rules_of_command,
 )
-from review_rules import Finding, Policy, Team
-from review_rules.findings import finding
+from label_studio_quorum.gold.proof import Proof, title_of
+from review_rules.seals import Places
 from review_rules.verify import Verifier
 
 app = typer.Typer(add_completion=False)
+
+_FEW: Final = 3
+"""Findings of one cause that are listed; the others are counted."""
 
 
 @app.command()
@@ -33,69 +34,74 @@ def command(
     team: Annotated[
         Path | None, typer.Option(help="The team file; else the server's.", exists=True, dir_okay=False)
     ] = None,
+    seal: Annotated[
+        str | None, typer.Option("--seal", metavar="SHA256", help="The seal that the export printed; implies --sealed.")
+    ] = None,
+    sealed: Annotated[
+        bool, typer.Option("--sealed", help="Refuse records without a digest, as older versions wrote them.")
+    ] = False,
+    part: Annotated[
+        bool, typer.Option("--part", help="Take a part of an export: rows may be missing and in any order.")
+    ] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="List every finding, not the first few of a cause.")
+    ] = False,
     name: NameOption = None,
     url: UrlOption = None,
     api_key: KeyOption = None,
     api_key_file: KeyFileOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with every finding.")] = False,
 ) -> None:
     """Prove an export: every final label must follow from its own history; exit 1 if anything does not.
 
     Both files and no --name: no server is asked. Else the campaign's server says by which policy and team.
+    It says at the end what a file of this kind cannot prove.
     """
-    rules = rules_of_command(url, api_key, api_key_file, name, policy, team)
-    tally = {"rows": 0, "final": 0}
-    findings: list[dict[str, Any]] = []
-    for line, row_id, problem in check_file(export, tally, *rules):
-        findings.append({"line": line, "row_id": row_id} | problem.to_json())
-        if not as_json:
-            where = f" row {row_id}:" if row_id else ""
-            path = f" {problem.path}:" if problem.path else ""
-            typer.echo(f"{export}:{line}:{where}{path} {problem.id} {problem.message}. {problem.hint}", err=True)
+    if part and seal is not None:
+        raise typer.BadParameter("a seal is that of a whole export, not of a part", param_hint="--part")
+    rules, people = rules_of_command(url, api_key, api_key_file, name, policy, team)
+    places = Places(required=sealed or seal is not None, expected=seal, partial=part)
+    proof = Proof(export, Verifier(people, rules, places))
+    findings = []
+    for unproven in proof.findings():
+        if as_json:
+            findings.append(unproven.to_json())
+        elif everything or proof.causes[unproven.cause] <= _FEW:
+            typer.echo(str(unproven), err=True)
     if as_json:
-        typer.echo(json.dumps({"ok": not findings, **tally, "policy": rules[0].hash, "findings": findings}))
+        print_json(
+            {
+                "ok": not proof.causes,
+                "rows": proof.rows,
+                "final": proof.final,
+                "policy": rules.hash,
+                "seal": places.seal if proof.rows else None,
+                "sealed": bool(proof.rows and not places.unsealed),
+                "not_proved": proof.not_proved(),
+                "causes": [_cause_json(cause, count) for cause, count in proof.causes.most_common()],
+                "findings": findings,
+            }
+        )
     else:
-        typer.echo(f"{export}: {tally['rows']} rows, {tally['final']} final, {len(findings)} findings")
-    if findings:
+        _tell(proof, everything)
+    if proof.causes:
         raise typer.Exit(1)
 
 
-def check_file(
-    export: Path, tally: dict[str, int], policy: Policy, team: Team
-) -> Iterator[tuple[int, str | None, Finding]]:
-    """Every finding of a file with its line and row id; `tally` counts rows and final ones on the way."""
-    verifier = Verifier(team, policy)
-    # Formats that carry the record in a column or a task; everything else is lines of records.
-    if export.is_dir() or export.suffix.lower() in (".csv", ".xlsx", ".parquet", ".json"):
-        yield from _check_table(export, tally, verifier)
-        return
-    with export.open("rb") as stream:
-        for number, line in numbered_lines(stream):
-            try:
-                record = loads(line)
-            except BadLine as error:
-                yield number, None, finding("QR.E101", "", reason=str(error))
-                continue
-            row_id = record.get("row_id") if isinstance(record, dict) else None
-            tally["rows"] += 1
-            tally["final"] += isinstance(record, dict) and record.get("state") == "FINAL"
-            for problem in verifier.check(record, number):
-                yield number, row_id if isinstance(row_id, str) else None, problem
+def _cause_json(cause: tuple[str, str], count: int) -> dict[str, str | int]:
+    return {"id": cause[0], "path": cause[1], "title": title_of((cause[0], "")), "count": count}
 
 
-def _check_table(export: Path, tally: dict[str, int], verifier: Verifier) -> Iterator[tuple[int, str | None, Finding]]:
-    """The same for a format that carries each record next to what people read: the two must say the same."""
-    from label_studio_quorum.gold.formats import read_records
-    from label_studio_quorum.intake import RowFault, UnreadableError
-
-    cells: list[RowFault] = []
-    try:
-        for number, record in enumerate(read_records(export, cells.append), 1):
-            tally["rows"] += 1
-            tally["final"] += record.get("state") == "FINAL"
-            row_id = str(record.get("row_id"))
-            yield from ((number, row_id, finding("QR.E101", "", reason=cell.message)) for cell in cells)
-            cells.clear()
-            yield from ((number, row_id, problem) for problem in verifier.check(record, number))
-    except UnreadableError as error:
-        yield error.fault.line or 0, None, finding("QR.E101", "", reason=error.fault.message)
+def _tell(proof: Proof, everything: bool) -> None:
+    """The sum at the end: findings by cause, and what this file cannot prove."""
+    count = proof.causes.total()
+    word = "finding" if count == 1 else "findings"
+    of = f" of {len(proof.causes):,} causes" if len(proof.causes) > 1 else ""
+    typer.echo(f"{proof.path}: {proof.rows:,} rows, {proof.final:,} final, {count:,} {word}{of}")
+    for cause, times in proof.causes.most_common():
+        more = "" if everything or times <= _FEW else f"; the first {_FEW} are listed, --all lists each"
+        typer.echo(f"  {times:,} × {cause[0]} {title_of(cause)}{more}")
+    for sentence in proof.not_proved():
+        typer.echo(f"not proved: {sentence}")
+    if proof.rows and not proof.verifier.places.unsealed:
+        typer.echo(f"seal: {proof.verifier.places.seal}")

@@ -14,6 +14,7 @@ from typing import Any
 
 from label_studio_quorum.gold.spool import STAGES, Spool
 from ls_config import Interface
+from review_rules import Submission, parse_history
 from review_rules.canonical import key
 from review_rules.pre_annotation import saw_auto_label
 from review_rules.statistics.agreement import Agreement, agreement
@@ -120,14 +121,14 @@ class Card:
     def _count_fields(self, counts: _Counts, record: Mapping[str, Any]) -> None:
         final = (record.get("final") or {}).get("values") or {}
         counted = _counted_passes(record)
-        forms = [self._is_anchored(record, passed.get("shown")) for passed in counted]
+        forms = [self._is_anchored(record, passed.raw.get("shown")) for passed in counted]
         votes: list[tuple[str, str, Any]] = []
         for name, kind in self._kinds.items():
             for passed in counted:
-                value = (passed.get("values") or {}).get(name)
+                value = passed.values.get(name)
                 value = [] if value is None and kind.is_set else value
                 if value is not None:
-                    votes.append((name, str(passed["by"]), value))
+                    votes.append((name, str(passed.by), value))
             if name in final:
                 self._count_final(counts, record, name, kind, final[name], counted, forms)
         counts.keep(record["row_id"], votes)
@@ -139,7 +140,7 @@ class Card:
         name: str,
         kind: Kind,
         label: Mapping[str, Any],
-        counted: list[Mapping[str, Any]],
+        counted: list[Submission],
         forms: list[bool | None],
     ) -> None:
         value = key(kind, label.get("value"))
@@ -148,7 +149,7 @@ class Card:
         changed = label.get("changed_from_auto")
         if changed is not None:
             _tick(counts.auto[name], bool(changed))
-        keys = [key(kind, (passed.get("values") or {}).get(name)) for passed in counted]
+        keys = [key(kind, passed.values.get(name)) for passed in counted]
         for answer in keys:
             _tick(counts.single[name], answer != value)
         if len(keys) > 1 and all(answer == keys[0] for answer in keys):
@@ -355,7 +356,8 @@ class Card:
 
     def _hashes(self, hashes: Mapping[str, str]) -> str:
         lines = [f"- `{name}`: `sha256:{value}`" for name, value in sorted(hashes.items())]
-        return "## Hashes\n\n" + "\n".join(lines) if lines else ""
+        lines.append(f"- the seal of the records, which `quorum verify --seal` takes: `{self._spool.seal}`")
+        return "## Hashes\n\n" + "\n".join(lines)
 
 
 def _hash(row_id: str) -> bytes:
@@ -369,14 +371,13 @@ def _after_final(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [entry for entry in listed if isinstance(entry, dict) and entry.get("was") == State.FINAL.value]
 
 
-def _counted_passes(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The latest submission of each person whom the certificate names; without a certificate, of each person."""
-    latest = {
-        passed.get("by"): passed
-        for passed in sorted(record.get("passes") or (), key=lambda passed: str(passed.get("at")))
-    }
+def _counted_passes(record: Mapping[str, Any]) -> list[Submission]:
+    """The latest submission of each person whom the certificate names; without a certificate, of each person. As in
+    decisions, an element that cannot stand where it lies is no part of an answer."""
+    history = parse_history({"row_id": "", "fields": record.get("fields") or {}, "passes": record.get("passes")})
+    latest = {passed.by: passed for passed in sorted(history.passes, key=lambda passed: passed.at) if passed.by}
     named = (record.get("certificate") or {}).get("passes") or list(latest)
-    return [latest[who] for who in named if who in latest and who]
+    return [latest[who] for who in named if who in latest]
 
 
 def _tick(pair: list[int], hit: bool) -> None:

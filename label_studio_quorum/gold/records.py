@@ -60,8 +60,8 @@ def export_records(
     Yields:
         `{"row_id", "gold", "state", "domain", "predicted_domain", "row", "auto_label", "fields", "passes", "qa",
         "expert", "comparison", "proposal", "findings", "final", "certificate", "rules", "row_hash", "next",
-        "prelabel", "withheld", "skips", "import_id", "sources"}`; absent domain, predicted domain, auto-label and
-        prelabel are null. A row that was opened again after it was decided also has `reopened`.
+        "prelabel", "withheld", "skips", "import_id", "sources", "digest"}`; absent domain, predicted domain, auto-label
+        and prelabel are null. A row that was opened again after it was decided also has `reopened`.
     """
     lines = export_lines(port, campaign, tally=tally)
     yield from (json.loads(line.text) for line in lines if line.gold or not gold_only)
@@ -175,7 +175,8 @@ def record_of(campaign: Campaign, row: DecidedRow) -> Json:
     record: dict[str, Any] = {
         "row_id": row.row_id,
         "row": as_imported.columns(),
-        "row_hash": note.content_hash or row_hash(as_imported),
+        # The hash of 0.1.0 told 1.0 and 1 apart, which programs that rewrite an export do not.
+        "row_hash": row_hash(as_imported) if is_as_imported(task) else note.content_hash,
         "auto_label": history.get("auto_label"),
         "domain": history.get("domain"),
         "predicted_domain": history.get("predicted_domain"),

@@ -8,7 +8,6 @@ rows. What JSONL does not need is not learnt for it.
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import IO, Any
 
 from ls_config import Interface
 from review_rules import Stage
+from review_rules.seals import DIGEST, PLACE, Digest, Seal
 
 __all__ = ["STAGES", "RecordLine", "RecordShape", "Spool", "json_line", "line_of", "row_of"]
 
@@ -56,20 +56,26 @@ def row_of(record: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class RecordLine:
-    """A full record as exports hold it: its JSON with the line end, and whether it is gold."""
+    """A full record as exports hold it: its JSON with the line end, whether it is gold, and its digest."""
 
     gold: bool
     text: bytes
+    digest: str
 
 
 def line_of(record: Mapping[str, Any]) -> RecordLine:
-    """A record's line: its keys in the order of docs/data.md, then any others."""
+    """A record's line: its keys in the order of docs/data.md, then any others, and the digest of them all."""
     gold = bool(record.get("gold", record.get("state") == "FINAL"))
     whole = {key: record[key] for key in _KEYS if key in record}
     whole |= {"row": row_of(record), "gold": gold}
-    whole |= {key: value for key, value in record.items() if key not in whole}
-    return RecordLine(gold, f"{json_line(whole)}\n".encode())
+    # A record that was read from an export is another one if anything in it was changed meanwhile.
+    whole |= {key: value for key, value in record.items() if key not in whole and key not in (DIGEST, PLACE)}
+    digest = Digest.of(whole)
+    return RecordLine(gold, f"{json_line({**whole, DIGEST: digest.to_json()})}\n".encode(), digest.record)
 
+
+_END = "}\n"
+"""How a record's line ends: its place is put in before."""
 
 BIG = "big int"
 """The name of the type of whole numbers beyond 64 bits with a sign, which typed columns cannot hold."""
@@ -122,6 +128,7 @@ class Spool:
         self._controls = {control.name: control.kind for control in interface.controls}
         self._file: IO[bytes] = tempfile.TemporaryFile("w+b", dir=folder)  # noqa: SIM115 - closed by __exit__
         self.rows = self.left_out = 0
+        self._seal = Seal()
         try:
             self._fill(records, everything)
         except BaseException:
@@ -133,6 +140,7 @@ class Spool:
             line = record if isinstance(record, RecordLine) else line_of(record)
             if line.gold or everything:
                 self._file.write(line.text)
+                self._seal.add(line.digest)
                 self.rows += 1
             else:
                 self.left_out += 1
@@ -153,22 +161,28 @@ class Spool:
         shape.fields = {**self._controls, **{name: shape.fields[name] for name in others}}
         return shape
 
+    @property
+    def seal(self) -> str:
+        """The seal of all records, in their order."""
+        return self._seal.value
+
     def copy_to(self, path: Path) -> None:
         """All lines as one file."""
-        self._file.seek(0)
-        with path.open("wb") as file:
-            shutil.copyfileobj(self._file, file, 1 << 20)
+        with path.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(f"{line}\n" for line in self.lines())
 
     def lines(self) -> Iterator[str]:
-        """Each record's JSON, without its line end."""
-        at = 0
+        """Each record's JSON with its place in the export, without its line end."""
+        at = number = 0
         while True:
             self._file.seek(at)  # somebody may have read elsewhere meanwhile
             line = self._file.readline()
             if not line:
                 return
             at += len(line)
-            yield line[:-1].decode()
+            number += 1
+            place = {"number": number, "of": self.rows, "seal": self.seal}
+            yield f"{line.decode()[: -len(_END)]},{json_line(PLACE)}:{json_line(place)}}}"
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         yield from map(json.loads, self.lines())

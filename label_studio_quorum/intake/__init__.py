@@ -2,7 +2,7 @@
 
 from label_studio_quorum.intake.faults import KINDS, Place, RowFault
 from label_studio_quorum.intake.reading import Options, load_mapping, open_source, read_rows
-from label_studio_quorum.intake.row import FIELDS, Row, row_hash
+from label_studio_quorum.intake.row import FIELDS, Row, is_hash_of, row_hash
 from label_studio_quorum.intake.text_file import UnreadableError
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Row",
     "RowFault",
     "UnreadableError",
+    "is_hash_of",
     "load_mapping",
     "open_source",
     "read_rows",

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["NOTE", "OWN_PREFIX", "add_to_note", "decode", "encode", "spell"]
+__all__ = ["NOTE", "OWN_PREFIX", "add_to_note", "decode", "encode", "is_crlf", "spell"]
 
 OWN_PREFIX = "quorum."
 """Columns that Quorum's own tables add beside the row's; they are no content of rows."""
@@ -47,13 +47,13 @@ def encode(row: Mapping[str, Any], columns: Iterable[str]) -> tuple[dict[str, st
             note["json"].append(name)
         elif value == "" and name not in _ALWAYS_TEXT:
             note["empty"].append(name)
-        elif _is_crlf(value):
+        elif is_crlf(value):
             note["crlf"].append(name)
     kept = {kind: names for kind, names in note.items() if names}
     return cells, spell(kept) if kept else ""
 
 
-def _is_crlf(text: str) -> bool:
+def is_crlf(text: str) -> bool:
     """Whether every line ends with CRLF; spreadsheets write LF instead, which would move every span behind it."""
     return "\r\n" in text and text.count("\r\n") == text.count("\n") == text.count("\r")
 

@@ -58,12 +58,12 @@ def read_parquet(path: Path) -> Iterator[Record | RowFault]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    # A file may be damaged anywhere, also behind batches that could be read.
     try:
-        file = pq.ParquetFile(path)
+        with pq.ParquetFile(path) as file:
+            yield from _records(file.iter_batches(batch_size=_BATCH), path)
     except (pa.ArrowException, OSError) as error:
         raise UnreadableError(fault("QD.E003.parquet", Place(str(path)), error=type(error).__name__)) from error
-    with file:
-        yield from _records(file.iter_batches(batch_size=_BATCH), path)
 
 
 def read_arrow(path: Path) -> Iterator[Record | RowFault]:
@@ -78,10 +78,10 @@ def read_arrow(path: Path) -> Iterator[Record | RowFault]:
                 source.seek(0)
                 opened = pa.ipc.open_file(source)
                 batches = (opened.get_batch(at) for at in range(opened.num_record_batches))
+            small = (batch.slice(at, _BATCH) for batch in batches for at in range(0, batch.num_rows, _BATCH))
+            yield from _records(small, path)
         except pa.ArrowException as error:
             raise UnreadableError(fault("QD.E003.arrow", Place(str(path)), error=type(error).__name__)) from error
-        small = (batch.slice(at, _BATCH) for batch in batches for at in range(0, batch.num_rows, _BATCH))
-        yield from _records(small, path)
 
 
 _SHARD = re.compile(r"^(.+?)(?:-\d{5}-of-\d{5})?$")
@@ -107,11 +107,14 @@ def folder_parts(folder: Path) -> list[Path]:
     Raises UnreadableError (QD.E001) for a folder without any.
     """
     state = folder / "state.json"
-    if state.is_file():
-        return [folder / part["filename"] for part in json.loads(state.read_text("utf-8"))["_data_files"]]
-    if (folder / "dataset_dict.json").is_file():
-        splits = json.loads((folder / "dataset_dict.json").read_text("utf-8"))["splits"]
-        return [part for split in splits for part in folder_parts(folder / split)]
+    try:
+        if state.is_file():
+            return [folder / part["filename"] for part in json.loads(state.read_text("utf-8"))["_data_files"]]
+        if (folder / "dataset_dict.json").is_file():
+            splits = json.loads((folder / "dataset_dict.json").read_text("utf-8"))["splits"]
+            return [part for split in splits for part in folder_parts(folder / split)]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UnreadableError(fault("QD.E001.folder", Place(str(folder)))) from error
     for suffix in (".parquet", ".arrow", ".jsonl", ".csv"):
         if parts := sorted(path for path in folder.rglob(f"*{suffix}") if not path.name.startswith(".")):
             return parts

@@ -16,7 +16,7 @@ from label_studio_quorum.intake.column_mapping import ColumnMapping
 from label_studio_quorum.intake.faults import Place, RowFault, fault
 from label_studio_quorum.intake.other_tools import shape_of, unwrap
 from label_studio_quorum.intake.rejects import Rejects
-from label_studio_quorum.intake.row import Row, row_hash
+from label_studio_quorum.intake.row import Row, is_hash_of
 from label_studio_quorum.intake.row_check import REQUIRED, Validator
 from label_studio_quorum.intake.tab_separated import QUOTES, quotes_of
 from label_studio_quorum.intake.text_file import Record, UnreadableError
@@ -389,7 +389,7 @@ def _row(
         return
     for outcome in validator.check(mapped.record, unwrapped.notes):
         before = options.known.get(outcome.row_id) if isinstance(outcome, Row) else None
-        if isinstance(outcome, Row) and before is not None and before != row_hash(outcome):
+        if isinstance(outcome, Row) and before is not None and not is_hash_of(before, outcome):
             yield fault("QD.E027", record.place, row_id=outcome.row_id)
         else:
             yield outcome

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from label_studio_quorum.intake.faults import Place
+from review_rules import verify
 
-__all__ = ["FIELDS", "Row", "row_hash"]
+__all__ = ["FIELDS", "Row", "is_hash_of", "row_hash"]
 
 FIELDS = ("id", "context", "query", "response", "domain", "auto_label")
 
@@ -50,10 +49,14 @@ class Row:
 
 def row_hash(row: Row) -> str:
     """Hash of a row's content (not of its place in the file), `sha256:…`; equal for equal rows whatever the format
-    they came in.
+    they came in, and however it writes numbers.
 
     >>> row_hash(Row(row_id="r1", context="", query="q", response="r"))[:14]
     'sha256:43dae9a'
     """
-    text = json.dumps(row.columns(), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return verify.row_hash(row.columns())
+
+
+def is_hash_of(content_hash: str, row: Row) -> bool:
+    """Whether a hash is the row's, also where 0.1.0 made it."""
+    return verify.is_hash_of(content_hash, row.columns())

@@ -6,7 +6,9 @@ from __future__ import annotations
 import datetime
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from openpyxl.xml.constants import SHARED_STRINGS
 from label_studio_quorum.intake.faults import Place, RowFault, fault
 from label_studio_quorum.intake.text_file import Record, UnreadableError, header_faults
 
-__all__ = ["CELL_LIMIT", "CUT", "OWN_SHEETS", "read_own_sheet", "read_xlsx", "unescape"]
+__all__ = ["CELL_LIMIT", "CUT", "OWN_SHEETS", "read_own_sheet", "read_xlsx", "sheet_names", "unescape"]
 
 CELL_LIMIT = 32_767
 CUT = CELL_LIMIT // 2
@@ -82,22 +84,38 @@ def _refuse_bomb(path: Path) -> None:
                 raise UnreadableError(fault("QD.E003.bomb", Place(str(path)), part=part.filename, **sizes))
 
 
+_DAMAGE = (
+    InvalidFileException, zipfile.BadZipFile, zlib.error, KeyError, ParseError, etree.XMLSyntaxError, EOFError, OSError,
+    ValueError, IndexError,
+)  # fmt: skip
+
+
 def _open(path: Path) -> Any:
     try:
         _refuse_bomb(path)
         reader = _Workbook(str(path), read_only=True, data_only=False, keep_links=False)
         reader.read()
-    except (
-        InvalidFileException,
-        zipfile.BadZipFile,
-        KeyError,
-        ParseError,
-        etree.XMLSyntaxError,
-        OSError,
-        ValueError,
-    ) as error:
+    except _DAMAGE as error:
         raise UnreadableError(fault("QD.E003.workbook", Place(str(path)), error=type(error).__name__)) from error
     return reader.wb
+
+
+def sheet_names(path: Path) -> list[str]:
+    """The sheets of a workbook, in the order of the tabs. Raises UnreadableError where the file is none."""
+    with _opened(path) as book:
+        return list(book.sheetnames)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A workbook, which may be damaged anywhere, also behind rows that could be read."""
+    book = _open(path)
+    try:
+        yield book
+    except _DAMAGE as error:
+        raise UnreadableError(fault("QD.E003.workbook", Place(str(path)), error=type(error).__name__)) from error
+    finally:
+        book.close()
 
 
 def read_xlsx(path: Path, *, sheet: str | None = None, required: Sequence[str] = ()) -> Iterator[Record | RowFault]:
@@ -106,8 +124,7 @@ def read_xlsx(path: Path, *, sheet: str | None = None, required: Sequence[str] =
 
     Raises UnreadableError where the file is no workbook or lacks the sheet.
     """
-    book = _open(path)
-    try:
+    with _opened(path) as book:
         names = [name for name in book.sheetnames if name not in OWN_SHEETS]
         # Not a guess at the nearest name: another sheet may hold other rows under the same columns.
         if sheet is not None and sheet not in names:
@@ -116,8 +133,6 @@ def read_xlsx(path: Path, *, sheet: str | None = None, required: Sequence[str] =
             yield from _read_sheet(
                 book[name], Place(str(path), sheet=name), required, only=bool(sheet) or len(names) == 1
             )
-    finally:
-        book.close()
 
 
 def _read_sheet(tab: Any, place: Place, required: Sequence[str], *, only: bool) -> Iterator[Record | RowFault]:
@@ -295,10 +310,7 @@ def _spelled(value: Any) -> str:
 def read_own_sheet(path: Path, name: str) -> Iterator[Record | RowFault]:
     """Read one of the sheets that Quorum's own export adds. Raises UnreadableError where the workbook does not have
     it."""
-    book = _open(path)
-    try:
+    with _opened(path) as book:
         if name not in book.sheetnames:
             raise UnreadableError(fault("QD.E001.own_sheet", Place(str(path)), sheet=name))
         yield from _read_sheet(book[name], Place(str(path), sheet=name), (), only=True)
-    finally:
-        book.close()

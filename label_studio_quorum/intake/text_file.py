@@ -24,8 +24,10 @@ __all__ = [
     "decoding",
     "delimiter_of",
     "header_faults",
+    "parse_json",
     "read_csv",
     "read_json",
+    "read_json_values",
     "read_jsonl",
     "read_tsv",
 ]
@@ -227,6 +229,12 @@ def read_json(path: Path, encoding: str) -> Iterator[Record | RowFault]:
         yield from _Array(file, str(path)).elements()
 
 
+def read_json_values(path: Path, encoding: str) -> Iterator[Record | RowFault]:
+    """Read a JSON array of objects, or objects that follow each other over any lines, as `jq .` writes them."""
+    with path.open(encoding=encoding, newline="") as file:
+        yield from _Array(file, str(path)).values()
+
+
 class _Array:
     """A JSON array read through a window, so that memory holds one element and not the file."""
 
@@ -264,6 +272,17 @@ class _Array:
             if isinstance(value, RowFault):
                 return  # there is no telling where the next element begins
 
+    def values(self) -> Iterator[Record | RowFault]:
+        if self._skip("") == "[":
+            yield from self.elements()
+            return
+        while self._skip(""):
+            place = Place(self.name, self.line)
+            value = self._element(place)
+            yield _as_record(value, place)
+            if isinstance(value, RowFault):
+                return
+
     def _element(self, place: Place) -> Any:
         while True:
             try:
@@ -275,6 +294,8 @@ class _Array:
                 if not self.done and self._more():
                     continue  # the window ended inside the element
                 return fault("QD.E005.element", place, error=error.msg)
+            except RecursionError:
+                return fault("QD.E005.deep", place)
             self.line += self.buffer.count("\n", self.at, end)
             self.at = end
             return value

@@ -115,8 +115,7 @@ class _Gathered:
 
     def _add_fields(self, row: DecidedRow) -> None:
         passes = [row.record.history.passes[index] for index in row.decision.counted.get(Stage.PASS, ())]
-        # As they were handed in, which is what the datasheet measures agreement on too.
-        answers = [(str(passed.by), passed.raw["values"]) for passed in passes]
+        answers = [(str(passed.by), passed.values) for passed in passes]
         for name, compared in row.decision.comparison.items():
             self._compared[name] += 1
             self._agreed[name] += compared.agreed

@@ -56,6 +56,7 @@ class Files:
         name: The campaign's name.
         mapping: Which column of the rows is taken for which field.
         reading: How the rows are read.
+        repair: Whether projects that were lost are marked again, or made anew.
     """
 
     rows: Path
@@ -65,6 +66,7 @@ class Files:
     name: str
     mapping: dict[str, str] | None = None
     reading: Options | None = None
+    repair: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +155,7 @@ def _read_campaign(files: Files) -> CampaignPlan:
         team_text=team_text,
         team=team,
         qualification=qualification,
+        repair=files.repair,
     )
 
 

@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from tasks.models import Annotation, AnnotationDraft, Task
 from users.functions.common import check_avatar
 
+from ls_plugin.access import keeping
 from ls_plugin.access.call import Call
 from ls_plugin.access.parameters import parameters
 from ls_plugin.access.submission_content import is_empty, require_draft, require_submission
@@ -30,7 +31,7 @@ _ACTIONS_OFF = frozenset(
     {
         "predictions_to_annotations", "propagate_annotations", "delete_tasks_annotations", "delete_annotations",
         "delete_reviews", "rename_labels", "add_data_field", "remove_duplicates", "cache_labels",
-        "delete_tasks_annotations_and_drafts",
+        "delete_tasks_annotations_and_drafts", "delete_tasks_predictions",
     }
 )  # fmt: skip
 
@@ -145,12 +146,12 @@ def new_draft(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
     """A draft of one's own, on a task that was handed to this person."""
     if call.place is None:
         return
-    _worker(call)
+    person = _worker(call)
     own_task(call, request, kwargs)
     if "annotation_id" in kwargs:
         _annotation(call, {"pk": kwargs["annotation_id"]})
     require_draft(call.signed_in.user_id, request, _task(kwargs))
-    seats.keep_seat(_task(kwargs), call.signed_in.user_id, call.place)
+    seats.keep_seat(_task(kwargs), call.signed_in.user_id, person, call.place)
 
 
 def own_draft(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
@@ -162,7 +163,7 @@ def own_draft(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
         raise Refused("not_yours")
     if request.method in ("PUT", "PATCH"):
         require_draft(call.signed_in.user_id, request, draft.task_id)
-        seats.keep_seat(draft.task_id, call.signed_in.user_id, call.place)
+        seats.keep_seat(draft.task_id, call.signed_in.user_id, _worker(call), call.place)
 
 
 def next_action(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
@@ -173,8 +174,11 @@ def next_action(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
 
 def manager_action(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
     """On a campaign, managers lack the actions that would put in, change or take away answers."""
-    if call.place is not None and request.query_params.get("id") in _ACTIONS_OFF:
+    action = request.query_params.get("id")
+    if call.place is not None and action in _ACTIONS_OFF:
         raise Refused("action")
+    if call.place is not None and action == "delete_tasks":
+        keeping.chosen_tasks(call, request, call.place)
 
 
 def own_account(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
@@ -214,7 +218,8 @@ def not_last_manager_member(call: Call, request: Any, kwargs: Mapping[str, Any])
 
 
 def project_change(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
-    """What the policy decides about a campaign's project is not set by hand."""
+    """What the policy decides about a campaign's project is not set by hand, and its marker stays."""
+    keeping.marker(call, request, kwargs)
     if call.place is None:
         return
     body = parameters(request)
@@ -228,24 +233,6 @@ def project_change(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
         raise Refused("policy_decides")
     if not is_empty(body.get("annotator_evaluation_enabled")):
         raise Refused("policy_decides")
-
-
-def no_answers(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
-    """Tasks may be imported into a campaign; answers may not."""
-    if call.place is None:
-        return
-    body = request.data
-    # A file of tasks is read later, by Label Studio's import; the database's own rules refuse answers in it.
-    tasks = body if isinstance(body, list) else [body]
-    for task in tasks:
-        if isinstance(task, Mapping) and any(task.get(key) for key in ("annotations", "completions", "drafts")):
-            raise Refused("no_answers_in")
-
-
-def no_reimport(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
-    """A reimport would replace the tasks of a campaign, and their answers with them."""
-    if call.place is not None:
-        raise Refused("task_data")
 
 
 def no_bulk_labels(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:

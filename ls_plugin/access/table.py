@@ -15,7 +15,7 @@ from io_storages.localfiles.models import LocalFilesExportStorage, LocalFilesImp
 from io_storages.redis.models import RedisExportStorage, RedisImportStorage
 from io_storages.s3.models import S3ExportStorage, S3ImportStorage
 
-from ls_plugin.access import checks, scope
+from ls_plugin.access import arrivals, checks, keeping, scope
 from ls_plugin.access import response_filters as filters
 from ls_plugin.access.call import AccessRule, AtWork, Checks, Show, Who
 from ls_plugin.access.scope import EntityInPath, InPath, InQuery, Named, ThingInPath, ThingKind, Way
@@ -57,7 +57,7 @@ _SELF = _rule(Who.PERSON, show=filters.plain)
 _LEADER = _rule(Who.LEADER)
 _MANAGER = _rule(Who.MANAGER)
 _MANAGER_PK = _rule(Who.MANAGER, project=_PK)
-_ROWS = _rule(Who.MANAGER, project=_PK, rows=True, manager_check={"POST": checks.no_answers})
+_ROWS = _rule(Who.MANAGER, project=_PK, rows=True, manager_check={"POST": arrivals.rows_only})
 _OWNER = _rule(Who.OWNER)
 _NOBODY = _rule(Who.NOBODY)
 # Endpoints that name a campaign: only a manager of it gets further, which the view checks by its name.
@@ -167,14 +167,20 @@ VIEWS: dict[str, AccessRule] = {
     "projects.views.project_settings": _MANAGER_PK,
     "data_manager.views.task_page": _rule(Who.WORKER, _READ, _PK, filters.plain),
     "projects.api.ProjectListAPI": AccessRule(
-        methods={"GET": Who.PERSON, "POST": Who.LEADER}, show=filters.project_list
+        methods={"GET": Who.PERSON, "POST": Who.LEADER},
+        show=filters.project_list,
+        manager_check={"POST": keeping.marker},
     ),
     "projects.api.ProjectCountsListAPI": _rule(Who.PERSON, _READ, show=filters.count_list),
     "projects.api.ProjectAPI": AccessRule(
         methods={"GET": Who.WORKER, "PUT": Who.MANAGER, "PATCH": Who.MANAGER, "DELETE": Who.MANAGER},
         project=(_PK,),
         show=filters.project,
-        manager_check={"PUT": checks.project_change, "PATCH": checks.project_change},
+        manager_check={
+            "PUT": checks.project_change,
+            "PATCH": checks.project_change,
+            "DELETE": keeping.answered_project,
+        },
     ),
     "projects.api.ProjectNextTaskAPI": _rule(Who.WORKER, _READ, _PK, filters.task, at_work=AtWork.QUEUE),
     "projects.api.LabelStreamHistoryAPI": _rule(Who.WORKER, _READ, _PK, filters.plain),
@@ -184,7 +190,12 @@ VIEWS: dict[str, AccessRule] = {
     "projects.api.ProjectSummaryResetAPI": _MANAGER_PK,
     "projects.api.ProjectImportAPI": _MANAGER_PK,
     "projects.api.ProjectReimportAPI": _MANAGER_PK,
-    "projects.api.ProjectTaskListAPI": _ROWS,
+    "projects.api.ProjectTaskListAPI": _rule(
+        Who.MANAGER,
+        project=_PK,
+        rows=True,
+        manager_check={"POST": arrivals.rows_only, "DELETE": keeping.answered_tasks},
+    ),
     "projects.api.ProjectSampleTask": _MANAGER_PK,
     "projects.api.ProjectModelVersions": _MANAGER_PK,
     "projects.api.ProjectAnnotatorsAPI": _MANAGER_PK,
@@ -195,7 +206,7 @@ VIEWS: dict[str, AccessRule] = {
     "data_import.api.TasksBulkCreateAPI": _ROWS,
     "data_import.api.ImportAPI": _ROWS,
     "data_import.api.ImportPredictionsAPI": _rule(Who.MANAGER, project=_PK, rows=True),
-    "data_import.api.ReImportAPI": _rule(Who.MANAGER, project=_PK, manager_check={"POST": checks.no_reimport}),
+    "data_import.api.ReImportAPI": _rule(Who.MANAGER, project=_PK, manager_check={"POST": arrivals.nothing}),
     "data_import.api.UploadedFileResponse": _rule(
         Who.WORKER, _READ, ThingInPath(scope.FILE, "filename"), filters.plain, check={"GET": checks.own_upload}
     ),
@@ -239,12 +250,13 @@ VIEWS: dict[str, AccessRule] = {
         methods={"GET": Who.WORKER, "POST": Who.MANAGER},
         project=(_QUERY,),
         show=filters.task_list,
-        manager_check={"POST": checks.no_answers},
+        manager_check={"POST": arrivals.rows_only},
     ),
     "tasks.api.TaskAPI": AccessRule(
         methods={"GET": Who.WORKER, "PUT": Who.MANAGER, "PATCH": Who.MANAGER, "DELETE": Who.MANAGER},
         project=(_TASK_PK,),
         check={"GET": checks.own_task},
+        manager_check={"DELETE": keeping.answered_task},
         show=filters.task,
         at_work=AtWork.IN_HAND,
     ),
@@ -336,6 +348,7 @@ VIEWS: dict[str, AccessRule] = {
     "ls_plugin.pages.api.AuditView": _CAMPAIGN,
     "ls_plugin.pages.api.ReopenView": _CAMPAIGN,
     "ls_plugin.pages.api.SkipsView": _CAMPAIGN,
+    "ls_plugin.pages.api.CheckupView": _CAMPAIGN,
     "ls_plugin.pages.api.RepairView": _CAMPAIGN,
     "ls_plugin.pages.task_stream.TasksView": _rule(Who.MANAGER, _READ, project=_QUERY),
     "ls_plugin.pages.manager.campaigns": _rule(Who.PERSON, _READ, show=filters.plain),
@@ -354,13 +367,14 @@ for _cloud, _folder, _, _import, _export in _STORAGES:
         _kind = ThingKind(_model)
         _api = f"io_storages.{_folder}.api.{_cloud}{_way}Storage"
         _out = _OUTLET if _way == "Export" else {}
+        _sync = _OUTLET if _way == "Export" else {"POST": arrivals.nothing}
         VIEWS |= {
             f"{_api}ListAPI": _rule(Who.MANAGER, project=_QUERY, manager_check=_out),
             f"{_api}FormLayoutAPI": _LEADER,
             f"{_api}ValidateAPI": _rule(Who.MANAGER, project=(_QUERY, Named(_kind, "id"))),
             **{
-                f"{_api}{what}API": _rule(Who.MANAGER, project=(_QUERY, ThingInPath(_kind)), manager_check=_out)
-                for what in ("Detail", "Sync")
+                f"{_api}{what}API": _rule(Who.MANAGER, project=(_QUERY, ThingInPath(_kind)), manager_check=check)
+                for what, check in (("Detail", _out), ("Sync", _sync))
             },
         }
 

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """The table of locks."""
 
-    dependencies = (("ls_plugin", "0004_skips_and_order"),)
+    dependencies = (("ls_plugin", "0005_kept_answers"),)
     operations = (
         migrations.CreateModel(
             name="CampaignLock",

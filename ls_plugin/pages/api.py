@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import timedelta
 from importlib.metadata import version
 from typing import Any
@@ -14,10 +16,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from users.models import User
 
+from label_studio_quorum.port import ServerFault
 from ls_plugin.access.call import call_of
 from ls_plugin.access.parameters import parameters
 from ls_plugin.models import Campaign, Slot, Stage
-from ls_plugin.pages import audit, figures
+from ls_plugin.pages import audit, checkup, figures
 from ls_plugin.people import team
 from ls_plugin.queue import qualification, reconcile, skips
 from ls_plugin.queue.reopening import reopen
@@ -171,14 +174,29 @@ class SkipsView(_View):
         return Response({"person": person, "given_back": rows})
 
 
+class CheckupView(_View):
+    """Says what is wrong with a campaign in the database."""
+
+    def get(self, request: Request) -> Response:
+        """Look, and change nothing."""
+        campaign = self.campaign(request.query_params.get("name"))
+        return Response({"name": campaign.name, "faults": _faults(checkup.find_faults(campaign))})
+
+
 class RepairView(_View):
-    """Reconciles every row of a campaign, or those with a submission since their last reconcile."""
+    """Sets right what is wrong in the database, and reconciles rows: all, or those that changed since they were."""
 
     def post(self, request: Request) -> Response:
-        """Bring the queues in line with the rules."""
+        """Bring projects, seats and queues in line with the rules; says what was mended and what is left."""
         campaign = self.campaign(parameters(request).get("name"))
+        mended = checkup.repair(campaign)
         done = reconcile.reconcile_all(campaign.pk) if parameters(request).get("all") else reconcile.drain(campaign.pk)
-        return Response({"reconciled": done})
+        left = checkup.find_faults(campaign)
+        return Response({"name": campaign.name, "reconciled": done, "mended": _faults(mended), "faults": _faults(left)})
+
+
+def _faults(faults: Iterable[ServerFault]) -> list[dict[str, Any]]:
+    return [asdict(fault) for fault in faults]
 
 
 def _text(request: Request, key: str) -> str:

@@ -51,10 +51,10 @@ def _hand_out(user_id: int, person: Person, place: CampaignPlace, asked: Qualifi
     with transaction.atomic():
         _wait_for_own_hand_out(user_id, place)
         slot = (
-            _in_hand(user_id, place)
+            _in_hand(user_id, person, place)
             or _best(user_id, person, place, asked)
-            or _put_off(user_id, place)
-            or _skipped(user_id, place, asked)
+            or _put_off(user_id, person, place)
+            or _skipped(user_id, person, place, asked)
         )
         if slot is not None:
             seat(slot, user_id, place)
@@ -68,7 +68,7 @@ def _wait_for_own_hand_out(user_id: int, place: CampaignPlace) -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [place.project_id, user_id])
 
 
-def _in_hand(user_id: int, place: CampaignPlace) -> Slot | None:
+def _in_hand(user_id: int, person: Person, place: CampaignPlace) -> Slot | None:
     """What the person was handed and has neither answered, put off nor lost to somebody else.
 
     Somebody who has put off as many as a person may have gets these again.
@@ -78,7 +78,7 @@ def _in_hand(user_id: int, place: CampaignPlace) -> Slot | None:
     later = AnnotationDraft.objects.filter(user_id=user_id, task_id__in=tasks, was_postponed=True)
     put_off = set(later.values_list("task_id", flat=True)) if len(tasks) < MOST_IN_HAND else set()
     for task_id in tasks:
-        slot = None if task_id in put_off else lock_seat(task_id, user_id, place, live=True)
+        slot = None if task_id in put_off else lock_seat(task_id, user_id, person, place, live=True)
         if slot:
             return slot
     return None
@@ -91,13 +91,13 @@ def _best(user_id: int, person: Person, place: CampaignPlace, asked: Qualificati
         queue = every.filter(only)
         for task_id in queue.values_list("task_id", flat=True).iterator(chunk_size=20):
             try:
-                slot = lock_seat(task_id, user_id, place, wait=False, settled=True)
+                slot = lock_seat(task_id, user_id, person, place, wait=False, settled=True)
             except RowIsLockedError:
                 passed_over.append(task_id)
                 continue
             if slot:
                 return slot
-    waited = (lock_seat(task_id, user_id, place, settled=True) for task_id in dict.fromkeys(passed_over))
+    waited = (lock_seat(task_id, user_id, person, place, settled=True) for task_id in dict.fromkeys(passed_over))
     return next(filter(None, waited), None)
 
 
@@ -121,22 +121,24 @@ def _open_rows(user_id: int, place: CampaignPlace, asked: QualificationRows | No
     return ~known
 
 
-def _put_off(user_id: int, place: CampaignPlace) -> Slot | None:
+def _put_off(user_id: int, person: Person, place: CampaignPlace) -> Slot | None:
     """What the person has put off, the longest ago first, when there is nothing else."""
     live = Grant.objects.filter(user_id=user_id, project_id=place.project_id, live=True).order_by("expires_at")
-    waited = (lock_seat(task_id, user_id, place, live=True) for task_id in live.values_list("task_id", flat=True))
+    waited = (
+        lock_seat(task_id, user_id, person, place, live=True) for task_id in live.values_list("task_id", flat=True)
+    )
     return next(filter(None, waited), None)
 
 
-def _skipped(user_id: int, place: CampaignPlace, asked: QualificationRows | None) -> Slot | None:
+def _skipped(user_id: int, person: Person, place: CampaignPlace, asked: QualificationRows | None) -> Slot | None:
     """When nothing else is left: the first qualification row that the person skipped, once more without the skip."""
     if asked is None:
         return None
     known = Slot.objects.filter(project_id=place.project_id, row_id__in=list(asked.rows)).values("task_id")
     skipped = Grant.objects.filter(user_id=user_id, project_id=place.project_id, skipped=True)
     for earlier in skipped.filter(task_id__in=known).order_by("given_at"):
-        slot = lock_seat(earlier.task_id, user_id, place, skipped=True)
-        if slot and not slot.sealed:
+        slot = lock_seat(earlier.task_id, user_id, person, place, skipped=True)
+        if slot:
             # One by one, not as a query: Label Studio counts the project's labels as each of them goes.
             for skip in Annotation.objects.filter(task_id=slot.task_id, completed_by_id=user_id, was_cancelled=True):
                 skip.delete()

@@ -111,6 +111,7 @@ def _queues(user_id: int, person: Person, place: CampaignPlace) -> Iterator[_Que
     open_to = (
         Slot.objects.filter(project_id=place.project_id, open=True, taken__lt=F("capacity"))
         .filter(~Exists(had), ~Exists(excluded))
+        .exclude(row_id="")
         .alias(reserved=reserved)
         .filter(taken__lt=F("capacity") - F("reserved"))
     )

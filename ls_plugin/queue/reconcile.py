@@ -19,7 +19,7 @@ from ls_plugin.models import Campaign, CampaignProject, Slot, Stage
 from ls_plugin.people.standings import RULE_STAGE
 from ls_plugin.queue import qualification
 from ls_plugin.queue.campaigns import stored_campaign, to_rules
-from ls_plugin.queue.server_port import ServerPort
+from ls_plugin.queue.server_port import NOTHING_ASKED, ServerPort, TaskQueue
 from ls_plugin.store import exposures, retries
 from ls_plugin.store.exclusions import exclude
 from ls_plugin.store.retries import when_committed
@@ -83,7 +83,7 @@ def reconcile_rows(campaign_id: int, row_ids: Sequence[str], *, only_marked: boo
             queue = port.queue(slot.task_id for slot in slots)
         else:  # the plan has changed no task since they were read
             tasks = (task for row in decided for some in row.tasks.values() for task in some)
-            queue = {task.id: (task.overlap, task.is_labeled) for task in tasks}
+            queue = {task.id: TaskQueue.of(task) for task in tasks}
         update_slots(slots, queue, {row.row_id: row.decision for row in decided}, rule_campaign)
         qualification.seat_everybody(campaign_id, qualification.stored_qualification(campaign), only=wanted)
     return len(wanted)
@@ -91,7 +91,7 @@ def reconcile_rows(campaign_id: int, row_ids: Sequence[str], *, only_marked: boo
 
 def update_slots(
     slots: Sequence[Slot],
-    queue: Mapping[int, tuple[int, bool]],
+    queue: Mapping[int, TaskQueue],
     decisions: Mapping[str, Decision],
     campaign: RuleCampaign,
 ) -> None:
@@ -99,7 +99,7 @@ def update_slots(
 
     Args:
         slots: All slots of these rows.
-        queue: Task id → how many people it asks for, and whether it has them.
+        queue: Task id → what it asks for and what it has.
         decisions: What the rules say of each row.
         campaign: The campaign.
     """
@@ -107,11 +107,13 @@ def update_slots(
     decided = [slot for slot in slots if slot.row_id in decisions]
     for slot in decided:
         decision = decisions[slot.row_id]
-        overlap, labeled = queue.get(slot.task_id, (slot.capacity, True))
-        slot.open = not labeled and decision.next is not None and decision.next.stage is RULE_STAGE[Stage(slot.stage)]
-        slot.capacity = overlap
-        # Gold is frozen at every stage; what is asked for again is open again.
+        asks = queue.get(slot.task_id, NOTHING_ASKED)
+        step = decision.next
+        slot.open = asks.lacking > 0 and step is not None and step.stage is RULE_STAGE[Stage(slot.stage)]
+        # Gold is frozen at every stage. What is asked for again is open again: a seal would refuse the answers that the
+        # row waits for.
         slot.sealed = decision.state.is_decided or (slot.sealed and not slot.open)
+        slot.taken, slot.capacity = asks.submissions, asks.submissions + asks.lacking
         slot.dirty = False
         if slot.stage == Stage.PASS:
             slot.state = decision.state.value
@@ -130,7 +132,7 @@ def update_slots(
 
 def _write(slots: Sequence[Slot]) -> None:
     """Store what a decision changes; one statement for many is worth building from a few on."""
-    columns = ["open", "sealed", "capacity", "dirty", "has_expert", "requires", "state", "agreed"]
+    columns = ["open", "sealed", "taken", "capacity", "dirty", "has_expert", "requires", "state", "agreed"]
     if len(slots) > _FEW:
         Slot.objects.bulk_update(slots, columns)
         return
@@ -154,7 +156,11 @@ def _has_expert(decision: Decision, slot: Slot, team: Team) -> bool:
 
 def drain(campaign_id: int, limit: int = 0) -> int:
     """Reconcile rows that bear the mark, all or at most `limit`, and say how many were done."""
-    marked = Slot.objects.filter(project_id__in=project_ids(campaign_id), dirty=True).values_list("row_id", flat=True)
+    marked = (
+        Slot.objects.filter(project_id__in=project_ids(campaign_id), dirty=True)
+        .exclude(row_id="")
+        .values_list("row_id", flat=True)
+    )
     rows = list(dict.fromkeys(marked[:limit] if limit else marked))
     done = 0
     for start in range(0, len(rows), _ROWS_AT_ONCE):

@@ -12,7 +12,9 @@ from datetime import datetime, timedelta
 from os import environ
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
+from tasks.models import Annotation
 
 from ls_plugin.models import CampaignProject, Grant, Slot, Stage
 from ls_plugin.people.standings import RULE_STAGE, CampaignPlace, words
@@ -46,14 +48,41 @@ class _NotToBeHadError(Exception):
     """The task cannot be taken: ends its savepoint, which lets go of the row's locks."""
 
 
+def refusal_of(slot: Slot, user_id: int, person: Person, place: CampaignPlace) -> str | None:
+    """Why a person may not answer a task now, as the code of a refusal; None if they may.
+
+    Hand-out and acceptance both ask here, so that nobody is handed what they could not answer. Whether the task was
+    handed to the person is not asked.
+    """
+    if is_excluded(slot.task_id, user_id):
+        return "excluded"
+    if _submissions(slot).filter(completed_by_id=user_id).exists():
+        return "second"
+    if not may_take(person, next_step(place.stage, slot.requires)):
+        return "no_role"
+    if slot.sealed:
+        return "sealed"
+    if not slot.open or not slot.row_id:  # without a row the answer would belong to nothing
+        return "full" if slot.taken >= slot.capacity else "closed"
+    return None if _has_free_seat(slot, user_id) else "full"
+
+
 def lock_seat(
-    task_id: int, user_id: int, place: CampaignPlace, *, wait: bool = True, settled: bool = False, **hand_out: bool
+    task_id: int,
+    user_id: int,
+    person: Person,
+    place: CampaignPlace,
+    *,
+    wait: bool = True,
+    settled: bool = False,
+    **hand_out: bool,
 ) -> Slot | None:
     """The slot with its row locked if the person may have it now; else None, and nothing is locked.
 
     Args:
         task_id: the task.
         user_id: the account that wants it.
+        person: the person behind the account.
         place: the project of the task.
         wait: whether to wait for somebody who has the row locked.
         settled: whether to take a row only if no earlier stage of it waits for a reconcile.
@@ -66,7 +95,7 @@ def lock_seat(
     try:
         with transaction.atomic():
             slot = _lock_row(task_id, place, wait=wait)
-            if not slot or not slot.open or not _has_free_seat(slot, user_id) or is_excluded(task_id, user_id):
+            if slot is None or refusal_of(slot, user_id, person, place) is not None:
                 raise _NotToBeHadError
             if settled and not _is_settled(slot, place):
                 raise _NotToBeHadError
@@ -100,9 +129,16 @@ def _is_settled(slot: Slot, place: CampaignPlace) -> bool:
 
 
 def _has_free_seat(slot: Slot, user_id: int) -> bool:
-    """Whether a seat is left beside the submissions and the seats kept for others."""
+    """Whether a seat is left beside the submissions and the seats kept for others.
+
+    The submissions are counted, as the database's own rule counts them: `taken` only orders the queue.
+    """
     seats = Grant.objects.filter(task_id=slot.task_id, live=True, expires_at__gt=timezone.now())
-    return slot.taken + seats.exclude(user_id=user_id).count() < slot.capacity
+    return bool(_submissions(slot).count() + seats.exclude(user_id=user_id).count() < slot.capacity)
+
+
+def _submissions(slot: Slot) -> QuerySet[Annotation]:
+    return Annotation.objects.filter(task_id=slot.task_id, was_cancelled=False)
 
 
 def _is_hand_out(task_id: int, user_id: int, **columns: bool) -> bool:
@@ -162,22 +198,15 @@ def require_seat(task_id: int, user_id: int, person: Person, place: CampaignPlac
     hand_out = Grant.objects.filter(task_id=task_id, user_id=user_id).first()
     if slot is None or hand_out is None:
         raise Refused("not_given")
-    if is_excluded(task_id, user_id):
-        raise Refused("excluded")
-    if not hand_out.live:  # submitting ends the hand-out
-        raise Refused("second")
-    if not may_take(person, next_step(place.stage, slot.requires)):
-        raise Refused("no_role")
-    if slot.sealed:
-        raise Refused("sealed")
-    if not slot.open:
-        raise Refused("full" if slot.taken >= slot.capacity else "closed")
-    if not _has_free_seat(slot, user_id):
-        raise Refused("full")
+    code = refusal_of(slot, user_id, person, place)
+    if code != "excluded" and not hand_out.live:  # submitting ends the hand-out
+        code = "second"
+    if code is not None:
+        raise Refused(code)
     return slot
 
 
-def keep_seat(task_id: int, user_id: int, place: CampaignPlace) -> None:
+def keep_seat(task_id: int, user_id: int, person: Person, place: CampaignPlace) -> None:
     """Keep the seat of somebody who is at work; one that has run out is kept again unless somebody else has it."""
     now = timezone.now()
     mine = Grant.objects.filter(task_id=task_id, user_id=user_id, live=True)
@@ -187,13 +216,13 @@ def keep_seat(task_id: int, user_id: int, place: CampaignPlace) -> None:
     if hand_out.expires_at > now:
         mine.filter(expires_at__gt=now).update(expires_at=_ends(now, hand_out.given_at))
     else:
-        _renew_seat(task_id, user_id, place)
+        _renew_seat(task_id, user_id, person, place)
 
 
 @retries.retry
-def _renew_seat(task_id: int, user_id: int, place: CampaignPlace) -> None:
+def _renew_seat(task_id: int, user_id: int, person: Person, place: CampaignPlace) -> None:
     with transaction.atomic():
-        slot = lock_seat(task_id, user_id, place)
+        slot = lock_seat(task_id, user_id, person, place)
         if slot:
             seat(slot, user_id, place)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -22,6 +23,28 @@ from label_studio_quorum.port import NewPrediction, NewTask
 from ls_plugin.models import Member, Slot
 
 _AT_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class TaskQueue:
+    """What a task has and asks for.
+
+    Attributes:
+        submissions: how many it has; Label Studio counts their authors, of whom deleted accounts are one.
+        lacking: how many more it asks for.
+    """
+
+    submissions: int
+    lacking: int
+
+    @classmethod
+    def of(cls, task: port.Task) -> TaskQueue:
+        """What a task that was read has and asks for."""
+        lacking = 0 if task.is_labeled else task.overlap - len(task.annotators)
+        return cls(len(task.submitted), max(0, lacking))
+
+
+NOTHING_ASKED = TaskQueue(0, 0)
 
 
 class ServerPort:
@@ -118,10 +141,10 @@ class ServerPort:
         """Set how many people a task asks for, and whether it has them."""
         Task.objects.filter(pk=task).update(overlap=overlap, is_labeled=is_labeled)
 
-    def queue(self, tasks: Iterable[int]) -> dict[int, tuple[int, bool]]:
-        """Task id → how many people it asks for, and whether it has them."""
-        rows = Task.objects.filter(pk__in=list(tasks)).values_list("id", "overlap", "is_labeled")
-        return {pk: (overlap, is_labeled) for pk, overlap, is_labeled in rows}
+    def queue(self, tasks: Iterable[int]) -> dict[int, TaskQueue]:
+        """Task id → what it has and asks for."""
+        rows = Task.objects.filter(pk__in=list(tasks)).order_by("pk").values_list(*_TASK)
+        return {task.id: TaskQueue.of(task) for task in _tasks(list(rows))}
 
     def withdraw(self, project: int, tasks: Sequence[int]) -> int:
         """Delete those of the tasks that still have no submission at this moment; how many went."""

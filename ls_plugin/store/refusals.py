@@ -53,6 +53,17 @@ REASONS: dict[str, tuple[int, str]] = {
     "task_data": (409, "The data of a row never changes after import."),
     "closed": (409, "This task is not open any more."),
     "keep_answers": (403, "Answers of a campaign are not deleted one by one; a manager can reopen the row."),
+    "answered": (409, "Somebody has answered this, and the answers would be lost for good with it."),
+    "marker": (
+        409,
+        "The line of the description that begins with quorum: ties this project to its campaign: it stays as it is. "
+        "Write above it.",
+    ),
+    "own_import": (
+        403,
+        "Rows come into a campaign by quorum import, which checks them; what comes in otherwise would be labelled and "
+        "be in no figure and no export.",
+    ),
     "policy_decides": (403, "The policy of the campaign decides this; change the policy with quorum setup."),
     "outlet": (403, "You work in this campaign, so its answers go nowhere at your word; another manager may do this."),
     "keeps_projects": (409, "A campaign keeps its projects as long as they are there."),

@@ -10,7 +10,7 @@ What they enforce on a task of a campaign:
 * an annotation comes in only from somebody who was given the task, who has none on it, who is not excluded, while it
   is not sealed and, unless it is a skip, while fewer than ``capacity`` others hold a seat;
 * an annotation keeps its author and its task; a sealed one keeps its content; a skip becomes a submission only if a
-  seat is free;
+  seat is free; only a skip is deleted;
 * the data of a Pass task, and the project of any task, never change.
 
 They also keep the index: a slot for each new task, seats taken, and the mark that a row needs a reconcile, in the
@@ -41,8 +41,9 @@ _DRAW = "CASE WHEN p.seed = '' THEN '' ELSE substr(MD5(p.seed || ':' || n.row_id
 _SQLITE_NEW = {
     "draw": _DRAW,
     "wants": "n.domain <> '' AND instr(p.expert_domains, ',' || n.domain || ',') > 0",
-    "open": "p.stage = 0",
-    "dirty": "p.stage > 0",
+    # A task without a row is nobody's work.
+    "open": "p.stage = 0 AND n.row_id <> ''",
+    "dirty": "p.stage > 0 AND n.row_id <> ''",
     "false": "0",
 }
 _SQLITE_ROW = "substr(CAST(coalesce(json_extract({0}.data, '$.row_id'), '') AS TEXT), 1, 500)"
@@ -53,8 +54,9 @@ _SQLITE_DOMAIN = (
 _POSTGRES_NEW = {
     "draw": _DRAW,
     "wants": "n.domain <> '' AND position(',' || n.domain || ',' in p.expert_domains) > 0",
-    "open": "p.stage = 0",
-    "dirty": "p.stage > 0",
+    # A task without a row is nobody's work.
+    "open": "p.stage = 0 AND n.row_id <> ''",
+    "dirty": "p.stage > 0 AND n.row_id <> ''",
     "false": "false",
 }
 _POSTGRES_ROW = "left(coalesce({0}.data ->> 'row_id', ''), 500)"
@@ -127,6 +129,9 @@ _SQLITE = (
       UPDATE ls_plugin_slot SET dirty = 1, taken = taken + OLD.was_cancelled - NEW.was_cancelled
         WHERE task_id = NEW.task_id;
     END""",
+    """CREATE TEMP TRIGGER quorum_answer_kept BEFORE DELETE ON main.task_completion
+    WHEN NOT OLD.was_cancelled AND EXISTS (SELECT 1 FROM ls_plugin_slot WHERE task_id = OLD.task_id AND row_id <> '')
+    BEGIN SELECT RAISE(ABORT, 'quorum:answered'); END""",
     """CREATE TEMP TRIGGER quorum_answer_gone AFTER DELETE ON main.task_completion
     WHEN EXISTS (SELECT 1 FROM ls_plugin_slot WHERE task_id = OLD.task_id)
     BEGIN
@@ -211,6 +216,15 @@ BEGIN
   RETURN NEW;
 END $$ LANGUAGE plpgsql;
 
+CREATE OR REPLACE FUNCTION quorum_answer_kept() RETURNS trigger AS $$
+BEGIN
+  IF current_setting('quorum.on', true) IS NOT DISTINCT FROM 'on' AND NOT OLD.was_cancelled
+     AND EXISTS (SELECT 1 FROM ls_plugin_slot WHERE task_id = OLD.task_id AND row_id <> '') THEN
+    RAISE EXCEPTION 'quorum:answered' USING ERRCODE = '23514';
+  END IF;
+  RETURN OLD;
+END $$ LANGUAGE plpgsql;
+
 CREATE OR REPLACE FUNCTION quorum_answer_note() RETURNS trigger AS $$
 BEGIN
   IF current_setting('quorum.on', true) IS DISTINCT FROM 'on' THEN RETURN NULL; END IF;
@@ -231,6 +245,7 @@ CREATE TRIGGER quorum_task_new AFTER INSERT ON task FOR EACH ROW EXECUTE FUNCTIO
 CREATE TRIGGER quorum_task_data BEFORE UPDATE OF data, project_id ON task FOR EACH ROW EXECUTE FUNCTION quorum_task();
 CREATE TRIGGER quorum_task_gone AFTER DELETE ON task FOR EACH ROW EXECUTE FUNCTION quorum_task();
 CREATE TRIGGER quorum_answer_check BEFORE INSERT OR UPDATE ON task_completion FOR EACH ROW EXECUTE FUNCTION quorum_answer_check();
+CREATE TRIGGER quorum_answer_kept BEFORE DELETE ON task_completion FOR EACH ROW EXECUTE FUNCTION quorum_answer_kept();
 CREATE TRIGGER quorum_answer_note AFTER INSERT OR UPDATE OR DELETE ON task_completion FOR EACH ROW EXECUTE FUNCTION quorum_answer_note();
 """
 POSTGRES_DOWN = """
@@ -238,9 +253,11 @@ DROP TRIGGER IF EXISTS quorum_task_new ON task;
 DROP TRIGGER IF EXISTS quorum_task_data ON task;
 DROP TRIGGER IF EXISTS quorum_task_gone ON task;
 DROP TRIGGER IF EXISTS quorum_answer_check ON task_completion;
+DROP TRIGGER IF EXISTS quorum_answer_kept ON task_completion;
 DROP TRIGGER IF EXISTS quorum_answer_note ON task_completion;
 DROP FUNCTION IF EXISTS quorum_task();
 DROP FUNCTION IF EXISTS quorum_answer_check();
+DROP FUNCTION IF EXISTS quorum_answer_kept();
 DROP FUNCTION IF EXISTS quorum_answer_note();
 """
 

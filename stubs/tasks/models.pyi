@@ -1,13 +1,18 @@
 # The columns and methods of Label Studio's tasks that Quorum touches.
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
-from django.db.models import Model
+from data_manager.models import PrepareParams
+from django.db.models import Model, QuerySet
 from django.db.models.fields.related_descriptors import RelatedManager
 from projects.models import Project
 from users.models import User
 
+class PreparedTasks:
+    def only_filtered(self, prepare_params: PrepareParams) -> QuerySet[Task]: ...
+
 class Task(Model):
+    prepared: ClassVar[PreparedTasks]
     pk: int
     id: int
     project_id: int

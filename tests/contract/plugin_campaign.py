@@ -18,7 +18,9 @@ import requests
 
 from label_studio_quorum.adapters.label_studio import HttpLabelStudio
 from label_studio_quorum.adapters.web_session import Visitor
+from label_studio_quorum.campaign.row_task import row_task
 from label_studio_quorum.campaign.setup import CampaignSpec, setup_campaign
+from label_studio_quorum.intake import Row
 from ls_config.interface import load
 from review_rules import load_policy, load_team
 from tests.support.servers import LabelStudioServer
@@ -84,6 +86,15 @@ def rows(count: int, domain: str = "general", prefix: str = "r") -> list[dict[st
     ]
 
 
+def import_body(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with an auto-label as `quorum import` sends it."""
+    columns = {key: row[key] for key in ("context", "query", "response", "domain")}
+    checked = Row(row_id=row["id"], auto_label={"verdict": "Correct"}, **columns)
+    task = row_task(checked, import_id="import-of-tests", interface=load("classification"))
+    predictions = [{"model_version": each.model_version, "result": each.result} for each in task.predictions]
+    return {"data": task.data, "meta": task.meta, "predictions": predictions}
+
+
 _SHARED: dict[str, dict[str, Visitor]] = {}
 
 
@@ -109,14 +120,7 @@ class Line:
 
     def add(self, some: list[dict[str, Any]]) -> None:
         """Import rows, each with an auto-label."""
-        body = [
-            {
-                "data": {"row_id": row["id"], **{key: row[key] for key in ("context", "query", "response", "domain")}},
-                "meta": {"quorum": {"auto_label": {"verdict": "Correct"}}},
-                "predictions": [{"model_version": "auto-label", "result": verdict("Correct")}],
-            }
-            for row in some
-        ]
+        body = [import_body(row) for row in some]
         answer = self.call("POST", f"/api/projects/{self.projects['pass']}/import", json=body)
         assert answer.status_code == 201, answer.text
 

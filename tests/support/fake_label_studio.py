@@ -18,8 +18,10 @@ from label_studio_quorum.port import (
     Prediction,
     PrefillSources,
     Project,
+    Repair,
     Result,
     ServerError,
+    ServerFault,
     Task,
     User,
     View,
@@ -72,6 +74,12 @@ class FakeLabelStudio:
 
     def version(self) -> str:
         return "1.23.2"
+
+    def server_faults(self, campaign: str | None) -> list[ServerFault]:
+        return []
+
+    def mend_server(self, campaign: str | None) -> Repair:
+        return Repair()
 
     def users(self) -> list[User]:
         return list(self._users)
@@ -155,6 +163,7 @@ class FakeLabelStudio:
     def delete_project(self, project: int) -> None:
         self._write()
         del self._projects[project]
+        self._tasks = {pk: task for pk, task in self._tasks.items() if task.project != project}
 
     def _set(self, project: int, settings: Mapping[str, Any]) -> Project:
         self._projects[project] = self._as_project(project, {**self._projects[project].settings, **settings})

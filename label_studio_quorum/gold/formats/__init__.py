@@ -40,14 +40,15 @@ _SUFFIXES = {
 
 @dataclass(frozen=True, slots=True)
 class WriteReport:
-    """What was written: rows in the file, rows left out because they are not gold, hashes of the files, and what to
-    know about them."""
+    """What was written: rows in the file, rows left out because they are not gold, hashes of the files, the seal of the
+    records, and what to know about them."""
 
     path: Path
     format: str
     rows: int
     left_out: int
     sha256: Mapping[str, str]
+    seal: str
     lints: Mapping[str, int]
     card: Path | None = None
 
@@ -59,6 +60,7 @@ class WriteReport:
             "rows": self.rows,
             "left_out": self.left_out,
             "sha256": dict(self.sha256),
+            "seal": self.seal,
             "lints": dict(self.lints),
             "card": str(self.card) if self.card else None,
         }
@@ -124,7 +126,9 @@ def write(
                 _WRITERS[name](spool, temporary, lints, interface, sheet, _CsvStyle(guard, bom))
         hashes = _hashes(path)
         card_path = _write_card(path, name, sheet.text(hashes)) if card else None
-        return WriteReport(path, name, spool.rows, spool.left_out, hashes, dict(sorted(lints.items())), card_path)
+        return WriteReport(
+            path, name, spool.rows, spool.left_out, hashes, spool.seal, dict(sorted(lints.items())), card_path
+        )
 
 
 def _hashes(path: Path) -> dict[str, str]:

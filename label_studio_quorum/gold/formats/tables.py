@@ -15,7 +15,18 @@ from label_studio_quorum.intake.cells import NOTE, OWN_PREFIX, add_to_note, enco
 from label_studio_quorum.intake.sheets import CELL_LIMIT
 from review_rules import Stage
 
-__all__ = ["FORMULA_STARTS", "table_cells", "table_columns", "write_csv", "write_xlsx"]
+__all__ = [
+    "FORMULA_STARTS",
+    "RECORD",
+    "agreement_cells",
+    "fitting",
+    "outcome_values",
+    "people_cells",
+    "table_cells",
+    "table_columns",
+    "write_csv",
+    "write_xlsx",
+]
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _STAGE_WORD = {stage.key: stage.value for stage in Stage}
@@ -38,12 +49,16 @@ def table_columns(shape: RecordShape) -> list[str]:
 
 def table_cells(record: Mapping[str, Any], columns: Sequence[str]) -> dict[str, str]:
     """A record's cells by column; of several submissions of one person in one stage the last is shown."""
-    plain = [name for name in columns if not name.startswith(OWN_PREFIX)]
-    cells, note = encode(record["row"], plain)
+    cells, note = encode(record["row"], [name for name in columns if not name.startswith(OWN_PREFIX)])
+    own = {name: spell(value) for name, value in outcome_values(record).items()}
+    return {**cells, NOTE: note, **own}
+
+
+def outcome_values(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What a table shows beside a record's row, by column."""
     certificate = record.get("certificate") or {}
     people = [*certificate.get("passes", ()), certificate.get("qa"), *certificate.get("expert", ())]
     own: dict[str, Any] = {
-        "cells": note,
         "gold": record["gold"],
         "state": record.get("state"),
         "domain": record.get("domain") or record.get("predicted_domain"),
@@ -56,10 +71,12 @@ def table_cells(record: Mapping[str, Any], columns: Sequence[str]) -> dict[str, 
         own[f"final.{name}"], own[f"origin.{name}"] = label.get("value"), label.get("origin")
     for stage in STAGES:
         for submission in record.get(stage) or ():
-            for name, value in (submission.get("values") or {}).items():
-                own[f"{_STAGE_WORD[stage]}.{name}.{submission.get('by')}"] = value
-            own[f"{_STAGE_WORD[stage]}.decision.{submission.get('by')}"] = submission.get("decision")
-    return cells | {OWN_PREFIX + name: spell(value) for name, value in own.items()}
+            # What nobody stands behind has no column.
+            if who := submission.get("by"):
+                for name, value in (submission.get("values") or {}).items():
+                    own[f"{_STAGE_WORD[stage]}.{name}.{who}"] = value
+                own[f"{_STAGE_WORD[stage]}.decision.{who}"] = submission.get("decision")
+    return {OWN_PREFIX + name: value for name, value in own.items()}
 
 
 def write_csv(spool: Spool, path: Path, lints: Counter[str], *, guard: bool = False, bom: bool = False) -> None:
@@ -122,20 +139,29 @@ def write_xlsx(spool: Spool, path: Path, lints: Counter[str], agreement: Iterabl
             at += 1
             _line(records, at, [str(record["row_id"]), str(part), piece], text, lints)
         work.update((str(submission.get("by")), stage) for stage in STAGES for submission in record.get(stage) or ())
-    _head(people, ["person", *(_STAGE_WORD[stage] for stage in STAGES)], text, bold)
-    for number, who in enumerate(sorted({person for person, _ in work}), 1):
-        _line(people, number, [who, *(str(work[who, stage]) for stage in STAGES)], text, lints)
-    _agreement_sheet(figures, agreement, text, bold, lints)
+    for sheet, (head, *lines) in ((people, people_cells(work)), (figures, agreement_cells(agreement))):
+        _head(sheet, head, text, bold)
+        for number, values in enumerate(lines, 1):
+            _line(sheet, number, values, text, lints)
     book.close()
 
 
-def _agreement_sheet(
-    sheet: Any, agreement: Iterable[Mapping[str, Any]], text: Any, bold: Any, lints: Counter[str]
-) -> None:
-    names = ["field", "measure", "value", "low", "high", "reason", "rows"]
-    _head(sheet, names, text, bold)
-    for number, figure in enumerate(agreement, 1):
-        _line(sheet, number, [spell(figure.get(name)) for name in names], text, lints)
+def people_cells(work: Counter[tuple[str, str]]) -> list[list[str]]:
+    """The sheet of people, its head first: how many submissions each made in each stage.
+
+    Args:
+        work: person and stage → submissions.
+    """
+    head = ["person", *(_STAGE_WORD[stage] for stage in STAGES)]
+    return [head] + [
+        [who, *(str(work[who, stage]) for stage in STAGES)] for who in sorted({person for person, _ in work})
+    ]
+
+
+def agreement_cells(agreement: Iterable[Mapping[str, Any]]) -> list[list[str]]:
+    """The sheet of agreement, its head first."""
+    head = ["field", "measure", "value", "low", "high", "reason", "rows"]
+    return [head] + [[spell(figure.get(name)) for name in head] for figure in agreement]
 
 
 def _head(sheet: Any, names: Sequence[str], text: Any, bold: Any) -> None:
@@ -147,14 +173,14 @@ def _head(sheet: Any, names: Sequence[str], text: Any, bold: Any) -> None:
 
 def _line(sheet: Any, number: int, values: Sequence[str], text: Any, lints: Counter[str]) -> None:
     for at, value in enumerate(values):
-        fitting = _fitting(value)
-        if len(fitting) < len(value):
+        shown = fitting(value)
+        if len(shown) < len(value):
             lints["texts cut at 32,767 characters in the sheet of rows (whole in the sheet of records)"] += 1
-        if fitting:
-            sheet.write_string(number, at, fitting, text)
+        if shown:
+            sheet.write_string(number, at, shown, text)
 
 
-def _fitting(value: str) -> str:
+def fitting(value: str) -> str:
     """As much of a text as a cell holds, which is counted in UTF-16 units."""
     if len(value) * 2 <= CELL_LIMIT:
         return value

@@ -20,12 +20,12 @@ from label_studio_quorum.campaign.setup import CampaignSpec, project_settings
 from ls_config.interface import load
 from ls_plugin.models import Campaign, Grant, Member, Record, Slot, Stage
 from ls_plugin.people import team
-from ls_plugin.people.standings import RULE_STAGE, CampaignPlace
-from review_rules import load_policy, load_team
+from ls_plugin.people.standings import RULE_STAGE, CampaignPlace, to_person
+from review_rules import Person, load_policy, load_team
 from tests.contract.plugin_campaign import POLICY, TEAM, review, verdict
 from tests.support.servers import OWNER
 
-__all__ = ["CampaignInTest", "make_campaign", "owner_client", "review", "verdict"]
+__all__ = ["CampaignInTest", "make_campaign", "owner_client", "patch", "post", "review", "verdict"]
 
 # What the test client answers: a response with a method `json`, whose class the client keeps to itself.
 Response = Any
@@ -49,6 +49,10 @@ class CampaignInTest:
         user_id = Member.objects.get(campaign=self.campaign, person_id=person).user_id
         assert user_id is not None
         return user_id
+
+    def person(self, person: str) -> Person:
+        """A person of the team as the rules know them."""
+        return to_person(Member.objects.get(campaign=self.campaign, person_id=person))
 
     def client(self, person: str) -> Client:
         """A signed-in session of a person of the team."""
@@ -131,6 +135,11 @@ def owner_client() -> Client:
 def post(client: Client, address: str, body: Any) -> Response:
     """Send JSON."""
     return client.post(address, json.dumps(body), content_type="application/json")
+
+
+def patch(client: Client, address: str, body: Any) -> Response:
+    """Send a change as JSON."""
+    return client.patch(address, json.dumps(body), content_type="application/json")
 
 
 def _signed_in(user: User) -> Client:

@@ -65,7 +65,7 @@ def test_a_seat_that_ran_out_goes_to_the_next_and_is_not_renewed(campaign: Campa
     mine = Grant.objects.filter(task_id=tasks["r1"], user_id=campaign.account("ana"))
     mine.update(expires_at=timezone.now() - timedelta(minutes=1))
     assert campaign.take("cal") == tasks["r1"]
-    keep_seat(tasks["r1"], campaign.account("ana"), campaign.place())
+    keep_seat(tasks["r1"], campaign.account("ana"), campaign.person("ana"), campaign.place())
     assert mine.get().expires_at < timezone.now()
     refused = campaign.submit("ana", tasks["r1"], verdict("Correct"))
     assert (refused.status_code, refused.json()["code"]) == (409, "full")
@@ -77,7 +77,7 @@ def test_a_seat_is_renewed_while_nobody_else_has_it(campaign: CampaignInTest) ->
     campaign.take("ana")
     mine = Grant.objects.filter(task_id=tasks["r1"], user_id=campaign.account("ana"))
     mine.update(expires_at=timezone.now() - timedelta(minutes=1))
-    keep_seat(tasks["r1"], campaign.account("ana"), campaign.place())
+    keep_seat(tasks["r1"], campaign.account("ana"), campaign.person("ana"), campaign.place())
     assert mine.get().expires_at > timezone.now()
 
 

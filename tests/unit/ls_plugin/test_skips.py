@@ -163,15 +163,16 @@ def test_a_qualification_row_that_was_skipped_comes_back(campaign: CampaignInTes
 def test_a_seat_is_not_kept_for_ever_by_drafts(campaign: CampaignInTest) -> None:
     """A row put off is its person's for a day at most, and begins anew only after others could have had it."""
     task, user, place = campaign.take("ana"), campaign.account("ana"), campaign.place()
+    ana = campaign.person("ana")
     mine, now = Grant.objects.filter(task_id=task, user_id=user), timezone.now()
     begun = now - LONGEST_SEAT + timedelta(minutes=5)
     mine.update(given_at=begun)
-    keep_seat(task, user, place)
+    keep_seat(task, user, ana, place)
     assert mine.get().expires_at == begun + LONGEST_SEAT
     mine.update(given_at=now - LONGEST_SEAT, expires_at=now)
-    keep_seat(task, user, place)
+    keep_seat(task, user, ana, place)
     assert campaign.take("ana") == task
     assert mine.get().expires_at <= now
     mine.update(expires_at=now - reserve_for())
-    keep_seat(task, user, place)
+    keep_seat(task, user, ana, place)
     assert mine.get().expires_at > timezone.now()

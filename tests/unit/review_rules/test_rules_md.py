@@ -33,6 +33,7 @@ from review_rules.files.policy import Order, Qualification, Skips
 from review_rules.files.schema import policy_schema, team_schema
 from review_rules.findings import RULES
 from review_rules.pre_annotation import values_hash
+from review_rules.seals import Digest
 from review_rules.verify import Verifier
 from review_rules.versions import RULES_1
 from tests.unit.review_rules.cases import (
@@ -2046,7 +2047,10 @@ def test_version_1_names_no_team() -> None:
     assert (decision["rules"], set(decision["certificate"]) - {"team"}) == (2, set(record["certificate"]) - {"team"})
 
 
-@rule("A record without `rules` is verified by version 1, and one that names an unknown version is a finding.")
+@rule(
+    "A record without `rules` is verified by version 1; one that carries a digest, as no record of version 1 does, or "
+    "names an unknown version is a finding."
+)
 def test_versions_of_records() -> None:
     """A record of today that hides its version does not pass for an old one: its certificate names a team."""
     history = row(agreeing(), [sub("ida", 5, "accept")])
@@ -2057,6 +2061,8 @@ def test_versions_of_records() -> None:
     unknowns: list[Any] = [3, 0, True, "2", 2.5, [], {}]
     for unknown in unknowns:
         assert [found.id for found in verifier.check({**record, "rules": unknown}, 1)] == ["QR.E115"]
+    bare = {key: value for key, value in record.items() if key != "rules"}
+    assert "QR.E115" in [found.id for found in verifier.check(bare | {"digest": Digest.of(bare).to_json()}, 1)]
 
 
 @rule("`quorum verify` finds a certificate of another team than the one given.")

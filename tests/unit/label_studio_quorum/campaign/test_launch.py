@@ -10,6 +10,7 @@ import pytest
 from label_studio_quorum.campaign.launch import CampaignPlan, launch
 from label_studio_quorum.campaign.local_memory import remembered
 from label_studio_quorum.campaign.webhooks import WebhookTarget, own_webhook, save_webhook
+from label_studio_quorum.port import Repair
 from ls_config import load
 from review_rules import load_policy, load_team
 from tests.support.campaigns import POLICY, TEAM
@@ -23,10 +24,14 @@ class PluginServer(FakeLabelStudio):
         super().__init__(["ana@x.test"])
         self.url = "http://label-studio.test"
         self._version = version
+        self.repair = Repair()
         self.told: list[dict[str, Any]] = []
 
     def plugin_version(self) -> str | None:
         return self._version
+
+    def mend_server(self, campaign: str | None) -> Repair:
+        return self.repair
 
     def tell_plugin(self, name: str, **parts: Any) -> dict[str, Any]:
         self.told.append({"name": name, **parts})

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from review_rules.verify import row_hash
 from tests.support.command_line import run_in_bytes
 from tests.unit.review_rules.cases import TEAM, agreeing, row, sub
-from tests.unit.review_rules.test_findings import POLICY, record
+from tests.unit.review_rules.test_findings import POLICY, other_record, record, sealed
 
 ROOT = Path(__file__).parents[4]
+OLD = ROOT / "tests" / "unit" / "review_rules" / "export_0_1_0"
 
 
 def quorum_apart(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -195,15 +197,23 @@ def test_policy_schema(which: str, title: str) -> None:
 
 
 def test_verify_proves_and_refuses(files: tuple[str, ...], tmp_path: Path) -> None:
-    """A true export is proved; a changed one is refused, each finding with line, row and place."""
+    """A true export is proved, and what it cannot prove is said; a changed one is refused, each finding with line, row
+    and place."""
     export = tmp_path / "gold.jsonl"
-    export.write_bytes(lines(record(), record() | {"row_id": "r2"}))
+    whole = sealed(record(), other_record())
+    export.write_bytes(lines(*whole))
+    seal = whole[0]["export"]["seal"]
     done = quorum_apart("verify", export, *files)
     assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout.decode() == f"{export}: 2 rows, 2 final, 0 findings\n"
-    changed = record()
-    changed["final"]["values"]["verdict"]["value"] = "B"
-    export.write_bytes(lines(record(), changed | {"row_id": "r2"}) + b"{\n")
+    told = done.stdout.decode().splitlines()
+    assert told[0] == f"{export}: 2 rows, 2 final, 0 findings"
+    assert [line.partition(":")[0] for line in told[1:]] == ["not proved", "seal"]
+    assert told[-1] == f"seal: {seal}"
+    done = run_in_bytes("verify", export, *files, "--seal", seal)
+    assert (done.returncode, done.stdout.decode().splitlines()) == (0, [told[0], told[-1]])
+    assert run_in_bytes("verify", export, *files, "--seal", "sha256:0").returncode == 1
+    whole[1]["final"]["values"]["verdict"]["value"] = "B"
+    export.write_bytes(lines(*whole) + b"{\n")
     done = run_in_bytes("verify", export, *files)
     assert done.returncode == 1
     assert (
@@ -215,5 +225,75 @@ def test_verify_proves_and_refuses(files: tuple[str, ...], tmp_path: Path) -> No
     assert (shown["ok"], shown["rows"], shown["final"]) == (False, 2, 2)
     assert [(found["line"], found["row_id"], found["id"]) for found in shown["findings"]] == [
         (2, "r2", "QR.E110"),
+        (2, "r2", "QR.E116"),
         (3, None, "QR.E101"),
     ]
+
+
+def test_verify_sums_up_by_cause(files: tuple[str, ...], tmp_path: Path) -> None:
+    """Of many findings of one cause the first few are listed and all are counted; `--all` and `--json` list each."""
+    export = tmp_path / "gold.jsonl"
+    changed = [whole | {"import_id": "another"} for whole in sealed(*(numbered_record(number) for number in range(9)))]
+    changed[4]["gold"] = False
+    export.write_bytes(lines(*changed))
+    done = run_in_bytes("verify", export, *files)
+    cause = f"{export}:{{}}: row r{{}}: import_id: QR.E116 the record's import_id is not what was exported."
+    first = [cause.format(line, line - 1) for line in (1, 2, 3)]
+    told = [line for line in done.stderr.decode().splitlines() if "import_id" in line]
+    assert [line.partition(" Do not")[0] for line in told] == first
+    summary = done.stdout.decode().splitlines()
+    assert summary[0] == f"{export}: 9 rows, 9 final, 11 findings of 3 causes"
+    assert (
+        summary[1]
+        == "  9 × QR.E116 Part changed after the export (import_id); the first 3 are listed, --all lists each"
+    )
+    assert set(summary[2:4]) == {
+        "  1 × QR.E123 Copy that differs (gold)",
+        "  1 × QR.E116 Part changed after the export (gold)",
+    }
+    assert run_in_bytes("verify", export, *files, "--all").stderr.count(b"\n") == 11
+    shown = json.loads(run_in_bytes("verify", export, *files, "--json").stdout)
+    assert len(shown["findings"]) == 11
+    assert shown["causes"][0] == {
+        "id": "QR.E116", "path": "import_id", "title": "Part changed after the export", "count": 9
+    }  # fmt: skip
+
+
+def numbered_record(number: int) -> dict[str, Any]:
+    """The row of `record` under the id of this number."""
+    row = record()["row"] | {"id": f"r{number}"}
+    return record() | {"row_id": f"r{number}", "row": row, "row_hash": row_hash(row)}
+
+
+def test_verify_of_an_old_export(tmp_path: Path) -> None:
+    """What 0.1.0 wrote is proved by its own rules, and what these leave open is said; `--sealed` refuses it."""
+    for name in ("export.jsonl", "export.csv"):
+        call = ("verify", OLD / name, "--policy", OLD / "policy.yaml", "--team", OLD / "team.yaml")
+        done = run_in_bytes(*call)
+        assert (done.returncode, done.stderr) == (0, b"")
+        told = done.stdout.decode().splitlines()
+        assert told[0].endswith(": 8 rows, 5 final, 0 findings")
+        unproved = [
+            "8 of 8 records carry no digest",
+            "records without a version of the rules",
+            "that nobody made history",
+        ]
+        assert [line.startswith(f"not proved: {what}") for line, what in zip(told[1:], unproved, strict=True)] == [
+            True
+        ] * 3
+        assert not any(line.startswith("seal") for line in told)
+        refused = run_in_bytes(*call, "--sealed")
+        assert (refused.returncode, refused.stdout.decode().splitlines()[1]) == (
+            1, "  8 × QR.E117 Record without a digest (digest); the first 3 are listed, --all lists each"
+        )  # fmt: skip
+
+
+def test_verify_of_an_empty_file(files: tuple[str, ...], tmp_path: Path) -> None:
+    """A file without a record proves nothing."""
+    (tmp_path / "gold.jsonl").write_bytes(b"\n")
+    done = run_in_bytes("verify", tmp_path / "gold.jsonl", *files)
+    assert (done.returncode, done.stdout.decode().splitlines()[0]) == (
+        1, f"{tmp_path / 'gold.jsonl'}: 0 rows, 0 final, 1 finding"
+    )  # fmt: skip
+    assert b"QR.E118 the file holds no record of a row" in done.stderr
+    assert run_in_bytes("verify", tmp_path / "gold.jsonl", *files, "--part", "--seal", "sha256:0").returncode == 2

@@ -400,6 +400,17 @@ def test_agreement_sheet_says_of_which_rows_it_is(tmp_path: Path, monkeypatch: p
         assert {figure[head.index("rows")] for figure in figures} == {said}
 
 
+def test_datasheet_measures_what_decisions_compare(tmp_path: Path) -> None:
+    """An element that lies outside of its text is left out of agreement, as it is of the decision."""
+    odd = record()
+    values = odd["passes"][0]["values"]
+    beyond = {"start": -5, "end": 1, "label": "ORG"}
+    odd["passes"][0]["values"] = values | {"entities": [*values["entities"], beyond]}
+    write([odd], tmp_path / "a.xlsx", interface=REVIEW)
+    figures = openpyxl.load_workbook(tmp_path / "a.xlsx")["quorum agreement"].iter_rows(min_row=2, values_only=True)
+    assert {figure[:2]: figure[2] for figure in figures}["entities", "span_f1.strict"] == "1.0"
+
+
 def test_export_without_records_cannot_be_verified(tmp_path: Path) -> None:
     """A table whose column of records was taken out says so instead of verifying nothing."""
     (tmp_path / "a.csv").write_text("id,response\r\n1,x\r\n", encoding="utf-8")

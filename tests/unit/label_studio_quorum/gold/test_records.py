@@ -22,6 +22,7 @@ from ls_config import load, to_result
 from ls_config.interface import parse_all
 from ls_config.review_screen import compose_review
 from review_rules import Stage, load_policy, load_team
+from review_rules.seals import Digest
 from tests.support.campaigns import POLICY, TEAM
 from tests.support.fake_label_studio import FakeLabelStudio
 
@@ -61,6 +62,7 @@ def test_store_gives_what_a_snapshot_gives(
         wanted = [record_of(campaign, row) for row in decide_rows(campaign, snapshot, snapshot.row_ids)]
     tally = ExportTally()
     found = list(export_records(port, campaign, gold_only=False, tally=tally))
+    assert [record.pop("digest") for record in found] == [Digest.of(record).to_json() for record in wanted]
     assert found == wanted
     assert [record["row_id"] for record in found] == sorted(NAMES)
     assert (tally.rows, tally.problems) == (len(NAMES), [])
