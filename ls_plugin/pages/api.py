@@ -102,13 +102,19 @@ class CampaignView(_View):
                 raise Refused("last_manager", "Name yourself a manager in the team file: it would lock you out.")
         if known is not None:
             Campaign.objects.filter(pk=campaign.pk).update(qualification=known)
+        if isinstance(body.get("guidelines"), str):
+            Campaign.objects.filter(pk=campaign.pk).update(guidelines=body["guidelines"])
         qualification.seat_everybody(campaign.pk, qualification.qualification_of(campaign.pk))
         reconcile.drain(campaign.pk, _ROWS_A_REQUEST)
         return Response(_campaign(campaign))
 
     def get(self, request: Request) -> Response:
-        """The campaigns of this server that the caller manages."""
-        return Response({"campaigns": [_campaign(each) for each in self.managed()]})
+        """The campaigns of this server that the caller manages; with ``name`` that one, and the files it goes by."""
+        name = request.query_params.get("name")
+        if not name:
+            return Response({"campaigns": [_campaign(each) for each in self.managed()]})
+        named = [each for each in self.managed() if each.name == name]
+        return Response({"campaigns": [_campaign(each) | {"files": _files(each)} for each in named]})
 
 
 class LockView(_View):
@@ -292,6 +298,10 @@ def _projects(request: Request) -> dict[Stage, int]:
     ):
         raise Refused("no_project", "`projects` names three different projects of this server.")
     return projects
+
+
+def _files(campaign: Campaign) -> dict[str, Any]:
+    return {"policy": campaign.policy_text, "team": campaign.team_text, "guidelines": campaign.guidelines}
 
 
 def _campaign(campaign: Campaign) -> dict[str, Any]:

@@ -157,3 +157,15 @@ def test_repairing_reconciles_what_waits_or_everything(campaign: CampaignInTest)
     name = campaign.campaign.name
     assert post(campaign.client("max"), "/quorum/api/repair", {"name": name, "all": True}).json() == {"reconciled": 2}
     assert post(campaign.client("max"), "/quorum/api/repair", {"name": name}).json() == {"reconciled": 0}
+
+
+def test_the_files_that_a_campaign_goes_by_are_its_managers(campaign: CampaignInTest) -> None:
+    """Named, it comes with the texts of policy and team; nobody else gets them."""
+    asked = {"name": campaign.campaign.name}
+    (told,) = campaign.client("max").get("/quorum/api/campaign", asked).json()["campaigns"]
+    assert told["files"] == {"policy": POLICY, "team": campaign.team_text, "guidelines": ""}
+    everything = campaign.client("max").get("/quorum/api/campaign").json()["campaigns"]
+    assert [set(entry) & {"files"} for entry in everything] == [set()]
+    other = make_campaign()
+    assert other.client("max").get("/quorum/api/campaign", asked).json() == {"campaigns": []}
+    assert other.client("ana").get("/quorum/api/campaign", asked).status_code in (403, 404)
