@@ -20,6 +20,7 @@ from urllib.parse import quote
 from label_studio_quorum.port import (
     Annotation,
     Json,
+    KeptFiles,
     MLBackend,
     NewPrediction,
     NewTask,
@@ -421,7 +422,7 @@ class HttpLabelStudio:
         """A campaign as the plugin knows it; None where there is no plugin, or it knows none of that name."""
         if self.plugin_version() is None:
             return None
-        campaigns: list[Json] = self._ask("GET", "quorum/api/campaign")["campaigns"]
+        campaigns: list[Json] = self._ask("GET", "quorum/api/campaign", params={"name": name})["campaigns"]
         return next((campaign for campaign in campaigns if campaign["name"] == name), None)
 
     def links(self, campaign: str) -> dict[int, str] | None:
@@ -446,6 +447,19 @@ class HttpLabelStudio:
         params = {key: value for key, value in (("name", name), ("head", head)) if value}
         answer: Json = self._ask("GET", "quorum/api/audit", params=params)
         return answer
+
+    def kept_files(self, campaign: str) -> KeptFiles | None:
+        if self.plugin_version() is None:
+            return None
+        answer = self._ask("GET", "quorum/api/campaign", params={"name": campaign})
+        kept = [entry for entry in answer["campaigns"] if entry["name"] == campaign]
+        # Projects that were set up before the server had the plugin are known to it only after the next set-up.
+        if not kept:
+            return None
+        if "files" not in kept[0]:
+            hint = "update the server to the version of this command"
+            raise ServerError("the server's plugin does not say which policy and team it goes by", hint=hint)
+        return KeptFiles(**kept[0]["files"])
 
     def server_faults(self, campaign: str | None) -> list[ServerFault]:
         """What the plugin finds wrong with a campaign in its database; nothing where it does not know the campaign."""
@@ -500,6 +514,7 @@ class HttpLabelStudio:
         task: str,
         policy: str,
         team: str,
+        guidelines: str,
         projects: Mapping[str, int],
         qualification: Json,
         interface: str | None = None,
@@ -509,7 +524,8 @@ class HttpLabelStudio:
         Whoever calls has told what that costs, where the campaign was there already, and been told to do it.
         """
         body = {"name": name, "task": task, "policy": policy, "team": team, "projects": dict(projects), "yes": True}
-        body |= {"qualification": qualification} | ({} if interface is None else {"interface": interface})
+        body |= {"guidelines": guidelines, "qualification": qualification}
+        body |= {} if interface is None else {"interface": interface}
         answer: Json = self._ask("PUT", "quorum/api/campaign", body=body)
         return answer
 

@@ -42,17 +42,26 @@ class TeamCheck:
     strangers: tuple[str, ...]
 
 
-def check_team(team: Team, users: list[User]) -> TeamCheck:
-    """Compare a team with the accounts of a server."""
+def check_team(team: Team, users: list[User], links: Mapping[int, str] | None = None) -> TeamCheck:
+    """Compare a team with the accounts of a server.
+
+    Args:
+        team: The team.
+        users: The accounts.
+        links: User id → person id, where the server keeps whose an account is whatever its address.
+    """
     emails = {user.email.lower() for user in users}
     people = sorted(team.people.values(), key=lambda person: person.id)
     known = {email for person in people for email in person.addresses}
+    linked = {(links or {}).get(user.id) for user in users}
+    has_account = {p.id for p in people if p.email and (p.id in linked or not emails.isdisjoint(p.addresses))}
+    is_known = {user.id for user in users if user.email.lower() in known or user.id in (links or {})}
     return TeamCheck(
-        there=tuple(p for p in people if p.email and not emails.isdisjoint(p.addresses) and p.left is None),
-        missing=tuple(p for p in people if p.email and emails.isdisjoint(p.addresses) and p.left is None),
+        there=tuple(p for p in people if p.id in has_account and p.left is None),
+        missing=tuple(p for p in people if p.email and p.id not in has_account and p.left is None),
         without_email=tuple(p for p in people if not p.email and p.left is None),
-        left=tuple(p for p in people if p.email and not emails.isdisjoint(p.addresses) and p.left is not None),
-        strangers=tuple(sorted(user.email for user in users if user.email.lower() not in known)),
+        left=tuple(p for p in people if p.id in has_account and p.left is not None),
+        strangers=tuple(sorted(user.email for user in users if user.id not in is_known)),
     )
 
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from label_studio_quorum.campaign.projects import PROPOSAL
 from label_studio_quorum.campaign.row_task import note_of, prediction_values, review_note_of
-from label_studio_quorum.campaign.shown import shown_to
+from label_studio_quorum.campaign.shown import by_labels_of_now, shown_to
 from label_studio_quorum.port import Annotation, Json, Task
 from ls_config.interface import Control, Interface
 from ls_config.results import ParsedResult, from_result, with_labels_of_now
@@ -191,8 +191,12 @@ class HistoryReader:
                 values=self._values(stage, task, parsed),
                 parsed=parsed,
                 void=tuple(void),
-                shown=shown_to(annotation, task, self.interface.controls) if stage is Stage.PASS else None,
+                shown=self._shown(annotation, task) if stage is Stage.PASS else None,
             )
+
+    def _shown(self, annotation: Annotation, task: Task) -> Json | None:
+        controls = self.interface.controls
+        return by_labels_of_now(shown_to(annotation, task, controls), note_of(task).auto_label, controls)
 
     def _source(self, task: Task, annotation: Annotation) -> AnnotationVersion:
         return AnnotationVersion(

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Protocol
 
 from label_studio_quorum.campaign.campaign_lock import LockServer, locked
-from label_studio_quorum.campaign.local_memory import AppliedFiles, Remembered, applied_files, note_applied, remember
+from label_studio_quorum.campaign.local_memory import (
+    AppliedFiles,
+    Remembered,
+    applied_files,
+    note_applied,
+    remember,
+    text_digest,
+)
 from label_studio_quorum.campaign.planned_change import (
     Earlier,
     PlannedChange,
@@ -63,6 +70,7 @@ class CampaignServer(LabelStudio, LockServer, Protocol):
         task: str,
         policy: str,
         team: str,
+        guidelines: str,
         projects: dict[str, int],
         qualification: Json,
         interface: str | None = None,
@@ -297,11 +305,17 @@ def _tell_plugin(
         task=plan.interface.name,
         policy=plan.policy_text,
         team=plan.team_text,
+        guidelines=plan.interface.guidelines,
         projects=projects,
         qualification=plan.qualification,
         **({} if interface is None else {"interface": interface}),
     )
     return answer.get("qualification") or {}
+
+
+def _digest_of(file: Path) -> str:
+    """The digest of a text file; empty where there is none, as with a label type that comes with Quorum."""
+    return text_digest(file.read_text(encoding="utf-8")) if file.is_file() else ""
 
 
 def _remember(plan: CampaignPlan, url: str, folder: Path | None) -> None:
@@ -314,6 +328,10 @@ def _remember(plan: CampaignPlan, url: str, folder: Path | None) -> None:
             task=str(own.absolute()) if own.exists() else plan.task,
             policy=str(plan.policy_file.absolute()),
             team=str(plan.team_file.absolute()),
+            policy_in_step=text_digest(plan.policy_text),
+            team_in_step=text_digest(plan.team_text),
+            interface_in_step=_digest_of(own / "label.xml"),
+            guidelines_in_step=_digest_of(own / "guidelines.md"),
         ),
         folder,
     )

@@ -9,7 +9,9 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,15 +22,47 @@ DATA_DIR: Final = "QUORUM_DATA_DIR"
 DEFAULT_DATA_DIR: Final = ".quorum"
 
 
+class FileKind(StrEnum):
+    """A file that a campaign goes by."""
+
+    POLICY = "policy"
+    TEAM = "team"
+    INTERFACE = "interface"
+    GUIDELINES = "guidelines"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Remembered:
-    """One campaign: where it runs, and the absolute paths of its files; `task` is a label type or a folder."""
+    """One campaign: where it runs, and the absolute paths of its files; `task` is a label type or a folder.
+
+    What ends with `_in_step` is the digest of a file's text when file and server last said the same word for word: a
+    file that still has it was not edited since. A path is empty where no file is known.
+    """
 
     name: str
     url: str
     task: str
     policy: str
     team: str
+    policy_in_step: str = ""
+    team_in_step: str = ""
+    interface_in_step: str = ""
+    guidelines_in_step: str = ""
+
+    def file(self, kind: FileKind) -> str:
+        """Where the file of a kind lies; for interface and guidelines the folder that holds both."""
+        paths = {FileKind.POLICY: self.policy, FileKind.TEAM: self.team}
+        own = Path(self.task).is_absolute()
+        return paths.get(kind, self.task if own else "")
+
+    def in_step(self, kind: FileKind) -> str:
+        """The digest of the text of that file when it last was the server's."""
+        return str(getattr(self, f"{kind.value}_in_step"))
+
+    def with_file(self, kind: FileKind, path: str, in_step: str) -> Remembered:
+        """The same with another file of a kind, or another folder."""
+        place = kind.value if kind in (FileKind.POLICY, FileKind.TEAM) else "task"
+        return replace(self, **{place: path, f"{kind.value}_in_step": in_step})
 
 
 class LocalFileError(PublicError):
@@ -173,6 +207,11 @@ def _read(file: Path) -> Remembered:
         return Remembered(**parts)
     except TypeError:
         raise LocalFileError(file, "parts missing or unknown", _MEMORY_LOSS) from None
+
+
+def text_digest(text: str) -> str:
+    """The digest of a file's text, as `Remembered.in_step` holds it."""
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _slug(name: str) -> str:

@@ -19,6 +19,7 @@ from label_studio_quorum.commands.shared_options import (
     RepairOption,
     UrlOption,
     connect,
+    known_campaign,
     print_json,
     running_ml,
     say_waiting,
@@ -63,6 +64,7 @@ def command(
     Of a campaign that is there it says first what a change of policy, team or interface does to rows that are decided.
     """
     from label_studio_quorum.campaign.launch import CampaignPlan, launch
+    from label_studio_quorum.campaign.local_files import refuse_stale
     from label_studio_quorum.campaign.qualification import qualification_of
     from label_studio_quorum.campaign.webhooks import WebhookTarget
     from ls_config.interface import load
@@ -90,6 +92,9 @@ def command(
         repair=repair,
         renames=read_renames(rename),
     )
+    kept = port.kept_files(name)
+    if kept is not None:
+        refuse_stale(plan, kept, known_campaign(port.url, name))
     target = WebhookTarget(url=webhook, secret=secret) if webhook and secret else None
     asking = Asking(yes=yes, as_json=as_json)
     with reckoning() as progress:

@@ -1,7 +1,8 @@
-"""`quorum team`: check a team file against a server, and make the accounts that are missing."""
+"""`quorum team`: check a team file against a server, make the accounts that are missing, take the server's team."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,7 @@ from label_studio_quorum.campaign.local_memory import AppliedFiles, data_dir, no
 from label_studio_quorum.commands.change_costs import Asking, YesOption, reckoning
 from label_studio_quorum.commands.shared_options import (
     DryRunOption,
+    ForceOption,
     JsonOption,
     KeyFileOption,
     KeyOption,
@@ -19,7 +21,7 @@ from label_studio_quorum.commands.shared_options import (
     TeamOption,
     UrlOption,
     connect,
-    known_files,
+    known_campaign,
     print_json,
 )
 
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 TELL_EACH = "tell each person theirs alone; Label Studio Community has no page on which they could change it"
 
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="Check or apply a team file: accounts, roles, expertise."
+    add_completion=False, no_args_is_help=True, help="Check, apply or pull a team file: accounts, roles, expertise."
 )
 FileArgument = Annotated[
     Path | None,
@@ -54,6 +56,7 @@ def check(
 ) -> None:
     """Say what is wrong with a team file, and who of it has no account. Exit code 1 if anybody lacks one."""
     from label_studio_quorum.campaign.accounts import check_team, to_json
+    from label_studio_quorum.commands.in_step import tell_apart
     from review_rules import load_team
 
     file = _file(file or team_file, url, name)
@@ -64,7 +67,9 @@ def check(
     if offline:
         typer.echo(f"{file}: {len(team.people)} people, no faults")
         return
-    accounts = check_team(team, connect(url, api_key, api_key_file).users())
+    port = connect(url, api_key, api_key_file)
+    tell_apart(port, name, file)
+    accounts = check_team(team, port.users(), _links(port, name))
     if as_json:
         print_json(to_json(accounts))
     else:
@@ -103,6 +108,7 @@ def apply(
     """
     from label_studio_quorum.adapters.web_session import VisitError
     from label_studio_quorum.campaign.accounts import PasswordFile, apply_team, check_team, password_file, to_json
+    from label_studio_quorum.commands.in_step import team_applied
     from review_rules import Person, load_team
 
     file = _file(file or team_file, url, name)
@@ -119,6 +125,8 @@ def apply(
     # The plugin makes accounts in its own transaction, with roles; over HTTP only accounts can be made.
     if campaign is not None:
         _apply_by_plugin(port, campaign, file, kept, asking, dry_run=dry_run)
+        if not dry_run:
+            team_applied(port, campaign, file, team)
         return
     planned = _plan_on_stock(port, name, team)
     if not dry_run:
@@ -130,6 +138,8 @@ def apply(
     except VisitError as error:
         typer.echo(f"quorum: {error}; mend it and run again, nobody is made twice", err=True)
         raise typer.Exit(1) from None
+    if not dry_run:
+        team_applied(port, name, file, team)
     if as_json:
         made = [] if dry_run else to_json(before)["missing"]
         result = {"passwords": str(kept.path) if made else None, "dry_run": dry_run, "change": planned.to_json()}
@@ -143,11 +153,33 @@ def apply(
         typer.echo("everybody has an account")
 
 
+@app.command()
+def pull(
+    file: Annotated[
+        Path | None,
+        typer.Argument(dir_okay=False, metavar="[TEAM]", help="File to write; else as remembered from set-up."),
+    ] = None,
+    name: NameOption = None,
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_key_file: KeyFileOption = None,
+    force: ForceOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take the team that the server goes by into the file. One that says the same stays as it is, comments and all."""
+    from label_studio_quorum.campaign.local_memory import FileKind
+    from label_studio_quorum.commands.pulling import pull as take
+
+    port = connect(url, api_key, api_key_file, name=name)
+    take(FileKind.TEAM, port, name, file, force=force, dry_run=dry_run, as_json=as_json)
+
+
 def _file(file: Path | None, url: str | None, name: str | None) -> Path:
     """The team file as given, else the campaign's."""
     if file is not None:
         return file
-    known = known_files(url, name, None, None)
+    known = known_campaign(url, name)
     if known is None or not Path(known.team).is_file():
         raise typer.BadParameter("name a team file; this machine remembers none", param_hint="TEAM")
     return Path(known.team)
@@ -161,6 +193,14 @@ def _campaign_of_plugin(port: HttpLabelStudio, name: str | None) -> str | None:
         return None
     every = find_all(port.projects())
     return the_one(every, name) if every else name
+
+
+def _links(port: HttpLabelStudio, name: str | None) -> Mapping[int, str] | None:
+    """Whose accounts the server keeps for the campaign that is meant; None where none is, or it keeps nothing."""
+    from label_studio_quorum.campaign.projects import find_all
+
+    every = find_all(port.projects()) if name is None else {name: {}}
+    return port.links(next(iter(every))) if len(every) == 1 else None
 
 
 def _plan_on_stock(port: HttpLabelStudio, name: str | None, team: Team) -> PlannedChange:

@@ -7,8 +7,14 @@ from typing import Annotated, Final
 
 import typer
 
-from label_studio_quorum.commands.rule_files import load_rules
-from label_studio_quorum.commands.shared_options import print_json
+from label_studio_quorum.commands.shared_options import (
+    KeyFileOption,
+    KeyOption,
+    NameOption,
+    UrlOption,
+    print_json,
+    rules_of_command,
+)
 from label_studio_quorum.gold.proof import Proof, title_of
 from review_rules.seals import Places
 from review_rules.verify import Verifier
@@ -23,8 +29,12 @@ _FEW: Final = 3
 @app.command()
 def command(
     export: Annotated[Path, typer.Argument(help="JSONL, CSV, XLSX, Parquet, JSON or folder.", exists=True)],
-    policy: Annotated[Path, typer.Option(help="The policy it was made under.", exists=True, dir_okay=False)],
-    team: Annotated[Path, typer.Option(help="The team file.", exists=True, dir_okay=False)],
+    policy: Annotated[
+        Path | None, typer.Option(help="The policy it was made under; else the server's.", exists=True, dir_okay=False)
+    ] = None,
+    team: Annotated[
+        Path | None, typer.Option(help="The team file; else the server's.", exists=True, dir_okay=False)
+    ] = None,
     seal: Annotated[
         str | None, typer.Option("--seal", metavar="SHA256", help="The seal that the export printed; implies --sealed.")
     ] = None,
@@ -37,17 +47,22 @@ def command(
     everything: Annotated[
         bool, typer.Option("--all", help="List every finding, not the first few of a cause.")
     ] = False,
+    name: NameOption = None,
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_key_file: KeyFileOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with every finding.")] = False,
 ) -> None:
     """Prove an export: every final label must follow from its own history; exit 1 if anything does not.
 
+    Both files and no --name: no server is asked. Else the campaign's server says by which policy and team.
     It says at the end what a file of this kind cannot prove.
     """
     if part and seal is not None:
         raise typer.BadParameter("a seal is that of a whole export, not of a part", param_hint="--part")
     if seal is not None and not seal.startswith(_ALGORITHM):
         seal = _ALGORITHM + seal
-    rules, people = load_rules(policy, team)
+    rules, people = rules_of_command(url, api_key, api_key_file, name, policy, team)
     places = Places(required=sealed or seal is not None, expected=seal, partial=part)
     proof = Proof(export, Verifier(people, rules, places))
     findings = []

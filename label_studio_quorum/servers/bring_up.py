@@ -15,6 +15,8 @@ from label_studio_quorum.campaign.accounts import apply_team, keep_passwords
 from label_studio_quorum.campaign.campaign_lock import locked
 from label_studio_quorum.campaign.importing import CheckedFile, import_rows
 from label_studio_quorum.campaign.launch import CampaignPlan, go_on, launch, plan_launch
+from label_studio_quorum.campaign.local_files import plan_in_step
+from label_studio_quorum.campaign.local_memory import remembered
 from label_studio_quorum.campaign.planned_change import PlannedChange
 from label_studio_quorum.campaign.projects import STAGES, Campaign, find_all, marker_of
 from label_studio_quorum.campaign.qualification import qualification_of
@@ -220,6 +222,7 @@ def fill(
     """
     ml = MLConnection(url=stack.ml_url, user=stack.secrets.ml_user, password=stack.secrets.ml_password)
     memory = stack.folder.path
+    campaign, apart = _in_step(port, plan.campaign, memory)
 
     def progress(done: int, total: int | None) -> None:
         board.say(CAMPAIGN, f"what the change of its files does: {done} of {total or '?'} rows")
@@ -228,17 +231,17 @@ def fill(
         with board.paused():
             confirm(planned)
 
-    is_known = port.plugin_campaign(plan.campaign.name) is not None
+    is_known = port.plugin_campaign(campaign.name) is not None
     if not is_known:
         # Somebody whose address in the team file is new keeps the account on a server that knows them; here nobody is
         # known, so what a campaign that is there loses is said before any account is made.
-        ask(plan_launch(port, plan.campaign, memory=memory, progress=progress))
+        ask(plan_launch(port, campaign, memory=memory, progress=progress))
         board.say(PEOPLE, "making their accounts")
-        apply_team(port, stack.url, plan.campaign.team, stack.folder.passwords)
+        apply_team(port, stack.url, campaign.team, stack.folder.passwords)
     board.say(CAMPAIGN, "setting its projects up")
     launched = launch(
         port,
-        plan.campaign,
+        campaign,
         ml=ml,
         memory=memory,
         confirm=ask if is_known else go_on,
@@ -246,9 +249,9 @@ def fill(
         say=lambda line: board.say(CAMPAIGN, line),
     )
     if is_known:
-        keep_passwords(stack.folder.passwords, port.apply_team(plan.campaign.name, plan.campaign.team_text))
-        port.settle(plan.campaign.name)
-    logins = [_login(stack, person) for person in plan.campaign.team.people.values()]
+        keep_passwords(stack.folder.passwords, port.apply_team(campaign.name, campaign.team_text))
+        port.settle(campaign.name)
+    logins = [_login(stack, person) for person in campaign.team.people.values()]
     board.done(PEOPLE, f"{len(logins)} accounts")
     if launched.campaign is None:
         raise AssertionError("a launch that is no dry run makes the campaign")
@@ -264,9 +267,18 @@ def fill(
         campaign=launched.campaign,
         logins=logins,
         status=status,
-        notes=[*notes, *report.problems],
+        notes=[*apart, *notes, *report.problems],
         planned=launched.planned,
     )
+
+
+def _in_step(port: HttpLabelStudio, plan: CampaignPlan, folder: Path) -> tuple[CampaignPlan, list[str]]:
+    """The plan by what the server goes by, if that was changed from elsewhere, and what to say of it."""
+    kept, notes = port.kept_files(plan.name), list[str]()
+    if kept is None:
+        return plan, notes
+    known = next((each for each in remembered(folder) if each.name == plan.name), None)
+    return plan_in_step(plan, kept, known, notes.append), notes
 
 
 def _login(stack: Stack, person: Person) -> Login:

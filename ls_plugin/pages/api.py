@@ -104,6 +104,8 @@ class CampaignView(_View):
             if known != campaign.qualification:
                 qualification.forget_notes(campaign.pk, qualification.stored_qualification(campaign))
             Campaign.objects.filter(pk=campaign.pk).update(qualification=known)
+        if isinstance(body.get("guidelines"), str):
+            Campaign.objects.filter(pk=campaign.pk).update(guidelines=body["guidelines"])
         asked = qualification.qualification_of(campaign.pk)
         qualification.seat_everybody(campaign.pk, asked)
         if asked is not None:
@@ -112,8 +114,12 @@ class CampaignView(_View):
         return Response(_campaign(campaign))
 
     def get(self, request: Request) -> Response:
-        """The campaigns of this server that the caller manages."""
-        return Response({"campaigns": [_campaign(each) for each in self.managed()]})
+        """The campaigns of this server that the caller manages; with ``name`` that one, and the files it goes by."""
+        name = request.query_params.get("name")
+        if not name:
+            return Response({"campaigns": [_campaign(each) for each in self.managed()]})
+        named = [each for each in self.managed() if each.name == name]
+        return Response({"campaigns": [_campaign(each) | {"files": _files(each)} for each in named]})
 
 
 class LockView(_View):
@@ -299,6 +305,10 @@ def _projects(request: Request) -> dict[Stage, int]:
     ):
         raise Refused("no_project", "`projects` names three different projects of this server.")
     return projects
+
+
+def _files(campaign: Campaign) -> dict[str, Any]:
+    return {"policy": campaign.policy_text, "team": campaign.team_text, "guidelines": campaign.guidelines}
 
 
 def _campaign(campaign: Campaign) -> dict[str, Any]:

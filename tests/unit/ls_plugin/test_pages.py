@@ -197,3 +197,15 @@ def test_a_manager_who_annotates_learns_nothing_from_a_figure_that_follows_from_
     for _ in range(2):
         campaign.answer("quin", review("correct", "Correct"), Stage.QA)
     assert figures_for("boss") == figures_for("max") == (0.75, 1, 2, 0)
+
+
+def test_the_files_that_a_campaign_goes_by_are_its_managers(campaign: CampaignInTest) -> None:
+    """Named, it comes with the texts of policy and team; nobody else gets them."""
+    asked = {"name": campaign.campaign.name}
+    (told,) = campaign.client("max").get("/quorum/api/campaign", asked).json()["campaigns"]
+    assert told["files"] == {"policy": POLICY, "team": campaign.team_text, "guidelines": ""}
+    everything = campaign.client("max").get("/quorum/api/campaign").json()["campaigns"]
+    assert [set(entry) & {"files"} for entry in everything] == [set()]
+    other = make_campaign()
+    assert other.client("max").get("/quorum/api/campaign", asked).json() == {"campaigns": []}
+    assert other.client("ana").get("/quorum/api/campaign", asked).status_code in (403, 404)

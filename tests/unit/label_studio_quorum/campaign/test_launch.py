@@ -79,6 +79,7 @@ def test_a_launch_tells_the_plugin_and_remembers(plan: CampaignPlan, tmp_path: P
             "task": "response_review",
             "policy": plan.policy_text,
             "team": plan.team_text,
+            "guidelines": plan.interface.guidelines,
             "projects": launched.projects,
             "qualification": plan.qualification,
         }

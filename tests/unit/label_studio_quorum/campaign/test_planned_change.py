@@ -12,18 +12,22 @@ from typing import Any
 import pytest
 import typer
 
+from label_studio_quorum.campaign.accounts import check_team
 from label_studio_quorum.campaign.importing import import_rows
 from label_studio_quorum.campaign.launch import CampaignPlan, Launch, launch
 from label_studio_quorum.campaign.planned_change import PlannedChange
 from label_studio_quorum.campaign.projects import CampaignError
 from label_studio_quorum.campaign.reconcile import reconcile
+from label_studio_quorum.campaign.shown import by_labels_of_now
 from label_studio_quorum.commands.change_costs import Asking, read_renames
 from label_studio_quorum.intake import Row
+from label_studio_quorum.port import User
 from ls_config import load
 from ls_config.interface import Interface, InterfaceError, carry_renames, parse_all
-from ls_config.results import to_result
+from ls_config.results import to_result, with_labels_of_now
 from ls_config.review_screen import compose_review
-from review_rules import Stage, load_policy, load_team
+from review_rules import Kind, Stage, load_policy, load_team
+from review_rules.pre_annotation import saw_auto_label, values_hash
 from tests.support.fake_label_studio import FakeLabelStudio
 
 POLICY = "version: 1\npasses: 2\nqa: {when: all}\nexpert_domains: [financial]\n"
@@ -201,6 +205,32 @@ def test_a_renamed_label_needs_its_map(server: StockServer, tmp_path: Path) -> N
     assert again.changes == () == done.changes
     assert done.campaign is not None
     assert reconcile(server, done.campaign).states == {"FINAL": 2}
+
+
+def test_whoever_the_server_knows_has_an_account() -> None:
+    """By an id that the server keeps, whatever the address; else by any of their addresses."""
+    team = load_team(TEAM.replace("ana@x.test", "ana.new@x.test").replace("[qa]", "[qa], former_emails: [c@x.test]"))
+    users = [User(id=1, email="ana@x.test"), User(id=2, email="c@x.test"), User(id=3, email="who@x.test")]
+    by_address, by_id = check_team(team, users), check_team(team, users, {1: "ana"})
+    assert [person.id for person in by_address.there] == ["cleo"]
+    assert [person.id for person in by_id.there] == ["ana", "cleo"]
+    assert (by_address.strangers, by_id.strangers) == (("ana@x.test", "who@x.test"), ("who@x.test",))
+
+
+def test_a_form_that_opened_with_the_auto_label_did_so_by_any_name() -> None:
+    """What a form opened with is kept as a hash: that of the auto-label by its earlier labels is that of now."""
+    auto_label, kinds = {"verdict": "Partly correct", "issues": []}, {"verdict": Kind.CHOICE, "issues": Kind.CHOICES}
+    interface = carry_renames(
+        with_label("Partly correct", "Half right"), CLASSIFICATION.xml, {"verdict": {"Partly correct": "Half right"}}
+    )
+    shown = {"version": "auto-label", "hash": values_hash(kinds, auto_label)}
+    now = by_labels_of_now(shown, auto_label, interface.controls)
+    assert saw_auto_label(kinds, with_labels_of_now(auto_label, interface.controls), now)
+    assert now is not None
+    assert now["hash_as_given"] == shown["hash"]
+    other = {"version": "auto-label", "hash": values_hash(kinds, {"verdict": "Correct"})}
+    assert by_labels_of_now(other, auto_label, interface.controls) == other
+    assert by_labels_of_now(shown, auto_label, CLASSIFICATION.controls) == shown
 
 
 def test_what_this_machine_does_not_know_is_said(server: StockServer, tmp_path: Path) -> None:
