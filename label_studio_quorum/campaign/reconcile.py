@@ -41,6 +41,7 @@ from review_rules import Decision, NextStep, Stage, State, decide, may_take, wit
 
 CHUNK: Final = 200
 """Tasks created in one call: the server takes each call whole or not at all."""
+_NAMED: Final = 5
 _DUE: Final = {State.AWAITING_QA: Stage.QA, State.AWAITING_EXPERT: Stage.EXPERT}
 _INPUTS: Final = {Stage.QA: (Stage.PASS,), Stage.EXPERT: (Stage.PASS, Stage.QA)}
 
@@ -140,9 +141,19 @@ def reconcile(
         rows=states.total(),
         states=dict(sorted(states.items())),
         changes=plan.counts(),
-        problems=tuple(plan.problems),
+        problems=(*plan.problems, *tasks_without_row(campaign, current.strangers)),
         unknown=unknown,
     )
+
+
+def tasks_without_row(campaign: Campaign, strangers: Mapping[Stage, Sequence[int]]) -> Iterator[str]:
+    """What a person should know of tasks that Quorum did not bring in, a sentence a project."""
+    for stage, tasks in strangers.items():
+        named = ", ".join(map(str, tasks[:_NAMED])) + (" …" if len(tasks) > _NAMED else "")
+        yield (
+            f"project {campaign.project(stage)} ({stage.value}): {len(tasks):,} tasks belong to no row ({named}): what "
+            "people say of them counts for nothing; delete them, and bring their rows in by quorum import"
+        )
 
 
 def _plan_rows(
