@@ -109,7 +109,8 @@ def _mend(port: HttpLabelStudio, name: str | None) -> bool:
     for fault in repair.mended:
         typer.echo(f"quorum: mended: {fault.message}", err=True)
     for fault in repair.left:
-        typer.echo(f"quorum: {fault}", err=True)
+        if fault.stops:  # the rest is told by the reconcile
+            typer.echo(f"quorum: {fault}", err=True)
     return bool(repair.mended)
 
 

@@ -54,9 +54,7 @@ def _hand_out(user_id: int, person: Person, place: CampaignPlace, asked: Qualifi
     with transaction.atomic():
         _wait_for_own_hand_out(user_id, place)
         slot = (
-            _in_hand(user_id, person, place)
-            or _best(user_id, person, place, asked)
-            or _put_off(user_id, person, place)
+            _in_hand(user_id, person, place) or _best(user_id, person, place, asked) or _put_off(user_id, person, place)
         )
         if slot is not None:
             seat(slot, user_id, place)
