@@ -15,11 +15,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from label_studio_quorum.servers.processes import GRACE, StartError
+from label_studio_quorum.servers.processes import StartError
 
 MARK: Final = "QUORUM_UP_FOLDER"
 """The variable that names the data folder to the parts of a `quorum up`."""
 _PROC: Final = Path("/proc")
+GRACE: Final = 12.0
+"""Seconds that left parts get to heed each signal."""
 _LISTENS: Final = "0A"
 
 
@@ -48,7 +50,7 @@ def end_parts(folder: Path, say: Callable[[str], None]) -> None:
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signum)
-        deadline = time.monotonic() + GRACE + 2
+        deadline = time.monotonic() + GRACE
         while (left := parts_of(folder)) and time.monotonic() < deadline:
             time.sleep(0.1)
         if not left:

@@ -28,9 +28,6 @@ _KEEP = (
     *("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "OMP_NUM_THREADS", "XDG_CACHE_HOME"),
 )
 
-GRACE = 10.0
-"""Seconds that a part gets between SIGTERM and SIGKILL."""
-
 
 def own_environment(*more: str) -> dict[str, str]:
     """The few variables of the caller that a part may see, and `more`: parts read names as common as HOST and TOKEN."""
@@ -59,7 +56,7 @@ class Child:
     env: Mapping[str, str]
     log: Path
     cwd: Path
-    grace: float = GRACE
+    grace: float = 10.0
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
 
     def start(self) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 from core.utils.params import bool_from_request
 from django.db import transaction
-from django.utils import timezone
 
 from label_studio_quorum.port import Annotation as Answer
 from ls_plugin.access.answer_content import require_fitting, require_own_form, require_reason
@@ -151,7 +150,7 @@ def _lock(place: CampaignPlace, task_id: int) -> tuple[Slot, list[Slot]]:
 
 def _answer_of(call: Call, serializer: Any) -> Answer:
     """The answer as it will be stored, if it is."""
-    stored, sent, now = serializer.instance, serializer.validated_data, timezone.now()
+    stored, sent, now = serializer.instance, serializer.validated_data, clock.moment()
     user = call.signed_in.user_id
     return Answer(
         id=stored.pk if stored else 0,

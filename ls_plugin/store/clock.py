@@ -34,6 +34,12 @@ def lag() -> timedelta:
     return timedelta() if last is None else max(last - timezone.now(), timedelta())
 
 
+def moment() -> datetime:
+    """The time of what is said now: the clock's, or right behind the audit log's last line where that is later."""
+    last, now = newest(), timezone.now()
+    return now if last is None else max(now, last + _STEP)
+
+
 def require_forward() -> None:
     """Refuse to go on under a clock that was set back.
 

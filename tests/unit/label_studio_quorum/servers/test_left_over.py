@@ -48,7 +48,7 @@ def part(folder: Path, port: int, manner: str = "heeding") -> Iterator[subproces
 @pytest.mark.parametrize("manner", ["heeding", "deaf"])
 def test_parts_of_the_folder_are_ended_and_named(tmp_path: Path, manner: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """By SIGTERM, or by force where that is not heeded; the port is free afterwards."""
-    monkeypatch.setattr("label_studio_quorum.servers.left_over.GRACE", -1.5)
+    monkeypatch.setattr("label_studio_quorum.servers.left_over.GRACE", 0.5)
     port, lines = free_port(), list[str]()
     with part(tmp_path, port, manner) as process:
         # Somebody has to collect it, as init does with one whose guard is gone.
