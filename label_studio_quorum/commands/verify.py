@@ -78,7 +78,7 @@ def command(
                 "rows": proof.rows,
                 "final": proof.final,
                 "policy": rules.hash,
-                "seal": places.seal if proof.rows else None,
+                "seal": places.seal if _is_whole(proof) else None,
                 "sealed": bool(proof.rows and not places.unsealed),
                 "not_proved": proof.not_proved(),
                 "causes": [_cause_json(cause, count) for cause, count in proof.causes.most_common()],
@@ -89,6 +89,12 @@ def command(
         _tell(proof, everything)
     if proof.causes:
         raise typer.Exit(1)
+
+
+def _is_whole(proof: Proof) -> bool:
+    """Whether the seal is that of an export: the seal of anything else should not be noted by anybody."""
+    places = proof.verifier.places
+    return bool(proof.rows) and not (proof.causes or places.unsealed or places.partial)
 
 
 def _cause_json(cause: tuple[str, str], count: int) -> dict[str, str | int]:
@@ -106,5 +112,5 @@ def _tell(proof: Proof, everything: bool) -> None:
         typer.echo(f"  {times:,} × {cause[0]} {title_of(cause)}{more}")
     for sentence in proof.not_proved():
         typer.echo(f"not proved: {sentence}")
-    if proof.rows and not proof.verifier.places.unsealed:
+    if _is_whole(proof):
         typer.echo(f"seal: {proof.verifier.places.seal}")

@@ -223,7 +223,7 @@ def test_verify_proves_and_refuses(files: tuple[str, ...], tmp_path: Path) -> No
         .startswith(f"{export}:2: row r2: final.values.verdict: QR.E110 the final value of verdict is not the one")
     )
     shown = json.loads(run_in_bytes("verify", export, *files, "--json").stdout)
-    assert (shown["ok"], shown["rows"], shown["final"]) == (False, 2, 2)
+    assert (shown["ok"], shown["rows"], shown["final"], shown["seal"], shown["sealed"]) == (False, 2, 2, None, True)
     assert [(found["line"], found["row_id"], found["id"]) for found in shown["findings"]] == [
         (2, "r2", "QR.E110"),
         (2, "r2", "QR.E116"),
