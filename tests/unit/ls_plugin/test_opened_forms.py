@@ -125,7 +125,8 @@ def test_label_studios_own_task_list_names_the_prediction_that_a_form_was_filled
     answered = campaign.submit("ana", task, verdict("Correct"), parent_prediction=served["id"])
     assert answered.status_code == 201, answered.content
     project = campaign.projects[Stage.PASS].pk
-    page = owner_client().get("/api/tasks", {"project": project, "fields": "all"}).json()
+    asked: dict[str, str | int] = {"project": project, "fields": "all"}
+    page = owner_client().get("/api/tasks", asked).json()
     (read,) = [task_of(json.dumps(entry)) for entry in page["tasks"]]
     (answer,) = read.annotations
     assert answer.shown is None
