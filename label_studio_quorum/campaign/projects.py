@@ -290,6 +290,18 @@ def goes_by(place: CampaignOnServer, policy: Policy, team: Team) -> bool:
     return not (_other_hash(policy.hash, marker.policy) or _other_hash(team_digest(team), marker.team))
 
 
+def is_current(port: LabelStudio, campaign: Campaign) -> bool:
+    """Whether the server still goes by the policy and the team that a campaign was opened with."""
+    kept = port.kept_files(campaign.name)
+    if kept is not None:
+        policy, team = kept_rules(kept)
+        return (policy.hash, team_digest(team)) == (campaign.policy.hash, team_digest(campaign.team))
+    marker = read_marker(port.project(campaign.project(Stage.PASS)).description)
+    return marker is not None and not (
+        _other_hash(campaign.policy.hash, marker.policy) or _other_hash(team_digest(campaign.team), marker.team)
+    )
+
+
 def _other_hash(file: str, server: str) -> str:
     """Both hashes where a file's is not the marker's; a campaign of before markers bore this hash goes by any."""
     return f"file {short(file)}, server {short(server)}" if server not in ("", file) else ""
