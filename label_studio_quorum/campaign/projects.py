@@ -16,6 +16,7 @@ from typing import Final
 from label_studio_quorum.campaign.differences import (
     differing_policy,
     differing_team,
+    interface_digest,
     short,
     team_digest,
 )
@@ -288,6 +289,19 @@ def goes_by(place: CampaignOnServer, policy: Policy, team: Team) -> bool:
     """Whether a stock server's marker bears the hashes of this policy and this team."""
     marker = marker_of(place.projects[Stage.PASS])
     return not (_other_hash(policy.hash, marker.policy) or _other_hash(team_digest(team), marker.team))
+
+
+CHANGED_INTERFACE: Final = (
+    "interface or guidelines of project {project} were changed on the server since set-up",
+    "run quorum interface pull to take them, or quorum setup to put them back",
+)
+"""What is said of a Pass project that shows something else than the campaign was set up with, and what to do."""
+
+
+def is_interface_changed(project: Project) -> bool:
+    """Whether the Pass project shows another interface or other guidelines than its marker bears the hash of."""
+    page = str(project.settings.get("expert_instruction") or "")
+    return marker_of(project).interface not in ("", interface_digest(project.label_config, page))
 
 
 def is_current(port: LabelStudio, campaign: Campaign) -> bool:

@@ -16,7 +16,7 @@ from label_studio_quorum.campaign.projects import Campaign, CampaignError, open_
 from label_studio_quorum.campaign.watch import watch
 from label_studio_quorum.commands import policy, setup, shared_options, team
 from label_studio_quorum.commands.cli import app
-from review_rules import load_policy, load_team
+from review_rules import PersonId, load_policy, load_team
 from tests.support.campaigns import POLICY, TEAM
 from tests.support.fake_label_studio import FakeLabelStudio
 
@@ -187,4 +187,19 @@ def test_a_watch_goes_by_a_team_that_is_applied_meanwhile(
         say=lambda report: None,
         complain=lambda text: pytest.fail(text),
     )
-    assert [team.people["chi"].left is None for team in teams] == [True, True, False]
+    assert [team.people[PersonId("chi")].left is None for team in teams] == [True, True, False]
+
+
+def test_an_interface_that_was_changed_by_hand_is_told(
+    server: StockServer, machines: tuple[Machine, Machine]
+) -> None:
+    """Every command says so, until set-up puts the campaign's own back."""
+    here, _ = machines
+    assert "interface" not in here.run("status").stderr
+    project = next(each for each in server.projects() if each.title.endswith("Pass"))
+    server.change_project(project.id, {"label_config": project.label_config.replace("Cannot judge", "Can't judge")})
+    said = here.run("status").stderr
+    assert f"note: interface or guidelines of project {project.id} were changed on the server since set-up" in said
+    assert "run quorum interface pull to take them, or quorum setup to put them back" in said
+    assert here.set_up().exit_code == 0
+    assert "interface" not in here.run("status").stderr
