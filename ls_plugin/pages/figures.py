@@ -15,7 +15,8 @@ from ls_plugin.models import Campaign, CampaignProject, Grant, Member, Record, S
 from ls_plugin.people import rulebook
 from ls_plugin.people.standings import CampaignPlace, can_work, to_person, words
 from ls_plugin.queue import qualification, skips
-from review_rules import PersonId, State, Team
+from ls_plugin.queue.handout import why_nothing
+from review_rules import Person, PersonId, State, Team
 from review_rules.staffing import shortages
 
 _BEGINNING = State.AWAITING_PASSES.value
@@ -159,8 +160,7 @@ def _people(campaign: Campaign, projects: Mapping[Stage, int]) -> tuple[PersonFi
     passing = CampaignPlace(projects[Stage.PASS], campaign.pk, Stage.PASS)
 
     def known_right(user_id: int | None) -> float | None:
-        answered, share = qualification.score(user_id, passing, asked) if asked and user_id else (0, 0.0)
-        return share if answered else None
+        return qualification.score(user_id, passing, asked).share if asked and user_id else None
 
     def figures(member: Member) -> PersonFigures:
         mine = work[member.user_id] if member.user_id else Counter[str]()
@@ -260,6 +260,8 @@ class Queue:
     skipped: int
     hours: float
     in_hand: int
+    nothing: str
+    """Why there is no task for the person; empty where there is one."""
 
 
 def of_person(user_id: int) -> list[Queue]:
@@ -285,9 +287,16 @@ def of_person(user_id: int) -> list[Queue]:
                     skipped=skipped[project.project_id],
                     hours=round((sums["seconds"] or 0) / 3600, 2),
                     in_hand=Grant.objects.filter(user_id=user_id, project_id=project.project_id, live=True).count(),
+                    nothing=_nothing(user_id, person, project),
                 )
             )
     return out
+
+
+def _nothing(user_id: int, person: Person, project: CampaignProject) -> str:
+    place = CampaignPlace(project.project_id, project.campaign_id, Stage(project.stage))
+    refused = why_nothing(user_id, person, place)
+    return str(refused.detail) if refused else ""
 
 
 def recent(campaign: Campaign, limit: int = 20) -> list[Record]:

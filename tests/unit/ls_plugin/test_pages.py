@@ -50,10 +50,13 @@ def test_other_peoples_campaigns_are_not_there(campaign: CampaignInTest) -> None
 
 
 def test_a_persons_own_page_has_their_queues_and_nobody_elses(campaign: CampaignInTest) -> None:
-    """Quin works in QA alone."""
+    """Cal labels alone; Quin does QA alone, and reads why there is nothing to do."""
+    page = campaign.client("cal").get("/quorum/mine/").content.decode()
+    assert f"/projects/{campaign.projects[Stage.PASS].pk}/" in page
+    assert f"/projects/{campaign.projects[Stage.QA].pk}/" not in page
     page = campaign.client("quin").get("/quorum/mine/").content.decode()
-    assert f"/projects/{campaign.projects[Stage.QA].pk}/" in page
-    assert f"/projects/{campaign.projects[Stage.PASS].pk}/" not in page
+    assert "Nothing for you at the moment: 1 row waits for labels." in page
+    assert "/projects/" not in page.partition("<main>")[2]
 
 
 def test_a_row_is_reopened_from_the_page_with_a_reason(campaign: CampaignInTest) -> None:
@@ -156,8 +159,9 @@ def test_a_list_is_read_as_an_object_without_fields(campaign: CampaignInTest, ad
 def test_repairing_reconciles_what_waits_or_everything(campaign: CampaignInTest) -> None:
     """All rows on demand."""
     name = campaign.campaign.name
-    assert post(campaign.client("max"), "/quorum/api/repair", {"name": name, "all": True}).json()["reconciled"] == 2
-    assert post(campaign.client("max"), "/quorum/api/repair", {"name": name}).json()["reconciled"] == 0
+    for more, rows in (({"all": True}, 2), ({}, 0)):
+        answer = post(campaign.client("max"), "/quorum/api/repair", {"name": name, **more}).json()
+        assert answer["reconciled"] == rows
 
 
 BOSS = TEAM + "  - {id: boss, email: boss-{tag}@quorum.test, roles: [manager, annotator]}\n"
@@ -194,3 +198,15 @@ def test_a_manager_who_annotates_learns_nothing_from_a_figure_that_follows_from_
     for _ in range(2):
         campaign.answer("quin", review("correct", "Correct"), Stage.QA)
     assert figures_for("boss") == figures_for("max") == (0.75, 1, 2, 0)
+
+
+def test_the_files_that_a_campaign_goes_by_are_its_managers(campaign: CampaignInTest) -> None:
+    """Named, it comes with the texts of policy and team; nobody else gets them."""
+    asked = {"name": campaign.campaign.name}
+    (told,) = campaign.client("max").get("/quorum/api/campaign", asked).json()["campaigns"]
+    assert told["files"] == {"policy": POLICY, "team": campaign.team_text, "guidelines": ""}
+    everything = campaign.client("max").get("/quorum/api/campaign").json()["campaigns"]
+    assert [set(entry) & {"files"} for entry in everything] == [set()]
+    other = make_campaign()
+    assert other.client("max").get("/quorum/api/campaign", asked).json() == {"campaigns": []}
+    assert other.client("ana").get("/quorum/api/campaign", asked).status_code in (403, 404)
