@@ -49,6 +49,8 @@ DATABASES_ALL[DJANGO_DB_SQLITE]["OPTIONS"] = {
 # A thread keeps its connection for a while: on SQLite each one has to be given the plugin's triggers.
 for _database in (DATABASES_ALL[DJANGO_DB_SQLITE], DATABASES_ALL[DJANGO_DB_POSTGRESQL]):
     _database["CONN_MAX_AGE"] = 60
+# A connection that a restart of PostgreSQL broke while nobody used it is made anew instead of failing a request.
+DATABASES_ALL[DJANGO_DB_POSTGRESQL]["CONN_HEALTH_CHECKS"] = True
 # What tells the triggers in PostgreSQL that this connection belongs to a server with the plugin.
 DATABASES_ALL[DJANGO_DB_POSTGRESQL]["OPTIONS"] = {"options": "-c quorum.on=on"}
 # In place and before the next import, which makes REST framework read it for good.
@@ -82,6 +84,7 @@ if get_env("REDIS_HOST"):
 
 INSTALLED_APPS = [*INSTALLED_APPS, "ls_plugin"]
 MIDDLEWARE = [
+    "ls_plugin.access.database_away.DatabaseAwayMiddleware",
     "ls_plugin.access.request_screening.ScreeningMiddleware",
     *MIDDLEWARE,
     "ls_plugin.access.middleware.GateMiddleware",

@@ -21,6 +21,7 @@ from label_studio_quorum.commands.shared_options import (
     TeamOption,
     UrlOption,
     connect,
+    open_again,
     open_one,
     print_json,
     progress_bar,
@@ -83,10 +84,12 @@ def _open(
     dry_run: bool,
 ) -> Opened:
     """The campaign, after the plugin has mended what it can; a project without its marker can't be opened before."""
-    from label_studio_quorum.campaign.projects import CampaignError
+    from label_studio_quorum.campaign.projects import CampaignError, OtherFileError
 
     try:
-        opened = open_one(url, key, key_file, name, policy, team)
+        opened = open_one(url, key, key_file, name, policy, team, write=not dry_run)
+    except OtherFileError:
+        raise  # nothing is done for somebody who holds other rules than the server
     except CampaignError:
         port = connect(url, key, key_file, name=name)
         if dry_run or not _mend(port, name):
@@ -146,7 +149,6 @@ def _line(changes: dict[str, int], dry_run: bool) -> str:
 def _watch(
     opened: Opened, host: str, port: int, webhook_url: str | None, every: float, full_every: float, as_json: bool
 ) -> None:
-    from label_studio_quorum.campaign.projects import Campaign, open_campaign
     from label_studio_quorum.campaign.reconcile import ReconcileReport
     from label_studio_quorum.campaign.watch import Listener, registered, watch
 
@@ -171,9 +173,6 @@ def _watch(
     def warn(text: str) -> None:
         typer.echo(f"quorum: {text}", err=True)
 
-    def reopen() -> Campaign:
-        return open_campaign(opened.port, campaign.name, policy=campaign.policy, team=campaign.team)
-
     try:
         with (
             listener.listening() as address,
@@ -187,7 +186,7 @@ def _watch(
                 stop=stop,
                 every_s=every,
                 full_every_s=full_every,
-                reopen=reopen,
+                reopen=lambda: open_again(opened),
                 say=say,
                 complain=lambda text: typer.echo(f"quorum: {text}; trying again", err=True),
             )

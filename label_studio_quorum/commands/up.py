@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from label_studio_quorum.adapters.label_studio import HttpLabelStudio
+from label_studio_quorum.commands.change_costs import Asking, RenameOption, YesOption, read_renames
 from label_studio_quorum.commands.reading_options import (
     DelimiterOption,
     EncodingOption,
@@ -34,6 +35,7 @@ from label_studio_quorum.commands.reading_options import (
 from label_studio_quorum.commands.shared_options import RepairOption
 from label_studio_quorum.commands.telling import told
 from label_studio_quorum.files import write_json
+from label_studio_quorum.servers import left_over
 from label_studio_quorum.servers.board import Board
 from label_studio_quorum.servers.bring_up import Files, Ready, access, example, fill, read_plan
 from label_studio_quorum.servers.data_folder import DataFolder
@@ -45,6 +47,8 @@ app = typer.Typer(add_completion=False)
 
 EXAMPLE = "Example"
 SPEAKER = "quorum up"
+PATIENCE = 20.0
+"""Seconds for which a run that was cut off may keep its ports: its guards give the parts ten to end."""
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -63,6 +67,8 @@ def command(
     sheet: SheetOption = None,
     offsets: OffsetsOption = "code-points",
     max_chars: MaxCharsOption = None,
+    rename: RenameOption = None,
+    yes: YesOption = False,
     stock: Annotated[bool, typer.Option("--stock", help="Label Studio without Quorum's plugin.")] = False,
     host: Annotated[str, typer.Option(help="Address that Label Studio listens on.")] = LOOPBACK,
     data_dir: Annotated[Path, typer.Option(envvar="QUORUM_DATA_DIR", help="Where everything is kept.")] = Path(
@@ -87,9 +93,10 @@ def command(
         mapping=read_mapping(mapping),
         reading=read_options(form, encoding, delimiter, quotes, sheet, offsets, max_chars),
         repair=repair,
+        renames=read_renames(rename),
     )
     where = settings(ls_port, ml_port, host=host, stock=stock)
-    serve(wanted, where, data_dir, fresh=fresh, dry_run=dry_run, as_json=as_json)
+    serve(wanted, where, data_dir, fresh=fresh, dry_run=dry_run, as_json=as_json, yes=yes)
 
 
 def files(
@@ -124,6 +131,7 @@ def serve(
     fresh: bool = False,
     dry_run: bool = False,
     as_json: bool = False,
+    yes: bool = False,
     then: Callable[[dict[str, Any]], None] = lambda access: None,
 ) -> None:
     """Bring everything up and keep it up until a signal.
@@ -135,6 +143,7 @@ def serve(
         fresh: Start over, with an empty data folder.
         dry_run: Only check.
         as_json: Print an object instead of a page when ready.
+        yes: Change a campaign that is there also where decided rows are open again.
         then: Called once with the content of the access file when all is ready.
 
     Raises:
@@ -142,7 +151,8 @@ def serve(
     """
     try:
         with _stop_on_signals(), told(SPEAKER):
-            _run(wanted, settings, data_dir, fresh=fresh, dry_run=dry_run, as_json=as_json, then=then)
+            asking = Asking(yes=yes, as_json=as_json, say=_say)
+            _run(wanted, settings, data_dir, asking, fresh=fresh, dry_run=dry_run, then=then)
     except requests.RequestException as error:
         _fail(f"Label Studio: stopped answering ({type(error).__name__}); its output: {data_dir}/logs/label-studio.log")
     except KeyboardInterrupt:
@@ -153,22 +163,27 @@ def _run(
     wanted: Files,
     settings: StackSettings,
     data_dir: Path,
+    asking: Asking,
     *,
     fresh: bool,
     dry_run: bool,
-    as_json: bool,
     then: Callable[[dict[str, Any]], None],
 ) -> None:
     with read_plan(wanted) as plan, DataFolder(data_dir) as folder:
+        if not dry_run:
+            # Before anything else: such a part may be writing to the database.
+            left_over.end_parts(folder.path, _say)
         if fresh:
             _start_over(folder, dry_run=dry_run)
         if not (fresh and dry_run):
             folder.check()
-        preflight(settings)
+        preflight(settings, wait_s=PATIENCE if folder.was_cut_off and not dry_run else 0, say=_say)
         if dry_run:
             _say(f"files, packages and ports are good: {plan.rows.rows} rows, {len(plan.campaign.team.people)} people")
             for lack in shortages(plan.campaign.team, plan.campaign.policy):
                 _say(f"warning: {lack}")
+            if folder.has_database:
+                _say("what changed files do to rows that are there is said when it starts, before anything changes")
             return
         secrets = folder.secrets(plan.owner_email)
         for note in folder.notes:
@@ -178,13 +193,13 @@ def _run(
             with board:
                 stack.start(board)
                 port = HttpLabelStudio(stack.url, secrets.owner.token)
-                ready = fill(stack, port, plan, board)
+                ready = fill(stack, port, plan, board, asking.confirm)
             # With the plugin the server fills the queues itself.
             if not settings.plugin:
                 stack.add(_sync(stack, wanted.name))
             content = access(stack, port, ready)
             write_json(folder.access, content, private=True)
-            _announce(stack, content, ready, as_json=as_json)
+            _announce(stack, content, ready, as_json=asking.as_json)
             then(content)
             stack.watch()
 
@@ -217,7 +232,17 @@ def _announce(stack: Stack, content: dict[str, Any], ready: Ready, *, as_json: b
     """Say where everything is."""
     if as_json:
         shown = {"ready": True, "access": str(stack.folder.access), "url": stack.url, "ml_url": stack.ml_url}
-        print(json.dumps(shown | {"campaigns": content["campaigns"], "status": ready.status.to_json()}), flush=True)
+        print(
+            json.dumps(
+                shown
+                | {
+                    "campaigns": content["campaigns"],
+                    "status": ready.status.to_json(),
+                    "change": ready.planned.to_json(),
+                }
+            ),
+            flush=True,
+        )
         return
     out = Console(highlight=False)
     # A log file has no width; tables would be cut at 80.

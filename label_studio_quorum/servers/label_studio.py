@@ -26,6 +26,8 @@ DATABASE = "label_studio.sqlite3"
 THREADS = 8
 INSIDE = "QUORUM_INSIDE_HOSTS"
 """The variable that names the inside hosts which the plugin lets ML backends and webhooks be at."""
+PLUGIN_VARIABLES = ("QUORUM_FORCE_VERSION", "QUORUM_RESERVE_MINUTES")
+"""What the plugin reads from the environment of whoever starts the server."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def environment(data_dir: Path, settings: str, extra: Mapping[str, str] | None =
         settings: Django settings module, `STOCK` or `WITH_PLUGIN`.
         extra: Further variables; they win.
     """
-    return own_environment() | {
+    return own_environment(*PLUGIN_VARIABLES) | {
         "DJANGO_SETTINGS_MODULE": settings,
         "DJANGO_DB": "sqlite",
         "LABEL_STUDIO_BASE_DATA_DIR": str(data_dir),
@@ -78,7 +80,14 @@ def package_dir() -> Path:
     return Path(spec.origin).parent
 
 
-def create_database(data_dir: Path, settings: str, owner: Owner, log: Path, others: Sequence[Child] = ()) -> None:
+def create_database(
+    data_dir: Path,
+    settings: str,
+    owner: Owner,
+    log: Path,
+    others: Sequence[Child] = (),
+    extra: Mapping[str, str] | None = None,
+) -> None:
     """Create or migrate the SQLite database and its owner; on an existing database this only migrates.
 
     Raises:
@@ -89,7 +98,7 @@ def create_database(data_dir: Path, settings: str, owner: Owner, log: Path, othe
     child = Child(
         "Label Studio's database",
         [sys.executable, "-c", "from label_studio.server import main; main()", "--enable-legacy-api-token", "init"],
-        environment(data_dir, settings, _first_account(owner)),
+        environment(data_dir, settings, {**_first_account(owner), **(extra or {})}),
         log,
         data_dir,
     )
@@ -135,7 +144,7 @@ def server(
         # Longer than clients reuse a connection for: one closed just as a request comes in is an error to the client.
         *("--keep-alive", "75"),
         *("--no-control-socket", "--log-level", "warning"),
-        *("--pythonpath", str(package_dir()), "label_studio.core.wsgi:application"),
+        *("--pythonpath", str(package_dir()), "label_studio_quorum.servers.wsgi:application"),
     ]
     return Child("Label Studio", command, environment(data_dir, settings, extra), log, data_dir)
 

@@ -17,7 +17,8 @@ from ls_plugin.queue.ordering import queues_for
 from ls_plugin.queue.qualification import QualificationRows
 from ls_plugin.queue.seats import RowIsLockedError, lock_seat, seat
 from ls_plugin.queue.trials import TrialState
-from ls_plugin.store import retries
+from ls_plugin.store import clock, retries
+from ls_plugin.store.refusals import Refused
 from ls_plugin.store.slots import locks_rows
 from review_rules import Person
 
@@ -30,8 +31,10 @@ def hand_out(user_id: int, person: Person, place: CampaignPlace) -> Slot:
 
     Raises:
         Refused: ``no_task`` or ``all_done``, with the reason, if there is none; ``qualify`` if the person is below the
-            bar of the qualification.
+            bar of the qualification; ``clock_back``.
     """
+    # Under a clock that was set back nobody could answer what they were handed.
+    clock.require_forward()
     asked = qualification.qualification_of(place.campaign_id) if place.stage is Stage.PASS else None
     if place.stage is not Stage.PASS:
         trials.require_passed(user_id, person, place.campaign_id)
@@ -120,6 +123,23 @@ def _open_rows(user_id: int, place: CampaignPlace, asked: QualificationRows | No
             return [~Q(row_id__in=list(asked.rows))]
         case TrialState.BELOW:
             raise trial.refusal(asked)
+
+
+def why_nothing(user_id: int, person: Person, place: CampaignPlace) -> Refused | None:
+    """Why this person would be handed nothing now; None if there is something. Nothing is locked or handed out."""
+    asked = qualification.qualification_of(place.campaign_id) if place.stage is Stage.PASS else None
+    mine = Grant.objects.filter(user_id=user_id, project_id=place.project_id)
+    if mine.filter(live=True).exists():
+        return None
+    try:
+        if place.stage is not Stage.PASS:
+            trials.require_passed(user_id, person, place.campaign_id)
+        choices = _open_rows(user_id, place, asked)
+    except Refused as refused:
+        return refused
+    if any(queue.filter(only).exists() for only in choices for queue in queues_for(user_id, person, place)):
+        return None
+    return why_empty(user_id, person, place)
 
 
 def _put_off(user_id: int, person: Person, place: CampaignPlace) -> Slot | None:

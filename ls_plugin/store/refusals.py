@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlencode
@@ -14,6 +15,7 @@ from django.shortcuts import redirect, render
 from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 
+from ls_config.interface import InterfaceError
 from ls_plugin.store import retries
 from review_rules import FaultsError
 
@@ -40,7 +42,7 @@ REASONS: dict[str, tuple[int, str]] = {
     "second": (409, "You have answered this task already: change your answer instead."),
     "full": (409, "Everybody who was asked has answered this task."),
     "excluded": (403, "You had another part in this row, or saw others' answers to it: others answer it."),
-    "sealed": (409, "The next stage has begun, so this answer stays as it is; a manager can reopen the row."),
+    "sealed": (409, "The row has gone on, so this answer stays as it is; a manager can reopen the row."),
     "decided": (409, "The row is decided, so its answers stay as they are; a manager can reopen it, with a reason."),
     "not_reopened": (409, "There is nothing to reopen about this row."),
     "no_skips": (403, "Rows of this campaign are not skipped: set a flag if something is wrong with one."),
@@ -72,14 +74,26 @@ REASONS: dict[str, tuple[int, str]] = {
     "no_task": (404, "There is nothing for you in this queue at the moment."),
     "all_done": (404, "All rows of this campaign are done."),
     "qualify": (404, "You have not reached the bar of the qualification yet; a manager can help you on."),
+    "has_work": (
+        409,
+        "Answers of a campaign stand behind this account, so it is deactivated, not deleted: set `left:` in the team "
+        "file and run quorum team apply.",
+    ),
+    "loses_answers": (409, "Stored answers would be lost: they do not fit the new interface."),
+    "costs_gold": (409, "Decided rows would be open again: send `yes` to do it."),
+    "interface": (409, "The interface of a campaign is changed with quorum setup, which says what that costs."),
+    "address_taken": (409, "The new address in the team file is that of another account."),
     "last_manager": (409, "This would leave the campaign without a manager who can sign in."),
     "bad_request": (400, "The request cannot be read."),
     "bad_answer": (400, "The answer cannot be stored: it does not fit the form."),
     "too_large": (413, "This is longer than anybody could open again."),
     "too_many_drafts": (409, "You have ten drafts of this row already: open one of them, or send your answer."),
     "not_counted": (409, "The answer is not stored: by the rules it would not count."),
+    "clock_back": (503, "The server's clock was set back: answers would count as given before those that are there."),
     "busy": (503, "The server is busy; try again."),
+    "no_database": (503, "The database does not answer; nothing was stored. Try again in some seconds."),
 }
+_PASSING = frozenset({"busy", "no_database"})
 # PostgreSQL's words when a draft or an answer comes to a task that was withdrawn meanwhile
 _TASK_IS_GONE = 'is not present in table "task"'
 # Django's words when a value is looked up that cannot be a number
@@ -88,16 +102,22 @@ _FROM_DATABASE = re.compile(r"quorum:([a-z_]+)")
 
 
 class Refused(APIException):
-    """A refusal with its code; the sentence follows from the code unless one is given."""
+    """A refusal with its code; the sentence follows from the code unless one is given, and `more` is for programs."""
 
-    def __init__(self, code: str, detail: str | None = None) -> None:
+    def __init__(self, code: str, detail: str | None = None, more: Mapping[str, Any] | None = None) -> None:
         self.status_code, sentence = REASONS[code]
         self.reason = code
+        self.more = dict(more or {})
         super().__init__(detail or sentence, code)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a program reads beside it: when to try again, where that helps."""
+        return {"Retry-After": "5"} if self.reason in _PASSING else {}
 
     def payload(self) -> dict[str, Any]:
         """The JSON body."""
-        return {"code": self.reason, "detail": str(self.detail), "status_code": self.status_code}
+        return {**self.more, "code": self.reason, "detail": str(self.detail), "status_code": self.status_code}
 
 
 def from_database(error: BaseException) -> Refused | None:
@@ -119,6 +139,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
         body = {"code": "faults", "detail": "The file has faults.", "faults": [asdict(fault) for fault in error.faults]}
         return Response(body, status=400)
     refused = error if isinstance(error, Refused) else from_database(error)
+    if isinstance(error, InterfaceError):
+        refused = Refused("bad_request", "; ".join(error.faults))
     if isinstance(error, RecursionError):
         refused = Refused("bad_request", "The request is nested too deeply.")
     # What no view has checked fails where it is stored: the caller's fault all the same, not the server's.
@@ -129,8 +151,10 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     # Tried again several times before: the caller may try once more.
     if refused is None and retries.was_lost(error):
         refused = Refused("busy")
+    if refused is None and retries.is_away(error):
+        refused = Refused("no_database")
     if refused is not None:
-        return Response(refused.payload(), status=refused.status_code)
+        return Response(refused.payload(), status=refused.status_code, headers=refused.headers)
     response: Response = custom_exception_handler(error, context)
     return response
 
