@@ -178,6 +178,21 @@ class MLBackend:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class KeptFiles:
+    """A campaign's files as a server with the plugin keeps them: the texts that it goes by.
+
+    Attributes:
+        policy: The text of the policy file.
+        team: The text of the team file.
+        guidelines: The guidelines in Markdown; empty if there are none, or the server was never told them.
+    """
+
+    policy: str
+    team: str
+    guidelines: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PrefillSources:
     """What a project's `model_version` may name: versions of its stored predictions, and titles of its ML backends.
 
@@ -255,6 +270,10 @@ class LabelStudio(RowPort, Protocol):
         """Label Studio's release, such as `1.23.2`."""
         ...
 
+    def links(self, campaign: str) -> Mapping[int, str] | None:
+        """User id → person id, as the server keeps it for a campaign; None where it keeps nothing of the kind."""
+        ...
+
     def notes(self, project: int) -> Iterator[tuple[str, Json]]:
         """Row id and meta of every task, without its annotations and predictions."""
         ...
@@ -305,6 +324,10 @@ class LabelStudio(RowPort, Protocol):
 
     def prefill_sources(self, project: int) -> PrefillSources:
         """What the project's forms can be filled from; asks no ML backend."""
+        ...
+
+    def kept_files(self, campaign: str) -> KeptFiles | None:
+        """What the server itself keeps of a campaign; None on a stock server, which keeps no files."""
         ...
 
     def invite_link(self) -> str:

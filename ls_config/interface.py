@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -26,10 +26,13 @@ __all__ = [
     "Control",
     "Interface",
     "InterfaceError",
+    "carry_renames",
+    "is_readable",
     "label_types",
     "load",
     "parse",
     "parse_all",
+    "with_renames",
 ]
 
 Number = int | float
@@ -57,6 +60,9 @@ _LOSES: Final[Mapping[str, str]] = {
 }
 """Tags in which people can fill in what no result of ours holds."""
 _DEFAULT_MAX_RATING: Final = 5
+_EARLIER: Final = "was"
+"""Attribute of an option: what it was called when earlier answers were given; of no meaning to Label Studio."""
+_BETWEEN: Final = "|"
 
 
 class InterfaceError(ValueError):
@@ -89,6 +95,7 @@ class Control:
         max: Greatest value of a rating or number; None if there is none.
         required: True if the form cannot be submitted without it.
         line: Line in the XML.
+        renamed: Labels of earlier answers, and the one of `labels` that each is read as.
     """
 
     name: str
@@ -104,6 +111,7 @@ class Control:
     required: bool = False
     line: int = 0
     also_to: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_set(self) -> bool:
@@ -314,6 +322,19 @@ def parse_all(xml: str) -> tuple[Control, ...]:
     return tuple(controls)
 
 
+def is_readable(xml: str) -> bool:
+    """Return whether an interface has no fault.
+
+    >>> is_readable("<View/>")
+    False
+    """
+    try:
+        parse_all(xml)
+    except InterfaceError:
+        return False
+    return True
+
+
 def _lost_answers(root: etree._Element) -> Iterator[str]:
     """A fault for each place where people could fill in something that would be lost."""
     for element in elements(root):
@@ -384,6 +405,7 @@ def _control(element: etree._Element, objects: Mapping[str, etree._Element]) -> 
         colors=tuple(color for _, _, color in options),
         min=low,
         max=high,
+        renamed=_renamed(element),
         required=element.get("required") == "true",
         line=_line(element),
         also_to=tuple(also_to),
@@ -429,6 +451,98 @@ def _attribute_faults(element: etree._Element) -> Iterator[str]:
         yield "nested choices cannot be compared; use two controls"
 
 
+def with_renames(xml: str, current: str, renames: Mapping[str, Mapping[str, str]]) -> str:
+    """Return an interface in which labels of earlier answers are read as labels that it has now.
+
+    A label says in `was` what it was called before (several names with `|` between them), so that the map stands with
+    the labels that it is about, wherever an answer is read. Answers stay as people gave them.
+
+    Args:
+        xml: The interface as it shall be.
+        current: The interface as it is; what it says of earlier labels is carried on.
+        renames: Field → label of now → label to be.
+
+    Raises:
+        InterfaceError: A rename names a field or a label that is not there.
+
+    >>> now = '<View><Text name="t" value="$t"/><Choices name="v" toName="t"><Choice value="B"/></Choices></View>'
+    >>> parse(with_renames(now, now.replace('"B"', '"A"'), {"v": {"A": "B"}}))[0].renamed
+    {'A': 'B'}
+    """
+    earlier = {control.name: dict(control.renamed) for control in parse_all(current)}
+    faults = list(_rename_faults(xml, current, renames))
+    if faults:
+        raise InterfaceError(faults)
+    for name, labels in renames.items():
+        known = earlier[name]
+        # What was read as a label that is renamed again goes with it.
+        known |= {old: labels[now] for old, now in known.items() if now in labels} | dict(labels)
+    if not any(earlier.values()):
+        return xml
+    root = parse_xml(xml)
+    for element in elements(root):
+        if element.tag in _OPTION_TAGS and element.get("toName") is not None:
+            _write_earlier(element, earlier.get(element.get("name", ""), {}))
+    return etree.tostring(root, encoding="unicode")
+
+
+def carry_renames(interface: Interface, current: str, renames: Mapping[str, Mapping[str, str]]) -> Interface:
+    """Return the interface with the renames of `with_renames`; the same one where there are none."""
+    xml = with_renames(interface.xml, current, renames)
+    if xml == interface.xml:
+        return interface
+    controls = parse_all(xml)
+    return replace(
+        interface,
+        xml=xml,
+        controls=tuple(control for control in controls if control.name not in RESERVED),
+        reserved=tuple(control for control in controls if control.name in RESERVED),
+    )
+
+
+def _rename_faults(xml: str, current: str, renames: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    old, new = ({control.name: control for control in parse_all(text)} for text in (current, xml))
+    for name, labels in renames.items():
+        if name not in old or name not in new:
+            yield f"--rename {name}: the interface has no field of that name, before and after"
+            continue
+        for before, after in labels.items():
+            # A set-up that runs again, or goes on where one was cut off, finds it done.
+            if old[name].renamed.get(before) == after:
+                continue
+            if before not in old[name].labels:
+                yield f"--rename {name}: {before!r} is no label of now ({', '.join(old[name].labels)})"
+            if after not in new[name].labels:
+                yield f"--rename {name}: {after!r} is no label of the new interface ({', '.join(new[name].labels)})"
+            if before in new[name].labels:
+                yield f"--rename {name}: {before!r} is also a label of the new interface; it cannot mean two things"
+            if _BETWEEN in before:
+                yield f"--rename {name}: {before!r} has a {_BETWEEN!r} in it, which stands between earlier labels"
+
+
+def _write_earlier(element: etree._Element, earlier: Mapping[str, str]) -> None:
+    """Write into each option of a control what it was called before."""
+    options = list(element.iter(_OPTION_TAGS[str(element.tag)]))
+    labels = {_option(option)[0] for option in options}
+    for option in options:
+        label = _option(option)[0]
+        names = [*_earlier_names(option), *(old for old, now in earlier.items() if now == label)]
+        known = [name for name in dict.fromkeys(names) if name not in labels]
+        if known:
+            option.set(_EARLIER, _BETWEEN.join(known))
+
+
+def _earlier_names(option: etree._Element) -> list[str]:
+    return [name for name in (option.get(_EARLIER) or "").split(_BETWEEN) if name]
+
+
+def _renamed(element: etree._Element) -> dict[str, str]:
+    """Earlier label → label of now."""
+    tag = _OPTION_TAGS.get(str(element.tag))
+    options = list(element.iter(tag) if tag else ())
+    return {name: _option(option)[0] for option in options for name in _earlier_names(option)}
+
+
 def _options(element: etree._Element) -> tuple[tuple[str, str, str], ...]:
     """Return (stored value, what people read, colour) of each option; Label Studio stores the alias, if any."""
     tag = _OPTION_TAGS.get(str(element.tag))
@@ -445,6 +559,10 @@ def _option_faults(element: etree._Element, options: tuple[tuple[str, str, str],
         yield f"has no <{_OPTION_TAGS[str(element.tag)]}>; list what people can choose"
     if any(not title for _, title, _ in options):
         yield "has an option without a value"
+    known = [stored for stored, _, _ in options]
+    names = [name for option in element.iter(_OPTION_TAGS[str(element.tag)]) for name in _earlier_names(option)]
+    for name in sorted({name for name in names if name in known or names.count(name) > 1}):
+        yield f"{_EARLIER}={name!r} is another label too; an earlier label means one label of now"
     for stored, count in Counter(stored for stored, _, _ in options).items():
         # Two options with one stored value can't be told apart in a result.
         if stored and count > 1:

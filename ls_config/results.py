@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from ls_config.interface import Control
 
-__all__ = ["ParsedResult", "ResultError", "ResultFault", "from_result", "to_result"]
+__all__ = ["ParsedResult", "ResultError", "ResultFault", "from_result", "to_result", "with_labels_of_now"]
 
 Item = dict[str, Any]
 _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=True).encode  # made once: ids are asked for by the thousand
@@ -72,6 +72,7 @@ class ParsedResult:
             nothing.
         faults: Each part that could not be read, and why; that part is left out of `values`. A span that does not fit
             the text is named here and kept: the rules make it a finding.
+        as_given: Field name → labels as they were called when the answer was given, where `values` has those of now.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -80,6 +81,7 @@ class ParsedResult:
     decision: str | None = None
     review_of: str | None = None
     faults: tuple[ResultFault, ...] = ()
+    as_given: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -320,6 +322,7 @@ class _Reader:
         self._data = data
         self._values: dict[str, Any] = {}
         self._faults: list[ResultFault] = []
+        self._as_given: dict[str, list[str]] = {}
 
     def add(self, where: str, item: Any) -> None:
         if not isinstance(item, Mapping):
@@ -341,6 +344,8 @@ class _Reader:
             self._fault(where, str(error).removeprefix(f"{control.name}: "), control.name)
             return
         self._put(where, control, value)
+        if control.renamed:
+            self._as_given.setdefault(control.name, []).extend(_earlier_labels(control, item["value"]))
         if control.kind == "spans":
             for doubt in _span_doubts(control, value, self._data):
                 self._fault(where, doubt, control.name)
@@ -374,7 +379,32 @@ class _Reader:
             decision=decision,
             review_of=review_of,
             faults=tuple(self._faults),
+            as_given={name: tuple(dict.fromkeys(labels)) for name, labels in self._as_given.items() if labels},
         )
+
+
+def _earlier_labels(control: Control, body: Mapping[str, Any]) -> list[str]:
+    """The labels of an item that are called something else now."""
+    lists = (value if isinstance(value, list) else [value] for value in body.values())
+    return [label for labels in lists for label in labels if isinstance(label, str) and label in control.renamed]
+
+
+def with_labels_of_now(values: Any, controls: Iterable[Control]) -> Any:
+    """Return values, such as an auto-label, with the names that labels have now; what is no values stays as it is."""
+    renamed = {control.name: control.renamed for control in controls if control.renamed}
+    if not renamed or not isinstance(values, Mapping):
+        return values
+    return {name: _of_now(value, renamed.get(name, {})) for name, value in values.items()}
+
+
+def _of_now(value: Any, renamed: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        return renamed.get(value, value)
+    if isinstance(value, list):
+        return [_of_now(part, renamed) for part in value]
+    if isinstance(value, Mapping) and isinstance(value.get("label"), str):
+        return {**value, "label": renamed.get(value["label"], value["label"])}
+    return value
 
 
 def _check_frame(control: Control, item: Mapping[str, Any]) -> None:
@@ -487,6 +517,7 @@ def _read_labels(control: Control, value: Any) -> list[str]:
     picked = [value] if isinstance(value, str) else value
     if not isinstance(picked, list):
         raise ResultError(f"{control.name}: {_shown(value)} is not a list of choices")
+    picked = [control.renamed.get(label, label) if isinstance(label, str) else label for label in picked]
     for label in picked:
         if not isinstance(label, str) or not (label in control.labels if control.labels else _writable(label)):
             raise ResultError(f"{control.name}: {_shown(label)} is not one of {', '.join(control.labels)}")

@@ -25,6 +25,7 @@ class Campaign(models.Model):
     policy_text: models.TextField[str, str] = models.TextField()
     policy_hash: models.CharField[str, str] = models.CharField(max_length=80)
     team_text: models.TextField[str, str] = models.TextField(blank=True, default="")
+    guidelines: models.TextField[str, str] = models.TextField(blank=True, default="")
     # What people show before they get real rows: {"rows": {row_id: {field: value}}, "share": 0.8}, or nothing.
     qualification: models.JSONField[Any, dict[str, Any]] = models.JSONField(default=dict, blank=True)
     updated_at: models.DateTimeField[datetime, datetime] = models.DateTimeField(auto_now=True)
@@ -185,6 +186,9 @@ class Grant(models.Model):
         default=True, help_text="neither submitted, skipped nor given up"
     )
     skipped: models.BooleanField[bool, bool] = models.BooleanField(default=False)
+    right: models.SmallIntegerField[int | None, int | None] = models.SmallIntegerField(
+        null=True, help_text="known fields that the first answer had right, on a qualification row"
+    )
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["task_id", "user_id"], name="quorum_grant_once"),)

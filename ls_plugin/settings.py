@@ -60,6 +60,9 @@ from core.settings.label_studio import *  # noqa: F403
 
 SENTRY_DSN = FRONTEND_SENTRY_DSN = ""
 
+# Hosts inside the network that a manager may name as an ML backend or a webhook: "ml:9090,hooks.example:8443".
+QUORUM_INSIDE_HOSTS = os.environ.get("QUORUM_INSIDE_HOSTS", "")
+
 # Nobody joins without the invite link, and no other site's script may call, unless the environment says so.
 DISABLE_SIGNUP_WITHOUT_LINK = get_bool_env("DISABLE_SIGNUP_WITHOUT_LINK", True)
 CORS_ALLOW_ALL_ORIGINS = get_bool_env("CORS_ALLOW_ALL_ORIGINS", False)
@@ -72,6 +75,7 @@ if get_env("REDIS_HOST"):
             "HOST": get_env("REDIS_HOST"),
             "PORT": int(get_env("REDIS_PORT", "6379")),
             "DB": int(get_env("REDIS_DB", "0")),
+            "PASSWORD": get_env("REDIS_PASSWORD") or None,
             "DEFAULT_TIMEOUT": 180,
         }
         for name in ("critical", "high", "default", "low")

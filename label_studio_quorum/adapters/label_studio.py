@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from urllib.parse import quote
 from label_studio_quorum.port import (
     Annotation,
     Json,
+    KeptFiles,
     MLBackend,
     NewPrediction,
     NewTask,
@@ -280,6 +281,8 @@ class HttpLabelStudio:
         return gone
 
     def _withdraw_many(self, project: int, tasks: set[int]) -> int:
+        if self.plugin_version() is not None:
+            return self._withdraw_by_plugin(project, sorted(tasks))
         untouched = [task.id for task in self.tasks(project) if task.id in tasks and not task.submitted]
         for start in range(0, len(untouched), PAGE):
             part = {"all": False, "included": untouched[start : start + PAGE]}
@@ -290,6 +293,14 @@ class HttpLabelStudio:
                 body={"selectedItems": part},
             )
         return len(untouched)
+
+    def _withdraw_by_plugin(self, project: int, tasks: list[int]) -> int:
+        """Many at a time, each looked at by the server; Label Studio's own action would take them out of a campaign."""
+        gone = 0
+        for start in range(0, len(tasks), PAGE):
+            body = {"project": project, "tasks": tasks[start : start + PAGE]}
+            gone += int(self._ask("POST", "quorum/api/withdraw", body=body)["withdrawn"])
+        return gone
 
     # --- campaigns ----------------------------------------------------------------------------------------------
 
@@ -407,6 +418,20 @@ class HttpLabelStudio:
             raise
         return str(answer["quorum"]) if isinstance(answer, dict) and answer.get("plugin") else None
 
+    def plugin_campaign(self, name: str) -> Json | None:
+        """A campaign as the plugin knows it; None where there is no plugin, or it knows none of that name."""
+        if self.plugin_version() is None:
+            return None
+        campaigns: list[Json] = self._ask("GET", "quorum/api/campaign", params={"name": name})["campaigns"]
+        return next((campaign for campaign in campaigns if campaign["name"] == name), None)
+
+    def links(self, campaign: str) -> dict[int, str] | None:
+        known = self.plugin_campaign(campaign)
+        # A plugin of an earlier version does not say which accounts it has linked.
+        if known is None or not all("user" in person for person in known["people"]):
+            return None
+        return {person["user"]: str(person["id"]) for person in known["people"] if person["user"] is not None}
+
     def plugin_clock_lag(self) -> float:
         """Seconds by which the server's clock lies behind its own audit log; 0 for one that runs as it should."""
         answer = self._ask("GET", "quorum/api/version")
@@ -422,6 +447,19 @@ class HttpLabelStudio:
         params = {key: value for key, value in (("name", name), ("head", head)) if value}
         answer: Json = self._ask("GET", "quorum/api/audit", params=params)
         return answer
+
+    def kept_files(self, campaign: str) -> KeptFiles | None:
+        if self.plugin_version() is None:
+            return None
+        answer = self._ask("GET", "quorum/api/campaign", params={"name": campaign})
+        kept = [entry for entry in answer["campaigns"] if entry["name"] == campaign]
+        # Projects that were set up before the server had the plugin are known to it only after the next set-up.
+        if not kept:
+            return None
+        if "files" not in kept[0]:
+            hint = "update the server to the version of this command"
+            raise ServerError("the server's plugin does not say which policy and team it goes by", hint=hint)
+        return KeptFiles(**kept[0]["files"])
 
     def server_faults(self, campaign: str | None) -> list[ServerFault]:
         """What the plugin finds wrong with a campaign in its database; nothing where it does not know the campaign."""
@@ -451,13 +489,52 @@ class HttpLabelStudio:
         """True if the server speaks at all: a stock one answers unknown paths with a page, not with JSON."""
         return bool(self.version())
 
+    def plan_pages(
+        self, name: str, *, policy: str | None = None, team: str | None = None, interface: str | None = None
+    ) -> Iterator[Json]:
+        """What the plugin says that a change does, some rows at a time; None for what stays as it is."""
+        texts = {"policy": policy, "team": team, "interface": interface}
+        body: Json = {"name": name} | {key: text for key, text in texts.items() if text is not None}
+        after: int | None = 0
+        while after is not None:
+            try:
+                page: Json = self._ask("POST", "quorum/api/plan", body=body | {"after": after})
+            except ServerError as error:
+                if error.status != 404:
+                    raise
+                hint = "update the server to the version of this command"
+                raise ServerError("the server's plugin does not say what a change costs", hint=hint) from error
+            yield page
+            after = page["next"]
+
     def tell_plugin(
-        self, name: str, *, task: str, policy: str, team: str, projects: Mapping[str, int], qualification: Json
+        self,
+        name: str,
+        *,
+        task: str,
+        policy: str,
+        team: str,
+        guidelines: str,
+        projects: Mapping[str, int],
+        qualification: Json,
+        interface: str | None = None,
     ) -> Json:
-        """Give the plugin a campaign's files: from then on the server itself refuses what they forbid."""
-        body = {"name": name, "task": task, "policy": policy, "team": team, "projects": dict(projects)}
-        answer: Json = self._ask("PUT", "quorum/api/campaign", body=body | {"qualification": qualification})
+        """Give the plugin a campaign's files: from then on the server itself refuses what they forbid.
+
+        Whoever calls has told what that costs, where the campaign was there already, and been told to do it.
+        """
+        body = {"name": name, "task": task, "policy": policy, "team": team, "projects": dict(projects), "yes": True}
+        body |= {"guidelines": guidelines, "qualification": qualification}
+        body |= {} if interface is None else {"interface": interface}
+        answer: Json = self._ask("PUT", "quorum/api/campaign", body=body)
         return answer
+
+    def settle(self, name: str, progress: Callable[[int], None] = lambda done: None) -> None:
+        """Have the plugin reconcile the rows that a change has marked, some at a time, and say how many are done."""
+        settled = 0
+        while done := int(self._ask("POST", "quorum/api/repair", body={"name": name, "limit": PAGE})["reconciled"]):
+            settled += done
+            progress(settled)
 
     def lock_campaign(self, name: str, *, token: str, doing: str, seconds: int) -> Json | None:
         """Take a campaign's lock for so many seconds, or let it go for none; None on a server without such locks."""
@@ -473,8 +550,12 @@ class HttpLabelStudio:
         return answer
 
     def apply_team(self, name: str, team: str, *, dry_run: bool = False) -> Json:
-        """Let the plugin make accounts and roles those of a team file; new one-time passwords are in the answer."""
-        answer: Json = self._ask("POST", "quorum/api/team", body={"name": name, "team": team, "dry_run": dry_run})
+        """Let the plugin make accounts and roles those of a team file; new one-time passwords are in the answer.
+
+        Whoever calls has told what that costs and been told to do it.
+        """
+        body = {"name": name, "team": team, "dry_run": dry_run, "yes": True}
+        answer: Json = self._ask("POST", "quorum/api/team", body=body)
         return answer
 
 

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from label_studio_quorum.adapters.web_session import Visitor
@@ -42,17 +42,26 @@ class TeamCheck:
     strangers: tuple[str, ...]
 
 
-def check_team(team: Team, users: list[User]) -> TeamCheck:
-    """Compare a team with the accounts of a server."""
+def check_team(team: Team, users: list[User], links: Mapping[int, str] | None = None) -> TeamCheck:
+    """Compare a team with the accounts of a server.
+
+    Args:
+        team: The team.
+        users: The accounts.
+        links: User id → person id, where the server keeps whose an account is whatever its address.
+    """
     emails = {user.email.lower() for user in users}
     people = sorted(team.people.values(), key=lambda person: person.id)
-    known = {person.email.lower() for person in people if person.email}
+    known = {email for person in people for email in person.addresses}
+    linked = {(links or {}).get(user.id) for user in users}
+    has_account = {p.id for p in people if p.email and (p.id in linked or not emails.isdisjoint(p.addresses))}
+    is_known = {user.id for user in users if user.email.lower() in known or user.id in (links or {})}
     return TeamCheck(
-        there=tuple(p for p in people if p.email and p.email.lower() in emails and p.left is None),
-        missing=tuple(p for p in people if p.email and p.email.lower() not in emails and p.left is None),
+        there=tuple(p for p in people if p.id in has_account and p.left is None),
+        missing=tuple(p for p in people if p.email and p.id not in has_account and p.left is None),
         without_email=tuple(p for p in people if not p.email and p.left is None),
-        left=tuple(p for p in people if p.email and p.email.lower() in emails and p.left is not None),
-        strangers=tuple(sorted(user.email for user in users if user.email.lower() not in known)),
+        left=tuple(p for p in people if p.id in has_account and p.left is not None),
+        strangers=tuple(sorted(user.email for user in users if user.id not in is_known)),
     )
 
 
@@ -95,6 +104,14 @@ class PasswordFile:
     def _write(self) -> None:
         private_folder(self.path.parent)
         write_json(self.path, self._by_email, private=True)
+
+
+def keep_passwords(passwords: PasswordFile, applied: Mapping[str, Any]) -> None:
+    """Write down the passwords of accounts that the plugin made, and those of people who have another address now."""
+    passwords.keep({account["email"]: account["password"] for account in applied["created"]})
+    # An older plugin gives no account another address.
+    moved = {person["to"]: passwords.known(person["from"]) for person in applied.get("readdressed", ())}
+    passwords.keep({address: password for address, password in moved.items() if password is not None})
 
 
 def password_file(url: str, folder: Path) -> PasswordFile:

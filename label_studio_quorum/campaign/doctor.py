@@ -13,15 +13,33 @@ import httpx
 
 from label_studio_quorum.adapters.label_studio import HttpLabelStudio
 from label_studio_quorum.campaign.accounts import check_team
+from label_studio_quorum.campaign.differences import (
+    differing_policy,
+    differing_team,
+    interface_differences,
+    interface_digest,
+    plain,
+    short,
+    team_digest,
+)
 from label_studio_quorum.campaign.lost_projects import unmarked_projects
-from label_studio_quorum.campaign.projects import STAGES, Campaign, assemble, find_all, marker_of
+from label_studio_quorum.campaign.projects import (
+    PUTS,
+    STAGES,
+    Campaign,
+    assemble,
+    find_all,
+    kept_rules,
+    marker_of,
+)
 from label_studio_quorum.campaign.reconcile import reconcile
 from label_studio_quorum.campaign.row_task import is_as_imported
 from label_studio_quorum.campaign.served_version import serving_faults
 from label_studio_quorum.campaign.setup import CampaignSpec, project_settings, settings_drift
 from label_studio_quorum.campaign.snapshot import Snapshot
 from label_studio_quorum.campaign.webhooks import own_webhook
-from label_studio_quorum.port import Json, Project, ServerError, User
+from label_studio_quorum.port import Json, KeptFiles, Project, ServerError, User
+from ls_config.interface import Interface
 from review_rules import Person, Policy, Stage, Team
 from review_rules.staffing import shortages
 
@@ -78,15 +96,22 @@ def _fail(about: str, message: str, hint: str) -> Check:
 
 
 def diagnose(
-    port: HttpLabelStudio, name: str | None, *, policy: Policy | None, team: Team | None, full: bool = False
+    port: HttpLabelStudio,
+    name: str | None,
+    *,
+    policy: Policy | None,
+    team: Team | None,
+    interface: Interface | None = None,
+    full: bool = False,
 ) -> Iterator[Check]:
     """Check everything that can be seen from outside.
 
     Args:
         port: The server.
         name: The campaign; None checks the server and, if it holds just one, that one.
-        policy: The policy file, if known.
-        team: The team file, if known.
+        policy: The policy file, if known; checked is by the server's, where it keeps one.
+        team: The team file, in the same manner.
+        interface: The interface that this machine set the campaign up with, if known.
         full: Read every row too.
 
     Yields:
@@ -111,10 +136,49 @@ def diagnose(
         yield _ok("rules on the server", f"Quorum's plugin {plugin} refuses what the rules forbid")
     yield check_clock(port.server_time(), datetime.now(UTC), 0.0 if plugin is None else port.plugin_clock_lag())
     yield _telemetry(port.url)
+    projects = port.projects()
+    campaigns = find_all(projects)
+    only = next(iter(campaigns)) if name is None and len(campaigns) == 1 else name
+    kept = port.kept_files(only) if only in campaigns and only is not None else None
+    if kept is not None:
+        yield from check_files(policy, team, kept)
+        policy, team = kept_rules(kept)
+    if interface is not None and only in campaigns and Stage.PASS in campaigns[only]:
+        yield from check_interface(interface, campaigns[only][Stage.PASS][0])
     if team is not None:
-        yield from check_people(team, policy, users)
+        yield from check_people(team, policy, users, None if name is None else port.links(name))
     yield from _server_faults(port, name)
-    yield from _campaigns(port, name, policy, team, full)
+    yield from _campaigns(port, projects, name, policy, team, is_kept=kept is not None, full=full)
+
+
+def check_interface(interface: Interface, project: Project) -> Iterator[Check]:
+    """Whether interface and guidelines of this machine are what people are shown."""
+    page = str(project.settings.get("expert_instruction") or "")
+    for about, differences in (
+        ("interface file", interface_differences(interface, project.label_config)),
+        ("guidelines file", "" if plain(interface.guidelines_html) == plain(page) else "other guidelines"),
+    ):
+        if differences:
+            yield _warn(
+                about,
+                f"it is not what the server shows: {differences}",
+                "run quorum interface pull to take the server's, or quorum setup to have people see the file's",
+            )
+
+
+def check_files(policy: Policy | None, team: Team | None, kept: KeptFiles) -> Iterator[Check]:
+    """Whether the files of this machine say what the server goes by; where they do not, the server's count."""
+    there = kept_rules(kept)
+    for kind, differences in (
+        ("policy", "" if policy is None else differing_policy(policy, there[0])),
+        ("team", "" if team is None else differing_team(team, there[1])),
+    ):
+        if differences:
+            yield _warn(
+                f"{kind} file",
+                f"it is not what the server goes by: {differences}",
+                f"run quorum {kind} pull to take the server's, or {PUTS[kind]} to have the server go by the file",
+            )
 
 
 def _server_faults(port: HttpLabelStudio, name: str | None) -> Iterator[Check]:
@@ -178,9 +242,11 @@ def check_clock(server: datetime | None, here: datetime, lag_s: float) -> Check:
     return _ok("clock", "runs forward, and agrees with this machine's")
 
 
-def check_people(team: Team, policy: Policy | None, users: list[User]) -> Iterator[Check]:
+def check_people(
+    team: Team, policy: Policy | None, users: list[User], links: Mapping[int, str] | None = None
+) -> Iterator[Check]:
     """Check that everybody has an account, and that together they can finish rows under the policy."""
-    accounts = check_team(team, users)
+    accounts = check_team(team, users, links)
     for person in accounts.missing:
         yield _fail("team", f"{person.id} has no account ({person.email})", "run quorum team apply")
     for person in accounts.without_email:
@@ -211,9 +277,15 @@ def _only_manages(person: Person) -> bool:
 
 
 def _campaigns(
-    port: HttpLabelStudio, name: str | None, policy: Policy | None, team: Team | None, full: bool
+    port: HttpLabelStudio,
+    projects: Sequence[Project],
+    name: str | None,
+    policy: Policy | None,
+    team: Team | None,
+    *,
+    is_kept: bool,
+    full: bool,
 ) -> Iterator[Check]:
-    projects = port.projects()
     campaigns = find_all(projects)
     if name is None and len(campaigns) != 1:
         yield _warn(
@@ -231,7 +303,7 @@ def _campaigns(
     elif all(stage in stages for stage in STAGES):
         marked = {stage: stages[stage][0] for stage in STAGES}
         campaign = assemble(name, marked, policy=policy, team=team, port=port)
-        yield _policy(campaign)
+        yield from _marker(campaign, is_kept=is_kept)
         yield from _settings(port, campaign)
         yield from _webhooks(port, campaign)
         yield from _ml(port, campaign)
@@ -253,6 +325,28 @@ def _projects(name: str, projects: Sequence[Project], stages: Mapping[Stage, Seq
             )
 
 
+def _marker(campaign: Campaign, *, is_kept: bool) -> Iterator[Check]:
+    """Whether the line in the Pass project's description, by which any machine knows them, names policy and team."""
+    project = campaign.projects[Stage.PASS]
+    marker, policy, team = marker_of(project), campaign.policy.hash, team_digest(campaign.team)
+    if marker.policy != policy:
+        message = f"the campaign runs under {short(marker.policy)}, the policy here is {short(policy)}"
+        yield _fail("policy", message, "run quorum setup")
+    else:
+        yield _ok("policy", f"{short(policy)}, as the campaign was set up")
+    if marker.team not in ("", team):
+        message = f"the campaign goes by {short(marker.team)}, the team here is {short(team)}"
+        # Where the server keeps the team, commands go by that and not by the line.
+        yield (_warn if is_kept else _fail)("team", message, "run quorum team apply")
+    seen = interface_digest(project.label_config, str(project.settings.get("expert_instruction") or ""))
+    if marker.interface not in ("", seen):
+        yield _warn(
+            "interface",
+            f"interface or guidelines of project {project.id} were changed on the server since set-up",
+            "run quorum interface pull to take them, or quorum setup to put them back",
+        )
+
+
 def _lost(name: str, stage: Stage, unmarked: Mapping[Stage, Project]) -> Check:
     """What became of a stage's project."""
     if stage in unmarked:
@@ -263,16 +357,6 @@ def _lost(name: str, stage: Stage, unmarked: Mapping[Stage, Project]) -> Check:
         f"the {stage.value} project of {name!r} is gone, or has lost title and quorum: line",
         "put a backup of the server's database back; quorum setup --repair makes a new project, without what is lost",
     )
-
-
-def _policy(campaign: Campaign) -> Check:
-    """Whether the policy file is the one that the campaign was set up with."""
-    running, policy = marker_of(campaign.projects[Stage.PASS]).policy, campaign.policy.hash
-    if running != policy:
-        return _fail(
-            "policy", f"the campaign runs under {running[:19]}…, the file is {policy[:19]}…", "run quorum setup"
-        )
-    return _ok("policy", f"{policy[:19]}…, as the campaign was set up")
 
 
 def _settings(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:

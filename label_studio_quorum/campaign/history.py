@@ -18,10 +18,10 @@ from typing import Any, Final
 
 from label_studio_quorum.campaign.projects import PROPOSAL
 from label_studio_quorum.campaign.row_task import note_of, prediction_values, review_note_of
-from label_studio_quorum.campaign.shown import shown_to
+from label_studio_quorum.campaign.shown import by_labels_of_now, shown_to
 from label_studio_quorum.port import Annotation, Json, Task
 from ls_config.interface import Control, Interface
-from ls_config.results import ParsedResult, from_result
+from ls_config.results import ParsedResult, from_result, with_labels_of_now
 from ls_config.review_screen import decision_controls
 from review_rules import Field, RowHistory, Stage, Submission, parse_history, parse_submission
 
@@ -102,6 +102,9 @@ class _Answer:
             answer["shown"] = self.shown
         if self.stage is not Stage.PASS:
             answer["decision"] = self.parsed.decision
+        # `values` has the labels of now; the history tells also what was said.
+        if self.parsed.as_given:
+            answer["as_given"] = {name: list(labels) for name, labels in self.parsed.as_given.items()}
         if self.parsed.problems:
             answer["problems"] = list(self.parsed.problems)
         if self.void:
@@ -156,7 +159,7 @@ class HistoryReader:
                 "fields": self.interface.fields(task.data),
                 "domain": task.data.get("domain"),
                 "predicted_domain": note.predicted_domain,
-                "auto_label": note.auto_label,
+                "auto_label": with_labels_of_now(note.auto_label, self.interface.controls),
                 "reopened": note.reopened,
             }
         )
@@ -188,8 +191,12 @@ class HistoryReader:
                 values=self._values(stage, task, parsed),
                 parsed=parsed,
                 void=tuple(void),
-                shown=shown_to(annotation, task, self.interface.controls) if stage is Stage.PASS else None,
+                shown=self._shown(annotation, task) if stage is Stage.PASS else None,
             )
+
+    def _shown(self, annotation: Annotation, task: Task) -> Json | None:
+        controls = self.interface.controls
+        return by_labels_of_now(shown_to(annotation, task, controls), note_of(task).auto_label, controls)
 
     def _source(self, task: Task, annotation: Annotation) -> AnnotationVersion:
         return AnnotationVersion(

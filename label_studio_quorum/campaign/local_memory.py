@@ -9,7 +9,9 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,15 +22,47 @@ DATA_DIR: Final = "QUORUM_DATA_DIR"
 DEFAULT_DATA_DIR: Final = ".quorum"
 
 
+class FileKind(StrEnum):
+    """A file that a campaign goes by."""
+
+    POLICY = "policy"
+    TEAM = "team"
+    INTERFACE = "interface"
+    GUIDELINES = "guidelines"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Remembered:
-    """One campaign: where it runs, and the absolute paths of its files; `task` is a label type or a folder."""
+    """One campaign: where it runs, and the absolute paths of its files; `task` is a label type or a folder.
+
+    What ends with `_in_step` is the digest of a file's text when file and server last said the same word for word: a
+    file that still has it was not edited since. A path is empty where no file is known.
+    """
 
     name: str
     url: str
     task: str
     policy: str
     team: str
+    policy_in_step: str = ""
+    team_in_step: str = ""
+    interface_in_step: str = ""
+    guidelines_in_step: str = ""
+
+    def file(self, kind: FileKind) -> str:
+        """Where the file of a kind lies; for interface and guidelines the folder that holds both."""
+        paths = {FileKind.POLICY: self.policy, FileKind.TEAM: self.team}
+        own = Path(self.task).is_absolute()
+        return paths.get(kind, self.task if own else "")
+
+    def in_step(self, kind: FileKind) -> str:
+        """The digest of the text of that file when it last was the server's."""
+        return str(getattr(self, f"{kind.value}_in_step"))
+
+    def with_file(self, kind: FileKind, path: str, in_step: str) -> Remembered:
+        """The same with another file of a kind, or another folder."""
+        place = kind.value if kind in (FileKind.POLICY, FileKind.TEAM) else "task"
+        return replace(self, **{place: path, f"{kind.value}_in_step": in_step})
 
 
 class LocalFileError(PublicError):
@@ -110,9 +144,7 @@ def remember(campaign: Remembered, folder: Path | None = None) -> Path:
     return file
 
 
-def remembered(
-    folder: Path | None = None, *, complain: Callable[[str], None] = lambda line: None
-) -> list[Remembered]:
+def remembered(folder: Path | None = None, *, complain: Callable[[str], None] = lambda line: None) -> list[Remembered]:
     """Every campaign that was written down, by name.
 
     Args:
@@ -128,6 +160,42 @@ def remembered(
     return sorted(campaigns, key=lambda campaign: campaign.name)
 
 
+_APPLIED_LOSS: Final = "what the next change of the campaign costs cannot be said; move the file away and run it again"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AppliedFiles:
+    """The texts of policy and team that a campaign of a stock server goes by, which keeps no such files itself."""
+
+    url: str
+    policy: str | None = None
+    team: str | None = None
+
+
+def note_applied(name: str, files: AppliedFiles, folder: Path | None = None) -> None:
+    """Write down what a campaign goes by from now on; what is None stays as it was written down."""
+    known = applied_files(name, files.url, folder)
+    kept = AppliedFiles(url=files.url, policy=files.policy or known.policy, team=files.team or known.team)
+    place = private_folder((folder or data_dir()) / "applied")
+    write_json(place / f"{_slug(name)}.json", asdict(kept), private=True)
+
+
+def applied_files(name: str, url: str, folder: Path | None = None) -> AppliedFiles:
+    """What was written down of a campaign on this server.
+
+    Raises:
+        LocalFileError: The file is damaged.
+    """
+    file = (folder or data_dir()) / "applied" / f"{_slug(name)}.json"
+    parts = read_local(file, _APPLIED_LOSS)
+    if parts is None or parts.get("url") != url:
+        return AppliedFiles(url=url)  # whoever asks says what cannot be known without it
+    texts = {key: parts.get(key) for key in ("policy", "team")}
+    if not all(text is None or isinstance(text, str) for text in texts.values()):
+        raise LocalFileError(file, "a part is no text", _APPLIED_LOSS)
+    return AppliedFiles(url=url, **texts)
+
+
 _MEMORY_LOSS: Final = "its campaign is not remembered here; run quorum setup again, or name it by options"
 
 
@@ -139,6 +207,11 @@ def _read(file: Path) -> Remembered:
         return Remembered(**parts)
     except TypeError:
         raise LocalFileError(file, "parts missing or unknown", _MEMORY_LOSS) from None
+
+
+def text_digest(text: str) -> str:
+    """The digest of a file's text, as `Remembered.in_step` holds it."""
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _slug(name: str) -> str:

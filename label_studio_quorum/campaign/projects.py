@@ -9,14 +9,20 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Final
 
-from label_studio_quorum.port import LabelStudio, Project, RowPort, User
+from label_studio_quorum.campaign.differences import (
+    differing_policy,
+    differing_team,
+    short,
+    team_digest,
+)
+from label_studio_quorum.port import KeptFiles, LabelStudio, Project, User
 from ls_config import interface as loader
 from ls_config.interface import Interface
-from review_rules import Person, Policy, Stage, Team
+from review_rules import Person, Policy, Stage, Team, load_policy, load_team
 from review_rules.errors import PublicError
 
 PREFIX: Final = "quorum:"
@@ -27,6 +33,13 @@ PROPOSAL: Final = "quorum-proposal"
 """`model_version` that pre-fills the QA and Expert projects."""
 SERVED: Final = {Stage.PASS: AUTO_LABEL, Stage.QA: PROPOSAL, Stage.EXPERT: PROPOSAL}
 """The one version that each stage's forms are filled from."""
+PUTS: Final = {
+    "policy": "quorum setup",
+    "team": "quorum team apply",
+    "interface": "quorum setup",
+    "guidelines": "quorum setup",
+}
+"""What puts a file on the server, by kind."""
 _STRANGER: Final = "user:"
 
 
@@ -41,14 +54,29 @@ class CampaignError(PublicError):
         return f"{self.message}; {self.hint}" if self.hint else self.message
 
 
+class OtherFileError(CampaignError):
+    """A file that was named or remembered is not what the campaign's server goes by."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Marker:
-    """What the line in a project's description says."""
+    """What the line in a project's description says.
+
+    Attributes:
+        campaign: The campaign's name.
+        stage: The project's stage.
+        task: The label type's name.
+        policy: The policy's hash.
+        team: The hash of all that the team file says; empty in a campaign of before there was this key.
+        interface: The hash of interface and guidelines; empty in the same way.
+    """
 
     campaign: str
     stage: Stage
     task: str
     policy: str
+    team: str = ""
+    interface: str = ""
 
     def line(self) -> str:
         """The line itself.
@@ -56,7 +84,8 @@ class Marker:
         >>> Marker(campaign="c", stage=Stage.QA, task="ner", policy="sha256:0").line()
         'quorum:{"campaign": "c", "stage": "qa", "task": "ner", "policy": "sha256:0"}'
         """
-        return PREFIX + json.dumps(asdict(self) | {"stage": self.stage.value}, ensure_ascii=False)
+        parts = {key: value for key, value in asdict(self).items() if value or key not in ("team", "interface")}
+        return PREFIX + json.dumps(parts | {"stage": self.stage.value}, ensure_ascii=False)
 
 
 def read_marker(description: str) -> Marker | None:
@@ -77,6 +106,8 @@ def read_marker(description: str) -> Marker | None:
                     stage=Stage.named(parts["stage"]),
                     task=str(parts["task"]),
                     policy=str(parts["policy"]),
+                    team=str(parts.get("team", "")),
+                    interface=str(parts.get("interface", "")),
                 )
             except (ValueError, KeyError, TypeError):
                 # Somebody wrote into the line: as good as lost, and set-up names the project.
@@ -106,6 +137,8 @@ class Campaign:
         team: The people.
         projects: The three projects.
         users: The server's accounts.
+        links: User id → person id as the server's plugin keeps it, whatever the addresses; None where an account is
+            found by its address, as on a stock server.
     """
 
     name: str
@@ -114,12 +147,14 @@ class Campaign:
     team: Team
     projects: Mapping[Stage, Project]
     users: tuple[User, ...]
+    links: Mapping[int, str] | None = None
 
     @cached_property
     def people(self) -> dict[int, str]:
         """User id → person id; an account that the team file does not know is `user:<email>`."""
-        # Lower case, not case-folded: that would make one of addresses that are two.
-        by_email = {person.email.lower(): str(person.id) for person in self.team.people.values() if person.email}
+        if self.links is not None:
+            return {user.id: self.links.get(user.id, _STRANGER + user.email) for user in self.users}
+        by_email = {email: str(person.id) for person in self.team.people.values() for email in person.addresses}
         return {user.id: by_email.get(user.email.lower(), _STRANGER + user.email) for user in self.users}
 
     def person(self, user: int | None) -> Person | None:
@@ -171,17 +206,30 @@ def marker_of(project: Project) -> Marker:
     return marker
 
 
-def open_campaign(port: LabelStudio, name: str | None, *, policy: Policy, team: Team) -> Campaign:
-    """Find a campaign on the server.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CampaignOnServer:
+    """A campaign as it was found on a server: its projects, and the files that the server keeps (None: it is stock)."""
 
-    Args:
-        port: The server.
-        name: The campaign; None if the server holds just one.
-        policy: Must be the one that the campaign was set up with.
-        team: The people.
+    name: str
+    projects: Mapping[Stage, Project]
+    kept: KeptFiles | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RuleFiles:
+    """The policy and the team that somebody gave (None: not given), each with the name of its file."""
+
+    policy: Policy | None = None
+    team: Team | None = None
+    policy_file: str = "the policy given"
+    team_file: str = "the team given"
+
+
+def find_campaign(port: LabelStudio, name: str | None) -> CampaignOnServer:
+    """Find a campaign on the server; with no name the only one there is.
 
     Raises:
-        CampaignError: There is no such campaign, it is incomplete, or it runs under another policy.
+        CampaignError: There is no such campaign, or it is incomplete.
     """
     campaigns = find_all(port.projects())
     name = the_one(campaigns, name)
@@ -193,16 +241,127 @@ def open_campaign(port: LabelStudio, name: str | None, *, policy: Policy, team: 
             "run quorum doctor, which says what became of it",
         )
     projects = {stage: stages[stage][0] for stage in STAGES}
-    first = marker_of(projects[Stage.PASS])
-    if first.policy != policy.hash:
-        raise CampaignError(
-            f"campaign {name!r} runs under policy {first.policy[:19]}…, the file given is {policy.hash[:19]}…",
-            "give the policy file of the campaign, or run quorum setup to change its policy",
+    return CampaignOnServer(name=name, projects=projects, kept=port.kept_files(name))
+
+
+def kept_rules(kept: KeptFiles) -> tuple[Policy, Team]:
+    """The policy and the team that the server itself goes by."""
+    policy = load_policy(kept.policy, name="policy.yaml on the server")
+    return policy, load_team(kept.team, name="team.yaml on the server")
+
+
+def rules_of(place: CampaignOnServer, files: RuleFiles) -> tuple[Policy, Team]:
+    """The policy and the team by which a campaign is decided: those of the server, and no others.
+
+    Where the server keeps them they are taken from there. A stock server only knows their hashes, so that the files
+    are needed there.
+
+    Raises:
+        CampaignError: A file that was given is not what the server goes by, or the server keeps none and none was
+            given.
+    """
+    if place.kept is not None:
+        policy, team = kept_rules(place.kept)
+        _refuse(
+            place.name,
+            policy="" if files.policy is None else differing_policy(files.policy, policy),
+            team="" if files.team is None else differing_team(files.team, team),
+            files=files,
         )
-    return assemble(name, projects, policy=policy, team=team, port=port)
+        return policy, team
+    if files.policy is None or files.team is None:
+        raise CampaignError(
+            f"this server keeps neither policy nor team of campaign {place.name!r}", "give the files of both"
+        )
+    marker = marker_of(place.projects[Stage.PASS])
+    _refuse(
+        place.name,
+        policy=_other_hash(files.policy.hash, marker.policy),
+        team=_other_hash(team_digest(files.team), marker.team),
+        files=files,
+        stock=True,
+    )
+    return files.policy, files.team
 
 
-def assemble(name: str, projects: Mapping[Stage, Project], *, policy: Policy, team: Team, port: RowPort) -> Campaign:
+def goes_by(place: CampaignOnServer, policy: Policy, team: Team) -> bool:
+    """Whether a stock server's marker bears the hashes of this policy and this team."""
+    marker = marker_of(place.projects[Stage.PASS])
+    return not (_other_hash(policy.hash, marker.policy) or _other_hash(team_digest(team), marker.team))
+
+
+def _other_hash(file: str, server: str) -> str:
+    """Both hashes where a file's is not the marker's; a campaign of before markers bore this hash goes by any."""
+    return f"file {short(file)}, server {short(server)}" if server not in ("", file) else ""
+
+
+def _refuse(name: str, *, policy: str, team: str, files: RuleFiles, stock: bool = False) -> None:
+    """Refuse files that are not the server's, in one line that says which, in what, and how to go on.
+
+    Raises:
+        CampaignError: There are differences.
+    """
+    parts = [(files.policy_file, "policy", policy), (files.team_file, "team", team)]
+    parts = [part for part in parts if part[2]]
+    if not parts:
+        return
+    what = "; ".join(f"{file} is not the {kind} of campaign {name!r}: {why}" for file, kind, why in parts)
+    if stock:
+        cures = (
+            f"give the {kind} file that was applied, or run {PUTS[kind]} to have the campaign go by this one"
+            for _, kind, _ in parts
+        )
+    else:
+        cures = (
+            f"run quorum {kind} pull to take the server's, or {PUTS[kind]} to have the server go by the file"
+            for _, kind, _ in parts
+        )
+    raise OtherFileError(what, "; ".join(cures))
+
+
+def mark_team(port: LabelStudio, place: CampaignOnServer, team: Team) -> bool:
+    """Write the team's hash into the markers of a campaign; whether it was another before."""
+    digest, changed = team_digest(team), False
+    for project in place.projects.values():
+        marker = marker_of(project)
+        if marker.team != digest:
+            changed = True
+            description = write_marker(project.description, replace(marker, team=digest))
+            port.change_project(project.id, {"description": description})
+    return changed
+
+
+def open_campaign(
+    port: LabelStudio, name: str | None = None, *, policy: Policy | None = None, team: Team | None = None
+) -> Campaign:
+    """Find a campaign on the server and open it under the policy and team that the server goes by.
+
+    Args:
+        port: The server.
+        name: The campaign; None if the server holds just one.
+        policy: The policy file. A server with the plugin needs none; what is given must be the server's.
+        team: The team file, in the same manner.
+
+    Raises:
+        CampaignError: There is no such campaign, it is incomplete, or it goes by another policy or team.
+    """
+    place = find_campaign(port, name)
+    return open_found(port, place, RuleFiles(policy=policy, team=team))
+
+
+def open_found(port: LabelStudio, place: CampaignOnServer, files: RuleFiles) -> Campaign:
+    """Open a campaign that was found.
+
+    Raises:
+        CampaignError: A file that was given is not what the server goes by.
+    """
+    policy, team = rules_of(place, files)
+    return assemble(place.name, place.projects, policy=policy, team=team, port=port)
+
+
+def assemble(
+    name: str, projects: Mapping[Stage, Project], *, policy: Policy, team: Team, port: LabelStudio
+) -> Campaign:
     """A campaign from projects already found."""
     pass_project = projects[Stage.PASS]
     return Campaign(
@@ -212,6 +371,7 @@ def assemble(name: str, projects: Mapping[Stage, Project], *, policy: Policy, te
         team=team,
         projects=dict(projects),
         users=tuple(port.users()),
+        links=port.links(name),
     )
 
 

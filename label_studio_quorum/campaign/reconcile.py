@@ -44,6 +44,7 @@ CHUNK: Final = 200
 """Tasks created in one call: the server takes each call whole or not at all."""
 _CLOCK_STEP: Final = timedelta(seconds=10)
 """A clock that is synchronised steps back by less."""
+_NAMED: Final = 5
 _DUE: Final = {State.AWAITING_QA: Stage.QA, State.AWAITING_EXPERT: Stage.EXPERT}
 _INPUTS: Final = {Stage.QA: (Stage.PASS,), Stage.EXPERT: (Stage.PASS, Stage.QA)}
 
@@ -143,9 +144,19 @@ def reconcile(
         rows=states.total(),
         states=dict(sorted(states.items())),
         changes=plan.counts(),
-        problems=tuple(plan.problems),
+        problems=(*plan.problems, *tasks_without_row(campaign, current.strangers)),
         unknown=unknown,
     )
+
+
+def tasks_without_row(campaign: Campaign, strangers: Mapping[Stage, Sequence[int]]) -> Iterator[str]:
+    """What a person should know of tasks that Quorum did not bring in, a sentence a project."""
+    for stage, tasks in strangers.items():
+        named = ", ".join(map(str, tasks[:_NAMED])) + (" …" if len(tasks) > _NAMED else "")
+        yield (
+            f"project {campaign.project(stage)} ({stage.value}): {len(tasks):,} tasks belong to no row ({named}): what "
+            "people say of them counts for nothing; delete them, and bring their rows in by quorum import"
+        )
 
 
 def _plan_rows(

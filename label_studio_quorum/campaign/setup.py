@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from label_studio_quorum.campaign.differences import interface_digest, plain, team_digest
 from label_studio_quorum.campaign.lost_projects import require_whole, unmarked_projects
 from label_studio_quorum.campaign.projects import (
     SERVED,
@@ -152,7 +153,14 @@ def project_settings(spec: CampaignSpec, stage: Stage) -> Json:
 
 
 def _marker(spec: CampaignSpec, stage: Stage) -> Marker:
-    return Marker(campaign=spec.name, stage=stage, task=spec.interface.name, policy=spec.policy.hash)
+    return Marker(
+        campaign=spec.name,
+        stage=stage,
+        task=spec.interface.name,
+        policy=spec.policy.hash,
+        team=team_digest(spec.team),
+        interface=interface_digest(spec.interface.xml, spec.interface.guidelines_html),
+    )
 
 
 class _Setup:
@@ -214,8 +222,11 @@ class _Setup:
             if key != "title" and key in current and not _same(current[key], value)
         }
         if read_marker(project.description) != marker:
-            if marker_of(project).policy != marker.policy:
+            before = marker_of(project)
+            if before.policy != marker.policy:
                 self.notes.append(f"stage {marker.stage.value}: the policy changes; rows are decided by the new one")
+            if before.team not in ("", marker.team):
+                self.notes.append(f"stage {marker.stage.value}: the team changes; rows are decided by the new one")
             differing["description"] = write_marker(project.description, marker)
         if not differing:
             return project
@@ -285,12 +296,8 @@ def _reaches(backend: MLBackend, ml: MLConnection) -> bool:
 def _same(current: Any, wanted: Any) -> bool:
     """Equal as Label Studio sees it: its HTML is cleaned on the way in, and whole numbers may come back as floats."""
     if isinstance(current, str) and isinstance(wanted, str):
-        return _plain(current) == _plain(wanted)
+        return plain(current) == plain(wanted)
     return bool(current == wanted)
-
-
-def _plain(text: str) -> str:
-    return "".join(text.replace("&quot;", '"').replace("&#39;", "'").split())
 
 
 def settings_drift(spec: CampaignSpec, campaign: Campaign) -> Mapping[Stage, tuple[str, ...]]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from label_studio_quorum.port import Annotation, Json, Result, Task
 from ls_config.interface import Control
-from ls_config.results import from_result
+from ls_config.results import from_result, with_labels_of_now
 from review_rules.pre_annotation import values_hash
 from review_rules.values import Kind
 
@@ -43,3 +43,19 @@ def shown_to(annotation: Annotation, task: Task, controls: Iterable[Control]) ->
     parent = annotation.parent_prediction
     source = next((prediction for prediction in task.predictions if prediction.id == parent), None)
     return None if source is None else shown_of(source.model_version, source.result, controls, task.data)
+
+
+def by_labels_of_now(shown: Json | None, auto_label: Any, controls: Iterable[Control]) -> Json | None:
+    """What a form opened with, as a history says it after labels were renamed.
+
+    Only its hash is kept, so that of the auto-label under its earlier labels becomes that of the auto-label of now,
+    with the one that was written down beside it. Any other says what it said.
+    """
+    fields = tuple(controls)
+    now = with_labels_of_now(auto_label, fields)
+    if shown is None or not isinstance(auto_label, Mapping) or now == auto_label:
+        return shown
+    kinds = {control.name: Kind.of(control.kind) for control in fields}
+    if shown.get("hash") != values_hash(kinds, auto_label):
+        return shown
+    return {**shown, "hash": values_hash(kinds, now), "hash_as_given": shown["hash"]}

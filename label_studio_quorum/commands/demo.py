@@ -17,10 +17,11 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from label_studio_quorum.adapters.label_studio import HttpLabelStudio
-from label_studio_quorum.campaign.local_memory import read_access
-from label_studio_quorum.campaign.projects import Campaign, CampaignError, open_campaign
+from label_studio_quorum.campaign.local_memory import read_access, remembered
+from label_studio_quorum.campaign.projects import Campaign, CampaignError, find_campaign, open_found
 from label_studio_quorum.campaign.status import Status, campaign_status
 from label_studio_quorum.commands import up
+from label_studio_quorum.commands.shared_options import rule_files
 from label_studio_quorum.commands.telling import told
 from label_studio_quorum.gold.records import ExportTally, export_records
 from label_studio_quorum.port import LabelStudio
@@ -34,7 +35,7 @@ from label_studio_quorum.servers.simulated_team import (
     Values,
     load_truth,
 )
-from review_rules import State, load_policy, load_team
+from review_rules import State
 
 app = typer.Typer(add_completion=False)
 
@@ -69,12 +70,11 @@ def command(
     """
     skills = _skills(skill or [])
     with told(SPEAKER):
-        team, policy = team or example("team.yaml"), policy or example("policy.yaml")
         known = _truth(truth)
 
     def work(access: Mapping[str, Any]) -> None:
         with told(SPEAKER):  # inside `up.serve`, which would tell it as its own
-            _work(access, name, team, policy, Judge(known, seed), skills, as_json=as_json)
+            _work(access, name, team, policy, data_dir, Judge(known, seed), skills, as_json=as_json)
 
     running = _running(data_dir)
     try:
@@ -120,8 +120,9 @@ def _running(data_dir: Path) -> dict[str, Any] | None:
 def _work(
     access: Mapping[str, Any],
     name: str | None,
-    team_file: Path,
-    policy_file: Path,
+    team: Path | None,
+    policy: Path | None,
+    data_dir: Path,
     judge: Judge,
     skills: Mapping[str, float],
     *,
@@ -132,14 +133,22 @@ def _work(
     if chosen is None:
         raise CampaignError(f"no campaign {name!r} in the access file (there: {', '.join(listed)})")
     port = HttpLabelStudio(access["url"], access["manager"]["token"])
-    policy = load_policy(policy_file.read_text(encoding="utf-8"), name=str(policy_file))
-    people = load_team(team_file.read_text(encoding="utf-8"), name=str(team_file))
-    campaign = open_campaign(port, chosen["name"], policy=policy, team=people)
+    campaign = _campaign(port, chosen["name"], policy, team, data_dir)
     simulants = [_simulant(entry, skills) for entry in access["people"] if entry["password"]]
     began = monotonic()
     crew = Crew(access["url"], simulants, chosen["projects"], judge)
     status = _run(crew, port, campaign)
     _report(crew, port, campaign, status, monotonic() - began, as_json=as_json)
+
+
+def _campaign(port: LabelStudio, name: str, policy: Path | None, team: Path | None, data_dir: Path) -> Campaign:
+    """The campaign by the rules of its server; a stock one keeps none, so that they are read from the files."""
+    place = find_campaign(port, name)
+    if place.kept is None:
+        known = next((each for each in remembered(data_dir) if each.name == name), None)
+        policy = policy or (Path(known.policy) if known else example("policy.yaml"))
+        team = team or (Path(known.team) if known else example("team.yaml"))
+    return open_found(port, place, rule_files(policy, team))
 
 
 def _simulant(account: Mapping[str, Any], skills: Mapping[str, float]) -> Simulant:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from label_studio_quorum.commands.rule_files import load_rules
+from label_studio_quorum.commands.rule_files import load_named
 from label_studio_quorum.commands.shared_options import (
     JsonOption,
     KeyFileOption,
@@ -17,7 +17,7 @@ from label_studio_quorum.commands.shared_options import (
     TeamOption,
     UrlOption,
     connect,
-    known_files,
+    known_campaign,
     print_json,
 )
 
@@ -39,14 +39,16 @@ def command(
 ) -> None:
     """Check server, campaign, people and ML backend; each line says what to do. Exit code 1 if anything fails."""
     from label_studio_quorum.campaign.doctor import Level, diagnose
+    from ls_config.interface import load
 
-    files = known_files(url, name, policy, team)
-    name = name or (files.name or None if files else None)
+    known = known_campaign(url, name)
+    name = name or (known.name if known else None)
     port = connect(url, api_key, api_key_file, name=name)
-    rules = people = None
-    if files is not None:
-        rules, people = load_rules(Path(files.policy), Path(files.team))
-    checks = list(diagnose(port, name, policy=rules, team=people, full=full))
+    rules, people = load_named(
+        policy or _there(known.policy if known else ""), team or _there(known.team if known else "")
+    )
+    interface = load(known.task) if known and _is_there(known.task) else None
+    checks = list(diagnose(port, name, policy=rules, team=people, interface=interface, full=full))
     failed = any(check.level is Level.FAIL for check in checks)
     if as_json:
         print_json({"url": port.url, "ok": not failed, "checks": [check.to_json() for check in checks]})
@@ -54,3 +56,17 @@ def command(
         for check in checks:
             typer.echo(str(check))
     raise typer.Exit(1 if failed else 0)
+
+
+def _there(path: str) -> Path | None:
+    """A remembered file; None where none is remembered, and, said so, where it is gone."""
+    if path and not Path(path).is_file():
+        typer.echo(f"note: {path} is not there any more", err=True)
+    return Path(path) if path and Path(path).is_file() else None
+
+
+def _is_there(task: str) -> bool:
+    """Whether a remembered label type comes with Quorum, or its folder is still there."""
+    from ls_config.interface import label_types
+
+    return task in label_types() or (Path(task) / "label.xml").is_file() or Path(task).is_file()

@@ -20,13 +20,16 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "import": ("quorum import rows.jsonl --dry-run", "quorum import rows.csv --name May --map response=answer"),
     "team check": ("quorum team check team.yaml --offline",),
     "team apply": ("quorum team apply team.yaml --dry-run", "quorum team apply team.yaml --name May"),
+    "team pull": ("quorum team pull --dry-run", "quorum team pull team.yaml --name May"),
+    "policy pull": ("quorum policy pull --dry-run", "quorum policy pull policy.yaml --name May"),
+    "interface pull": ("quorum interface pull --dry-run", "quorum interface pull interface --name May"),
     "policy check": ("quorum policy check policy.yaml --team team.yaml",),
     "policy schema": ("quorum policy schema policy > policy.schema.json",),
     "sync": ("quorum sync --dry-run", "quorum sync --watch --every 5 --name May"),
     "status": ("quorum status", "quorum status --name May --json"),
     "report": ("quorum report --out report.html",),
     "export": ("quorum export gold.jsonl --card", "quorum export everything.csv --all --name May"),
-    "verify": ("quorum verify gold.jsonl --policy policy.yaml --team team.yaml",),
+    "verify": ("quorum verify gold.jsonl --policy policy.yaml --team team.yaml", "quorum verify gold.jsonl --name May"),
     "decide": ("quorum decide histories.jsonl --policy policy.yaml --team team.yaml > decisions.jsonl",),
     "agreement": (
         "quorum agreement votes.jsonl --kind choice",
@@ -74,7 +77,8 @@ VARIABLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "models activate": _SERVED,
     "models rollback": _SERVED,
     "models train": (_CACHE,),
-    **dict.fromkeys(("team check", "team apply", "sync", "status", "report", "export", "audit", "doctor"), (_FOLDER,)),
+    **dict.fromkeys(("team check", "team apply", "team pull", "policy pull", "interface pull"), (_FOLDER,)),
+    **dict.fromkeys(("verify", "sync", "status", "report", "export", "audit", "doctor"), (_FOLDER,)),
 }
 """The variables that a command reads beside those that stand with its options."""
 

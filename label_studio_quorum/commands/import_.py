@@ -102,7 +102,7 @@ def command(
 
     A fault anywhere and nothing is imported, unless --skip-bad. Exit code 1 if there are faults.
     """
-    opened = open_one(url, api_key, api_key_file, name, policy, team)
+    opened = open_one(url, api_key, api_key_file, name, policy, team, write=not dry_run)
     # An undo needs no file.
     if undo is not None:
         _undo(opened, undo, as_json)

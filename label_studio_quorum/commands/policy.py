@@ -1,4 +1,4 @@
-"""`quorum policy`: check a policy (and team) file; print the JSON schemas that let an editor complete them."""
+"""`quorum policy`: check a policy (and team) file, or take the server's; print the JSON schemas for an editor."""
 
 from __future__ import annotations
 
@@ -10,6 +10,16 @@ from typing import Annotated, Any
 import typer
 
 from label_studio_quorum.commands.rule_files import read_text, say
+from label_studio_quorum.commands.shared_options import (
+    DryRunOption,
+    ForceOption,
+    JsonOption,
+    KeyFileOption,
+    KeyOption,
+    NameOption,
+    UrlOption,
+    connect,
+)
 from review_rules import Fault, FaultsError, load_policy, load_team
 from review_rules.files.schema import policy_schema, team_schema
 from review_rules.staffing import Shortage, shortages
@@ -26,7 +36,7 @@ class SchemaOf(StrEnum):
 
 @app.callback()
 def group() -> None:
-    """Check a policy file; print the JSON schemas of policy and team."""
+    """Check a policy file, or take the server's; print the JSON schemas of policy and team."""
 
 
 @app.command()
@@ -74,6 +84,28 @@ def check(
             typer.echo(f"{file}: in order, {policy.hash}")
     if faults:
         raise typer.Exit(1)
+
+
+@app.command()
+def pull(
+    file: Annotated[
+        Path | None,
+        typer.Argument(dir_okay=False, metavar="[POLICY]", help="File to write; else as remembered from set-up."),
+    ] = None,
+    name: NameOption = None,
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_key_file: KeyFileOption = None,
+    force: ForceOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take the policy that the server goes by into the file. One that says the same stays, comments and all."""
+    from label_studio_quorum.campaign.local_memory import FileKind
+    from label_studio_quorum.commands.pulling import pull as take
+
+    port = connect(url, api_key, api_key_file, name=name)
+    take(FileKind.POLICY, port, name, file, force=force, dry_run=dry_run, as_json=as_json)
 
 
 @app.command()

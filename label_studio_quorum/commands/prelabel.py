@@ -98,7 +98,7 @@ def command(
     model = model or served_model(file)
     run = _Run(models=file, model=model, engine=engine, workers=workers, batch=batch, dry_run=dry_run)
     if rows is None:
-        done = _project(open_one(url, api_key, api_key_file, name, policy, team), run)
+        done = _project(open_one(url, api_key, api_key_file, name, policy, team, write=not dry_run), run)
     elif out is None:
         raise typer.BadParameter("which file to write? give --out", param_hint="--out")
     else:

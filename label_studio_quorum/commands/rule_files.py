@@ -45,6 +45,18 @@ def load_rules(policy_path: Path, team_path: Path) -> tuple[Policy, Team]:
     return policy, team
 
 
+def load_named(policy_path: Path | None, team_path: Path | None) -> tuple[Policy | None, Team | None]:
+    """Policy and team of those files that were named.
+
+    Raises:
+        FaultsError: All faults of both files.
+    """
+    if policy_path is not None and team_path is not None:
+        return load_rules(policy_path, team_path)
+    policy = None if policy_path is None else load_policy(read_text(policy_path), name=str(policy_path))
+    return policy, None if team_path is None else load_team(read_text(team_path), name=str(team_path))
+
+
 def say(faults: Iterable[Fault], prefix: str = "") -> None:
     """Faults on stderr, one a line."""
     for fault in faults:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from label_studio_quorum.commands.change_costs import Asking, RenameOption, YesOption, read_renames, reckoning
 from label_studio_quorum.commands.notes import interface_notes
 from label_studio_quorum.commands.rule_files import load_rules
 from label_studio_quorum.commands.shared_options import (
@@ -18,6 +19,7 @@ from label_studio_quorum.commands.shared_options import (
     RepairOption,
     UrlOption,
     connect,
+    known_campaign,
     print_json,
     running_ml,
     say_waiting,
@@ -51,12 +53,18 @@ def command(
     webhook: Annotated[
         str | None, typer.Option(help="Where quorum sync --watch listens; its secret by QUORUM_WEBHOOK_SECRET.")
     ] = None,
+    rename: RenameOption = None,
+    yes: YesOption = False,
     repair: RepairOption = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Set a campaign up, or bring it in line with its files. Running it again changes nothing."""
+    """Set a campaign up, or bring it in line with its files. Running it again changes nothing.
+
+    Of a campaign that is there it says first what a change of policy, team or interface does to rows that are decided.
+    """
     from label_studio_quorum.campaign.launch import CampaignPlan, launch
+    from label_studio_quorum.campaign.local_files import refuse_stale
     from label_studio_quorum.campaign.qualification import qualification_of
     from label_studio_quorum.campaign.webhooks import WebhookTarget
     from ls_config.interface import load
@@ -82,21 +90,45 @@ def command(
         team=people,
         qualification=qualification_of(rules, policy.parent, interface),
         repair=repair,
+        renames=read_renames(rename),
     )
+    kept = port.kept_files(name)
+    if kept is not None:
+        refuse_stale(plan, kept, known_campaign(port.url, name))
     target = WebhookTarget(url=webhook, secret=secret) if webhook and secret else None
-    launched = launch(port, plan, ml=ml_connection(ml_url), webhook=target, dry_run=dry_run, say=say_waiting)
+    asking = Asking(yes=yes, as_json=as_json)
+    with reckoning() as progress:
+        launched = launch(
+            port,
+            plan,
+            ml=ml_connection(ml_url),
+            webhook=target,
+            dry_run=dry_run,
+            confirm=asking.confirm,
+            progress=progress,
+            say=say_waiting,
+        )
     notes = [*interface_notes(interface), *launched.notes, *_qualification_notes(plan, launched)]
     for note in notes:
         typer.echo(f"note: {note}", err=True)
     if as_json:
-        done = {"changes": list(launched.changes), "plugin": launched.plugin, "dry_run": dry_run}
+        done = {
+            "changes": list(launched.changes),
+            "plugin": launched.plugin,
+            "change": launched.planned.to_json(),
+            "dry_run": dry_run,
+        }
         print_json({"name": name, "url": port.url, "projects": launched.projects, **done})
         return
+    if dry_run:
+        asking.tell(launched.planned)
+        for refusal in launched.planned.cost.refusals():
+            typer.echo(f"would be refused: {refusal}")
     for change in launched.changes:
         typer.echo(f"{'would ' if dry_run else ''}{change}")
     for stage, project in launched.projects.items():
         typer.echo(f"{stage:<7}{port.url}/projects/{project}/data")
-    if not launched.changes:
+    if not launched.changes and not launched.planned.changes:
         typer.echo("nothing to change")
     if launched.plugin is None:
         typer.echo("a stock server: it enforces none of the rules; what breaks them is found by sync and never counts")

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from label_studio_quorum.campaign import local_memory
-from label_studio_quorum.campaign.local_memory import Remembered, data_dir, read_access
-from label_studio_quorum.commands.rule_files import load_rules
+from label_studio_quorum.campaign.local_memory import FileKind, Remembered, data_dir, read_access
+from label_studio_quorum.commands.rule_files import load_named, load_rules
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from label_studio_quorum.adapters.label_studio import HttpLabelStudio
-    from label_studio_quorum.campaign.projects import Campaign
+    from label_studio_quorum.campaign.projects import Campaign, RuleFiles
     from label_studio_quorum.port import MLConnection
+    from review_rules import Policy, Team
 
 KEY_VARIABLES = ("QUORUM_API_KEY", "LABEL_STUDIO_API_KEY")
 
@@ -55,6 +56,7 @@ TeamOption = Annotated[
     Path | None, typer.Option("--team", exists=True, dir_okay=False, help="team.yaml; else as remembered from set-up.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace the file though somebody edited it since.")]
 RepairOption = Annotated[
     bool,
     typer.Option(
@@ -138,34 +140,108 @@ class Opened:
 
 
 def open_one(
-    url: str | None, key: str | None, key_file: Path | None, name: str | None, policy: Path | None, team: Path | None
+    url: str | None,
+    key: str | None,
+    key_file: Path | None,
+    name: str | None,
+    policy: Path | None,
+    team: Path | None,
+    *,
+    write: bool = True,
 ) -> Opened:
-    """The campaign that the options mean."""
-    from label_studio_quorum.campaign.projects import open_campaign
+    """The campaign that the options mean, under the policy and the team that its server goes by.
 
-    known = _known(url, name)
-    policy = policy or (Path(known.policy) if known else None)
-    team = team or (Path(known.team) if known else None)
+    Args:
+        url: As `connect` takes it, with `key` and `key_file`.
+        key: A token.
+        key_file: A file with one.
+        name: The campaign; None for the only one.
+        policy: The policy file if one was named; it has to be the server's.
+        team: The team file, in the same manner.
+        write: False where the command shall change nothing, not even a remembered file that fell behind.
+
+    Raises:
+        CampaignError: There is no such campaign, or a file that was named is not what its server goes by.
+    """
+    from label_studio_quorum.campaign.projects import find_campaign, open_found
+
+    known = known_campaign(url, name)
+    # Without an address there is no server to ask, and the campaign's name is more likely what is wrong.
+    if known is None and (policy is None or team is None) and not (url or _access()):
+        raise _not_remembered(url, name)
+    port = connect(url, key, key_file, name=known.name if known else name)
+    place = find_campaign(port, name or (known.name if known else None))
+    if place.kept is None:
+        policy, team = files_for_stock(known, url, name, policy, team)
+    campaign = open_found(port, place, rule_files(policy, team))
+    if place.kept is not None and known is not None:
+        from label_studio_quorum.commands.in_step import follow_server
+
+        unnamed = tuple(kind for kind, file in ((FileKind.POLICY, policy), (FileKind.TEAM, team)) if file is None)
+        follow_server(known, place.kept, unnamed, write=write)
+    return Opened(port, campaign, known)
+
+
+def rules_of_command(
+    url: str | None, key: str | None, key_file: Path | None, name: str | None, policy: Path | None, team: Path | None
+) -> tuple[Policy, Team]:
+    """Policy and team for what a campaign gave away: of the files alone, or, with a name or without files, its own.
+
+    Raises:
+        FaultsError: A file has faults.
+        CampaignError: A file is not what the campaign's server goes by.
+    """
+    # Whoever was given an export and its rules proves it without the server that it came from.
+    if name is None and policy is not None and team is not None:
+        return load_rules(policy, team)
+    campaign = open_one(url, key, key_file, name, policy, team).campaign
+    return campaign.policy, campaign.team
+
+
+def open_again(opened: Opened) -> Campaign:
+    """The campaign as it is now on the server, for a command that runs on.
+
+    Raises:
+        CampaignError: It is gone, or a stock server goes by a file that this machine does not have.
+    """
+    from label_studio_quorum.campaign.projects import RuleFiles, find_campaign, goes_by, open_found
+
+    before = opened.campaign
+    place = find_campaign(opened.port, before.name)
+    if place.kept is not None:
+        return open_found(opened.port, place, RuleFiles())
+    # What somebody edits in the files meanwhile does not count before it is applied.
+    if goes_by(place, before.policy, before.team):
+        return open_found(opened.port, place, RuleFiles(policy=before.policy, team=before.team))
+    files = files_for_stock(known_campaign(opened.port.url, before.name), opened.port.url, before.name, None, None)
+    return open_found(opened.port, place, rule_files(*files))
+
+
+def files_for_stock(
+    known: Remembered | None, url: str | None, name: str | None, policy: Path | None, team: Path | None
+) -> tuple[Path, Path]:
+    """The files of a campaign on a stock server, which keeps none: as named, else as remembered."""
+    policy = policy or (Path(known.policy) if known and known.policy else None)
+    team = team or (Path(known.team) if known and known.team else None)
     if policy is None or team is None:
         raise _not_remembered(url, name)
     # Remembered paths outlive the files.
     for file in (policy, team):
         if not file.is_file():
             raise typer.BadParameter(f"{file}: not there any more; give its new place", param_hint="--policy/--team")
-    port = connect(url, key, key_file, name=known.name if known else name)
-    rules, people = load_rules(policy, team)
-    return Opened(port, open_campaign(port, name or (known.name if known else None), policy=rules, team=people), known)
+    return policy, team
 
 
-def known_files(url: str | None, name: str | None, policy: Path | None, team: Path | None) -> Remembered | None:
-    """The campaign's files as given, else as remembered; None where neither is."""
-    known = _known(url, name)
-    if policy is None and team is None:
-        return known
-    if (policy is None or team is None) and known is None:
-        raise typer.BadParameter("give --policy and --team together", param_hint="--policy")
-    base = known or Remembered(name=name or "", url=url or "", task="", policy="", team="")
-    return replace(base, policy=str(policy or base.policy), team=str(team or base.team))
+def rule_files(policy: Path | None, team: Path | None) -> RuleFiles:
+    """What the named files say.
+
+    Raises:
+        FaultsError: All faults of both.
+    """
+    from label_studio_quorum.campaign.projects import RuleFiles
+
+    rules, people = load_named(policy, team)
+    return RuleFiles(policy=rules, team=people, policy_file=str(policy), team_file=str(team))
 
 
 def _not_remembered(url: str | None, name: str | None, *, needed: str = "--policy and --team") -> typer.BadParameter:
@@ -188,7 +264,12 @@ def _not_remembered(url: str | None, name: str | None, *, needed: str = "--polic
     )
 
 
-def _known(url: str | None, name: str | None) -> Remembered | None:
+def known_campaign(url: str | None, name: str | None) -> Remembered | None:
+    """The campaign that this machine remembers under the name, at the address; with no name the only one.
+
+    Raises:
+        BadParameter: There are several.
+    """
     every = [
         campaign
         for campaign in remembered()

@@ -21,6 +21,7 @@ from label_studio_quorum.commands.shared_options import (
     TeamOption,
     UrlOption,
     connect,
+    open_again,
     open_one,
     print_json,
     progress_bar,
@@ -83,10 +84,12 @@ def _open(
     dry_run: bool,
 ) -> Opened:
     """The campaign, after the plugin has mended what it can; a project without its marker can't be opened before."""
-    from label_studio_quorum.campaign.projects import CampaignError
+    from label_studio_quorum.campaign.projects import CampaignError, OtherFileError
 
     try:
-        opened = open_one(url, key, key_file, name, policy, team)
+        opened = open_one(url, key, key_file, name, policy, team, write=not dry_run)
+    except OtherFileError:
+        raise  # nothing is done for somebody who holds other rules than the server
     except CampaignError:
         port = connect(url, key, key_file, name=name)
         if dry_run or not _mend(port, name):
@@ -106,7 +109,8 @@ def _mend(port: HttpLabelStudio, name: str | None) -> bool:
     for fault in repair.mended:
         typer.echo(f"quorum: mended: {fault.message}", err=True)
     for fault in repair.left:
-        typer.echo(f"quorum: {fault}", err=True)
+        if fault.stops:  # the rest is told by the reconcile
+            typer.echo(f"quorum: {fault}", err=True)
     return bool(repair.mended)
 
 
@@ -145,7 +149,6 @@ def _line(changes: dict[str, int], dry_run: bool) -> str:
 def _watch(
     opened: Opened, host: str, port: int, webhook_url: str | None, every: float, full_every: float, as_json: bool
 ) -> None:
-    from label_studio_quorum.campaign.projects import Campaign, open_campaign
     from label_studio_quorum.campaign.reconcile import ReconcileReport
     from label_studio_quorum.campaign.watch import Listener, registered, watch
 
@@ -167,13 +170,13 @@ def _watch(
         elif report.changed:
             typer.echo(f"{time.strftime('%H:%M:%S')} {_line(report.changes, False)}")
 
-    def reopen() -> Campaign:
-        return open_campaign(opened.port, campaign.name, policy=campaign.policy, team=campaign.team)
+    def warn(text: str) -> None:
+        typer.echo(f"quorum: {text}", err=True)
 
     try:
         with (
             listener.listening() as address,
-            registered(opened.port, campaign, webhook_url or address, listener.secret),
+            registered(opened.port, campaign, webhook_url or address, listener.secret, warn),
         ):
             typer.echo(f"watching {campaign.name!r} at {opened.port.url}; webhooks at {address}", err=True)
             watch(
@@ -183,7 +186,7 @@ def _watch(
                 stop=stop,
                 every_s=every,
                 full_every_s=full_every,
-                reopen=reopen,
+                reopen=lambda: open_again(opened),
                 say=say,
                 complain=lambda text: typer.echo(f"quorum: {text}; trying again", err=True),
             )

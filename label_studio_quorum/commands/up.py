@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from label_studio_quorum.adapters.label_studio import HttpLabelStudio
+from label_studio_quorum.commands.change_costs import Asking, RenameOption, YesOption, read_renames
 from label_studio_quorum.commands.reading_options import (
     DelimiterOption,
     EncodingOption,
@@ -66,6 +67,8 @@ def command(
     sheet: SheetOption = None,
     offsets: OffsetsOption = "code-points",
     max_chars: MaxCharsOption = None,
+    rename: RenameOption = None,
+    yes: YesOption = False,
     stock: Annotated[bool, typer.Option("--stock", help="Label Studio without Quorum's plugin.")] = False,
     host: Annotated[str, typer.Option(help="Address that Label Studio listens on.")] = LOOPBACK,
     data_dir: Annotated[Path, typer.Option(envvar="QUORUM_DATA_DIR", help="Where everything is kept.")] = Path(
@@ -90,9 +93,10 @@ def command(
         mapping=read_mapping(mapping),
         reading=read_options(form, encoding, delimiter, quotes, sheet, offsets, max_chars),
         repair=repair,
+        renames=read_renames(rename),
     )
     where = settings(ls_port, ml_port, host=host, stock=stock)
-    serve(wanted, where, data_dir, fresh=fresh, dry_run=dry_run, as_json=as_json)
+    serve(wanted, where, data_dir, fresh=fresh, dry_run=dry_run, as_json=as_json, yes=yes)
 
 
 def files(
@@ -127,6 +131,7 @@ def serve(
     fresh: bool = False,
     dry_run: bool = False,
     as_json: bool = False,
+    yes: bool = False,
     then: Callable[[dict[str, Any]], None] = lambda access: None,
 ) -> None:
     """Bring everything up and keep it up until a signal.
@@ -138,6 +143,7 @@ def serve(
         fresh: Start over, with an empty data folder.
         dry_run: Only check.
         as_json: Print an object instead of a page when ready.
+        yes: Change a campaign that is there also where decided rows are open again.
         then: Called once with the content of the access file when all is ready.
 
     Raises:
@@ -145,7 +151,8 @@ def serve(
     """
     try:
         with _stop_on_signals(), told(SPEAKER):
-            _run(wanted, settings, data_dir, fresh=fresh, dry_run=dry_run, as_json=as_json, then=then)
+            asking = Asking(yes=yes, as_json=as_json, say=_say)
+            _run(wanted, settings, data_dir, asking, fresh=fresh, dry_run=dry_run, then=then)
     except requests.RequestException as error:
         _fail(f"Label Studio: stopped answering ({type(error).__name__}); its output: {data_dir}/logs/label-studio.log")
     except KeyboardInterrupt:
@@ -156,10 +163,10 @@ def _run(
     wanted: Files,
     settings: StackSettings,
     data_dir: Path,
+    asking: Asking,
     *,
     fresh: bool,
     dry_run: bool,
-    as_json: bool,
     then: Callable[[dict[str, Any]], None],
 ) -> None:
     with read_plan(wanted) as plan, DataFolder(data_dir) as folder:
@@ -175,6 +182,8 @@ def _run(
             _say(f"files, packages and ports are good: {plan.rows.rows} rows, {len(plan.campaign.team.people)} people")
             for lack in shortages(plan.campaign.team, plan.campaign.policy):
                 _say(f"warning: {lack}")
+            if folder.has_database:
+                _say("what changed files do to rows that are there is said when it starts, before anything changes")
             return
         secrets = folder.secrets(plan.owner_email)
         for note in folder.notes:
@@ -184,13 +193,13 @@ def _run(
             with board:
                 stack.start(board)
                 port = HttpLabelStudio(stack.url, secrets.owner.token)
-                ready = fill(stack, port, plan, board)
+                ready = fill(stack, port, plan, board, asking.confirm)
             # With the plugin the server fills the queues itself.
             if not settings.plugin:
                 stack.add(_sync(stack, wanted.name))
             content = access(stack, port, ready)
             write_json(folder.access, content, private=True)
-            _announce(stack, content, ready, as_json=as_json)
+            _announce(stack, content, ready, as_json=asking.as_json)
             then(content)
             stack.watch()
 
@@ -223,7 +232,17 @@ def _announce(stack: Stack, content: dict[str, Any], ready: Ready, *, as_json: b
     """Say where everything is."""
     if as_json:
         shown = {"ready": True, "access": str(stack.folder.access), "url": stack.url, "ml_url": stack.ml_url}
-        print(json.dumps(shown | {"campaigns": content["campaigns"], "status": ready.status.to_json()}), flush=True)
+        print(
+            json.dumps(
+                shown
+                | {
+                    "campaigns": content["campaigns"],
+                    "status": ready.status.to_json(),
+                    "change": ready.planned.to_json(),
+                }
+            ),
+            flush=True,
+        )
         return
     out = Console(highlight=False)
     # A log file has no width; tables would be cut at 80.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -40,6 +42,15 @@ class Board:
         if part not in self._lines:
             self._lines[part] = self._progress.add_task(text, total=1, part=f"{part:<13}")
         self._progress.update(self._lines[part], description=text)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave the terminal to somebody who asks a question on it."""
+        self._progress.stop()
+        try:
+            yield
+        finally:
+            self._progress.start()
 
     def done(self, part: str, text: str) -> None:
         """Show that a part is ready; plain output also says after how many seconds."""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import label_studio_quorum
 from label_studio_quorum.adapters.label_studio import HttpLabelStudio
 from label_studio_quorum.adapters.ml_backend import MLBackendClient
-from label_studio_quorum.campaign.accounts import apply_team
+from label_studio_quorum.campaign.accounts import apply_team, keep_passwords
 from label_studio_quorum.campaign.campaign_lock import locked
 from label_studio_quorum.campaign.importing import CheckedFile, import_rows
-from label_studio_quorum.campaign.launch import CampaignPlan, launch
+from label_studio_quorum.campaign.launch import CampaignPlan, go_on, launch, plan_launch
+from label_studio_quorum.campaign.local_files import plan_in_step
+from label_studio_quorum.campaign.local_memory import remembered
+from label_studio_quorum.campaign.planned_change import PlannedChange
 from label_studio_quorum.campaign.projects import STAGES, Campaign, find_all, marker_of
 from label_studio_quorum.campaign.qualification import qualification_of
 from label_studio_quorum.campaign.reconcile import reconcile
@@ -54,6 +57,7 @@ class Files:
         name: The campaign's name.
         mapping: Which column of the rows is taken for which field.
         reading: How the rows are read.
+        renames: Field → label of until now → label of the interface that its answers are read as.
         repair: Whether projects that were lost are marked again, or made anew.
     """
 
@@ -65,6 +69,7 @@ class Files:
     mapping: dict[str, str] | None = None
     reading: Options | None = None
     repair: bool = False
+    renames: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +102,7 @@ class Ready:
     logins: list[Login]
     status: Status
     notes: list[str]
+    planned: PlannedChange
 
 
 def example(file: str) -> Path:
@@ -153,6 +159,7 @@ def _read_campaign(files: Files) -> CampaignPlan:
         team_text=team_text,
         team=team,
         qualification=qualification,
+        renames=files.renames,
         repair=files.repair,
     )
 
@@ -194,19 +201,58 @@ def _rows(files: Files, interface: Interface, policy: Policy) -> CheckedFile:
     return checked
 
 
-def fill(stack: Stack, port: HttpLabelStudio, plan: StackPlan, board: Board) -> Ready:
+def fill(
+    stack: Stack,
+    port: HttpLabelStudio,
+    plan: StackPlan,
+    board: Board,
+    confirm: Callable[[PlannedChange], None] = go_on,
+) -> Ready:
     """Make accounts, projects, rows and queues match the plan; what is there already stays.
+
+    Args:
+        stack: The running servers.
+        port: Label Studio.
+        plan: The campaign and its rows.
+        board: Shows how far it has come.
+        confirm: Told what changes in a campaign that is there, before anything does; raises to stop it.
 
     Raises:
         ServerError, CampaignError, PrelabelError, VisitError: A step was refused; running again goes on from there.
     """
-    board.say(PEOPLE, "making their accounts")
-    apply_team(port, stack.url, plan.campaign.team, stack.folder.passwords)
-    logins = [_login(stack, person) for person in plan.campaign.team.people.values()]
-    board.done(PEOPLE, f"{len(logins)} accounts")
-    board.say(CAMPAIGN, "setting its projects up")
     ml = MLConnection(url=stack.ml_url, user=stack.secrets.ml_user, password=stack.secrets.ml_password)
-    launched = launch(port, plan.campaign, ml=ml, memory=stack.folder.path, say=lambda line: board.say(CAMPAIGN, line))
+    memory = stack.folder.path
+    campaign, apart = _in_step(port, plan.campaign, memory)
+
+    def progress(done: int, total: int | None) -> None:
+        board.say(CAMPAIGN, f"what the change of its files does: {done} of {total or '?'} rows")
+
+    def ask(planned: PlannedChange) -> None:
+        with board.paused():
+            confirm(planned)
+
+    is_known = port.plugin_campaign(campaign.name) is not None
+    if not is_known:
+        # Somebody whose address in the team file is new keeps the account on a server that knows them; here nobody is
+        # known, so what a campaign that is there loses is said before any account is made.
+        ask(plan_launch(port, campaign, memory=memory, progress=progress))
+        board.say(PEOPLE, "making their accounts")
+        apply_team(port, stack.url, campaign.team, stack.folder.passwords)
+    board.say(CAMPAIGN, "setting its projects up")
+    launched = launch(
+        port,
+        campaign,
+        ml=ml,
+        memory=memory,
+        confirm=ask if is_known else go_on,
+        progress=progress,
+        say=lambda line: board.say(CAMPAIGN, line),
+    )
+    if is_known:
+        keep_passwords(stack.folder.passwords, port.apply_team(campaign.name, campaign.team_text))
+        port.settle(campaign.name)
+    logins = [_login(stack, person) for person in campaign.team.people.values()]
+    board.done(PEOPLE, f"{len(logins)} accounts")
     if launched.campaign is None:
         raise AssertionError("a launch that is no dry run makes the campaign")
     # A campaign that was there as it should be needs no word: whoever set it up has read the notes.
@@ -217,7 +263,22 @@ def fill(stack: Stack, port: HttpLabelStudio, plan: StackPlan, board: Board) -> 
     report = reconcile(port, launched.campaign)
     status = campaign_status(port, launched.campaign)
     board.done(CAMPAIGN, f"{status.name}: {status.rows} rows, {status.prelabelled} of them pre-labelled")
-    return Ready(campaign=launched.campaign, logins=logins, status=status, notes=[*notes, *report.problems])
+    return Ready(
+        campaign=launched.campaign,
+        logins=logins,
+        status=status,
+        notes=[*apart, *notes, *report.problems],
+        planned=launched.planned,
+    )
+
+
+def _in_step(port: HttpLabelStudio, plan: CampaignPlan, folder: Path) -> tuple[CampaignPlan, list[str]]:
+    """The plan by what the server goes by, if that was changed from elsewhere, and what to say of it."""
+    kept, notes = port.kept_files(plan.name), list[str]()
+    if kept is None:
+        return plan, notes
+    known = next((each for each in remembered(folder) if each.name == plan.name), None)
+    return plan_in_step(plan, kept, known, notes.append), notes
 
 
 def _login(stack: Stack, person: Person) -> Login:

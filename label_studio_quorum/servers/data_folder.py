@@ -131,6 +131,11 @@ class DataFolder:
             self._lock.truncate(0)
             self._lock.close()
 
+    @property
+    def has_database(self) -> bool:
+        """Whether a server of this folder was ever started."""
+        return (self.label_studio / DATABASE).exists()
+
     def _held(self) -> str:
         if self._lock is None:
             raise AssertionError("asked who holds a folder that was never opened")

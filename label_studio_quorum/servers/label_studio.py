@@ -24,6 +24,8 @@ STOCK = "label_studio_quorum.servers.stock_settings"
 WITH_PLUGIN = "ls_plugin.settings"
 DATABASE = "label_studio.sqlite3"
 THREADS = 8
+INSIDE = "QUORUM_INSIDE_HOSTS"
+"""The variable that names the inside hosts which the plugin lets ML backends and webhooks be at."""
 PLUGIN_VARIABLES = ("QUORUM_FORCE_VERSION", "QUORUM_RESERVE_MINUTES")
 """What the plugin reads from the environment of whoever starts the server."""
 
@@ -40,7 +42,8 @@ class Owner:
 def environment(data_dir: Path, settings: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The whole environment of a Label Studio process.
 
-    Telemetry is off. Local addresses are allowed, since the ML backend is on this machine.
+    Telemetry is off. With the plugin only the inside addresses that `extra` names are called (`INSIDE`); a stock server
+    has one switch for all of them, and its ML backend is on this machine.
 
     Args:
         data_dir: Label Studio's own data folder.
@@ -54,8 +57,8 @@ def environment(data_dir: Path, settings: str, extra: Mapping[str, str] | None =
         "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "false",
         "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
         "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
-        "ML_BLOCK_LOCAL_IP": "False",
-        "SSRF_PROTECTION_ENABLED": "false",
+        "ML_BLOCK_LOCAL_IP": str(settings == WITH_PLUGIN),
+        "SSRF_PROTECTION_ENABLED": str(settings == WITH_PLUGIN),
         "COLLECT_ANALYTICS": "False",
         "LATEST_VERSION_CHECK": "False",
         "SENTRY_DSN": "",

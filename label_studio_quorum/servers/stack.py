@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -78,6 +79,7 @@ class Stack:
             self.folder.logs / "label-studio.log",
             settings=self.settings.module,
             host=self.settings.host,
+            extra={label_studio.INSIDE: self._inside_hosts()},
         )
         self.add(server)
         wait_until(lambda: label_studio.is_up(self.url), server, 120, self.children)
@@ -91,6 +93,11 @@ class Stack:
             lambda: ml_server.why_not(self.ml_url, *who),
         )
         board.done(ML, f"ready at {self.ml_url}")
+
+    def _inside_hosts(self) -> str:
+        """The hosts of this network that Label Studio may call: the ML backend, and those that the caller names."""
+        mine = f"{LOOPBACK}:{self.settings.ml_port}"
+        return ",".join(filter(None, [mine, os.environ.get(label_studio.INSIDE)]))
 
     def add(self, child: Child) -> Child:
         """Start a part and stop it with the others."""

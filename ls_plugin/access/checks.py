@@ -7,18 +7,22 @@ import binascii
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from projects.models import Project
 from tasks.models import Annotation, AnnotationDraft, Task
 from users.functions.common import check_avatar
 
+from ls_config.interface import Control, InterfaceError, parse_all
 from ls_plugin.access import keeping
 from ls_plugin.access.call import Call
 from ls_plugin.access.parameters import parameters
 from ls_plugin.access.submission_content import is_empty, require_draft, require_submission
 from ls_plugin.models import CampaignProject, Grant, Slot, Stage
 from ls_plugin.people import standings
+from ls_plugin.people.standings import CampaignPlace
 from ls_plugin.people.team import managers_without
 from ls_plugin.queue import qualification, seats
 from ls_plugin.store.exclusions import is_excluded
@@ -88,15 +92,18 @@ def change(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
     slot = Slot.objects.filter(task_id=annotation.task_id).first()
     if slot is None or slot.sealed:
         # Somebody of the next stage may have read this answer already.
-        raise Refused("decided" if slot is not None and _is_decided(call.place.campaign_id, slot.row_id) else "sealed")
-    if call.place.stage is Stage.PASS and qualification.is_scored(call.signed_in.user_id, call.place, slot.row_id):
-        raise Refused("marked")
+        is_decided = slot is not None and _is_decided(call.place, slot.row_id)
+        raise Refused("decided" if is_decided else "sealed")
+    if qualification.is_closed(call.place, slot, annotation):
+        raise Refused("sealed")
     _require_unexposed(call, annotation.task_id)
 
 
-def _is_decided(campaign_id: int, row_id: str) -> bool:
-    """Whether a row was decided when it was reconciled last."""
-    states = slots_of(campaign_id, [row_id]).filter(stage=Stage.PASS).values_list("state", flat=True)
+def _is_decided(place: CampaignPlace, row_id: str) -> bool:
+    """Whether a reviewed row was decided when it was reconciled last; of passes this would tell that they agree."""
+    if place.stage is Stage.PASS:
+        return False
+    states = slots_of(place.campaign_id, [row_id]).filter(stage=Stage.PASS).values_list("state", flat=True)
     return any(State(state).is_decided for state in states if state)
 
 
@@ -233,6 +240,25 @@ def project_change(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
         raise Refused("policy_decides")
     if not is_empty(body.get("annotator_evaluation_enabled")):
         raise Refused("policy_decides")
+    config = body.get("label_config")
+    if isinstance(config, str) and _asks_otherwise(call.place.project_id, config):
+        raise Refused("interface")
+
+
+def _asks_otherwise(project_id: int, config: str) -> bool:
+    """Whether a labelling interface asks for other things than the project's; how it looks is anybody's matter."""
+    stored = Project.objects.values_list("label_config", flat=True).get(pk=project_id)
+    if config == stored:
+        return False
+    try:
+        return _asked(config) != _asked(stored)
+    except InterfaceError:
+        return True
+
+
+def _asked(xml: str) -> list[Control]:
+    # On which line of the XML a control stands is no part of what it asks for.
+    return [replace(control, line=0, colors=()) for control in parse_all(xml)]
 
 
 def no_bulk_labels(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:

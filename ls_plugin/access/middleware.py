@@ -16,7 +16,7 @@ from ls_plugin.access.call import Call, Who, call_of, remember
 from ls_plugin.access.exposure_log import expose_everything
 from ls_plugin.access.gate import decide, view_name
 from ls_plugin.queue import reconcile
-from ls_plugin.store.refusals import Refused, page
+from ls_plugin.store.refusals import Refused, from_database, page
 
 # What shows the server's sentences in place of Label Studio's own.
 _SCRIPT = b'<script src="/quorum/screen.js"></script>'
@@ -58,6 +58,11 @@ class GateMiddleware:
         except Refused as refused:
             return page(request, refused)
         return _let_in(request, call, view)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """Answer what the database's own rules refused to a plain Django view, such as a page of the admin site."""
+        refused = from_database(error)
+        return None if refused is None else page(request, refused)
 
 
 def _let_in(request: HttpRequest, call: Call, view: Any) -> HttpResponse | None:

@@ -344,6 +344,8 @@ VIEWS: dict[str, AccessRule] = {
     "ls_plugin.pages.api.CampaignView": _CAMPAIGN,
     "ls_plugin.pages.api.LockView": _CAMPAIGN,
     "ls_plugin.pages.api.TeamView": _CAMPAIGN,
+    "ls_plugin.pages.api.PlanView": _CAMPAIGN,
+    "ls_plugin.pages.api.WithdrawView": _CAMPAIGN,
     "ls_plugin.pages.api.StatusView": _CAMPAIGN,
     "ls_plugin.pages.api.AuditView": _CAMPAIGN,
     "ls_plugin.pages.api.ReopenView": _CAMPAIGN,

@@ -16,14 +16,17 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from users.models import User
 
+from label_studio_quorum.campaign.change_plan import ChangeCost
 from label_studio_quorum.port import ServerFault
 from ls_plugin.access.call import call_of
 from ls_plugin.access.parameters import parameters
 from ls_plugin.models import Campaign, Slot, Stage
 from ls_plugin.pages import audit, checkup, figures
 from ls_plugin.people import team
-from ls_plugin.queue import qualification, reconcile, skips
+from ls_plugin.queue import changes, qualification, reconcile, skips
+from ls_plugin.queue.known_forms import fill_forms
 from ls_plugin.queue.reopening import reopen
+from ls_plugin.queue.server_port import ServerPort
 from ls_plugin.store import campaign_locks, clock
 from ls_plugin.store.refusals import Refused
 
@@ -31,6 +34,9 @@ _LONGEST_NAME = 200
 _LONGEST_TOKEN = 64
 _LONGEST_DOING = 40
 _LONGEST_LEASE_S = 300
+_MOST_WITHDRAWN = 500
+# What a change marks beyond these is reconciled by whoever asks for it, so that no request takes minutes.
+_ROWS_A_REQUEST = 500
 
 
 class _View(APIView):
@@ -50,6 +56,19 @@ class _View(APIView):
             raise Refused("no_project", "Name the campaign.")
         return campaigns[0]
 
+    def is_told_all(self, campaign: Campaign) -> bool:
+        """Whether the caller may know what a change does to open rows.
+
+        Trying out policies would tell a manager who works in the campaign whether others agree with them.
+        """
+        call = call_of(self.request)
+        return call is not None and not call.signed_in.works_in_campaign(campaign.pk)
+
+    def require_affordable(self, campaign: Campaign, wanted: changes.Wanted) -> None:
+        """Refuse a change that loses answers, and one that costs decided rows unless the caller says `yes`."""
+        confirmed = parameters(self.request).get("yes") is True
+        changes.require_affordable(campaign, wanted, confirmed=confirmed, of_all_rows=self.is_told_all(campaign))
+
 
 class VersionView(_View):
     """Says that the plugin is here; how the commands find out."""
@@ -68,24 +87,39 @@ class CampaignView(_View):
         body = parameters(request)
         name, policy, people = (_text(request, key) for key in ("name", "policy", "team"))
         projects = _projects(request)
+        interface = _optional_text(request, "interface")
         if Campaign.objects.filter(name=name).exists():
-            self.campaign(name)  # refuses whoever does not manage it
+            stored = self.campaign(name)  # refuses whoever does not manage it
+            wanted = changes.Wanted(policy=policy, team=people, interface=interface)
+            self.require_affordable(stored, wanted)
         known = qualification.read(body["qualification"]) if "qualification" in body else None
         with transaction.atomic():
-            campaign = team.save_campaign(name, str(body.get("task") or ""), policy, people, projects)
+            task = str(body.get("task") or "")
+            campaign = team.save_campaign(name, task, policy, people, projects, interface)
             # Inside the transaction, as the team that was just stored says who manages.
             call = call_of(request)
             if call is None or not (call.signed_in.owner or team.manages(campaign, call.signed_in.user_id)):
                 raise Refused("last_manager", "Name yourself a manager in the team file: it would lock you out.")
         if known is not None:
+            if known != campaign.qualification:
+                qualification.forget_notes(campaign.pk, qualification.stored_qualification(campaign))
             Campaign.objects.filter(pk=campaign.pk).update(qualification=known)
-        qualification.seat_everybody(campaign.pk, qualification.qualification_of(campaign.pk))
-        reconcile.drain(campaign.pk)
+        if isinstance(body.get("guidelines"), str):
+            Campaign.objects.filter(pk=campaign.pk).update(guidelines=body["guidelines"])
+        asked = qualification.qualification_of(campaign.pk)
+        qualification.seat_everybody(campaign.pk, asked)
+        if asked is not None:
+            fill_forms(campaign.pk, asked.rows)
+        reconcile.drain(campaign.pk, _ROWS_A_REQUEST)
         return Response(_campaign(campaign))
 
     def get(self, request: Request) -> Response:
-        """The campaigns of this server that the caller manages."""
-        return Response({"campaigns": [_campaign(each) for each in self.managed()]})
+        """The campaigns of this server that the caller manages; with ``name`` that one, and the files it goes by."""
+        name = request.query_params.get("name")
+        if not name:
+            return Response({"campaigns": [_campaign(each) for each in self.managed()]})
+        named = [each for each in self.managed() if each.name == name]
+        return Response({"campaigns": [_campaign(each) | {"files": _files(each)} for each in named]})
 
 
 class LockView(_View):
@@ -117,10 +151,54 @@ class TeamView(_View):
 
     def post(self, request: Request) -> Response:
         """Apply a team file; one-time passwords of new accounts are in the answer and nowhere else."""
-        campaign = self.campaign(parameters(request).get("name"))
-        applied = team.apply_team(campaign, _text(request, "team"), dry_run=bool(parameters(request).get("dry_run")))
-        reconcile.drain(campaign.pk)
+        body = parameters(request)
+        campaign, text, dry_run = self.campaign(body.get("name")), _text(request, "team"), bool(body.get("dry_run"))
+        if not dry_run:
+            self.require_affordable(campaign, changes.Wanted(team=text))
+        applied = team.apply_team(campaign, text, dry_run=dry_run)
+        reconcile.drain(campaign.pk, _ROWS_A_REQUEST)
         return Response(applied.to_json())
+
+
+class PlanView(_View):
+    """Says what a change of policy, team or interface would do, and changes nothing."""
+
+    def post(self, request: Request) -> Response:
+        """Reckon for one page of rows: those after the Pass task ``after``; ``next`` is where the next page begins."""
+        body = parameters(request)
+        campaign, after = self.campaign(body.get("name")), body.get("after") or 0
+        if type(after) is not int:
+            raise Refused("bad_request", "`after` is the number of a task.")
+        texts = {key: _optional_text(request, key) for key in ("policy", "team", "interface")}
+        if not changes.can_be_reckoned(campaign):
+            why = "the interface on the server cannot be read, so no row can be decided by it"
+            return Response({"changes": [why], "cost": ChangeCost().to_json(), "next": None, "rows": 0})
+        change = changes.Change.read(campaign, changes.Wanted(**texts))
+        cost, following = change.page(campaign.pk, after) if change.changes_decisions else (ChangeCost(), None)
+        rows = 0 if after or not change.changes_decisions else changes.touched(campaign.pk).count()
+        if not self.is_told_all(campaign):
+            cost = cost.of_decided_rows()
+        return Response({"changes": change.words, "cost": cost.to_json(), "next": following, "rows": rows})
+
+
+class WithdrawView(_View):
+    """Takes rows back that nobody has answered, many in one request."""
+
+    def post(self, request: Request) -> Response:
+        """Delete those of the tasks that have no answer at this moment; how many went."""
+        body = parameters(request)
+        project, tasks = body.get("project"), body.get("tasks")
+        if type(project) is not int or not isinstance(tasks, list) or not all(type(task) is int for task in tasks):
+            raise Refused("bad_request", "`project` is a project's number, and `tasks` are numbers of its tasks.")
+        if len(tasks) > _MOST_WITHDRAWN:
+            raise Refused("bad_request", f"`tasks` holds more than {_MOST_WITHDRAWN:,} tasks.")
+        owner = Campaign.objects.filter(projects__project_id=project).first()
+        if owner is None or owner not in self.managed():
+            raise Refused("no_project")
+        with transaction.atomic():
+            own = Slot.objects.filter(project_id=project, task_id__in=tasks).values_list("task_id", flat=True)
+            gone = ServerPort().withdraw(project, list(own))
+        return Response({"withdrawn": gone})
 
 
 class StatusView(_View):
@@ -128,7 +206,9 @@ class StatusView(_View):
 
     def get(self, request: Request) -> Response:
         """The figures of the manager's page."""
-        return Response(figures.of_campaign(self.campaign(request.query_params.get("name"))).to_json())
+        campaign, call = self.campaign(request.query_params.get("name")), call_of(request)
+        works = call is not None and call.signed_in.works_in_campaign(campaign.pk)
+        return Response(figures.of_campaign(campaign, call.signed_in.user_id if call and works else None).to_json())
 
 
 class AuditView(_View):
@@ -180,16 +260,28 @@ class RepairView(_View):
     """Sets right what is wrong in the database, and reconciles rows: all, or those that changed since they were."""
 
     def post(self, request: Request) -> Response:
-        """Bring projects, seats and queues in line with the rules; says what was mended and what is left."""
-        campaign = self.campaign(parameters(request).get("name"))
+        """Bring projects, seats and queues in line with the rules; says what was mended and what is left.
+
+        With `limit` only so many rows are reconciled that wait for it: how a change of many is finished in pages.
+        """
+        body = parameters(request)
+        campaign, limit = self.campaign(body.get("name")), body.get("limit") or 0
+        if type(limit) is not int or limit < 0:
+            raise Refused("bad_request", "`limit` is a number of rows.")
+        if limit:
+            return Response({"name": campaign.name, "reconciled": reconcile.drain(campaign.pk, limit)})
         mended = checkup.repair(campaign)
-        done = reconcile.reconcile_all(campaign.pk) if parameters(request).get("all") else reconcile.drain(campaign.pk)
+        done = reconcile.reconcile_all(campaign.pk) if body.get("all") else reconcile.drain(campaign.pk)
         left = checkup.find_faults(campaign)
         return Response({"name": campaign.name, "reconciled": done, "mended": _faults(mended), "faults": _faults(left)})
 
 
 def _faults(faults: Iterable[ServerFault]) -> list[dict[str, Any]]:
     return [asdict(fault) for fault in faults]
+
+
+def _optional_text(request: Request, key: str) -> str | None:
+    return None if parameters(request).get(key) is None else _text(request, key)
 
 
 def _text(request: Request, key: str) -> str:
@@ -215,6 +307,10 @@ def _projects(request: Request) -> dict[Stage, int]:
     return projects
 
 
+def _files(campaign: Campaign) -> dict[str, Any]:
+    return {"policy": campaign.policy_text, "team": campaign.team_text, "guidelines": campaign.guidelines}
+
+
 def _campaign(campaign: Campaign) -> dict[str, Any]:
     return {
         "id": campaign.pk,
@@ -223,7 +319,12 @@ def _campaign(campaign: Campaign) -> dict[str, Any]:
         "policy": campaign.policy_hash,
         "projects": {Stage(project.stage).label: project.project_id for project in campaign.projects.all()},
         "people": [
-            {"id": member.person_id, "email": member.email, "account": member.user_id is not None}
+            {
+                "id": member.person_id,
+                "email": member.email,
+                "account": member.user_id is not None,
+                "user": member.user_id,
+            }
             for member in campaign.members.order_by("person_id")
         ],
         "rows": Slot.objects.filter(

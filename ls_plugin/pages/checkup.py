@@ -19,9 +19,11 @@ from django.db.models.functions import Coalesce
 from projects.models import Project
 from tasks.models import Annotation, Task
 
+from label_studio_quorum.campaign.differences import team_digest
 from label_studio_quorum.campaign.projects import Marker, read_marker, write_marker
 from label_studio_quorum.port import ServerFault
 from ls_plugin.models import Campaign, CampaignProject, Excluded, Grant, Record, Slot, Stage
+from ls_plugin.people import rulebook
 from ls_plugin.people.standings import RULE_STAGE
 from ls_plugin.queue import reconcile
 from ls_plugin.store import triggers
@@ -98,7 +100,13 @@ def _restore_marker(campaign: Campaign, project: CampaignProject) -> None:
     for description in Project.objects.filter(pk=project.project_id).values_list("description", flat=True):
         if not _is_marked(campaign, project, description):
             stage = RULE_STAGE[Stage(project.stage)]
-            line = Marker(campaign=campaign.name, stage=stage, task=campaign.task, policy=campaign.policy_hash)
+            line = Marker(
+                campaign=campaign.name,
+                stage=stage,
+                task=campaign.task,
+                policy=campaign.policy_hash,
+                team=team_digest(rulebook.read_team(campaign.team_text)),
+            )
             Project.objects.filter(pk=project.project_id).update(description=write_marker(description or "", line))
 
 

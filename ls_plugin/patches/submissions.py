@@ -17,7 +17,7 @@ from ls_plugin.access.call import Call, call_of
 from ls_plugin.models import Slot, Stage
 from ls_plugin.patches.registry import replace
 from ls_plugin.people.standings import RULE_STAGE, CampaignPlace
-from ls_plugin.queue import admission, reconcile, skips
+from ls_plugin.queue import admission, qualification, reconcile, skips
 from ls_plugin.store import audit_log, clock, opened_forms
 from ls_plugin.store.exclusions import is_excluded
 from ls_plugin.store.refusals import Refused
@@ -59,6 +59,7 @@ def _perform_create(stock: Callable[..., Any]) -> Callable[..., Any]:
                     reconcile.after_commit(place.campaign_id, slot.row_id)
                     annotation = stock(self, serializer)
                     clock.keep_order(annotation, is_new=True)
+                    qualification.note_answer(place, slot, annotation)
                     _log(call, place, slot, "skipped" if annotation.was_cancelled else "submitted", annotation)
                 return annotation
 

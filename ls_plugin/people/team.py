@@ -9,14 +9,17 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
+from core.label_config import validate_label_config
 from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 from organizations.models import Organization, OrganizationMember
 from projects.models import Project
 from rest_framework.authtoken.models import Token
+from tasks.models import Annotation, Task
 from users.models import User
 
+from ls_config.review_screen import compose_review
 from ls_plugin.models import Campaign, CampaignProject, Member, Slot, Stage
 from ls_plugin.people import rulebook
 from ls_plugin.people.standings import words
@@ -36,12 +39,17 @@ class Applied:
     Attributes:
         created: person id → one-time password of the account that was made; given out here and nowhere else.
         linked: people whose account was there.
+        readdressed: people whose account got the new address of the team file: person id, old address, new address.
+        address_kept: people who go on signing in with the address that their account has, and that address: the
+            account is the owner's, or another campaign's team has it under that address.
         deactivated: people who may not sign in any more.
         without_account: people without an address, who cannot have an account.
     """
 
     created: list[tuple[str, str, str]] = field(default_factory=list)
     linked: list[str] = field(default_factory=list)
+    readdressed: list[tuple[str, str, str]] = field(default_factory=list)
+    address_kept: list[tuple[str, str]] = field(default_factory=list)
     deactivated: list[str] = field(default_factory=list)
     without_account: list[str] = field(default_factory=list)
 
@@ -50,15 +58,33 @@ class Applied:
         return {
             "created": [{"id": pid, "email": email, "password": password} for pid, email, password in self.created],
             "linked": self.linked,
+            "readdressed": [{"id": pid, "from": old, "to": new} for pid, old, new in self.readdressed],
+            "address_kept": [{"id": pid, "email": email} for pid, email in self.address_kept],
             "deactivated": self.deactivated,
             "without_account": self.without_account,
         }
 
 
-def save_campaign(name: str, task: str, policy_text: str, team_text: str, projects: Mapping[Stage, int]) -> Campaign:
+def save_campaign(
+    name: str,
+    task: str,
+    policy_text: str,
+    team_text: str,
+    projects: Mapping[Stage, int],
+    interface: str | None = None,
+) -> Campaign:
     """Write a campaign down, or change its policy; every task of its projects gets its slot.
 
+    Args:
+        name: its name.
+        task: the label type's name.
+        policy_text: the policy file.
+        team_text: the team file.
+        projects: its projects.
+        interface: what people fill in, as XML; None where the projects have it already.
+
     Raises:
+        InterfaceError: the interface has faults.
         FaultsError: the policy or the team file has faults.
         Refused: a project belongs to another campaign.
     """
@@ -87,6 +113,8 @@ def save_campaign(name: str, task: str, policy_text: str, team_text: str, projec
                     "seed": seed,
                 },
             )
+        if interface is not None:
+            _set_interface(interface, projects)
         _fill_slots(policy, projects)
         if before != {seed}:
             _draw_again(projects)
@@ -125,6 +153,17 @@ def _keep_projects(name: str, projects: Mapping[Stage, int]) -> None:
         raise Refused("keeps_projects")
 
 
+def _set_interface(xml: str, projects: Mapping[Stage, int]) -> None:
+    """Give the three projects the screens of an interface, with which of their answers are read from then on."""
+    for stage, project in projects.items():
+        screen = xml if stage is Stage.PASS else compose_review(xml, stage.label)
+        stored = Project.objects.get(pk=project)
+        if stored.label_config != screen:
+            validate_label_config(screen)
+            stored.label_config = screen
+            stored.save()
+
+
 def _fill_slots(policy: Policy, projects: Mapping[Stage, int]) -> None:
     """Make slots for tasks that were there before, marked, so that the next reconcile reads their answers."""
     lock_in_order(Slot.objects.filter(project_id__in=list(projects.values())))
@@ -142,7 +181,13 @@ def _fill_slots(policy: Policy, projects: Mapping[Stage, int]) -> None:
         Slot.objects.filter(task_id=task_id).update(taken=count, dirty=True)
     mark_answered(projects.values())
     first = Slot.objects.filter(project_id=projects[Stage.PASS])
-    first.filter(taken=0).update(capacity=policy.passes)
+    untouched = first.filter(taken=0)
+    untouched.update(capacity=policy.passes)
+    # Past Label Studio's own way of saving, which would spread the new number over answered tasks too: the reconcile
+    # of each row sets theirs.
+    Project.objects.filter(pk=projects[Stage.PASS]).update(maximum_annotations=policy.passes)
+    rows = Task.objects.filter(pk__in=untouched.values("task_id"))
+    rows.exclude(overlap=policy.passes, is_labeled=False).update(overlap=policy.passes, is_labeled=False)
     first.filter(domain__in=policy.expert_domains).update(wants_expert=True)
     first.exclude(domain__in=policy.expert_domains).update(wants_expert=False)
 
@@ -169,7 +214,7 @@ def apply_team(campaign: Campaign, team_text: str, *, dry_run: bool = False) -> 
     # In one transaction: accounts that were made without the roles that they are for would stay.
     with transaction.atomic():
         before = {member.person_id: member for member in Member.objects.filter(campaign=campaign)}
-        _accounts(team, applied)
+        _accounts(campaign, team, applied)
         Campaign.objects.filter(pk=campaign.pk).update(team_text=team_text)
         campaign.team_text = team_text
         _members(campaign, team)
@@ -188,17 +233,20 @@ def apply_team(campaign: Campaign, team_text: str, *, dry_run: bool = False) -> 
     return applied
 
 
-def _accounts(team: Team, applied: Applied) -> None:
+def _accounts(campaign: Campaign, team: Team, applied: Applied) -> None:
     """Make or link the account of everybody who is there and has an address."""
-    organization, accounts = Organization.objects.order_by("pk").first(), _by_address(team)
+    organization = Organization.objects.order_by("pk").first()
+    accounts = links(campaign, team)
+    _readdress(campaign, team, accounts, applied)
     for pid, person in sorted(team.people.items()):
         if not person.email:
             applied.without_account.append(str(pid))
             continue
         if _left(person.left):
             continue  # somebody who is gone gets no account, and keeps none: see `_retire`
-        user = User.objects.filter(pk=accounts.get(address(person.email))).first()
+        user = User.objects.filter(pk=accounts.get(str(pid))).first()
         if user is None:
+            _require_free(str(pid), person.email)
             # Nobody but the caller learns this password: it is stored as its hash alone.
             password = secrets.token_urlsafe(PASSWORD_BYTES)
             user = User.objects.create_user(email=address(person.email), password=password)
@@ -212,6 +260,92 @@ def _accounts(team: Team, applied: Applied) -> None:
         if organization is not None:
             organization.add_user(user)
             OrganizationMember.objects.filter(user=user, organization=organization).update(deleted_at=None)
+
+
+def links(campaign: Campaign, team: Team) -> dict[str, int]:
+    """The account of each person of a team: the one that they had, whatever their address; else their address's.
+
+    The id is the person. An account that was linked is left only if no work is behind it and their address has
+    another one that is nobody else's.
+
+    Raises:
+        Refused: ``address_taken`` if the new address of somebody with work is that of another account.
+    """
+    addressed = _by_address(team)
+    before = _linked_before(campaign)
+    kept = {pid: before[pid] for pid in map(str, team.people) if pid in before}
+    accounts = dict(kept)
+    for pid, person in team.people.items():
+        theirs = [addressed[email] for email in person.addresses if email in addressed]
+        own, other = kept.get(str(pid)), next(iter(theirs), None)
+        if other is None or other == own:
+            continue
+        # The account of somebody who stays: it will have another address, or they take each other's.
+        if other in kept.values():
+            continue
+        if own is None or not has_work([own]):
+            accounts[str(pid)] = other
+        else:
+            raise Refused(
+                "address_taken",
+                f"{pid}: {person.email} is the address of another account, and {pid}'s own account has answers; "
+                "give another address, or change or delete that account first.",
+            )
+    return accounts
+
+
+def _require_free(pid: str, email: str) -> None:
+    """Refuse to make an account under an address that another one keeps.
+
+    Raises:
+        Refused: ``address_taken``.
+    """
+    if User.objects.filter(email=address(email)).exists():
+        raise Refused("address_taken", f"{pid}: {email} is still the address of another account; give another address.")
+
+
+def _linked_before(campaign: Campaign) -> dict[str, int]:
+    """The account that each person of a campaign has, of those accounts that are still there."""
+    members = Member.objects.filter(campaign=campaign, user_id__isnull=False)
+    linked = {pid: user for pid, user in members.values_list("person_id", "user_id") if user is not None}
+    there = set(User.objects.filter(pk__in=linked.values()).values_list("pk", flat=True))
+    return {pid: user for pid, user in linked.items() if user in there}
+
+
+def has_work(users: Iterable[int]) -> bool:
+    """Whether an answer to a campaign's row, at any stage, stands behind one of these accounts; a skip is none."""
+    tasks = Slot.objects.values("task_id")
+    answers = Annotation.objects.filter(completed_by_id__in=list(users), was_cancelled=False, task_id__in=tasks)
+    return bool(answers.exists())
+
+
+def _readdress(campaign: Campaign, team: Team, accounts: Mapping[str, int], applied: Applied) -> None:
+    """Give accounts that stay with their person the address that the team file has now."""
+    wanted = {accounts[pid]: pid for pid in map(str, team.people) if pid in accounts}
+    changes: dict[int, str] = {}
+    for pk, email in User.objects.filter(pk__in=list(wanted)).values_list("pk", "email"):
+        new = next(address(each.email) for pid, each in team.people.items() if str(pid) == wanted[pk])
+        if not new or new == address(email):
+            continue
+        if _is_address_fixed(campaign, pk, new):
+            applied.address_kept.append((wanted[pk], email))
+        else:
+            changes[pk] = new
+            applied.readdressed.append((wanted[pk], email, new))
+    # Two people may take each other's address, and no two accounts may ever have the same.
+    for pk in changes:
+        User.objects.filter(pk=pk).update(email=f"quorum-{pk}-{secrets.token_hex(8)}@changing.invalid")
+    for pk, new in changes.items():
+        User.objects.filter(pk=pk).update(email=new)
+
+
+def _is_address_fixed(campaign: Campaign, user_id: int, new: str) -> bool:
+    """Whether a team file may not change this account's address: the owner's, and those of other teams."""
+    owners = Organization.objects.values_list("created_by_id", flat=True)
+    if User.objects.filter(pk=user_id).filter(Q(is_superuser=True) | Q(pk__in=list(owners))).exists():
+        return True
+    elsewhere = Member.objects.filter(user_id=user_id).exclude(campaign=campaign).values_list("email", flat=True)
+    return any(address(email) != new for email in elsewhere)
 
 
 def address(email: str) -> str:
@@ -228,7 +362,7 @@ def address(email: str) -> str:
 
 def _by_address(team: Team) -> dict[str, int]:
     """The account of each address of a team; of two that differ by case, the older one."""
-    wanted = {address(person.email) for person in team.people.values() if person.email}
+    wanted = {email for person in team.people.values() for email in person.addresses}
     accounts = ((address(email), pk) for pk, email in User.objects.order_by("-pk").values_list("id", "email"))
     return {email: pk for email, pk in accounts if email in wanted}
 
@@ -239,7 +373,7 @@ def _left(left: int | None) -> bool:
 
 def _members(campaign: Campaign, team: Team) -> None:
     """Store the team as rows, which every request looks up."""
-    accounts = _by_address(team)
+    accounts = links(campaign, team)
     before = set(Member.objects.filter(campaign=campaign))
     Member.objects.filter(campaign=campaign).delete()
     Member.objects.bulk_create(
@@ -247,7 +381,7 @@ def _members(campaign: Campaign, team: Team) -> None:
             Member(
                 campaign=campaign,
                 person_id=str(pid),
-                user_id=accounts.get(address(person.email)) if person.email else None,
+                user_id=accounts.get(str(pid)),
                 email=person.email,
                 roles=_stored(sorted(role.value for role in person.roles)),
                 expertise=_stored(sorted(person.expertise)),

@@ -47,6 +47,7 @@ def to_rules(campaign: Campaign, stages: Mapping[int, int], port: ServerPort) ->
         team=rulebook.read_team(campaign.team_text),
         projects=projects,
         users=tuple(port.users_of(campaign.pk)),
+        links=port.links_of(campaign.pk),
     )
 
 

@@ -74,6 +74,11 @@ class ServerPort:
         members = Member.objects.filter(campaign_id=campaign_id, user_id__isnull=False)
         return [port.User(id=user, email=email) for user, email in members.values_list("user_id", "email")]
 
+    def links_of(self, campaign_id: int) -> dict[int, str]:
+        """User id → person id of a campaign's team."""
+        members = Member.objects.filter(campaign_id=campaign_id, user_id__isnull=False)
+        return dict(members.values_list("user_id", "person_id"))
+
     def tasks(
         self, project: int, *, since: datetime | None = None, row_ids: Sequence[str] | None = None
     ) -> Iterator[port.Task]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlencode
@@ -14,6 +15,7 @@ from django.shortcuts import redirect, render
 from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 
+from ls_config.interface import InterfaceError
 from ls_plugin.store import retries
 from review_rules import FaultsError
 
@@ -40,10 +42,9 @@ REASONS: dict[str, tuple[int, str]] = {
     "second": (409, "You have answered this task already: change your answer instead."),
     "full": (409, "Everybody who was asked has answered this task."),
     "excluded": (403, "You had another part in this row, or saw others' answers to it: others answer it."),
-    "sealed": (409, "The next stage has begun, so this answer stays as it is; a manager can reopen the row."),
+    "sealed": (409, "The row has gone on, so this answer stays as it is; a manager can reopen the row."),
     "decided": (409, "The row is decided, so its answers stay as they are; a manager can reopen it, with a reason."),
     "not_reopened": (409, "There is nothing to reopen about this row."),
-    "marked": (409, "You have answered every row with a known answer, so these answers stay as they are."),
     "no_skips": (403, "Rows of this campaign are not skipped: set a flag if something is wrong with one."),
     "skip_limit": (409, "You have skipped as many rows in the last 24 hours as this campaign allows: answer this one."),
     "skip_reason": (400, "A skip needs a reason: set a flag, or write why beside the flags, then skip."),
@@ -73,6 +74,15 @@ REASONS: dict[str, tuple[int, str]] = {
     "no_task": (404, "There is nothing for you in this queue at the moment."),
     "all_done": (404, "All rows of this campaign are done."),
     "qualify": (404, "You have not reached the bar of the qualification yet; a manager can help you on."),
+    "has_work": (
+        409,
+        "Answers of a campaign stand behind this account, so it is deactivated, not deleted: set `left:` in the team "
+        "file and run quorum team apply.",
+    ),
+    "loses_answers": (409, "Stored answers would be lost: they do not fit the new interface."),
+    "costs_gold": (409, "Decided rows would be open again: send `yes` to do it."),
+    "interface": (409, "The interface of a campaign is changed with quorum setup, which says what that costs."),
+    "address_taken": (409, "The new address in the team file is that of another account."),
     "last_manager": (409, "This would leave the campaign without a manager who can sign in."),
     "bad_request": (400, "The request cannot be read."),
     "bad_answer": (400, "The answer cannot be stored: it does not fit the form."),
@@ -92,11 +102,12 @@ _FROM_DATABASE = re.compile(r"quorum:([a-z_]+)")
 
 
 class Refused(APIException):
-    """A refusal with its code; the sentence follows from the code unless one is given."""
+    """A refusal with its code; the sentence follows from the code unless one is given, and `more` is for programs."""
 
-    def __init__(self, code: str, detail: str | None = None) -> None:
+    def __init__(self, code: str, detail: str | None = None, more: Mapping[str, Any] | None = None) -> None:
         self.status_code, sentence = REASONS[code]
         self.reason = code
+        self.more = dict(more or {})
         super().__init__(detail or sentence, code)
 
     @property
@@ -106,7 +117,7 @@ class Refused(APIException):
 
     def payload(self) -> dict[str, Any]:
         """The JSON body."""
-        return {"code": self.reason, "detail": str(self.detail), "status_code": self.status_code}
+        return {**self.more, "code": self.reason, "detail": str(self.detail), "status_code": self.status_code}
 
 
 def from_database(error: BaseException) -> Refused | None:
@@ -128,6 +139,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
         body = {"code": "faults", "detail": "The file has faults.", "faults": [asdict(fault) for fault in error.faults]}
         return Response(body, status=400)
     refused = error if isinstance(error, Refused) else from_database(error)
+    if isinstance(error, InterfaceError):
+        refused = Refused("bad_request", "; ".join(error.faults))
     if isinstance(error, RecursionError):
         refused = Refused("bad_request", "The request is nested too deeply.")
     # What no view has checked fails where it is stored: the caller's fault all the same, not the server's.

@@ -9,8 +9,8 @@ What they enforce on a task of a campaign:
 
 * an annotation comes in only from somebody who was given the task, who has none on it, who is not excluded, while it
   is not sealed and, unless it is a skip, while fewer than ``capacity`` others hold a seat;
-* an annotation keeps its author and its task; a sealed one keeps its content; a skip becomes a submission only if a
-  seat is free; only a skip is deleted;
+* an annotation keeps its author and its task, so that no account with answers can be deleted; a sealed one keeps its
+  content; a skip becomes a submission only if a seat is free; only a skip is deleted;
 * the data of a Pass task, and the project of any task, never change.
 
 They also keep the index: a slot for each new task, seats taken, and the mark that a row needs a reconcile, in the
@@ -117,6 +117,8 @@ _SQLITE = (
     BEGIN
       SELECT RAISE(ABORT, 'quorum:author') WHERE NEW.task_id IS NOT OLD.task_id
         OR (NEW.completed_by_id IS NOT OLD.completed_by_id AND NEW.completed_by_id IS NOT NULL);
+      SELECT RAISE(ABORT, 'quorum:has_work') WHERE NEW.completed_by_id IS NULL AND OLD.completed_by_id IS NOT NULL
+        AND NOT OLD.was_cancelled;
       SELECT RAISE(ABORT, 'quorum:sealed') WHERE (SELECT sealed FROM ls_plugin_slot WHERE task_id = OLD.task_id)
         AND (json(NEW.result) IS NOT json(OLD.result) OR NEW.was_cancelled IS NOT OLD.was_cancelled);
       SELECT RAISE(ABORT, 'quorum:full') WHERE OLD.was_cancelled AND NOT NEW.was_cancelled
@@ -186,6 +188,10 @@ BEGIN
        AND (NEW.task_id IS DISTINCT FROM OLD.task_id
             OR (NEW.completed_by_id IS DISTINCT FROM OLD.completed_by_id AND NEW.completed_by_id IS NOT NULL)) THEN
       RAISE EXCEPTION 'quorum:author' USING ERRCODE = '23514';
+    END IF;
+    IF NEW.completed_by_id IS NULL AND OLD.completed_by_id IS NOT NULL AND NOT OLD.was_cancelled
+       AND EXISTS (SELECT 1 FROM ls_plugin_slot WHERE task_id = OLD.task_id) THEN
+      RAISE EXCEPTION 'quorum:has_work' USING ERRCODE = '23514';
     END IF;
   END IF;
   -- The lock makes the counting below exact: whoever comes second waits here and then counts what the first one added.

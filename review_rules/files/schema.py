@@ -153,6 +153,11 @@ def team_schema() -> dict[str, Json]:
             "left": {"type": ["string", "null"], "description": "The time, with an offset, from which they are gone."},
             "hours_per_week": {"type": ["number", "null"], "minimum": 0, "maximum": 168},
             "rate_per_hour": {"type": ["number", "null"], "minimum": 0},
+            "former_emails": {
+                "type": ["array", "null"],
+                "items": {"type": "string", "pattern": f"^{EMAIL.pattern}$"},
+                "description": "Addresses under which the person's accounts were made before.",
+            },
         },
         "required": ["id", "roles"],
         "additionalProperties": False,

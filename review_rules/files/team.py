@@ -21,7 +21,11 @@ EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One member of the team; `left` is the instant from which on they are gone (None: they are there)."""
+    """One member of the team.
+
+    `left` is the instant from which on they are gone (None: they are there). `former_emails` are addresses under which
+    accounts of theirs were made before `email` was theirs.
+    """
 
     id: PersonId
     email: str = ""
@@ -30,6 +34,13 @@ class Person:
     left: Instant | None = None
     hours_per_week: float | None = None
     rate_per_hour: float | None = None
+    former_emails: tuple[str, ...] = ()
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Every address by which an account is theirs, that of now first, as accounts are told apart by them."""
+        # Lower case, not case-folded: that would make one of addresses that are two.
+        return tuple(email.lower() for email in (self.email, *self.former_emails) if email)
 
     def holds(self, requirement: str) -> bool:
         """Whether the person meets one entry of `requires`: a domain, or `*` for any expert."""
@@ -110,7 +121,7 @@ def load_team(text: str, *, name: str = "team.yaml", policy: Policy | None = Non
     return Team(MappingProxyType(reader.people), tuple(reader.warnings))
 
 
-_PERSON = ("id", "email", "roles", "expertise", "left", "hours_per_week", "rate_per_hour")
+_PERSON = ("id", "email", "roles", "expertise", "left", "hours_per_week", "rate_per_hour", "former_emails")
 
 
 class _Reader:
@@ -133,6 +144,7 @@ class _Reader:
             left=_left(written["left"]) if "left" in written else None,
             hours_per_week=written["hours_per_week"].number(0, 168) if "hours_per_week" in written else None,
             rate_per_hour=written["rate_per_hour"].number(0) if "rate_per_hour" in written else None,
+            former_emails=self._former(written["former_emails"]) if "former_emails" in written else (),
         )
         if person.id in self.people:
             written["id"].fault(f"the person `{person.id}` stands in the file twice", "Give each person one entry.")
@@ -144,11 +156,12 @@ class _Reader:
         if email and not EMAIL.fullmatch(email):
             place.fault(f"`{email}` is no email address", "Write it as name@example.com.")
         first = self.emails.setdefault(email.lower(), place.line)
-        if email and (
-            first != place.line or any(person.email.lower() == email.lower() for person in self.people.values())
-        ):
+        if email and (first != place.line or any(email.lower() in person.addresses for person in self.people.values())):
             place.fault(f"the address `{email}` stands in the file twice", f"The first is on line {first}.")
         return email
+
+    def _former(self, place: Located) -> tuple[str, ...]:
+        return tuple(email for item in place.items() if (email := self._email(item)))
 
     def _expertise(self, place: Located) -> frozenset[str]:
         known = None if self.policy is None else self.policy.known_domains

@@ -169,8 +169,8 @@ class Line:
         return dict([one for one in found.json()["tasks"] if one["data"]["row_id"] == row_id][-1])
 
     def apply_team(self, team: str) -> requests.Response:
-        """Apply a team file."""
-        return self.call("POST", "/quorum/api/team", json={"name": self.name, "team": team})
+        """Apply a team file, whatever it costs."""
+        return self.call("POST", "/quorum/api/team", json={"name": self.name, "team": team, "yes": True})
 
 
 def make_line(

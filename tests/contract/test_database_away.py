@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from tests.contract.plugin_postgres import as_postgres, control, missing, postgres, postgres_server
+from tests.contract.plugin_postgres import as_postgres, control, missing, postgres, served
 from tests.support.servers import OWNER, LabelStudioServer
 
 pytestmark = [pytest.mark.server, pytest.mark.skipif(bool(missing()), reason=str(missing()))]
@@ -25,7 +25,7 @@ def database() -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def server(database: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudioServer]:
-    with postgres_server(tmp_path_factory.mktemp("away"), database) as running:
+    with served(tmp_path_factory.mktemp("away"), database) as running:
         yield running
 
 

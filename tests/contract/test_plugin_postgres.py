@@ -245,7 +245,7 @@ def test_without_a_worker_the_next_reviewer_finds_the_work_all_the_same(server: 
 
 
 def test_task_data_and_authors_are_fixed_on_postgres(server: LabelStudioServer) -> None:
-    """The database refuses a change of a row's data and a second answer by one person."""
+    """The database refuses a change of a row's data, a second answer by one person, and answers without their person."""
     line = make_line(server, rows(1))
     task, mine = line.answer("ana", verdict("Correct"))
     changed = line.call(
@@ -258,6 +258,22 @@ def test_task_data_and_authors_are_fixed_on_postgres(server: LabelStudioServer) 
     assert (again.status_code, again.json()["code"]) == (409, "second")
     update = line.people["ana"].patch(f"/api/annotations/{mine}/", json={"result": verdict("Incorrect")})
     assert update.status_code == 200, update.text
+    deleted = line.call("DELETE", f"/api/users/{line.people['ana'].user_id}/")
+    assert (deleted.status_code, deleted.json()["code"]) == (409, "has_work")
+
+
+def test_a_change_is_planned_and_made_on_postgres(server: LabelStudioServer) -> None:
+    """What the plan says of three passes is what comes of them."""
+    line = make_line(server, rows(1))
+    _answer_all(line, ["ana", "bea"])
+    line.call("POST", "/quorum/api/repair", json={"name": line.name})
+    body = {"name": line.name, "policy": line.policy.replace("passes: 2", "passes: 3")}
+    plan = line.call("POST", "/quorum/api/plan", json=body).json()
+    assert (plan["changes"], plan["cost"]["states"]["after"]) == (["policy: passes 2 → 3"], {"AWAITING_PASSES": 1})
+    whole = {"task": "classification", "team": line.team, "projects": line.projects, **body}
+    changed = line.call("PUT", "/quorum/api/campaign", json=whole)
+    assert changed.status_code == 200, changed.text
+    assert line.status()["states"]["AWAITING_PASSES"] == 1
 
 
 def test_tasks_in_bulk_are_those_of_label_studios_own_list_on_postgres(server: LabelStudioServer) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from label_studio_quorum.port import (
     Annotation,
     Json,
+    KeptFiles,
     MLBackend,
     NewPrediction,
     NewTask,
@@ -50,6 +51,7 @@ class FakeLabelStudio:
         self._now = datetime(2026, 1, 5, 9, tzinfo=UTC)
         self.writes = 0
         self.dies_at: int | None = None
+        self.kept: dict[str, KeptFiles] = {}
 
     # --- time, ids, death
 
@@ -85,6 +87,9 @@ class FakeLabelStudio:
 
     def users(self) -> list[User]:
         return list(self._users)
+
+    def links(self, campaign: str) -> dict[int, str] | None:
+        return None
 
     def notes(self, project: int) -> Iterator[tuple[str, Json]]:
         return ((task.row_id, copy.deepcopy(task.meta)) for task in self.tasks(project))
@@ -227,6 +232,9 @@ class FakeLabelStudio:
         stored = {one.model_version for task in self.tasks(project) for one in task.predictions}
         titles = {one.title for one in self._backends.get(project, ())}
         return PrefillSources(stored=frozenset(stored), backends=frozenset(titles))
+
+    def kept_files(self, campaign: str) -> KeptFiles | None:
+        return self.kept.get(campaign)
 
     def invite_link(self) -> str:
         return "/user/signup/?token=fake"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from label_studio_quorum.campaign.change_plan import ChangeCost
 from label_studio_quorum.campaign.launch import CampaignPlan, launch
 from label_studio_quorum.campaign.local_memory import remembered
 from label_studio_quorum.campaign.webhooks import WebhookTarget, own_webhook, save_webhook
@@ -29,6 +31,15 @@ class PluginServer(FakeLabelStudio):
 
     def plugin_version(self) -> str | None:
         return self._version
+
+    def plugin_campaign(self, name: str) -> dict[str, Any] | None:
+        return self.told[-1] if self.told else None
+
+    def plan_pages(self, name: str, **texts: str | None) -> Iterator[dict[str, Any]]:
+        yield {"changes": [], "cost": ChangeCost().to_json(), "next": None, "rows": 0}
+
+    def settle(self, name: str, progress: Callable[[int], None]) -> None:
+        progress(0)
 
     def mend_server(self, campaign: str | None) -> Repair:
         return self.repair
@@ -68,6 +79,7 @@ def test_a_launch_tells_the_plugin_and_remembers(plan: CampaignPlan, tmp_path: P
             "task": "response_review",
             "policy": plan.policy_text,
             "team": plan.team_text,
+            "guidelines": plan.interface.guidelines,
             "projects": launched.projects,
             "qualification": plan.qualification,
         }

@@ -95,7 +95,7 @@ def campaign_of_two(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bring_in(server, "May", str(policy), str(people), str(folder / "rows.jsonl"))
     rules, team_file = read_rules(policy, people)
 
-    def opened(*_: object) -> Opened:
+    def opened(*_: object, **__: object) -> Opened:
         return Opened(server, open_campaign(server, "May", policy=rules, team=team_file), None)  # type: ignore[arg-type]
 
     monkeypatch.setattr(sync, "open_one", opened)
