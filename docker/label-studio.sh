@@ -20,7 +20,7 @@ case ${1:-server} in
     python -c 'from label_studio.server import main; main()' --enable-legacy-api-token init
     home=$(python -c 'import importlib.util as u; print(u.find_spec("label_studio").submodule_search_locations[0])')
     exec python -m gunicorn --worker-class gthread --workers "${WEB_WORKERS:-2}" --threads 8 --timeout 120 --keep-alive 75 \
-      --no-control-socket --pythonpath "$home" --bind 0.0.0.0:8080 label_studio.core.wsgi:application
+      --no-control-socket --pythonpath "$home" --bind 0.0.0.0:8080 label_studio_quorum.servers.wsgi:application
     ;;
   worker)
     exec python -m django rqworker critical high default low

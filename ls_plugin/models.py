@@ -186,6 +186,9 @@ class Grant(models.Model):
         default=True, help_text="neither submitted, skipped nor given up"
     )
     skipped: models.BooleanField[bool, bool] = models.BooleanField(default=False)
+    right: models.SmallIntegerField[int | None, int | None] = models.SmallIntegerField(
+        null=True, help_text="known fields that the first answer had right, on a qualification row"
+    )
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["task_id", "user_id"], name="quorum_grant_once"),)

@@ -49,6 +49,8 @@ DATABASES_ALL[DJANGO_DB_SQLITE]["OPTIONS"] = {
 # A thread keeps its connection for a while: on SQLite each one has to be given the plugin's triggers.
 for _database in (DATABASES_ALL[DJANGO_DB_SQLITE], DATABASES_ALL[DJANGO_DB_POSTGRESQL]):
     _database["CONN_MAX_AGE"] = 60
+# A connection that a restart of PostgreSQL broke while nobody used it is made anew instead of failing a request.
+DATABASES_ALL[DJANGO_DB_POSTGRESQL]["CONN_HEALTH_CHECKS"] = True
 # What tells the triggers in PostgreSQL that this connection belongs to a server with the plugin.
 DATABASES_ALL[DJANGO_DB_POSTGRESQL]["OPTIONS"] = {"options": "-c quorum.on=on"}
 # In place and before the next import, which makes REST framework read it for good.
@@ -57,6 +59,9 @@ REST_FRAMEWORK["EXCEPTION_HANDLER"] = "ls_plugin.store.refusals.exception_handle
 from core.settings.label_studio import *  # noqa: F403
 
 SENTRY_DSN = FRONTEND_SENTRY_DSN = ""
+
+# Hosts inside the network that a manager may name as an ML backend or a webhook: "ml:9090,hooks.example:8443".
+QUORUM_INSIDE_HOSTS = os.environ.get("QUORUM_INSIDE_HOSTS", "")
 
 # Nobody joins without the invite link, and no other site's script may call, unless the environment says so.
 DISABLE_SIGNUP_WITHOUT_LINK = get_bool_env("DISABLE_SIGNUP_WITHOUT_LINK", True)
@@ -70,6 +75,7 @@ if get_env("REDIS_HOST"):
             "HOST": get_env("REDIS_HOST"),
             "PORT": int(get_env("REDIS_PORT", "6379")),
             "DB": int(get_env("REDIS_DB", "0")),
+            "PASSWORD": get_env("REDIS_PASSWORD") or None,
             "DEFAULT_TIMEOUT": 180,
         }
         for name in ("critical", "high", "default", "low")
@@ -78,6 +84,7 @@ if get_env("REDIS_HOST"):
 
 INSTALLED_APPS = [*INSTALLED_APPS, "ls_plugin"]
 MIDDLEWARE = [
+    "ls_plugin.access.database_away.DatabaseAwayMiddleware",
     "ls_plugin.access.request_screening.ScreeningMiddleware",
     *MIDDLEWARE,
     "ls_plugin.access.middleware.GateMiddleware",

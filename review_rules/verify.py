@@ -170,7 +170,9 @@ def _copies(record: Mapping[str, Json], decision: Decision, policy: Policy) -> I
             yield finding("QR.E123", "row_id", part="row_id", source="the id of its row")
         if (row.get("domain") or None) != (record.get("domain") or None):
             yield finding("QR.E123", "domain", part="domain", source="that of its row")
-        if "auto_label" in row and not is_same(row["auto_label"], record.get("auto_label")):
+        auto_label = record.get("auto_label")
+        # What is no auto-label for this interface stays a column of the row, and the record has none.
+        if "auto_label" in row and auto_label and not is_same(row["auto_label"], auto_label):
             yield finding("QR.E123", "auto_label", part="auto_label", source="that of its row")
     is_gold = decision.state is State.FINAL and (not isinstance(row, dict) or _is_as_imported(record, row))
     # Gold that is no gold has a finding of its own, which says why.

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -430,6 +431,16 @@ class HttpLabelStudio:
         if known is None or not all("user" in person for person in known["people"]):
             return None
         return {person["user"]: str(person["id"]) for person in known["people"] if person["user"] is not None}
+
+    def plugin_clock_lag(self) -> float:
+        """Seconds by which the server's clock lies behind its own audit log; 0 for one that runs as it should."""
+        answer = self._ask("GET", "quorum/api/version")
+        return float(answer.get("clock_lag_s", 0))
+
+    def server_time(self) -> datetime | None:
+        """The server's clock, to the second, as its answers carry it; None where they carry none."""
+        stated = self._send("GET", "api/version", None, None).headers.get("Date")
+        return None if stated is None else parsedate_to_datetime(stated)
 
     def plugin_audit(self, name: str | None, head: str | None) -> Json:
         """What the plugin's record proves about a campaign; `head` is its end as an earlier audit printed it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
@@ -45,6 +46,9 @@ from review_rules.staffing import shortages
 OLDEST: Final = (1, 20)
 TRIED: Final = "1.23.2"
 _HEALTH_S: Final = 5.0
+_CLOCK_LAG_S: Final = 10
+"""The plugin refuses answers from so many seconds on."""
+_CLOCK_OFF_S: Final = 60
 _ANALYTICS: Final = re.compile(r"collect_analytics\s*[:=]\s*(true|false)")
 _SENTRY: Final = "sentry-cdn.com"
 
@@ -130,6 +134,7 @@ def diagnose(
         )
     else:
         yield _ok("rules on the server", f"Quorum's plugin {plugin} refuses what the rules forbid")
+    yield check_clock(port.server_time(), datetime.now(UTC), 0.0 if plugin is None else port.plugin_clock_lag())
     yield _telemetry(port.url)
     projects = port.projects()
     campaigns = find_all(projects)
@@ -210,6 +215,31 @@ def _telemetry(url: str) -> Check:
         )
         return _warn("telemetry", "Label Studio reports usage to its makers", hint)
     return _ok("telemetry", "off")
+
+
+def check_clock(server: datetime | None, here: datetime, lag_s: float) -> Check:
+    """Check that the server's clock runs forward, and is about right.
+
+    Args:
+        server: What it says, to the second; None where it does not say.
+        here: What this machine's clock says.
+        lag_s: Seconds by which it lies behind what the plugin wrote last.
+    """
+    if lag_s > _CLOCK_LAG_S:
+        return _fail(
+            "clock",
+            f"the server's clock is {lag_s:,.0f} s behind what it wrote last: it was set back, and nobody can answer",
+            "set it right, or wait until it has caught up",
+        )
+    off = 0.0 if server is None else (server - here).total_seconds()
+    if abs(off) > _CLOCK_OFF_S:
+        which = "ahead of" if off > 0 else "behind"
+        return _warn(
+            "clock",
+            f"the server's clock is {abs(off):,.0f} s {which} this machine's",
+            "see which is wrong: rows are decided by the server's, and one that is set back later stops the work",
+        )
+    return _ok("clock", "runs forward, and agrees with this machine's")
 
 
 def check_people(

@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Final, Protocol
 
 from label_studio_quorum.campaign.history import HistoryReader, RowRecord
@@ -41,6 +42,9 @@ from review_rules import Decision, NextStep, Stage, State, decide, may_take, wit
 
 CHUNK: Final = 200
 """Tasks created in one call: the server takes each call whole or not at all."""
+_CLOCK_STEP: Final = timedelta(seconds=10)
+"""A clock that is synchronised steps back by less."""
+_NAMED: Final = 5
 _DUE: Final = {State.AWAITING_QA: Stage.QA, State.AWAITING_EXPERT: Stage.EXPERT}
 _INPUTS: Final = {Stage.QA: (Stage.PASS,), Stage.EXPERT: (Stage.PASS, Stage.QA)}
 
@@ -140,9 +144,19 @@ def reconcile(
         rows=states.total(),
         states=dict(sorted(states.items())),
         changes=plan.counts(),
-        problems=tuple(plan.problems),
+        problems=(*plan.problems, *tasks_without_row(campaign, current.strangers)),
         unknown=unknown,
     )
+
+
+def tasks_without_row(campaign: Campaign, strangers: Mapping[Stage, Sequence[int]]) -> Iterator[str]:
+    """What a person should know of tasks that Quorum did not bring in, a sentence a project."""
+    for stage, tasks in strangers.items():
+        named = ", ".join(map(str, tasks[:_NAMED])) + (" …" if len(tasks) > _NAMED else "")
+        yield (
+            f"project {campaign.project(stage)} ({stage.value}): {len(tasks):,} tasks belong to no row ({named}): what "
+            "people say of them counts for nothing; delete them, and bring their rows in by quorum import"
+        )
 
 
 def _plan_rows(
@@ -212,9 +226,26 @@ def decide_rows(
 
 def plan_row(campaign: Campaign, row: DecidedRow, plan: ChangePlan) -> None:
     """Add to the plan what this row needs."""
+    plan.problems += _clock_problems(row)
     _plan_pass(campaign, row, plan)
     for stage in (Stage.QA, Stage.EXPERT):
         _plan_review(campaign, row, stage, plan)
+
+
+def _clock_problems(row: DecidedRow) -> Iterator[str]:
+    """Reviews that lie before the task that they answer, as only a clock that was set back makes them.
+
+    They lie before the passes too and do not count, so that the row is asked for again and again.
+    """
+    for stage in (Stage.QA, Stage.EXPERT):
+        for task in row.tasks.get(stage, ()):
+            early = [answer for answer in task.submitted if answer.updated_at < task.created_at - _CLOCK_STEP]
+            for answer in early:
+                behind = (task.created_at - answer.updated_at).total_seconds()
+                yield (
+                    f"row {row.row_id}: its {stage.value} answer {answer.id} is {behind:,.0f} s older than its task: "
+                    "the server's clock was set back; set it right and have the row reviewed again"
+                )
 
 
 def carry_out(port: RowPort, campaign: Campaign, plan: ChangePlan) -> None:

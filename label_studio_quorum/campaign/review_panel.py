@@ -123,6 +123,7 @@ class _Table:
         # What takes several lines comes last, so that the short answers are read at a glance.
         controls = sorted(self.interface.controls, key=lambda control: control.kind in _LONG)
         conflicts = [control for control in controls if self._in_conflict(control)]
+        # What QA changed although the passes agreed is what the expert is asked about, so it is not folded away.
         changed = [control for control in controls if control not in conflicts and self._changed_in_review(control)]
         agreed = [control for control in controls if control not in conflicts and control not in changed]
         rows = Markup("").join(
@@ -159,6 +160,7 @@ class _Table:
         value = column.values.get(control.name)
         text = self._text(control)
         shared = self._shared(control)
+        # The auto-label may be of a model that cut the text differently; it is listed and not drawn.
         if value and text and column.title != _AUTO:
             return _marked_text(control, text, value, shared, self._excerpt(control, text, shared))
         return _value(control, value, shared)
@@ -170,12 +172,14 @@ class _Table:
 
     def _excerpt(self, control: Control, text: str, shared: frozenset[Key]) -> list[tuple[int, int]]:
         """The parts of the text to show, the same for every column, so that they can be compared line by line."""
+        # Below this, cutting saves no scrolling and costs the context.
         if len(text) <= _WHOLE:
             return [(0, len(text))]
         differing = [
             span
             for column in self.columns
             for span in column.values.get(control.name) or ()
+            # What all agree on needs no look, and would fill the panel of a long answer.
             if element_key(Kind.of(control.kind), span) not in shared
         ]
         return _windows(text, differing) or [(0, len(text))]
@@ -261,6 +265,7 @@ def _value(control: Control, value: Json, shared: frozenset[Key] | None = None) 
 
 def _chips(control: Control, value: Sequence[Json], shared: frozenset[Key] | None) -> Markup:
     """The elements of a set; of long sets only those that not every pass has, and how many the others are."""
+    # Choices are short and few, and people look for what is missing from the list.
     if shared is None or control.kind not in _LONG:
         return Markup("").join(_chip(control, element, shared) for element in value)
     own = [element for element in value if element_key(Kind.of(control.kind), element) not in shared]

@@ -58,6 +58,8 @@ class RowStore:
     """Tasks by row and stage; a context manager, after which nothing of them is left."""
 
     def __init__(self) -> None:
+        self.strangers: dict[Stage, list[int]] = {}
+        """Tasks that belong to no row, which are not held: they count for nothing."""
         # No name: a file that only this connection can reach, and that is gone with it.
         self._database = sqlite3.connect("", isolation_level=None)
         try:
@@ -81,12 +83,15 @@ class RowStore:
 
     def fill(self, stage: Stage, bodies: Iterable[tuple[str, int, Body]]) -> None:
         """Hold many tasks: row id, task id and body of each."""
-        waiting = iter(bodies)
+        waiting, strangers = iter(bodies), list[int]()
         self._database.execute("BEGIN")
         while batch := list(islice(waiting, _BATCH)):
             entries = [(_key(row_id), _NUMBER[stage], task, body) for row_id, task, body in batch if row_id]
+            strangers += [task for row_id, task, _ in batch if not row_id]
             self._database.executemany(_PUT, entries)
         self._database.execute("COMMIT")
+        if strangers:
+            self.strangers[stage] = strangers
 
     def __len__(self) -> int:
         """How many rows there are."""

@@ -21,6 +21,8 @@ _MANY: Final = 1000
 class Shelf(Protocol):
     """Where a snapshot keeps its tasks: in memory (`InMemory`) or on disk (`RowStore`)."""
 
+    strangers: dict[Stage, list[int]]
+
     def row_ids(self) -> list[str]:
         """Every row, in text order."""
         ...
@@ -50,6 +52,7 @@ class InMemory:
     """A shelf for a few rows."""
 
     def __init__(self) -> None:
+        self.strangers: dict[Stage, list[int]] = {}
         self._rows: dict[str, dict[Stage, dict[int, Task]]] = {}
 
     def row_ids(self) -> list[str]:
@@ -149,6 +152,11 @@ class Snapshot:
         if task.row_id:
             stage = self._stage_of[task.project]
             self._seen[stage] = max(task.updated_at, self._seen.get(stage, task.updated_at))
+
+    @property
+    def strangers(self) -> Mapping[Stage, Sequence[int]]:
+        """Tasks that belonged to no row when everything was read."""
+        return self._shelf.strangers
 
     @property
     def row_ids(self) -> list[str]:

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from label_studio_quorum.campaign.projects import AUTO_LABEL, STAGES, Campaign
-from label_studio_quorum.campaign.reconcile import decide_rows
+from label_studio_quorum.campaign.reconcile import decide_rows, tasks_without_row
 from label_studio_quorum.campaign.row_task import has_prediction
 from label_studio_quorum.campaign.snapshot import Snapshot
 from label_studio_quorum.port import Json, RowPort, Task
@@ -32,6 +32,8 @@ class Status:
     prelabelled: int
     states: dict[State, int]
     stages: dict[Stage, StageStatus]
+    without_row: tuple[str, ...] = ()
+    """What to know of tasks that belong to no row, and so are in no figure."""
 
     def to_json(self) -> Json:
         """The object of the contract; every state is named, also with 0."""
@@ -39,6 +41,7 @@ class Status:
             "name": self.name,
             "rows": self.rows,
             "prelabelled": self.prelabelled,
+            "without_row": list(self.without_row),
             "states": {state.value: count for state, count in self.states.items()},
             "stages": {
                 stage.value: {"open": counts.open, "submitted": counts.submitted}
@@ -72,10 +75,12 @@ def campaign_status(port: RowPort, campaign: Campaign, *, snapshot: Snapshot | N
         for row in decide_rows(campaign, counting, current.row_ids):
             states[row.decision.state] += 1
             prelabelled += any(has_prediction(task, AUTO_LABEL) for task in row.tasks[Stage.PASS])
+        without_row = tuple(tasks_without_row(campaign, current.strangers))
     return Status(
         name=campaign.name,
         rows=states.total(),
         prelabelled=prelabelled,
         states={state: states[state] for state in State},
         stages={stage: StageStatus(open=counting.open[stage], submitted=counting.submitted[stage]) for stage in STAGES},
+        without_row=without_row,
     )

@@ -83,10 +83,22 @@ class Listener:
 
 
 @contextmanager
-def registered(port: LabelStudio, campaign: Campaign, url: str, secret: str) -> Iterator[None]:
-    """Have the server call `url` while the block runs; afterwards the webhooks stay, switched off."""
+def registered(
+    port: LabelStudio, campaign: Campaign, url: str, secret: str, complain: Callable[[str], None]
+) -> Iterator[None]:
+    """Have the server call `url` while the block runs; afterwards the webhooks stay, switched off.
+
+    A server that may not call that address is watched by the clock alone, which `complain` is told.
+    """
     target = WebhookTarget(url=url, secret=secret)
-    _switch(port, campaign, target, active=True)
+    try:
+        _switch(port, campaign, target, active=True)
+    except ServerError as error:
+        if error.status not in (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN):
+            raise
+        complain(f"no webhooks, looking every few seconds instead: {error.message}")
+        yield
+        return
     try:
         yield
     finally:

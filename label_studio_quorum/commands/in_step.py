@@ -68,39 +68,33 @@ def tell_apart(port: HttpLabelStudio, name: str | None, file: Path) -> None:
             _note(local.apart)
 
 
-def team_applied(port: HttpLabelStudio, name: str | None, file: Path, team: Team) -> None:
-    """Have the campaign go by a team that was applied: its markers bear the hash, and this machine remembers the file.
+def campaign_of_file(url: str, file: Path) -> str | None:
+    """The campaign that this machine remembers with a team file; None if that is not just one."""
+    own = [known.name for known in remembered() if (known.url, known.team) == (url, str(file.absolute()))]
+    return own[0] if len(own) == 1 else None
+
+
+def team_applied(port: HttpLabelStudio, campaign: str | None, file: Path, team: Team) -> None:
+    """Have a campaign go by a team that was applied: its markers bear the hash, and this machine remembers the file.
 
     Args:
         port: The server.
-        name: The campaign; None for those that this machine remembers with the file.
+        campaign: The campaign; None where accounts were made and none is meant.
         file: The team file.
         team: What it says.
     """
-    for campaign in _campaigns_of(port, name, file):
-        place = find_campaign(port, campaign)
-        if mark_team(port, place, team):
-            _note(f"campaign {campaign!r} goes by {file} from now on")
-        known = next((entry for entry in remembered() if (entry.name, entry.url) == (campaign, port.url)), None)
-        if known is not None:
-            text = file.read_text(encoding="utf-8")
-            remember(known.with_file(FileKind.TEAM, str(file.absolute()), text_digest(text)))
-
-
-def _campaigns_of(port: HttpLabelStudio, name: str | None, file: Path) -> list[str]:
-    """The campaigns that a team file is of: the one named, else those that this machine remembers with it."""
-    campaigns = find_all(port.projects())
-    if name is not None:
-        own = [name]
-    else:
-        path = str(file.absolute())
-        own = [known.name for known in remembered() if (known.url, known.team) == (port.url, path)]
-    there = [campaign for campaign in own if campaign in campaigns]
-    # Accounts may be made before the campaign is set up, and for one that is not meant by its only neighbour.
-    if campaigns and not there:
-        names = ", ".join(sorted(campaigns))
-        _note(f"accounts only: no campaign goes by {file} now; name one of {names} with --name to have it do so")
-    return there
+    if not campaign:
+        names = ", ".join(sorted(find_all(port.projects())))
+        # Accounts may be made before the campaign is set up.
+        if names:
+            _note(f"accounts only: no campaign goes by {file} now; name one of {names} with --name to have it do so")
+        return
+    if mark_team(port, find_campaign(port, campaign), team):
+        _note(f"campaign {campaign!r} goes by {file} from now on")
+    known = next((entry for entry in remembered() if (entry.name, entry.url) == (campaign, port.url)), None)
+    if known is not None:
+        text = file.read_text(encoding="utf-8")
+        remember(known.with_file(FileKind.TEAM, str(file.absolute()), text_digest(text)))
 
 
 def _note(text: str) -> None:

@@ -51,8 +51,9 @@ def command(
             _show_imports(opened.campaign.name, imports_of(opened.port, opened.campaign), as_json)
             continue
         status = campaign_status(opened.port, opened.campaign)
-        for wrong in opened.port.server_faults(opened.campaign.name):
-            typer.echo(f"warning: {opened.campaign.name}: {wrong}", err=True)
+        wrong = [str(fault) for fault in opened.port.server_faults(opened.campaign.name) if fault.stops]
+        for warning in (*wrong, *status.without_row):
+            typer.echo(f"warning: {opened.campaign.name}: {warning}", err=True)
         for fault, cure in serving_faults(opened.port, opened.campaign):
             typer.echo(f"warning: {opened.campaign.name}: {fault}; {cure}", err=True)
         if as_json:

@@ -109,7 +109,8 @@ def _mend(port: HttpLabelStudio, name: str | None) -> bool:
     for fault in repair.mended:
         typer.echo(f"quorum: mended: {fault.message}", err=True)
     for fault in repair.left:
-        typer.echo(f"quorum: {fault}", err=True)
+        if fault.stops:  # the rest is told by the reconcile
+            typer.echo(f"quorum: {fault}", err=True)
     return bool(repair.mended)
 
 
@@ -169,10 +170,13 @@ def _watch(
         elif report.changed:
             typer.echo(f"{time.strftime('%H:%M:%S')} {_line(report.changes, False)}")
 
+    def warn(text: str) -> None:
+        typer.echo(f"quorum: {text}", err=True)
+
     try:
         with (
             listener.listening() as address,
-            registered(opened.port, campaign, webhook_url or address, listener.secret),
+            registered(opened.port, campaign, webhook_url or address, listener.secret, warn),
         ):
             typer.echo(f"watching {campaign.name!r} at {opened.port.url}; webhooks at {address}", err=True)
             watch(

@@ -108,7 +108,7 @@ def apply(
     """
     from label_studio_quorum.adapters.web_session import VisitError
     from label_studio_quorum.campaign.accounts import PasswordFile, apply_team, check_team, password_file, to_json
-    from label_studio_quorum.commands.in_step import team_applied
+    from label_studio_quorum.commands.in_step import campaign_of_file, team_applied
     from review_rules import Person, load_team
 
     file = _file(file or team_file, url, name)
@@ -128,6 +128,7 @@ def apply(
         if not dry_run:
             team_applied(port, campaign, file, team)
         return
+    name = name or campaign_of_file(port.url, file)
     planned = _plan_on_stock(port, name, team)
     if not dry_run:
         asking.confirm(planned)
@@ -139,7 +140,7 @@ def apply(
         typer.echo(f"quorum: {error}; mend it and run again, nobody is made twice", err=True)
         raise typer.Exit(1) from None
     if not dry_run:
-        team_applied(port, name, file, team)
+        team_applied(port, planned.campaign, file, team)
     if as_json:
         made = [] if dry_run else to_json(before)["missing"]
         result = {"passwords": str(kept.path) if made else None, "dry_run": dry_run, "change": planned.to_json()}

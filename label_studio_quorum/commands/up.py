@@ -35,6 +35,7 @@ from label_studio_quorum.commands.reading_options import (
 from label_studio_quorum.commands.shared_options import RepairOption
 from label_studio_quorum.commands.telling import told
 from label_studio_quorum.files import write_json
+from label_studio_quorum.servers import left_over
 from label_studio_quorum.servers.board import Board
 from label_studio_quorum.servers.bring_up import Files, Ready, access, example, fill, read_plan
 from label_studio_quorum.servers.data_folder import DataFolder
@@ -46,6 +47,8 @@ app = typer.Typer(add_completion=False)
 
 EXAMPLE = "Example"
 SPEAKER = "quorum up"
+PATIENCE = 20.0
+"""Seconds for which a run that was cut off may keep its ports: its guards give the parts ten to end."""
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -167,11 +170,14 @@ def _run(
     then: Callable[[dict[str, Any]], None],
 ) -> None:
     with read_plan(wanted) as plan, DataFolder(data_dir) as folder:
+        if not dry_run:
+            # Before anything else: such a part may be writing to the database.
+            left_over.end_parts(folder.path, _say)
         if fresh:
             _start_over(folder, dry_run=dry_run)
         if not (fresh and dry_run):
             folder.check()
-        preflight(settings)
+        preflight(settings, wait_s=PATIENCE if folder.was_cut_off and not dry_run else 0, say=_say)
         if dry_run:
             _say(f"files, packages and ports are good: {plan.rows.rows} rows, {len(plan.campaign.team.people)} people")
             for lack in shortages(plan.campaign.team, plan.campaign.policy):

@@ -21,6 +21,7 @@ from review_rules.verify import Verifier
 
 app = typer.Typer(add_completion=False)
 
+_ALGORITHM: Final = "sha256:"
 _FEW: Final = 3
 """Findings of one cause that are listed; the others are counted."""
 
@@ -59,6 +60,8 @@ def command(
     """
     if part and seal is not None:
         raise typer.BadParameter("a seal is that of a whole export, not of a part", param_hint="--part")
+    if seal is not None and not seal.startswith(_ALGORITHM):
+        seal = _ALGORITHM + seal
     rules, people = rules_of_command(url, api_key, api_key_file, name, policy, team)
     places = Places(required=sealed or seal is not None, expected=seal, partial=part)
     proof = Proof(export, Verifier(people, rules, places))
@@ -75,7 +78,7 @@ def command(
                 "rows": proof.rows,
                 "final": proof.final,
                 "policy": rules.hash,
-                "seal": places.seal if proof.rows else None,
+                "seal": places.seal if _is_whole(proof) else None,
                 "sealed": bool(proof.rows and not places.unsealed),
                 "not_proved": proof.not_proved(),
                 "causes": [_cause_json(cause, count) for cause, count in proof.causes.most_common()],
@@ -86,6 +89,12 @@ def command(
         _tell(proof, everything)
     if proof.causes:
         raise typer.Exit(1)
+
+
+def _is_whole(proof: Proof) -> bool:
+    """Whether the seal is that of an export: the seal of anything else should not be noted by anybody."""
+    places = proof.verifier.places
+    return bool(proof.rows) and not (proof.causes or places.unsealed or places.partial)
 
 
 def _cause_json(cause: tuple[str, str], count: int) -> dict[str, str | int]:
@@ -103,5 +112,5 @@ def _tell(proof: Proof, everything: bool) -> None:
         typer.echo(f"  {times:,} × {cause[0]} {title_of(cause)}{more}")
     for sentence in proof.not_proved():
         typer.echo(f"not proved: {sentence}")
-    if proof.rows and not proof.verifier.places.unsealed:
+    if _is_whole(proof):
         typer.echo(f"seal: {proof.verifier.places.seal}")

@@ -62,7 +62,7 @@ def read_parquet(path: Path) -> Iterator[Record | RowFault]:
     try:
         with pq.ParquetFile(path) as file:
             yield from _records(file.iter_batches(batch_size=_BATCH), path)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
         raise UnreadableError(fault("QD.E003.parquet", Place(str(path)), error=type(error).__name__)) from error
 
 
@@ -80,7 +80,7 @@ def read_arrow(path: Path) -> Iterator[Record | RowFault]:
                 batches = (opened.get_batch(at) for at in range(opened.num_record_batches))
             small = (batch.slice(at, _BATCH) for batch in batches for at in range(0, batch.num_rows, _BATCH))
             yield from _records(small, path)
-        except pa.ArrowException as error:
+        except (pa.ArrowException, UnicodeDecodeError) as error:
             raise UnreadableError(fault("QD.E003.arrow", Place(str(path)), error=type(error).__name__)) from error
 
 

@@ -86,7 +86,7 @@ def _refuse_bomb(path: Path) -> None:
 
 _DAMAGE = (
     InvalidFileException, zipfile.BadZipFile, zlib.error, KeyError, ParseError, etree.XMLSyntaxError, EOFError, OSError,
-    ValueError, IndexError,
+    ValueError, IndexError, RuntimeError,
 )  # fmt: skip
 
 

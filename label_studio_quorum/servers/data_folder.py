@@ -83,6 +83,7 @@ class DataFolder:
 
     Attributes:
         notes: What a person should know of the files in it.
+        was_cut_off: True if the last `quorum up` with this folder did not end by itself.
     """
 
     def __init__(self, path: Path) -> None:
@@ -92,6 +93,7 @@ class DataFolder:
         self.access = self.path / "access.json"
         self.stamp = self.path / "database.json"
         self.notes: list[str] = []
+        self.was_cut_off = False
         self._lock: IO[str] | None = None
 
     @property
@@ -114,6 +116,8 @@ class DataFolder:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise StartError(self._held()) from None
+        self._lock.seek(0)
+        self.was_cut_off = bool(self._lock.read().strip())
         # The next one to come can say who has the folder.
         self._lock.truncate(0)
         self._lock.write(str(os.getpid()))

@@ -24,6 +24,10 @@ STOCK = "label_studio_quorum.servers.stock_settings"
 WITH_PLUGIN = "ls_plugin.settings"
 DATABASE = "label_studio.sqlite3"
 THREADS = 8
+INSIDE = "QUORUM_INSIDE_HOSTS"
+"""The variable that names the inside hosts which the plugin lets ML backends and webhooks be at."""
+PLUGIN_VARIABLES = ("QUORUM_FORCE_VERSION", "QUORUM_RESERVE_MINUTES")
+"""What the plugin reads from the environment of whoever starts the server."""
 
 
 @dataclass(frozen=True)
@@ -38,22 +42,23 @@ class Owner:
 def environment(data_dir: Path, settings: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The whole environment of a Label Studio process.
 
-    Telemetry is off. Local addresses are allowed, since the ML backend is on this machine.
+    Telemetry is off. With the plugin only the inside addresses that `extra` names are called (`INSIDE`); a stock server
+    has one switch for all of them, and its ML backend is on this machine.
 
     Args:
         data_dir: Label Studio's own data folder.
         settings: Django settings module, `STOCK` or `WITH_PLUGIN`.
         extra: Further variables; they win.
     """
-    return own_environment() | {
+    return own_environment(*PLUGIN_VARIABLES) | {
         "DJANGO_SETTINGS_MODULE": settings,
         "DJANGO_DB": "sqlite",
         "LABEL_STUDIO_BASE_DATA_DIR": str(data_dir),
         "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "false",
         "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
         "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
-        "ML_BLOCK_LOCAL_IP": "False",
-        "SSRF_PROTECTION_ENABLED": "false",
+        "ML_BLOCK_LOCAL_IP": str(settings == WITH_PLUGIN),
+        "SSRF_PROTECTION_ENABLED": str(settings == WITH_PLUGIN),
         "COLLECT_ANALYTICS": "False",
         "LATEST_VERSION_CHECK": "False",
         "SENTRY_DSN": "",
@@ -75,7 +80,14 @@ def package_dir() -> Path:
     return Path(spec.origin).parent
 
 
-def create_database(data_dir: Path, settings: str, owner: Owner, log: Path, others: Sequence[Child] = ()) -> None:
+def create_database(
+    data_dir: Path,
+    settings: str,
+    owner: Owner,
+    log: Path,
+    others: Sequence[Child] = (),
+    extra: Mapping[str, str] | None = None,
+) -> None:
     """Create or migrate the SQLite database and its owner; on an existing database this only migrates.
 
     Raises:
@@ -86,7 +98,7 @@ def create_database(data_dir: Path, settings: str, owner: Owner, log: Path, othe
     child = Child(
         "Label Studio's database",
         [sys.executable, "-c", "from label_studio.server import main; main()", "--enable-legacy-api-token", "init"],
-        environment(data_dir, settings, _first_account(owner)),
+        environment(data_dir, settings, {**_first_account(owner), **(extra or {})}),
         log,
         data_dir,
     )
@@ -132,7 +144,7 @@ def server(
         # Longer than clients reuse a connection for: one closed just as a request comes in is an error to the client.
         *("--keep-alive", "75"),
         *("--no-control-socket", "--log-level", "warning"),
-        *("--pythonpath", str(package_dir()), "label_studio.core.wsgi:application"),
+        *("--pythonpath", str(package_dir()), "label_studio_quorum.servers.wsgi:application"),
     ]
     return Child("Label Studio", command, environment(data_dir, settings, extra), log, data_dir)
 

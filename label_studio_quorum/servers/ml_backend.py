@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,17 +26,30 @@ def server(
 ) -> Child:
     """The ML backend as a child process, not yet started; it keeps its state in `ml` in the data folder."""
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    models = os.environ.get("QUORUM_ML_MODELS")
-    env = own_environment() | {
+    env = own_environment(*_keys_of_models()) | {
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "QUORUM_DATA_DIR": str(data_dir),
         "QUORUM_ML_BASIC": f"{user}:{password}",
-        **({"QUORUM_ML_MODELS": str(Path(models).absolute())} if models else {}),
+        # The part runs in the data folder, where a path that the caller gave would be another.
+        **{name: str(Path(os.environ[name]).absolute()) for name in _PATHS if os.environ.get(name)},
         **(extra or {}),
     }
     command = [sys.executable, "-m", "ml_backend", "--host", host, "--port", str(port)]
     return Child("ML backend", command, env, log, data_dir)
+
+
+_PATHS = ("QUORUM_ML_MODELS", "QUORUM_ML_CACHE")
+_KEY = re.compile(r"\bkey_env:\s*[\"']?(\w+)")
+
+
+def _keys_of_models() -> list[str]:
+    """The variables that hold the API keys which the models file names."""
+    models = os.environ.get("QUORUM_ML_MODELS")
+    # A file that cannot be read is told by the ML backend, which says more of it.
+    if not models or not Path(models).is_file():
+        return []
+    return _KEY.findall(Path(models).read_text(encoding="utf-8", errors="replace"))
 
 
 def require_packages() -> None:

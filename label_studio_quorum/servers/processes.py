@@ -25,13 +25,13 @@ _ROOM = 1 << 16
 
 _KEEP = (
     *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "VIRTUAL_ENV"),
-    *("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "OMP_NUM_THREADS"),
+    *("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "OMP_NUM_THREADS", "XDG_CACHE_HOME"),
 )
 
 
-def own_environment() -> dict[str, str]:
-    """The few variables of the caller that a part may see: the parts read names as common as HOST and TOKEN."""
-    return {name: os.environ[name] for name in _KEEP if name in os.environ} | {"PYTHONUNBUFFERED": "1"}
+def own_environment(*more: str) -> dict[str, str]:
+    """The few variables of the caller that a part may see, and `more`: parts read names as common as HOST and TOKEN."""
+    return {name: os.environ[name] for name in (*_KEEP, *more) if name in os.environ} | {"PYTHONUNBUFFERED": "1"}
 
 
 class StartError(PublicError):
@@ -161,14 +161,42 @@ def wait_until(
         time.sleep(0.2)
 
 
-def require_port(name: str, port: int, host: str, hint: str = "choose another port") -> None:
-    """Check that a part called `name` can listen there; `hint` says what else to do than to stop who does.
+def require_port(
+    name: str,
+    port: int,
+    host: str,
+    hint: str = "choose another port",
+    *,
+    wait_s: float = 0.0,
+    say: Callable[[str], None] = lambda line: None,
+    who: Callable[[int], str] = lambda port: "",
+) -> None:
+    """Check that a part can listen on a port.
+
+    Args:
+        name: What people call the part.
+        port: The port.
+        host: The address that it listens on.
+        hint: What else to do than to stop who listens there.
+        wait_s: For how long it may still be in use.
+        say: Told that it is waited for.
+        who: Says who listens on a port, if that is known.
 
     Raises:
         StartError: Something else listens there.
     """
-    if not port_is_free(port, host):
-        raise StartError(f"{name}: port {port} on {host} is in use; stop what listens there, or {hint}")
+    if port_is_free(port, host):
+        return
+    if wait_s:
+        say(f"{name}: port {port} on {host} is still in use after a run that was cut off; waiting up to {wait_s:.0f} s")
+    deadline = time.monotonic() + wait_s
+    while time.monotonic() < deadline:
+        time.sleep(0.2)
+        if port_is_free(port, host):
+            return
+    by = who(port)
+    what = f"in use by {by}; stop that" if by else "in use; stop what listens there"
+    raise StartError(f"{name}: port {port} on {host} is {what}, or {hint}")
 
 
 def free_port(host: str = LOOPBACK) -> int:

@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from label_studio_quorum.servers import label_studio
 from label_studio_quorum.servers import ml_backend as ml_server
 from label_studio_quorum.servers.board import Board
 from label_studio_quorum.servers.data_folder import DataFolder, Secrets
+from label_studio_quorum.servers.left_over import listener, mark_of
 from label_studio_quorum.servers.processes import LOOPBACK, Child, StartError, require_port, wait_until
 
 LABEL_STUDIO, ML = "Label Studio", "ML backend"
@@ -77,6 +79,7 @@ class Stack:
             self.folder.logs / "label-studio.log",
             settings=self.settings.module,
             host=self.settings.host,
+            extra={label_studio.INSIDE: self._inside_hosts()},
         )
         self.add(server)
         wait_until(lambda: label_studio.is_up(self.url), server, 120, self.children)
@@ -91,8 +94,14 @@ class Stack:
         )
         board.done(ML, f"ready at {self.ml_url}")
 
+    def _inside_hosts(self) -> str:
+        """The hosts of this network that Label Studio may call: the ML backend, and those that the caller names."""
+        mine = f"{LOOPBACK}:{self.settings.ml_port}"
+        return ",".join(filter(None, [mine, os.environ.get(label_studio.INSIDE)]))
+
     def add(self, child: Child) -> Child:
         """Start a part and stop it with the others."""
+        child.env = {**child.env, **mark_of(self.folder.path)}
         self.children.append(child)
         child.start()
         return child
@@ -135,7 +144,10 @@ class Stack:
             return  # asking Django itself would mean starting it
         board.say(LABEL_STUDIO, "migrating its database" if database.exists() else "creating its database (once)")
         log, owner = self.folder.logs / "migrate.log", self.secrets.owner
-        label_studio.create_database(self.folder.label_studio, self.settings.module, owner, log, self.children)
+        mark = mark_of(self.folder.path)
+        label_studio.create_database(
+            self.folder.label_studio, self.settings.module, owner, log, self.children, extra=mark
+        )
         write_json(stamp, wanted)
 
 
@@ -149,8 +161,15 @@ def running(folder: DataFolder, settings: StackSettings, secrets: Secrets) -> It
         stack.stop()
 
 
-def preflight(settings: StackSettings) -> None:
+def preflight(
+    settings: StackSettings, *, wait_s: float = 0.0, say: Callable[[str], None] = lambda line: None
+) -> None:
     """Check what can be checked before anything starts.
+
+    Args:
+        settings: Where the parts listen.
+        wait_s: For how long a port may still be in use.
+        say: Told what is waited for.
 
     Raises:
         StartError: A port is taken.
@@ -162,8 +181,11 @@ def preflight(settings: StackSettings) -> None:
         _migrations_hash()
     if settings.ls_port == settings.ml_port:
         raise StartError(f"port {settings.ls_port}: asked for by both parts; set QUORUM_LS_PORT or QUORUM_ML_PORT")
-    require_port(LABEL_STUDIO, settings.ls_port, settings.host, "set QUORUM_LS_PORT to another")
-    require_port(ML, settings.ml_port, LOOPBACK, "set QUORUM_ML_PORT to another")
+    for name, port, host, variable in (
+        (LABEL_STUDIO, settings.ls_port, settings.host, "QUORUM_LS_PORT"),
+        (ML, settings.ml_port, LOOPBACK, "QUORUM_ML_PORT"),
+    ):
+        require_port(name, port, host, f"set {variable} to another", wait_s=wait_s, say=say, who=listener)
 
 
 def database_stamp(settings: StackSettings) -> dict[str, str]:

@@ -22,6 +22,7 @@ from ls_plugin.access.parameters import parameters
 from ls_plugin.access.submission_content import is_empty, require_draft, require_submission
 from ls_plugin.models import CampaignProject, Grant, Slot, Stage
 from ls_plugin.people import standings
+from ls_plugin.people.standings import CampaignPlace
 from ls_plugin.people.team import managers_without
 from ls_plugin.queue import qualification, seats
 from ls_plugin.store.exclusions import is_excluded
@@ -91,15 +92,18 @@ def change(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
     slot = Slot.objects.filter(task_id=annotation.task_id).first()
     if slot is None or slot.sealed:
         # Somebody of the next stage may have read this answer already.
-        raise Refused("decided" if slot is not None and _is_decided(call.place.campaign_id, slot.row_id) else "sealed")
-    if call.place.stage is Stage.PASS and qualification.is_scored(call.signed_in.user_id, call.place, slot.row_id):
-        raise Refused("marked")
+        is_decided = slot is not None and _is_decided(call.place, slot.row_id)
+        raise Refused("decided" if is_decided else "sealed")
+    if qualification.is_closed(call.place, slot, annotation):
+        raise Refused("sealed")
     _require_unexposed(call, annotation.task_id)
 
 
-def _is_decided(campaign_id: int, row_id: str) -> bool:
-    """Whether a row was decided when it was reconciled last."""
-    states = slots_of(campaign_id, [row_id]).filter(stage=Stage.PASS).values_list("state", flat=True)
+def _is_decided(place: CampaignPlace, row_id: str) -> bool:
+    """Whether a reviewed row was decided when it was reconciled last; of passes this would tell that they agree."""
+    if place.stage is Stage.PASS:
+        return False
+    states = slots_of(place.campaign_id, [row_id]).filter(stage=Stage.PASS).values_list("state", flat=True)
     return any(State(state).is_decided for state in states if state)
 
 

@@ -120,14 +120,12 @@ def _task(call: Call, request: Any, data: Mapping[str, Any], mine: Iterable[Any]
 
 
 def _predictions(call: Call, data: Mapping[str, Any], predictions: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The pre-annotations meant for this stage; none where the policy withholds it, or asks for what is known."""
+    """The pre-annotations meant for this stage; none where the policy withholds it."""
     if call.place is None:
         return []
     if call.place.stage is Stage.PASS:
         row_id, mine = str(data.get("row_id", "")), Campaign.objects.filter(pk=call.place.campaign_id)
-        policy, asked = mine.values_list("policy_text", "qualification").get()
-        # It would give the answer of a qualification row away, or lead people where the policy wants nobody led.
-        if withheld(row_id, read_policy(policy)) or row_id in asked.get("rows", ()):
+        if withheld(row_id, read_policy(mine.values_list("policy_text", flat=True).get())):
             return []
     served = SERVED[standings.RULE_STAGE[call.place.stage]]
     meant = [prediction for prediction in predictions if prediction.get("model_version") == served]

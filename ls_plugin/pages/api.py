@@ -24,9 +24,10 @@ from ls_plugin.models import Campaign, Slot, Stage
 from ls_plugin.pages import audit, checkup, figures
 from ls_plugin.people import team
 from ls_plugin.queue import changes, qualification, reconcile, skips
+from ls_plugin.queue.known_forms import fill_forms
 from ls_plugin.queue.reopening import reopen
 from ls_plugin.queue.server_port import ServerPort
-from ls_plugin.store import campaign_locks
+from ls_plugin.store import campaign_locks, clock
 from ls_plugin.store.refusals import Refused
 
 _LONGEST_NAME = 200
@@ -74,9 +75,8 @@ class VersionView(_View):
 
     def get(self, request: Request) -> Response:
         """Versions."""
-        return Response(
-            {"quorum": version("label-studio-quorum"), "plugin": True, "label_studio": version("label-studio")}
-        )
+        versions = {"quorum": version("label-studio-quorum"), "label_studio": version("label-studio")}
+        return Response({**versions, "plugin": True, "clock_lag_s": round(clock.lag().total_seconds(), 1)})
 
 
 class CampaignView(_View):
@@ -101,10 +101,15 @@ class CampaignView(_View):
             if call is None or not (call.signed_in.owner or team.manages(campaign, call.signed_in.user_id)):
                 raise Refused("last_manager", "Name yourself a manager in the team file: it would lock you out.")
         if known is not None:
+            if known != campaign.qualification:
+                qualification.forget_notes(campaign.pk, qualification.stored_qualification(campaign))
             Campaign.objects.filter(pk=campaign.pk).update(qualification=known)
         if isinstance(body.get("guidelines"), str):
             Campaign.objects.filter(pk=campaign.pk).update(guidelines=body["guidelines"])
-        qualification.seat_everybody(campaign.pk, qualification.qualification_of(campaign.pk))
+        asked = qualification.qualification_of(campaign.pk)
+        qualification.seat_everybody(campaign.pk, asked)
+        if asked is not None:
+            fill_forms(campaign.pk, asked.rows)
         reconcile.drain(campaign.pk, _ROWS_A_REQUEST)
         return Response(_campaign(campaign))
 
@@ -201,7 +206,9 @@ class StatusView(_View):
 
     def get(self, request: Request) -> Response:
         """The figures of the manager's page."""
-        return Response(figures.of_campaign(self.campaign(request.query_params.get("name"))).to_json())
+        campaign, call = self.campaign(request.query_params.get("name")), call_of(request)
+        works = call is not None and call.signed_in.works_in_campaign(campaign.pk)
+        return Response(figures.of_campaign(campaign, call.signed_in.user_id if call and works else None).to_json())
 
 
 class AuditView(_View):

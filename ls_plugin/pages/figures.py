@@ -15,10 +15,12 @@ from ls_plugin.models import Campaign, CampaignProject, Grant, Member, Record, S
 from ls_plugin.people import rulebook
 from ls_plugin.people.standings import CampaignPlace, can_work, to_person, words
 from ls_plugin.queue import qualification, skips
-from review_rules import PersonId, State, Team
+from ls_plugin.queue.handout import why_nothing
+from review_rules import Person, PersonId, State, Team
 from review_rules.staffing import shortages
 
 _BEGINNING = State.AWAITING_PASSES.value
+_DECIDED = [state.value for state in State if state.is_decided]
 _SECONDS_A_ROW = 90.0  # what a review is taken to need before anybody has done one
 
 
@@ -65,7 +67,11 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class CampaignFigures:
-    """Where a campaign stands."""
+    """Where a campaign stands.
+
+    ``withheld``: rows that are left out of agreement, conflicts and compared, since whoever asks has answered them and
+    they are not decided yet.
+    """
 
     id: int
     name: str
@@ -75,6 +81,7 @@ class CampaignFigures:
     agreement: float | None
     conflicts: int
     compared: int
+    withheld: int
     people: tuple[PersonFigures, ...]
     needs: tuple[Need, ...]
     infeasible: int
@@ -89,8 +96,14 @@ class CampaignFigures:
         return asdict(self)
 
 
-def of_campaign(campaign: Campaign) -> CampaignFigures:
-    """Everything that the manager's page shows."""
+def of_campaign(campaign: Campaign, viewer: int | None = None) -> CampaignFigures:
+    """Everything that the manager's page shows.
+
+    Args:
+        campaign: the campaign.
+        viewer: the account that is shown it, if it also works in the campaign. What follows from its own answers would
+            tell it the others': it could change an answer and see whether the figure moves.
+    """
     stored = CampaignProject.objects.filter(campaign=campaign)
     projects = {Stage(project.stage): project.project_id for project in stored}
     slots = Slot.objects.filter(project_id__in=projects.values())
@@ -98,7 +111,13 @@ def of_campaign(campaign: Campaign) -> CampaignFigures:
     counts = dict(rows.values_list("state").annotate(count=Count("task_id")).order_by())
     states = {state.value: counts.get(state.value, 0) for state in State}
     states[State.AWAITING_PASSES.value] += counts.get("", 0)
-    agreement = rows.aggregate(
+    own = Annotation.objects.filter(project_id=projects[Stage.PASS], completed_by_id=viewer, was_cancelled=False)
+    withheld = list(
+        rows.filter(task_id__in=own.values("task_id")).exclude(state__in=_DECIDED).values_list("task_id", flat=True)
+        if viewer is not None
+        else ()
+    )
+    agreement = rows.exclude(task_id__in=withheld).aggregate(
         mean=Avg("agreed"), compared=Count("agreed"), conflicts=Count("pk", filter=Q(agreed__lt=1))
     )
     needs = _needs(campaign, slots)
@@ -114,6 +133,7 @@ def of_campaign(campaign: Campaign) -> CampaignFigures:
         agreement=agreement["mean"],
         conflicts=agreement["conflicts"],
         compared=agreement["compared"],
+        withheld=len(withheld),
         people=_people(campaign, projects),
         needs=needs,
         infeasible=sum(need.infeasible for need in needs),
@@ -140,8 +160,7 @@ def _people(campaign: Campaign, projects: Mapping[Stage, int]) -> tuple[PersonFi
     passing = CampaignPlace(projects[Stage.PASS], campaign.pk, Stage.PASS)
 
     def known_right(user_id: int | None) -> float | None:
-        answered, share = qualification.score(user_id, passing, asked) if asked and user_id else (0, 0.0)
-        return share if answered else None
+        return qualification.score(user_id, passing, asked).share if asked and user_id else None
 
     def figures(member: Member) -> PersonFigures:
         mine = work[member.user_id] if member.user_id else Counter[str]()
@@ -169,7 +188,7 @@ def _needs(campaign: Campaign, slots: Any) -> tuple[Need, ...]:
     people = {PersonId(m.person_id): to_person(m) for m in Member.objects.filter(campaign=campaign) if m.left is None}
     pace = _pace(campaign) / 3600
     needs = []
-    passes = slots.filter(stage=Stage.PASS).exclude(state__in=[State.FINAL.value, State.DISCARDED.value])
+    passes = slots.filter(stage=Stage.PASS).exclude(state__in=_DECIDED)
     for domain, rows in passes.values_list("domain").annotate(count=Count("task_id")).order_by("domain"):
         wanted = domain if domain in policy.expert_domains else ""
         able = {pid: person for pid, person in people.items() if any(can_work(person, stage) for stage in Stage)}
@@ -207,7 +226,7 @@ def _needs(campaign: Campaign, slots: Any) -> tuple[Need, ...]:
 
 def _shortages(campaign: Campaign, rows: Any) -> tuple[dict[str, Any], ...]:
     """Who is missing for the rows that are still to be finished, as sentences with their cure."""
-    unfinished = rows.exclude(state__in=[State.FINAL.value, State.DISCARDED.value])
+    unfinished = rows.exclude(state__in=_DECIDED)
     domains = sorted(set(unfinished.values_list("domain", flat=True)))
     people = {PersonId(m.person_id): to_person(m) for m in Member.objects.filter(campaign=campaign) if m.left is None}
     lacking = shortages(Team(people), rulebook.read_policy(campaign.policy_text), domains)
@@ -241,6 +260,8 @@ class Queue:
     skipped: int
     hours: float
     in_hand: int
+    nothing: str
+    """Why there is no task for the person; empty where there is one."""
 
 
 def of_person(user_id: int) -> list[Queue]:
@@ -266,9 +287,16 @@ def of_person(user_id: int) -> list[Queue]:
                     skipped=skipped[project.project_id],
                     hours=round((sums["seconds"] or 0) / 3600, 2),
                     in_hand=Grant.objects.filter(user_id=user_id, project_id=project.project_id, live=True).count(),
+                    nothing=_nothing(user_id, person, project),
                 )
             )
     return out
+
+
+def _nothing(user_id: int, person: Person, project: CampaignProject) -> str:
+    place = CampaignPlace(project.project_id, project.campaign_id, Stage(project.stage))
+    refused = why_nothing(user_id, person, place)
+    return str(refused.detail) if refused else ""
 
 
 def recent(campaign: Campaign, limit: int = 20) -> list[Record]:

@@ -46,15 +46,16 @@ def campaign(request: HttpRequest, campaign_id: int) -> HttpResponse:
     if stored is None or call is None or not call.signed_in.manages(campaign_id):
         return page(request, Refused("no_project"))
     message = _act(request, stored, call.signed_in.user_id) if request.method == "POST" else ""
-    shown = figures.of_campaign(stored)
+    works_here = call.signed_in.works_in_campaign(campaign_id)
+    shown = figures.of_campaign(stored, call.signed_in.user_id if works_here else None)
     top = max([1, *shown.states.values()])
     context = {
         "campaign": stored,
         "figures": shown,
         "funnel": [(name, count, round(100 * count / top)) for name, count in shown.states.items()],
         # Who answered which row, told to somebody who may still have that row in hand, would not be blind.
-        "works_here": call.signed_in.works_in_campaign(campaign_id),
-        "recent": () if call.signed_in.works_in_campaign(campaign_id) else figures.recent(stored),
+        "works_here": works_here,
+        "recent": () if works_here else figures.recent(stored),
         "message": message,
         "csrf": get_token(request),
     }

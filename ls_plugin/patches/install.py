@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ls_plugin.patches import (
+    addresses,
     counters,
     lists,
     next_task,
@@ -16,7 +17,7 @@ from ls_plugin.patches import (
 from ls_plugin.patches.registry import MissingPieceError
 from ls_plugin.store import triggers
 
-_PATCHES = (rest_views, outbound, counters, requests, next_task, pre_annotations, lists, tabs, submissions)
+_PATCHES = (rest_views, addresses, outbound, counters, requests, next_task, pre_annotations, lists, tabs, submissions)
 
 
 def install() -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 from core.utils.params import bool_from_request
 from django.db import transaction
-from django.utils import timezone
 
 from label_studio_quorum.port import Annotation as Answer
 from ls_plugin.access.answer_content import require_fitting, require_own_form, require_reason
@@ -18,8 +17,8 @@ from ls_plugin.access.call import Call, call_of
 from ls_plugin.models import Slot, Stage
 from ls_plugin.patches.registry import replace
 from ls_plugin.people.standings import RULE_STAGE, CampaignPlace
-from ls_plugin.queue import admission, reconcile, skips
-from ls_plugin.store import audit_log, opened_forms
+from ls_plugin.queue import admission, qualification, reconcile, skips
+from ls_plugin.store import audit_log, clock, opened_forms
 from ls_plugin.store.exclusions import is_excluded
 from ls_plugin.store.refusals import Refused
 from ls_plugin.store.slots import lock_rows
@@ -47,6 +46,7 @@ def _perform_create(stock: Callable[..., Any]) -> Callable[..., Any]:
             case call, place:
                 with transaction.atomic():
                     slot, row = _lock(place, self.parent_object.pk)
+                    clock.require_forward()
                     if _is_skip(self.request, serializer):
                         _require_skip(call, place, slot, serializer)
                     else:
@@ -58,6 +58,8 @@ def _perform_create(stock: Callable[..., Any]) -> Callable[..., Any]:
                     # Asked for first, so that it runs before anything else that waits for the commit.
                     reconcile.after_commit(place.campaign_id, slot.row_id)
                     annotation = stock(self, serializer)
+                    clock.keep_order(annotation, is_new=True)
+                    qualification.note_answer(place, slot, annotation)
                     _log(call, place, slot, "skipped" if annotation.was_cancelled else "submitted", annotation)
                 return annotation
 
@@ -72,6 +74,7 @@ def _perform_update(stock: Callable[..., None]) -> Callable[..., None]:
             case call, place:
                 with transaction.atomic():
                     slot, row = _lock(place, serializer.instance.task_id)
+                    clock.require_forward()
                     _require_changeable(call, slot, serializer)
                     if not serializer.instance.was_cancelled:
                         answer = _answer_of(call, serializer)
@@ -81,6 +84,7 @@ def _perform_update(stock: Callable[..., None]) -> Callable[..., None]:
                         _ask_rules(admission.require_change, place, slot, row, answer)
                     reconcile.after_commit(place.campaign_id, slot.row_id)
                     stock(self, serializer)
+                    clock.keep_order(serializer.instance, is_new=False)
                     _log(call, place, slot, "changed", serializer.instance)
 
     return perform_update
@@ -146,7 +150,7 @@ def _lock(place: CampaignPlace, task_id: int) -> tuple[Slot, list[Slot]]:
 
 def _answer_of(call: Call, serializer: Any) -> Answer:
     """The answer as it will be stored, if it is."""
-    stored, sent, now = serializer.instance, serializer.validated_data, timezone.now()
+    stored, sent, now = serializer.instance, serializer.validated_data, clock.moment()
     user = call.signed_in.user_id
     return Answer(
         id=stored.pk if stored else 0,

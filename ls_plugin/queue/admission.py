@@ -18,7 +18,8 @@ from ls_plugin.models import Slot
 from ls_plugin.queue.campaigns import stored_campaign, to_rules
 from ls_plugin.queue.server_port import ServerPort
 from ls_plugin.store.refusals import Refused
-from review_rules import Stage
+from review_rules import Stage, State
+from review_rules.files.policy import QaWhen
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +94,29 @@ def require_change(row: RowAtHand, stage: Stage, task_id: int, answer: Annotatio
         answer: the answer as it would be stored.
 
     Raises:
-        Refused: ``decided`` or ``not_counted``.
+        Refused: ``sealed``, ``decided`` or ``not_counted``.
     """
     before, after = row.decide(), row.with_answer(task_id, answer).decide()
     # A surplus answer stands behind nothing: its author may change it as long as it stays one.
-    if before.decision.state.is_decided and any(is_counted(each, stage, answer.id) for each in (before, after)):
-        raise Refused("decided")
+    if any(is_counted(each, stage, answer.id) for each in (before, after)):
+        if stage is Stage.PASS and _are_passes_over(row.campaign, before):
+            raise Refused("sealed")
+        if stage is not Stage.PASS and before.decision.state.is_decided:
+            raise Refused("decided")
     if stage is not Stage.PASS and not is_counted(after, stage, answer.id):
         raise Refused("not_counted", _reason(after, stage, answer.id))
+
+
+def _are_passes_over(campaign: Campaign, row: DecidedRow) -> bool:
+    """Whether the passes of a row stay as they are.
+
+    Where QA is asked for rows in conflict only, agreeing passes decide the row: if others could still be changed,
+    whoever tries one answer after the other would learn from the refusal which one a peer gave.
+    """
+    if row.decision.state is State.AWAITING_PASSES:
+        return False
+    is_qa_certain = campaign.policy.qa.when is QaWhen.ALL or row.record.history.reopened is not None
+    return row.decision.state.is_decided or not is_qa_certain
 
 
 def is_counted(row: DecidedRow, stage: Stage, annotation: int) -> bool:

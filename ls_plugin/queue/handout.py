@@ -1,24 +1,23 @@
 """Handing tasks out: the task in hand, else the best open one, else what was put off.
 
-A skipped row does not come back by itself, unless everybody has to answer it: see :mod:`ls_plugin.queue.skips`.
+A skipped row does not come back by itself: see :mod:`ls_plugin.queue.skips`.
 """
 
 from __future__ import annotations
 
-from math import ceil, floor
-
 from django.db import connection, transaction
 from django.db.models import Q
-from tasks.models import Annotation, AnnotationDraft
+from tasks.models import AnnotationDraft
 
 from ls_plugin.models import Grant, Slot, Stage
 from ls_plugin.people.standings import CampaignPlace
-from ls_plugin.queue import qualification, reconcile
+from ls_plugin.queue import qualification, reconcile, trials
 from ls_plugin.queue.empty_queue import why_empty
 from ls_plugin.queue.ordering import queues_for
 from ls_plugin.queue.qualification import QualificationRows
 from ls_plugin.queue.seats import RowIsLockedError, lock_seat, seat
-from ls_plugin.store import retries
+from ls_plugin.queue.trials import TrialState
+from ls_plugin.store import clock, retries
 from ls_plugin.store.refusals import Refused
 from ls_plugin.store.slots import locks_rows
 from review_rules import Person
@@ -32,9 +31,13 @@ def hand_out(user_id: int, person: Person, place: CampaignPlace) -> Slot:
 
     Raises:
         Refused: ``no_task`` or ``all_done``, with the reason, if there is none; ``qualify`` if the person is below the
-            bar of the qualification.
+            bar of the qualification; ``clock_back``.
     """
+    # Under a clock that was set back nobody could answer what they were handed.
+    clock.require_forward()
     asked = qualification.qualification_of(place.campaign_id) if place.stage is Stage.PASS else None
+    if place.stage is not Stage.PASS:
+        trials.require_passed(user_id, person, place.campaign_id)
     if asked is not None:
         qualification.seat_everybody_on_new_rows(place.campaign_id, asked)
     slot = _hand_out(user_id, person, place, asked)
@@ -51,10 +54,7 @@ def _hand_out(user_id: int, person: Person, place: CampaignPlace, asked: Qualifi
     with transaction.atomic():
         _wait_for_own_hand_out(user_id, place)
         slot = (
-            _in_hand(user_id, person, place)
-            or _best(user_id, person, place, asked)
-            or _put_off(user_id, person, place)
-            or _skipped(user_id, person, place, asked)
+            _in_hand(user_id, person, place) or _best(user_id, person, place, asked) or _put_off(user_id, person, place)
         )
         if slot is not None:
             seat(slot, user_id, place)
@@ -85,8 +85,14 @@ def _in_hand(user_id: int, person: Person, place: CampaignPlace) -> Slot | None:
 
 
 def _best(user_id: int, person: Person, place: CampaignPlace, asked: QualificationRows | None) -> Slot | None:
+    """The best open task of the best choice of rows that has one."""
+    choices = (_best_of(only, user_id, person, place) for only in _open_rows(user_id, place, asked))
+    return next(filter(None, choices), None)
+
+
+def _best_of(only: Q, user_id: int, person: Person, place: CampaignPlace) -> Slot | None:
     """The best open task. Rows that others have locked just now are passed over, and waited for at the end."""
-    only, passed_over = _open_rows(user_id, place, asked), list[int]()
+    passed_over = list[int]()
     for every in queues_for(user_id, person, place):
         queue = every.filter(only)
         for task_id in queue.values_list("task_id", flat=True).iterator(chunk_size=20):
@@ -101,24 +107,39 @@ def _best(user_id: int, person: Person, place: CampaignPlace, asked: Qualificati
     return next(filter(None, waited), None)
 
 
-def _open_rows(user_id: int, place: CampaignPlace, asked: QualificationRows | None) -> Q:
-    """The qualification rows until the person has answered them all, the others afterwards.
+def _open_rows(user_id: int, place: CampaignPlace, asked: QualificationRows | None) -> list[Q]:
+    """The choices of rows from which a person is handed the next, best first.
 
     Raises:
-        Refused: ``qualify`` if the person has answered them all and is below the bar.
+        Refused: ``qualify`` if the person has been through the qualification and is below the bar.
     """
     if asked is None:
-        return Q()
-    known = Q(row_id__in=list(asked.rows))
-    answered, share = qualification.score(user_id, place, asked)
-    if answered < Slot.objects.filter(known, project_id=place.project_id).count():
-        return known
-    if share < asked.bar:
-        # Rounded down: who is below the bar must not read that both are the same.
-        right, needed = floor(share * 100), ceil(asked.bar * 100)
-        sentence = f"You are paused: {right} % of your answers to rows with known answers were right, {needed} % are"
-        raise Refused("qualify", f"{sentence} needed. A manager can help you on.")
-    return ~known
+        return [Q()]
+    trial = trials.trial_of(user_id, place, asked)
+    match trial.state:
+        case TrialState.OPEN:
+            return trials.mixed(user_id, place, asked, trial)
+        case TrialState.PASSED:
+            return [~Q(row_id__in=list(asked.rows))]
+        case TrialState.BELOW:
+            raise trial.refusal(asked)
+
+
+def why_nothing(user_id: int, person: Person, place: CampaignPlace) -> Refused | None:
+    """Why this person would be handed nothing now; None if there is something. Nothing is locked or handed out."""
+    asked = qualification.qualification_of(place.campaign_id) if place.stage is Stage.PASS else None
+    mine = Grant.objects.filter(user_id=user_id, project_id=place.project_id)
+    if mine.filter(live=True).exists():
+        return None
+    try:
+        if place.stage is not Stage.PASS:
+            trials.require_passed(user_id, person, place.campaign_id)
+        choices = _open_rows(user_id, place, asked)
+    except Refused as refused:
+        return refused
+    if any(queue.filter(only).exists() for only in choices for queue in queues_for(user_id, person, place)):
+        return None
+    return why_empty(user_id, person, place)
 
 
 def _put_off(user_id: int, person: Person, place: CampaignPlace) -> Slot | None:
@@ -128,19 +149,3 @@ def _put_off(user_id: int, person: Person, place: CampaignPlace) -> Slot | None:
         lock_seat(task_id, user_id, person, place, live=True) for task_id in live.values_list("task_id", flat=True)
     )
     return next(filter(None, waited), None)
-
-
-def _skipped(user_id: int, person: Person, place: CampaignPlace, asked: QualificationRows | None) -> Slot | None:
-    """When nothing else is left: the first qualification row that the person skipped, once more without the skip."""
-    if asked is None:
-        return None
-    known = Slot.objects.filter(project_id=place.project_id, row_id__in=list(asked.rows)).values("task_id")
-    skipped = Grant.objects.filter(user_id=user_id, project_id=place.project_id, skipped=True)
-    for earlier in skipped.filter(task_id__in=known).order_by("given_at"):
-        slot = lock_seat(earlier.task_id, user_id, person, place, skipped=True)
-        if slot:
-            # One by one, not as a query: Label Studio counts the project's labels as each of them goes.
-            for skip in Annotation.objects.filter(task_id=slot.task_id, completed_by_id=user_id, was_cancelled=True):
-                skip.delete()
-            return slot
-    return None

@@ -21,7 +21,7 @@ from ls_plugin.models import Campaign, Member, Slot
 from ls_plugin.people.standings import words
 from ls_plugin.queue.admission import RowAtHand
 from ls_plugin.queue.reconcile import reconcile_rows
-from ls_plugin.store import audit_log
+from ls_plugin.store import audit_log, clock
 from ls_plugin.store.refusals import Refused
 from ls_plugin.store.slots import lock_rows
 from review_rules import Role, Stage
@@ -71,6 +71,7 @@ def reopen(campaign: Campaign, row_id: str, reason: str, user_id: int) -> Reopen
         raise Refused("bad_request", f"The reason is kept with the row: say it in {LONGEST_REASON} characters.")
     with transaction.atomic():
         slots = lock_rows(campaign.pk, [row_id])
+        clock.require_forward()
         if not slots:
             raise Refused("not_yours", f"This campaign has no row {row_id!r}.")
         before = RowAtHand.read(campaign.pk, row_id, slots).decide()
@@ -78,7 +79,7 @@ def reopen(campaign: Campaign, row_id: str, reason: str, user_id: int) -> Reopen
         reviews = _reviews(before)
         role = _role(campaign, user_id)
         if reviews or before.decision.state.is_decided:
-            entry = {"at": stamp(timezone.now()), "was": before.decision.state.value, "reason": reason} | role
+            entry = {"at": stamp(clock.moment()), "was": before.decision.state.value, "reason": reason} | role
             _write(before, entry)
         elif not closed:
             raise Refused("not_reopened", _nothing(before))

@@ -75,14 +75,17 @@ def chain(previous: str, seq: int, at: datetime, line: Entry, body: str) -> str:
 def write(*lines: Entry) -> None:
     """Append lines, in the transaction that is open or one of their own.
 
-    The head's row is the lock: the next writer waits until this transaction ends. So write last in a transaction.
+    The head's row is the lock: the next writer waits until this transaction ends. So write last in a transaction. No
+    line has an earlier time than the line before it, whatever the clock says.
     """
     if not lines:
         return
     with transaction.atomic(savepoint=False):
         # The lock: the next writer reads the head that this one leaves.
         head, _ = RecordHead.objects.select_for_update().get_or_create(id=1)
-        seq, last, now, rows = head.seq, head.hash, timezone.now(), []
+        seq, last, rows = head.seq, head.hash, []
+        before = Record.objects.filter(seq=seq).values_list("at", flat=True).first()
+        now = timezone.now() if before is None else max(before, timezone.now())
         for line in lines:
             body = json.dumps(line.body or {}, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
             seq, previous = seq + 1, last

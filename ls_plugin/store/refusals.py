@@ -42,10 +42,9 @@ REASONS: dict[str, tuple[int, str]] = {
     "second": (409, "You have answered this task already: change your answer instead."),
     "full": (409, "Everybody who was asked has answered this task."),
     "excluded": (403, "You had another part in this row, or saw others' answers to it: others answer it."),
-    "sealed": (409, "The next stage has begun, so this answer stays as it is; a manager can reopen the row."),
+    "sealed": (409, "The row has gone on, so this answer stays as it is; a manager can reopen the row."),
     "decided": (409, "The row is decided, so its answers stay as they are; a manager can reopen it, with a reason."),
     "not_reopened": (409, "There is nothing to reopen about this row."),
-    "marked": (409, "You have answered every row with a known answer, so these answers stay as they are."),
     "no_skips": (403, "Rows of this campaign are not skipped: set a flag if something is wrong with one."),
     "skip_limit": (409, "You have skipped as many rows in the last 24 hours as this campaign allows: answer this one."),
     "skip_reason": (400, "A skip needs a reason: set a flag, or write why beside the flags, then skip."),
@@ -90,8 +89,11 @@ REASONS: dict[str, tuple[int, str]] = {
     "too_large": (413, "This is longer than anybody could open again."),
     "too_many_drafts": (409, "You have ten drafts of this row already: open one of them, or send your answer."),
     "not_counted": (409, "The answer is not stored: by the rules it would not count."),
+    "clock_back": (503, "The server's clock was set back: answers would count as given before those that are there."),
     "busy": (503, "The server is busy; try again."),
+    "no_database": (503, "The database does not answer; nothing was stored. Try again in some seconds."),
 }
+_PASSING = frozenset({"busy", "no_database"})
 # PostgreSQL's words when a draft or an answer comes to a task that was withdrawn meanwhile
 _TASK_IS_GONE = 'is not present in table "task"'
 # Django's words when a value is looked up that cannot be a number
@@ -107,6 +109,11 @@ class Refused(APIException):
         self.reason = code
         self.more = dict(more or {})
         super().__init__(detail or sentence, code)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a program reads beside it: when to try again, where that helps."""
+        return {"Retry-After": "5"} if self.reason in _PASSING else {}
 
     def payload(self) -> dict[str, Any]:
         """The JSON body."""
@@ -144,8 +151,10 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     # Tried again several times before: the caller may try once more.
     if refused is None and retries.was_lost(error):
         refused = Refused("busy")
+    if refused is None and retries.is_away(error):
+        refused = Refused("no_database")
     if refused is not None:
-        return Response(refused.payload(), status=refused.status_code)
+        return Response(refused.payload(), status=refused.status_code, headers=refused.headers)
     response: Response = custom_exception_handler(error, context)
     return response
 

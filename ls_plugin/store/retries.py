@@ -10,10 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 import stamina
-from django.db import OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 # deadlock_detected, serialization_failure, lock_not_available
 _LOST = frozenset({"40P01", "40001", "55P03"})
+
+# admin_shutdown, crash_shutdown, cannot_connect_now, too_many_connections
+_STOPPED = frozenset({"57P01", "57P02", "57P03", "53300"})
 
 
 def was_lost(error: BaseException) -> bool:
@@ -23,6 +26,21 @@ def was_lost(error: BaseException) -> bool:
     cause = error.__cause__
     state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
     return state in _LOST or str(error) == "database is locked"
+
+
+def is_away(error: BaseException | None) -> bool:
+    """Whether the database could not be asked: it is down, starts or stops, or the connection to it is gone."""
+    if error is None:
+        return False
+    if not isinstance(error, OperationalError | InterfaceError):
+        # What fails while such an error is handled is not another fault.
+        return is_away(error.__cause__ or error.__context__)
+    cause = error.__cause__
+    if cause is None or not type(cause).__module__.startswith("psycopg"):
+        return False  # SQLite is a file beside the server, and says other things
+    state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+    # Without a state the connection itself failed.
+    return state is None or state.startswith("08") or state in _STOPPED
 
 
 def _can_run_again(error: Exception) -> bool:

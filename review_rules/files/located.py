@@ -122,6 +122,7 @@ class Located:
     def one_of(self, words: type[Word], what: str) -> Word | None:
         """One of some words, or None and a fault."""
         members = {str(member): member for member in words}
+        # A list of words has no one word to look up, and its text would be a list of nodes.
         if not isinstance(self.node, ScalarNode):
             self.fault(f"this should be a {what}, but is {self._shape()}", f"Use one of {', '.join(members)}.")
             return None
@@ -162,6 +163,7 @@ class Located:
         if self._tag() not in ("int", "float"):
             return None
         text = str(self.node.value).replace("_", "")
+        # Python refuses to read a number of thousands of digits, which would be an error of ours.
         if len(text) > 100:
             return None
         if self._tag() == "float":

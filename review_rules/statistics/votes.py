@@ -120,6 +120,7 @@ def read_votes(
     builder = _Builder(kind)
     faults = []
     for number, line in enumerate(lines, start=1):
+        # Editors leave a blank line at the end; it is nobody's vote.
         if not line.strip():
             continue
         try:
@@ -190,11 +191,13 @@ class _Builder:
         annotator_id, annotator_key = _id(annotator, "annotator")
         at = self._items.setdefault(item_key, (len(self._items), item_id))[0]
         by = self._annotators.setdefault(annotator_key, (len(self._annotators), annotator_id))[0]
+        # The key keeps its first place, so that a vote given again moves nobody in the order of the file.
         self._last[at, by] = self._values.setdefault(parsed, len(self._values))
         if isinstance(text, str):
             self._lengths[at] = len(text)
 
     def build(self, lengths: Mapping[str, int]) -> Votes:
+        # A value that all its givers have replaced is none of the file, and would be a category of chance agreement.
         seen = sorted(set(self._last.values()), key=dict(enumerate(map(_order, self._values))).__getitem__)
         rank = {code: place for place, code in enumerate(seen)}
         values = list(self._values)
@@ -242,6 +245,7 @@ def _id(value: object, key: str) -> tuple[Id, str]:
 
 def _as_text(value: object) -> str:
     """Write a value as a table would: 7, 7.0 and "7" are the same."""
+    # As JSON writes it: a table has `true`, not Python's `True`.
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and value.is_integer():
@@ -269,6 +273,7 @@ def _rating(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise _BadVoteError(f"value is {_name(value)}", f"a rating is a number, such as 4; {_NO_VOTE}")
     try:
+        # JSON has whole numbers of any length, of which the longest fit no float.
         number = float(value)
     except OverflowError:
         number = math.inf

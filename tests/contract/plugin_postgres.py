@@ -18,6 +18,7 @@ from tests.support.servers import OWNER, LabelStudioServer, start
 # As docker-compose.yml serves it.
 WORKERS = 2
 _POSTGRES = Path("/usr/lib/postgresql/15/bin")
+_OPTIONS = "-c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=60"
 
 
 def missing() -> str | None:
@@ -27,25 +28,33 @@ def missing() -> str | None:
     return None if shutil.which("redis-server") else "no redis-server here; on Debian: apt install redis-server"
 
 
-def _as_postgres(*command: str) -> Sequence[str]:
+def as_postgres(*command: str) -> Sequence[str]:
     """PostgreSQL refuses to run as root; Debian's package brings an account for it."""
     return ["runuser", "-u", "postgres", "--", *command] if os.geteuid() == 0 else list(command)
+
+
+def control(environment: dict[str, str], *command: str) -> Sequence[str]:
+    """The command line of `pg_ctl` for a running `postgres()`, whose environment is given."""
+    folder = Path(environment["QUORUM_TEST_LOG"]).parent
+    options = f"-p {environment['POSTGRE_PORT']} -k {folder} {_OPTIONS}"
+    where = ["-D", str(folder / "data"), "-w", "-l", str(folder / "log"), "-o", options]
+    return [str(_POSTGRES / "pg_ctl"), *where, *command]
 
 
 @contextmanager
 def postgres() -> Iterator[dict[str, str]]:
     """A PostgreSQL; the environment by which Label Studio finds it."""
-    made = subprocess.run(_as_postgres("mktemp", "-d"), capture_output=True, text=True, check=True)
+    made = subprocess.run(as_postgres("mktemp", "-d"), capture_output=True, text=True, check=True)
     folder = Path(made.stdout.strip())
     port, data = free_port(), folder / "data"
 
     def run(*command: str) -> None:
-        subprocess.run(_as_postgres(*command), stdout=subprocess.DEVNULL, check=True, cwd="/")
+        subprocess.run(as_postgres(*command), stdout=subprocess.DEVNULL, check=True, cwd="/")
 
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=60"
-    control = [str(_POSTGRES / "pg_ctl"), "-D", str(data), "-w"]
+    options = f"-p {port} -k {folder} {_OPTIONS}"
+    pg_ctl = [str(_POSTGRES / "pg_ctl"), "-D", str(data), "-w"]
     run(str(_POSTGRES / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust")
-    run(*control, "-l", str(folder / "log"), "-o", options, "start")
+    run(*pg_ctl, "-l", str(folder / "log"), "-o", options, "start")
     try:
         yield {
             "DJANGO_DB": "default",
@@ -57,7 +66,7 @@ def postgres() -> Iterator[dict[str, str]]:
             "QUORUM_TEST_LOG": str(folder / "log"),
         }
     finally:
-        run(*control, "-m", "immediate", "stop")
+        run(*pg_ctl, "-m", "immediate", "stop")
         shutil.rmtree(folder, ignore_errors=True)
 
 

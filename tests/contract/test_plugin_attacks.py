@@ -766,6 +766,7 @@ def test_a_manager_elsewhere_reaches_nothing_of_this_campaign(
         ("GET", f"/quorum/api/tasks?project={foreign}", None),
         *[("GET", f"/quorum/api/{what}?name={here.name}", None) for what in ("status", "audit")],
         ("POST", "/quorum/api/reopen", {"name": here.name, "row_id": "r1", "reason": "x"}),
+        ("POST", "/quorum/api/skips", {"name": here.name, "person": "bea"}),
         ("POST", "/quorum/api/team", {"name": here.name, "team": there.team}),
         ("PUT", "/quorum/api/campaign", {"name": here.name, "policy": there.policy, "team": there.team, "projects": there.projects}),
         ("PUT", "/quorum/api/campaign", {"name": there.name, "policy": there.policy, "team": there.team, "projects": here.projects}),

@@ -207,8 +207,40 @@ def test_a_killed_one_leaves_no_process_and_the_next_start_recovers(up: QuorumUp
     assert until_gone(up) == []
 
 
+def test_parts_whose_guards_were_killed_too_are_ended_by_the_next_start(up: QuorumUp) -> None:
+    """They keep their ports and write to the database: the next start names them, ends them and goes on."""
+    up.start()
+    before = up.wait_ready()
+    guards = [int(entry.parent.name) for entry in Path("/proc").glob("[0-9]*/cmdline") if is_guard_of(up, entry)]
+    assert len(guards) == 2
+    # Stopped first: it would see that a guard is gone and end the other part.
+    assert up.process is not None
+    os.kill(up.process.pid, signal.SIGSTOP)
+    for pid in guards:
+        os.kill(pid, signal.SIGKILL)
+    up.signal(signal.SIGKILL)
+    assert not port_is_free(up.ports[0])
+    (up.folder / "access.json").unlink()
+    up.start()
+    assert up.wait_ready()["campaigns"] == before["campaigns"]
+    assert "an earlier run was cut off and left parts behind (process " in up.output.read_text(encoding="utf-8")
+    assert up.signal(signal.SIGTERM) == 0
+    assert until_gone(up) == []
+
+
+def is_guard_of(up: QuorumUp, command: Path) -> bool:
+    """Whether a process is the guard of one of this run's parts."""
+    try:
+        return b"servers/guard.py" in command.read_bytes() and str(up.folder).encode() in (
+            command.parent / "environ"
+        ).read_bytes()
+    except OSError:
+        return False  # ended meanwhile
+
+
 def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
-    """The line names the part, the port and what to do, and nothing was started."""
+    """The line names the part, the port, who has it and what to do, and nothing was started."""
+    name = Path("/proc/self/comm").read_text(encoding="utf-8").strip()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -216,7 +248,7 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
         done = quorum("up", QUORUM_DATA_DIR=str(tmp_path / "data"), QUORUM_LS_PORT=port)
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        f"quorum up: Label Studio: port {port} on 127.0.0.1 is in use; stop what listens there, "
+        f"quorum up: Label Studio: port {port} on 127.0.0.1 is in use by process {os.getpid()} ({name}); stop that, "
         "or set QUORUM_LS_PORT to another"
     ]
     assert not (tmp_path / "data" / "label-studio").exists()

@@ -83,7 +83,7 @@ def at(value: Any, path: Path_) -> Any:
 
 
 @pytest.mark.parametrize(("name", "suffix"), [("jsonl", ".jsonl"), ("label-studio", ".json"), ("csv", ".csv")])
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_any_single_change_is_found(name: str, suffix: str, data: st.DataObject) -> None:
     """Whatever value stands instead of another, anywhere in the file: there is a finding, and no exception. In a table
@@ -100,7 +100,7 @@ def test_any_single_change_is_found(name: str, suffix: str, data: st.DataObject)
 
 
 @pytest.mark.parametrize(("name", "suffix"), [("jsonl", ".jsonl"), ("label-studio", ".json"), ("csv", ".csv")])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_anything_taken_away_is_found(name: str, suffix: str, data: st.DataObject) -> None:
     """A key or an element that is not there any more, anywhere in the file, is a finding too."""

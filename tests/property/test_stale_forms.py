@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from label_studio_quorum.campaign.history import HistoryReader
 from label_studio_quorum.campaign.projects import PROPOSAL
+from label_studio_quorum.campaign.reconcile import reconcile
 from label_studio_quorum.campaign.snapshot import Snapshot
 from label_studio_quorum.port import Result, Task
 from ls_config.results import to_result
@@ -101,3 +103,14 @@ def test_a_project_that_was_set_up_before_goes_on(world: World) -> None:
     assert "review_of" not in {item["from_name"] for prediction in task.predictions for item in prediction.result}
     world.server.submit(task.id, 3, accepted(task))
     assert decision_of(world, "r1").state is State.FINAL
+
+
+def test_a_clock_that_was_set_back_is_named(world: World) -> None:
+    """On a stock server a review lies before the task that it answers: it cannot count, and sync says why."""
+    task = qa_task(world, "r1")
+    world.server.set_clock(task.created_at - timedelta(hours=1))
+    world.server.submit(task.id, 3, accepted(task))
+    (problem,) = reconcile(world.server, world.campaign).problems
+    assert problem.startswith("row r1: its qa answer ")
+    assert "s older than its task: the server's clock was set back" in problem
+    assert decision_of(world, "r1").state is State.AWAITING_QA

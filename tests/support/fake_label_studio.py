@@ -64,6 +64,10 @@ class FakeLabelStudio:
         self._now += timedelta(seconds=30)
         return self._now
 
+    def set_clock(self, now: datetime) -> None:
+        """Let the server's clock go on from here."""
+        self._now = now
+
     def _write(self) -> None:
         """Count a write; die before it where told so."""
         if self.dies_at is not None and self.writes >= self.dies_at:

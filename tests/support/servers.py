@@ -133,7 +133,8 @@ def label_studio_server(folder: Path, settings: str = label_studio.STOCK, **extr
     shutil.copytree(migrated_database(settings), data_dir)
     port = free_port()
     # The server must run the plugin that stands beside these tests, not one that is installed.
-    beside = {"PYTHONPATH": str(ROOT), **extra}
+    # Tests put model servers and webhooks on any port of this machine.
+    beside = {"PYTHONPATH": str(ROOT), label_studio.INSIDE: "127.0.0.1,localhost", **extra}
     child = label_studio.server(data_dir, port, folder / "label-studio.log", settings=settings, extra=beside)
     try:
         start(child, port, label_studio.is_up)

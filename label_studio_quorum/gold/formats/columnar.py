@@ -35,6 +35,7 @@ def _field_type(kind: str) -> Any:
         case "number":
             return number
         case "spans":
+            # Offsets are whole numbers; seconds and percentages, below, are not.
             return pa.list_(pa.struct([("start", whole), ("end", whole), ("label", text), ("text", text)]))
         case "boxes":
             return pa.list_(
@@ -42,6 +43,7 @@ def _field_type(kind: str) -> Any:
             )
         case "segments":
             return pa.list_(pa.struct([("start", number), ("end", number), ("label", text)]))
+        # A kind that is newer than this table goes out as JSON text, and is not lost.
         case _:
             return text
 
@@ -71,6 +73,7 @@ def _feature(kind: Any) -> Any:
 
     if pa.types.is_list(kind):
         inner = _feature(kind.value_type)
+        # `datasets` names a list of plain values, and writes a list of structures as a list with one element.
         return {"feature": inner, "_type": "List"} if isinstance(inner, dict) and "_type" in inner else [inner]
     if pa.types.is_struct(kind):
         return {part.name: _feature(part.type) for part in kind}
@@ -84,9 +87,11 @@ def _values(record: Mapping[str, Any], line: str, shape: RecordShape) -> dict[st
     texts, note = encode(
         {name: value for name, value in row.items() if name not in typed or value is None}, shape.columns
     )
+    # An empty text is a value, and not the same as a column that the row lacks.
     cells: dict[str, Any] = {name: text if text or row.get(name) == "" else None for name, text in texts.items()}
     cells |= {name: row[name] for name in typed if row.get(name) is not None}
     certificate = record.get("certificate") or {}
+    # A row that is not final has no certificate, and so no reviewers to name.
     people = [*certificate.get("passes", ()), certificate.get("qa"), *certificate.get("expert", ())]
     cells |= {
         NOTE: note or None,

@@ -37,6 +37,7 @@ def tokenize(text: str, cuts: Iterable[int] = ()) -> list[Token]:
     places = sorted(set(cuts))
     tokens = []
     for match in _TOKEN.finditer(text):
+        # A span may begin inside a word: the word becomes two tokens, so that its tag says exactly what was labelled.
         edges = [match.start(), *(cut for cut in places if match.start() < cut < match.end()), match.end()]
         tokens += [Token(first, last, text[first:last]) for first, last in pairwise(edges)]
     return tokens
@@ -47,6 +48,7 @@ def _flat(spans: Iterable[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], 
     kept: list[Mapping[str, Any]] = []
     dropped = 0
     for span in sorted(spans, key=lambda each: (each["start"] - each["end"], each["start"], each["label"])):
+        # IOB2 has one tag a token. The longest span says the most, and what goes is counted for the datasheet.
         if all(span["end"] <= other["start"] or other["end"] <= span["start"] for other in kept):
             kept.append(span)
         else:
@@ -58,6 +60,7 @@ def iob2(tokens: Sequence[Token], spans: Iterable[Mapping[str, Any]]) -> list[st
     """One IOB2 tag a token for spans that do not overlap."""
     tags = ["O"] * len(tokens)
     for span in spans:
+        # By overlap and not by containment: a span that ends in white space has no token there.
         inside = [at for at, token in enumerate(tokens) if token.start < span["end"] and span["start"] < token.end]
         for place, at in enumerate(inside):
             tags[at] = ("B-" if place == 0 else "I-") + span["label"]
@@ -134,6 +137,7 @@ def _documents(spool: Spool) -> Iterator[_Document]:
     for record in spool:
         if not ((record.get("final") or {}).get("values") or {}):
             continue
+        # The whole record of ten thousand rows would stay in memory until the file is written.
         slim = {name: record[name] for name in ("row_id", "fields", "final")}
         for text, fields in (_texts(record) or {str(record["row"].get("response") or ""): {}}).items():
             yield slim, text, fields
@@ -143,6 +147,7 @@ def _write_bin(documents: Iterable[_Document], path: Path, lints: Counter[str]) 
     import spacy
     from spacy.tokens import Doc, DocBin
 
+    # Of no language: our tokens are given, and rules of a language would cut them anew.
     vocab = spacy.blank("xx").vocab
     docs = DocBin(attrs=["ORTH", "SPACY", "ENT_IOB", "ENT_TYPE"], store_user_data=True)
     for record, text, fields in documents:
@@ -164,6 +169,7 @@ def _words(text: str, edges: Sequence[int]) -> tuple[list[str], list[bool]]:
     at = 0
     for token in [*tokenize(text, edges), Token(len(text), len(text), "")]:
         gap = text[at : token.start]
+        # spaCy keeps one space with the word before it; any other white space is a word of its own.
         if gap.startswith(" ") and words:
             spaces[-1], gap = True, gap[1:]
         if gap:
@@ -184,6 +190,7 @@ def _mark(doc: Any, fields: Mapping[str, list[Mapping[str, Any]]], lints: Counte
         doc.spans[name] = marked(spans)
     if not fields:
         return
+    # A document has one set of entities and any number of span groups: the first field's are the entities.
     name, spans = next(iter(fields.items()))
     kept, dropped = _flat(spans)
     doc.ents = marked(kept)

@@ -67,6 +67,7 @@ class AutoLabelCheck:
             for name, value in values.items()
             if name.startswith(PREFIX) and value not in (None, "")
         }
+        # No auto-label is no fault: such a row is labelled from an empty form.
         if whole is None and not parts:
             return None, {}
         if whole is not None and not isinstance(whole, Mapping):
@@ -85,6 +86,7 @@ class AutoLabelCheck:
         """The value that a cell of a table spells: JSON where it looks like JSON, else the text itself."""
         if not text.strip():
             return None
+        # A sheet of a classification has the bare label in its cell, which is no JSON.
         if not text.lstrip().startswith(("{", "[", '"')):
             return text
         parsed = parse_json(text, faults.place, field="auto_label", row_id=faults.row_id)

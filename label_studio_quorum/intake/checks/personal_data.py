@@ -72,6 +72,7 @@ class Finder:
         ]
         kept: list[Piece] = []
         for hit in sorted(hits, key=lambda hit: (-hit.score, hit.start - hit.end, hit.start, hit.entity_type)):
+            # The surest and longest comes first, so that a card number inside an IBAN is not told twice.
             if hit.score >= _SURE and all(hit.end <= other.start or other.end <= hit.start for other in kept):
                 kept.append(Piece(hit.start, hit.end, hit.entity_type))
         return sorted(kept, key=lambda piece: piece.start)
@@ -79,6 +80,7 @@ class Finder:
     def faults(self, row: Row, file: str) -> Iterator[RowFault]:
         """One warning a field, with kinds and numbers and never the data itself."""
         for name in TEXTS:
+            # Kinds and numbers only: a list of warnings is mailed around, and must not carry the data itself.
             kinds = Counter(piece.kind for piece in self.find(getattr(row, name)))
             if kinds:
                 listed = ", ".join(f"{kind} ×{times}" for kind, times in sorted(kinds.items()))
@@ -188,6 +190,7 @@ class Masker:
 
     def _token(self, kind: str, value: str) -> str:
         key = (kind, value)
+        # The same value has the same token in every row, so that duplicates and references stay visible.
         if key not in self._tokens:
             self._numbers[kind] += 1
             self._tokens[key] = f"⟦{kind}-{self.salt}-{self._numbers[kind]}⟧"
@@ -209,6 +212,7 @@ def _moved(span: Mapping[str, Any], moves: list[tuple[int, int, int]], text: str
 def _shift(at: int, moves: list[tuple[int, int, int]], *, last: bool) -> int:
     shift = 0
     for start, end, length in moves:
+        # An end inside a masked piece moves to the token's end, a start to its start: the span covers the whole token.
         if at >= end:
             shift += length - (end - start)
         elif at > start:

@@ -11,7 +11,17 @@
   let asked = Promise.resolve();
 
   const own = (tag, text, style) => Object.assign(document.createElement(tag), { textContent: text, style });
-  const link = (text, address, style) => Object.assign(own("a", text, style), { href: address });
+
+  /* Label Studio opens links of its own pages by script, which fails on a page that is not its own. */
+  function link(text, address, style) {
+    const made = Object.assign(own("a", text, style), { href: address, target: "_self" });
+    made.addEventListener("click", (click) => {
+      click.preventDefault();
+      click.stopPropagation();
+      location.assign(address);
+    });
+    return made;
+  }
 
   /* The refusal in an answer; null where it is none of this server's. */
   async function refusalIn(answer) {
@@ -24,7 +34,8 @@
     const isNext = NEXT.test(path);
     if (!isNext && (method === "GET" || !SAVE.test(path))) return;
     if (answer.ok) {
-      unsay();
+      /* A draft that is saved changes nothing about an answer that was refused. */
+      if (!path.includes("drafts")) unsay();
       if (isNext) emptyQueue = null;
       return;
     }

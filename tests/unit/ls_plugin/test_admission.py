@@ -10,6 +10,7 @@ from django.utils import timezone
 from tasks.models import Annotation
 
 from ls_plugin.models import Slot, Stage
+from ls_plugin.queue.reopening import reopen
 from tests.contract.plugin_campaign import POLICY
 from tests.unit.ls_plugin.support import CampaignInTest, Response, make_campaign, review, verdict
 
@@ -110,10 +111,14 @@ def test_gold_is_frozen_for_qa_and_for_the_passes_behind_it(campaign: CampaignIn
     """QA's own decision stays too, whatever its author would make of it."""
     decided = campaign.answer("quin", review("correct", "Correct"), Stage.QA)
     passes = Annotation.objects.filter(project_id=campaign.projects[Stage.PASS].pk)
-    for person, answer in (("quin", decided), ("ana", passes.get(completed_by_id=campaign.account("ana")))):
-        for result in (review("discard", "Correct", "spam"), answer.result):
-            refused = change(campaign, person, answer, result if answer is decided else verdict("Incorrect"))
-            assert (refused.status_code, refused.json()["code"]) == (409, "decided")
+    first = passes.get(completed_by_id=campaign.account("ana"))
+    tries = [
+        (decided, "quin", review("discard", "Correct", "spam"), "decided"),
+        (decided, "quin", decided.result, "decided"),
+    ]
+    for answer, person, result, code in [*tries, (first, "ana", verdict("Incorrect"), "sealed")]:
+        refused = change(campaign, person, answer, result)
+        assert (refused.status_code, refused.json()["code"]) == (409, code)
         assert Annotation.objects.get(pk=answer.pk).updated_at == answer.updated_at
     assert campaign.slot("r1").state == "FINAL"
 
@@ -128,7 +133,32 @@ def test_gold_without_qa_is_frozen_for_its_annotators() -> None:
     campaign.answer("bea", verdict("Correct"))
     assert campaign.slot("r1").state == "FINAL"
     refused = change(campaign, "ana", first, verdict("Incorrect"))
-    assert (refused.status_code, refused.json()["code"]) == (409, "decided")
+    assert (refused.status_code, refused.json()["code"]) == (409, "sealed")
+
+
+def test_a_refusal_does_not_tell_whether_the_passes_agree() -> None:
+    """Where agreement decides a row, nobody finds the answer of a peer by trying one after the other."""
+    campaign = make_campaign(policy=CONFLICT_ONLY)
+    bodies = []
+    for row_id, peer in (("r1", "Correct"), ("r2", "Incorrect")):
+        campaign.add_rows(row_id)
+        mine = campaign.answer("ana", verdict("Correct"))
+        campaign.answer("bea", verdict(peer))
+        bodies.append(change(campaign, "ana", mine, verdict("Partly correct")).json())
+    assert [campaign.slot(row_id).state for row_id in ("r1", "r2")] == ["FINAL", "AWAITING_QA"]
+    assert bodies[0] == bodies[1]
+    assert bodies[0]["code"] == "sealed"
+
+
+def test_passes_of_a_reopened_row_may_change_also_where_qa_is_for_conflicts() -> None:
+    """QA looks at it in any case, so a change tells nothing."""
+    campaign = make_campaign(policy=CONFLICT_ONLY)
+    campaign.add_rows("r1")
+    mine = campaign.answer("ana", verdict("Correct"))
+    campaign.answer("bea", verdict("Correct"))
+    reopen(campaign.campaign, "r1", "a mistake", campaign.account("max"))
+    assert change(campaign, "ana", mine, verdict("Incorrect")).status_code == 200
+    assert change(campaign, "ana", mine, verdict("Correct")).status_code == 200
 
 
 def test_a_row_is_frozen_before_its_reconcile_has_run() -> None:
@@ -139,7 +169,7 @@ def test_a_row_is_frozen_before_its_reconcile_has_run() -> None:
     campaign.answer("bea", verdict("Correct"))
     Slot.objects.filter(pk=campaign.slot("r1").pk).update(sealed=False, state="AWAITING_PASSES", dirty=True)
     refused = change(campaign, "ana", first, verdict("Incorrect"))
-    assert (refused.status_code, refused.json()["code"]) == (409, "decided")
+    assert (refused.status_code, refused.json()["code"]) == (409, "sealed")
 
 
 def test_an_expert_who_gave_up_may_decide_after_all(campaign: CampaignInTest) -> None:

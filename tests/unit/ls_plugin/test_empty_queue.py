@@ -75,8 +75,8 @@ def test_qa_reads_that_rows_ask_for_somebody_else(campaign: CampaignInTest) -> N
 
 def test_somebody_below_the_bar_is_paused(campaign: CampaignInTest) -> None:
     """With what they have and what they need, rounded so that the two never look equal."""
-    campaign.add_rows("r1", "q1", "q2", "q3")
-    known = {row_id: {"verdict": "Correct"} for row_id in ("q1", "q2", "q3")}
+    tasks = campaign.add_rows("q1", "q2", "q3", "q4")  # of which three are asked
+    known = {row_id: {"verdict": "Correct"} for row_id in tasks}
     asked = qualification.read({"rows": known, "bar": 0.667})
     Campaign.objects.filter(pk=campaign.campaign.pk).update(qualification=asked)
     for choice in ("Correct", "Correct", "Incorrect"):

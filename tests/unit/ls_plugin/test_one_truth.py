@@ -126,7 +126,7 @@ def test_a_team_that_one_machine_changed_is_everybodys(machines: list[Machine]) 
     proved = there.run("verify", str(gold), "--name", there.name, "--json")
     assert (proved.exit_code, json.loads(proved.stdout)["final"]) == (0, 3)
     changed = leave(here, "bea")
-    assert here.run("team", "apply", "--yes", "--name", here.name).exit_code == 0
+    assert here.run("team", "apply", "--name", here.name, "--yes").exit_code == 0
     done = there.run("status", "--name", there.name, "--json")
     assert {state: count for state, count in json.loads(done.stdout)["states"].items() if count} == here.states()
     assert "FINAL" not in here.states()
@@ -150,7 +150,7 @@ def test_a_file_that_is_named_and_differs_is_refused(machines: list[Machine]) ->
     old = there.folder / "old.yaml"
     old.write_text(there.team.read_text(encoding="utf-8"), encoding="utf-8")
     leave(here, "bea")
-    assert here.run("team", "apply", "--yes", "--name", here.name).exit_code == 0
+    assert here.run("team", "apply", "--name", here.name, "--yes").exit_code == 0
     for command in (
         ("status",), ("sync",), ("export", str(there.folder / "o.jsonl")), ("report", "--json"), ("import", str(old)),
     ):  # fmt: skip
@@ -214,7 +214,7 @@ def test_set_up_does_not_undo_what_was_changed_elsewhere(machines: list[Machine]
     """A file that fell behind is refused; one that was edited is what set-up is for."""
     here, there = machines
     leave(here, "bea")
-    assert here.run("team", "apply", "--yes", "--name", here.name).exit_code == 0
+    assert here.run("team", "apply", "--name", here.name, "--yes").exit_code == 0
     arguments = ("setup", "--name", there.name, "--policy", str(there.policy), "--team", str(there.team))
     done = there.run(*arguments, "--task", "classification")
     assert (done.exit_code, done.stdout) == (1, "")

@@ -10,7 +10,7 @@ from tasks.models import Prediction, Task
 
 from label_studio_quorum.adapters.label_studio import task_of
 from label_studio_quorum.campaign.history import HistoryReader
-from label_studio_quorum.campaign.shown import EMPTY_FORM
+from label_studio_quorum.campaign.shown import EMPTY_FORM, shown_to
 from ls_config import load
 from ls_plugin.models import Campaign, Stage
 from ls_plugin.pages import audit, task_stream
@@ -18,7 +18,7 @@ from ls_plugin.store import audit_log
 from review_rules import Stage as RuleStage
 from review_rules.pre_annotation import saw_auto_label, values_hash
 from review_rules.values import Kind
-from tests.unit.ls_plugin.support import CampaignInTest, make_campaign, verdict
+from tests.unit.ls_plugin.support import CampaignInTest, make_campaign, owner_client, verdict
 
 INTERFACE = load("classification")
 KINDS = {control.name: Kind.of(control.kind) for control in INTERFACE.controls}
@@ -116,3 +116,18 @@ def test_the_hash_tells_whether_it_was_the_rows_own() -> None:
     own = {"verdict": "Correct"}
     saw = [saw_auto_label(KINDS, own, shown) for shown in (form("Correct"), form("Incorrect"), EMPTY_FORM, None)]
     assert saw == [True, False, False, None]
+
+
+def test_label_studios_own_task_list_names_the_prediction_that_a_form_was_filled_from(campaign: CampaignInTest) -> None:
+    """On a stock server this is all that is known, and it is enough for answers that were given on the screen."""
+    task = campaign.add_rows("r1")["r1"]
+    (served,) = campaign.next("ana").json()["predictions"]
+    answered = campaign.submit("ana", task, verdict("Correct"), parent_prediction=served["id"])
+    assert answered.status_code == 201, answered.content
+    project = campaign.projects[Stage.PASS].pk
+    asked: dict[str, str | int] = {"project": project, "fields": "all"}
+    page = owner_client().get("/api/tasks", asked).json()
+    (read,) = [task_of(json.dumps(entry)) for entry in page["tasks"]]
+    (answer,) = read.annotations
+    assert answer.shown is None
+    assert shown_to(answer, read, INTERFACE.controls) == form("Correct")

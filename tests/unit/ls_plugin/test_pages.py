@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from ls_plugin.models import Campaign, Stage
-from tests.contract.plugin_campaign import POLICY
+from tests.contract.plugin_campaign import POLICY, TEAM
 from tests.unit.ls_plugin.support import CampaignInTest, make_campaign, owner_client, post, review, verdict
 
 
@@ -49,10 +50,13 @@ def test_other_peoples_campaigns_are_not_there(campaign: CampaignInTest) -> None
 
 
 def test_a_persons_own_page_has_their_queues_and_nobody_elses(campaign: CampaignInTest) -> None:
-    """Quin works in QA alone."""
+    """Cal labels alone; Quin does QA alone, and reads why there is nothing to do."""
+    page = campaign.client("cal").get("/quorum/mine/").content.decode()
+    assert f"/projects/{campaign.projects[Stage.PASS].pk}/" in page
+    assert f"/projects/{campaign.projects[Stage.QA].pk}/" not in page
     page = campaign.client("quin").get("/quorum/mine/").content.decode()
-    assert f"/projects/{campaign.projects[Stage.QA].pk}/" in page
-    assert f"/projects/{campaign.projects[Stage.PASS].pk}/" not in page
+    assert "Nothing for you at the moment: 1 row waits for labels." in page
+    assert "/projects/" not in page.partition("<main>")[2]
 
 
 def test_a_row_is_reopened_from_the_page_with_a_reason(campaign: CampaignInTest) -> None:
@@ -155,8 +159,45 @@ def test_a_list_is_read_as_an_object_without_fields(campaign: CampaignInTest, ad
 def test_repairing_reconciles_what_waits_or_everything(campaign: CampaignInTest) -> None:
     """All rows on demand."""
     name = campaign.campaign.name
-    assert post(campaign.client("max"), "/quorum/api/repair", {"name": name, "all": True}).json() == {"reconciled": 2}
-    assert post(campaign.client("max"), "/quorum/api/repair", {"name": name}).json() == {"reconciled": 0}
+    for more, rows in (({"all": True}, 2), ({}, 0)):
+        answer = post(campaign.client("max"), "/quorum/api/repair", {"name": name, **more}).json()
+        assert answer["reconciled"] == rows
+
+
+BOSS = TEAM + "  - {id: boss, email: boss-{tag}@quorum.test, roles: [manager, annotator]}\n"
+
+
+def test_a_manager_who_annotates_learns_nothing_from_a_figure_that_follows_from_their_answer() -> None:
+    """Boss answers, changes the answer, and reads the figures: they stay, until the row is decided."""
+    campaign = make_campaign(team_text=BOSS)
+    campaign.add_rows("r1", "r2")
+    for person in ("ana", "bea"):
+        assert campaign.answer(person, verdict("Correct")).task_id == campaign.slot("r1").task_id
+    mine = campaign.answer("boss", verdict("Correct"))
+    campaign.answer("cal", verdict("Incorrect"))
+
+    def figures_for(person: str) -> tuple[Any, ...]:
+        shown = campaign.client(person).get("/quorum/api/status", {"name": campaign.campaign.name}).json()
+        return shown["agreement"], shown["conflicts"], shown["compared"], shown["withheld"]
+
+    def page_for(person: str) -> str:
+        text = campaign.client(person).get(f"/quorum/campaign/{campaign.campaign.pk}/").content.decode()
+        return text.partition('<div class="cards">')[2].partition("<h2>Funnel")[0]
+
+    seen = [(figures_for("boss"), page_for("boss"), figures_for("max"))]
+    for choice in ("Incorrect", "Partly correct"):
+        address = f"/api/annotations/{mine.pk}/"
+        changed = campaign.client("boss").patch(address, {"result": verdict(choice)}, content_type="application/json")
+        assert changed.status_code == 200
+        seen.append((figures_for("boss"), page_for("boss"), figures_for("max")))
+    # That the figure would move, and tell, is what somebody reads who does not work here.
+    assert [manager for _, _, manager in seen] == [(0.75, 1, 2, 0), (1.0, 0, 2, 0), (0.75, 1, 2, 0)]
+    assert {boss for boss, _, _ in seen} == {(1.0, 0, 1, 1)}
+    assert len({page for _, page, _ in seen}) == 1
+    assert "leave out 1 row that you have answered and that is not decided yet" in seen[0][1]
+    for _ in range(2):
+        campaign.answer("quin", review("correct", "Correct"), Stage.QA)
+    assert figures_for("boss") == figures_for("max") == (0.75, 1, 2, 0)
 
 
 def test_the_files_that_a_campaign_goes_by_are_its_managers(campaign: CampaignInTest) -> None:

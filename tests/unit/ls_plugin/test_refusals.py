@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
-from django.db import DataError, IntegrityError, OperationalError
-from django.test import Client
+from django.core.signals import got_request_exception
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.test import Client, RequestFactory
 from tasks.models import Annotation, Task
 
+from ls_plugin.access.database_away import DatabaseAwayMiddleware
 from ls_plugin.store.refusals import REASONS, Refused, exception_handler, from_database
-from ls_plugin.store.retries import was_lost
+from ls_plugin.store.retries import is_away, was_lost
 from review_rules import FaultsError, load_policy
 from tests.unit.ls_plugin.support import make_campaign, owner_client, verdict
+
+
+def _from_psycopg(error: Exception, cause: Exception) -> Exception:
+    """An error as Django raises it from one of PostgreSQL's driver."""
+    error.__cause__ = cause
+    return error
+
+
+REFUSED_CONNECTION = _from_psycopg(OperationalError("connection failed"), psycopg.OperationalError("refused"))
+BROKEN_CONNECTION = _from_psycopg(InterfaceError("the connection is closed"), psycopg.InterfaceError("closed"))
+STOPPED = _from_psycopg(OperationalError("terminating connection"), psycopg.errors.AdminShutdown("terminating"))
 
 
 @pytest.mark.parametrize("code", sorted(REASONS))
@@ -33,12 +48,52 @@ def test_each_refusal_has_a_status_and_a_sentence(code: str) -> None:
         (OverflowError(), 400, "bad_request"),
         (ValueError("Field 'id' expected a number but got 'x'."), 400, "bad_request"),
         (OperationalError("database is locked"), 503, "busy"),
+        (REFUSED_CONNECTION, 503, "no_database"),
+        (BROKEN_CONNECTION, 503, "no_database"),
+        (STOPPED, 503, "no_database"),
     ],
 )
 def test_each_error_becomes_its_refusal(error: Exception, status: int, code: str) -> None:
     """An error that a caller caused, or may try again after, is no fault of the server."""
     response = exception_handler(error, {})
     assert (response.status_code, response.data["code"]) == (status, code)
+    assert (response.get("Retry-After") == "5") is (status == 503)
+
+
+def test_a_page_says_that_the_database_is_away() -> None:
+    """Also where a middleware fails, and where Label Studio's own page of a fault would ask the database again."""
+
+    def fails(request: HttpRequest) -> HttpResponse:
+        raise REFUSED_CONNECTION
+
+    def answers_with_a_fault(request: HttpRequest) -> HttpResponse:
+        try:
+            fails(request)
+        except OperationalError:
+            got_request_exception.send(sender=None, request=request)
+        return HttpResponse(status=500)
+
+    for inner in (fails, answers_with_a_fault):
+        for accept, words in (("text/html", "<h1>One moment</h1>"), ("application/json", '"code": "no_database"')):
+            response = DatabaseAwayMiddleware(inner)(RequestFactory().get("/projects/", HTTP_ACCEPT=accept))
+            assert (response.status_code, response["Retry-After"]) == (503, "5")
+            assert words in response.content.decode()
+    assert (
+        DatabaseAwayMiddleware(lambda request: HttpResponse(status=500))(RequestFactory().get("/")).status_code == 500
+    )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OperationalError("no such table: x"),
+        _from_psycopg(OperationalError("full"), psycopg.errors.DiskFull("no space")),
+        ValueError("the connection is closed"),
+    ],
+)
+def test_another_fault_is_not_taken_for_a_database_that_is_away(error: Exception) -> None:
+    """A retry would not help, so none is promised."""
+    assert not is_away(error)
 
 
 def test_faults_of_a_file_are_told_one_by_one() -> None:

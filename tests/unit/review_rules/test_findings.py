@@ -214,7 +214,7 @@ PLANTED: list[tuple[str, str, Plant]] = [
     ("row id of another row", "QR.E123", _set("row_id", "r2")),
     ("domain changed", "QR.E123", _set("domain", "technical")),
     ("domain taken away", "QR.E123", _set("domain", None)),
-    ("auto-label changed", "QR.E123", lambda whole: whole["row"].update(auto_label={"verdict": "A"})),
+    ("auto-label changed", "QR.E123", lambda whole: whole.update(auto_label={"verdict": "A"}) or whole["row"].update(auto_label={"verdict": "B"})),
     ("gold flipped", "QR.E123", _set("gold", False)),
     ("withheld flipped", "QR.E123", _set("withheld", True)),
     ("hash of the row dropped", "QR.E125", _drop("row_hash")),
@@ -276,6 +276,12 @@ def sealed(*records: dict[str, Any]) -> list[dict[str, Any]]:
         whole | {"export": {"number": number, "of": seal.rows, "seal": seal.value}}
         for number, whole in enumerate(digested, 1)
     ]
+
+
+def test_an_auto_label_for_another_interface_stays_a_column() -> None:
+    """It is kept with the row, and the record has none."""
+    columns = record()["row"] | {"auto_label": {"overall": 0.5}}
+    assert verify(record() | {"row": columns, "row_hash": row_hash(columns)}) == []
 
 
 def prove(records: list[dict[str, Any]], **places: Any) -> list[str]:

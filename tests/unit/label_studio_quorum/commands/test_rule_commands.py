@@ -211,6 +211,7 @@ def test_verify_proves_and_refuses(files: tuple[str, ...], tmp_path: Path) -> No
     assert told[-1] == f"seal: {seal}"
     done = run_in_bytes("verify", export, *files, "--seal", seal)
     assert (done.returncode, done.stdout.decode().splitlines()) == (0, [told[0], told[-1]])
+    assert run_in_bytes("verify", export, *files, "--seal", seal.removeprefix("sha256:")).returncode == 0
     assert run_in_bytes("verify", export, *files, "--seal", "sha256:0").returncode == 1
     whole[1]["final"]["values"]["verdict"]["value"] = "B"
     export.write_bytes(lines(*whole) + b"{\n")
@@ -222,7 +223,7 @@ def test_verify_proves_and_refuses(files: tuple[str, ...], tmp_path: Path) -> No
         .startswith(f"{export}:2: row r2: final.values.verdict: QR.E110 the final value of verdict is not the one")
     )
     shown = json.loads(run_in_bytes("verify", export, *files, "--json").stdout)
-    assert (shown["ok"], shown["rows"], shown["final"]) == (False, 2, 2)
+    assert (shown["ok"], shown["rows"], shown["final"], shown["seal"], shown["sealed"]) == (False, 2, 2, None, True)
     assert [(found["line"], found["row_id"], found["id"]) for found in shown["findings"]] == [
         (2, "r2", "QR.E110"),
         (2, "r2", "QR.E116"),

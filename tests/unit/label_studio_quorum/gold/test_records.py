@@ -16,13 +16,15 @@ from label_studio_quorum.campaign.setup import CampaignSpec, setup_campaign
 from label_studio_quorum.campaign.snapshot import Snapshot
 from label_studio_quorum.gold import records as export
 from label_studio_quorum.gold.formats import write
+from label_studio_quorum.gold.proof import Proof
 from label_studio_quorum.gold.records import ExportTally, export_lines, export_records, record_of
 from label_studio_quorum.intake import Row
 from ls_config import load, to_result
 from ls_config.interface import parse_all
 from ls_config.review_screen import compose_review
 from review_rules import Stage, load_policy, load_team
-from review_rules.seals import Digest
+from review_rules.seals import Digest, Places
+from review_rules.verify import Verifier
 from tests.support.campaigns import POLICY, TEAM
 from tests.support.fake_label_studio import FakeLabelStudio
 
@@ -76,7 +78,15 @@ def test_a_campaign_with_withheld_rows_measures_anchoring(tmp_path: Path) -> Non
     campaign = setup_campaign(port, spec).campaign
     assert campaign is not None
     rows = [
-        Row(row_id=f"r{n}", context="", query="q", response="ACME won.", domain="general", auto_label={"tone": 4})
+        Row(
+            row_id=f"r{n}",
+            context="",
+            query="q",
+            response="ACME won.",
+            domain="general",
+            auto_label={"tone": 4},
+            extra={"score": float(n)},
+        )
         for n in range(12)
     ]
     import_rows(port, campaign, rows)
@@ -95,6 +105,8 @@ def test_a_campaign_with_withheld_rows_measures_anchoring(tmp_path: Path) -> Non
         port.submit(task.id, cleo, to_result(values, review, task.data))
     report = write(export_lines(port, campaign), tmp_path / "a.jsonl", interface=INTERFACE, card=True)
     assert (report.rows, report.left_out) == (12, 0)
+    verifier = Verifier(team, policy, Places(required=True, expected=report.seal))
+    assert [str(unproven) for unproven in Proof(tmp_path / "a.jsonl", verifier).findings()] == []
     hidden = sum(json.loads(line)["withheld"] for line in (tmp_path / "a.jsonl").read_text("utf-8").splitlines())
     assert 0 < hidden < 12
     text = (tmp_path / "a.jsonl.card.md").read_text("utf-8")

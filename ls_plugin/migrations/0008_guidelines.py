@@ -8,5 +8,5 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """The column."""
 
-    dependencies = (("ls_plugin", "0006_campaign_lock"),)
+    dependencies = (("ls_plugin", "0007_first_answers"),)
     operations = (migrations.AddField("campaign", "guidelines", models.TextField(blank=True, default="")),)

@@ -1,0 +1,3 @@
+from requests import Session
+
+def ssrf_safe_session(max_retries: int = ..., trusted_origin: str | None = ...) -> Session: ...
