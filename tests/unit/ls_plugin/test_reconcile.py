@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -137,9 +138,14 @@ def test_a_final_row_that_is_reopened_goes_to_qa_again(campaign: CampaignInTest)
     assert (exported[0]["final"]["values"]["verdict"]["value"], exported[0]["gold"]) == ("Incorrect", True)
     stored = campaign.campaign
     policy, people = load_policy(stored.policy_text), load_team(campaign.team_text)
-    assert Verifier(people, policy).check(exported[0], 1) == []
+
+    def unproven(record: dict[str, Any]) -> set[str]:
+        # A record by itself has no place in the order of an export.
+        return {each.id for each in Verifier(people, policy).check(record, 1) if each.path != "export"}
+
+    assert unproven(exported[0]) == set()
     hidden = {**exported[0], "reopened": None, "qa": exported[0]["qa"][:1]}
-    assert Verifier(people, policy).check(hidden, 1) != []
+    assert {"QR.E110", "QR.E112"} <= unproven(hidden)
 
 
 def test_a_row_that_falls_back_is_open_to_whoever_is_asked(campaign: CampaignInTest) -> None:
