@@ -22,6 +22,7 @@ from label_studio_quorum.campaign.differences import (
     short,
     team_digest,
 )
+from label_studio_quorum.campaign.history import OUTDATED
 from label_studio_quorum.campaign.lost_projects import unmarked_projects
 from label_studio_quorum.campaign.projects import (
     PUTS,
@@ -32,7 +33,7 @@ from label_studio_quorum.campaign.projects import (
     kept_rules,
     marker_of,
 )
-from label_studio_quorum.campaign.reconcile import reconcile
+from label_studio_quorum.campaign.reconcile import decide_rows, reconcile
 from label_studio_quorum.campaign.row_task import is_as_imported
 from label_studio_quorum.campaign.served_version import serving_faults
 from label_studio_quorum.campaign.setup import CampaignSpec, project_settings, settings_drift
@@ -428,6 +429,27 @@ def _rows(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:
         yield from _rows_of(port, campaign, snapshot)
 
 
+def check_answers(campaign: Campaign, snapshot: Snapshot) -> Iterator[Check]:
+    """Whether there are answers that count for nothing, but for those that the course of work left behind.
+
+    Somebody else saved them, their form showed another row, or they say what the interface as it is now does not ask
+    for.
+    """
+    rows: dict[str, list[str]] = {}
+    for row in decide_rows(campaign, snapshot, snapshot.row_ids):
+        for stage in STAGES:
+            for submission in row.record.history.submissions(stage):
+                reason = str(submission.raw.get("void") or OUTDATED)
+                if reason != OUTDATED:
+                    rows.setdefault(reason, []).append(row.row_id)
+    for reason, answered in sorted(rows.items()):
+        yield _warn(
+            "answers",
+            f"{len(answered):,} count for nothing, such as one of row {answered[0]!r}: {reason}",
+            "quorum export --all has each of them with its reason, under void",
+        )
+
+
 def _rows_of(port: HttpLabelStudio, campaign: Campaign, snapshot: Snapshot) -> Iterator[Check]:
     doubled, changed = list[str](), list[str]()
     for row_id in snapshot.row_ids:
@@ -444,6 +466,7 @@ def _rows_of(port: HttpLabelStudio, campaign: Campaign, snapshot: Snapshot) -> I
             f"{len(changed)} rows have another text than was imported, such as {changed[0]!r}",
             "put it back; until then they are no gold",
         )
+    yield from check_answers(campaign, snapshot)
     report = reconcile(port, campaign, snapshot=snapshot, dry_run=True)
     for problem in report.problems:
         yield _fail("rows", problem, "")

@@ -25,6 +25,8 @@ from ls_config.results import ParsedResult, from_result, with_labels_of_now
 from ls_config.review_screen import decision_controls
 from review_rules import Field, RowHistory, Stage, Submission, parse_history, parse_submission
 
+OUTDATED: Final = "it was given on passes or a QA that have changed since"
+"""Why a review is void whose row went round again, as rows do in the course of work."""
 _TO_THE_SECOND: Final = len("2026-01-05T10:00:00")
 
 
@@ -179,7 +181,7 @@ class HistoryReader:
             if annotation.edited_by not in (None, annotation.by):
                 void.append(f"{self._person(annotation.edited_by)} saved it last")
             if is_stale:
-                void.append("it was given on passes or a QA that have changed since")
+                void.append(OUTDATED)
             parsed = from_result(annotation.result, self._controls(stage), task.data, known_only=True)
             # Other programs than the form send no seal; a seal of something else is a form that was left open.
             if parsed.review_of is not None and parsed.review_of != note.seal(task.row_id, stage):

@@ -262,12 +262,14 @@ def fill(
     board.say(CAMPAIGN, "filling the queues")
     report = reconcile(port, launched.campaign)
     status = campaign_status(port, launched.campaign)
+    # What is gone is said at each start, also where nothing had to be changed.
+    lost = [str(fault) for fault in port.server_faults(status.name) if fault.stops]
     board.done(CAMPAIGN, f"{status.name}: {status.rows} rows, {status.prelabelled} of them pre-labelled")
     return Ready(
         campaign=launched.campaign,
         logins=logins,
         status=status,
-        notes=[*apart, *notes, *report.problems],
+        notes=list(dict.fromkeys([*apart, *notes, *lost, *report.problems])),
         planned=launched.planned,
     )
 

@@ -26,7 +26,7 @@ DATABASE = "label_studio.sqlite3"
 THREADS = 8
 INSIDE = "QUORUM_INSIDE_HOSTS"
 """The variable that names the inside hosts which the plugin lets ML backends and webhooks be at."""
-PLUGIN_VARIABLES = ("QUORUM_FORCE_VERSION", "QUORUM_RESERVE_MINUTES")
+PLUGIN_VARIABLES = ("QUORUM_FORCE_VERSION", INSIDE, "QUORUM_RESERVE_MINUTES")
 """What the plugin reads from the environment of whoever starts the server."""
 
 

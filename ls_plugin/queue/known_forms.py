@@ -59,12 +59,12 @@ def _opens_with(
 ) -> list[Any]:
     """The result that a form opens with: what is stored, else what is known, with wrong values on a drawn row."""
     controls = {control.name: control for control in interface.controls}
-    said = from_result(stored, interface.controls, data).values if stored else dict(known)
+    values = from_result(stored, interface.controls, data).values if stored else dict(known)
     wrong = draw("form", row_id) < WRONG_SHARE
-    changed: dict[str, Any] = {} if stored else dict(said)
+    changed: dict[str, Any] = {} if stored else dict(values)
     for name, value in known.items():
         control = controls.get(name)
-        if control is None or not wrong or not same(Kind.of(control.kind), said.get(name), value):
+        if control is None or not wrong or not same(Kind.of(control.kind), values.get(name), value):
             continue
         if (other := other_value(control, value)) is not None:
             changed[name] = other

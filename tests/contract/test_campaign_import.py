@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from label_studio_quorum.adapters.ml_backend import MLBackendClient
 from label_studio_quorum.campaign.importing import CheckedFile, import_rows
-from label_studio_quorum.campaign.projects import AUTO_LABEL
+from label_studio_quorum.campaign.projects import AUTO_LABEL, find_all
 from label_studio_quorum.port import MLConnection
 from review_rules import Stage, load_policy, withheld
 from tests.support.campaigns import POLICY, Bench, Json
@@ -146,3 +147,40 @@ def test_990_real_rows_reach_the_pass_project_pre_labelled(bench: Bench, ml_serv
     assert (AUTO_LABEL in both, len(both), count) == (True, 2, 660)
     assert bench.campaign().projects[Stage.PASS].settings["model_version"] == AUTO_LABEL
     assert bench.quorum_json("status")["prelabelled"] == 990
+
+
+def at_once(bench: Bench, *arguments: str) -> list[tuple[int, str]]:
+    """The same command twice at the same time; exit code and errors of both."""
+    commands = [
+        subprocess.Popen(
+            bench.command(*arguments), env=bench.environment, cwd=bench.folder, text=True, stderr=subprocess.PIPE
+        )
+        for _ in range(2)
+    ]
+    errors = [command.communicate(timeout=300)[1] for command in commands]
+    return [(command.returncode, error) for command, error in zip(commands, errors, strict=True)]
+
+
+def test_two_imports_at_once_bring_each_row_once(bench: Bench) -> None:
+    """On a stock server, which keeps no locks; whatever the two do when, a row stands once at the end."""
+    rows = [{"id": f"r{n}", "context": "", "query": "Q?", "response": f"Answer {n}."} for n in range(160)]
+    file = bench.rows_file(rows)
+    done = at_once(bench, "import", str(file), "--no-prelabel", "--rows-only")
+    assert [code for code, _ in done] == [0, 0], done
+    counts = Counter(task["data"]["row_id"] for task in bench.tasks("pass"))
+    assert counts == dict.fromkeys((str(row["id"]) for row in rows), 1)
+    assert bench.quorum_json("sync", *(part for row in rows[:80] for part in ("--row", str(row["id"]))))["rows"] == 80
+
+
+def test_two_set_ups_at_once_leave_three_projects(ls_server: LabelStudioServer, tmp_path: Path) -> None:
+    """One makes the campaign; the other finds it made, or stops with one line and leaves nothing of its own."""
+    made = Bench(ls_server, tmp_path)
+    try:
+        files = ("--policy", str(made.policy_file), "--team", str(made.team_file))
+        done = at_once(made, "setup", "--name", made.name, "--task", made.task, *files)
+        assert sorted(code for code, _ in done)[0] == 0, done
+        assert all(code == 0 or "another set-up of" in error for code, error in done), done
+        stages = find_all(made.port.projects())[made.name]
+        assert {stage: len(projects) for stage, projects in stages.items()} == dict.fromkeys(Stage, 1)
+    finally:
+        made.close()

@@ -276,6 +276,7 @@ def campaign(ls_server_plugin: LabelStudioServer, tmp_path: Path) -> Iterator[Ca
     people["dag"]["expertise"] = ["financial"]
     made = Campaign(bench, random.Random(7), json.loads(json.dumps(POLICY)), people)
     made.write()
+    bench.policy = bench.policy_file.read_text("utf-8")
     bench.set_up(rows(0, ROWS))
     # Found by the policy of the beginning; sessions begin before anybody leaves or gets another address.
     assert len(bench.projects) == 3

@@ -209,6 +209,7 @@ def test_a_killed_one_leaves_no_process_and_the_next_start_recovers(up: QuorumUp
 
 def test_parts_whose_guards_were_killed_too_are_ended_by_the_next_start(up: QuorumUp) -> None:
     """They keep their ports and write to the database: the next start names them, ends them and goes on."""
+    up.stop()
     up.start()
     before = up.wait_ready()
     guards = [int(entry.parent.name) for entry in Path("/proc").glob("[0-9]*/cmdline") if is_guard_of(up, entry)]
@@ -298,6 +299,22 @@ def test_damaged_state_is_one_line(tmp_path: Path, file: str, content: bytes) ->
     assert done.stderr.count("\n") == 1
     assert str(damaged) in done.stderr
     assert damaged.read_bytes() == content
+
+
+def test_a_database_that_is_gone_is_not_begun_anew_unless_asked(tmp_path: Path) -> None:
+    """One line says what is lost and what to do; `--fresh` names what it would move aside and goes on."""
+    (tmp_path / "data").mkdir()
+    for name, content in (("database.json", "{}"), ("passwords.json", '{"ana@example.com": "first"}')):
+        (tmp_path / "data" / name).write_text(content, encoding="utf-8")
+    free = {"QUORUM_DATA_DIR": str(tmp_path / "data"), "QUORUM_LS_PORT": "18395", "QUORUM_ML_PORT": "18394"}
+    refused = quorum("up", **free)
+    assert refused.returncode == 1
+    (line,) = refused.stderr.splitlines()
+    assert "label_studio.sqlite3: the database is gone, and every row and answer with it; put a backup there" in line
+    fresh = quorum("up", "--fresh", "--dry-run", **free)
+    assert fresh.returncode == 0, fresh.stderr
+    assert fresh.stderr.splitlines()[0].endswith("holds: database.json, passwords.json")
+    assert (tmp_path / "data" / "passwords.json").exists()
 
 
 def test_dry_run_starts_nothing(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def happen(world: World, event: tuple[Any, ...]) -> None:
                 world.submitted.add(server.submit(task.id, user, to_result(form, CONTROLS, task.data)))
             sync(world)
         case ("doubled import", index):
-            import_rows(server, campaign, [ROWS[index]], known={})
+            import_rows(server, campaign, [ROWS[index]], known={}, is_alone=lambda: True)
         case ("intrude", index, user, form):
             tasks = all_tasks(world)
             if tasks:

@@ -104,7 +104,7 @@ class Predictor:
 def test_an_import_counts_answers_that_did_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only rows that the model's answer would be shown with count; the first are named with their reason."""
     sent: list[Any] = []
-    port: Any = SimpleNamespace(add_tasks=lambda project, tasks: sent.extend(tasks))
+    port: Any = SimpleNamespace(add_tasks=lambda project, tasks: sent.extend(tasks), notes=lambda project: ())
     campaign: Any = SimpleNamespace(
         interface=REVIEW, policy=load_policy("version: 1\nprelabel: {withhold: 0.0}\n"), project=lambda stage: 1
     )
