@@ -22,7 +22,7 @@ from datetime import timedelta
 from hashlib import sha256
 from itertools import combinations
 
-from django.db.models import Count, Exists, F, OuterRef, QuerySet, Subquery
+from django.db.models import Count, Exists, F, OuterRef, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -38,6 +38,8 @@ _LAST = 200
 # Rows that a pair may share before its part of them is looked at, and how far above the part of chance it may lie.
 _FIRST_SHARED, _ABOVE_CHANCE = 3, 1.5
 _ORDER = ("-wants_expert", "-taken", "draw", "task_id")
+# Django writes a plain True as the bare column, for which SQLite does not look into the index but sorts every row.
+_YES = Value(True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +78,12 @@ def _start(user_id: int, place: CampaignPlace) -> str:
 
 def _drawn(queue: _Queue, place: CampaignPlace, start: str) -> Iterator[QuerySet[Slot]]:
     """A queue by claim, and the rows of each claim from a place on, around to it."""
-    index = Slot.objects.filter(project_id=place.project_id, open=True, requires=queue.requires)
+    index = Slot.objects.filter(project_id=place.project_id, open=_YES, requires=queue.requires)
     for wants_expert in queue.claims:
-        among = index.filter(wants_expert=wants_expert).order_by("-taken").values_list("taken", flat=True)
+        among = index.filter(wants_expert=Value(wants_expert)).order_by("-taken").values_list("taken", flat=True)
         taken = among.first()
         while taken is not None:
-            tier = queue.slots.filter(wants_expert=wants_expert, taken=taken).order_by("draw", "task_id")
+            tier = queue.slots.filter(wants_expert=Value(wants_expert), taken=taken).order_by("draw", "task_id")
             yield tier.filter(draw__gte=start)
             yield tier.filter(draw__lt=start)
             taken = among.filter(taken__lt=taken).first()
@@ -109,7 +111,7 @@ def _queues(user_id: int, person: Person, place: CampaignPlace) -> Iterator[_Que
     had = Grant.objects.filter(task_id=OuterRef("task_id"), user_id=user_id)
     excluded = Excluded.objects.filter(task_id=OuterRef("task_id"), user_id=user_id)
     open_to = (
-        Slot.objects.filter(project_id=place.project_id, open=True, taken__lt=F("capacity"))
+        Slot.objects.filter(project_id=place.project_id, open=_YES, taken__lt=F("capacity"))
         .filter(~Exists(had), ~Exists(excluded))
         .exclude(row_id="")
         .alias(reserved=reserved)

@@ -7,8 +7,10 @@ from hashlib import md5
 
 import pytest
 
-from ls_plugin.models import CampaignProject, Slot, Stage
+from ls_plugin.models import CampaignProject, Member, Slot, Stage
 from ls_plugin.people import team
+from ls_plugin.people.standings import to_person
+from ls_plugin.queue.ordering import queues_for
 from tests.contract.plugin_campaign import POLICY, TEAM
 from tests.unit.ls_plugin.support import CampaignInTest, make_campaign, verdict
 
@@ -85,3 +87,17 @@ def test_a_campaign_may_keep_the_order_of_its_import(campaign: CampaignInTest) -
     assert [answer_row(campaign, "bea") for _ in range(4)] == ROWS[:4]
     team.save_campaign(stored.name, stored.task, DRAWN, campaign.team_text, ids)
     assert len(set(Slot.objects.filter(project_id=ids[Stage.PASS]).values_list("draw", flat=True))) == len(ROWS)
+
+
+@pytest.mark.parametrize("policy", [POLICY, DRAWN])
+def test_a_hand_out_walks_an_index_and_sorts_nothing(policy: str) -> None:
+    """Else each hand-out would read and sort every open row of the campaign."""
+    campaign = make_campaign(policy=policy)
+    campaign.add_rows("r1", "r2")
+    member = Member.objects.get(campaign=campaign.campaign, person_id="ana")
+    queues = list(queues_for(campaign.account("ana"), to_person(member), campaign.place()))
+    assert queues
+    for queue in queues:
+        plan = queue.values_list("task_id", flat=True).explain()
+        assert "USING INDEX quorum_slot_queue (project_id=? AND open=? AND requires=?" in plan
+        assert "TEMP B-TREE" not in plan
