@@ -17,7 +17,6 @@ from label_studio_quorum.campaign.differences import (
     differing_policy,
     differing_team,
     interface_differences,
-    interface_digest,
     plain,
     short,
     team_digest,
@@ -25,11 +24,13 @@ from label_studio_quorum.campaign.differences import (
 from label_studio_quorum.campaign.history import OUTDATED
 from label_studio_quorum.campaign.lost_projects import unmarked_projects
 from label_studio_quorum.campaign.projects import (
+    CHANGED_INTERFACE,
     PUTS,
     STAGES,
     Campaign,
     assemble,
     find_all,
+    is_interface_changed,
     kept_rules,
     marker_of,
 )
@@ -339,13 +340,9 @@ def _marker(campaign: Campaign, *, is_kept: bool) -> Iterator[Check]:
         message = f"the campaign goes by {short(marker.team)}, the team here is {short(team)}"
         # Where the server keeps the team, commands go by that and not by the line.
         yield (_warn if is_kept else _fail)("team", message, "run quorum team apply")
-    seen = interface_digest(project.label_config, str(project.settings.get("expert_instruction") or ""))
-    if marker.interface not in ("", seen):
-        yield _warn(
-            "interface",
-            f"interface or guidelines of project {project.id} were changed on the server since set-up",
-            "run quorum interface pull to take them, or quorum setup to put them back",
-        )
+    if is_interface_changed(project):
+        message, cure = CHANGED_INTERFACE
+        yield _warn("interface", message.format(project=project.id), cure)
 
 
 def _lost(name: str, stage: Stage, unmarked: Mapping[Stage, Project]) -> Check:

@@ -16,6 +16,7 @@ from typing import Final
 from label_studio_quorum.campaign.differences import (
     differing_policy,
     differing_team,
+    interface_digest,
     short,
     team_digest,
 )
@@ -288,6 +289,31 @@ def goes_by(place: CampaignOnServer, policy: Policy, team: Team) -> bool:
     """Whether a stock server's marker bears the hashes of this policy and this team."""
     marker = marker_of(place.projects[Stage.PASS])
     return not (_other_hash(policy.hash, marker.policy) or _other_hash(team_digest(team), marker.team))
+
+
+CHANGED_INTERFACE: Final = (
+    "interface or guidelines of project {project} were changed on the server since set-up",
+    "run quorum interface pull to take them, or quorum setup to put them back",
+)
+"""What is said of a Pass project that shows something else than the campaign was set up with, and what to do."""
+
+
+def is_interface_changed(project: Project) -> bool:
+    """Whether the Pass project shows another interface or other guidelines than its marker bears the hash of."""
+    page = str(project.settings.get("expert_instruction") or "")
+    return marker_of(project).interface not in ("", interface_digest(project.label_config, page))
+
+
+def is_current(port: LabelStudio, campaign: Campaign) -> bool:
+    """Whether the server still goes by the policy and the team that a campaign was opened with."""
+    kept = port.kept_files(campaign.name)
+    if kept is not None:
+        policy, team = kept_rules(kept)
+        return (policy.hash, team_digest(team)) == (campaign.policy.hash, team_digest(campaign.team))
+    marker = read_marker(port.project(campaign.project(Stage.PASS)).description)
+    return marker is not None and not (
+        _other_hash(campaign.policy.hash, marker.policy) or _other_hash(team_digest(campaign.team), marker.team)
+    )
 
 
 def _other_hash(file: str, server: str) -> str:

@@ -17,7 +17,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
 
-from label_studio_quorum.campaign.projects import STAGES, Campaign
+from label_studio_quorum.campaign.projects import STAGES, Campaign, is_current
 from label_studio_quorum.campaign.reconcile import ReconcileReport, reconcile
 from label_studio_quorum.campaign.snapshot import Snapshot
 from label_studio_quorum.campaign.webhooks import SECRET_HEADER, WebhookTarget, save_webhook
@@ -143,7 +143,8 @@ def watch(
             woken.clear()
             try:
                 now = time.monotonic()
-                if snapshot is None or now - read_at >= full_every_s:
+                # Under another policy or team every row may be decided otherwise.
+                if snapshot is None or now - read_at >= full_every_s or not is_current(port, campaign):
                     campaign = reopen()
                     current.close()  # the snapshot before this one: the disk never holds two
                     snapshot, read_at = current.enter_context(Snapshot.read(port, campaign)), now

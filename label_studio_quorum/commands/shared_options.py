@@ -163,7 +163,13 @@ def open_one(
     Raises:
         CampaignError: There is no such campaign, or a file that was named is not what its server goes by.
     """
-    from label_studio_quorum.campaign.projects import find_campaign, open_found
+    from label_studio_quorum.campaign.projects import (
+        CHANGED_INTERFACE,
+        find_campaign,
+        is_interface_changed,
+        open_found,
+    )
+    from review_rules import Stage
 
     known = known_campaign(url, name)
     # Without an address there is no server to ask, and the campaign's name is more likely what is wrong.
@@ -174,6 +180,10 @@ def open_one(
     if place.kept is None:
         policy, team = files_for_stock(known, url, name, policy, team)
     campaign = open_found(port, place, rule_files(policy, team))
+    # By it people's answers are read, so that whoever sees figures should know.
+    if is_interface_changed(place.projects[Stage.PASS]):
+        message, cure = CHANGED_INTERFACE
+        typer.echo(f"note: {message.format(project=campaign.project(Stage.PASS))}; {cure}", err=True)
     if place.kept is not None and known is not None:
         from label_studio_quorum.commands.in_step import follow_server
 

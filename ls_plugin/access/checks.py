@@ -7,7 +7,6 @@ import binascii
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -15,7 +14,8 @@ from projects.models import Project
 from tasks.models import Annotation, AnnotationDraft, Task
 from users.functions.common import check_avatar
 
-from ls_config.interface import Control, InterfaceError, parse_all
+from label_studio_quorum.campaign.projects import interface_of
+from ls_config.interface import InterfaceError
 from ls_plugin.access import keeping
 from ls_plugin.access.call import Call
 from ls_plugin.access.parameters import parameters
@@ -25,6 +25,7 @@ from ls_plugin.people import standings
 from ls_plugin.people.standings import CampaignPlace
 from ls_plugin.people.team import managers_without
 from ls_plugin.queue import qualification, seats
+from ls_plugin.queue.changes import asked_by
 from ls_plugin.store.exclusions import is_excluded
 from ls_plugin.store.refusals import Refused
 from ls_plugin.store.slots import slots_of
@@ -251,14 +252,9 @@ def _asks_otherwise(project_id: int, config: str) -> bool:
     if config == stored:
         return False
     try:
-        return _asked(config) != _asked(stored)
+        return asked_by(interface_of(config, "")) != asked_by(interface_of(stored or "", ""))
     except InterfaceError:
         return True
-
-
-def _asked(xml: str) -> list[Control]:
-    # On which line of the XML a control stands is no part of what it asks for.
-    return [replace(control, line=0, colors=()) for control in parse_all(xml)]
 
 
 def no_bulk_labels(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:

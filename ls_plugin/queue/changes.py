@@ -18,7 +18,7 @@ from label_studio_quorum.campaign.change_plan import ChangeCost, Seat, changes_i
 from label_studio_quorum.campaign.projects import Campaign as RuleCampaign
 from label_studio_quorum.campaign.projects import interface_of
 from label_studio_quorum.campaign.snapshot import Snapshot
-from ls_config.interface import is_readable
+from ls_config.interface import Control, Interface, is_readable
 from ls_plugin.models import Campaign, CampaignProject, Grant, Slot, Stage
 from ls_plugin.people import rulebook, team
 from ls_plugin.people.standings import RULE_STAGE
@@ -31,6 +31,11 @@ from review_rules import Instant, PersonId, State
 PAGE = 500
 """Rows of one page."""
 _DECIDED = (State.FINAL.value, State.DISCARDED.value)
+
+
+def asked_by(interface: Interface) -> tuple[Control, ...]:
+    """What an interface asks for: on which line a control stands, and in which colours, is a matter of looks."""
+    return tuple(replace(control, line=0, colors=()) for control in interface.all_controls)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,7 +89,7 @@ class Change:
             before.policy.hash != after.policy.hash
             or before.team.hash != after.team.hash
             or before.links != after.links
-            or before.interface.all_controls != after.interface.all_controls
+            or asked_by(before.interface) != asked_by(after.interface)
         )
 
     def cost(self, campaign_id: int) -> ChangeCost:
@@ -113,7 +118,7 @@ class Change:
         """The touched rows that could be decided otherwise."""
         rows = touched(campaign_id)
         before, after = self.before, self.after
-        if before.policy.hash != after.policy.hash or before.interface.all_controls != after.interface.all_controls:
+        if before.policy.hash != after.policy.hash or asked_by(before.interface) != asked_by(after.interface):
             return rows
         # What is decided rests on those who answered; the rest of a team matters only to who is asked next.
         projects = CampaignProject.objects.filter(campaign_id=campaign_id).values("project_id")
@@ -180,7 +185,7 @@ def require_affordable(campaign: Campaign, wanted: Wanted, *, confirmed: bool, o
     if not can_be_reckoned(campaign):
         return
     change = Change.read(campaign, wanted)
-    if confirmed and change.before.interface.all_controls == change.after.interface.all_controls:
+    if confirmed and asked_by(change.before.interface) == asked_by(change.after.interface):
         return  # whoever said yes has been told
     cost = change.cost(campaign.pk)
     if not of_all_rows:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from label_studio_quorum.campaign.differences import plain
 from label_studio_quorum.commands.cli import app
-from ls_config.interface import load
+from ls_config.interface import label_types, load
 from ls_plugin.models import Campaign, CampaignProject, Stage
 from tests.contract.plugin_campaign import POLICY, TEAM
 from tests.support.servers import OWNER
@@ -272,3 +272,15 @@ def test_an_interface_that_was_changed_on_the_server_is_taken(machines: list[Mac
     assert "guidelines.md is left alone: the server has the guidelines as a page only" in done.stderr
     assert "Half right" in (folder / "label.xml").read_text(encoding="utf-8")
     assert (folder / "guidelines.md").read_text(encoding="utf-8") == load("classification").guidelines
+
+
+def test_what_set_up_wrote_is_not_taken_for_a_change(machines: list[Machine]) -> None:
+    """Label Studio cleans HTML on the way in: of no label type does a command say that it was changed."""
+    here = machines[0]
+    for number, task in enumerate(sorted({*label_types()} - {"classification"})):
+        name = f"{here.name[:30]} {number}"
+        files = ("--policy", str(here.policy), "--team", str(here.team))
+        assert here.run("setup", "--name", name, *files, "--task", task).exit_code == 0
+        done = here.run("status", "--name", name)
+        assert (done.exit_code, done.stderr) == (0, ""), task
+        assert here.run("setup", "--name", name, *files, "--task", task).stdout.count("nothing to change") == 1, task

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from label_studio_quorum.campaign.differences import team_digest
-from label_studio_quorum.campaign.projects import CampaignError, open_campaign, read_marker, write_marker
+from label_studio_quorum.campaign.projects import Campaign, CampaignError, open_campaign, read_marker, write_marker
+from label_studio_quorum.campaign.watch import watch
 from label_studio_quorum.commands import policy, setup, shared_options, team
 from label_studio_quorum.commands.cli import app
-from review_rules import load_policy, load_team
+from review_rules import PersonId, load_policy, load_team
 from tests.support.campaigns import POLICY, TEAM
 from tests.support.fake_label_studio import FakeLabelStudio
 
@@ -143,3 +146,60 @@ def test_programs_are_refused_too(server: StockServer, machines: tuple[Machine, 
         open_campaign(server, "May", policy=rules, team=load_team(TEAM.format(tag="2")))
     with pytest.raises(CampaignError, match="keeps neither policy nor team"):
         open_campaign(server, "May")
+
+
+class Rounds(threading.Event):
+    """What a watch waits for between two looks; each wait does the next thing of a list."""
+
+    def __init__(self, *doings: Callable[[], object]) -> None:
+        super().__init__()
+        self._doings = iter(doings)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Do the next thing at once."""
+        next(self._doings)()
+        return False
+
+
+def test_a_watch_goes_by_a_team_that_is_applied_meanwhile(
+    server: StockServer, machines: tuple[Machine, Machine]
+) -> None:
+    """In its next round, and not only when it next reads everything."""
+    here, _ = machines
+    teams, stop = [], threading.Event()
+
+    def reopen() -> Campaign:
+        teams.append(load_team(here.team.read_text(encoding="utf-8")))
+        return open_campaign(server, "May", policy=load_policy(POLICY), team=teams[-1])
+
+    def change() -> None:
+        leave(here)
+        assert here.run("team", "apply", "--yes").exit_code == 0
+
+    watch(
+        server,
+        reopen(),
+        woken=Rounds(lambda: None, change, stop.set),
+        stop=stop,
+        every_s=0,
+        full_every_s=1e9,
+        reopen=reopen,
+        say=lambda report: None,
+        complain=lambda text: pytest.fail(text),
+    )
+    assert [team.people[PersonId("chi")].left is None for team in teams] == [True, True, False]
+
+
+def test_an_interface_that_was_changed_by_hand_is_told(
+    server: StockServer, machines: tuple[Machine, Machine]
+) -> None:
+    """Every command says so, until set-up puts the campaign's own back."""
+    here, _ = machines
+    assert "interface" not in here.run("status").stderr
+    project = next(each for each in server.projects() if each.title.endswith("Pass"))
+    server.change_project(project.id, {"label_config": project.label_config.replace("Cannot judge", "Can't judge")})
+    said = here.run("status").stderr
+    assert f"note: interface or guidelines of project {project.id} were changed on the server since set-up" in said
+    assert "run quorum interface pull to take them, or quorum setup to put them back" in said
+    assert here.set_up().exit_code == 0
+    assert "interface" not in here.run("status").stderr
