@@ -57,9 +57,14 @@ _SERVED: Final = (
     ("QUORUM_ML_PORT", "the port of the ML backend of quorum up; else 9090"),
     ("QUORUM_ML_TOKEN, QUORUM_ML_BASIC", "its token, or user:password; _FILE behind either names a file"),
 )
+_STARTED: Final = (
+    _CACHE,
+    ("QUORUM_RESERVE_MINUTES", "how long a row stays with whom it was handed to; else 60"),
+    ("QUORUM_INSIDE_HOSTS", "hosts inside your network that an ML backend or webhook may be at"),
+)
 VARIABLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
-    "up": (("QUORUM_ML_MODELS", "a models file of your own"),),
-    "demo": (("QUORUM_ML_MODELS", "with --start: a models file of your own"),),
+    "up": (("QUORUM_ML_MODELS", "a models file of your own"), *_STARTED),
+    "demo": (("QUORUM_ML_MODELS", "with --start: a models file of your own"), *_STARTED),
     "setup": (
         _FOLDER,
         ("QUORUM_ML_USER, QUORUM_ML_PASSWORD", "with --ml-url: what the ML backend asks for"),

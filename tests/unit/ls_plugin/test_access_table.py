@@ -18,6 +18,8 @@ from tests.unit.ls_plugin.support import CampaignInTest, make_campaign, owner_cl
 def campaign(database: object) -> CampaignInTest:
     made = make_campaign()
     made.add_rows("r1", "r2", "r3")
+    # With two, the owner of the server has to say which is meant.
+    make_campaign()
     return made
 
 
