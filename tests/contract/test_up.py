@@ -207,6 +207,7 @@ def test_a_killed_one_leaves_no_process_and_the_next_start_recovers(up: QuorumUp
     assert until_gone(up) == []
 
 
+@pytest.mark.server
 def test_parts_whose_guards_were_killed_too_are_ended_by_the_next_start(up: QuorumUp) -> None:
     """They keep their ports and write to the database: the next start names them, ends them and goes on."""
     up.stop()

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from review_rules.canonical_json import json_text
 from tests.support.export_files import proof_of
+from tests.support.laws import examples
 from tests.unit.label_studio_quorum.gold.test_proof import exported
 
 Path_ = tuple[str | int, ...]
@@ -83,7 +84,7 @@ def at(value: Any, path: Path_) -> Any:
 
 
 @pytest.mark.parametrize(("name", "suffix"), [("jsonl", ".jsonl"), ("label-studio", ".json"), ("csv", ".csv")])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(data=st.data())
 def test_any_single_change_is_found(name: str, suffix: str, data: st.DataObject) -> None:
     """Whatever value stands instead of another, anywhere in the file: there is a finding, and no exception. In a table
@@ -100,7 +101,7 @@ def test_any_single_change_is_found(name: str, suffix: str, data: st.DataObject)
 
 
 @pytest.mark.parametrize(("name", "suffix"), [("jsonl", ".jsonl"), ("label-studio", ".json"), ("csv", ".csv")])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(data=st.data())
 def test_anything_taken_away_is_found(name: str, suffix: str, data: st.DataObject) -> None:
     """A key or an element that is not there any more, anywhere in the file, is a finding too."""

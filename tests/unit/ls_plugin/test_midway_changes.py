@@ -19,6 +19,7 @@ from ls_plugin.queue import campaigns, reconcile
 from ls_plugin.queue.server_port import ServerPort
 from ls_plugin.store.exclusions import is_excluded
 from review_rules import Decision, load_team, may_take
+from tests.support.laws import examples
 from tests.unit.ls_plugin.support import CampaignInTest, make_campaign, review, verdict
 
 IDS = ("ana", "bea", "cal", "dag", "eve", "fin", "gus")
@@ -37,7 +38,6 @@ DUTIES = (
 FIRST = ("roles: [annotator]",) * 4 + ("roles: [qa]", "roles: [qa]", "roles: [expert, qa], expertise: [technical]")
 WORDS = ("accept", "correct", "escalate", "discard")
 MOST_ANSWERS = 200
-EXAMPLES = 10
 
 Duties = tuple[str, ...]
 DUTY_LISTS = st.tuples(*(st.sampled_from(DUTIES) for _ in IDS))
@@ -168,7 +168,7 @@ SWAPPED = (FIRST[4], *FIRST[1:4], FIRST[0], *FIRST[5:])
 
 # A campaign takes a second: finding a shorter history that fails would take many minutes.
 @settings(
-    max_examples=EXAMPLES,
+    max_examples=examples(10),
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.generate],

@@ -21,6 +21,8 @@ from tests.contract.plugin_campaign import POLICY, TEAM
 from tests.support.servers import OWNER
 from tests.unit.ls_plugin.support import CampaignInTest, review, verdict
 
+pytestmark = pytest.mark.slow
+
 URL = "http://testserver"
 ROWS = ("r1", "r2", "r3")
 
