@@ -8,6 +8,7 @@ import sys
 import tarfile
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from redis import Redis
 from rq import Queue
 from rq.registry import FailedJobRegistry
 
+from label_studio_quorum.campaign.projects import find_all
 from label_studio_quorum.servers.processes import free_port, wait_until
 from tests.contract.plugin_postgres import missing, postgres, redis, served, worker
 from tests.contract.test_campaign import NUMBERS, answer, rows, truth
@@ -53,6 +55,12 @@ class OldBench(Bench):
     def environment(self) -> dict[str, str]:
         """The commands find the old packages before the installed ones."""
         return super().environment | {"PYTHONPATH": str(self.code)}
+
+    @cached_property
+    def projects(self) -> dict[str, int]:
+        """Stage → project id, by the markers: a server of before does not say which files it goes by."""
+        found = find_all(self.port.projects())[self.name]
+        return {stage.value: projects[0].id for stage, projects in found.items()}
 
     def command(self, *arguments: str) -> list[str]:
         """The command line of `quorum …` as it was."""
