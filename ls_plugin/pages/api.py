@@ -270,8 +270,9 @@ class RepairView(_View):
             raise Refused("bad_request", "`limit` is a number of rows.")
         if limit:
             return Response({"name": campaign.name, "reconciled": reconcile.drain(campaign.pk, limit)})
-        mended = checkup.repair(campaign)
-        done = reconcile.reconcile_all(campaign.pk) if body.get("all") else reconcile.drain(campaign.pk)
+        mended, done = checkup.repair(campaign)
+        if body.get("all"):
+            done = reconcile.reconcile_all(campaign.pk)
         left = checkup.find_faults(campaign)
         return Response({"name": campaign.name, "reconciled": done, "mended": _faults(mended), "faults": _faults(left)})
 

@@ -49,8 +49,12 @@ def find_faults(campaign: Campaign) -> list[ServerFault]:
     return [fault for check in checks for fault in check]
 
 
-def repair(campaign: Campaign) -> list[ServerFault]:
-    """Set right what can be; what was wrong and is no more. Nothing that people said is changed."""
+def repair(campaign: Campaign) -> tuple[list[ServerFault], int]:
+    """Set right what can be. Nothing that people said is changed.
+
+    Returns:
+        What was wrong and is no more, and how many rows were reconciled.
+    """
     before = [fault for fault in find_faults(campaign) if fault.mends]
     with transaction.atomic():
         for project in CampaignProject.objects.filter(campaign=campaign):
@@ -58,9 +62,9 @@ def repair(campaign: Campaign) -> list[ServerFault]:
         _index_tasks(campaign)
         for slots in (_miscounted(campaign), _shut_out(campaign), _sealed(campaign), _unasked(campaign)):
             _free_seats(slots)
-    reconcile.drain(campaign.pk)
+    reconciled = reconcile.drain(campaign.pk)
     left = {fault.about for fault in find_faults(campaign) if fault.mends}
-    return [fault for fault in before if fault.about not in left]
+    return [fault for fault in before if fault.about not in left], reconciled
 
 
 # --- projects --------------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ people:
   - {id: ulf, email: ulf-{tag}@quorum.test, roles: [annotator]}
   - {id: quin, email: quin-{tag}@quorum.test, roles: [qa]}
 """
-POLICY = "{version: 1, passes: 2, expert_domains: []}"
+POLICY = "{version: 1, passes: 2, expert_domains: [], order: imported}"
 
 
 @pytest.fixture(scope="module")

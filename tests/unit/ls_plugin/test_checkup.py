@@ -152,5 +152,5 @@ def test_a_repair_leaves_people_at_work_alone(campaign: CampaignInTest) -> None:
     campaign.submit("cal", campaign.take("cal"), [], was_cancelled=True)
     campaign.take("bea")
     before = list(Grant.objects.order_by("pk").values()), list(Slot.objects.order_by("pk").values())
-    assert checkup.repair(campaign.campaign) == []
+    assert checkup.repair(campaign.campaign) == ([], 0)
     assert before == (list(Grant.objects.order_by("pk").values()), list(Slot.objects.order_by("pk").values()))
