@@ -340,5 +340,5 @@ def test_doctor_names_what_somebody_changed_and_set_up_mends_it(case: Case) -> N
     assert case.bench.quorum_json("setup", *files)["changes"] == []
     case.bench.owner("PATCH", f"/api/projects/{project}/", json={"description": "No marker."})
     lost = case.bench.quorum("doctor", *files, exit_code=1)
-    assert "qa project is gone" in lost.stdout
+    assert "is titled as its qa project and has no quorum: line" in lost.stdout
     assert "Traceback" not in lost.stderr
