@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from tasks.models import Annotation
@@ -167,6 +168,7 @@ SWAPPED = (FIRST[4], *FIRST[1:4], FIRST[0], *FIRST[5:])
 
 
 # A campaign takes a second: finding a shorter history that fails would take many minutes.
+@pytest.mark.slow
 @settings(
     max_examples=examples(10),
     deadline=None,
