@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from label_studio_quorum.campaign.row_task import SEAL
 from review_rules import load_policy, withheld
+from tests.support.screens import open_queue
 from tests.support.servers import ROOT, QuorumUp, quorum, quorum_up
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
@@ -75,20 +76,11 @@ class Received:
 @contextmanager
 def browser_of(chromium: Browser, access: dict[str, Any], person: str, stage: str) -> Iterator[tuple[Page, Received]]:
     """A person's own browser: logged in by the form, with the queue of their stage open on its first task."""
-    who = next(one for one in access["people"] if one["id"] == person)
     context = chromium.new_context(base_url=access["url"], viewport={"width": 1400, "height": 900})
     received = Received(context)
     page = context.new_page()
-    page.goto("/user/login/")
-    page.locator("input[name=email]").fill(who["email"])
-    page.locator("input[name=password]").fill(who["password"])
-    page.locator("form button[type=submit]").click()
-    page.wait_for_url(lambda url: "/user/login" not in url)
-    page.goto(f"/projects/{access['campaigns'][0]['projects'][stage]}/data?labeling=1")
+    open_queue(page, access, person, stage)
     page.get_by_test_id("bottombar-submit-button").wait_for()
-    page.get_by_text("Labeling Instructions").wait_for()
-    page.keyboard.press("Escape")
-    page.get_by_text("Labeling Instructions").wait_for(state="hidden")
     expect(page.locator(".q-response")).to_contain_text("Helios Grid lost $58 million")
     try:
         yield page, received

@@ -23,6 +23,7 @@ from label_studio_quorum.campaign.shown import EMPTY_FORM
 from ls_config import load
 from review_rules import Kind, load_policy, withheld
 from review_rules.pre_annotation import values_hash
+from tests.support.screens import open_queue
 from tests.support.servers import QuorumUp, quorum, quorum_up
 from tests.unit.ml_backend import tiny
 
@@ -133,19 +134,10 @@ def owner(up: QuorumUp, method: str, path: str, **body: Any) -> Any:
 def browser_of(chromium: Browser, up: QuorumUp, person: str, stage: str) -> Iterator[Page]:
     """A person's own browser, logged in by the form, with the queue of their stage open."""
     access = up.wait_ready()
-    who = next(entry for entry in access["people"] if entry["id"] == person)
     context = chromium.new_context(base_url=access["url"], viewport=SIZE)  # type: ignore[arg-type]
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
-    page.goto("/user/login/")
-    page.locator("input[name=email]").fill(who["email"])
-    page.locator("input[name=password]").fill(who["password"])
-    page.locator("form button[type=submit]").click()
-    page.wait_for_url(lambda url: "/user/login" not in url)
-    page.goto(f"/projects/{access['campaigns'][0]['projects'][stage]}/data?labeling=1")
-    page.get_by_text("Labeling Instructions").wait_for()
-    page.keyboard.press("Escape")
-    page.get_by_text("Labeling Instructions").wait_for(state="hidden")
+    open_queue(page, access, person, stage)
     try:
         yield page
     finally:

@@ -128,6 +128,20 @@ class Screens(OwnerApi):
         ]
 
 
+def open_queue(page: Page, access: Mapping[str, Json], person: str, stage: str) -> None:
+    """Log a person of a `quorum up` in by the form, open the queue of a stage, and close the instructions before it."""
+    who = next(entry for entry in access["people"] if entry["id"] == person)
+    page.goto("/user/login/")
+    page.locator("input[name=email]").fill(who["email"])
+    page.locator("input[name=password]").fill(who["password"])
+    page.locator("form button[type=submit]").click()
+    page.wait_for_url(lambda url: "/user/login" not in url)
+    page.goto(f"/projects/{access['campaigns'][0]['projects'][stage]}/data?labeling=1")
+    page.get_by_text("Labeling Instructions").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_text("Labeling Instructions").wait_for(state="hidden")
+
+
 def drag_over(page: Page, words: str) -> None:
     """Select words of the response with the mouse, as a person does."""
     box = page.locator(".q-response .lsf-richtext__container").evaluate(
