@@ -467,11 +467,17 @@ class HttpLabelStudio:
         return [] if answer is None else _faults(answer["faults"])
 
     def mend_server(self, campaign: str | None) -> Repair:
-        """Have the plugin set right what it can; nothing is done where it does not know the campaign."""
+        """Have the plugin set right what it can; nothing is done where it does not know the campaign.
+
+        What it mended is what was wrong before and is no more: a request that had to be sent twice tells it as well.
+        """
+        before = self.server_faults(campaign)
         answer = self._of_plugin("POST", "quorum/api/repair", campaign)
         if answer is None:
             return Repair()
-        return Repair(mended=tuple(_faults(answer.get("mended", []))), left=tuple(_faults(answer.get("faults", []))))
+        left = tuple(_faults(answer.get("faults", [])))
+        wrong = {fault.about for fault in left if fault.mends}
+        return Repair(mended=tuple(fault for fault in before if fault.mends and fault.about not in wrong), left=left)
 
     def _of_plugin(self, method: str, path: str, campaign: str | None) -> Json | None:
         if self.plugin_version() is None:

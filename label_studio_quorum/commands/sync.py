@@ -91,9 +91,9 @@ def _open(
     except OtherFileError:
         raise  # nothing is done for somebody who holds other rules than the server
     except CampaignError:
-        port = connect(url, key, key_file, name=name)
-        if dry_run or not _mend(port, name):
+        if dry_run:
             raise
+        _mend(connect(url, key, key_file, name=name), name)
         return open_one(url, key, key_file, name, policy, team)
     if dry_run:
         for fault in opened.port.server_faults(opened.campaign.name):
@@ -103,15 +103,14 @@ def _open(
     return opened
 
 
-def _mend(port: HttpLabelStudio, name: str | None) -> bool:
-    """Have the server's plugin mend what it can, and say what that was; whether it was anything."""
+def _mend(port: HttpLabelStudio, name: str | None) -> None:
+    """Have the server's plugin mend what it can, and say what that was."""
     repair = port.mend_server(name)
     for fault in repair.mended:
         typer.echo(f"quorum: mended: {fault.message}", err=True)
     for fault in repair.left:
         if fault.stops:  # the rest is told by the reconcile
             typer.echo(f"quorum: {fault}", err=True)
-    return bool(repair.mended)
 
 
 def _once(opened: Opened, rows: list[str] | None, dry_run: bool, as_json: bool) -> None:
