@@ -18,8 +18,8 @@ from ls_plugin.access.gate import decide, view_name
 from ls_plugin.queue import reconcile
 from ls_plugin.store.refusals import Refused, from_database, page
 
-# What shows the server's sentences in place of Label Studio's own.
-_SCRIPT = b'<script src="/quorum/screen.js"></script>'
+# What Quorum adds to Label Studio's screens, the server's sentences in place of Label Studio's own among it.
+_SCREEN = b'<script src="/quorum/screen.js"></script><link rel="stylesheet" href="/quorum/screen.css">'
 # What hides from people what Label Studio's screens offer and the server would refuse.
 _STYLE = b'<link rel="stylesheet" href="/quorum/people.css">'
 
@@ -35,7 +35,7 @@ class GateMiddleware:
         response = self.get_response(request)
         call = call_of(request)
         if call is not None and call.standing is not None and "text/html" in response.get("Content-Type", ""):
-            _add_to_page(response, *((_SCRIPT, _STYLE) if call.shows_less else (_SCRIPT,)))
+            _add_to_page(response, *((_SCREEN, _STYLE) if call.shows_less else (_SCREEN,)))
         return response
 
     def process_view(

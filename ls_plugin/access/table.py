@@ -358,7 +358,8 @@ VIEWS: dict[str, AccessRule] = {
     "ls_plugin.pages.manager.campaign": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
     "ls_plugin.pages.people.mine": _rule(Who.PERSON, _READ, show=filters.plain),
     "ls_plugin.pages.assets.style": _ANYBODY,
-    "ls_plugin.pages.assets.script": _ANYBODY,
+    "ls_plugin.pages.assets.screen": _ANYBODY,
+    "ls_plugin.pages.assets.screen_file": _ANYBODY,
     "ls_plugin.pages.assets.no_tips": _ANYBODY,
     "ls_plugin.pages.assets.no_telemetry": _ANYBODY,
 }

@@ -9,19 +9,7 @@
     + "moment, and tell your manager if it stays so.";
   let emptyQueue = null;
   let asked = Promise.resolve();
-
-  const own = (tag, text, style) => Object.assign(document.createElement(tag), { textContent: text, style });
-
-  /* Label Studio opens links of its own pages by script, which fails on a page that is not its own. */
-  function link(text, address, style) {
-    const made = Object.assign(own("a", text, style), { href: address, target: "_self" });
-    made.addEventListener("click", (click) => {
-      click.preventDefault();
-      click.stopPropagation();
-      location.assign(address);
-    });
-    return made;
-  }
+  const { element, link } = window.quorum;
 
   /* The refusal in an answer; null where it is none of this server's. */
   async function refusalIn(answer) {
@@ -29,13 +17,12 @@
     return body && typeof body.code === "string" && typeof body.detail === "string" ? body : null;
   }
 
-  async function look(answer, method) {
-    const path = new URL(answer.url, location.href).pathname;
-    const isNext = NEXT.test(path);
-    if (!isNext && (method === "GET" || !SAVE.test(path))) return;
+  async function look(request, answer) {
+    const isNext = NEXT.test(request.path);
+    if (!answer || (!isNext && (request.method === "GET" || !SAVE.test(request.path)))) return;
     if (answer.ok) {
       /* A draft that is saved changes nothing about an answer that was refused. */
-      if (!path.includes("drafts")) unsay();
+      if (!request.path.includes("drafts")) unsay();
       if (isNext) emptyQueue = null;
       return;
     }
@@ -45,26 +32,11 @@
     draw();
   }
 
-  const fetchOfTheBrowser = window.fetch;
-  window.fetch = function (input, init) {
-    const answer = fetchOfTheBrowser.apply(this, arguments);
-    const method = ((init && init.method) || (input && input.method) || "GET").toUpperCase();
-    asked = answer.then((arrived) => look(arrived, method)).catch(() => undefined);
-    return answer;
-  };
-
   /* A refused save: a line above the buttons that stays until the next save goes through or it is closed. */
   function say(sentence) {
     unsay();
-    const line = own("div", "", "position:absolute;left:0;right:0;z-index:10;display:flex;gap:12px;align-items:start;"
-      + "justify-content:space-between;padding:8px 14px;background:#a61e14;color:#fff;font-size:15px;line-height:21px");
-    line.id = "quorum-refusal";
-    line.setAttribute("role", "alert");
-    const close = own("button", "×", "border:0;background:none;color:inherit;font:inherit;font-size:20px;cursor:pointer");
-    close.type = "button";
-    close.setAttribute("aria-label", "Close");
-    close.addEventListener("click", unsay);
-    line.append(own("span", sentence, ""), close);
+    const close = element("button", { type: "button", "aria-label": "Close", onclick: unsay }, "×");
+    const line = element("div", { id: "quorum-refusal", role: "alert" }, element("span", {}, sentence), close);
     const buttons = document.querySelector(".lsf-bottombar");
     (buttons?.parentElement || document.body).append(line);
     line.style.bottom = `${buttons?.offsetHeight || 0}px`;
@@ -105,13 +77,11 @@
     stock.previousElementSibling.style.display = emptyQueue.code === "all_done" ? "" : "none";
     const title = stock.previousElementSibling.querySelector(".ant-result-title");
     if (title) title.style.display = "none";
-    const part = own("div", "", "max-width:640px;padding:0 24px;text-align:center;font-size:18px;line-height:27px;"
-      + "color:var(--color-neutral-content,inherit)");
-    part.id = "quorum-queue";
-    part.setAttribute("role", "status");
-    part.append(
-      own("p", sentence, "margin:0 0 20px"),
-      link("My work", "/quorum/mine/", "font-size:16px;text-decoration:underline"),
+    const part = element(
+      "div",
+      { id: "quorum-queue", role: "status" },
+      element("p", {}, sentence),
+      link("My work", "/quorum/mine/"),
     );
     stock.after(part);
   }
@@ -121,5 +91,9 @@
     replaceEndOfQueue();
   }
 
-  new MutationObserver(draw).observe(document.documentElement, { childList: true, subtree: true });
+  window.quorum.onAnswer((request, answer) => {
+    asked = look(request, answer);
+    return asked;
+  });
+  window.quorum.part("refusals", { drawn: draw });
 })();
