@@ -151,7 +151,7 @@ class _Table:
         )
 
     def _data(self, conflicts: Iterable[Control], changed: Iterable[Control]) -> Markup:
-        """The same once more for the screen's script: nothing in it that the table would not show, in the same order."""
+        """What the panel shows once more, for the screen's script: the same decisions in the same order."""
         names = {control.name for control in self.interface.controls}
         reviews = [column for column in self.others if column.title != _AUTO]
         data = {

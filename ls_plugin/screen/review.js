@@ -234,9 +234,10 @@
   }
 
   const stands = () => !!state && !state.isForm;
-  const bind = (keys, does, run, more = {}) => quorum.key({ keys, does, when: stands, run: () => run(state), ...more });
+  const bind = (keys, does, run, more = {}) => quorum.key({ keys, does, group: "What differs", when: stands, run: () => run(state), ...more });
 
   bind("ctrl+enter", "Send: accept or correct by itself", send, { typing: true });
+  bind("meta+enter", "", send, { typing: true });
   bind("escape", "Leave a box, close the guideline", escape, { typing: true });
   bind("shift+x", "Escalate, with a reason", (mine) => mine.stop("escalate"));
   bind("shift+d", "Discard, with a reason", (mine) => mine.stop("discard"));
@@ -244,7 +245,7 @@
   bind("e", "What agrees: open, and change it", (mine) => mine.unfold());
   bind("g", "The guideline of the field", (mine) => mine.switch_("isGuided"));
   bind("f", "The texts at full height", (mine) => mine.switch_("isFull"));
-  quorum.key({ keys: "t", does: "Label Studio's own form, and back", when: () => !!state, run: () => state.switch_("isForm") });
+  quorum.key({ keys: "t", does: "Label Studio's own form, and back", group: "What differs", when: () => !!state, run: () => state.switch_("isForm") });
   bind("arrowdown", "Next field", (mine) => mine.move(1));
   bind("arrowup", "Field before", (mine) => mine.move(-1));
   bind("arrowright", "Next choice of the field", (mine) => sideways(mine, 1));

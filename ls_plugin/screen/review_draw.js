@@ -74,9 +74,9 @@
     mine.drawn = signature(mine);
   }
 
-  /* What would make another picture: what the store holds. Compared, so that our own drawing does not draw again. */
+  /* What would make another picture: what the store holds, and how texts are shown. Compared, so that our own drawing does not draw again. */
   function signature(mine) {
-    return JSON.stringify([mine.form, review.decision(mine.screen)]);
+    return JSON.stringify([mine.form, review.decision(mine.screen), review.drawText.isWritten()]);
   }
 
   function drawHead(mine) {
@@ -101,14 +101,14 @@
     const current = field && mine.focus === field.name ? review.spans.current(mine, field)?.key : null;
     const spans = field ? review.elements(field, mine.form[field.name], mine.panel.decisions, mine.left(field)) : [];
     const marks = field ? review.spans.marksOf(field, spans, current) : [];
-    const key = JSON.stringify([field?.name, marks]);
+    const key = JSON.stringify([field?.name, marks, review.drawText.isWritten()]);
     if (box.dataset.key !== key) {
       box.dataset.key = key;
       for (const text of mine.texts.filter((other) => other.source.trim())) {
         drawText(mine, box, text, text.name === field?.to ? marks : []);
       }
     }
-    const drawn = current && [...box.querySelectorAll(".qr-mark")].find((made) => made.dataset.mark === current);
+    const drawn = current && [...box.querySelectorAll(".qr-mark")].find((made) => made.dataset.span === current);
     if (drawn) bringInto(drawn.closest(".qr-text"), drawn);
   }
 
@@ -123,9 +123,9 @@
       box.querySelector(isShort ? ".qr-shorts" : ".qr-columns").append(drawn);
     }
     const inside = drawn.querySelector(".qr-text");
-    if (drawn.dataset.key !== JSON.stringify(marks)) {
-      drawn.dataset.key = JSON.stringify(marks);
-      inside.replaceChildren();
+    const key = JSON.stringify([marks, review.drawText.isWritten()]);
+    if (drawn.dataset.key !== key) {
+      drawn.dataset.key = key;
       review.drawText.draw(inside, text.source, marks);
       inside.scrollTop = top;
     }

@@ -6,6 +6,8 @@ window.quorumReview = (() => {
   const VERSION = 1;
   const SETS = new Set(["choices", "spans", "boxes", "segments"]);
   const LETTERS = "abc";
+  /* What the rules take for white space; that of regular expressions is another set. */
+  const SPACE = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/u;
 
   /* The decisions that the server put into the panel; null for a panel that carries none, or carries them in another form. */
   function parsePanel(html) {
@@ -33,7 +35,7 @@ window.quorumReview = (() => {
   function valueKey(kind, value) {
     if (isSet(kind)) return JSON.stringify([...new Set((value || []).map((part) => elementKey(kind, part)))].sort());
     if (value === null || value === undefined) return "";
-    return kind === "text" ? value.normalize("NFC").split(/\s+/u).filter(Boolean).join(" ") : JSON.stringify(value);
+    return kind === "text" ? value.normalize("NFC").split(SPACE).filter(Boolean).join(" ") : JSON.stringify(value);
   }
 
   function same(kind, one, other) {

@@ -8,39 +8,73 @@
 
   /* --- drawing ------------------------------------------------------------------------------------------------------------- */
 
-  /* What draws a text and finds places in it again. A part that renders texts puts its own in the place of these:
-     draw(box, source, marks) fills an empty element, with an element for each mark that has its key as data-mark;
-     selection(box) is what is selected in it, in code points of the source, or null. */
+  /* What draws a text with marks {id, start, end, label, color, classes, title} and finds again what is selected in it, all in
+     code points of the source. Where texts are shown rendered, the part that renders them does both. */
   const drawText = {
     draw(box, source, marks) {
-      for (const piece of review.pieces(review.codePoints(source), marks)) {
-        const part = piece.marks.length ? markElement(piece) : document.createTextNode(piece.text);
-        box.append(part);
+      const isRendered = window.quorumReading && !drawText.isWritten();
+      if (!isRendered) {
+        views.delete(box);
+        drawPlain(box, source, marks);
+        return;
       }
+      const view = views.get(box);
+      if (view) {
+        view.latest = marks;
+        view.drawn?.mark(marks);
+        return;
+      }
+      const begun = { latest: marks, drawn: null };
+      views.set(box, begun);
+      window.quorumReading.marks(box, source, marks).then((drawn) => {
+        if (views.get(box) !== begun) return;
+        begun.drawn = drawn;
+        drawn.mark(begun.latest);
+        window.quorum.drawSoon();
+      }).catch((fault) => {
+        console.error("Quorum: a text is shown as it is written:", fault);
+        drawPlain(box, source, begun.latest);
+      });
     },
     selection(box) {
       const selected = getSelection();
       if (!selected.rangeCount || selected.isCollapsed) return null;
       const range = selected.getRangeAt(0);
       if (!box.contains(range.startContainer) || !box.contains(range.endContainer)) return null;
-      const before = document.createRange();
-      before.selectNodeContents(box);
-      before.setEnd(range.startContainer, range.startOffset);
-      const start = review.codePoints(before.toString()).length;
-      const length = review.codePoints(range.toString()).length;
-      return length ? { start, end: start + length } : null;
+      const view = views.get(box)?.drawn;
+      if (!view) return plainSelection(box, range);
+      const units = view.unitsOf(range);
+      const place = units && view.sourceOf(...units);
+      return place && place[0] < place[1] ? { start: place[0], end: place[1] } : null;
     },
+    /* Whether somebody has chosen to see texts as they are written. */
+    isWritten: () => localStorage.getItem("quorum-texts") === "written",
   };
+  const views = new WeakMap();
+
+  function drawPlain(box, source, marks) {
+    box.replaceChildren(...review.pieces(review.codePoints(source), marks).map((piece) =>
+      (piece.marks.length ? markElement(piece) : document.createTextNode(piece.text))));
+  }
+
+  function plainSelection(box, range) {
+    const before = document.createRange();
+    before.selectNodeContents(box);
+    before.setEnd(range.startContainer, range.startOffset);
+    const start = review.codePoints(before.toString()).length;
+    const length = review.codePoints(range.toString()).length;
+    return length ? { start, end: start + length } : null;
+  }
 
   /* Where marks overlap, a piece carries all of them; what it looks like is that of the one in hand, else of the last. */
   function markElement(piece) {
-    const chosen = piece.marks.find((mark) => mark.isCurrent) || piece.marks.at(-1);
+    const chosen = piece.marks.find((mark) => mark.classes.includes("qr-current")) || piece.marks.at(-1);
     const names = new Set(piece.marks.flatMap((mark) => mark.classes));
-    const made = element("mark", { class: ["qr-mark", ...names].join(" "), "data-mark": chosen.key }, piece.text);
+    const made = element("mark", { class: [...names].join(" "), "data-span": chosen.id }, piece.text);
     /* What a mark is stands in style sheets, so that the text of the box is the source and nothing else. */
     const ending = piece.marks.filter((mark) => mark.end === piece.end);
-    if (ending.length) made.dataset.tag = ending.map((mark) => mark.tag).join(" ");
-    if (chosen.color) made.style.setProperty("--qr-color", chosen.color);
+    if (ending.length) made.dataset.tag = ending.map((mark) => mark.label).join(" ");
+    if (chosen.color) made.style.setProperty("--q-color", chosen.color);
     return made;
   }
 
@@ -48,14 +82,14 @@
   function marksOf(field, elements, current) {
     const colors = new Map(field.labels.map((label) => [label.value, label.color]));
     return elements.map((span) => ({
-      key: span.key,
+      id: span.key,
       start: span.start,
       end: span.end,
-      isCurrent: span.key === current,
       color: colors.get(span.label) || "",
-      tag: `${span.state === "kept" ? "✓" : span.state === "dropped" ? "✗" : "?"} ${title(field, span.label)}`
+      label: `${span.state === "kept" ? "✓" : span.state === "dropped" ? "✗" : "?"} ${title(field, span.label)}`
         + (span.isCommon ? "" : ` ${span.sayers.join(" ")}`),
       classes: [
+        "qr-mark",
         ...(span.isCommon ? ["qr-common"] : span.sayers.map((name) => `qr-by-${name.toLowerCase()}`)),
         `qr-${span.state}`,
         ...(span.key === current ? ["qr-current"] : []),

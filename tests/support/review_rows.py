@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ls_config import Interface
@@ -18,7 +19,6 @@ RESPONSE = (
     "In Q3 2025 Northwind Foods raised net revenue by 8 % to $412.6 million 😀. Its operating margin fell to 11.2 % "
     "because of lower prices, CFO Laura Stein said. The company expects the margin to recover by the end of the year. "
 )
-LONG = 4000
 FIELDS = ("verdict", "entities", "issues", "correctness", "response_type", "tone", "completeness", "helpfulness")
 """The fields in the order in which rows of more and more conflicts take them into conflict."""
 
@@ -49,7 +49,9 @@ def answers(text: str) -> tuple[dict[str, Json], dict[str, Json]]:
     return first, second
 
 
-def made_task(interface: Interface, conflicts: int, *, stage: str = "qa", length: int = 0, fields: Json = FIELDS) -> Json:
+def made_task(
+    interface: Interface, conflicts: int, *, stage: str = "qa", length: int = 0, fields: Sequence[str] = FIELDS
+) -> Json:
     """A review task in which the first so many of the fields are in conflict, on texts of about this length."""
     response, context = (text * (1 + length // len(text)) for text in (RESPONSE, CONTEXT))
     data = {

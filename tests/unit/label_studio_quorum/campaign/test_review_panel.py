@@ -165,7 +165,7 @@ def test_the_panel_carries_its_values_as_data() -> None:
 
 
 def test_the_data_says_neither_who_nor_when() -> None:
-    """A decision is its title, values, flags and reason, and an opinion of QA no more; fields of nobody's are left out."""
+    """A decision is its title, values, flags and reason, and QA's opinion no more; unknown fields are left out."""
     said = submission("cleo-secret", 3, BASE | {"tone": 1}, decision="escalate", reason="why", lead_time=3.5)
     data = carried(panel(row({"verdict": "Incorrect", "hidden": "secret"}, {}, qa=[said]), "expert"))
     each = [*data["decisions"], *data["opinions"]]
