@@ -131,6 +131,12 @@
         if (mine.isNoted) mine.root.querySelector(".qr-why input")?.focus();
       },
       send,
+      chooseSpan: (field, key) => {
+        mine.focus = field.name;
+        mine.spanKey = key;
+        mine.draw();
+        review.view.focusRow(mine);
+      },
       move: (by) => {
         const shown = mine.shown();
         const at = shown.findIndex((field) => field.name === mine.focus);

@@ -20,12 +20,24 @@
       part("qr-scroll", { tabindex: "-1" }), part("qr-agreed"), part("qr-bar"));
     mine.root.addEventListener("scroll", () => mark(mine), true);
     mine.root.addEventListener("focusin", (event) => {
-      const row = event.target.closest(".qr-row");
-      if (row && row.dataset.field !== mine.focus) mine.focusOn(row.dataset.field);
+      if (!isPointing) takeInHand(mine, event.target, !event.target.matches(".qr-box"));
+    });
+    /* Between a press of the mouse and its release the rows stay as they are, or the click would hit nothing. */
+    let isPointing = false;
+    mine.root.addEventListener("pointerdown", () => { isPointing = true; });
+    mine.root.addEventListener("click", (event) => {
+      isPointing = false;
+      if (event.target.isConnected) takeInHand(mine, event.target, false);
     });
     mine.screen.root.append(mine.root);
     mine.sized = new ResizeObserver(() => fit(mine));
     mine.sized.observe(scroller(mine));
+  }
+
+  /* The row that an element is of comes into hand. */
+  function takeInHand(mine, target, takesFocus = true) {
+    const row = target.closest(".qr-row");
+    if (row && row.dataset.field !== mine.focus) mine.focusOn(row.dataset.field, takesFocus);
   }
 
   function scroller(mine) {

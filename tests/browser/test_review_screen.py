@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from ls_config import Interface, compose_review, load
 from ls_config.results import ParsedResult
@@ -293,7 +293,7 @@ def test_the_word_follows_from_what_was_done(page: Page, screens: Screens) -> No
     send(page)
     parsed = stored(screens, number)
     assert [(each.decision, each.reason) for each in parsed] == [
-        ("accept", None), ("escalate", "two readings"), ("discard", "cut off"), ("correct", None),
+        ("accept", "thank you"), ("escalate", "two readings"), ("discard", "cut off"), ("correct", None),
     ]  # fmt: skip
     assert parsed[3].values["entities"] == [span(rows[3]["data"]["response"], "Northwind Foods", "ORG")]
 
@@ -341,7 +341,7 @@ def test_without_the_script_the_tags_store_the_same(page: Page, screens: Screens
     page.keyboard.type("two readings")
     send(page)
 
-    page.route("**/quorum/screen.*", Route.abort)
+    page.route("**/quorum/screen.*", lambda route: route.abort())
     open_review(page, theirs, with_script=False)
     expect(page.locator(".q-panel")).to_be_visible()
     assert page.locator("#quorum-review").count() == 0
@@ -379,7 +379,7 @@ def test_texts_and_numbers_are_taken_or_written(page: Page, screens: Screens, tm
         said({"amount": 41, "summary": "It lost <b>412</b>."}),
     ]
     task = review_task(interface, "qa", data, passes)
-    old = {"data": task["data"] | {"panel": "<table class='qp'></table>"}}
+    old = {"data": task["data"] | {"panel": "<table class='qp'><tr><td>of before</td></tr></table>"}}
     number = project(screens, "qa", [task, old], interface)
     open_review(page, number)
     said_first = page.evaluate("window.quorumReview.parsePanel(window.quorum.screen().data.panel).decisions[0].values")
