@@ -199,11 +199,11 @@ def test_spans_are_stepped_to_and_changed_by_keys(page: Page, screens: Screens) 
     assert text[slice(*chosen(now(), "QUANTITY"))] == "11.2 % because"
     assert "11.2 % because" in heard(page)
     keys(page, "Shift+W")
-    assert text[slice(*chosen(now(), "QUANTITY"))] == "11.2"
+    assert text[slice(*chosen(now(), "QUANTITY"))] == "11.2 %"
     keys(page, "q")
-    assert text[slice(*chosen(now(), "QUANTITY"))] == "to 11.2"
+    assert text[slice(*chosen(now(), "QUANTITY"))] == "to 11.2 %"
     keys(page, "Shift+Q", "5")
-    assert text[slice(*chosen(now(), "MONEY"))] == "11.2"
+    assert text[slice(*chosen(now(), "MONEY"))] == "11.2 %"
     keys(page, "d")
     assert not [label for *_, label in now() if label in ("MONEY", "QUANTITY")]
     # Words that nobody marked: selected, then the label's key.
