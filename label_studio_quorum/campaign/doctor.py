@@ -21,7 +21,6 @@ from label_studio_quorum.campaign.differences import (
     short,
     team_digest,
 )
-from label_studio_quorum.campaign.history import OUTDATED
 from label_studio_quorum.campaign.lost_projects import unmarked_projects
 from label_studio_quorum.campaign.projects import (
     CHANGED_INTERFACE,
@@ -39,6 +38,7 @@ from label_studio_quorum.campaign.row_task import is_as_imported
 from label_studio_quorum.campaign.served_version import serving_faults
 from label_studio_quorum.campaign.setup import CampaignSpec, project_settings, settings_drift
 from label_studio_quorum.campaign.snapshot import Snapshot
+from label_studio_quorum.campaign.uncounted import summed_up, uncounted_answers
 from label_studio_quorum.campaign.webhooks import own_webhook
 from label_studio_quorum.port import Json, KeptFiles, Project, ServerError, User
 from ls_config.interface import Interface
@@ -114,7 +114,7 @@ def diagnose(
         policy: The policy file, if known; checked is by the server's, where it keeps one.
         team: The team file, in the same manner.
         interface: The interface that this machine set the campaign up with, if known.
-        full: Read every row too.
+        full: Read every row too; of a stock server, which keeps no account of itself, they are read anyhow.
 
     Yields:
         One line a check; the first failing one of the connection is the last.
@@ -150,7 +150,7 @@ def diagnose(
     if team is not None:
         yield from check_people(team, policy, users, None if name is None else port.links(name))
     yield from _server_faults(port, name)
-    yield from _campaigns(port, projects, name, policy, team, is_kept=kept is not None, full=full)
+    yield from _campaigns(port, projects, name, policy, team, is_kept=kept is not None, full=full or plugin is None)
 
 
 def check_interface(interface: Interface, project: Project) -> Iterator[Check]:
@@ -427,24 +427,14 @@ def _rows(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:
 
 
 def check_answers(campaign: Campaign, snapshot: Snapshot) -> Iterator[Check]:
-    """Whether there are answers that count for nothing, but for those that the course of work left behind.
-
-    Somebody else saved them, their form showed another row, or they say what the interface as it is now does not ask
-    for.
-    """
-    rows: dict[str, list[str]] = {}
-    for row in decide_rows(campaign, snapshot, snapshot.row_ids):
-        for stage in STAGES:
-            for submission in row.record.history.submissions(stage):
-                reason = str(submission.raw.get("void") or OUTDATED)
-                if reason != OUTDATED:
-                    rows.setdefault(reason, []).append(row.row_id)
-    for reason, answered in sorted(rows.items()):
-        yield _warn(
-            "answers",
-            f"{len(answered):,} count for nothing, such as one of row {answered[0]!r}: {reason}",
-            "quorum export --all has each of them with its reason, under void",
-        )
+    """Whether there are answers that count for nothing, but for those that the course of work left behind."""
+    answers = (
+        answer
+        for row in decide_rows(campaign, snapshot, snapshot.row_ids)
+        for answer in uncounted_answers(row.record.history, row.decision)
+    )
+    for line in summed_up(answers):
+        yield _warn("answers", line, "quorum export --all has each of them with its reason, under void or findings")
 
 
 def _rows_of(port: HttpLabelStudio, campaign: Campaign, snapshot: Snapshot) -> Iterator[Check]:

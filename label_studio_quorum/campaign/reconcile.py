@@ -35,6 +35,7 @@ from label_studio_quorum.campaign.row_task import (
     seal_result,
 )
 from label_studio_quorum.campaign.snapshot import Snapshot
+from label_studio_quorum.campaign.uncounted import UncountedAnswer, summed_up, uncounted_answers
 from label_studio_quorum.port import Json, NewPrediction, NewTask, RowPort, Task
 from ls_config.interface import Control
 from ls_config.results import ResultError, to_result
@@ -68,6 +69,7 @@ class ChangePlan:
     create: dict[Stage, list[NewTask]] = field(default_factory=dict)
     serve: list[tuple[int, NewPrediction]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    uncounted: list[UncountedAnswer] = field(default_factory=list)
 
     def counts(self) -> dict[str, int]:
         """How much of each kind."""
@@ -85,6 +87,7 @@ class ChangePlan:
         self.queue += other.queue
         self.serve += other.serve
         self.problems += other.problems
+        self.uncounted += other.uncounted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,6 +100,8 @@ class ReconcileReport:
     problems: tuple[str, ...]
     unknown: tuple[str, ...] = ()
     """Row ids asked for of which the server holds nothing."""
+    uncounted: tuple[str, ...] = ()
+    """What to know of answers that count for nothing and whose people were not told, a line a cause."""
 
     @property
     def changed(self) -> bool:
@@ -106,7 +111,8 @@ class ReconcileReport:
     def to_json(self) -> Json:
         """The object that `quorum sync --json` prints."""
         counts = {"rows": self.rows, "states": self.states, "changes": self.changes}
-        return {**counts, "problems": list(self.problems), "unknown": list(self.unknown)}
+        told = {"problems": self.problems, "unknown": self.unknown, "uncounted": self.uncounted}
+        return counts | {key: list(lines) for key, lines in told.items()}
 
 
 def reconcile(
@@ -146,6 +152,7 @@ def reconcile(
         changes=plan.counts(),
         problems=(*plan.problems, *tasks_without_row(campaign, current.strangers)),
         unknown=unknown,
+        uncounted=tuple(summed_up(plan.uncounted)),
     )
 
 
@@ -194,6 +201,7 @@ def _plan_one(campaign: Campaign, picture: Snapshot, row_id: str) -> tuple[Chang
     plan, states = ChangePlan(), list[str]()
     for row in decide_rows(campaign, picture, [row_id], plan):
         plan_row(campaign, row, plan)
+        plan.uncounted += uncounted_answers(row.record.history, row.decision)
         states.append(row.decision.state.value)
     return plan, states
 

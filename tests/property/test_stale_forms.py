@@ -7,10 +7,12 @@ from datetime import timedelta
 
 import pytest
 
+from label_studio_quorum.campaign.doctor import Level, check_answers
 from label_studio_quorum.campaign.history import HistoryReader
 from label_studio_quorum.campaign.projects import PROPOSAL
 from label_studio_quorum.campaign.reconcile import reconcile
 from label_studio_quorum.campaign.snapshot import Snapshot
+from label_studio_quorum.campaign.status import campaign_status
 from label_studio_quorum.port import Result, Task
 from ls_config.results import to_result
 from review_rules import Decision, Stage, State, decide
@@ -63,6 +65,20 @@ def test_a_form_of_another_row_does_not_count(world: World) -> None:
     assert decision.state is State.AWAITING_QA
     assert not decision.counted[Stage.QA]
     assert [finding.path for finding in decision.findings] == ["qa[0]"]
+
+
+def test_a_form_of_another_row_is_named_by_doctor_sync_and_status(world: World) -> None:
+    """Nobody was told on the screen of a stock server, so it is said also once the queues are in line again."""
+    world.server.submit(qa_task(world, "r1").id, 3, accepted(qa_task(world, "r2")))
+    line = "1 answer counts for nothing, such as one of row 'r1': its form showed another row, or this one before its"
+    (said,) = reconcile(world.server, world.campaign).uncounted
+    assert said.startswith(line)
+    with Snapshot.read(world.server, world.campaign) as snapshot:
+        (check,) = check_answers(world.campaign, snapshot)
+    assert (check.level, check.message) == (Level.WARN, said)
+    status = campaign_status(world.server, world.campaign)
+    assert status.uncounted == (said,)
+    assert status.to_json()["uncounted"] == [said]
 
 
 def test_a_form_of_the_row_before_it_changed_does_not_count(world: World) -> None:
