@@ -111,8 +111,8 @@ class ReconcileReport:
     def to_json(self) -> Json:
         """The object that `quorum sync --json` prints."""
         counts = {"rows": self.rows, "states": self.states, "changes": self.changes}
-        told = {"problems": self.problems, "unknown": self.unknown, "uncounted": self.uncounted}
-        return counts | {key: list(lines) for key, lines in told.items()}
+        lists = {"problems": self.problems, "unknown": self.unknown, "uncounted": self.uncounted}
+        return counts | {key: list(lines) for key, lines in lists.items()}
 
 
 def reconcile(
