@@ -21,6 +21,7 @@ from label_studio_quorum.campaign.differences import (
     short,
     team_digest,
 )
+from label_studio_quorum.campaign.doubtful import doubtful_answers, summed_up
 from label_studio_quorum.campaign.lost_projects import unmarked_projects
 from label_studio_quorum.campaign.projects import (
     CHANGED_INTERFACE,
@@ -38,7 +39,6 @@ from label_studio_quorum.campaign.row_task import is_as_imported
 from label_studio_quorum.campaign.served_version import serving_faults
 from label_studio_quorum.campaign.setup import CampaignSpec, project_settings, settings_drift
 from label_studio_quorum.campaign.snapshot import Snapshot
-from label_studio_quorum.campaign.uncounted import summed_up, uncounted_answers
 from label_studio_quorum.campaign.webhooks import own_webhook
 from label_studio_quorum.port import Json, KeptFiles, Project, ServerError, User
 from ls_config.interface import Interface
@@ -427,11 +427,11 @@ def _rows(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:
 
 
 def check_answers(campaign: Campaign, snapshot: Snapshot) -> Iterator[Check]:
-    """Whether there are answers that count for nothing, but for those that the course of work left behind."""
+    """Whether there are answers that do not count as their people were told."""
     answers = (
         answer
         for row in decide_rows(campaign, snapshot, snapshot.row_ids)
-        for answer in uncounted_answers(row.record.history, row.decision)
+        for answer in doubtful_answers(row.record.history, row.decision)
     )
     for line in summed_up(answers):
         yield _warn("answers", line, "quorum export --all has each of them with its reason, under void or findings")

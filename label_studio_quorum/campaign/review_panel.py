@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from label_studio_quorum.campaign.uncounted import lacking_answers
+from label_studio_quorum.campaign.doubtful import lacking_answers
 from ls_config.interface import Control, Interface
 from review_rules import Decision, Kind, RowHistory, Stage, Submission
 from review_rules.canonical import Key, element_key, key

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
+from label_studio_quorum.campaign.doubtful import DoubtfulAnswer, doubtful_answers, summed_up
 from label_studio_quorum.campaign.projects import AUTO_LABEL, STAGES, Campaign
 from label_studio_quorum.campaign.reconcile import decide_rows, tasks_without_row
 from label_studio_quorum.campaign.row_task import has_prediction
 from label_studio_quorum.campaign.snapshot import Snapshot
-from label_studio_quorum.campaign.uncounted import UncountedAnswer, summed_up, uncounted_answers
 from label_studio_quorum.port import Json, RowPort, Task
 from review_rules import Stage, State
 
@@ -35,8 +35,8 @@ class Status:
     stages: dict[Stage, StageStatus]
     without_row: tuple[str, ...] = ()
     """What to know of tasks that belong to no row, and so are in no figure."""
-    uncounted: tuple[str, ...] = ()
-    """What to know of answers that count for nothing and whose people were not told, a line a cause."""
+    warnings: tuple[str, ...] = ()
+    """What to know of answers that do not count as their people were told, a line a cause."""
 
     def to_json(self) -> Json:
         """The object of the contract; every state is named, also with 0."""
@@ -45,7 +45,7 @@ class Status:
             "rows": self.rows,
             "prelabelled": self.prelabelled,
             "without_row": list(self.without_row),
-            "uncounted": list(self.uncounted),
+            "warnings": list(self.warnings),
             "states": {state.value: count for state, count in self.states.items()},
             "stages": {
                 stage.value: {"open": counts.open, "submitted": counts.submitted}
@@ -73,12 +73,12 @@ class _Counting:
 
 def campaign_status(port: RowPort, campaign: Campaign, *, snapshot: Snapshot | None = None) -> Status:
     """Count rows by state and work by stage; decides every row, changes nothing."""
-    states, prelabelled, uncounted = Counter[State](), 0, list[UncountedAnswer]()
+    states, prelabelled, doubtful = Counter[State](), 0, list[DoubtfulAnswer]()
     with Snapshot.read(port, campaign) if snapshot is None else nullcontext(snapshot) as current:
         counting = _Counting(current)
         for row in decide_rows(campaign, counting, current.row_ids):
             states[row.decision.state] += 1
-            uncounted += uncounted_answers(row.record.history, row.decision)
+            doubtful += doubtful_answers(row.record.history, row.decision)
             prelabelled += any(has_prediction(task, AUTO_LABEL) for task in row.tasks[Stage.PASS])
         without_row = tuple(tasks_without_row(campaign, current.strangers))
     return Status(
@@ -88,5 +88,5 @@ def campaign_status(port: RowPort, campaign: Campaign, *, snapshot: Snapshot | N
         states={state: states[state] for state in State},
         stages={stage: StageStatus(open=counting.open[stage], submitted=counting.submitted[stage]) for stage in STAGES},
         without_row=without_row,
-        uncounted=tuple(summed_up(uncounted)),
+        warnings=tuple(summed_up(doubtful)),
     )

@@ -52,7 +52,7 @@ def command(
             continue
         status = campaign_status(opened.port, opened.campaign)
         wrong = [str(fault) for fault in opened.port.server_faults(opened.campaign.name) if fault.stops]
-        for warning in (*wrong, *status.without_row, *status.uncounted):
+        for warning in (*wrong, *status.without_row, *status.warnings):
             typer.echo(f"warning: {opened.campaign.name}: {warning}", err=True)
         for fault, cure in serving_faults(opened.port, opened.campaign):
             typer.echo(f"warning: {opened.campaign.name}: {fault}; {cure}", err=True)

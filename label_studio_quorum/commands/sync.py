@@ -144,7 +144,7 @@ def _tell(report: ReconcileReport) -> None:
     """Say what a person has to mend, and what they should know besides."""
     for problem in report.problems:
         typer.echo(f"quorum: {problem}", err=True)
-    for line in report.uncounted:
+    for line in report.warnings:
         typer.echo(f"warning: {line}", err=True)
 
 

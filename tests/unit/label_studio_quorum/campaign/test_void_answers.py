@@ -73,16 +73,16 @@ def test_an_answer_that_lacks_something_is_said_until_it_is_cured(second: str, a
     (task,) = server.tasks(campaign.project(Stage.PASS))
     for user, verdict in ((1, "A"), (2, second)):
         server.submit(task.id, user, to_result(WHOLE | {"verdict": verdict}, REQUIRING.controls, task.data))
-    assert reconcile(server, campaign).uncounted == ()
+    assert reconcile(server, campaign).warnings == ()
     controls = parse_all(compose_review(REQUIRING.xml, "qa"))
     (review,) = server.tasks(campaign.project(Stage.QA))
     assert "does not count" not in review.data["panel"]
     server.submit(review.id, 3, to_result(answer, controls, review.data))
     report = reconcile(server, campaign)
     assert (report.changes, report.problems) == ({"create_qa": 1}, ())
-    (line,) = report.uncounted
+    (line,) = report.warnings
     assert line.startswith(f"1 answer counts for nothing, such as one of row 'r1': {cause}")
     (again,) = (task for task in server.tasks(campaign.project(Stage.QA)) if not task.submitted)
     assert f"An earlier answer here does not count: {cause}" in again.data["panel"]
     server.submit(again.id, 3, to_result(WHOLE | {"decision": "correct"}, controls, again.data))
-    assert reconcile(server, campaign).uncounted == ()
+    assert reconcile(server, campaign).warnings == ()
