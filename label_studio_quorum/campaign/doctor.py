@@ -24,6 +24,7 @@ from label_studio_quorum.campaign.differences import (
 from label_studio_quorum.campaign.doubtful import doubtful_answers, summed_up
 from label_studio_quorum.campaign.lost_projects import unmarked_projects
 from label_studio_quorum.campaign.projects import (
+    ANY_TEAM,
     CHANGED_INTERFACE,
     PUTS,
     STAGES,
@@ -33,6 +34,7 @@ from label_studio_quorum.campaign.projects import (
     is_interface_changed,
     kept_rules,
     marker_of,
+    takes_any_team,
 )
 from label_studio_quorum.campaign.reconcile import decide_rows, reconcile
 from label_studio_quorum.campaign.row_task import is_as_imported
@@ -340,6 +342,8 @@ def _marker(campaign: Campaign, *, is_kept: bool) -> Iterator[Check]:
         message = f"the campaign goes by {short(marker.team)}, the team here is {short(team)}"
         # Where the server keeps the team, commands go by that and not by the line.
         yield (_warn if is_kept else _fail)("team", message, "run quorum team apply")
+    elif not is_kept and takes_any_team(campaign.projects):
+        yield _warn("team", *ANY_TEAM)
     if is_interface_changed(project):
         message, cure = CHANGED_INTERFACE
         yield _warn("interface", message.format(project=project.id), cure)
