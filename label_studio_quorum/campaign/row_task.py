@@ -129,7 +129,7 @@ def _is_input(pair: Any) -> bool:
     return isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], int)
 
 
-def with_reopening(meta: Any, entry: Mapping[str, str]) -> Json:
+def with_reopening(meta: Any, entry: Mapping[str, Any]) -> Json:
     """The meta of a Pass task with one reopening more; all else that stands there stays."""
     note = _note_json(meta)
     earlier = note.get("reopened")
