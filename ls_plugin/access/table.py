@@ -357,8 +357,10 @@ VIEWS: dict[str, AccessRule] = {
     # The page of one campaign checks by itself that the caller manages it.
     "ls_plugin.pages.manager.campaign": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
     "ls_plugin.pages.people.mine": _rule(Who.PERSON, _READ, show=filters.plain),
+    "ls_plugin.pages.people.signed_in": _rule(Who.PERSON, _READ, show=filters.plain),
     "ls_plugin.pages.assets.style": _ANYBODY,
-    "ls_plugin.pages.assets.script": _ANYBODY,
+    "ls_plugin.pages.assets.screen": _ANYBODY,
+    "ls_plugin.pages.assets.screen_file": _ANYBODY,
     "ls_plugin.pages.assets.no_tips": _ANYBODY,
     "ls_plugin.pages.assets.no_telemetry": _ANYBODY,
 }

@@ -1,4 +1,4 @@
-"""A person's own page: their queues and their own figures."""
+"""A person's own pages: their queues and figures, and where they land after signing in again."""
 
 from __future__ import annotations
 
@@ -14,3 +14,8 @@ def mine(request: HttpRequest) -> HttpResponse:
     call = call_of(request)
     queues = figures.of_person(call.signed_in.user_id) if call else []
     return draw(request, "mine.html", {"queues": queues, "manager": bool(call and call.signed_in.manager_somewhere)})
+
+
+def signed_in(request: HttpRequest) -> HttpResponse:
+    """Where somebody lands who signed in in a second window, because the first one holds an answer of theirs."""
+    return draw(request, "signed_in.html", {})
