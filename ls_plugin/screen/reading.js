@@ -409,7 +409,7 @@
 
   function load() {
     if (bundle) return bundle;
-    bundle = new Promise((resolve, reject) => {
+    bundle = window.quorumMarkdown ? Promise.resolve() : new Promise((resolve, reject) => {
       const script = element("script", {
         src: BUNDLE,
         onload: resolve,

@@ -381,13 +381,13 @@ function highlight(text, language) {
   return pieces;
 }
 
-/* Draw a formula into an element; false where it is none that can be read. */
+/* Draw a formula into an element; false where it is none that can be read: people see its source then. Temml throws
+   errors of any kind on what it cannot read. */
 function formula(text, element, display) {
   try {
     temml.render(text, element, { displayMode: display, throwOnError: true, trust: false, maxSize: [20, 100] });
     return true;
-  } catch (fault) {
-    if (!(fault instanceof temml.ParseError)) throw fault;
+  } catch {
     element.replaceChildren();
     return false;
   }
