@@ -15,7 +15,7 @@ from ls_plugin.version import TESTED
 
 _ANY_VERSION: Final = ("seam", "refusals")
 """The parts of the screen that do nothing where they find another screen."""
-_KNOWN_VERSION: Final[tuple[str, ...]] = ()
+_KNOWN_VERSION: Final[tuple[str, ...]] = ("checks",)
 """The parts that rest on the screen of a Label Studio that they were tested with; left out with another."""
 _TYPES: Final = {
     "js": "text/javascript; charset=utf-8",
