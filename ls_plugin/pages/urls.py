@@ -28,6 +28,7 @@ urlpatterns = [
     path("api/skips", api.SkipsView.as_view(), name="api-skips"),
     path("api/reopen", api.ReopenView.as_view(), name="api-reopen"),
     path("api/tasks", task_stream.TasksView.as_view(), name="api-tasks"),
+    path("api/checks", api.ChecksView.as_view(), name="api-checks"),
     path("api/checkup", api.CheckupView.as_view(), name="api-checkup"),
     path("api/repair", api.RepairView.as_view(), name="api-repair"),
 ]
