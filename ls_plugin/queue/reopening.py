@@ -11,13 +11,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
-from tasks.models import Task
+from tasks.models import Annotation, Task
 
 from label_studio_quorum.campaign.history import stamp
 from label_studio_quorum.campaign.reconcile import DecidedRow
 from label_studio_quorum.campaign.row_task import with_reopening
-from ls_plugin.models import Campaign, Member, Slot
+from ls_plugin.models import Campaign, Excluded, Member, Slot
 from ls_plugin.people.standings import words
 from ls_plugin.queue.admission import RowAtHand
 from ls_plugin.queue.reconcile import reconcile_rows
@@ -38,7 +39,8 @@ class Reopened:
         was: its state before.
         state: its state now.
         reviews: how many reviews counted before and count no more.
-        changeable: how many answers were closed and may be changed again.
+        changeable: how many answers were closed and may be changed again: not those of people who have been told what
+            became of the row.
     """
 
     row_id: str
@@ -91,7 +93,7 @@ def reopen(campaign: Campaign, row_id: str, reason: str, user_id: int) -> Reopen
             was=before.decision.state.value,
             state=after.decision.state.value,
             reviews=reviews - _reviews(after),
-            changeable=sum(slot.taken for slot in closed),
+            changeable=_changeable([slot.task_id for slot in closed]),
         )
         body = {"reason": reason, "role": role["role"], "was": reopened.was, "state": reopened.state}
         audit_log.write(audit_log.Entry("reopened", user_id, campaign.pk, None, row_id, body))
@@ -101,6 +103,14 @@ def reopen(campaign: Campaign, row_id: str, reason: str, user_id: int) -> Reopen
 def _reviews(row: DecidedRow) -> int:
     """How many reviews of a row count."""
     return sum(len(row.decision.counted[stage]) for stage in (Stage.QA, Stage.EXPERT))
+
+
+def _changeable(tasks: list[int]) -> int:
+    """How many answers to these tasks are of somebody who may still change them."""
+    answers = Annotation.objects.filter(task_id__in=tasks, was_cancelled=False)
+    excluded = Excluded.objects.filter(task_id=OuterRef("task_id"), user_id=OuterRef("completed_by_id"))
+    count: int = answers.exclude(Exists(excluded)).count()
+    return count
 
 
 def _role(campaign: Campaign, user_id: int) -> dict[str, str]:
