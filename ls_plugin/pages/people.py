@@ -1,4 +1,4 @@
-"""A person's own pages: their queues and figures, what they asked, what everybody was told, and after a second sign-in."""
+"""A person's own pages: queues and figures, what they asked and what all were told, and the end of a second sign-in."""
 
 from __future__ import annotations
 
