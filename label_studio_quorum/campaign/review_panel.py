@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
+from label_studio_quorum.campaign.doubtful import lacking_answers
 from ls_config.interface import Control, Interface
 from review_rules import Decision, Kind, RowHistory, Stage, Submission
 from review_rules.canonical import Key, element_key, key
@@ -141,12 +142,15 @@ class _Table:
             ]
         )
         head = Markup("").join(Markup("<th>{}</th>").format(column.title) for column in self.columns)
-        return Markup('<table class="qp"><thead><tr><th>{}</th>{}</tr></thead><tbody>{}</tbody></table>{}{}{}').format(
+        return Markup(
+            '<table class="qp"><thead><tr><th>{}</th>{}</tr></thead><tbody>{}</tbody></table>{}{}{}{}'
+        ).format(
             _summary(len(conflicts), len(controls)),
             head,
             rows,
             self._agreed(agreed),
             self._asked(),
+            self._lacking(),
             self._data(conflicts, changed),
         )
 
@@ -271,6 +275,13 @@ class _Table:
         domains = [domain for domain in step.requires if domain != "*"]
         who = f"somebody who knows {' and '.join(domains)} content" if domains else "an expert"
         return f"This row asks for {who}."
+
+    def _lacking(self) -> Markup:
+        """Why the row is asked for once more, where an answer lacked something and its person was not told."""
+        step = self.decision.next
+        lacking = () if step is None else dict.fromkeys(lacking_answers(self.decision, step.stage))
+        line = Markup('<div class="qp-agreed">An earlier answer here does not count: {}.</div>')
+        return Markup("").join(line.format(cause) for cause in lacking)
 
 
 def _as_data(column: _Column, names: Collection[str]) -> Json:

@@ -16,6 +16,12 @@ from ls_plugin.version import TESTED
 _ANY_VERSION: Final = ("seam", "refusals")
 """The parts of the screen that do nothing where they find another screen."""
 _KNOWN_VERSION: Final[tuple[str, ...]] = (
+    "keeping",
+    "reading",
+    "layout",
+    "form",
+    "help",
+    "checks",
     "review_model",
     "review_store",
     "review_spans",
