@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from ls_config import Interface, compose_review, load
@@ -451,7 +452,9 @@ def test_pictures(page: Page, screens: Screens, context: BrowserContext) -> None
         counts.append(page.locator("#quorum-review button").count())
         folder = os.environ.get("QUORUM_SCREENS")
         if folder:
-            page.screenshot(path=Path(folder) / f"review-qa-1366-{theme.lower()}.png")
+            path = Path(folder) / f"review-qa-1366-{theme.lower()}.png"
+            page.screenshot(path=path)
+            Image.open(path).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
         contrast = page.locator(".qr-name").first.evaluate(
             "e => [getComputedStyle(e).color, getComputedStyle(e.closest('#quorum-review')).backgroundColor]"
         )
