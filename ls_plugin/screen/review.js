@@ -6,6 +6,8 @@
   const review = window.quorumReview;
   const quorum = window.quorum;
   const SEND = '[data-testid="bottombar-submit-button"], [data-testid="bottombar-update-button"]';
+  /* Also the button below Submit that leaves the queue afterwards. */
+  const SENDING = `${SEND}, [data-testid="bottombar-submit-and-exit-button"], [data-testid="bottombar-update-and-exit-button"]`;
   const LEFT_OUT = "Send once more to leave out what not everybody has.";
   let state = null;
 
@@ -109,7 +111,7 @@
         mine.draw();
         if (takesFocus) review.view.focusRow(mine);
       },
-      switch_: (name) => {
+      flip: (name) => {
         mine[name] = !mine[name];
         mine.draw();
       },
@@ -127,7 +129,7 @@
         mine.root.querySelector(".qr-why input")?.focus();
       },
       note: () => {
-        mine.switch_("isNoted");
+        mine.flip("isNoted");
         if (mine.isNoted) mine.root.querySelector(".qr-why input")?.focus();
       },
       send,
@@ -265,9 +267,9 @@
   bind("shift+d", "Discard, with a reason", (mine) => mine.stop("discard"));
   bind("shift+n", "A note to both", (mine) => mine.note());
   bind("e", "What agrees: open, and change it", (mine) => mine.unfold());
-  bind("g", "The guideline of the field", (mine) => mine.switch_("isGuided"));
-  bind("f", "The texts at full height", (mine) => mine.switch_("isFull"));
-  quorum.key({ keys: "t", does: "Label Studio's own form, and back", group: "What differs", when: () => !!state, run: () => state.switch_("isForm") });
+  bind("g", "The guideline of the field", (mine) => mine.flip("isGuided"));
+  bind("f", "The texts at full height", (mine) => mine.flip("isFull"));
+  quorum.key({ keys: "t", does: "Label Studio's own form, and back", group: "What differs", when: () => !!state, run: () => state.flip("isForm") });
   bind("arrowdown", "Next field", (mine) => mine.move(1));
   bind("arrowup", "Field before", (mine) => mine.move(-1));
   bind("arrowright", "Next choice of the field", (mine) => sideways(mine, 1));
@@ -284,7 +286,7 @@
   }
 
   document.addEventListener("click", (click) => {
-    if (!state || state.isForm || !click.target.closest?.(SEND) || prepare(state)) return;
+    if (!state || state.isForm || !click.target.closest?.(SENDING) || prepare(state)) return;
     click.preventDefault();
     click.stopImmediatePropagation();
   }, true);

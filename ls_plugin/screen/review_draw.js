@@ -192,9 +192,9 @@
         tool("⇧X", "escalate", () => mine.stop("escalate"), decided === "escalate"),
         tool("⇧D", "discard", () => mine.stop("discard"), decided === "discard"),
         tool("⇧N", "note", () => mine.note(), mine.isNoted),
-        tool("g", "guideline", () => mine.switch_("isGuided"), mine.isGuided),
-        tool("f", "full text", () => mine.switch_("isFull"), mine.isFull),
-        tool("t", mine.isForm ? "back to what differs" : "form", () => mine.switch_("isForm"), mine.isForm)));
+        tool("g", "guideline", () => mine.flip("isGuided"), mine.isGuided),
+        tool("f", "full text", () => mine.flip("isFull"), mine.isFull),
+        tool("t", mine.isForm ? "back to what differs" : "form", () => mine.flip("isForm"), mine.isForm)));
   }
 
   function wordsBox(name, label, mine) {
