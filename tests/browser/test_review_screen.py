@@ -6,7 +6,9 @@ With QUORUM_SCREENS=docs/screens the pictures of the documentation are taken ane
 from __future__ import annotations
 
 import os
+from base64 import b64encode
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -394,6 +396,43 @@ def test_texts_and_numbers_are_taken_or_written(page: Page, screens: Screens, tm
     assert parsed.decision == "correct"
     expect(page.locator(".q-panel .qp")).to_be_visible()
     assert page.locator("#quorum-review").count() == 0
+
+
+def test_boxes_are_taken_over_beside_the_picture(page: Page, screens: Screens, tmp_path: Path) -> None:
+    """Where a row shows a picture the form stays in view; all of A or B is one key, and is stored as it was drawn."""
+    (tmp_path / "label.xml").write_text(
+        '<View><Image name="image" value="$image"/><RectangleLabels name="regions" toName="image"><Label value="Cat"/>'
+        '<Label value="Dog"/></RectangleLabels><Choices name="kind" toName="image" choice="single">'
+        '<Choice value="Photo"/><Choice value="Drawing"/></Choices></View>',
+        encoding="utf-8",
+    )
+    interface = load(tmp_path)
+    drawn = BytesIO()
+    Image.new("RGB", (400, 300), (120, 160, 200)).save(drawn, "PNG")
+    data = {"row_id": "picture", "image": f"data:image/png;base64,{b64encode(drawn.getvalue()).decode()}"}
+
+    def box(x: int, label: str) -> Json:
+        return {"x": x, "y": 10, "width": 20, "height": 20, "label": label}
+
+    passes = [
+        said({"regions": [box(10, "Cat"), box(50, "Dog")], "kind": "Photo"}),
+        said({"regions": [box(10, "Cat"), box(30, "Cat")], "kind": "Drawing"}),
+    ]
+    number = project(screens, "qa", [review_task(interface, "qa", data, passes)], interface)
+    open_review(page, number)
+    expect(page.locator(".lsf-main-view img, .lsf-main-view canvas").first).to_be_visible(timeout=30_000)
+    expect(page.locator(".q-panel")).to_be_hidden()
+    second = page.evaluate("window.quorumReview.parsePanel(window.quorum.screen().data.panel).decisions[1].values")
+    keys(page, "b", "b")
+    send(page)
+    (parsed,) = screens.submitted(number, compose_review(interface.xml, "qa"))
+    assert (parsed.problems, parsed.decision) == ((), "correct")
+    assert parsed.values["kind"] == second["kind"]
+
+    def places(boxes: list[Json]) -> list[Json]:
+        return sorted([each["label"], *(round(each[side]) for side in ("x", "y", "width", "height"))] for each in boxes)
+
+    assert places(parsed.values["regions"]) == places(second["regions"])
 
 
 # --- for everybody ---------------------------------------------------------------------------------------------------
