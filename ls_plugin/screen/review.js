@@ -270,10 +270,12 @@
   bind("g", "The guideline of the field", (mine) => mine.flip("isGuided"));
   bind("f", "The texts at full height", (mine) => mine.flip("isFull"));
   quorum.key({ keys: "t", does: "Label Studio's own form, and back", group: "What differs", when: () => !!state, run: () => state.flip("isForm") });
-  bind("arrowdown", "Next field", (mine) => mine.move(1));
-  bind("arrowup", "Field before", (mine) => mine.move(-1));
-  bind("arrowright", "Next choice of the field", (mine) => sideways(mine, 1));
-  bind("arrowleft", "Choice before", (mine) => sideways(mine, -1));
+  /* In a text the arrow keys scroll it. */
+  const isOutsideTexts = () => stands() && !document.activeElement?.closest?.(".qr-text, .qr-guide");
+  bind("arrowdown", "Next field", (mine) => mine.move(1), { when: isOutsideTexts });
+  bind("arrowup", "Field before", (mine) => mine.move(-1), { when: isOutsideTexts });
+  bind("arrowright", "Next choice of the field", (mine) => sideways(mine, 1), { when: isOutsideTexts });
+  bind("arrowleft", "Choice before", (mine) => sideways(mine, -1), { when: isOutsideTexts });
   const DOES = {
     a: "Take what A says", b: "Take what B says", u: "Take what either says, of a set", 1: "Digits: the choice with this digit",
     n: "Next mark, or field", p: "Mark before, or field", k: "Keep the mark", d: "Leave the mark out",

@@ -193,6 +193,13 @@ def test_spans_are_stepped_to_and_changed_by_keys(page: Page, screens: Screens) 
 
     page.locator('.qr-row[data-field="entities"] .qr-name').click()
     assert now() == spans[0] & spans[1]
+    in_hand = page.get_by_role("option", selected=True)
+    steps = [in_hand.get_attribute("aria-label")]
+    for key in ("n", "n", "p", "p"):
+        keys(page, key)
+        steps.append(in_hand.get_attribute("aria-label"))
+    assert steps == [*steps[:3], steps[1], steps[0]]
+    assert len(set(steps)) == 3
     for key, expected in (("a", spans[0]), ("b", spans[1]), ("u", spans[0] | spans[1])):
         page.locator('.qr-row[data-field="entities"] .qr-name').click()
         keys(page, key)
