@@ -9,7 +9,10 @@
   /* Also the button below Submit that leaves the queue afterwards. */
   const SENDING = `${SEND}, [data-testid="bottombar-submit-and-exit-button"], [data-testid="bottombar-update-and-exit-button"]`;
   const LEFT_OUT = "Send once more to leave out what not everybody has.";
+  /* What is no part of the answer, and stays where Label Studio draws the same row anew, as after a refused save. */
+  const STAYS = ["focus", "spanKey", "isUnfolded", "isFull", "isGuided", "isNoted", "isForm", "touched", "leftOut"];
   let state = null;
+  let past = null;
 
   /* --- the state of one row ------------------------------------------------------------------------------------------------- */
 
@@ -32,6 +35,7 @@
       leftOut: new Map(),
       drawn: "",
     };
+    if (past?.screen.task === screen.task) for (const name of STAYS) begun[name] = past[name];
     return Object.assign(begun, acts(begun));
   }
 
@@ -301,9 +305,9 @@
       if (!state) return;
       review.view.build(state);
       state.read();
-      state.focus = (state.open()[0] || state.differing()[0])?.name ?? null;
+      state.focus ??= (state.open()[0] || state.differing()[0])?.name ?? null;
       state.draw();
-      if (state.focus) review.view.focusRow(state);
+      if (state.focus && !state.isForm) review.view.focusRow(state);
     },
     drawn(screen) {
       if (!state || screen !== state.screen) return;
@@ -314,6 +318,7 @@
     close() {
       if (!state) return;
       review.view.remove(state);
+      past = state;
       state = null;
     },
   });
