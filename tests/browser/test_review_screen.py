@@ -91,7 +91,7 @@ def await_row(page: Page, task: Json) -> None:
 
 
 def heard(page: Page) -> str:
-    return page.locator("#quorum-review [role=status]").inner_text()
+    return page.locator("#quorum-review .qr-said").inner_text()
 
 
 def form(page: Page, name: str) -> Json:
