@@ -350,7 +350,7 @@ VIEWS: dict[str, AccessRule] = {
     "ls_plugin.pages.api.AuditView": _CAMPAIGN,
     "ls_plugin.pages.api.ReopenView": _CAMPAIGN,
     "ls_plugin.pages.api.SkipsView": _CAMPAIGN,
-    "ls_plugin.pages.api.ChecksView": _rule(Who.WORKER, ("POST",), _QUERY, filters.plain),
+    "ls_plugin.pages.api.ChecksView": _rule(Who.WORKER, ("POST",), (_QUERY, Named(scope.TASK, "task")), filters.plain),
     "ls_plugin.pages.api.CheckupView": _CAMPAIGN,
     "ls_plugin.pages.api.RepairView": _CAMPAIGN,
     "ls_plugin.pages.task_stream.TasksView": _rule(Who.MANAGER, _READ, project=_QUERY),

@@ -260,7 +260,7 @@ class ChecksView(_View):
         if not isinstance(result, list):
             raise Refused("bad_request", "`result` is the list of regions that the form would send.")
         if call is None or call.project_id is None:
-            raise Refused("bad_request", "`project` is the number of the project whose form it is.")
+            raise Refused("bad_request", "`task` is the number of the task that it answers.")
         return Response({"checks": [check.to_json() for check in violated_checks(result, call.project_id)]})
 
 

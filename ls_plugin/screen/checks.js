@@ -18,8 +18,7 @@
   }
 
   async function ask(screen, sent) {
-    const project = screen.store.project?.id;
-    const answer = await fetch(`/quorum/api/checks?project=${project}`, {
+    const answer = await fetch(`/quorum/api/checks?task=${screen.task}`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: `{"result": ${sent}}`,
