@@ -1,8 +1,8 @@
 """Build the example campaign: `python -m examples.build` makes rows.jsonl and truth.jsonl of the sources.
 
 The sources mark entities inside the response as ``[[text|LABEL]]``, or list their names by label under ``m``, of which
-every mention outside of code blocks and formulas is marked, so that offsets are counted by a program and never by hand. Planted faults of the auto-label are stated beside each row; truth.jsonl says what a careful person
-would answer.
+every mention outside of code blocks and formulas is marked, so that offsets are counted by a program and never by hand.
+Planted faults of the auto-label are stated beside each row; truth.jsonl says what a careful person would answer.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ TYPES = {
 }
 RATINGS = ("correctness", "completeness", "helpfulness", "tone")
 MARK = re.compile(r"\[\[([^\[\]|]+)\|([A-Z]+)\]\]")
-QUIET = re.compile(r"```.*?```|\$\$.*?\$\$|\$(?=[A-Za-z\\({])[^$\n]+\$|\]\([^)\n]*\)|^ {4}.*?$", re.DOTALL | re.MULTILINE)
+QUIET = re.compile(
+    r"```.*?```|\$\$.*?\$\$|\$(?=[A-Za-z\\({])[^$\n]+\$|\]\([^)\n]*\)|^ {4}.*?$", re.DOTALL | re.MULTILINE
+)
 """Code blocks, formulas and addresses of links, in which no name is marked."""
 
 
@@ -63,8 +65,8 @@ def unmark(marked: str) -> tuple[str, list[dict[str, Any]]]:
 def mentions(text: str, names: dict[str, list[str]]) -> list[dict[str, Any]]:
     """Return a span for every mention of a name outside of code blocks and formulas, of two readings the longer.
 
-    >>> [(s["text"], s["label"]) for s in mentions("Go `go test`, not `Go`:\\n```go\\nGo\\n```", {"TECH": ["Go", "go test"]})]
-    [('Go', 'TECH'), ('go test', 'TECH'), ('Go', 'TECH')]
+    >>> [s["text"] for s in mentions("Go `go test`, not `Go`:\\n```go\\nGo\\n```", {"TECH": ["Go", "go test"]})]
+    ['Go', 'go test', 'Go']
     """
     quiet = QUIET.sub(lambda code: "\0" * len(code[0]), text)
     labels = {name: label for label, listed in names.items() for name in listed}
@@ -77,7 +79,7 @@ def mentions(text: str, names: dict[str, list[str]]) -> list[dict[str, Any]]:
 
 
 def _whole(name: str) -> str:
-    """The pattern of a name that is no part of a longer word; scripts without spaces between words have no such edge."""
+    """The pattern of a name that is no part of a longer word; other scripts may write words without spaces."""
     before = rf"(?<!{_LATIN})" if re.match(_LATIN, name) else ""
     after = rf"(?!{_LATIN})" if re.match(_LATIN, name[-1]) else ""
     return f"{before}{re.escape(name)}{after}"
@@ -144,10 +146,17 @@ def build_row(source: dict[str, Any], domain: str) -> tuple[dict[str, Any], dict
     return row, line
 
 
+def _file(name: str) -> Path:
+    return HERE / "source" / f"{name}.yaml"
+
+
 def build() -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Every row of the example campaign with its truth, domains interleaved as in real life."""
     yaml = YAML(typ="safe")
-    per_domain = [[build_row(s, d) for part in ("", "-long") for s in yaml.load(HERE / "source" / f"{d}{part}.yaml")] for d in DOMAINS]
+    per_domain = [
+        [build_row(source, domain) for part in ("", "-long") for source in yaml.load(_file(f"{domain}{part}"))]
+        for domain in DOMAINS
+    ]
     for position in range(max(map(len, per_domain))):
         for rows in per_domain:
             if position < len(rows):
