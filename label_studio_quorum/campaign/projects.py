@@ -303,6 +303,18 @@ def goes_by(place: CampaignOnServer, policy: Policy, team: Team) -> bool:
     return not (_other_hash(policy.hash, marker.policy) or _other_hash(team_digest(team), marker.team))
 
 
+ANY_TEAM: Final = (
+    "its projects do not say which team the campaign goes by, so that any team file is taken for the right one",
+    "run quorum setup with the right one, which writes that down",
+)
+"""What is said of a stock server's campaign of before there was a team's hash in the marker, and what to do."""
+
+
+def takes_any_team(projects: Mapping[Stage, Project]) -> bool:
+    """Whether a campaign of a stock server names no team, so that none can be told to be another's."""
+    return not marker_of(projects[Stage.PASS]).team
+
+
 CHANGED_INTERFACE: Final = (
     "interface or guidelines of project {project} were changed on the server since set-up",
     "run quorum interface pull to take them, or quorum setup to put them back",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from label_studio_quorum.gold.spool import STAGES, Spool
+from label_studio_quorum.gold.spool import STAGES, Spool, reopenings_after_final
 from ls_config import Interface
 from review_rules import Submission, parse_history
 from review_rules.canonical import key
@@ -20,7 +20,7 @@ from review_rules.pre_annotation import saw_auto_label
 from review_rules.statistics.agreement import Agreement, agreement
 from review_rules.statistics.intervals import Rate, newcombe
 from review_rules.statistics.votes import collect_votes
-from review_rules.values import Kind, State
+from review_rules.values import Kind
 
 __all__ = ["Card"]
 
@@ -107,7 +107,7 @@ class Card:
         certificate = record.get("certificate") or {}
         counts.policies.update([certificate["policy"]] if certificate.get("policy") else [])
         counts.expert_rows += any(certificate.get("domains", {}).values()) or bool(certificate.get("expert"))
-        after_final = _after_final(record)
+        after_final = reopenings_after_final(record)
         counts.reopened.update({str(entry.get("role")) for entry in after_final})
         counts.reopened_rows += bool(after_final)
         counts.reasons.update(str(entry.get("reason") or "none given") for entry in after_final)
@@ -268,6 +268,13 @@ class Card:
         return f"{text}\n\nWho decided the final value:\n\n{origins}" if counts.origins else text
 
     def _reopened(self) -> str:
+        waiting = self._spool.left_out_after_final
+        text = self._decided_anew()
+        if not waiting:
+            return text
+        return f"{text} Opened again after they had been final, and not final yet, so not in the file: {waiting} rows."
+
+    def _decided_anew(self) -> str:
         counts = self._counts
         if not counts.reopened_rows:
             return "No row of these was opened again after it had been final."
@@ -372,13 +379,6 @@ class Card:
 
 def _hash(row_id: str) -> bytes:
     return hashlib.blake2b(row_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-
-
-def _after_final(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The reopenings of a row that had been final; what is no reopening is a finding of the rules."""
-    entries = record.get("reopened")
-    listed = entries if isinstance(entries, list) else ()
-    return [entry for entry in listed if isinstance(entry, dict) and entry.get("was") == State.FINAL.value]
 
 
 def _counted_passes(record: Mapping[str, Any]) -> list[Submission]:
