@@ -24,7 +24,7 @@ from ls_config.results import from_result, to_result
 from review_rules import Kind, Role, Stage
 from review_rules.canonical import same
 from review_rules.errors import PublicError
-from review_rules.files.checks import Checks, load_checks
+from review_rules.files.checks import FieldChecks, load_checks
 
 DEFAULT_SKILL = {"annotator": 0.93, "qa": 0.98, "expert": 0.995}
 _ROLE_AT = {Stage.PASS: Role.ANNOTATOR, Stage.QA: Role.QA, Stage.EXPERT: Role.EXPERT}
@@ -38,7 +38,7 @@ _UNSURE = 0.04  # share of passes that say so
 _NEEDS_EXPERT = 0.02
 _ESCALATE = 0.02  # share of QA that asks an expert
 
-_NO_CHECKS = Checks()
+_NO_CHECKS = FieldChecks()
 
 Values = dict[str, Any]
 
@@ -110,7 +110,7 @@ class Judge:
         stage: Stage,
         task: Mapping[str, Any],
         controls: Sequence[Control],
-        checks: Checks = _NO_CHECKS,
+        checks: FieldChecks = _NO_CHECKS,
     ) -> Values:
         """All values of the form, the reserved controls of its stage among them.
 
@@ -155,7 +155,7 @@ class Crew:
         self.people = [person for person in people if person.roles & set(_ROLE_AT.values())]
         self._browsers = {p.id: Visitor(url, p.email, p.password) for p in self.people}
         self._controls: dict[str, tuple[Control, ...]] = {}
-        self._checks: dict[str, Checks] = {}
+        self._checks: dict[str, FieldChecks] = {}
         self.tally = CrewTally()
 
     def log_in(self) -> None:
@@ -272,7 +272,7 @@ def _answer_field(
     return anchored if anchored is not None and anchored != value else slip
 
 
-def _looked_at_again(values: Values, right: Values, fields: Sequence[Control], checks: Checks) -> Values:
+def _looked_at_again(values: Values, right: Values, fields: Sequence[Control], checks: FieldChecks) -> Values:
     """The values with those right that a blocking check is about; where nobody knows these, with others that fit."""
     violated = checks.blocking(values)
     if not violated:
