@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Error, Page, Route, expect
 
 from ls_config import load
 from tests.support.screens import Screens, prediction
@@ -100,6 +100,34 @@ CASES = (
     Case("8,000 characters", LONG, LONG_SEEN, "line 79", "line 79"),
 )
 IDS = [case.name for case in CASES]
+HACK = "window.hacked=1;alert(1)"
+HOSTILE = (
+    f"<script>{HACK}</script>",
+    f'<img src="http://127.0.0.1:9/evil" onerror="{HACK}">',
+    f"\"'><svg onload={HACK}>",
+    f"</td></table></div><iframe srcdoc='<script>{HACK}</script>'></iframe>",
+    f"&lt;script&gt;{HACK}&lt;/script&gt;",
+    f"&#60;img src=x onerror={HACK}&#62;",
+    f"<a href='javascript:{HACK}'>x</a>",
+    f"[x](javascript:{HACK})",
+    f"[x](<javascript:{HACK}> \"' onmouseover='{HACK}\")",
+    f"[x][1]\n\n[1]: javascript:{HACK}",
+    f"<javascript:{HACK}>",
+    "![x](http://127.0.0.1:9/evil.png)",
+    f'![" onerror="{HACK}](http://127.0.0.1:9/evil.png)',
+    "![x][1]\n\n[1]: http://127.0.0.1:9/evil.png",
+    "http://127.0.0.1:9/evil and <http://127.0.0.1:9/evil>",
+    f"```html\n<script>{HACK}</script>\n```",
+    f'```" onload="{HACK}\nx\n```',
+    f"| <script>{HACK}</script> |\n|---|\n| <img src=http://127.0.0.1:9/evil> |",
+    f"$\\href{{javascript:{HACK}}}{{x}}$ $\\url{{http://127.0.0.1:9/evil}}$",
+    "$\\includegraphics{http://127.0.0.1:9/evil.png}$",
+    f"$\\htmlData{{x=1}}{{x}} \\htmlId{{quorum}}{{x}} \\class{{q-mark}}{{x}} \\style{{background:url(http://127.0.0.1:9/evil)}}{{x}}$",
+    f"$\\text{{<img src=x onerror={HACK}>}}$ $$<script>{HACK}</script>$$",
+    "$\\def\\x{\\x\\x}\\x$ $\\rule{100000em}{100000em}$",
+    "<style>body { background: url(http://127.0.0.1:9/evil) }</style>",
+    '<link rel=stylesheet href="http://127.0.0.1:9/evil.css"><meta http-equiv=refresh content="0;url=http://127.0.0.1:9/">',
+)
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'"
 
 HELPERS = """
@@ -150,7 +178,8 @@ undefined;
 class Renderer:
     """A page without a server that holds what Quorum adds to the screen, under a policy as strict as can be."""
 
-    def __init__(self, context: BrowserContext) -> None:
+    def __init__(self, context: BrowserContext, missing: tuple[str, ...] = ()) -> None:
+        self.missing = missing
         self.page = context.new_page()
         self.asked: list[str] = []
         self.faults: list[str] = []
@@ -172,7 +201,7 @@ class Renderer:
             return
         names = {"/seam.js": "seam.js", "/reading.js": "reading.js", "/reading.css": "reading.css"}
         names["/quorum/screen/markdown.js"] = "files/markdown.js"
-        if path not in names:
+        if path not in names or path in self.missing:
             route.abort()
             return
         kind = "text/css" if path.endswith("css") else "text/javascript"
@@ -290,3 +319,161 @@ def test_random_texts_lose_nothing(renderer: Renderer) -> None:
                 assert first <= result[0] < result[1] <= end
                 assert result[2:] == [drawn["spans"][result[0]][0], drawn["spans"][result[1] - 1][1]]
     assert not renderer.faults
+
+
+def test_nothing_of_a_row_runs_or_loads(renderer: Renderer) -> None:
+    """Texts that would do something anywhere else are shown as texts, links lead nowhere, images are not fetched."""
+    renderer.draw("The first text fetches the renderer.")
+    before = len(renderer.asked)
+    for source in HOSTILE:
+        renderer.draw(source)
+        renderer.page.mouse.click(40, 20)
+        found = renderer.page.evaluate(
+            """() => [...document.body.querySelectorAll('*')].flatMap(node => [node.localName,
+              ...node.getAttributeNames().map(name => `@${name}`)])"""
+        )
+        assert not {"script", "img", "svg", "iframe", "a", "object", "embed", "style", "link", "form"} & set(found), source
+        assert not {name for name in found if name.startswith(("@on", "@href", "@src", "@id"))}, source
+    assert renderer.page.evaluate("window.hacked") is None
+    assert not renderer.asked[before:]
+    assert renderer.page.url == "http://quorum.test/"
+    assert not renderer.faults
+
+
+def test_a_picture_says_its_text_and_address(renderer: Renderer) -> None:
+    """What is not fetched is told: the text of the picture and where it lies; of a link, where it leads."""
+    renderer.draw("![A *map*](http://127.0.0.1:9/m.png) and [Rome](http://127.0.0.1:9/rome)")
+    assert renderer.page.locator(".q-image").inner_text() == "A *map* http://127.0.0.1:9/m.png"
+    assert renderer.page.locator(".q-link").get_attribute("title") == "http://127.0.0.1:9/rome"
+
+
+def test_without_the_bundle_the_source_stands(chromium: Browser) -> None:
+    """A text whose renderer does not come is shown as it is written."""
+    context = chromium.new_context()
+    renderer = Renderer(context, missing=("/quorum/screen/markdown.js",))
+    with pytest.raises(Error, match="did not load"):
+        renderer.draw("They went to **Rome**.")
+    assert renderer.page.locator("body > div").inner_text() == "They went to **Rome**."
+    context.close()
+
+
+# --- on Label Studio's screen ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one case came to on Label Studio's screen."""
+
+    lit: str
+    stored: list[dict[str, Json]]
+
+
+PLACE = """
+([seen, target]) => {
+  const box = document.querySelector('.q-response .q-reading');
+  const all = window.unitsOfBox(box);
+  const first = seen.indexOf(target);
+  const end = first + target.length;
+  const node = (unit) => (unit[1] < 0 ? unit[0] : unit[0].parentElement);
+  node(all[first]).scrollIntoView({ block: 'center' });
+  const edge = (at, isEnd) => {
+    const rects = window.selectUnits(all, at, at + 1).getClientRects();
+    const rect = rects[isEnd ? rects.length - 1 : 0];
+    const fromRight = /[\\u0590-\\u06ff]/.test(seen[at]) !== isEnd;
+    return [fromRight ? rect.right - 1 : rect.left + 1, (rect.top + rect.bottom) / 2];
+  };
+  return [edge(first, false), edge(end - 1, true)];
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def worked(ls_server_plugin: LabelStudioServer, chromium: Browser) -> list[Seen]:
+    """Every case worked once in the label stream: the named piece as an auto-label, and drawn again by mouse."""
+    screens = Screens(ls_server_plugin)
+    tasks = []
+    for number, case in enumerate(CASES):
+        data = {"row_id": f"o{number}", "context": "", "query": f"Case {number}: {case.name}", "response": case.source}
+        start = case.source.index(case.stored)
+        spans = [{"start": start, "end": start + len(case.stored), "label": "LOCATION"}]
+        tasks.append({"data": data, "predictions": [prediction({"entities": spans}, NER, data, "auto-label")]})
+    project = screens.project("rendered", NER.xml, tasks)
+    context = chromium.new_context(base_url=ls_server_plugin.url, viewport={"width": 1366, "height": 768})
+    cookies = ls_server_plugin.log_in_owner().cookies
+    context.add_cookies(
+        [{"name": each.name, "value": each.value or "", "url": ls_server_plugin.url} for each in cookies]  # type: ignore[misc]
+    )
+    page = context.new_page()
+    page.goto(f"/projects/{project}/data?labeling=1")
+    lit = [work(page, number, case) for number, case in enumerate(CASES)]
+    context.close()
+    kept = screens.call("GET", f"/api/projects/{project}/export?exportType=JSON")
+    done = sorted(kept, key=lambda task: int(task["data"]["row_id"][1:]))
+    results = [task["annotations"][0]["result"] for task in done]
+    spans_of = [[item["value"] for item in result if item["from_name"] == "entities"] for result in results]
+    return [Seen(shown, spans) for shown, spans in zip(lit, spans_of, strict=True)]
+
+
+def work(page: Page, number: int, case: Case) -> str:
+    """Draw the named piece of a case by mouse and submit; what the auto-label of it had lit."""
+    expect(page.locator(".q-query .lsf-richtext__container")).to_contain_text(f"Case {number}:", timeout=60_000)
+    page.locator(".q-response .q-reading .q-mark").first.wait_for()
+    page.evaluate(HELPERS)
+    lit = page.evaluate(
+        """() => window.unitsOfBox(document.querySelector('.q-response .q-reading'))
+          .filter(([node, at]) => (at < 0 ? node : node.parentElement).closest('.q-mark'))
+          .map(([node, at]) => at < 0 ? '\\ufffc' : node.data[at]).join('')"""
+    )
+    start, end = page.evaluate(PLACE, [case.seen, case.target])
+    page.keyboard.press("1")
+    page.mouse.move(*start)
+    page.mouse.down()
+    page.mouse.move(*end, steps=6)
+    page.mouse.up()
+    page.wait_for_function("Htx.annotationStore.selected.regions.filter(region => region.globalOffsets).length === 2")
+    page.keyboard.press("Escape")
+    page.keyboard.press("x")
+    with page.expect_response(lambda answer: "/annotations" in answer.url and answer.request.method == "POST") as got:
+        page.get_by_test_id("bottombar-submit-button").click()
+    assert got.value.status == 201
+    return str(lit)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("number", range(len(CASES)), ids=IDS)
+def test_what_is_drawn_on_the_rendered_text_is_the_source_in_the_export(worked: list[Seen], number: int) -> None:
+    """The export holds the piece as code points of the source, whether a model or the mouse has drawn it."""
+    case = CASES[number]
+    assert [case.source[value["start"] : value["end"]] for value in worked[number].stored] == [case.stored] * 2
+    assert worked[number].lit == case.target
+
+
+@pytest.mark.server
+def test_table_of_the_documentation(worked: list[Seen]) -> None:
+    """The documentation lists every case that is tried here; asked to, it is written anew from what was seen."""
+    lines = []
+    for case, seen in zip(CASES, worked, strict=True):
+        start = case.source.index(case.stored)
+        place = f"{start}–{start + len(case.stored)}"
+        right = all(f"{value['start']}–{value['end']}" == place for value in seen.stored)
+        cells = [case.name, code(case.target), code(case.stored), place, "yes" if right else "no"]
+        lines.append(f"| {' | '.join([*cells, 'yes' if seen.lit == case.target else 'no'])} |")
+    page = ROOT / "docs" / "offsets.md"
+    before, _, rest = page.read_text("utf-8").partition(TABLE)
+    if os.environ.get("QUORUM_OFFSETS"):
+        Path(os.environ["QUORUM_OFFSETS"]).write_text(before + TABLE + "\n".join(lines) + "\n", encoding="utf-8")
+        rest = "\n".join(lines)
+    assert rest.strip().splitlines() == lines
+
+
+def code(text: str) -> str:
+    """A text as code in a table of Markdown: formulas and images by name, line endings as they are escaped."""
+    shown = text.replace(WHOLE, "▣").replace("\r", "\\r").replace("\n", "\\n").replace("\t", "\\t").replace("|", "\\|")
+    fence = "``" if "`" in shown else "`"
+    return f"{fence} {shown} {fence}" if "`" in shown else f"{fence}{shown}{fence}"
+
+
+TABLE = """
+| text | selected | source | code points | stored right | lit right |
+| --- | --- | --- | --- | --- | --- |
+"""
