@@ -312,6 +312,7 @@
       if (this.view.plain) return;
       const rendered = isRendered();
       this.raw.parentElement.classList.toggle("q-rendered", rendered);
+      this.raw.parentElement.classList.toggle("q-written", !rendered);
       this.raw.ariaHidden = rendered ? "true" : null;
       if (!rendered) return;
       const regions = this.tag.regs.filter((region) => region.globalOffsets);
@@ -380,7 +381,7 @@
   }
 
   function showRaw(raw, box) {
-    raw.parentElement?.classList.remove("q-rendered");
+    raw.parentElement?.classList.remove("q-rendered", "q-written");
     raw.ariaHidden = null;
     box?.remove();
   }

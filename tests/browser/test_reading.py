@@ -176,6 +176,13 @@ CASES = (
         "_Rome [x](y z",
         "_Rome [x](y *z",
     ),
+    Case(
+        "stars that are code",
+        "SELECT COUNT(*)\nFROM a\nWHERE **COUNT(*)** > 1",
+        "SELECT COUNT(*)\nFROM a\nWHERE COUNT(*) > 1",
+        "COUNT(*) >",
+        "COUNT(*)** >",
+    ),
     Case("tabs", "-\tone\n-\t*Rome*\tx", "oneRome\tx", "Rome\tx", "Rome*\tx"),
     Case("8,000 characters", LONG, LONG_SEEN, "line 81", "line 81"),
 )
@@ -450,6 +457,24 @@ def test_a_picture_says_its_text_and_address(renderer: Renderer) -> None:
     renderer.draw("![A *map*](http://127.0.0.1:9/m.png) and [Rome](http://127.0.0.1:9/rome)")
     assert renderer.page.locator(".q-image").inner_text() == "A *map* http://127.0.0.1:9/m.png"
     assert renderer.page.locator(".q-link").get_attribute("title") == "http://127.0.0.1:9/rome"
+
+
+@pytest.mark.parametrize(
+    ("source", "plain"),
+    [
+        ("They went to Rome.\n  In May, for $5, by <b>train</b> & bus_no_7.\n\nAnd back.", True),
+        (">>> xs.sort()\n>>> print(xs)\nNone", True),
+        ("They went to *Rome*.", False),
+        ("Rome &amp; Milan", False),
+        ("> Rome", False),
+        ("> > > Rome", False),
+        ("1. Rome", False),
+    ],
+)
+def test_texts_without_mark_up_are_left_to_label_studio(renderer: Renderer, source: str, plain: bool) -> None:
+    """A text that would look the same, and a session of Python, whose prompts are no quotes, stay as they were."""
+    renderer.draw(source)
+    assert renderer.page.evaluate("view.plain") is plain
 
 
 def test_without_the_bundle_the_source_stands(chromium: Browser) -> None:
