@@ -29,7 +29,21 @@
       this.plain = tree.plain;
       box.classList.add("q-reading");
       box.replaceChildren();
-      for (const child of tree.children) this.draw(child, box);
+      if (this.plain) this.write(box);
+      else for (const child of tree.children) this.draw(child, box);
+    }
+
+    /* A text without mark-up, as it is written. */
+    write(box) {
+      const line = element("p");
+      box.append(line);
+      let at = 0;
+      for (const part of this.source.split(/(\r\n?)/)) {
+        const ending = part.startsWith("\r");
+        const places = [...(ending ? "\n" : part).split("").keys()].map((unit) => at + unit);
+        this.words(ending ? "\n" : part, places, places.map((place) => place + (ending ? part.length : 1)), line);
+        at += part.length;
+      }
     }
 
     /* --- drawing the tree --- */

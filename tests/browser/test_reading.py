@@ -463,7 +463,8 @@ def test_a_picture_says_its_text_and_address(renderer: Renderer) -> None:
     ("source", "plain"),
     [
         ("They went to Rome.\n  In May, for $5, by <b>train</b> & bus_no_7.\n\nAnd back.", True),
-        (">>> xs.sort()\n>>> print(xs)\nNone", True),
+        ("One 😀\r\n    Rome\r\n", True),
+        (">>> xs.sort()\r\n>>> print(xs)\nNone", True),
         ("They went to *Rome*.", False),
         ("Rome &amp; Milan", False),
         ("> Rome", False),
@@ -473,8 +474,9 @@ def test_a_picture_says_its_text_and_address(renderer: Renderer) -> None:
 )
 def test_texts_without_mark_up_are_left_to_label_studio(renderer: Renderer, source: str, plain: bool) -> None:
     """A text that would look the same, and a session of Python, whose prompts are no quotes, stay as they were."""
-    renderer.draw(source)
+    drawn = renderer.draw(source)
     assert renderer.page.evaluate("view.plain") is plain
+    assert not plain or drawn["text"] == source.replace("\r\n", "\n")
 
 
 def test_without_the_bundle_the_source_stands(chromium: Browser) -> None:
