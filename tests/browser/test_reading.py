@@ -530,20 +530,24 @@ def worked(ls_server_plugin: LabelStudioServer, chromium: Browser) -> list[Seen]
         spans = [{"start": start, "end": start + len(case.stored), "label": "LOCATION"}]
         tasks.append({"data": data, "predictions": [prediction({"entities": spans}, NER, data, "auto-label")]})
     project = screens.project("rendered", NER.xml, tasks)
-    context = chromium.new_context(base_url=ls_server_plugin.url, viewport={"width": 1366, "height": 768})
-    cookies = ls_server_plugin.log_in_owner().cookies
-    context.add_cookies(
-        [{"name": each.name, "value": each.value or "", "url": ls_server_plugin.url} for each in cookies]
-    )
-    page = context.new_page()
-    page.goto(f"/projects/{project}/data?labeling=1")
+    page = stream(chromium, ls_server_plugin, project)
     lit = [work(page, number, case) for number, case in enumerate(CASES)]
-    context.close()
+    page.context.close()
     kept = screens.call("GET", f"/api/projects/{project}/export?exportType=JSON")
     done = sorted(kept, key=lambda task: int(task["data"]["row_id"][1:]))
     results = [task["annotations"][0]["result"] for task in done]
     spans_of = [[item["value"] for item in result if item["from_name"] == "entities"] for result in results]
     return [Seen(shown, spans) for shown, spans in zip(lit, spans_of, strict=True)]
+
+
+def stream(chromium: Browser, server: LabelStudioServer, project: int) -> Page:
+    """The label stream of a project, opened by the owner of the server."""
+    context = chromium.new_context(base_url=server.url, viewport={"width": 1366, "height": 768})
+    cookies = server.log_in_owner().cookies
+    context.add_cookies([{"name": each.name, "value": each.value or "", "url": server.url} for each in cookies])
+    page = context.new_page()
+    page.goto(f"/projects/{project}/data?labeling=1")
+    return page
 
 
 def work(page: Page, number: int, case: Case) -> str:
@@ -558,17 +562,75 @@ def work(page: Page, number: int, case: Case) -> str:
     )
     start, end = page.evaluate(PLACE, [case.seen, case.target])
     page.keyboard.press("1")
+    drag(page, start, end)
+    page.wait_for_function("Htx.annotationStore.selected.regions.filter(region => region.globalOffsets).length === 2")
+    page.keyboard.press("Escape")
+    submit(page)
+    return str(lit)
+
+
+def drag(page: Page, start: list[float], end: list[float]) -> None:
     page.mouse.move(*start)
     page.mouse.down()
     page.mouse.move(*end, steps=6)
     page.mouse.up()
-    page.wait_for_function("Htx.annotationStore.selected.regions.filter(region => region.globalOffsets).length === 2")
-    page.keyboard.press("Escape")
+
+
+def submit(page: Page) -> None:
+    """Choose the response type, which is required, and submit."""
     page.keyboard.press("x")
     with page.expect_response(lambda answer: "/annotations" in answer.url and answer.request.method == "POST") as got:
         page.get_by_test_id("bottombar-submit-button").click()
     assert got.value.status == 201
-    return str(lit)
+
+
+@pytest.mark.server
+def test_regions_are_worked_on_the_rendered_text_as_on_the_other(
+    ls_server_plugin: LabelStudioServer, chromium: Browser
+) -> None:
+    """A click selects, a key relabels, an end is dragged, Backspace deletes, undo brings back, a double click marks."""
+    source, seen = "They *went* to **Rome** in May &amp; June.", "They went to Rome in May & June."
+    data = {"row_id": "w1", "context": "", "query": "Case 0: worked", "response": source}
+    spans = [{"start": source.index("Rome"), "end": source.index("Rome") + 4, "label": "LOCATION"}]
+    screens = Screens(ls_server_plugin)
+    predictions = [prediction({"entities": spans}, NER, data, "auto-label")]
+    project = screens.project("worked", NER.xml, [{"data": data, "predictions": predictions}])
+    page = stream(chromium, ls_server_plugin, project)
+    marks = page.locator(".q-response .q-mark")
+    expect(marks).to_have_text(["Rome"])
+    expect(marks).to_have_attribute("data-label", "1:LOCATION")
+    page.evaluate(HELPERS)
+
+    marks.click()
+    expect(page.locator(".q-response .q-mark.__active")).to_have_text("Rome")
+    page.keyboard.press("2")
+    expect(marks).to_have_attribute("data-label", "1:ORG")
+    box = page.locator(".q-handle[data-side=end]").bounding_box()
+    assert box
+    drag(page, [box["x"], box["y"] + box["height"] / 2], page.evaluate(PLACE, [seen, "May &"])[1])
+    expect(marks).to_have_text(["Rome", " in May &"])
+    page.keyboard.press("Backspace")
+    expect(marks).to_have_count(0)
+    page.keyboard.press("Control+z")
+    expect(marks).to_have_text(["Rome", " in May &"])
+    page.keyboard.press("Escape")
+
+    page.keyboard.press("4")
+    start, end = page.evaluate(PLACE, [seen, "June"])
+    page.mouse.dblclick((start[0] + end[0]) / 2, start[1])
+    expect(marks).to_have_text(["Rome", " in May &", "June"])
+    page.keyboard.press("Escape")
+    page.keyboard.press("Alt+o")
+    expect(page.locator(".q-response .q-reading")).to_be_hidden()
+    expect(page.locator(".q-response .htx-highlight")).to_have_text(["Rome** in May &amp;", "June"])
+    page.keyboard.press("Alt+o")
+    expect(marks).to_have_text(["Rome", " in May &", "June"])
+    submit(page)
+    page.context.close()
+    (task,) = screens.call("GET", f"/api/projects/{project}/export?exportType=JSON")
+    values = [item["value"] for item in task["annotations"][0]["result"] if item["from_name"] == "entities"]
+    pieces = [(source[value["start"] : value["end"]], value["text"], *value["labels"]) for value in values]
+    assert pieces == [("Rome** in May &amp;", "Rome** in May &amp;", "ORG"), ("June", "June", "DATE")]
 
 
 @pytest.mark.server
