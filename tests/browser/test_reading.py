@@ -597,7 +597,7 @@ def test_regions_are_worked_on_the_rendered_text_as_on_the_other(
     project = screens.project("worked", NER.xml, [{"data": data, "predictions": predictions}])
     page = stream(chromium, ls_server_plugin, project)
     marks = page.locator(".q-response .q-mark")
-    expect(marks).to_have_text(["Rome"])
+    expect(marks).to_have_text(["Rome"], timeout=60_000)
     expect(marks).to_have_attribute("data-label", "1:LOCATION")
     page.evaluate(HELPERS)
 
