@@ -311,8 +311,9 @@
     if (!boxes.has(tag.name)) tag.elementRef.current.querySelector("input, select, textarea, button")?.focus();
   }
 
-  /* Any key closes the sentence and does its own work; the marks at the fields go as the fields are filled in. */
-  document.addEventListener("keydown", (event) => {
+  /* Any key closes the sentence and does its own work; the marks at the fields go as the fields are filled in.
+     The window hears of a key before the seam does. */
+  window.addEventListener("keydown", (event) => {
     if (!/^(Control|Shift|Alt|Meta)$/.test(event.key)) document.getElementById("quorum-missing")?.remove();
   }, true);
 

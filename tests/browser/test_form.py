@@ -5,15 +5,17 @@ With QUORUM_MEASURES=docs/interfaces.md the tables of the documentation are writ
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from ls_config import load, to_result
-from tests.browser.test_screens import TYPICAL, open_queue, submit
-from tests.support.screens import Screens
+from ls_config import label_types, load, to_result
+from tests.browser.test_screens import TYPICAL, in_view, open_queue, overlapping, scrolls, span_of, submit
+from tests.support.screens import Screens, sample_values
 from tests.support.servers import LabelStudioServer
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
@@ -58,6 +60,16 @@ def open_form(page: Page, screens: Screens, name: str, data: Json, filled: Json 
     open_queue(page, project)
     page.wait_for_function("window.quorum.screen() && document.querySelector('.q-note')")
     return project
+
+
+def table(name: str, lines: list[str]) -> None:
+    """Write lines of a table of the documentation, if asked to, between the comments that name it."""
+    if wanted := os.environ.get("QUORUM_MEASURES"):
+        path = Path(wanted)
+        before, begin, rest = path.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")
+        _, end, after = rest.partition(f"<!-- /{name} -->")
+        assert all((begin, end)), f"{wanted} has no place for {name}"
+        path.write_text(before + begin + "".join(f"{line}\n" for line in lines) + end + after, encoding="utf-8")
 
 
 def values_of(page: Page) -> dict[str, Json]:
@@ -197,3 +209,175 @@ def test_keys_work_after_a_click_on_a_choice(page: Page, screens: Screens) -> No
     values = values_of(page)
     assert (values["verdict"], values["flags"], values["correctness"]) == (["Partly correct"], ["unsure"], 3)
     assert values["issues"] == ["Factual error", "Contradicts context"]
+
+
+def fit(page: Page, width: int, height: int) -> dict[str, int]:
+    """Resize the open page; how high its boxes are and how much of it does not fit."""
+    page.set_viewport_size({"width": width, "height": height})
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    measures: dict[str, int] = page.evaluate(
+        """() => {
+          const main = document.querySelector('.lsf-main-content'), page = document.querySelector('.q-page');
+          const bar = document.querySelector('.lsf-bottombar').getBoundingClientRect();
+          return {
+            hidden: Math.max(0, main.scrollHeight - main.clientHeight, document.body.scrollHeight - innerHeight),
+            texts: Math.round(page.querySelector('.q-texts').getBoundingClientRect().height),
+            form: Math.round(page.getBoundingClientRect().width), bar: Math.round(innerHeight - bar.bottom),
+          };
+        }"""
+    )
+    return measures
+
+
+@pytest.mark.parametrize("name", label_types())
+def test_everything_that_is_decided_is_on_the_screen(page: Page, screens: Screens, name: str) -> None:
+    """Every control and Submit, at each size and zoom, with long texts: these scroll inside their boxes."""
+    open_form(page, screens, name, LONG)
+    lines = []
+    for width, height in SIZES:
+        for zoom in ZOOMS:
+            inner = width * 100 // zoom, height * 100 // zoom
+            measures = fit(page, *inner)
+            at = f"{name} at {width}×{height}, {zoom} %: {measures}"
+            assert measures["hidden"] == 0, at
+            assert measures["bar"] == 0, at
+            assert measures["texts"] >= 110, at
+            assert measures["form"] >= min(inner[0] - 60, 1500), f"the side panel is folded: {at}"
+            assert in_view(page, CONTROLS), at
+            assert page.get_by_test_id("bottombar-submit-button").is_visible()
+            assert overlapping(page, f"{CONTROLS}, .q-box") == [], at
+            lines.append(f"| `{name}` | {width}×{height} | {zoom} % | {measures['hidden']} | {measures['texts']} |")
+    table(f"fits {name}", lines)
+
+
+def test_the_side_panel_stays_as_people_leave_it(page: Page, screens: Screens) -> None:
+    """Folded the first time; whoever opens it has it open after a reload."""
+    open_form(page, screens, "classification", TYPICAL)
+    folded = page.locator(".q-page").evaluate("page => page.offsetWidth")
+    page.locator(".lsf-tabs-panel__toggle_collapsed").click()
+    page.wait_for_function("width => document.querySelector('.q-page').offsetWidth < width - 200", arg=folded)
+    page.reload()
+    page.wait_for_function("window.quorum?.screen() && document.querySelector('.q-note')")
+    assert page.locator(".q-page").evaluate("page => page.offsetWidth") < folded - 200
+
+
+def test_boxes_take_the_room_of_their_texts(page: Page, screens: Screens) -> None:
+    """A short text has a low box, an absent context none; both are said."""
+    open_form(page, screens, "classification", TYPICAL | {"context": "", "response": "Yes."})
+    assert page.locator(".q-context").is_hidden()
+    box, form = page.locator(".q-response").bounding_box(), page.locator(".q-page").bounding_box()
+    assert box is not None
+    assert form is not None
+    assert box["width"] == form["width"]
+    assert box["height"] < 70
+    said = page.locator(".q-response h4").evaluate("title => getComputedStyle(title, '::after').content")
+    assert "no context was given" in said
+
+
+def test_a_box_that_goes_on_says_so(page: Page, screens: Screens) -> None:
+    """The mark is there until the end is reached; by keys too."""
+    open_form(page, screens, "ner", LONG)
+    mark = page.locator(".q-response .q-more")
+    expect(mark).to_be_visible()
+    text = page.get_by_role("region", name="Response")
+    text.focus()
+    page.keyboard.press("End")
+    expect(mark).to_be_hidden()
+    assert scrolls(page, ".q-response .lsf-object")
+
+
+@pytest.mark.parametrize(("name", "key"), [("ner", "f"), ("rating", "f"), ("classification", "p")])
+def test_one_key_gives_the_texts_the_full_height_and_back(page: Page, screens: Screens, name: str, key: str) -> None:
+    """F, or the next key where the form has an F of its own; a key of the form brings the form back."""
+    open_form(page, screens, name, LONG)
+    low = page.locator(".q-texts").evaluate("texts => texts.offsetHeight")
+    for back in (key, "Escape", {"ner": "z", "rating": "t", "classification": "q"}[name]):
+        page.keyboard.press(key)
+        assert page.locator(".q-texts").evaluate("texts => texts.offsetHeight") > low + 60
+        assert page.locator(".q-form").is_hidden()
+        page.keyboard.press(back)
+        assert page.locator(".q-form").is_visible()
+    assert page.get_by_role("button", name=f"Full height [{key.upper()}]").is_visible()
+
+
+@pytest.mark.parametrize("size", [(1366, 768), (1920, 1080), (3840, 2160)], ids=str)
+def test_lines_are_no_longer_than_people_read(page: Page, screens: Screens, size: tuple[int, int]) -> None:
+    """About 90 characters, however wide the screen is."""
+    open_form(page, screens, "classification", LONG | {"context": ""})
+    fit(page, *size)
+    lines = lines_of(page, ".q-response .lsf-richtext__line")
+    assert 70 <= sum(lines[:-1]) / len(lines[:-1]) <= 92
+    assert max(lines) <= 100
+
+
+def test_label_tags_stand_behind_their_span_in_right_to_left_text(page: Page, screens: Screens) -> None:
+    """In one piece on the left of the words: of Hebrew, of a number and of Latin letters in a Hebrew line."""
+    response = "דנה לוי עובדת באלביט מאז 2019 וגם עם Google לפעמים."
+    spans = [
+        span_of(response, word, label) for word, label in (("דנה לוי", "PERSON"), ("2019", "DATE"), ("Google", "ORG"))
+    ]
+    data = TYPICAL | {"response": response, "context": ""}
+    open_form(page, screens, "ner", data, {"entities": spans, "response_type": "Other"})
+    page.locator(".htx-highlight").nth(2).wait_for()
+    for left, right in page.locator(".htx-highlight").evaluate_all(
+        """spans => spans.map(span => {
+          const range = document.createRange();
+          range.selectNodeContents(span.firstChild);
+          const words = range.getBoundingClientRect(), whole = span.getBoundingClientRect();
+          return [words.left - whole.left, whole.right - words.right];
+        })"""
+    ):
+        assert left > 20
+        assert right < 5
+
+
+@pytest.mark.parametrize("name", label_types())
+@pytest.mark.parametrize("way", ["key", "button"])
+def test_the_help_lists_the_keys_of_this_screen(page: Page, screens: Screens, name: str, way: str) -> None:
+    """Ours and the form's, in place of Label Studio's list; none for pictures, sound or time."""
+    open_form(page, screens, name, TYPICAL)
+    if way == "key":
+        page.keyboard.press("?")
+    else:
+        page.get_by_test_id("hotkeys-button").click()
+    dialog = page.get_by_role("dialog", name="Keys of this screen")
+    text = dialog.inner_text()
+    assert "Send the answer" in text
+    assert "Unsure" in text
+    assert ("Correctness: then 1 to 5" in text) == ("correctness" in {each.name for each in load(name).controls})
+    assert ("Delete all spans" in text) == (name in ("ner", "response_review"))
+    assert not any(word in text.lower() for word in ("image", "zoom", "audio", "video", "brush", "frame"))
+    hotkeys = set(page.locator("dialog kbd").all_inner_texts())
+    assert {"Shift + U", "Ctrl + Enter", "?"} <= hotkeys
+    before = values_of(page)
+    page.keyboard.press("q")
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    assert values_of(page) == before
+
+
+def test_keys_that_destroy_ask_first(page: Page, screens: Screens) -> None:
+    """Deleting all spans and taking all changes back ask in one sentence; the harmless answer is the first."""
+    data = load("ner").sample_task["data"]
+    open_form(page, screens, "ner", data, sample_values(load("ner")))
+    spans = len(sample_values(load("ner"))["entities"])
+    page.locator(".htx-highlight").nth(spans - 1).wait_for()
+    count = "quorum.screen().annotation.regions.filter(region => !region.classification).length"
+    page.keyboard.press("Control+Backspace")
+    expect(page.get_by_role("dialog", name=f"Delete all {spans} spans of this row?")).to_be_visible()
+    page.keyboard.press("Enter")
+    assert page.evaluate(count) == spans
+    page.keyboard.press("Control+Backspace")
+    page.get_by_role("button", name="Delete").click()
+    assert page.evaluate(count) == 0
+    assert values_of(page) == {"response_type": [sample_values(load("ner"))["response_type"]]}, "nothing else is gone"
+    page.keyboard.press("Control+z")
+    assert page.evaluate(count) == spans
+    page.keyboard.press("m")
+    page.get_by_test_id("bottombar-reset-button").click()
+    expect(page.get_by_role("dialog", name="Take back everything that you changed on this row?")).to_be_visible()
+    page.keyboard.press("Escape")
+    assert values_of(page)["response_type"] == ["Refusal"]
+    page.get_by_test_id("bottombar-reset-button").click()
+    page.get_by_role("button", name="Take back").click()
+    assert values_of(page)["response_type"] == [sample_values(load("ner"))["response_type"]]
