@@ -197,6 +197,10 @@
     document.addEventListener(event, () => document.getElementById("quorum-put-off")?.remove(), true);
   }
 
+  function drawn() {
+    document.querySelector('[data-testid="hotkeys-button"]:not([aria-label])')?.setAttribute("aria-label", "Keyboard shortcuts");
+  }
+
   quorum.onAnswer(tellPutOff);
-  quorum.part("help", { close });
+  quorum.part("help", { drawn, close });
 })();

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from ls_config import label_types, load, to_result
-from tests.browser.test_screens import TYPICAL, in_view, open_queue, overlapping, scrolls, span_of, submit
+from tests.browser.test_screens import TYPICAL, in_view, open_queue, overlapping, picture, scrolls, span_of, submit
+from tests.contract.plugin_campaign import Line, make_line, rows
 from tests.support.screens import Screens, sample_values
 from tests.support.servers import LabelStudioServer
 
@@ -381,3 +384,289 @@ def test_keys_that_destroy_ask_first(page: Page, screens: Screens) -> None:
     page.get_by_test_id("bottombar-reset-button").click()
     page.get_by_role("button", name="Take back").click()
     assert values_of(page)["response_type"] == [sample_values(load("ner"))["response_type"]]
+
+
+AXE = Path(__file__).parents[1] / "support" / "files" / "axe.min.js"
+LOOKS = ("light", "dark")
+
+
+def look(page: Page, name: str) -> None:
+    """Change to a light or dark look, as the switch in Label Studio's bar does."""
+    page.evaluate("name => document.documentElement.setAttribute('data-color-scheme', name)", name)
+
+
+def violations(page: Page) -> list[Json]:
+    """What axe finds on the page that is serious or critical."""
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found: list[Json] = page.evaluate(
+        "axe.run(document, {resultTypes: ['violations']}).then(report => report.violations"
+        ".filter(each => ['serious', 'critical'].includes(each.impact))"
+        ".map(each => [each.id, each.nodes.map(node => node.html.slice(0, 200))]))"
+    )
+    return found
+
+
+@pytest.mark.parametrize("name", label_types())
+def test_axe_finds_nothing_serious_on_the_form(page: Page, screens: Screens, name: str) -> None:
+    """Light and dark; filled in, with what is missing marked, with the help open."""
+    interface = load(name)
+    open_form(page, screens, name, interface.sample_task["data"], sample_values(interface))
+    for scheme in LOOKS:
+        look(page, scheme)
+        assert violations(page) == [], scheme
+        picture_of_look(page, f"{name}-1366-{scheme}")
+    page.keyboard.press("?")
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    open_form(page, screens, name, LONG)
+    page.keyboard.press("Control+Enter")
+    page.locator("#quorum-missing").wait_for()
+    assert violations(page) == []
+
+
+def picture_of_look(page: Page, name: str) -> None:
+    if os.environ.get("QUORUM_SCREENS"):
+        picture(page, name)
+
+
+def test_axe_finds_nothing_serious_on_quorums_pages(page: Page, chromium: Browser, line: Line) -> None:
+    """My work of an annotator, and the pages of the manager."""
+    with signed_in(chromium, line, "ana") as own:
+        own.goto("/quorum/mine/")
+        assert violations(own) == []
+    page.goto("/quorum/")
+    assert violations(page) == []
+    page.get_by_role("link", name=line.name).first.click()
+    page.wait_for_url("**/quorum/campaign/*/")
+    assert violations(page) == []
+
+
+@pytest.fixture(scope="module")
+def line(ls_server_plugin: LabelStudioServer) -> Line:
+    return make_line(ls_server_plugin, rows(4))
+
+
+@contextmanager
+def signed_in(chromium: Browser, line: Line, person: str) -> Iterator[Page]:
+    """A page where this person of a campaign is signed in."""
+    context = chromium.new_context(base_url=line.server.url, viewport={"width": 1366, "height": 768})
+    cookies = [
+        {"name": each.name, "value": each.value or "", "url": line.server.url} for each in line.people[person].cookies
+    ]
+    context.add_cookies(cookies)  # type: ignore[arg-type]
+    try:
+        yield context.new_page()
+    finally:
+        context.close()
+
+
+def test_postponing_says_how_many_rows_wait_and_until_when(chromium: Browser, line: Line) -> None:
+    """One sentence above the buttons, gone with the next key."""
+    with signed_in(chromium, line, "bea") as page:
+        open_queue_of_campaign(page, line.projects["pass"])
+        page.get_by_role("button", name="Postpone task").click()
+        said = page.get_by_role("status").filter(has_text="put off")
+        expect(said).to_contain_text("One row is put off, of at most 4; it is kept for you until ")
+        page.wait_for_function("window.quorum.screen()")
+        page.keyboard.press("Escape")
+        expect(said).to_have_count(0)
+
+
+def open_queue_of_campaign(page: Page, project: int) -> None:
+    """Open a queue that begins with the guidelines."""
+    page.goto(f"/projects/{project}/data?labeling=1")
+    page.get_by_test_id("bottombar-submit-button").wait_for()
+    close = page.get_by_label("Close modal")
+    if close.count():
+        close.first.click()
+    page.wait_for_function("window.quorum.screen()")
+
+
+FOCUS = """() => {
+  const at = document.activeElement;
+  if (!at || at === document.body) return null;
+  const shown = [at, at.closest('.lsf-choice__checkbox')].filter(Boolean).some(each => {
+    const style = getComputedStyle(each), box = each.getBoundingClientRect();
+    return style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2 && box.width > 0
+      && box.top >= 0 && box.bottom <= innerHeight;
+  });
+  return [at.getAttribute('aria-label') || at.name || at.textContent.slice(0, 40), shown];
+}"""
+
+
+def test_a_row_is_done_by_keyboard_alone(page: Page, screens: Screens) -> None:
+    """Tab reaches every control and Submit, and wherever the focus is, it can be seen; then the row is done by keys."""
+    project = open_form(page, screens, "response_review", TYPICAL)
+    reached = []
+    for _ in range(90):
+        page.keyboard.press("Tab")
+        focus = page.evaluate(FOCUS)
+        if focus is None:
+            continue
+        assert focus[1], f"the focus is not seen at {focus[0]}"
+        if focus[0] in reached and focus[0] == reached[0]:
+            break
+        reached.append(focus[0])
+    assert {
+        "PERSON",
+        "Correct",
+        "Direct answer",
+        "Factual error",
+        "1 Wrong",
+        "1 Nothing",
+        "Unsure",
+        "Why flagged?",
+    } <= set(reached)
+    assert "Submit current annotation" in reached
+    for key in ("w", "v", "a", *"t4y5i4o5", "Shift+U", "."):
+        page.keyboard.press(key)
+    page.keyboard.type("why")
+    submit(page)
+    (parsed,) = screens.submitted(project, load("response_review").xml)
+    assert [parsed.values[name] for name in ("verdict", "response_type", "issues", *SCALES)] == [
+        "Partly correct", "Code", ["Factual error"], 4, 5, 4, 5,
+    ]  # fmt: skip
+    assert (parsed.flags, parsed.reason) == (("unsure",), "why")
+
+
+def test_a_screen_reader_hears_every_control_and_its_state(page: Page, screens: Screens) -> None:
+    """Groups by their heading, choices by their words, scales as radios, labels as buttons."""
+    open_form(page, screens, "response_review", TYPICAL)
+    for key in "wt42":
+        page.keyboard.press(key)
+    page.keyboard.press("Shift+U")
+    expect(page.get_by_role("radiogroup", name="Verdict").get_by_role("radio", checked=True)).to_have_accessible_name(
+        "Partly correct"
+    )
+    expect(page.get_by_role("group", name="Flags").get_by_role("checkbox", checked=True)).to_have_accessible_name(
+        "Unsure"
+    )
+    expect(page.get_by_role("radiogroup", name="Tone").get_by_role("radio")).to_have_count(5)
+    expect(page.get_by_role("button", name="ORG", exact=True, pressed=True)).to_have_count(1)
+    expect(page.get_by_role("button", name="DATE", exact=True, pressed=False)).to_have_count(1)
+
+
+def test_what_is_chosen_is_seen_in_forced_colours(page: Page, screens: Screens) -> None:
+    """A chosen point and choice differ from the others where the system chooses the colours."""
+    open_form(page, screens, "response_review", TYPICAL)
+    page.emulate_media(forced_colors="active")
+    for key in "wt4":
+        page.keyboard.press(key)
+    colour = "each => getComputedStyle(each).backgroundColor"
+    for chosen, other in (
+        (".q-point[aria-checked=true]", ".q-point[aria-checked=false]"),
+        (".ant-radio-wrapper-checked", ".ant-radio-wrapper:not(.ant-radio-wrapper-checked)"),
+    ):
+        assert page.locator(chosen).first.evaluate(colour) != page.locator(other).first.evaluate(colour)
+
+
+RIGHT = {
+    "verdict": "Correct",
+    "response_type": "Summary",
+    "correctness": 5,
+    "completeness": 5,
+    "helpfulness": 5,
+    "tone": 5,
+}
+EMPTY: dict[str, Json] = {"verdict": None, "response_type": None, **dict.fromkeys(SCALES)}
+SCALE_KEYS = dict(zip(SCALES, "tyio", strict=True))
+# What the form opens with and what is right: the rest of a row's values is as in RIGHT.
+TEN_ROWS: tuple[tuple[str, dict[str, Json], dict[str, Json]], ...] = (
+    ("a right row", {}, {}),
+    ("one wrong rating, 5 to 4", {}, {"correctness": 4}),
+    ("one wrong rating, 5 to 2", {}, {"tone": 2}),
+    ("two wrong ratings", {}, {"correctness": 3, "completeness": 4}),
+    ("a wrong verdict", {}, {"verdict": "Incorrect"}),
+    ("a wrong verdict and its rating", {}, {"verdict": "Partly correct", "correctness": 3}),
+    ("unsure, with a reason", {}, {"reason": "two readings"}),
+    ("a rating left out, noticed at sending", {"helpfulness": None}, {}),
+    ("three left out, noticed at sending", {"verdict": None, "helpfulness": None, "tone": None}, {}),
+    ("nothing filled in", EMPTY, {}),
+)
+CHOICE_KEYS = {"Correct": "q", "Partly correct": "w", "Incorrect": "e", "Summary": "n"}
+
+
+def strokes_before(opened: dict[str, Json], right: dict[str, Json], *, noticed_late: bool) -> list[str]:
+    """The keys of a row on Label Studio's own form; "click:" is the mouse, where no key does it."""
+    keys: list[str] = []
+    for name, value in right.items():
+        if name == "reason":
+            keys += ["Shift+U", "click:input[name=flag_reason]", *f"{value}", "Enter"]
+        elif opened.get(name) != value and not noticed_late:
+            keys += strokes_of(name, opened.get(name), value)
+    if noticed_late:
+        for name, value in right.items():
+            if name != "reason" and opened.get(name) is None:
+                keys += ["Control+Enter", "click:.ant-modal .ant-btn-primary", *strokes_of(name, None, value)]
+    return [*keys, "Control+Enter"]
+
+
+def strokes_of(name: str, opened: Json, value: Json) -> list[str]:
+    """A choice is its key; a rating climbs a star a press, over none."""
+    if name not in SCALE_KEYS:
+        return [CHOICE_KEYS[value]]
+    presses = value - (opened or 0)
+    return [SCALE_KEYS[name]] * (presses if presses > 0 else presses + 6)
+
+
+def strokes_after(opened: dict[str, Json], right: dict[str, Json], *, noticed_late: bool) -> list[str]:
+    """The keys of a row on the form with the plugin's script."""
+    keys: list[str] = ["Control+Enter"] if noticed_late else []
+    for name, value in right.items():
+        if name == "reason":
+            keys += ["Shift+U", ".", *f"{value}"]
+        elif opened.get(name) != value:
+            keys += [SCALE_KEYS[name], str(value)] if name in SCALE_KEYS else [CHOICE_KEYS[value]]
+    return [*keys, "Control+Enter"]
+
+
+def work(page: Page, project: int, strokes: dict[str, list[str]]) -> dict[str, float]:
+    """Do the rows of a queue by these keys; the seconds of each, from the first key to the server's answer."""
+    open_queue(page, project)
+    seconds: dict[str, float] = {}
+    while len(seconds) < len(strokes):
+        page.wait_for_function(
+            "done => window.Htx?.annotationStore?.selected && !done.includes(Htx.task.dataObj.row_id)"
+            " && document.querySelector('.lsf-richtext__line') && (!window.quorum || quorum.screen())",
+            arg=list(seconds),
+        )
+        page.wait_for_timeout(300)  # Label Studio lets go of the row before
+        row = page.evaluate("Htx.task.dataObj.row_id")
+        start = perf_counter()
+        with page.expect_response(lambda sent: "/annotations" in sent.url and sent.request.method == "POST") as got:
+            for stroke in strokes[row]:
+                kind, _, selector = stroke.partition("click:")
+                page.locator(selector).last.click() if selector else page.keyboard.press(kind)
+        assert got.value.status == 201
+        seconds[row] = perf_counter() - start
+    return seconds
+
+
+@pytest.mark.parametrize("way", ["before", "after"])
+def test_the_keys_of_ten_typical_rows(page: Page, screens: Screens, way: str) -> None:
+    """Counted and timed by script on Label Studio's own form and on ours; the same answers are stored by both."""
+    interface = load("response_review")
+    tasks, strokes, wanted = [], {}, []
+    for number, (title, opens, changed) in enumerate(TEN_ROWS):
+        opened, right = RIGHT | opens, RIGHT | changed
+        data = TYPICAL | {"row_id": f"row-{number}"}
+        filled = {name: value for name, value in opened.items() if value is not None}
+        result = to_result(filled, interface.all_controls, data)
+        tasks.append({"data": data, "predictions": [{"model_version": "auto-label", "result": result}]})
+        keys = strokes_after if way == "after" else strokes_before
+        strokes[data["row_id"]] = keys(opened, right, noticed_late="noticed" in title)
+        wanted.append(right)
+    project = screens.project(f"ten rows {way}", interface.xml, tasks)
+    if way == "before":
+        page.route("**/quorum/screen.*", lambda route: route.abort())
+    seconds = work(page, project, strokes)
+    stored = screens.submitted(project, interface.xml)
+    assert [{name: each.values[name] for name in RIGHT} for each in stored] == [
+        {name: right[name] for name in RIGHT} for right in wanted
+    ]
+    assert [each.reason for each in stored] == [right.get("reason") for right in wanted]
+    lines = [
+        f"| {title} | {len(strokes[f'row-{number}'])} | {seconds[f'row-{number}']:.1f} |"
+        for number, (title, _, _) in enumerate(TEN_ROWS)
+    ]
+    table(f"keys {way}", lines)
