@@ -341,6 +341,7 @@ VIEWS: dict[str, AccessRule] = {
     "fsm.api.FSMEntityTransitionAPI": _rule(Who.MANAGER, project=EntityInPath()),
     # Quorum's own
     "ls_plugin.pages.api.VersionView": _rule(Who.PERSON, _READ, show=filters.plain),
+    "ls_plugin.pages.api.PutOffView": _rule(Who.WORKER, _READ, project=_QUERY, show=filters.plain),
     "ls_plugin.pages.api.CampaignView": _CAMPAIGN,
     "ls_plugin.pages.api.LockView": _CAMPAIGN,
     "ls_plugin.pages.api.TeamView": _CAMPAIGN,

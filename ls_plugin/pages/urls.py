@@ -17,6 +17,7 @@ urlpatterns = [
     path("screen.css", assets.screen, name="screen-style"),
     path("screen/<path:name>", assets.screen_file, name="screen-file"),
     path("mine/", people.mine, name="mine"),
+    path("api/put-off", api.PutOffView.as_view(), name="api-put-off"),
     path("signed-in/", people.signed_in, name="signed-in"),
     path("api/version", api.VersionView.as_view(), name="version"),
     path("api/campaign", api.CampaignView.as_view(), name="api-campaign"),

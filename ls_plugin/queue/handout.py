@@ -5,6 +5,8 @@ A skipped row does not come back by itself: see :mod:`ls_plugin.queue.skips`.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.db import connection, transaction
 from django.db.models import Q
 from tasks.models import AnnotationDraft
@@ -24,6 +26,7 @@ from review_rules import Person
 
 # Seats that one person may have in a project at once, by putting tasks off.
 MOST_IN_HAND = 5
+MOST_PUT_OFF = MOST_IN_HAND - 1  # one seat is that of the row in front of them
 
 
 def hand_out(user_id: int, person: Person, place: CampaignPlace) -> Slot:
@@ -82,6 +85,18 @@ def _in_hand(user_id: int, person: Person, place: CampaignPlace) -> Slot | None:
         if slot:
             return slot
     return None
+
+
+def rows_put_off(user_id: int, project_id: int) -> list[tuple[str, datetime]]:
+    """The rows of a project that a person has put off, with the end of each one's seat, the last put off at the end.
+
+    After that end somebody else may be handed the row; it still comes back to the person if nobody was.
+    """
+    live = Grant.objects.filter(user_id=user_id, project_id=project_id, live=True).order_by("expires_at")
+    later = AnnotationDraft.objects.filter(user_id=user_id, was_postponed=True)
+    ends = dict(live.filter(task_id__in=later.values("task_id")).values_list("task_id", "expires_at"))
+    rows = dict(Slot.objects.filter(task_id__in=list(ends)).values_list("task_id", "row_id"))
+    return [(rows[task_id], end) for task_id, end in ends.items() if task_id in rows]
 
 
 def _best(user_id: int, person: Person, place: CampaignPlace, asked: QualificationRows | None) -> Slot | None:

@@ -80,6 +80,8 @@ def client_of(campaign: CampaignInTest, person: str) -> Client:
         ("/api/webhooks/?project={pass}&view=99999999", (401, 403, 403, 404, 404)),
         ("/api/dm/views?project={pass}", (401, 200, 404, 200, 200)),
         ("/quorum/api/status?name=", (401, 403, 403, 200, 404)),
+        ("/quorum/api/put-off?project={pass}", (401, 200, 404, 200, 200)),
+        ("/quorum/api/put-off", (401, 404, 404, 404, 404)),
         ("/quorum/api/version", (401, 200, 200, 200, 200)),
         ("/api/version", (200, 200, 200, 200, 200)),
         ("/heidi-tips/", (200, 200, 200, 200, 200)),
