@@ -125,7 +125,7 @@ def fill(server: LabelStudioServer, folder: Path, source: Path, database: Mappin
         made = setup_campaign(port, CampaignSpec(name=NAME, interface=INTERFACE, policy=policy, team=team))
         assert made.campaign is not None
         with (folder / "tasks.jsonl").open("w", encoding="utf-8") as file:
-            import_rows(cast("LabelStudio", Tasks(file)), made.campaign, rows(source), known={})
+            import_rows(cast("LabelStudio", Tasks(file)), made.campaign, rows(source), known={}, is_alone=lambda: True)
         projects = {stage.value: made.campaign.project(stage) for stage in Stage}
     result = to_result(data.AUTO_LABEL, INTERFACE.controls, {"response": ""})
     decision = {"from_name": "decision", "to_name": "panel", "type": "choices", "value": {"choices": ["accept"]}}
