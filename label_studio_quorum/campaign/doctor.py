@@ -44,7 +44,8 @@ from label_studio_quorum.campaign.snapshot import Snapshot
 from label_studio_quorum.campaign.webhooks import own_webhook
 from label_studio_quorum.port import Json, KeptFiles, Project, ServerError, User
 from ls_config.interface import Interface
-from review_rules import Person, Policy, Stage, Team
+from review_rules import FaultsError, Person, Policy, Stage, Team
+from review_rules.files.checks import load_checks
 from review_rules.staffing import shortages
 
 OLDEST: Final = (1, 20)
@@ -347,6 +348,10 @@ def _marker(campaign: Campaign, *, is_kept: bool) -> Iterator[Check]:
     if is_interface_changed(project):
         message, cure = CHANGED_INTERFACE
         yield _warn("interface", message.format(project=project.id), cure)
+    try:
+        load_checks(campaign.interface)
+    except FaultsError as error:
+        yield _fail("checks", f"nobody is told of any: {error.faults[0]}", "mend checks.yaml and run quorum setup")
 
 
 def _lost(name: str, stage: Stage, unmarked: Mapping[Stage, Project]) -> Check:

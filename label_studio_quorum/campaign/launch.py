@@ -354,6 +354,7 @@ def _remember(plan: CampaignPlan, url: str, folder: Path | None) -> None:
             team_in_step=text_digest(plan.team_text),
             interface_in_step=_digest_of(own / "label.xml"),
             guidelines_in_step=_digest_of(own / "guidelines.md"),
+            checks_in_step=_digest_of(own / "checks.yaml"),
         ),
         folder,
     )

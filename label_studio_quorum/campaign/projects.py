@@ -23,8 +23,9 @@ from label_studio_quorum.campaign.differences import (
 from label_studio_quorum.port import KeptFiles, LabelStudio, Project, User
 from ls_config import interface as loader
 from ls_config.interface import Interface
-from review_rules import Person, Policy, Stage, Team, load_policy, load_team
+from review_rules import FaultsError, Person, Policy, Stage, Team, load_policy, load_team
 from review_rules.errors import PublicError
+from review_rules.files.checks import Checks, load_checks
 
 PREFIX: Final = "quorum:"
 STAGES: Final = tuple(Stage)
@@ -39,6 +40,7 @@ PUTS: Final = {
     "team": "quorum team apply",
     "interface": "quorum setup",
     "guidelines": "quorum setup",
+    "checks": "quorum setup",
 }
 """What puts a file on the server, by kind."""
 _STRANGER: Final = "user:"
@@ -164,6 +166,14 @@ class Campaign:
             return None
         return {str(person.id): person for person in self.team.people.values()}.get(self.people.get(user, ""))
 
+    @cached_property
+    def checks(self) -> Checks:
+        """The rules between fields; none where somebody broke them on the server, which doctor says."""
+        try:
+            return load_checks(self.interface)
+        except FaultsError:
+            return Checks()
+
     def project(self, stage: Stage) -> int:
         """The id of a stage's project."""
         return self.projects[stage].id
@@ -181,6 +191,8 @@ def interface_of(xml: str, name: str) -> Interface:
         xml=xml,
         controls=tuple(control for control in controls if control.name not in loader.RESERVED),
         reserved=tuple(control for control in controls if control.name in loader.RESERVED),
+        checks=loader.carried_checks(xml),
+        checks_file="checks.yaml on the server",
     )
 
 

@@ -50,6 +50,7 @@ class _Counts:
     first: str = ""
     last: str = ""
     policies: set[str] = field(default_factory=set)
+    violated: Counter[str] = field(default_factory=Counter)
     reopened: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     reopened_rows: int = 0
@@ -110,6 +111,7 @@ class Card:
         counts.reopened.update({str(entry.get("role")) for entry in after_final})
         counts.reopened_rows += bool(after_final)
         counts.reasons.update(str(entry.get("reason") or "none given") for entry in after_final)
+        counts.violated.update(str(check.get("say")) for check in record.get("checks") or ())
         for stage in STAGES:
             for submission in record.get(stage) or ():
                 counts.people[str(submission.get("by")), stage] += 1
@@ -262,7 +264,7 @@ class Card:
             f"Labelled from {counts.first[:10] or '–'} to {counts.last[:10] or '–'}. "
             f"An expert took part in {Rate(counts.expert_rows, self._spool.rows)} of the rows."
         )
-        text += f"\n\n{self._reopened()}"
+        text += f"\n\n{self._reopened()}{self._checks()}"
         return f"{text}\n\nWho decided the final value:\n\n{origins}" if counts.origins else text
 
     def _reopened(self) -> str:
@@ -284,6 +286,14 @@ class Card:
             + "; ".join(f"{_plain(reason)} ({times})" for reason, times in reasons)
             + "."
         )
+
+    def _checks(self) -> str:
+        """Which rules between fields the interface had, and how many rows violate each."""
+        if not self._about.get("checks"):
+            return ""
+        violated = sorted(self._counts.violated.items(), key=lambda pair: (-pair[1], pair[0]))
+        counts = "; ".join(f"{_plain(say)} ({rows})" for say, rows in violated) or "none"
+        return f"\n\nChecks between fields: `{self._about['checks']}`. Violated by final labels: {counts}."
 
     def _people(self) -> str:
         counts = self._counts

@@ -14,14 +14,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from organizations.models import Organization
-from tasks.models import Task
+from tasks.models import Annotation, Task
 
 from label_studio_quorum.campaign.history import stamp
 from label_studio_quorum.campaign.reconcile import DecidedRow
 from label_studio_quorum.campaign.row_task import with_reopening
-from ls_plugin.models import Campaign, Member, Slot
+from ls_plugin.models import Campaign, Excluded, Member, Slot
 from ls_plugin.people.standings import words
 from ls_plugin.queue.admission import RowAtHand
 from ls_plugin.queue.reconcile import reconcile_rows
@@ -42,7 +43,8 @@ class Reopened:
         was: its state before.
         state: its state now.
         reviews: how many reviews counted before and count no more.
-        changeable: how many answers were closed and may be changed again.
+        changeable: how many answers were closed and may be changed again: not those of people who have been told what
+            became of the row.
     """
 
     row_id: str
@@ -96,7 +98,7 @@ def reopen(campaign: Campaign, row_id: str, reason: str, user_id: int) -> Reopen
             was=before.decision.state.value,
             state=after.decision.state.value,
             reviews=reviews - _reviews(after),
-            changeable=sum(slot.taken for slot in closed),
+            changeable=_changeable([slot.task_id for slot in closed]),
         )
         body = {"reason": reason, "role": role["role"], "was": reopened.was, "state": reopened.state} | own_part
         audit_log.write(audit_log.Entry("reopened", user_id, campaign.pk, None, row_id, body))
@@ -120,6 +122,14 @@ def _own_part(row: DecidedRow, user_id: int) -> dict[str, bool]:
     if not Organization.objects.filter(created_by_id=user_id).exists():
         raise Refused("excluded", f"You have an answer in row {row.row_id}: another manager or the owner reopens it.")
     return {"own_part": True}
+
+
+def _changeable(tasks: list[int]) -> int:
+    """How many answers to these tasks are of somebody who may still change them."""
+    answers = Annotation.objects.filter(task_id__in=tasks, was_cancelled=False)
+    excluded = Excluded.objects.filter(task_id=OuterRef("task_id"), user_id=OuterRef("completed_by_id"))
+    count: int = answers.exclude(Exists(excluded)).count()
+    return count
 
 
 def _role(campaign: Campaign, user_id: int) -> dict[str, str]:
