@@ -5,6 +5,7 @@ With QUORUM_OFFSETS=docs/offsets.md the second table of the documentation is wri
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Route
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from ls_config import load
+from tests.support.screens import Screens, prediction
+from tests.support.servers import LabelStudioServer
 
 pytestmark = [pytest.mark.browser]
 
