@@ -11,7 +11,7 @@ from django.middleware.csrf import get_token
 from ls_plugin.access.call import call_of
 from ls_plugin.models import Campaign, Grant, Slot
 from ls_plugin.pages import figures, threads
-from ls_plugin.pages.drawing import draw
+from ls_plugin.pages.rendering import render_page
 from ls_plugin.people.standings import Standing
 from ls_plugin.store.refusals import Refused
 from ls_plugin.store.slots import project_ids
@@ -42,12 +42,12 @@ def mine(request: HttpRequest) -> HttpResponse:
             "manager": standing.manager_somewhere,
             "csrf": get_token(request),
         }
-    return draw(request, "mine.html", context)
+    return render_page(request, "mine.html", context)
 
 
 def signed_in(request: HttpRequest) -> HttpResponse:
     """Where somebody lands who signed in in a second window, because the first one holds an answer of theirs."""
-    return draw(request, "signed_in.html", {})
+    return render_page(request, "signed_in.html", {})
 
 
 def _campaigns(standing: Standing) -> list[Campaign]:
