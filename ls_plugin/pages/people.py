@@ -1,4 +1,4 @@
-"""A person's own page: their queues and figures, what they asked, and what everybody was told."""
+"""A person's own pages: their queues and figures, what they asked, and what became of their answers."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from django.middleware.csrf import get_token
 
 from ls_plugin.access.call import call_of
 from ls_plugin.models import Campaign, Grant, Slot
-from ls_plugin.pages import figures, threads
+from ls_plugin.pages import figures, outcomes, threads
 from ls_plugin.pages.drawing import draw
 from ls_plugin.people.standings import Standing
-from ls_plugin.store.refusals import Refused
+from ls_plugin.store.refusals import Refused, page
 from ls_plugin.store.slots import project_ids
 
 
@@ -21,12 +21,17 @@ from ls_plugin.store.slots import project_ids
 class OwnCampaign:
     """What a person's page has of one campaign beside their queues.
 
-    ``in_hand``: ids of rows that they have open, about which they may ask; ``listed``: their threads.
+    Attributes:
+        campaign: the campaign.
+        in_hand: ids of rows that they have open, about which they may ask.
+        listed: their threads.
+        decided: how many of their answers are to rows that are decided.
     """
 
     campaign: Campaign
     in_hand: tuple[str, ...]
     listed: threads.Threads
+    decided: int
 
 
 def mine(request: HttpRequest) -> HttpResponse:
@@ -45,6 +50,45 @@ def mine(request: HttpRequest) -> HttpResponse:
     return draw(request, "mine.html", context)
 
 
+def answers(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """What became of a person's answers in a campaign; a post disputes a decision."""
+    call = call_of(request)
+    campaign = next((each for each in _campaigns(call.signed_in) if each.pk == campaign_id), None) if call else None
+    if call is None or campaign is None:
+        return page(request, Refused("no_project"))
+    user_id, asked = call.signed_in.user_id, request.GET
+    show = asked.get("show", "all")
+    before = asked.get("before", "")
+    message = _dispute(request, campaign, user_id) if request.method == "POST" else ""
+    context = {
+        "campaign": campaign,
+        "message": message,
+        "show": show if show in outcomes.SHOWS else "all",
+        "shows": outcomes.SHOWS,
+        "periods": outcomes.periods(campaign, user_id),
+        "least": outcomes.LEAST_ROWS,
+        "listed": outcomes.outcomes_page(campaign, user_id, show, int(before) if _is_number(before) else None),
+        "csrf": get_token(request),
+    }
+    return draw(request, "answers.html", context)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 19
+
+
+def _dispute(request: HttpRequest, campaign: Campaign, user_id: int) -> str:
+    """Dispute what the form says, and say what came of it."""
+    row_id, text = (request.POST.get(name, "").strip() for name in ("row_id", "text"))
+    if not row_id or not text:
+        return "Say why you disagree."
+    try:
+        threads.dispute(campaign, user_id, row_id, text)
+    except Refused as refused:
+        return str(refused.detail)
+    return f"The managers look at row {row_id} again; what comes of it stands here."
+
+
 def _campaigns(standing: Standing) -> list[Campaign]:
     """The campaigns that somebody works in."""
     theirs = Campaign.objects.filter(pk__in=list(standing.people)).order_by("name")
@@ -58,6 +102,7 @@ def _own(campaign: Campaign, user_id: int) -> OwnCampaign:
         campaign=campaign,
         in_hand=tuple(sorted(set(rows))),
         listed=threads.of_person(campaign, user_id),
+        decided=outcomes.count_decided(campaign, user_id),
     )
 
 

@@ -17,6 +17,7 @@ urlpatterns = [
     path("screen.css", assets.screen, name="screen-style"),
     path("screen/<path:name>", assets.screen_file, name="screen-file"),
     path("mine/", people.mine, name="mine"),
+    path("mine/answers/<int:campaign_id>/", people.answers, name="answers"),
     path("api/version", api.VersionView.as_view(), name="version"),
     path("api/campaign", api.CampaignView.as_view(), name="api-campaign"),
     path("api/lock", api.LockView.as_view(), name="api-lock"),

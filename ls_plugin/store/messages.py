@@ -31,6 +31,8 @@ class Kind(StrEnum):
 
     QUESTION = "question"
     ANSWER = "answer"
+    DISPUTE = "dispute"
+    UPHELD = "upheld"
     ANNOUNCEMENT = "announcement"
 
 

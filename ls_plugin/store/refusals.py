@@ -86,6 +86,7 @@ REASONS: dict[str, tuple[int, str]] = {
     "last_manager": (409, "This would leave the campaign without a manager who can sign in."),
     "bad_request": (400, "The request cannot be read."),
     "bad_answer": (400, "The answer cannot be stored: it does not fit the form."),
+    "no_dispute": (409, "There is no decision here that you could dispute."),
     "message_stays": (409, "What was said in a thread stays as it is: say what is to be added."),
     "too_many_messages": (409, "You have said as much as fits into the thread of one row: ask your manager directly."),
     "too_large": (413, "This is longer than anybody could open again."),

@@ -29,7 +29,7 @@ from review_rules import (
     parse_history,
     withheld,
 )
-from review_rules.files.policy import Order, Qualification, Skips
+from review_rules.files.policy import Disputes, Order, Qualification, Skips
 from review_rules.files.schema import policy_schema, team_schema
 from review_rules.findings import RULES
 from review_rules.pre_annotation import values_hash
@@ -322,6 +322,26 @@ def test_order() -> None:
     assert seen[0] == seen[1]
     with pytest.raises(FaultsError):
         load_policy("order: mixed")
+
+
+@rule(
+    "`disputes` says for how many days after its decision people may dispute a row that they answered, null for as long as the decision stands, 0 for never; it changes no decision, and a policy without it keeps its hash."
+)
+def test_disputes() -> None:
+    """It is about who may ask for a second look, and says nothing about what counts."""
+    fields = "fields: {verdict: {agree: exact}}\n"
+    plain = load_policy(fields)
+    assert plain.disputes == Disputes(7)
+    for same in ("disputes: null", "disputes: {}", "disputes: {days: 7}"):
+        assert load_policy(fields + same).hash == plain.hash
+    always, never = load_policy(fields + "disputes: {days: null}"), load_policy(fields + "disputes: {days: 0}")
+    assert (always.disputes.days, never.disputes.days) == (None, 0)
+    assert len({plain.hash, always.hash, never.hash}) == 3
+    seen = [decide(parse_history(row(agreeing())), load_team(TEAM), policy).to_json() for policy in (plain, never)]
+    assert seen[0] == seen[1]
+    for wrong in ("{days: -1}", "{days: some}", "{weeks: 1}", "5"):
+        with pytest.raises(FaultsError):
+            load_policy(f"disputes: {wrong}")
 
 
 @rule("`quorum policy schema` describes exactly the files that load.")
