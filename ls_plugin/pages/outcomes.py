@@ -64,7 +64,7 @@ class FieldOutcome:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
+class AnswerOutcome:
     """What became of a person's answer to a row.
 
     ``conversation``: what was noted at the reviews, and the person's own disputes with what came of them;
@@ -120,7 +120,7 @@ class Period:
 class OutcomePage:
     """Some outcomes, the newest answer first; ``before`` is where the next page begins, None after the last."""
 
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[AnswerOutcome, ...]
     before: int | None
 
 
@@ -145,7 +145,7 @@ def outcomes_page(campaign: Campaign, user_id: int, show: str, before: int | Non
         disputes = Message.objects.filter(campaign_id=campaign.pk, user_id=user_id, kind=Kind.DISPUTE.value)
         rows = set(disputes.values_list("row_id", flat=True))
         answers = (answer for answer in answers if answer.row_id in rows)
-    shown: list[Outcome] = []
+    shown: list[AnswerOutcome] = []
     looked, last = 0, None
     while len(shown) < A_PAGE and looked < LOOKED_THROUGH and (part := _some(answers, A_PAGE - len(shown))):
         for answer, outcome in zip(part, outcomes_of(campaign, user_id, part), strict=True):
@@ -177,7 +177,7 @@ def count_decided(campaign: Campaign, user_id: int) -> int:
     return count
 
 
-def outcomes_of(campaign: Campaign, user_id: int, answers: Sequence[_Answer]) -> list[Outcome | None]:
+def outcomes_of(campaign: Campaign, user_id: int, answers: Sequence[_Answer]) -> list[AnswerOutcome | None]:
     """What became of each of these answers; the person is told of their rows from now on."""
     rows = tell(campaign, user_id, [answer.row_id for answer in answers])
     if not rows:
@@ -199,13 +199,13 @@ def _outcome(
     me: str | None,
     interface: Interface,
     disputes: Sequence[threads.ThreadEntry],
-) -> Outcome | None:
+) -> AnswerOutcome | None:
     own = _own_submission(row, me)
     if own is None:
         return None
     decided, days = decided_at(row), rulebook.read_policy(campaign.policy_text).disputes.days
     is_disputed = any(entry.kind == Kind.DISPUTE.value for entry in disputes)
-    return Outcome(
+    return AnswerOutcome(
         row_id=row.row_id,
         stage=own.stage.heading,
         answered_at=answer.created_at,
@@ -281,7 +281,7 @@ def _period(
     name: str,
     start: datetime,
     end: datetime,
-    decided: Sequence[tuple[_Answer, Outcome]],
+    decided: Sequence[tuple[_Answer, AnswerOutcome]],
 ) -> Period:
     inside = [(answer, outcome) for answer, outcome in decided if start <= answer.created_at < end]
     passed = {answer.row_id for answer, outcome in inside if outcome.stage == RuleStage.PASS.heading}

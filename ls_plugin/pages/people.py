@@ -13,6 +13,7 @@ from ls_plugin.models import Campaign, Grant, Slot
 from ls_plugin.pages import figures, outcomes, threads
 from ls_plugin.pages.drawing import draw
 from ls_plugin.people.standings import Standing
+from ls_plugin.store.messages import Reopening
 from ls_plugin.store.refusals import Refused, page
 from ls_plugin.store.slots import project_ids
 
@@ -26,12 +27,14 @@ class OwnCampaign:
         in_hand: ids of rows that they have open, about which they may ask.
         listed: their threads.
         decided: how many of their answers are to rows that are decided.
+        reopened: why rows that they answered, or have in hand, were opened again, while these are not decided.
     """
 
     campaign: Campaign
     in_hand: tuple[str, ...]
     listed: threads.Threads
     decided: int
+    reopened: tuple[Reopening, ...]
 
 
 def mine(request: HttpRequest) -> HttpResponse:
@@ -103,6 +106,7 @@ def _own(campaign: Campaign, user_id: int) -> OwnCampaign:
         in_hand=tuple(sorted(set(rows))),
         listed=threads.of_person(campaign, user_id),
         decided=outcomes.count_decided(campaign, user_id),
+        reopened=threads.reopened_rows(campaign, user_id),
     )
 
 

@@ -38,6 +38,7 @@ NOTE: Final = "note"
 REOPENED: Final = "reopened"
 YOU: Final = "you"
 """The name by which people find their own messages."""
+_DECIDED: Final = [state.value for state in State if state.is_decided]
 # What a review that escalates says is meant for the expert alone.
 _TOLD: Final = (Word.ACCEPT, Word.CORRECT, Word.DISCARD)
 
@@ -285,6 +286,14 @@ def _waiting(campaign: Campaign, written: Iterable[Message]) -> set[int]:
     }
     asking = {message.pk for message in unanswered if message.kind in (Kind.QUESTION.value, Kind.DISPUTE.value)}
     return asking - settled
+
+
+def reopened_rows(campaign: Campaign, user_id: int) -> tuple[messages.Reopening, ...]:
+    """Why rows of a person were opened again, the newest first; not of rows that are decided once more."""
+    rows = messages.reopened_rows(campaign.pk)
+    open_rows = slots_of(campaign.pk, rows).filter(stage=Stage.PASS).exclude(state__in=_DECIDED)
+    own = _own_rows(campaign, user_id, open_rows.values_list("row_id", flat=True))
+    return tuple(reversed(messages.reopenings(campaign.pk, own)))
 
 
 def own_disputes(campaign: Campaign, user_id: int, row_ids: Iterable[str]) -> dict[str, list[ThreadEntry]]:

@@ -48,6 +48,7 @@ REASONS: dict[str, tuple[int, str]] = {
     "no_skips": (403, "Rows of this campaign are not skipped: set a flag if something is wrong with one."),
     "skip_limit": (409, "You have skipped as many rows in the last 24 hours as this campaign allows: answer this one."),
     "skip_reason": (400, "A skip needs a reason: set a flag, or write why beside the flags, then skip."),
+    "flag_reason": (400, "A flag needs a reason: write why beside the flags, then send again."),
     "skip_final": (409, "A skip stays; a manager can give the row back to you."),
     "skip_stays": (403, "An answer cannot become a skip, nor a skip an answer, by a change."),
     "author": (403, "An answer keeps its author and its task."),
