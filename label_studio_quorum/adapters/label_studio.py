@@ -351,6 +351,13 @@ class HttpLabelStudio:
         else:
             self._ask("PATCH", f"api/dm/views/{view}/", body={"project": project, "data": data})
 
+    def delete_view(self, view: int) -> None:
+        try:
+            self._ask("DELETE", f"api/dm/views/{view}/")
+        except ServerError as error:
+            if error.status != 404:
+                raise
+
     def webhooks(self, project: int) -> list[Webhook]:
         webhooks = self._ask("GET", "api/webhooks/", params={"project": project})
         return [

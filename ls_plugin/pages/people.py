@@ -1,4 +1,4 @@
-"""A person's own pages: their queues and figures, what they asked, and what became of their answers."""
+"""A person's own pages: queues, figures, questions, what became of their answers, and a second sign-in's end."""
 
 from __future__ import annotations
 
@@ -90,6 +90,11 @@ def _dispute(request: HttpRequest, campaign: Campaign, user_id: int) -> str:
     except Refused as refused:
         return str(refused.detail)
     return f"The managers look at row {row_id} again; what comes of it stands here."
+
+
+def signed_in(request: HttpRequest) -> HttpResponse:
+    """Where somebody lands who signed in in a second window, because the first one holds an answer of theirs."""
+    return draw(request, "signed_in.html", {})
 
 
 def _campaigns(standing: Standing) -> list[Campaign]:

@@ -144,7 +144,7 @@ def answer(campaign: Campaign, user_id: int, message_id: int, text: str) -> Mess
 
     Raises:
         Refused: ``not_yours`` if the campaign has no such question or dispute; ``no_dispute`` for a dispute that is
-            settled.
+            settled, ``excluded`` for a dispute of a row in which they have an answer themselves.
     """
     with transaction.atomic():
         asking = Message.objects.filter(campaign_id=campaign.pk, kind__in=(Kind.QUESTION.value, Kind.DISPUTE.value))
@@ -154,6 +154,10 @@ def answer(campaign: Campaign, user_id: int, message_id: int, text: str) -> Mess
         upholds = asked.kind == Kind.DISPUTE.value
         if upholds:
             lock_rows(campaign.pk, [asked.row_id])
+            tasks = dict(slots_of(campaign.pk, [asked.row_id]).values_list("task_id", "row_id"))
+            # They would decide about their own answer.
+            if answered_rows(user_id, tasks):
+                raise Refused("excluded", f"You have an answer in row {asked.row_id}: another manager settles this.")
             if not _waiting(campaign, [asked]):
                 raise Refused("no_dispute", "This dispute is settled already.")
         return messages.say(

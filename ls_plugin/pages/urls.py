@@ -19,6 +19,7 @@ urlpatterns = [
     path("screen/<path:name>", assets.screen_file, name="screen-file"),
     path("mine/", people.mine, name="mine"),
     path("mine/answers/<int:campaign_id>/", people.answers, name="answers"),
+    path("signed-in/", people.signed_in, name="signed-in"),
     path("api/version", api.VersionView.as_view(), name="version"),
     path("api/campaign", api.CampaignView.as_view(), name="api-campaign"),
     path("api/lock", api.LockView.as_view(), name="api-lock"),
@@ -32,6 +33,7 @@ urlpatterns = [
     path("api/flags", api.FlagsView.as_view(), name="api-flags"),
     path("api/threads", thread_api.ThreadsView.as_view(), name="api-threads"),
     path("api/tasks", task_stream.TasksView.as_view(), name="api-tasks"),
+    path("api/checks", api.ChecksView.as_view(), name="api-checks"),
     path("api/checkup", api.CheckupView.as_view(), name="api-checkup"),
     path("api/repair", api.RepairView.as_view(), name="api-repair"),
 ]

@@ -3,6 +3,9 @@
 A row that is final or discarded keeps every answer behind it as it is. Somebody who manages the campaign may open it
 again, with a reason. The reopening is written beside the row, where the rules, exports and `quorum verify` read it: no
 review from before it counts, so the row goes to QA once more.
+
+Whoever has an answer in a row could reopen it for an outcome that they like better, so they don't: another manager or
+the owner does. Above the owner there is nobody; that their own answer is in the row is written down.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
+from organizations.models import Organization
 from tasks.models import Annotation, Task
 
 from label_studio_quorum.campaign.history import stamp
@@ -66,8 +70,8 @@ def reopen(campaign: Campaign, row_id: str, reason: str, user_id: int) -> Reopen
     """Open a row again, and write down who did and why.
 
     Raises:
-        Refused: ``not_yours`` if the campaign has no such row, ``not_reopened`` if nothing would change,
-            ``bad_request`` for a reason that is too long to be kept whole.
+        Refused: ``not_yours`` if the campaign has no such row, ``not_reopened`` if nothing would change, ``excluded``
+            for a manager with an answer in the row, ``bad_request`` for a reason that is too long to be kept whole.
     """
     if len(reason) > LONGEST_REASON:
         raise Refused("bad_request", f"The reason is kept with the row: say it in {LONGEST_REASON} characters.")
@@ -77,12 +81,13 @@ def reopen(campaign: Campaign, row_id: str, reason: str, user_id: int) -> Reopen
         if not slots:
             raise Refused("not_yours", f"This campaign has no row {row_id!r}.")
         before = RowAtHand.read(campaign.pk, row_id, slots).decide()
+        own_part = _own_part(before, user_id)
         closed = [slot for slot in slots if slot.sealed]
         reviews = _reviews(before)
         role = _role(campaign, user_id)
         if reviews or before.decision.state.is_decided:
-            entry = {"at": stamp(clock.moment()), "was": before.decision.state.value, "reason": reason} | role
-            _write(before, entry)
+            entry = {"at": stamp(clock.moment()), "was": before.decision.state.value, "reason": reason}
+            _write(before, entry | role | own_part)
         elif not closed:
             raise Refused("not_reopened", _nothing(before))
         Slot.objects.filter(task_id__in=[slot.task_id for slot in closed]).update(sealed=False)
@@ -95,7 +100,7 @@ def reopen(campaign: Campaign, row_id: str, reason: str, user_id: int) -> Reopen
             reviews=reviews - _reviews(after),
             changeable=_changeable([slot.task_id for slot in closed]),
         )
-        body = {"reason": reason, "role": role["role"], "was": reopened.was, "state": reopened.state}
+        body = {"reason": reason, "role": role["role"], "was": reopened.was, "state": reopened.state} | own_part
         audit_log.write(audit_log.Entry("reopened", user_id, campaign.pk, None, row_id, body))
     return reopened
 
@@ -103,6 +108,20 @@ def reopen(campaign: Campaign, row_id: str, reason: str, user_id: int) -> Reopen
 def _reviews(row: DecidedRow) -> int:
     """How many reviews of a row count."""
     return sum(len(row.decision.counted[stage]) for stage in (Stage.QA, Stage.EXPERT))
+
+
+def _own_part(row: DecidedRow, user_id: int) -> dict[str, bool]:
+    """What is written down of an owner with an answer in the row.
+
+    Raises:
+        Refused: ``excluded`` for anybody else who has one.
+    """
+    answers = (answer for tasks in row.tasks.values() for task in tasks for answer in task.submitted)
+    if user_id not in {answer.by for answer in answers}:
+        return {}
+    if not Organization.objects.filter(created_by_id=user_id).exists():
+        raise Refused("excluded", f"You have an answer in row {row.row_id}: another manager or the owner reopens it.")
+    return {"own_part": True}
 
 
 def _changeable(tasks: list[int]) -> int:
@@ -120,7 +139,7 @@ def _role(campaign: Campaign, user_id: int) -> dict[str, str]:
     return {"by": member.person_id if member else "owner", "role": Role.MANAGER.value if manages else "owner"}
 
 
-def _write(row: DecidedRow, entry: dict[str, str]) -> None:
+def _write(row: DecidedRow, entry: dict[str, Any]) -> None:
     """Write the reopening beside the row; the task counts as changed for whoever reads what is new."""
     first = row.tasks[Stage.PASS][0]
     Task.objects.filter(pk=first.id).update(meta=with_reopening(first.meta, entry), updated_at=timezone.now())

@@ -7,6 +7,7 @@ window.quorum = (() => {
   const parts = new Map();
   const keys = [];
   const answers = [];
+  const ways = [];
   let screen = null;
   let awaited = false;
 
@@ -114,13 +115,37 @@ window.quorum = (() => {
       method: ((init && init.method) || (input && input.method) || "GET").toUpperCase(),
       body: init && init.body,
     };
-    const answer = fetchOfTheBrowser.apply(this, arguments);
+    const straight = (changed) =>
+      fetchOfTheBrowser.call(this, input?.clone ? input.clone() : input, { ...init, ...changed });
+    const answer = ways.reduce((send, way) => (changed) => carry(way, request, send, changed), straight)();
     answer.then(
       (arrived) => hear(request, arrived),
       () => hear(request, null),
     );
     return answer;
   };
+
+  async function carry(way, request, send, changed) {
+    let last = null;
+    const again = (more) => (last = send({ ...changed, ...more }));
+    try {
+      return await way(request, again);
+    } catch (fault) {
+      if (fault instanceof Unsent) throw fault.cause;
+      ways.splice(ways.indexOf(way), 1);
+      console.error("Quorum: a way of requests is switched off:", fault);
+      return last || again(); // what was sent already is not sent twice
+    }
+  }
+
+  /* What a way throws where a request has failed for good; its cause is the browser's own fault. */
+  class Unsent extends Error {}
+
+  /* Carry Label Studio's requests: way({path, method, body}, send) gives the answer, which send({body}) fetches, as often
+     as the way asks for it. A request that fails for good is thrown as `new Unsent("", {cause})`. */
+  function through(way) {
+    ways.push(way);
+  }
 
   function hear(request, answer) {
     const report = (fault) => console.error("Quorum:", fault);
@@ -173,5 +198,8 @@ window.quorum = (() => {
   }, true);
 
   new MutationObserver(drawSoon).observe(document.documentElement, { childList: true, subtree: true });
-  return Object.freeze({ element, link, part, key, keys, onAnswer, drawSoon, screen: () => screen });
+  /* `shared` is where a part gives something to the parts after it; `send` is the browser's fetch, carried by no way. */
+  return Object.freeze({
+    element, link, part, key, keys, onAnswer, through, Unsent, send: fetchOfTheBrowser.bind(window), shared: {}, drawSoon, screen: () => screen,
+  });
 })();

@@ -93,6 +93,7 @@ REASONS: dict[str, tuple[int, str]] = {
     "too_large": (413, "This is longer than anybody could open again."),
     "too_many_drafts": (409, "You have ten drafts of this row already: open one of them, or send your answer."),
     "not_counted": (409, "The answer is not stored: by the rules it would not count."),
+    "check_failed": (409, "The answer is not stored: it violates a rule between its fields."),
     "clock_back": (503, "The server's clock was set back: answers would count as given before those that are there."),
     "busy": (503, "The server is busy; try again."),
     "no_database": (503, "The database does not answer; nothing was stored. Try again in some seconds."),

@@ -13,7 +13,7 @@ from ls_plugin.models import Campaign, Message, Stage
 from ls_plugin.pages import audit, outcomes, threads
 from ls_plugin.store import audit_log
 from ls_plugin.store.exclusions import is_excluded
-from tests.contract.plugin_campaign import POLICY
+from tests.contract.plugin_campaign import POLICY, TEAM
 from tests.unit.ls_plugin.support import CampaignInTest, Response, make_campaign, post, review, verdict
 
 
@@ -127,6 +127,21 @@ def test_a_dispute_is_upheld_with_a_reason(campaign: CampaignInTest) -> None:
     assert "The decision stands" in page
     assert "It is the newest." in page
     assert "Row r2" not in page
+
+
+def test_nobody_upholds_a_decision_about_their_own_answer() -> None:
+    """A manager who labels disputes, and another manager settles it."""
+    boss = TEAM + "  - {id: boss, email: boss-{tag}@quorum.test, roles: [manager, annotator]}\n"
+    made = make_campaign(team_text=boss)
+    made.add_rows("r1")
+    made.answer("boss", verdict("Correct"))
+    made.answer("bea", verdict("Incorrect"))
+    made.answer("quin", review("correct", "Incorrect"), Stage.QA)
+    number = dispute(made, "boss", "r1").json()["id"]
+    body = {"name": made.campaign.name, "kind": "answer", "answers": number, "text": "I am right."}
+    refused = post(made.client("boss"), "/quorum/api/threads", body)
+    assert (refused.status_code, refused.json()["code"]) == (403, "excluded")
+    assert post(made.client("max"), "/quorum/api/threads", body).status_code == 201
 
 
 def test_a_dispute_is_settled_by_opening_the_row_again(campaign: CampaignInTest) -> None:
