@@ -22,6 +22,7 @@ from ls_plugin.queue.campaigns import read_campaign
 from ls_plugin.queue.server_port import ServerPort
 from review_rules import Stage as RuleStage
 from review_rules import State
+from tests.unit.ls_plugin.snapshots import built_once
 from tests.unit.ls_plugin.support import CampaignInTest, make_campaign, owner_client, post, review, verdict
 
 XML = load("classification").xml
@@ -29,6 +30,7 @@ ROWS = ("g1", "g2", "f1", "g3", "g4")
 
 
 @pytest.fixture
+@built_once
 def campaign() -> CampaignInTest:
     """Two general rows and a financial one are final, one is in quin's hand for QA, one has ana's pass alone.
 

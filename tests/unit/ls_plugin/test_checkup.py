@@ -14,12 +14,14 @@ from ls_plugin.models import Grant, Slot, Stage
 from ls_plugin.pages import checkup
 from ls_plugin.people.standings import RULE_STAGE
 from ls_plugin.store import triggers
+from tests.unit.ls_plugin.snapshots import built_once
 from tests.unit.ls_plugin.support import CampaignInTest, make_campaign, owner_client, post, review, verdict
 
 Plant = Callable[[CampaignInTest], None]
 
 
 @pytest.fixture
+@built_once
 def campaign() -> CampaignInTest:
     """Of three rows one is with QA, one has a pass, and one is fresh."""
     made = make_campaign()

@@ -12,6 +12,7 @@ from ls_plugin.people import team
 from ls_plugin.people.standings import to_person
 from ls_plugin.queue.ordering import queues_for
 from tests.contract.plugin_campaign import POLICY, TEAM
+from tests.unit.ls_plugin.snapshots import built_once
 from tests.unit.ls_plugin.support import CampaignInTest, make_campaign, verdict
 
 DRAWN = POLICY.replace("order: imported", "order: drawn")
@@ -22,6 +23,7 @@ ROWS = [f"r{number:02}" for number in range(24)]
 
 
 @pytest.fixture
+@built_once
 def campaign() -> CampaignInTest:
     """Twenty-four rows, and eleven people who may do passes."""
     campaign = make_campaign(policy=DRAWN, team_text=CROWD)

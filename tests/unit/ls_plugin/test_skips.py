@@ -14,12 +14,14 @@ from ls_plugin.pages import audit, figures
 from ls_plugin.queue import qualification, seats, skips
 from ls_plugin.queue.seats import LONGEST_SEAT, keep_seat, reserve_for
 from tests.contract.plugin_campaign import POLICY
+from tests.unit.ls_plugin.snapshots import built_once
 from tests.unit.ls_plugin.support import CampaignInTest, Response, make_campaign, post, review, verdict
 
 FLAG = [{"from_name": "flags", "to_name": "response", "type": "choices", "value": {"choices": ["broken_row"]}}]
 
 
 @pytest.fixture
+@built_once
 def campaign() -> CampaignInTest:
     """A campaign whose people may skip two rows a day."""
     campaign = make_campaign(policy=POLICY + "skips: {per_day: 2}\n")

@@ -14,6 +14,7 @@ from ls_plugin.models import Campaign, Stage
 from ls_plugin.queue import known_forms, qualification, trials
 from ls_plugin.queue.qualification import QualificationRows
 from ls_plugin.queue.trials import TrialState
+from tests.unit.ls_plugin.snapshots import built_once
 from tests.unit.ls_plugin.support import CampaignInTest, Response, make_campaign, patch, review, verdict
 
 KNOWN = tuple(f"k{number}" for number in range(6))
@@ -22,6 +23,7 @@ ASKED = QualificationRows({row_id: {"verdict": "Correct"} for row_id in KNOWN}, 
 
 
 @pytest.fixture
+@built_once
 def campaign() -> CampaignInTest:
     """Six rows with known answers among ten others."""
     made = make_campaign()
