@@ -66,7 +66,9 @@ def desk() -> Desk:
     return Desk(campaign, pass_task, answered, qa_task, AnnotationDraft.objects.get(pk=made.json()["id"]))
 
 
-@pytest.mark.parametrize("way", ["pass", "draft", "change", "qa"])
+@pytest.mark.parametrize(
+    "way", ["pass", *(pytest.param(way, marks=pytest.mark.slow) for way in ("draft", "change", "qa"))]
+)
 @pytest.mark.parametrize("name", NONSENSE)
 def test_nonsense_is_refused_by_its_control_and_not_stored(desk: Desk, name: str, way: str) -> None:
     """Whichever way it comes, also as a draft that becomes an answer, which the author keeps."""

@@ -79,6 +79,7 @@ def test_a_review_says_why_beside_its_decision(campaign: CampaignInTest) -> None
     assert campaign.submit("quin", task, alone, was_cancelled=True).status_code == 201
 
 
+@pytest.mark.slow
 def test_a_policy_may_ask_for_no_reason_and_set_no_limit() -> None:
     """And one that allows no skip at all has the button taken away."""
     free = make_campaign(policy=POLICY + "skips: {per_day: null, reason: false}\n")

@@ -73,6 +73,7 @@ def test_below_the_bar_nothing_more_is_handed_out_at_any_stage(campaign: Campaig
     assert share == 0.0
 
 
+@pytest.mark.slow
 def test_who_passes_reviews(campaign: CampaignInTest) -> None:
     """After the trial QA is as without one."""
     for person in ("anq", "ana", "bea"):
@@ -116,6 +117,7 @@ def test_a_change_is_stored_and_changes_no_score(campaign: CampaignInTest) -> No
     assert qualification.score(campaign.account("ana"), campaign.place(), ASKED).share == 1.0
 
 
+@pytest.mark.slow
 def test_answers_close_when_the_next_stage_began_and_not_at_once(campaign: CampaignInTest) -> None:
     """With the code of any other row; whoever answers after QA began may change theirs for a while too."""
     for person in ("ana", "bea", "cal"):
