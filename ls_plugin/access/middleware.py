@@ -18,8 +18,12 @@ from ls_plugin.access.gate import decide, view_name
 from ls_plugin.queue import reconcile
 from ls_plugin.store.refusals import Refused, from_database, page
 
-# What shows the server's sentences in place of Label Studio's own.
-_SCRIPT = b'<script src="/quorum/screen.js"></script>'
+# What Quorum adds to Label Studio's screens, the server's sentences in place of Label Studio's own among it.
+_SCREEN = b'<script src="/quorum/screen.js"></script><link rel="stylesheet" href="/quorum/screen.css">'
+# What takes kept answers off a machine whose person has signed out.
+_LEAVING = b'<script src="/quorum/screen/leaving.js"></script>'
+SIGNED_OUT = "quorum_signed_out"
+"""The cookie by which the sign-in page knows that somebody signed out, and was not signed out by a clock."""
 # What hides from people what Label Studio's screens offer and the server would refuse.
 _STYLE = b'<link rel="stylesheet" href="/quorum/people.css">'
 
@@ -34,8 +38,12 @@ class GateMiddleware:
         reconcile.repair_once()
         response = self.get_response(request)
         call = call_of(request)
+        if _names(request, "users.views.logout"):
+            response.set_cookie(SIGNED_OUT, "1", samesite="Lax")
+        elif _names(request, "users.views.user_login") and "text/html" in response.get("Content-Type", ""):
+            _add_to_page(response, _LEAVING)
         if call is not None and call.standing is not None and "text/html" in response.get("Content-Type", ""):
-            _add_to_page(response, *((_SCRIPT, _STYLE) if call.shows_less else (_SCRIPT,)))
+            _add_to_page(response, *((_SCREEN, _STYLE) if call.shows_less else (_SCREEN,)))
         return response
 
     def process_view(
@@ -63,6 +71,12 @@ class GateMiddleware:
         """Answer what the database's own rules refused to a plain Django view, such as a page of the admin site."""
         refused = from_database(error)
         return None if refused is None else page(request, refused)
+
+
+def _names(request: HttpRequest, view: str) -> bool:
+    """Whether a request went to this view."""
+    match = request.resolver_match
+    return match is not None and view_name(match.func) == view
 
 
 def _let_in(request: HttpRequest, call: Call, view: Any) -> HttpResponse | None:

@@ -2,9 +2,40 @@
 
 from __future__ import annotations
 
+import hashlib
+from importlib.metadata import version
 from importlib.resources import files
+from pathlib import Path
+from typing import Final
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.utils.cache import get_conditional_response
+
+from ls_plugin.version import TESTED
+
+_ANY_VERSION: Final = ("seam", "refusals")
+"""The parts of the screen that do nothing where they find another screen."""
+_KNOWN_VERSION: Final[tuple[str, ...]] = (
+    "keeping",
+    "reading",
+    "layout",
+    "form",
+    "help",
+    "checks",
+    "review_model",
+    "review_store",
+    "review_spans",
+    "review_guide",
+    "review_form",
+    "review_draw",
+    "review",
+)
+"""The parts that rest on the screen of a Label Studio that they were tested with; left out with another."""
+_TYPES: Final = {
+    "js": "text/javascript; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "woff2": "font/woff2",
+}
 
 
 def style(request: HttpRequest) -> HttpResponse:
@@ -14,10 +45,30 @@ def style(request: HttpRequest) -> HttpResponse:
     return HttpResponse(text, content_type="text/css")
 
 
-def script(request: HttpRequest) -> HttpResponse:
-    """The script that puts the server's sentences where Label Studio's screen has one of its own."""
-    text = files("ls_plugin").joinpath("templates", "quorum", "screen.js").read_text(encoding="utf-8")
-    return HttpResponse(text, content_type="text/javascript; charset=utf-8")
+def screen(request: HttpRequest) -> HttpResponse:
+    """What Quorum adds to Label Studio's labelling screen, as one script or one style sheet."""
+    kind = "css" if request.path.endswith(".css") else "js"
+    folder = files("ls_plugin").joinpath("screen")
+    known = version("label-studio") in TESTED
+    parts = [folder.joinpath(f"{name}.{kind}") for name in (*_ANY_VERSION, *(_KNOWN_VERSION if known else ()))]
+    text = "".join(part.read_text(encoding="utf-8") for part in parts if part.is_file())
+    return _asset(request, text.encode(), _TYPES[kind])
+
+
+def screen_file(request: HttpRequest, name: str) -> HttpResponse:
+    """One further file that the script takes when it needs it; only those that are there have an address."""
+    folder = Path(str(files("ls_plugin").joinpath("screen", "files")))
+    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.suffix[1:] in _TYPES}
+    if name not in found:
+        raise Http404
+    return _asset(request, found[name].read_bytes(), _TYPES[found[name].suffix[1:]])
+
+
+def _asset(request: HttpRequest, content: bytes, content_type: str) -> HttpResponse:
+    response = HttpResponse(content, content_type=content_type)
+    response["Cache-Control"] = "no-cache"  # asked again each time, and sent again only where it is another
+    response["ETag"] = f'"{hashlib.sha256(content).hexdigest()}"'
+    return get_conditional_response(request, response["ETag"], response=response) or response
 
 
 def no_tips(request: HttpRequest) -> HttpResponse:

@@ -83,6 +83,11 @@ def test_the_style_sheets_and_what_label_studio_asks_for_in_vain(campaign: Campa
         assert (style.status_code, style["Content-Type"]) == (200, "text/css")
     script = client.get("/quorum/screen.js")
     assert (script.status_code, script["Content-Type"]) == (200, "text/javascript; charset=utf-8")
+    assert client.get("/quorum/screen.js", headers={"If-None-Match": script["ETag"]}).status_code == 304
+    sheet = client.get("/quorum/screen.css")
+    assert (sheet.status_code, sheet["Content-Type"]) == (200, "text/css; charset=utf-8")
+    for name in ("seam.js", "../__init__.py", "..%2F..%2Fsettings.py", ""):
+        assert client.get(f"/quorum/screen/{name}").status_code == 404
     assert "screen.js" not in client.get("/quorum/mine/").content.decode()  # our own pages say everything themselves
     assert client.get("/heidi-tips/").json() == []
     assert client.get("/__lsa/").status_code == 204

@@ -359,6 +359,11 @@ def test_datasheet_counts_rows_that_were_reopened_after_they_had_been_final(tmp_
     write(rows, tmp_path / "b.jsonl", interface=REVIEW, card=True)
     text = (tmp_path / "b.jsonl.card.md").read_text("utf-8")
     assert "2 of 3 (by manager 2, owner 1). Reasons: x (2); wrong &#60;source&#62; (1)." in text
+    assert "and not final yet, so" not in text
+    waiting = record("r4") | {"gold": False, "state": "AWAITING_QA", "reopened": [reopened("FINAL", "manager", "x")]}
+    write([*rows, waiting, record("r5") | {"gold": False}], tmp_path / "c.jsonl", interface=REVIEW, card=True)
+    text = (tmp_path / "c.jsonl.card.md").read_text("utf-8")
+    assert "Opened again after they had been final, and not final yet, so not in the file: 1 rows." in text
 
 
 def test_datasheet_measures_anchoring_where_rows_were_withheld(tmp_path: Path) -> None:
