@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from tasks.models import AnnotationDraft
 
 from ls_plugin.access.submission_content import ACCOUNTS_LARGEST, ANSWERS_LARGEST, MOST_DRAFTS
 from tests.support.answers import sample
+from tests.unit.ls_plugin.snapshots import built_once
 from tests.unit.ls_plugin.support import CampaignInTest, make_campaign, owner_client, post
 
 HOTKEYS = "/api/current-user/hotkeys/"
 
 
 @pytest.fixture
-def campaign(database: Path) -> CampaignInTest:
+@built_once
+def campaign() -> CampaignInTest:
     """A campaign with one row, with ana."""
     campaign = make_campaign(label_type="response_review")
     campaign.add_rows("r1")
