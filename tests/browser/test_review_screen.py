@@ -123,7 +123,7 @@ FAULTS = """() => {
   }
   if (scroll.childElementCount && !inside(scroll)) faults.push('the fields are not seen');
   for (const e of review.querySelectorAll('.qr-text')) {
-    if (rect(e).height < 24 || !inside(e)) faults.push(`no room for ${e.ariaLabel || name(e)}`);
+    if (rect(e).height < 20 || !inside(e)) faults.push(`no room for ${e.ariaLabel || name(e)}`);
     if (e.scrollHeight > e.clientHeight + 5 && !e.classList.contains('qr-more-below')) faults.push(`cut: ${name(e)}`);
   }
   const hand = review.querySelector('.qr-in-hand .qr-name');
