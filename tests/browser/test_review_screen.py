@@ -31,6 +31,7 @@ ROWS = [(0, 0), (1, 4000), (2, 0), (3, 4000), (4, 0), (5, 4000), (6, 4000), (8, 
 """Conflicts and about how many characters the texts have."""
 ONE_CHOICE_AND_SPANS = ("verdict", "entities")
 REVIEW = load("response_review")
+AXE = Path(__file__).parents[1] / "support" / "files" / "axe.min.js"
 
 
 @pytest.fixture(scope="module")
@@ -466,6 +467,25 @@ def test_every_control_has_a_role_a_name_and_a_state(page: Page, screens: Screen
         keys(page, "ArrowDown")
     assert len(set(fields)) == 4
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+def test_axe_finds_nothing_on_what_differs(page: Page, screens: Screens) -> None:
+    """Light and dark; with the guideline open, what agrees unfolded, and a reason asked for."""
+    more: Json = {"expert_instruction": REVIEW.guidelines_html}
+    open_review(page, project(screens, "qa", [made_task(REVIEW, 5, length=4000)], **more))
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    for scheme in ("light", "dark"):
+        page.evaluate("name => document.documentElement.setAttribute('data-color-scheme', name)", scheme)
+        for pressed in ("g", "g", "e", "e", "Shift+X"):
+            keys(page, pressed)
+            page.evaluate("Promise.allSettled(document.getAnimations().map(each => each.finished)).then(() => null)")
+            found = page.evaluate(
+                "axe.run('#quorum-review', {resultTypes: ['violations']}).then(report => report.violations"
+                ".map(each => [each.impact, each.id, each.nodes.map(node => node.html.slice(0, 200))]))"
+            )
+            assert found == [], (scheme, pressed)
+        # The reason box has the keys; its own takes the decision back.
+        keys(page, "Escape", "Shift+X")
 
 
 def test_what_was_typed_is_never_markup(page: Page, screens: Screens) -> None:

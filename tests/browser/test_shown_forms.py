@@ -283,7 +283,7 @@ def test_qa_escalates_without_inventing_an_answer(up: QuorumUp, chromium: Browse
             "Nothing for you at the moment: 9 rows wait for an expert."
         )
         expect(page.locator(".ant-result-success")).to_be_hidden()
-        page.get_by_role("link", name="My work").click()
+        page.locator("#quorum-queue").get_by_role("link", name="My work").click()
         expect(page.get_by_role("heading", name="My work")).to_be_visible()
 
 
