@@ -26,21 +26,26 @@ _REASONS = frozenset({"flags", "flag_reason", "decision_reason", "decision_note"
 
 
 def require_fitting(result: Any, task_id: int) -> None:
-    """Refuse an answer with a part that the form does not ask for or the row does not hold.
+    """Refuse an answer with a part that the form does not ask for or the row does not hold, or a flag without a reason.
 
     Args:
         result: The list of results as it would be stored.
         task_id: The task that it answers.
 
     Raises:
-        Refused: ``bad_answer``, with the control's name and the reason.
+        Refused: ``bad_answer``, with the control's name and the reason; ``flag_reason``.
     """
     project_id, data = Task.objects.values_list("project_id", "data").get(pk=task_id)
     controls = controls_of(project_id)
     if controls is None:
         return
-    for fault in from_result(result, controls, data, known_only=True).wrong:
+    parsed = from_result(result, controls, data, known_only=True)
+    for fault in parsed.wrong:
         raise Refused("bad_answer", _sentence(fault))
+    # A flag is work for somebody else, who has to know why; a form of one's own may have no place to say it.
+    can_say = any(control.name == "flag_reason" for control in controls)
+    if parsed.flags and can_say and not (parsed.reason or "").strip():
+        raise Refused("flag_reason")
 
 
 def controls_of(project_id: int) -> tuple[Control, ...] | None:
