@@ -137,12 +137,13 @@
   async function hearTask(answer) {
     const task = await answer.json().catch(() => null);
     if (!Array.isArray(task?.predictions)) return;
-    given.set(Number(task.id), task.predictions.map(({ model_version, result }) => [model_version, result]));
+    const filled = task.predictions.map(({ model_version, result }) => [model_version, result]);
+    given.set(Number(task.id), [task.data, filled]);
   }
 
   /* What the form rests on: the row's data, with what reviewers are shown of it, its pre-annotation, and the interface. */
   function stateOf(screen) {
-    return digest([screen.data, given.get(Number(screen.task)) ?? null, screen.store.config]);
+    return digest([given.get(Number(screen.task)), screen.store.config]);
   }
 
   function stampOf(screen) {
@@ -161,7 +162,7 @@
     wake();
     opened = screen;
     await heard;
-    if (opened !== screen) return;
+    if (opened !== screen || !given.has(Number(screen.task))) return;
     if (!person || !project || typeof screen.annotation.addVersions !== "function") return;
     const { annotation } = screen;
     const own = String(annotation.pk || "").match(/^\d+$/) ? annotation.pk : "new";
@@ -246,7 +247,7 @@
   /* Several times a second: what has changed is kept here at once, and sent as a draft when none is on its way. */
   function look() {
     const now = work;
-    if (!isOpen(now) || now.passive || gone) return;
+    if (!isOpen(now) || now.passive || now.done || gone) return;
     const { annotation } = now.screen;
     if (!annotation.editable || now.sending) return;
     annotation.autosave?.cancel(); // Label Studio's own comes after five seconds
@@ -324,12 +325,19 @@
     });
     try {
       const answer = await insist(request, () => send({ body: JSON.stringify(changed) }), changed);
-      if (answer.ok) localStorage.removeItem(now.name);
+      if (answer.ok) settled(now, request);
       else goOn(now, answer);
       return answer;
     } finally {
       now.sending = false;
     }
+  }
+
+  /* The server has it: what the form shows until the next one comes is no change any more. */
+  function settled(now, request) {
+    localStorage.removeItem(now.name);
+    now.done = request.method === "POST";
+    if (isOpen(now)) Object.assign(now, { stamp: stampOf(now.screen), boxes: canonical(boxesOf(now.screen)), drafted: true });
   }
 
   /* Label Studio makes no drafts after an answer that was refused, and has forgotten the one that is there. */
