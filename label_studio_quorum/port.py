@@ -306,6 +306,10 @@ class LabelStudio(RowPort, Protocol):
         """Create a tab, or change the one given."""
         ...
 
+    def delete_view(self, view: int) -> None:
+        """Delete a tab; nothing where it is gone already."""
+        ...
+
     def webhooks(self, project: int) -> list[Webhook]:
         """The project's webhooks."""
         ...

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from lxml import etree
 
+from ls_config.carried_checks import checks_in, with_checks
 from ls_config.stylesheets import compose_styles, stylesheets, unknown_stylesheets
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Control",
     "Interface",
     "InterfaceError",
+    "carried_checks",
     "carry_renames",
     "is_readable",
     "label_types",
@@ -129,12 +131,14 @@ class Interface:
 
     Attributes:
         name: The folder's name, or the built-in label type.
-        xml: The text of `label.xml`, with the shared style sheets that it uses put in.
+        xml: The text of `label.xml`, with the shared style sheets that it uses and the checks put in.
         guidelines: Markdown; empty if the folder has no `guidelines.md`.
         sample_task: `{"data": {…}}`; empty if the folder has none.
         sample_prediction: `{"model_version", "score", "result": […]}`; empty if the folder has none.
         controls: The fields, in the order of the screen, without the reserved controls.
         reserved: The controls of the flags block (and, in a review interface, of the decision).
+        checks: The text of `checks.yaml`: rules between the fields, which `review_rules` reads; empty if there is none.
+        checks_file: What faults in it call the file.
     """
 
     name: str
@@ -144,6 +148,8 @@ class Interface:
     sample_prediction: Mapping[str, Any] = field(default_factory=dict)
     controls: tuple[Control, ...]
     reserved: tuple[Control, ...] = ()
+    checks: str = ""
+    checks_file: str = "checks.yaml"
 
     @property
     def all_controls(self) -> tuple[Control, ...]:
@@ -229,15 +235,37 @@ def load(name_or_dir: str | Path) -> Interface:
         # Without the cause: it says the same, only without the file.
         raise InterfaceError(f"{xml_path}: {fault}" for fault in error.faults) from None
     guidelines = folder / "guidelines.md"
+    composed, checks = _put_in(compose_styles(xml), xml_path, folder / "checks.yaml")
     return Interface(
         name=folder.name,
-        xml=compose_styles(xml),
+        xml=composed,
         guidelines=_read(guidelines) if guidelines.exists() else "",
         sample_task=_read_object(folder / "sample_task.json"),
         sample_prediction=_read_object(folder / "sample_prediction.json"),
         controls=tuple(control for control in controls if control.name not in RESERVED),
         reserved=tuple(control for control in controls if control.name in RESERVED),
+        checks=checks,
+        checks_file=str(folder / "checks.yaml"),
     )
+
+
+def _put_in(xml: str, xml_path: Path, file: Path) -> tuple[str, str]:
+    """An interface with its checks, and their text."""
+    carried, text = carried_checks(xml), _read(file) if file.exists() else ""
+    if carried and text:
+        # An interface that was copied off a server; which of the two holds is not for us to say.
+        raise InterfaceError([f"{xml_path}: line 1: has an attribute checks, and {file} is there too; remove one"])
+    composed = with_checks(xml, text)
+    try:
+        parse_xml(composed)
+    except InterfaceError as error:
+        raise InterfaceError([f"{file}: holds a character that no label interface can carry"]) from error
+    return composed, carried or text
+
+
+def carried_checks(xml: str) -> str:
+    """Return the text of the checks that an interface on a server carries; empty where it carries none."""
+    return checks_in(parse_xml(xml))
 
 
 def _check_styles(xml: str) -> None:

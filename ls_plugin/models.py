@@ -216,6 +216,11 @@ class Record(models.Model):
                 condition=models.Q(kind="skipped"),
                 name="quorum_record_skips",
             ),
+            models.Index(
+                fields=["campaign_id", "row_id"],
+                condition=models.Q(kind="reopened"),
+                name="quorum_record_reopened",
+            ),
         )
 
 
@@ -225,3 +230,27 @@ class RecordHead(models.Model):
     id: models.SmallIntegerField[int, int] = models.SmallIntegerField(primary_key=True, default=1)
     seq: models.BigIntegerField[int, int] = models.BigIntegerField(default=0)
     hash: models.CharField[str, str] = models.CharField(max_length=64, default="0" * 64)
+
+
+class Message(models.Model):
+    """Something that was said in a row's thread, or to everybody of a campaign; it stays as it was said."""
+
+    campaign_id: models.IntegerField[int, int] = models.IntegerField()
+    row_id: models.CharField[str, str] = models.CharField(
+        max_length=500, blank=True, default="", help_text="whose thread it is in; empty: it is about no row"
+    )
+    kind: models.CharField[str, str] = models.CharField(max_length=20)
+    user_id: models.IntegerField[int, int] = models.IntegerField()
+    role: models.CharField[str, str] = models.CharField(max_length=20, help_text="as what its author said it")
+    answers: models.BigIntegerField[int | None, int | None] = models.BigIntegerField(
+        null=True, help_text="the message that it answers"
+    )
+    text: models.TextField[str, str] = models.TextField()
+    at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
+    pk: int
+
+    class Meta:
+        indexes = (
+            models.Index(fields=["campaign_id", "row_id"], name="quorum_message_row"),
+            models.Index(fields=["campaign_id", "user_id"], name="quorum_message_author"),
+        )

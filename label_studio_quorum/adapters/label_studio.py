@@ -351,6 +351,13 @@ class HttpLabelStudio:
         else:
             self._ask("PATCH", f"api/dm/views/{view}/", body={"project": project, "data": data})
 
+    def delete_view(self, view: int) -> None:
+        try:
+            self._ask("DELETE", f"api/dm/views/{view}/")
+        except ServerError as error:
+            if error.status != 404:
+                raise
+
     def webhooks(self, project: int) -> list[Webhook]:
         webhooks = self._ask("GET", "api/webhooks/", params={"project": project})
         return [
@@ -448,6 +455,23 @@ class HttpLabelStudio:
         answer: Json = self._ask("GET", "quorum/api/audit", params=params)
         return answer
 
+    def plugin_threads(self, name: str | None, *, row_id: str = "", only_open: bool = False) -> Json:
+        """Threads of a campaign as its manager reads them: one row's, those that wait, or all."""
+        params = {"name": name, "row_id": row_id, "open": "1" if only_open else ""}
+        named = {key: text for key, text in params.items() if text}
+        answer: Json = self._ask("GET", "quorum/api/threads", params=named)
+        return answer
+
+    def say_in_thread(self, name: str | None, message: Mapping[str, Any]) -> Json:
+        """Say something in a thread, as the plugin's API takes it."""
+        answer: Json = self._ask("POST", "quorum/api/threads", body=_named(name) | dict(message))
+        return answer
+
+    def reopen_row(self, name: str | None, row_id: str, reason: str) -> Json:
+        """Open a row again, with a reason."""
+        answer: Json = self._ask("POST", "quorum/api/reopen", body=_named(name) | {"row_id": row_id, "reason": reason})
+        return answer
+
     def kept_files(self, campaign: str) -> KeptFiles | None:
         if self.plugin_version() is None:
             return None
@@ -482,7 +506,7 @@ class HttpLabelStudio:
     def _of_plugin(self, method: str, path: str, campaign: str | None) -> Json | None:
         if self.plugin_version() is None:
             return None
-        named = {} if campaign is None else {"name": campaign}
+        named = _named(campaign)
         try:
             answer: Json = self._ask(method, path, **({"params": named} if method == "GET" else {"body": named}))
         except ServerError as error:
@@ -567,6 +591,10 @@ class HttpLabelStudio:
 
 class _NotYet(Exception):
     """A background import that is still running."""
+
+
+def _named(campaign: str | None) -> Json:
+    return {} if campaign is None else {"name": campaign}
 
 
 def _faults(faults: Iterable[Json]) -> list[ServerFault]:

@@ -1,7 +1,8 @@
 """One command at a time changes a campaign: two imports at once would bring every row twice.
 
-The server's plugin keeps the lock. A stock server has none: there set-up and import look afterwards whether another
-one ran at the same time, and take back what is there twice (`campaign.setup`, `campaign.importing`).
+The server's plugin keeps the lock. A stock server has none: there set-ups stand in line by a tab each
+(`campaign.turns`), and an import looks afterwards whether another one ran at the same time, and takes back what came
+second (`campaign.importing`).
 """
 
 from __future__ import annotations

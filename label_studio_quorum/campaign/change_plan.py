@@ -15,10 +15,24 @@ from typing import Final
 from label_studio_quorum.campaign.history import HistoryReader, RowRecord
 from label_studio_quorum.campaign.projects import Campaign
 from label_studio_quorum.campaign.reconcile import TasksByRow
+from label_studio_quorum.campaign.violations import violated_by
 from label_studio_quorum.port import Json
 from ls_config.interface import Control, Interface
-from review_rules import Decision, Instant, PersonId, Policy, Stage, State, Submission, Team, decide, may_take
+from review_rules import (
+    Decision,
+    FaultsError,
+    Instant,
+    PersonId,
+    Policy,
+    Stage,
+    State,
+    Submission,
+    Team,
+    decide,
+    may_take,
+)
 from review_rules.canonical_json import json_text
+from review_rules.files.checks import Check, load_checks
 from review_rules.values import GENERAL
 
 _EXAMPLES: Final = 5
@@ -52,6 +66,7 @@ class ChangeCost:
         seconds: What people spent on `voided`, as Label Studio measured it.
         seats: Tasks in hand that their people could not answer any more.
         unfit: Stored answers that the new interface cannot hold, by what is wrong with them.
+        violating: Final rows that violate a check that is new, by its sentence; they stay as they are.
         examples: Some rows that fall.
     """
 
@@ -67,6 +82,7 @@ class ChangeCost:
     seconds: float = 0.0
     seats: int = 0
     unfit: Counter[str] = field(default_factory=Counter)
+    violating: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
 
     @property
@@ -87,6 +103,7 @@ class ChangeCost:
             (self.after, other.after),
             (self.fallen, other.fallen),
             (self.unfit, other.unfit),
+            (self.violating, other.violating),
         ):
             mine.update(others)
         self.voided.update(other.voided)
@@ -112,6 +129,7 @@ class ChangeCost:
             "seconds": self.seconds,
             "seats": self.seats,
             "answers_that_do_not_fit": _sorted(self.unfit),
+            "final_rows_that_violate_a_check": _sorted(self.violating),
             "examples": list(self.examples),
         }
 
@@ -131,12 +149,17 @@ class ChangeCost:
             seconds=sent["seconds"],
             seats=sent["seats"],
             unfit=Counter(sent["answers_that_do_not_fit"]),
+            violating=Counter(sent.get("final_rows_that_violate_a_check", {})),
             examples=list(sent["examples"]),
         )
 
     def sentences(self) -> list[str]:
         """What people are told, the most costly first; one sentence also where nothing happens to anybody."""
         lines = [*self._told_of_answers(), *self._told_of_rows()]
+        lines += [
+            f"{_count(count, 'final row')} will stay as {'it is' if count == 1 else 'they are'} and violate: {say}"
+            for say, count in sorted(self.violating.items())
+        ]
         if self.seats:
             lines.append(f"{_count(self.seats, 'task in hand', 'tasks in hand')} cannot be answered any more")
         return lines or [f"no decided row changes ({_count(self.rows, 'row')} looked at)"]
@@ -225,6 +248,7 @@ def plan_change(
         now: When these would be answered; without it nobody who has a leaving time answers anything.
     """
     cost, reading = ChangeCost(), _Reading(before, after)
+    known = {check.when for check in before.checks.entries}
     waiting: dict[str, list[Seat]] = {}
     for seat in seats:
         waiting.setdefault(seat.row_id, []).append(seat)
@@ -234,6 +258,7 @@ def plan_change(
             old, new = reading.records(row_tasks)
             was, will = decide(old.history, before.team, before.policy), decide(new.history, after.team, after.policy)
             _add_row(cost, row_id, old, was, will)
+            cost.violating.update(check.say for check in violated_by(after, will) if check.when not in known)
             _add_answers(cost, old, new, was, will)
             cost.seats += sum(not _is_answerable(seat, will, after.team, now) for seat in waiting.get(row_id, ()))
     return cost
@@ -386,7 +411,25 @@ def interface_changes(before: Interface, after: Interface) -> list[str]:
     for name in old:
         if name in new:
             lines += [f"interface: {name}: {change}" for change in _control_changes(old[name], new[name])]
-    return lines
+    return [*lines, *_check_changes(_checks(before), _checks(after))]
+
+
+def _checks(interface: Interface) -> dict[str, Check]:
+    """The checks by their sentences; none where they have faults, which set-up refuses and doctor names."""
+    try:
+        return {check.say: check for check in load_checks(interface).entries}
+    except FaultsError:
+        return {}
+
+
+def _check_changes(old: Mapping[str, Check], new: Mapping[str, Check]) -> Iterable[str]:
+    yield from (f"checks: gone: {say}" for say in old if say not in new)
+    yield from (f"checks: new ({check.level}): {say}" for say, check in new.items() if say not in old)
+    yield from (
+        f"checks: now {check.level}, when {check.when}: {say}"
+        for say, check in new.items()
+        if say in old and check != old[say]
+    )
 
 
 def _if_required(control: Control) -> str:

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from label_studio_quorum.port import Json
-from ls_config.interface import Control, Interface, parse_all
+from ls_config.interface import Control, Interface, carried_checks, parse_all
 from review_rules import Person, Policy, Team
 from review_rules.canonical_json import canonical_text, json_text
 
@@ -103,7 +103,8 @@ def interface_differences(file: Interface, xml: str) -> str:
         return ""
     mine = {control.name: _asked(control) for control in file.all_controls}
     theirs = {control.name: _asked(control) for control in parse_all(xml)}
-    return listed(_entries(mine, theirs)) or "the look alone"
+    other_checks = ["other checks"] if plain(file.checks) != plain(carried_checks(xml)) else []
+    return listed([*_entries(mine, theirs), *other_checks]) or "the look alone"
 
 
 def _asked(control: Control) -> dict[str, Any]:

@@ -21,9 +21,10 @@ from label_studio_quorum.campaign.differences import (
     short,
     team_digest,
 )
-from label_studio_quorum.campaign.history import OUTDATED
+from label_studio_quorum.campaign.doubtful import doubtful_answers, summed_up
 from label_studio_quorum.campaign.lost_projects import unmarked_projects
 from label_studio_quorum.campaign.projects import (
+    ANY_TEAM,
     CHANGED_INTERFACE,
     PUTS,
     STAGES,
@@ -33,6 +34,7 @@ from label_studio_quorum.campaign.projects import (
     is_interface_changed,
     kept_rules,
     marker_of,
+    takes_any_team,
 )
 from label_studio_quorum.campaign.reconcile import decide_rows, reconcile
 from label_studio_quorum.campaign.row_task import is_as_imported
@@ -42,7 +44,8 @@ from label_studio_quorum.campaign.snapshot import Snapshot
 from label_studio_quorum.campaign.webhooks import own_webhook
 from label_studio_quorum.port import Json, KeptFiles, Project, ServerError, User
 from ls_config.interface import Interface
-from review_rules import Person, Policy, Stage, Team
+from review_rules import FaultsError, Person, Policy, Stage, Team
+from review_rules.files.checks import load_checks
 from review_rules.staffing import shortages
 
 OLDEST: Final = (1, 20)
@@ -114,7 +117,7 @@ def diagnose(
         policy: The policy file, if known; checked is by the server's, where it keeps one.
         team: The team file, in the same manner.
         interface: The interface that this machine set the campaign up with, if known.
-        full: Read every row too.
+        full: Read every row too; of a stock server, which keeps no account of itself, they are read anyhow.
 
     Yields:
         One line a check; the first failing one of the connection is the last.
@@ -150,7 +153,7 @@ def diagnose(
     if team is not None:
         yield from check_people(team, policy, users, None if name is None else port.links(name))
     yield from _server_faults(port, name)
-    yield from _campaigns(port, projects, name, policy, team, is_kept=kept is not None, full=full)
+    yield from _campaigns(port, projects, name, policy, team, is_kept=kept is not None, full=full or plugin is None)
 
 
 def check_interface(interface: Interface, project: Project) -> Iterator[Check]:
@@ -340,9 +343,15 @@ def _marker(campaign: Campaign, *, is_kept: bool) -> Iterator[Check]:
         message = f"the campaign goes by {short(marker.team)}, the team here is {short(team)}"
         # Where the server keeps the team, commands go by that and not by the line.
         yield (_warn if is_kept else _fail)("team", message, "run quorum team apply")
+    elif not is_kept and takes_any_team(campaign.projects):
+        yield _warn("team", *ANY_TEAM)
     if is_interface_changed(project):
         message, cure = CHANGED_INTERFACE
         yield _warn("interface", message.format(project=project.id), cure)
+    try:
+        load_checks(campaign.interface)
+    except FaultsError as error:
+        yield _fail("checks", f"nobody is told of any: {error.faults[0]}", "mend checks.yaml and run quorum setup")
 
 
 def _lost(name: str, stage: Stage, unmarked: Mapping[Stage, Project]) -> Check:
@@ -427,24 +436,14 @@ def _rows(port: HttpLabelStudio, campaign: Campaign) -> Iterator[Check]:
 
 
 def check_answers(campaign: Campaign, snapshot: Snapshot) -> Iterator[Check]:
-    """Whether there are answers that count for nothing, but for those that the course of work left behind.
-
-    Somebody else saved them, their form showed another row, or they say what the interface as it is now does not ask
-    for.
-    """
-    rows: dict[str, list[str]] = {}
-    for row in decide_rows(campaign, snapshot, snapshot.row_ids):
-        for stage in STAGES:
-            for submission in row.record.history.submissions(stage):
-                reason = str(submission.raw.get("void") or OUTDATED)
-                if reason != OUTDATED:
-                    rows.setdefault(reason, []).append(row.row_id)
-    for reason, answered in sorted(rows.items()):
-        yield _warn(
-            "answers",
-            f"{len(answered):,} count for nothing, such as one of row {answered[0]!r}: {reason}",
-            "quorum export --all has each of them with its reason, under void",
-        )
+    """Whether there are answers that do not count as their people were told."""
+    answers = (
+        answer
+        for row in decide_rows(campaign, snapshot, snapshot.row_ids)
+        for answer in doubtful_answers(row.record.history, row.decision)
+    )
+    for line in summed_up(answers):
+        yield _warn("answers", line, "quorum export --all has each of them with its reason, under void or findings")
 
 
 def _rows_of(port: HttpLabelStudio, campaign: Campaign, snapshot: Snapshot) -> Iterator[Check]:

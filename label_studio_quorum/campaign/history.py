@@ -7,17 +7,21 @@ since, a review whose form showed something else, and one with a part that its f
 hold. All stay in the record, with the
 reason under `void` and the account's person under `annotator`. A field whose answer does not fit is written down as
 what it is, no value of its kind: `{"unreadable": reason}`.
+
+Times are the server's. One order is known without its clock: a review whose form carried what it rests on was given
+after that. Where the clock says otherwise it was set back; the review is written down as given right after what it
+rests on, with the server's time under `stored_at`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from label_studio_quorum.campaign.projects import PROPOSAL
-from label_studio_quorum.campaign.row_task import note_of, prediction_values, review_note_of
+from label_studio_quorum.campaign.row_task import ReviewNote, note_of, prediction_values, review_note_of
 from label_studio_quorum.campaign.shown import by_labels_of_now, shown_to
 from label_studio_quorum.port import Annotation, Json, Task
 from ls_config.interface import Control, Interface
@@ -27,6 +31,8 @@ from review_rules import Field, RowHistory, Stage, Submission, parse_history, pa
 
 OUTDATED: Final = "it was given on passes or a QA that have changed since"
 """Why a review is void whose row went round again, as rows do in the course of work."""
+STORED_AT: Final = "stored_at"
+"""The key of the time that a clock which was set back gave a submission."""
 _TO_THE_SECOND: Final = len("2026-01-05T10:00:00")
 
 
@@ -71,6 +77,8 @@ class _Answer:
     parsed: ParsedResult
     void: tuple[str, ...] = ()
     shown: Json | None = None
+    known_at: str | None = None
+    """The time where the server's is known to be wrong."""
 
     @property
     def by(self) -> str | None:
@@ -78,7 +86,7 @@ class _Answer:
 
     @property
     def at(self) -> str:
-        return self.source.created_at if self.source.is_superseded else self.source.version
+        return self.known_at or (self.source.created_at if self.source.is_superseded else self.source.version)
 
     @property
     def place(self) -> tuple[str, int]:
@@ -100,6 +108,8 @@ class _Answer:
         answer |= {"values": self.values, "flags": list(self.parsed.flags), "reason": self.parsed.reason}
         if self.source.is_superseded:
             return answer | {"superseded": True}
+        if self.known_at is not None:
+            answer[STORED_AT] = self.source.version
         if self.shown is not None:
             answer["shown"] = self.shown
         if self.stage is not Stage.PASS:
@@ -142,11 +152,13 @@ class HistoryReader:
         sources: dict[Stage, tuple[AnnotationVersion, ...]] = {}
         submissions: dict[Stage, tuple[Submission, ...]] = {}
         versions: dict[int, str] = {}
+        times: dict[int, str] = {}
         for stage in Stage:
-            answers = self._answers(stage, tasks.get(stage, ()), versions)
+            answers = self._answers(stage, tasks.get(stage, ()), versions, times)
             submissions[stage] = tuple(answer.submission(index, row.fields) for index, answer in enumerate(answers))
             sources[stage] = tuple(answer.source for answer in answers)
             versions |= {source.annotation: source.version for source in sources[stage]}
+            times |= {answer.source.annotation: answer.at for answer in answers}
         history = row._replace(
             passes=submissions[Stage.PASS], qa=submissions[Stage.QA], expert=submissions[Stage.EXPERT]
         )
@@ -166,13 +178,20 @@ class HistoryReader:
             }
         )
 
-    def _answers(self, stage: Stage, tasks: Sequence[Task], versions: Mapping[int, str]) -> list[_Answer]:
-        """The stage's answers in order of time; `versions` are those of the annotations of the stages before."""
-        answers = [answer for task in tasks for answer in self._answers_to(stage, task, versions)]
+    def _answers(
+        self, stage: Stage, tasks: Sequence[Task], versions: Mapping[int, str], times: Mapping[int, str]
+    ) -> list[_Answer]:
+        """The stage's answers in order of time.
+
+        `versions` and `times` are those of the annotations of the stages before, the times as written down.
+        """
+        answers = [answer for task in tasks for answer in self._answers_to(stage, task, versions, times)]
         answers.sort(key=lambda answer: answer.place)
         return self._with_first_versions(answers) if stage is Stage.PASS else answers
 
-    def _answers_to(self, stage: Stage, task: Task, versions: Mapping[int, str]) -> Iterator[_Answer]:
+    def _answers_to(
+        self, stage: Stage, task: Task, versions: Mapping[int, str], times: Mapping[int, str]
+    ) -> Iterator[_Answer]:
         note = review_note_of(task)
         is_stale = stage is not Stage.PASS and not note.still_holds(versions)
         for annotation in task.submitted:
@@ -194,6 +213,7 @@ class HistoryReader:
                 parsed=parsed,
                 void=tuple(void),
                 shown=self._shown(annotation, task) if stage is Stage.PASS else None,
+                known_at=None if void or parsed.review_of is None else _time_after_inputs(annotation, note, times),
             )
 
     def _shown(self, annotation: Annotation, task: Task) -> Json | None:
@@ -248,6 +268,20 @@ class HistoryReader:
         ]
         first = [answer.first_version() for answer in corrected]
         return sorted([*answers, *first], key=lambda answer: answer.place)
+
+
+def _time_after_inputs(annotation: Annotation, note: ReviewNote, times: Mapping[int, str]) -> str | None:
+    """When a review must have been given at the least, where the server says earlier; None where it does not.
+
+    Its form carried the versions that it rests on, so that it was opened when they were there.
+    """
+    inputs = note.inputs
+    latest = max((times[source] for source in inputs if source in times), default="")
+    if stamp(annotation.updated_at) > latest:
+        return None
+    # Ids rise, so that of several such reviews the later one has the later time too.
+    later = timedelta(microseconds=max(1, annotation.id - max(inputs)))
+    return stamp(datetime.fromisoformat(latest) + later)
 
 
 def skips(stage: Stage, tasks: Iterable[Task], people: Mapping[int, str]) -> list[Json]:

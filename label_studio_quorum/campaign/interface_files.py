@@ -1,16 +1,17 @@
-"""A folder with label interface and guidelines beside what the server's projects show."""
+"""A folder with label interface, checks and guidelines beside what the server's projects show."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from label_studio_quorum.campaign.differences import interface_differences, plain
 from label_studio_quorum.campaign.local_files import LocalFile, read_file
 from label_studio_quorum.campaign.local_memory import FileKind, Remembered, text_digest
 from label_studio_quorum.campaign.projects import CampaignOnServer
+from ls_config.carried_checks import without_checks
 from ls_config.guidelines import to_html
-from ls_config.interface import InterfaceError, load
+from ls_config.interface import Interface, InterfaceError, carried_checks, load
 from review_rules import Stage
 
 __all__ = ["ShownInterface", "compare_folder", "shown_interface"]
@@ -21,7 +22,7 @@ class ShownInterface:
     """What people are shown.
 
     Attributes:
-        xml: The label interface.
+        xml: The label interface, which carries the checks.
         page: The guidelines as the page that people read.
         guidelines: The guidelines in Markdown; None where the server only has the page.
     """
@@ -50,7 +51,11 @@ def compare_folder(folder: Path, shown: ShownInterface, known: Remembered | None
         InterfaceError: The server's interface cannot be used.
     """
     xml, guidelines = folder / "label.xml", folder / "guidelines.md"
-    wanted = {(FileKind.INTERFACE, xml): shown.xml}
+    checks, carried = folder / "checks.yaml", carried_checks(shown.xml)
+    wanted = {(FileKind.INTERFACE, xml): without_checks(shown.xml)}
+    # A file whose checks the server does not have is emptied: beside the server's interface it would change it.
+    if carried or checks.exists():
+        wanted[FileKind.CHECKS, checks] = carried
     if shown.guidelines is not None:
         wanted[FileKind.GUIDELINES, guidelines] = shown.guidelines
     return tuple(_local(kind, path, kept, shown, known) for (kind, path), kept in wanted.items())
@@ -74,7 +79,14 @@ def _differences(kind: FileKind, path: Path, text: str | None, shown: ShownInter
         return "" if plain(to_html(text or "")) == plain(shown.page) else "other guidelines"
     if text is None:
         return "it is not there"
+    if kind is FileKind.CHECKS:
+        return "" if plain(text) == plain(carried_checks(shown.xml)) else "other checks"
     try:
-        return interface_differences(load(path), shown.xml)
+        return interface_differences(_without_checks(load(path)), without_checks(shown.xml))
     except InterfaceError as error:
         return f"it has faults, the first: {error.faults[0]}"
+
+
+def _without_checks(interface: Interface) -> Interface:
+    """The interface by itself: its checks are another file."""
+    return replace(interface, xml=without_checks(interface.xml), checks="")

@@ -6,6 +6,7 @@ Each step finds out what is there already, so that a launch which was cut off is
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,7 +30,8 @@ from label_studio_quorum.campaign.planned_change import (
     say_nothing,
 )
 from label_studio_quorum.campaign.projects import STAGES, Campaign, CampaignError, assemble, find_all, marker_of
-from label_studio_quorum.campaign.setup import CampaignSpec, setup_campaign
+from label_studio_quorum.campaign.setup import CampaignSpec, SetupReport, claim, setup_campaign
+from label_studio_quorum.campaign.turns import Turns, first_project
 from label_studio_quorum.campaign.webhooks import WebhookTarget
 from label_studio_quorum.port import Json, LabelStudio, MLConnection, Project, Repair
 from ls_config.interface import Interface, carry_renames, is_readable
@@ -139,6 +141,11 @@ class Launch:
         """Stage → project id; empty after a dry run of a new campaign."""
         return {} if self.campaign is None else project_ids(self.campaign)
 
+    def after(self, claimed: SetupReport) -> Launch:
+        """The launch with what was done before it."""
+        changes, notes = (*claimed.changes, *self.changes), (*claimed.notes, *self.notes)
+        return replace(self, changes=changes, notes=notes)
+
 
 def project_ids(campaign: Campaign) -> dict[str, int]:
     """Stage → project id, as commands print it and the plugin is told."""
@@ -160,6 +167,7 @@ def launch(
     confirm: Callable[[PlannedChange], None] = go_on,
     progress: Progress = say_nothing,
     say: Callable[[str], None] = lambda line: None,
+    pause: Callable[[float], None] = time.sleep,
 ) -> Launch:
     """Make the server's projects, and the plugin where there is one, match the plan.
 
@@ -173,6 +181,7 @@ def launch(
         confirm: Told what changes in a campaign that is there, before anything does; raises to stop it.
         progress: Told how far the reckoning of what changes has come.
         say: Told that another command is waited for.
+        pause: Waits between two looks whether that one has ended.
 
     Raises:
         CampaignError: Answers that people gave would be lost; nothing was changed.
@@ -183,8 +192,8 @@ def launch(
     # A dry run changes nothing, and waits for nobody.
     if dry_run:
         return work.launch(dry_run=True)
-    with locked(port, plan.name, "set-up", say=say):
-        return work.launch(dry_run=False)
+    with locked(port, plan.name, "set-up", say=say) as hold:
+        return work.launch(dry_run=False) if hold.is_alone else work.launch_in_turn(say, pause)
 
 
 @dataclass(frozen=True)
@@ -198,6 +207,19 @@ class _Work:
     memory: Path | None
     confirm: Callable[[PlannedChange], None]
     progress: Progress
+
+    def launch_in_turn(self, say: Callable[[str], None], pause: Callable[[float], None]) -> Launch:
+        """Launch on a stock server, whose set-ups stand in line on the first project that they made."""
+        port, name = self.port, self.plan.name
+        if first_project(port, name) is None:
+            _refuse_renames(self.plan)  # what is refused leaves no project behind
+        claimed = claim(port, self.plan.spec(self.ml, self.webhook))
+        while (first := first_project(port, name)) is not None:
+            with locked(Turns(port, first), name, "set-up", say=say, pause=pause):
+                # A project that was being made as this one was looked for may have a lower id.
+                if first_project(port, name) == first:
+                    return self.launch(dry_run=False).after(claimed)
+        return self.launch(dry_run=False)
 
     def launch(self, *, dry_run: bool) -> Launch:
         port = self.port
@@ -332,6 +354,7 @@ def _remember(plan: CampaignPlan, url: str, folder: Path | None) -> None:
             team_in_step=text_digest(plan.team_text),
             interface_in_step=_digest_of(own / "label.xml"),
             guidelines_in_step=_digest_of(own / "guidelines.md"),
+            checks_in_step=_digest_of(own / "checks.yaml"),
         ),
         folder,
     )

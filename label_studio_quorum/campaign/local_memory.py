@@ -29,6 +29,7 @@ class FileKind(StrEnum):
     TEAM = "team"
     INTERFACE = "interface"
     GUIDELINES = "guidelines"
+    CHECKS = "checks"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,9 +49,10 @@ class Remembered:
     team_in_step: str = ""
     interface_in_step: str = ""
     guidelines_in_step: str = ""
+    checks_in_step: str = ""
 
     def file(self, kind: FileKind) -> str:
-        """Where the file of a kind lies; for interface and guidelines the folder that holds both."""
+        """Where the file of a kind lies; for interface, guidelines and checks the folder that holds them."""
         paths = {FileKind.POLICY: self.policy, FileKind.TEAM: self.team}
         own = Path(self.task).is_absolute()
         return paths.get(kind, self.task if own else "")

@@ -23,8 +23,9 @@ from label_studio_quorum.campaign.differences import (
 from label_studio_quorum.port import KeptFiles, LabelStudio, Project, User
 from ls_config import interface as loader
 from ls_config.interface import Interface
-from review_rules import Person, Policy, Stage, Team, load_policy, load_team
+from review_rules import FaultsError, Person, Policy, Stage, Team, load_policy, load_team
 from review_rules.errors import PublicError
+from review_rules.files.checks import Checks, load_checks
 
 PREFIX: Final = "quorum:"
 STAGES: Final = tuple(Stage)
@@ -39,6 +40,7 @@ PUTS: Final = {
     "team": "quorum team apply",
     "interface": "quorum setup",
     "guidelines": "quorum setup",
+    "checks": "quorum setup",
 }
 """What puts a file on the server, by kind."""
 _STRANGER: Final = "user:"
@@ -164,6 +166,14 @@ class Campaign:
             return None
         return {str(person.id): person for person in self.team.people.values()}.get(self.people.get(user, ""))
 
+    @cached_property
+    def checks(self) -> Checks:
+        """The rules between fields; none where somebody broke them on the server, which doctor says."""
+        try:
+            return load_checks(self.interface)
+        except FaultsError:
+            return Checks()
+
     def project(self, stage: Stage) -> int:
         """The id of a stage's project."""
         return self.projects[stage].id
@@ -181,6 +191,8 @@ def interface_of(xml: str, name: str) -> Interface:
         xml=xml,
         controls=tuple(control for control in controls if control.name not in loader.RESERVED),
         reserved=tuple(control for control in controls if control.name in loader.RESERVED),
+        checks=loader.carried_checks(xml),
+        checks_file="checks.yaml on the server",
     )
 
 
@@ -289,6 +301,18 @@ def goes_by(place: CampaignOnServer, policy: Policy, team: Team) -> bool:
     """Whether a stock server's marker bears the hashes of this policy and this team."""
     marker = marker_of(place.projects[Stage.PASS])
     return not (_other_hash(policy.hash, marker.policy) or _other_hash(team_digest(team), marker.team))
+
+
+ANY_TEAM: Final = (
+    "its projects do not say which team the campaign goes by, so that any team file is taken for the right one",
+    "run quorum setup with the right one, which writes that down",
+)
+"""What is said of a stock server's campaign of before there was a team's hash in the marker, and what to do."""
+
+
+def takes_any_team(projects: Mapping[Stage, Project]) -> bool:
+    """Whether a campaign of a stock server names no team, so that none can be told to be another's."""
+    return not marker_of(projects[Stage.PASS]).team
 
 
 CHANGED_INTERFACE: Final = (

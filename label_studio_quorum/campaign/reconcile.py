@@ -19,10 +19,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Final, Protocol
 
-from label_studio_quorum.campaign.history import HistoryReader, RowRecord
+from label_studio_quorum.campaign.doubtful import DoubtfulAnswer, doubtful_answers, summed_up
+from label_studio_quorum.campaign.history import STORED_AT, HistoryReader, RowRecord, stamp
 from label_studio_quorum.campaign.projects import AUTO_LABEL, PROPOSAL, Campaign
 from label_studio_quorum.campaign.review_panel import panel_data
 from label_studio_quorum.campaign.row_task import (
@@ -42,8 +42,6 @@ from review_rules import Decision, NextStep, Stage, State, decide, may_take, wit
 
 CHUNK: Final = 200
 """Tasks created in one call: the server takes each call whole or not at all."""
-_CLOCK_STEP: Final = timedelta(seconds=10)
-"""A clock that is synchronised steps back by less."""
 _NAMED: Final = 5
 _DUE: Final = {State.AWAITING_QA: Stage.QA, State.AWAITING_EXPERT: Stage.EXPERT}
 _INPUTS: Final = {Stage.QA: (Stage.PASS,), Stage.EXPERT: (Stage.PASS, Stage.QA)}
@@ -68,6 +66,7 @@ class ChangePlan:
     create: dict[Stage, list[NewTask]] = field(default_factory=dict)
     serve: list[tuple[int, NewPrediction]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    doubtful: list[DoubtfulAnswer] = field(default_factory=list)
 
     def counts(self) -> dict[str, int]:
         """How much of each kind."""
@@ -85,6 +84,7 @@ class ChangePlan:
         self.queue += other.queue
         self.serve += other.serve
         self.problems += other.problems
+        self.doubtful += other.doubtful
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,6 +97,8 @@ class ReconcileReport:
     problems: tuple[str, ...]
     unknown: tuple[str, ...] = ()
     """Row ids asked for of which the server holds nothing."""
+    warnings: tuple[str, ...] = ()
+    """What to know of answers that do not count as their people were told, a line a cause."""
 
     @property
     def changed(self) -> bool:
@@ -106,7 +108,8 @@ class ReconcileReport:
     def to_json(self) -> Json:
         """The object that `quorum sync --json` prints."""
         counts = {"rows": self.rows, "states": self.states, "changes": self.changes}
-        return {**counts, "problems": list(self.problems), "unknown": list(self.unknown)}
+        lists = {"problems": self.problems, "unknown": self.unknown, "warnings": self.warnings}
+        return counts | {key: list(lines) for key, lines in lists.items()}
 
 
 def reconcile(
@@ -146,6 +149,7 @@ def reconcile(
         changes=plan.counts(),
         problems=(*plan.problems, *tasks_without_row(campaign, current.strangers)),
         unknown=unknown,
+        warnings=tuple(summed_up(plan.doubtful)),
     )
 
 
@@ -194,6 +198,7 @@ def _plan_one(campaign: Campaign, picture: Snapshot, row_id: str) -> tuple[Chang
     plan, states = ChangePlan(), list[str]()
     for row in decide_rows(campaign, picture, [row_id], plan):
         plan_row(campaign, row, plan)
+        plan.doubtful += doubtful_answers(row.record.history, row.decision)
         states.append(row.decision.state.value)
     return plan, states
 
@@ -226,26 +231,9 @@ def decide_rows(
 
 def plan_row(campaign: Campaign, row: DecidedRow, plan: ChangePlan) -> None:
     """Add to the plan what this row needs."""
-    plan.problems += _clock_problems(row)
     _plan_pass(campaign, row, plan)
     for stage in (Stage.QA, Stage.EXPERT):
         _plan_review(campaign, row, stage, plan)
-
-
-def _clock_problems(row: DecidedRow) -> Iterator[str]:
-    """Reviews that lie before the task that they answer, as only a clock that was set back makes them.
-
-    They lie before the passes too and do not count, so that the row is asked for again and again.
-    """
-    for stage in (Stage.QA, Stage.EXPERT):
-        for task in row.tasks.get(stage, ()):
-            early = [answer for answer in task.submitted if answer.updated_at < task.created_at - _CLOCK_STEP]
-            for answer in early:
-                behind = (task.created_at - answer.updated_at).total_seconds()
-                yield (
-                    f"row {row.row_id}: its {stage.value} answer {answer.id} is {behind:,.0f} s older than its task: "
-                    "the server's clock was set back; set it right and have the row reviewed again"
-                )
 
 
 def carry_out(port: RowPort, campaign: Campaign, plan: ChangePlan) -> None:
@@ -298,7 +286,10 @@ def _plan_review(campaign: Campaign, row: DecidedRow, stage: Stage, plan: Change
     wanted = review_task(campaign, row, step, plan)
     kept = _kept(campaign, tasks, wanted, step)
     _retire(plan, stage, [task for task in tasks if task is not kept])
-    if kept is None:
+    early = _early_answers(row, tasks, wanted)
+    if kept is None and early:
+        plan.problems.append(_early_problem(row.row_id, stage, early))
+    elif kept is None:
         plan.create.setdefault(stage, []).append(wanted)
     else:
         _set_open(plan, kept, 1)
@@ -316,6 +307,37 @@ def _kept(campaign: Campaign, tasks: Sequence[Task], wanted: NewTask, step: Next
     barred = [task for task in answered if not any(_may_take(campaign, user, step) for user in task.annotators)]
     fresh = [task for task in tasks if not task.submitted and _same(task, wanted)]
     return next(iter([*barred, *fresh]), None)
+
+
+def _early_answers(row: DecidedRow, tasks: Sequence[Task], wanted: NewTask) -> list[int]:
+    """Answers to what is asked that the server says are no later than what they rest on: its clock was set back.
+
+    Those whose form carried what it rests on are written down in their order. Of the others it is not known, so they
+    do not count; asking again under the same clock would bring no answer that does.
+    """
+    note = ReviewNote.read(wanted.meta)
+    latest = max(note.inputs.values(), default="")
+    in_order = {
+        source.annotation
+        for stage in _INPUTS
+        for source, submission in zip(row.record.sources[stage], row.record.history.submissions(stage), strict=True)
+        if STORED_AT in submission.raw
+    }
+    return [
+        answer.id
+        for task in tasks
+        if review_note_of(task).rests_on == note.rests_on
+        for answer in task.submitted
+        if stamp(answer.updated_at) <= latest and answer.id not in in_order
+    ]
+
+
+def _early_problem(row_id: str, stage: Stage, early: Sequence[int]) -> str:
+    named = ", ".join(map(str, early))
+    return (
+        f"row {row_id}: its {stage.value} answer {named} is no later than what it was given on: the server's clock "
+        "was set back. The row is not asked for again: set the clock right, delete the answer, and run quorum sync"
+    )
 
 
 def _may_take(campaign: Campaign, user: int | None, step: NextStep) -> bool:

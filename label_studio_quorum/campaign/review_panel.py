@@ -3,19 +3,24 @@
 Label Studio puts the value of a `<HyperText>` tag into the page with every tag and attribute but scripts and iframes.
 So nothing that people typed and nothing of the row may become markup here: every value goes through `Markup.format`,
 which escapes it, and the only literal HTML in this module is in its templates.
+
+The panel carries its values also as data, for the script that draws the conflicts as a screen of their own: it is part
+of the panel, so that whoever may see the one may see the other, and nobody else sees either.
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from markupsafe import Markup
 
+from label_studio_quorum.campaign.doubtful import lacking_answers
 from ls_config.interface import Control, Interface
 from review_rules import Decision, Kind, RowHistory, Stage, Submission
 from review_rules.canonical import Key, element_key, key
@@ -23,6 +28,9 @@ from review_rules.canonical import Key, element_key, key
 __all__ = ["panel_data"]
 
 Json = Any
+
+DATA_VERSION: Final = 1
+"""The form of the values for the screen's script, which leaves a panel of another form to Label Studio's tags."""
 
 _PLAIN_COLOR: Final = re.compile(r"#[0-9a-fA-F]{3,8}|[a-zA-Z]{1,24}")
 _AUTO: Final = "Auto-label"
@@ -134,9 +142,35 @@ class _Table:
             ]
         )
         head = Markup("").join(Markup("<th>{}</th>").format(column.title) for column in self.columns)
-        return Markup('<table class="qp"><thead><tr><th>{}</th>{}</tr></thead><tbody>{}</tbody></table>{}{}').format(
-            _summary(len(conflicts), len(controls)), head, rows, self._agreed(agreed), self._asked()
+        return Markup(
+            '<table class="qp"><thead><tr><th>{}</th>{}</tr></thead><tbody>{}</tbody></table>{}{}{}{}'
+        ).format(
+            _summary(len(conflicts), len(controls)),
+            head,
+            rows,
+            self._agreed(agreed),
+            self._asked(),
+            self._lacking(),
+            self._data(conflicts, changed),
         )
+
+    def _data(self, conflicts: Iterable[Control], changed: Iterable[Control]) -> Markup:
+        """What the panel shows once more, for the screen's script: the same decisions in the same order."""
+        names = {control.name for control in self.interface.controls}
+        reviews = [column for column in self.others if column.title != _AUTO]
+        data = {
+            "version": DATA_VERSION,
+            "decisions": [_as_data(column, names) for column in self.passes],
+            "opinions": [_as_data(column, names) for column in reviews],
+            "auto": _plain_values(self.history.auto_label, names),
+            "conflicts": [control.name for control in conflicts],
+            "changed": [control.name for control in changed],
+            "proposal": _plain_values(
+                {name: proposed.value for name, proposed in self.decision.proposal.items()}, names
+            ),
+            "asks": self._expertise(),
+        }
+        return Markup('<div hidden class="qp-data" data-decisions="{}"></div>').format(json.dumps(data))
 
     def _in_conflict(self, control: Control) -> bool:
         compared = self.decision.comparison.get(control.name)
@@ -230,12 +264,47 @@ class _Table:
 
     def _asked(self) -> Markup:
         """Whose expertise the row waits for."""
+        asks = self._expertise()
+        return Markup('<div class="qp-agreed">{}</div>').format(asks) if asks else Markup("")
+
+    def _expertise(self) -> str:
+        """The same in words; empty where it waits for none."""
         step = self.decision.next
         if step is None or not step.requires:
-            return Markup("")
+            return ""
         domains = [domain for domain in step.requires if domain != "*"]
         who = f"somebody who knows {' and '.join(domains)} content" if domains else "an expert"
-        return Markup('<div class="qp-agreed">This row asks for {}.</div>').format(who)
+        return f"This row asks for {who}."
+
+    def _lacking(self) -> Markup:
+        """Why the row is asked for once more, where an answer lacked something and its person was not told."""
+        step = self.decision.next
+        lacking = () if step is None else dict.fromkeys(lacking_answers(self.decision, step.stage))
+        line = Markup('<div class="qp-agreed">An earlier answer here does not count: {}.</div>')
+        return Markup("").join(line.format(cause) for cause in lacking)
+
+
+def _as_data(column: _Column, names: Collection[str]) -> Json:
+    """A column without anything that could tell who is behind it."""
+    return {
+        "title": column.title,
+        "values": _plain_values(column.values, names),
+        "flags": list(column.flags),
+        "reason": column.reason,
+    }
+
+
+def _plain_values(values: Mapping[str, Json], names: Collection[str]) -> dict[str, Json]:
+    """The values of these fields, spans without the text that they carry, which the row has anyway."""
+    return {
+        name: [_without_text(element) for element in value] if isinstance(value, list) else value
+        for name, value in values.items()
+        if name in names and value is not None
+    }
+
+
+def _without_text(element: Json) -> Json:
+    return {key: part for key, part in element.items() if key != "text"} if isinstance(element, Mapping) else element
 
 
 def _summary(conflicts: int, fields: int) -> Markup:

@@ -108,6 +108,12 @@ class ReviewNote:
         content = json.dumps([row_id, stage.value, self.rests_on], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
+    @property
+    def inputs(self) -> Mapping[int, str]:
+        """Annotation id → version of all that the task was made from; empty for a list that is none of Quorum's."""
+        pairs = self.rests_on if isinstance(self.rests_on, list) else []
+        return {pair[0]: pair[1] for pair in pairs if _is_input(pair)}
+
     def still_holds(self, versions: Mapping[int, str]) -> bool:
         """True if every annotation that the task was made from is there in the same version.
 
@@ -115,12 +121,15 @@ class ReviewNote:
         """
         if not isinstance(self.rests_on, list):
             return True
-        return all(
-            isinstance(pair, list) and len(pair) == 2 and versions.get(pair[0]) == pair[1] for pair in self.rests_on
-        )
+        return all(_is_input(pair) and versions.get(pair[0]) == pair[1] for pair in self.rests_on)
 
 
-def with_reopening(meta: Any, entry: Mapping[str, str]) -> Json:
+def _is_input(pair: Any) -> bool:
+    """Whether this names an annotation and its version; anybody may write into a task's meta on a stock server."""
+    return isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], int)
+
+
+def with_reopening(meta: Any, entry: Mapping[str, Any]) -> Json:
     """The meta of a Pass task with one reopening more; all else that stands there stays."""
     note = _note_json(meta)
     earlier = note.get("reopened")

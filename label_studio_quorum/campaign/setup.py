@@ -53,6 +53,10 @@ NOT_CONNECTED: Final = (
 """Why set-up leaves a backend that it was given unconnected; of use only to whoever asked for the connection."""
 
 
+class AnotherSetupError(CampaignError):
+    """Another set-up of the campaign made a project first; what this one had made of it is gone again."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class CampaignSpec:
     """What a campaign shall be.
@@ -117,6 +121,28 @@ def setup_campaign(
     # Which domains the rows have is not known before they are imported: every domain of the policy is looked at.
     lacking = map(str, shortages(spec.team, spec.policy))
     return SetupReport(campaign=campaign, changes=tuple(step.changes), notes=(*step.notes, *lacking))
+
+
+def claim(port: LabelStudio, spec: CampaignSpec) -> SetupReport:
+    """Make the Pass project of a campaign that is not there, unless another set-up has just made it.
+
+    On that project the set-ups of a stock server stand in line for the rest. Of two Pass projects the one with the
+    lower id stays; whoever made the other takes it away again, empty as it is.
+
+    Raises:
+        CampaignError: The name is unusable.
+        ServerError: The server refused.
+    """
+    _check_name(spec.name)
+    there = port.projects()
+    if find_all(there).get(spec.name) or unmarked_projects(there, spec.name, {}):
+        return SetupReport(campaign=None, changes=())
+    step = _Setup(port, spec, dry_run=False)
+    try:
+        step.project(Stage.PASS, [])
+    except AnotherSetupError as overtaken:
+        return SetupReport(campaign=None, changes=(), notes=(overtaken.message,))
+    return SetupReport(campaign=None, changes=tuple(step.changes))
 
 
 def _check_name(name: str) -> None:
@@ -192,16 +218,17 @@ class _Setup:
         """Create the stage's project, unless another set-up at the same time has just made one.
 
         Raises:
-            CampaignError: Another set-up made one first; this one's is gone again.
+            AnotherSetupError: Another set-up made one first; this one's is gone again.
         """
         made = self._port.create_project(settings)
         first, *_ = find_all(self._port.projects())[self._spec.name][stage]
         if first.id == made.id:
             return made
-        # Both see the same order of ids, so that one of them goes on and the other stops.
+        # Both see the same order of ids, so that one of them goes on and the other takes its own away.
         self._port.delete_project(made.id)
-        raise CampaignError(
-            f"another set-up of {self._spec.name!r} runs at the same time and made project {first.id} ({stage.value})",
+        raise AnotherSetupError(
+            f"another set-up of {self._spec.name!r} runs at the same time and made project {first.id} ({stage.value}); "
+            f"project {made.id}, which this one had just made, was empty and is deleted",
             "run it again when that one has ended",
         )
 

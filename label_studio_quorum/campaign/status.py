@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
+from label_studio_quorum.campaign.doubtful import DoubtfulAnswer, doubtful_answers, summed_up
 from label_studio_quorum.campaign.projects import AUTO_LABEL, STAGES, Campaign
 from label_studio_quorum.campaign.reconcile import decide_rows, tasks_without_row
 from label_studio_quorum.campaign.row_task import has_prediction
 from label_studio_quorum.campaign.snapshot import Snapshot
+from label_studio_quorum.campaign.violations import violated_by
 from label_studio_quorum.port import Json, RowPort, Task
 from review_rules import Stage, State
 
@@ -32,8 +34,12 @@ class Status:
     prelabelled: int
     states: dict[State, int]
     stages: dict[Stage, StageStatus]
+    violating: Mapping[str, int] = field(default_factory=dict)
+    """Final rows that violate a check of the interface, by its sentence."""
     without_row: tuple[str, ...] = ()
     """What to know of tasks that belong to no row, and so are in no figure."""
+    warnings: tuple[str, ...] = ()
+    """What to know of answers that do not count as their people were told, a line a cause."""
 
     def to_json(self) -> Json:
         """The object of the contract; every state is named, also with 0."""
@@ -42,6 +48,8 @@ class Status:
             "rows": self.rows,
             "prelabelled": self.prelabelled,
             "without_row": list(self.without_row),
+            "warnings": list(self.warnings),
+            "checks_violated": dict(sorted(self.violating.items())),
             "states": {state.value: count for state, count in self.states.items()},
             "stages": {
                 stage.value: {"open": counts.open, "submitted": counts.submitted}
@@ -69,11 +77,14 @@ class _Counting:
 
 def campaign_status(port: RowPort, campaign: Campaign, *, snapshot: Snapshot | None = None) -> Status:
     """Count rows by state and work by stage; decides every row, changes nothing."""
-    states, prelabelled = Counter[State](), 0
+    states, prelabelled, doubtful = Counter[State](), 0, list[DoubtfulAnswer]()
+    violating = Counter[str]()
     with Snapshot.read(port, campaign) if snapshot is None else nullcontext(snapshot) as current:
         counting = _Counting(current)
         for row in decide_rows(campaign, counting, current.row_ids):
             states[row.decision.state] += 1
+            doubtful += doubtful_answers(row.record.history, row.decision)
+            violating.update(check.say for check in violated_by(campaign, row.decision))
             prelabelled += any(has_prediction(task, AUTO_LABEL) for task in row.tasks[Stage.PASS])
         without_row = tuple(tasks_without_row(campaign, current.strangers))
     return Status(
@@ -82,5 +93,7 @@ def campaign_status(port: RowPort, campaign: Campaign, *, snapshot: Snapshot | N
         prelabelled=prelabelled,
         states={state: states[state] for state in State},
         stages={stage: StageStatus(open=counting.open[stage], submitted=counting.submitted[stage]) for stage in STAGES},
+        violating=violating,
         without_row=without_row,
+        warnings=tuple(summed_up(doubtful)),
     )

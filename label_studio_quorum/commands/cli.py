@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "interface": ("interface", "Take a campaign's label interface and guidelines from the server."),
     "sync": ("sync", "Bring the QA and Expert queues in line with the rules."),
     "status": ("status", "Show where every row of a campaign stands."),
+    "threads": ("threads", "List what people ask about rows, and answer it."),
     "report": ("report", "Write a quality and productivity report."),
     "export": ("export", "Export gold, with the history that proves it."),
     "verify": ("verify", "Prove an export: decide every row again from its own history."),

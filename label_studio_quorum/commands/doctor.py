@@ -33,7 +33,11 @@ def command(
     policy: PolicyOption = None,
     team: TeamOption = None,
     full: Annotated[
-        bool, typer.Option("--full", help="Also read every row: doubles, changed texts, queues out of line.")
+        bool,
+        typer.Option(
+            "--full",
+            help="Also read every row, as always on a stock server: doubles, changed texts, queues out of line.",
+        ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:

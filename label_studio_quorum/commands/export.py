@@ -27,6 +27,7 @@ from label_studio_quorum.commands.shared_options import (
 
 if TYPE_CHECKING:
     from label_studio_quorum.gold.formats import WriteReport
+    from label_studio_quorum.gold.records import ExportTally
 
 app = typer.Typer(add_completion=False)
 
@@ -71,21 +72,26 @@ def command(
     options = _Options(form=form, everything=everything, card=card, guard=guard, bom=bom)
     opened = open_one(url, api_key, api_key_file, name, policy, team)
     if target is not None:
-        report, problems = _write(opened, target, options)
+        report, tally = _write(opened, target, options)
     else:
         # Whole or not at all holds for standard output too: nothing is printed before all rows are read.
         with TemporaryDirectory() as folder:
             whole = Path(folder) / "out.jsonl"
-            report, problems = _write(opened, whole, options)
+            report, tally = _write(opened, whole, options)
             with whole.open("rb") as lines:
                 shutil.copyfileobj(lines, sys.stdout.buffer)
+    problems, violating = tally.problems, dict(sorted(tally.violating.items()))
     for problem in problems:
         typer.echo(f"quorum: {problem}", err=True)
     from label_studio_quorum.gold.formats import CARRIES_HISTORY
 
     if as_json:
-        print_json({"campaign": opened.campaign.name, **report.to_json(), "problems": problems})
+        about = {"checks": opened.campaign.checks.hash or None, "checks_violated": violating, "problems": problems}
+        print_json({"campaign": opened.campaign.name, **report.to_json(), **about})
     else:
+        for say, count in violating.items():
+            rows = "final row violates" if count == 1 else "final rows violate"
+            typer.echo(f"finding: {count:,} {rows} a check: {say}", err=True)
         for lint, count in report.lints.items():
             typer.echo(f"note: {lint} ({count:,})", err=True)
         kind = "rows" if everything else "gold rows"
@@ -105,8 +111,8 @@ class _Options:
     bom: bool
 
 
-def _write(opened: Opened, target: Path, options: _Options) -> tuple[WriteReport, list[str]]:
-    """Write the file; what it holds, and the rows that are wrong."""
+def _write(opened: Opened, target: Path, options: _Options) -> tuple[WriteReport, ExportTally]:
+    """Write the file; what it holds, and what is wrong with rows."""
     from label_studio_quorum.gold.formats import FORMATS, format_of, write
     from label_studio_quorum.gold.records import ExportTally, export_lines
 
@@ -131,11 +137,11 @@ def _write(opened: Opened, target: Path, options: _Options) -> tuple[WriteReport
                 interface=campaign.interface,
                 everything=options.everything,
                 card=options.card,
-                about={"name": campaign.name, "policy": campaign.policy.hash},
+                about={"name": campaign.name, "policy": campaign.policy.hash, "checks": campaign.checks.hash},
                 guard=options.guard,
                 bom=options.bom,
             )
     except OSError as error:
         typer.echo(f"{target}: {error.strerror}; choose another place", err=True)
         raise typer.Exit(1) from None
-    return report, tally.problems
+    return report, tally

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -42,8 +43,8 @@ from label_studio_quorum.commands.shared_options import (
 )
 
 if TYPE_CHECKING:
+    from label_studio_quorum.campaign.projects import Campaign
     from label_studio_quorum.intake import Options
-    from ls_config.interface import Interface
     from ml_backend.local import LocalModel
 
 app = typer.Typer(add_completion=False)
@@ -112,6 +113,9 @@ def command(
             f"{done['written']:,} pre-labelled, {done['before']:,} were already, {done['empty']:,} without an answer "
             f"({done['model_version']})"
         )
+        for say, count in sorted(done["checks_violated"].items()):
+            answers = "answer violates" if count == 1 else "answers violate"
+            typer.echo(f"finding: {count:,} {answers} a check: {say}", err=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,8 +143,10 @@ def _file(rows: _Source, out: Path, task: str, run: _Run, *, with_rows: bool) ->
     from ls_config.interface import load
     from ml_backend.bulk import run_local, run_ray
     from ml_backend.local import LocalModel
+    from review_rules.files.checks import load_checks
 
     interface = load(task)
+    checks = load_checks(interface)
     columns: dict[str, dict[str, Any]] = {}
     with LocalModel(run.models, run.model) as local:
         before = _resume(out, local.version)
@@ -150,6 +156,7 @@ def _file(rows: _Source, out: Path, task: str, run: _Run, *, with_rows: bool) ->
             "before": before,
             "written": 0,
             "empty": 0,
+            "checks_violated": Counter[str](),
             "out": str(out),
         }
         if run.dry_run:
@@ -164,6 +171,7 @@ def _file(rows: _Source, out: Path, task: str, run: _Run, *, with_rows: bool) ->
                 stream.write(dumps(columns.pop(labelled["id"], {}) | labelled))
                 report["written"] += 1
                 report["empty"] += not labelled["auto_label"]
+                report["checks_violated"].update(check.say for check in checks.violated(labelled["auto_label"] or {}))
                 bar.advance(number)
     return report
 
@@ -224,13 +232,14 @@ def _project(opened: Opened, run: _Run) -> dict[str, Any]:
     from review_rules.values import Stage
 
     campaign = opened.campaign
-    project, interface, rules = campaign.project(Stage.PASS), campaign.interface, campaign.policy
+    project, rules = campaign.project(Stage.PASS), campaign.policy
     with LocalModel(run.models, run.model) as local:
         report: dict[str, Any] = {
             "model_version": local.version,
             "before": 0,
             "written": 0,
             "empty": 0,
+            "checks_violated": Counter[str](),
             "project": project,
         }
         with progress_bar("pre-labelling") as (bar, number):
@@ -241,7 +250,7 @@ def _project(opened: Opened, run: _Run) -> dict[str, Any]:
                 pending = [task for task in part if task not in done and not withheld(task.row_id, rules)]
                 report["before"] += len(done)
                 dry = run.dry_run
-                report["written"] += _store(opened.port, project, pending, local, interface, report, dry_run=dry)
+                report["written"] += _store(opened.port, project, pending, local, campaign, report, dry_run=dry)
                 bar.advance(number, len(part))
     return report
 
@@ -251,23 +260,28 @@ def _store(
     project: int,
     tasks: list[Any],
     local: LocalModel,
-    interface: Interface,
+    campaign: Campaign,
     report: dict[str, Any],
     *,
     dry_run: bool,
 ) -> int:
     """Predict these tasks and store what came out; how many predictions that were."""
     from label_studio_quorum.port import NewPrediction
+    from ls_config.results import from_result
 
     if dry_run:
         return len(tasks)
-    predictions = local.predict([task.data for task in tasks], interface.controls)
+    controls = campaign.interface.controls
+    predictions = local.predict([task.data for task in tasks], controls)
     some = [
         (task.id, NewPrediction(model_version=local.version, result=prediction.result, score=prediction.score))
         for task, prediction in zip(tasks, predictions, strict=True)
         if prediction.result
     ]
     report["empty"] += len(tasks) - len(some)
+    for task, prediction in zip(tasks, predictions, strict=True):
+        values = from_result(prediction.result, controls, task.data).values
+        report["checks_violated"].update(check.say for check in campaign.checks.violated(values))
     if some:
         port.add_predictions(project, some)
     return len(some)

@@ -68,6 +68,7 @@ def command(
     from label_studio_quorum.campaign.qualification import qualification_of
     from label_studio_quorum.campaign.webhooks import WebhookTarget
     from ls_config.interface import load
+    from review_rules.files.checks import load_checks
 
     secret = os.environ.get("QUORUM_WEBHOOK_SECRET")
     # A webhook without a secret would let anybody on the network wake the sync.
@@ -78,6 +79,7 @@ def command(
     rules, people = load_rules(policy, team)
     port = connect(url, api_key, api_key_file, name=name)
     interface = load(task)
+    load_checks(interface)  # whatever is wrong with them is told before anything is changed
     plan = CampaignPlan(
         name=name,
         task=task,

@@ -164,10 +164,12 @@ def open_one(
         CampaignError: There is no such campaign, or a file that was named is not what its server goes by.
     """
     from label_studio_quorum.campaign.projects import (
+        ANY_TEAM,
         CHANGED_INTERFACE,
         find_campaign,
         is_interface_changed,
         open_found,
+        takes_any_team,
     )
     from review_rules import Stage
 
@@ -180,6 +182,8 @@ def open_one(
     if place.kept is None:
         policy, team = files_for_stock(known, url, name, policy, team)
     campaign = open_found(port, place, rule_files(policy, team))
+    if place.kept is None and takes_any_team(place.projects):
+        typer.echo(f"note: campaign {campaign.name!r}: {'; '.join(ANY_TEAM)}", err=True)
     # By it people's answers are read, so that whoever sees figures should know.
     if is_interface_changed(place.projects[Stage.PASS]):
         message, cure = CHANGED_INTERFACE

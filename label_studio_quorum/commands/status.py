@@ -52,8 +52,11 @@ def command(
             continue
         status = campaign_status(opened.port, opened.campaign)
         wrong = [str(fault) for fault in opened.port.server_faults(opened.campaign.name) if fault.stops]
-        for warning in (*wrong, *status.without_row):
+        for warning in (*wrong, *status.without_row, *status.warnings):
             typer.echo(f"warning: {opened.campaign.name}: {warning}", err=True)
+        for say, count in sorted(status.violating.items()):
+            rows = "final row violates" if count == 1 else "final rows violate"
+            typer.echo(f"finding: {opened.campaign.name}: {count:,} {rows} a check: {say}", err=True)
         for fault, cure in serving_faults(opened.port, opened.campaign):
             typer.echo(f"warning: {opened.campaign.name}: {fault}; {cure}", err=True)
         if as_json:

@@ -29,6 +29,7 @@ from label_studio_quorum.commands.shared_options import (
 
 if TYPE_CHECKING:
     from label_studio_quorum.adapters.label_studio import HttpLabelStudio
+    from label_studio_quorum.campaign.reconcile import ReconcileReport
 
 app = typer.Typer(add_completion=False)
 
@@ -125,8 +126,7 @@ def _once(opened: Opened, rows: list[str] | None, dry_run: bool, as_json: bool) 
             dry_run=dry_run,
             progress=lambda done: bar.update(row_bar, completed=done),
         )
-    for problem in report.problems:
-        typer.echo(f"quorum: {problem}", err=True)
+    _tell(report)
     for row_id in report.unknown:
         typer.echo(f"quorum: row {row_id}: campaign {opened.campaign.name!r} has no such row; check its id", err=True)
     took = round(time.monotonic() - started, 3)
@@ -140,6 +140,14 @@ def _once(opened: Opened, rows: list[str] | None, dry_run: bool, as_json: bool) 
     raise typer.Exit(1 if report.problems or report.unknown else 0)
 
 
+def _tell(report: ReconcileReport) -> None:
+    """Say what a person has to mend, and what they should know besides."""
+    for problem in report.problems:
+        typer.echo(f"quorum: {problem}", err=True)
+    for line in report.warnings:
+        typer.echo(f"warning: {line}", err=True)
+
+
 def _line(changes: dict[str, int], dry_run: bool) -> str:
     did = ", ".join(f"{what.replace('_', ' ')} {count}" for what, count in changes.items())
     return f"{'would ' if dry_run and did else ''}{did or 'nothing to change'}"
@@ -148,7 +156,6 @@ def _line(changes: dict[str, int], dry_run: bool) -> str:
 def _watch(
     opened: Opened, host: str, port: int, webhook_url: str | None, every: float, full_every: float, as_json: bool
 ) -> None:
-    from label_studio_quorum.campaign.reconcile import ReconcileReport
     from label_studio_quorum.campaign.watch import Listener, registered, watch
 
     campaign, stop = opened.campaign, threading.Event()
@@ -162,8 +169,7 @@ def _watch(
         signal.signal(number, end)
 
     def say(report: ReconcileReport) -> None:
-        for problem in report.problems:
-            typer.echo(f"quorum: {problem}", err=True)
+        _tell(report)
         if as_json:
             print_json({"campaign": campaign.name, **report.to_json()})
         elif report.changed:

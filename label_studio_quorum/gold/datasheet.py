@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from label_studio_quorum.gold.spool import STAGES, Spool
+from label_studio_quorum.gold.spool import STAGES, Spool, reopenings_after_final
 from ls_config import Interface
 from review_rules import Submission, parse_history
 from review_rules.canonical import key
@@ -20,7 +20,7 @@ from review_rules.pre_annotation import saw_auto_label
 from review_rules.statistics.agreement import Agreement, agreement
 from review_rules.statistics.intervals import Rate, newcombe
 from review_rules.statistics.votes import collect_votes
-from review_rules.values import Kind, State
+from review_rules.values import Kind
 
 __all__ = ["Card"]
 
@@ -50,6 +50,7 @@ class _Counts:
     first: str = ""
     last: str = ""
     policies: set[str] = field(default_factory=set)
+    violated: Counter[str] = field(default_factory=Counter)
     reopened: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     reopened_rows: int = 0
@@ -106,10 +107,11 @@ class Card:
         certificate = record.get("certificate") or {}
         counts.policies.update([certificate["policy"]] if certificate.get("policy") else [])
         counts.expert_rows += any(certificate.get("domains", {}).values()) or bool(certificate.get("expert"))
-        after_final = _after_final(record)
+        after_final = reopenings_after_final(record)
         counts.reopened.update({str(entry.get("role")) for entry in after_final})
         counts.reopened_rows += bool(after_final)
         counts.reasons.update(str(entry.get("reason") or "none given") for entry in after_final)
+        counts.violated.update(str(check.get("say")) for check in record.get("checks") or ())
         for stage in STAGES:
             for submission in record.get(stage) or ():
                 counts.people[str(submission.get("by")), stage] += 1
@@ -262,10 +264,17 @@ class Card:
             f"Labelled from {counts.first[:10] or '–'} to {counts.last[:10] or '–'}. "
             f"An expert took part in {Rate(counts.expert_rows, self._spool.rows)} of the rows."
         )
-        text += f"\n\n{self._reopened()}"
+        text += f"\n\n{self._reopened()}{self._checks()}"
         return f"{text}\n\nWho decided the final value:\n\n{origins}" if counts.origins else text
 
     def _reopened(self) -> str:
+        waiting = self._spool.left_out_after_final
+        text = self._decided_anew()
+        if not waiting:
+            return text
+        return f"{text} Opened again after they had been final, and not final yet, so not in the file: {waiting} rows."
+
+    def _decided_anew(self) -> str:
         counts = self._counts
         if not counts.reopened_rows:
             return "No row of these was opened again after it had been final."
@@ -277,6 +286,14 @@ class Card:
             + "; ".join(f"{_plain(reason)} ({times})" for reason, times in reasons)
             + "."
         )
+
+    def _checks(self) -> str:
+        """Which rules between fields the interface had, and how many rows violate each."""
+        if not self._about.get("checks"):
+            return ""
+        violated = sorted(self._counts.violated.items(), key=lambda pair: (-pair[1], pair[0]))
+        counts = "; ".join(f"{_plain(say)} ({rows})" for say, rows in violated) or "none"
+        return f"\n\nChecks between fields: `{self._about['checks']}`. Violated by final labels: {counts}."
 
     def _people(self) -> str:
         counts = self._counts
@@ -362,13 +379,6 @@ class Card:
 
 def _hash(row_id: str) -> bytes:
     return hashlib.blake2b(row_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-
-
-def _after_final(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The reopenings of a row that had been final; what is no reopening is a finding of the rules."""
-    entries = record.get("reopened")
-    listed = entries if isinstance(entries, list) else ()
-    return [entry for entry in listed if isinstance(entry, dict) and entry.get("was") == State.FINAL.value]
 
 
 def _counted_passes(record: Mapping[str, Any]) -> list[Submission]:

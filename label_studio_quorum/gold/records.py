@@ -10,7 +10,7 @@ import gc
 import json
 import multiprocessing
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -21,6 +21,7 @@ from label_studio_quorum.campaign.projects import STAGES, Campaign
 from label_studio_quorum.campaign.reconcile import DecidedRow, decide_rows
 from label_studio_quorum.campaign.row_store import Bodies, RowStore, read_all, tasks_of
 from label_studio_quorum.campaign.row_task import imported_row, is_as_imported, note_of, prelabel_of
+from label_studio_quorum.campaign.violations import violated_by
 from label_studio_quorum.gold.spool import RecordLine, line_of
 from label_studio_quorum.intake import row_hash
 from label_studio_quorum.port import Json, RowPort, Task
@@ -44,6 +45,8 @@ class ExportTally:
     rows: int = 0
     gold: int = 0
     problems: list[str] = field(default_factory=list)
+    violating: Counter[str] = field(default_factory=Counter)
+    """Final rows that violate a check of the interface, by its sentence."""
 
 
 def export_records(
@@ -61,7 +64,8 @@ def export_records(
         `{"row_id", "gold", "state", "domain", "predicted_domain", "row", "auto_label", "fields", "passes", "qa",
         "expert", "comparison", "proposal", "findings", "final", "certificate", "rules", "row_hash", "next",
         "prelabel", "withheld", "skips", "import_id", "sources", "digest"}`; absent domain, predicted domain, auto-label
-        and prelabel are null. A row that was opened again after it was decided also has `reopened`.
+        and prelabel are null. A row that was opened again after it was decided also has `reopened`, one whose final
+        label violates checks of the interface `checks`.
     """
     lines = export_lines(port, campaign, tally=tally)
     yield from (json.loads(line.text) for line in lines if line.gold or not gold_only)
@@ -81,16 +85,17 @@ def export_lines(
     seen = tally if tally is not None else ExportTally()
     store, _ = read_all(port, campaign)
     with store:
-        for line, problem in _decided(campaign, store):
+        for line, problem, violated in _decided(campaign, store):
             seen.rows += 1
             seen.gold += line.gold
             seen.problems += [problem] if problem else []
+            seen.violating.update(violated)
             progress(seen.rows)
             yield line
 
 
-_Decided = tuple[RecordLine, str | None]
-"""A record's line, and what is wrong with the row."""
+_Decided = tuple[RecordLine, str | None, tuple[str, ...]]
+"""A record's line, what is wrong with the row, and which checks its final label violates."""
 
 
 def _decided(campaign: Campaign, store: RowStore) -> Iterator[_Decided]:
@@ -146,7 +151,8 @@ def _decide_chunk(campaign: Campaign, chunk: list[Bodies]) -> Iterator[_Decided]
     for row in decide_rows(campaign, rows, rows.rows):
         record = record_of(campaign, row)
         changed = record["state"] == State.FINAL.value and not record["gold"]
-        yield line_of(record), _changed(row.row_id) if changed else None
+        violated = tuple(check["say"] for check in record.get("checks", ()))
+        yield line_of(record), _changed(row.row_id) if changed else None, violated
 
 
 def _changed(row_id: str) -> str:
@@ -182,6 +188,8 @@ def record_of(campaign: Campaign, row: DecidedRow) -> Json:
         "predicted_domain": history.get("predicted_domain"),
     }
     record |= {key: history[key] for key in _HISTORY}
+    if violated := violated_by(campaign, row.decision):
+        record["checks"] = [{"say": check.say, "level": check.level.value} for check in violated]
     if "reopened" in history:
         record["reopened"] = history["reopened"]
     record |= {key: decision.get(key) for key in _DECISION}

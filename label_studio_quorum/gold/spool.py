@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from ls_config import Interface
-from review_rules import Stage
+from review_rules import Stage, State
 from review_rules.seals import DIGEST, PLACE, Digest, Seal
 
-__all__ = ["STAGES", "RecordLine", "RecordShape", "Spool", "json_line", "line_of", "row_of"]
+__all__ = ["STAGES", "RecordLine", "RecordShape", "Spool", "json_line", "line_of", "reopenings_after_final", "row_of"]
 
 STAGES = tuple(stage.key for stage in Stage)
 """The keys under which a record lists what people submitted."""
@@ -56,11 +56,12 @@ def row_of(record: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class RecordLine:
-    """A full record as exports hold it: its JSON with the line end, whether it is gold, and its digest."""
+    """A full record as exports hold it: its JSON with the line end, whether it is gold or had been, and its digest."""
 
     gold: bool
     text: bytes
     digest: str
+    had_been_final: bool = False
 
 
 def line_of(record: Mapping[str, Any]) -> RecordLine:
@@ -71,7 +72,15 @@ def line_of(record: Mapping[str, Any]) -> RecordLine:
     # A record that was read from an export is another one if anything in it was changed meanwhile.
     whole |= {key: value for key, value in record.items() if key not in whole and key not in (DIGEST, PLACE)}
     digest = Digest.of(whole)
-    return RecordLine(gold, f"{json_line({**whole, DIGEST: digest.to_json()})}\n".encode(), digest.record)
+    text = f"{json_line({**whole, DIGEST: digest.to_json()})}\n".encode()
+    return RecordLine(gold, text, digest.record, had_been_final=bool(reopenings_after_final(record)))
+
+
+def reopenings_after_final(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The reopenings of a row that had been final; what is no reopening is a finding of the rules."""
+    entries = record.get("reopened")
+    listed = entries if isinstance(entries, list) else ()
+    return [entry for entry in listed if isinstance(entry, dict) and entry.get("was") == State.FINAL.value]
 
 
 _END = "}\n"
@@ -127,7 +136,7 @@ class Spool:
     ) -> None:
         self._controls = {control.name: control.kind for control in interface.controls}
         self._file: IO[bytes] = tempfile.TemporaryFile("w+b", dir=folder)  # noqa: SIM115 - closed by __exit__
-        self.rows = self.left_out = 0
+        self.rows = self.left_out = self.left_out_after_final = 0
         self._seal = Seal()
         try:
             self._fill(records, everything)
@@ -144,6 +153,7 @@ class Spool:
                 self.rows += 1
             else:
                 self.left_out += 1
+                self.left_out_after_final += line.had_been_final
 
     def __enter__(self) -> Spool:
         return self

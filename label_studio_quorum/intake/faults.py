@@ -124,6 +124,7 @@ _KINDS = (
     Kind("QD.W046", "A part of another tool's label is not kept (relations, labels without a class).", "auto-label"),
     Kind("QD.W047", "A task has several predictions; one was taken.", "auto-label"),
     Kind("QD.W048", "A label was not taken, because its verification did not call it good.", "auto-label"),
+    Kind("QD.W049", "The auto-label violates a rule between fields (a check of the interface).", "auto-label"),
     # The table
     Kind("QD.W060", "Two rows have the same context, query and response.", "table"),
     Kind("QD.W061", "Two rows are nearly the same.", "table"),

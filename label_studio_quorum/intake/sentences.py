@@ -352,6 +352,14 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "The label '{name}' is not taken: '{verification}' calls it '{verdict}'.",
         "Nothing to do; the row is shown without it.",
     ),
+    "QD.W049.warn": (
+        "What it says of {fields} violates a check: '{say}'.",
+        "People are told so on the screen; mend it if it is wrong.",
+    ),
+    "QD.W049.block": (
+        "What it says of {fields} violates a check: '{say}'.",
+        "Nobody can submit it as it stands; mend it if a model should not lead people astray.",
+    ),
     # The table
     "QD.W060": ("The row has the same texts as row {other}.", "Leave one out, or people label it twice."),
     "QD.W061": (

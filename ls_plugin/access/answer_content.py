@@ -12,12 +12,14 @@ from typing import Any
 from projects.models import Project
 from tasks.models import Task
 
+from label_studio_quorum.campaign.projects import interface_of
 from label_studio_quorum.campaign.row_task import ReviewNote
 from ls_config.interface import Control, InterfaceError, parse_all
 from ls_config.results import ResultFault, from_result
 from ls_config.review_screen import decision_controls
 from ls_plugin.store.refusals import Refused
-from review_rules import Stage
+from review_rules import FaultsError, Stage
+from review_rules.files.checks import Check, Checks, Level, load_checks
 
 # Where people say why: about the row itself, and about a decision.
 _REASONS = frozenset({"flags", "flag_reason", "decision_reason", "decision_note"})
@@ -44,6 +46,35 @@ def require_fitting(result: Any, task_id: int) -> None:
 def controls_of(project_id: int) -> tuple[Control, ...] | None:
     """All that a project's form asks for; None for a form that cannot be read."""
     return _form(Project.objects.values_list("label_config", flat=True).get(pk=project_id))
+
+
+def has_blocking_checks(project_id: int) -> bool:
+    """Whether a project's form carries a check for which an answer is refused."""
+    xml = Project.objects.values_list("label_config", flat=True).get(pk=project_id)
+    return any(check.level is Level.BLOCK for check in _checks(xml).entries)
+
+
+def violated_checks(result: Any, project_id: int) -> tuple[Check, ...]:
+    """The checks that what stands in a form violates; nothing but what was sent is read.
+
+    Args:
+        result: the list of results as the form would send it.
+        project_id: the project, of which the form is.
+    """
+    xml = Project.objects.values_list("label_config", flat=True).get(pk=project_id)
+    checks, controls = _checks(xml), _form(xml)
+    if not checks.entries or controls is None:
+        return ()
+    return checks.violated(from_result(result, controls, {}).values)
+
+
+@lru_cache(maxsize=32)
+def _checks(xml: str) -> Checks:
+    """The checks that a form carries; none where they or the form cannot be read."""
+    try:
+        return load_checks(interface_of(xml, ""))
+    except (InterfaceError, FaultsError):
+        return Checks()
 
 
 def require_own_form(result: Any, task_id: int, stage: Stage) -> None:

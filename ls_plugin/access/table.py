@@ -350,14 +350,18 @@ VIEWS: dict[str, AccessRule] = {
     "ls_plugin.pages.api.AuditView": _CAMPAIGN,
     "ls_plugin.pages.api.ReopenView": _CAMPAIGN,
     "ls_plugin.pages.api.SkipsView": _CAMPAIGN,
+    "ls_plugin.pages.api.ChecksView": _rule(Who.WORKER, ("POST",), _QUERY, filters.plain),
     "ls_plugin.pages.api.CheckupView": _CAMPAIGN,
     "ls_plugin.pages.api.RepairView": _CAMPAIGN,
+    # Whoever works in a campaign has threads of their own; the view shows a manager of it all, and others nothing.
+    "ls_plugin.pages.thread_api.ThreadsView": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
     "ls_plugin.pages.task_stream.TasksView": _rule(Who.MANAGER, _READ, project=_QUERY),
     "ls_plugin.pages.manager.campaigns": _rule(Who.PERSON, _READ, show=filters.plain),
-    # The page of one campaign checks by itself that the caller manages it.
+    # The pages of one campaign check by themselves that the caller manages it.
     "ls_plugin.pages.manager.campaign": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
-    "ls_plugin.pages.people.mine": _rule(Who.PERSON, _READ, show=filters.plain),
     "ls_plugin.pages.people.signed_in": _rule(Who.PERSON, _READ, show=filters.plain),
+    "ls_plugin.pages.thread_pages.campaign_threads": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
+    "ls_plugin.pages.people.mine": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
     "ls_plugin.pages.assets.style": _ANYBODY,
     "ls_plugin.pages.assets.screen": _ANYBODY,
     "ls_plugin.pages.assets.screen_file": _ANYBODY,

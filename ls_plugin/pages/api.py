@@ -18,8 +18,10 @@ from users.models import User
 
 from label_studio_quorum.campaign.change_plan import ChangeCost
 from label_studio_quorum.port import ServerFault
+from ls_plugin.access.answer_content import violated_checks
 from ls_plugin.access.call import call_of
 from ls_plugin.access.parameters import parameters
+from ls_plugin.access.submission_content import ANSWERS_LARGEST, require_storable
 from ls_plugin.models import Campaign, Slot, Stage
 from ls_plugin.pages import audit, checkup, figures
 from ls_plugin.people import team
@@ -245,6 +247,21 @@ class SkipsView(_View):
         wanted = _text(request, "row_id") if row_id is not None else ""
         rows = skips.give_back(campaign, person, wanted, call.signed_in.user_id if call else 0)
         return Response({"person": person, "given_back": rows})
+
+
+class ChecksView(_View):
+    """Says which checks of an interface what stands in a form violates."""
+
+    def post(self, request: Request) -> Response:
+        """Look at a result that was sent; nothing is read beside it and nothing is kept."""
+        require_storable(request, ANSWERS_LARGEST)
+        call, body = call_of(request), parameters(request)
+        result = body.get("result")
+        if not isinstance(result, list):
+            raise Refused("bad_request", "`result` is the list of regions that the form would send.")
+        if call is None or call.project_id is None:
+            raise Refused("bad_request", "`project` is the number of the project whose form it is.")
+        return Response({"checks": [check.to_json() for check in violated_checks(result, call.project_id)]})
 
 
 class CheckupView(_View):

@@ -15,7 +15,21 @@ from ls_plugin.version import TESTED
 
 _ANY_VERSION: Final = ("seam", "refusals")
 """The parts of the screen that do nothing where they find another screen."""
-_KNOWN_VERSION: Final[tuple[str, ...]] = ("keeping",)
+_KNOWN_VERSION: Final[tuple[str, ...]] = (
+    "keeping",
+    "reading",
+    "layout",
+    "form",
+    "help",
+    "checks",
+    "review_model",
+    "review_store",
+    "review_spans",
+    "review_guide",
+    "review_form",
+    "review_draw",
+    "review",
+)
 """The parts that rest on the screen of a Label Studio that they were tested with; left out with another."""
 _TYPES: Final = {
     "js": "text/javascript; charset=utf-8",

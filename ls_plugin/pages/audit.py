@@ -11,8 +11,8 @@ from typing import Any
 
 from tasks.models import Annotation
 
-from ls_plugin.models import Campaign, Record
-from ls_plugin.store import audit_log, exposures, opened_forms
+from ls_plugin.models import Campaign, Message, Record
+from ls_plugin.store import audit_log, exposures, messages, opened_forms
 from ls_plugin.store.audit_log import AuditFault
 from ls_plugin.store.refusals import Refused
 from ls_plugin.store.slots import project_ids
@@ -67,15 +67,16 @@ def parse_head(text: str | None) -> tuple[int, str] | None:
 def run(campaign: Campaign, noted: tuple[int, str] | None = None) -> Audit:
     """Check the audit log of the server, and with it what this campaign's people were shown and submitted.
 
-    Five things are checked: the chain is whole; nobody was served another's answer to a row before their own answer to
+    Six things are checked: the chain is whole; nobody was served another's answer to a row before their own answer to
     it; nobody answered what they were not given; what an answer's line says of the pre-annotation is what the person
-    was served; and the answers on the server are those that the log says. The log is read once, a few lines at a time,
-    while people go on working.
+    was served; the answers on the server are those that the log says; and so is what was said in threads. The log is
+    read once, a few lines at a time, while people go on working.
     """
     look, before = _Look(campaign), audit_log.head()
     lines = look.each(Record.objects.order_by("seq").iterator(chunk_size=CHUNK))
     chain = list(audit_log.check_chain(lines, before, noted))
     answers = _answers(campaign, look)
+    look.faults.extend(_messages(campaign, look))
     return Audit(
         campaign=campaign.name,
         lines=look.lines,
@@ -107,6 +108,7 @@ class _Look:
     kinds: Counter[str] = field(default_factory=Counter)
     faults: list[AuditFault] = field(default_factory=list)
     answers: dict[int, _Logged] = field(default_factory=dict)
+    messages: dict[int, tuple[int, str]] = field(default_factory=dict)
     _given: set[tuple[int | None, int | None]] = field(default_factory=set)
     _saw: dict[tuple[int | None, str], int] = field(default_factory=dict)
     _forms: dict[tuple[int | None, int | None], str] = field(default_factory=dict)
@@ -133,6 +135,9 @@ class _Look:
         elif line.kind == "skip_returned":
             for annotation in json.loads(line.body)["annotations"]:
                 self.answers.pop(annotation, None)
+        elif line.kind == messages.AUDITED:
+            body = json.loads(line.body)
+            self.messages[body["message"]] = (line.seq, body["digest"])
         elif line.kind in _ANSWERING:
             self._answered(line, person, of_row)
 
@@ -193,3 +198,19 @@ def _differs(answer: Any, logged: _Logged | None) -> AuditFault | None:
     if logged.digest != audit_log.digest(answer.result):
         return AuditFault(logged.seq, "content", f"answer {answer.pk} is not what line {logged.seq} says was submitted")
     return None
+
+
+def _messages(campaign: Campaign, look: _Look) -> Iterator[AuditFault]:
+    """What in the threads of a campaign is not what the audit log says: another text, one more or one less."""
+    logged, before = dict(look.messages), look.end[0]
+    for message in Message.objects.filter(campaign_id=campaign.pk).order_by("pk").iterator(chunk_size=CHUNK):
+        seq, digest = logged.pop(message.pk, (0, ""))
+        # What was said while the log was read has its line behind the last one that was.
+        if not seq and Record.objects.filter(seq__gt=before, kind=messages.AUDITED, user_id=message.user_id).exists():
+            continue
+        if not seq:
+            yield AuditFault(0, "unrecorded", f"message {message.pk} is not in the record")
+        elif digest != audit_log.digest(message.text):
+            yield AuditFault(seq, "content", f"message {message.pk} is not what line {seq} says was written")
+    for pk, (seq, _) in logged.items():
+        yield AuditFault(seq, "gone", f"message {pk}, written by line {seq}, is not on the server any more")

@@ -1,21 +1,79 @@
-"""A person's own pages: their queues and figures, and where they land after signing in again."""
+"""A person's own pages: queues and figures, what they asked and what all were told, and the end of a second sign-in."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import get_token
 
 from ls_plugin.access.call import call_of
-from ls_plugin.pages import figures
+from ls_plugin.models import Campaign, Grant, Slot
+from ls_plugin.pages import figures, threads
 from ls_plugin.pages.drawing import draw
+from ls_plugin.people.standings import Standing
+from ls_plugin.store.refusals import Refused
+from ls_plugin.store.slots import project_ids
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OwnCampaign:
+    """What a person's page has of one campaign beside their queues.
+
+    ``in_hand``: ids of rows that they have open, about which they may ask; ``listed``: their threads.
+    """
+
+    campaign: Campaign
+    in_hand: tuple[str, ...]
+    listed: threads.Threads
 
 
 def mine(request: HttpRequest) -> HttpResponse:
-    """A person's own page: their queues and their own figures."""
+    """A person's own page; a post asks about a row."""
     call = call_of(request)
-    queues = figures.of_person(call.signed_in.user_id) if call else []
-    return draw(request, "mine.html", {"queues": queues, "manager": bool(call and call.signed_in.manager_somewhere)})
+    context: dict[str, Any] = {"queues": [], "manager": False}
+    if call is not None:
+        standing = call.signed_in
+        context = {
+            "message": _ask(request, standing) if request.method == "POST" else "",
+            "queues": figures.of_person(standing.user_id),
+            "campaigns": [_own(campaign, standing.user_id) for campaign in _campaigns(standing)],
+            "manager": standing.manager_somewhere,
+            "csrf": get_token(request),
+        }
+    return draw(request, "mine.html", context)
 
 
 def signed_in(request: HttpRequest) -> HttpResponse:
     """Where somebody lands who signed in in a second window, because the first one holds an answer of theirs."""
     return draw(request, "signed_in.html", {})
+
+
+def _campaigns(standing: Standing) -> list[Campaign]:
+    """The campaigns that somebody works in."""
+    theirs = Campaign.objects.filter(pk__in=list(standing.people)).order_by("name")
+    return [campaign for campaign in theirs if standing.works_in_campaign(campaign.pk)]
+
+
+def _own(campaign: Campaign, user_id: int) -> OwnCampaign:
+    in_hand = Grant.objects.filter(user_id=user_id, project_id__in=project_ids(campaign.pk), live=True)
+    rows = Slot.objects.filter(task_id__in=in_hand.values("task_id")).values_list("row_id", flat=True)
+    return OwnCampaign(
+        campaign=campaign,
+        in_hand=tuple(sorted(set(rows))),
+        listed=threads.of_person(campaign, user_id),
+    )
+
+
+def _ask(request: HttpRequest, standing: Standing) -> str:
+    """Ask what the form says, and say what came of it."""
+    number, row_id, text = (request.POST.get(name, "").strip() for name in ("campaign", "row_id", "text"))
+    campaign = next((each for each in _campaigns(standing) if str(each.pk) == number), None)
+    if campaign is None or not row_id or not text:
+        return "Choose the row and write what you want to know."
+    try:
+        threads.ask(campaign, standing.user_id, row_id, text)
+    except Refused as refused:
+        return str(refused.detail)
+    return f"Your question about row {row_id} is with the managers; the answer comes here."

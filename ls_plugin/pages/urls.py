@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from django.urls import path
 
-from ls_plugin.pages import api, assets, manager, people, task_stream
+from ls_plugin.pages import api, assets, manager, people, task_stream, thread_api, thread_pages
 
 app_name = "quorum"
 urlpatterns = [
     path("", manager.campaigns, name="campaigns"),
     path("campaign/<int:campaign_id>/", manager.campaign, name="campaign"),
+    path("campaign/<int:campaign_id>/threads/", thread_pages.campaign_threads, name="threads"),
     path("style.css", assets.style, name="style"),
     path("people.css", assets.style, name="people-style"),
     path("screen.js", assets.screen, name="screen-script"),
@@ -27,7 +28,9 @@ urlpatterns = [
     path("api/audit", api.AuditView.as_view(), name="api-audit"),
     path("api/skips", api.SkipsView.as_view(), name="api-skips"),
     path("api/reopen", api.ReopenView.as_view(), name="api-reopen"),
+    path("api/threads", thread_api.ThreadsView.as_view(), name="api-threads"),
     path("api/tasks", task_stream.TasksView.as_view(), name="api-tasks"),
+    path("api/checks", api.ChecksView.as_view(), name="api-checks"),
     path("api/checkup", api.CheckupView.as_view(), name="api-checkup"),
     path("api/repair", api.RepairView.as_view(), name="api-repair"),
 ]

@@ -12,7 +12,12 @@ from core.utils.params import bool_from_request
 from django.db import transaction
 
 from label_studio_quorum.port import Annotation as Answer
-from ls_plugin.access.answer_content import require_fitting, require_own_form, require_reason
+from ls_plugin.access.answer_content import (
+    has_blocking_checks,
+    require_fitting,
+    require_own_form,
+    require_reason,
+)
 from ls_plugin.access.call import Call, call_of
 from ls_plugin.models import Slot, Stage
 from ls_plugin.patches.registry import replace
@@ -55,6 +60,8 @@ def _perform_create(stock: Callable[..., Any]) -> Callable[..., Any]:
                         require_own_form(answer.result, slot.task_id, RULE_STAGE[place.stage])
                         if place.stage is not Stage.PASS:  # of passes somebody else is asked for another, nobody twice
                             _ask_rules(admission.require_counted, place, slot, row, answer)
+                        if has_blocking_checks(place.project_id):
+                            _ask_rules(admission.require_checked, place, slot, row, answer)
                     # Asked for first, so that it runs before anything else that waits for the commit.
                     reconcile.after_commit(place.campaign_id, slot.row_id)
                     annotation = stock(self, serializer)
@@ -82,6 +89,8 @@ def _perform_update(stock: Callable[..., None]) -> Callable[..., None]:
                             require_fitting(answer.result, slot.task_id)
                             require_own_form(answer.result, slot.task_id, RULE_STAGE[place.stage])
                         _ask_rules(admission.require_change, place, slot, row, answer)
+                        if has_blocking_checks(place.project_id):
+                            _ask_rules(admission.require_checked, place, slot, row, answer)
                     reconcile.after_commit(place.campaign_id, slot.row_id)
                     stock(self, serializer)
                     clock.keep_order(serializer.instance, is_new=False)

@@ -19,6 +19,7 @@ from rest_framework.authtoken.models import Token
 from tasks.models import Annotation, Task
 from users.models import User
 
+from label_studio_quorum.campaign.projects import interface_of
 from ls_config.review_screen import compose_review
 from ls_plugin.models import Campaign, CampaignProject, Member, Slot, Stage
 from ls_plugin.people import rulebook
@@ -27,6 +28,7 @@ from ls_plugin.store import audit_log, exposures, triggers
 from ls_plugin.store.refusals import Refused
 from ls_plugin.store.slots import lock_in_order
 from review_rules import Policy, Role, Team
+from review_rules.files.checks import load_checks
 from review_rules.files.policy import Order
 
 PASSWORD_BYTES = 12
@@ -155,6 +157,7 @@ def _keep_projects(name: str, projects: Mapping[Stage, int]) -> None:
 
 def _set_interface(xml: str, projects: Mapping[Stage, int]) -> None:
     """Give the three projects the screens of an interface, with which of their answers are read from then on."""
+    load_checks(interface_of(xml, ""))
     for stage, project in projects.items():
         screen = xml if stage is Stage.PASS else compose_review(xml, stage.label)
         stored = Project.objects.get(pk=project)

@@ -18,7 +18,7 @@ from ls_plugin.models import Slot
 from ls_plugin.queue.campaigns import stored_campaign, to_rules
 from ls_plugin.queue.server_port import ServerPort
 from ls_plugin.store.refusals import Refused
-from review_rules import Stage, State
+from review_rules import Stage, State, Submission, Word
 from review_rules.files.policy import QaWhen
 
 
@@ -84,6 +84,29 @@ def require_counted(row: RowAtHand, stage: Stage, task_id: int, answer: Annotati
         raise Refused("not_counted", _reason(decided, stage, answer.id))
 
 
+def require_checked(row: RowAtHand, stage: Stage, task_id: int, answer: Annotation) -> None:
+    """Refuse an answer that violates a blocking check of the interface; who escalates or discards settles no value.
+
+    Args:
+        row: the row without it.
+        stage: the stage that it is given at.
+        task_id: the task that it answers.
+        answer: the answer as it would be stored.
+
+    Raises:
+        Refused: ``check_failed``, with the sentences of the checks.
+    """
+    submission = _submission(row.with_answer(task_id, answer).decide(), stage, answer.id)
+    if submission.word in (Word.ESCALATE, Word.DISCARD):
+        return
+    # A value that a review does not give is the one that it accepts.
+    accepted = {} if stage is Stage.PASS else row.decide().decision.proposal
+    values = {name: proposed.value for name, proposed in accepted.items()} | submission.values
+    if violated := row.campaign.checks.blocking(values):
+        more = {"checks": [check.to_json() for check in violated]}
+        raise Refused("check_failed", " ".join(check.say for check in violated), more)
+
+
 def require_change(row: RowAtHand, stage: Stage, task_id: int, answer: Annotation) -> None:
     """Refuse a change of an answer behind what is decided, and one that would not count.
 
@@ -125,14 +148,18 @@ def is_counted(row: DecidedRow, stage: Stage, annotation: int) -> bool:
     return any(sources[place].annotation == annotation for place in row.decision.counted[stage])
 
 
-def _reason(row: DecidedRow, stage: Stage, annotation: int) -> str:
-    """Why an annotation does not count, as a sentence."""
-    sources = row.record.sources[stage]
-    submission = next(
+def _submission(row: DecidedRow, stage: Stage, annotation: int) -> Submission:
+    """What the rules read of an annotation as it stands."""
+    return next(
         row.record.history.submissions(stage)[place]
-        for place, source in enumerate(sources)
+        for place, source in enumerate(row.record.sources[stage])
         if source.annotation == annotation and not source.is_superseded
     )
+
+
+def _reason(row: DecidedRow, stage: Stage, annotation: int) -> str:
+    """Why an annotation does not count, as a sentence."""
+    submission = _submission(row, stage, annotation)
     # What the reading has found names the cause; the rules only see that it is nobody's.
     if void := submission.raw.get("void"):
         return f"This submission does not count: {void}."

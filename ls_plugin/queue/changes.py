@@ -33,9 +33,9 @@ PAGE = 500
 _DECIDED = (State.FINAL.value, State.DISCARDED.value)
 
 
-def asked_by(interface: Interface) -> tuple[Control, ...]:
-    """What an interface asks for: on which line a control stands, and in which colours, is a matter of looks."""
-    return tuple(replace(control, line=0, colors=()) for control in interface.all_controls)
+def asked_by(interface: Interface) -> tuple[tuple[Control, ...], str]:
+    """What an interface asks for, and its checks: where a control stands, and its colours, are a matter of looks."""
+    return tuple(replace(control, line=0, colors=()) for control in interface.all_controls), interface.checks.strip()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +83,7 @@ class Change:
 
     @property
     def changes_decisions(self) -> bool:
-        """Whether any row could be decided otherwise."""
+        """Whether any row could be decided otherwise, or violate a check that it did not have."""
         before, after = self.before, self.after
         return (
             before.policy.hash != after.policy.hash

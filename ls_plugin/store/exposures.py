@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import Q
 from tasks.models import Annotation, AnnotationDraft
 
-from ls_plugin.models import Excluded, Grant, Record, Slot, Stage
+from ls_plugin.models import Excluded, Grant, Message, Record, Slot, Stage
 from ls_plugin.store import audit_log
 from ls_plugin.store.exclusions import exclude
 from ls_plugin.store.slots import project_ids
@@ -26,7 +26,14 @@ _AT_ONCE = 500
 T = TypeVar("T")
 
 
-def expose(user_id: int, campaign_id: int, *, only: Collection[int] | None = None, kind: str = "shown") -> None:
+def expose(
+    user_id: int,
+    campaign_id: int,
+    *,
+    only: Collection[int] | None = None,
+    kind: str = "shown",
+    threads: bool = False,
+) -> None:
     """Write down that somebody was shown what others said, and exclude them from the rows that it is about.
 
     Rows about which nobody else has said anything tell nothing, and stay open to the person.
@@ -36,6 +43,7 @@ def expose(user_id: int, campaign_id: int, *, only: Collection[int] | None = Non
         campaign_id: of which campaign.
         only: tasks whose rows were shown; all rows of the campaign if this is None.
         kind: the audit log's word: ``shown``, or ``could_see`` where nobody wrote down what exactly.
+        threads: whether they were shown the rows' threads too, in which people tell what they think of a row.
     """
     projects = project_ids(campaign_id)
     slots = Slot.objects.filter(project_id__in=projects)
@@ -44,7 +52,11 @@ def expose(user_id: int, campaign_id: int, *, only: Collection[int] | None = Non
         slots = slots.filter(row_id__in=list(rows))
     answers = Annotation.objects.filter(project_id__in=projects).exclude(completed_by_id=user_id)
     drafts = AnnotationDraft.objects.filter(task__project_id__in=projects).exclude(user_id=user_id)
-    telling = slots.filter(Q(task_id__in=answers.values("task_id")) | Q(task_id__in=drafts.values("task_id")))
+    messages = Message.objects.filter(campaign_id=campaign_id).exclude(user_id=user_id).exclude(row_id="")
+    tells = Q(task_id__in=answers.values("task_id")) | Q(task_id__in=drafts.values("task_id"))
+    if threads:
+        tells |= Q(row_id__in=messages.values("row_id"), stage=Stage.PASS)
+    telling = slots.filter(tells)
     known = Excluded.objects.filter(user_id=user_id).values("task_id")
     new = slots.filter(row_id__in=telling.values("row_id")).exclude(task_id__in=known)
     rows_of_tasks = dict(new.values_list("task_id", "row_id"))
@@ -57,17 +69,27 @@ def expose(user_id: int, campaign_id: int, *, only: Collection[int] | None = Non
             _exclude_and_revoke(user_id, tasks)
         # After the exclusions: writing the audit log takes the lock for which everybody waits.
         for part in _parts(shown):
-            _write_lines(kind, user_id, campaign_id, part, {"others": answers, "drafts": drafts})
+            by_row = _ids_by(messages.filter(row_id__in=[slot.row_id for slot in part]), "row_id") if threads else {}
+            _write_lines(kind, user_id, campaign_id, part, {"others": answers, "drafts": drafts}, by_row)
 
 
-def _write_lines(kind: str, user_id: int, campaign_id: int, slots: list[Slot], sources: Mapping[str, Any]) -> None:
-    """A line for each slot, with the ids of the answers and drafts that the person could see there."""
+def _write_lines(
+    kind: str,
+    user_id: int,
+    campaign_id: int,
+    slots: list[Slot],
+    sources: Mapping[str, Any],
+    by_row: Mapping[Any, list[int]],
+) -> None:
+    """A line for each slot, with the ids of the answers, drafts and messages that the person could see there."""
     tasks = [slot.pk for slot in slots]
-    ids = {key: _ids_by_task(source.filter(task_id__in=tasks)) for key, source in sources.items()}
+    ids = {key: _ids_by(source.filter(task_id__in=tasks), "task_id") for key, source in sources.items()}
     lines = []
     for slot in slots:
         body: dict[str, Any] = {"stage": Stage(slot.stage).label}
         body |= {key: by_task.get(slot.pk, []) for key, by_task in ids.items()}
+        if slot.stage == Stage.PASS and slot.row_id in by_row:
+            body["messages"] = by_row[slot.row_id]
         lines.append(audit_log.Entry(kind, user_id, campaign_id, slot.pk, slot.row_id, body))
     audit_log.write(*lines)
 
@@ -78,10 +100,11 @@ def _parts(things: list[T]) -> Iterator[list[T]]:
         yield things[start : start + _AT_ONCE]
 
 
-def _ids_by_task(things: Any) -> dict[int, list[int]]:
-    ids = defaultdict[int, list[int]](list)
-    for task_id, pk in things.order_by("pk").values_list("task_id", "pk"):
-        ids[task_id].append(pk)
+def _ids_by(things: Any, column: str) -> dict[Any, list[int]]:
+    """Task or row → the ids of the things about it."""
+    ids = defaultdict[Any, list[int]](list)
+    for about, pk in things.order_by("pk").values_list(column, "pk"):
+        ids[about].append(pk)
     return ids
 
 
@@ -108,4 +131,4 @@ def exposed_accounts(rows: Mapping[int, str]) -> dict[str, set[int]]:
 def tells_of_others(body: str) -> bool:
     """Whether by a line of the audit log somebody was shown what others said."""
     line = json.loads(body)
-    return bool(line.get("others") or line.get("drafts"))
+    return any(line.get(key) for key in ("others", "drafts", "messages"))

@@ -11,7 +11,8 @@ What they enforce on a task of a campaign:
   is not sealed and, unless it is a skip, while fewer than ``capacity`` others hold a seat;
 * an annotation keeps its author and its task, so that no account with answers can be deleted; a sealed one keeps its
   content; a skip becomes a submission only if a seat is free; only a skip is deleted;
-* the data of a Pass task, and the project of any task, never change.
+* the data of a Pass task, and the project of any task, never change;
+* what was said in a thread is neither changed nor deleted.
 
 They also keep the index: a slot for each new task, seats taken, and the mark that a row needs a reconcile, in the
 transaction of the change itself, so that nothing is lost when the process dies right after it.
@@ -139,6 +140,10 @@ _SQLITE = (
     BEGIN
       UPDATE ls_plugin_slot SET dirty = 1, taken = taken - (NOT OLD.was_cancelled) WHERE task_id = OLD.task_id;
     END""",
+    """CREATE TEMP TRIGGER quorum_message_kept BEFORE UPDATE ON main.ls_plugin_message
+    BEGIN SELECT RAISE(ABORT, 'quorum:message_stays'); END""",
+    """CREATE TEMP TRIGGER quorum_message_stays BEFORE DELETE ON main.ls_plugin_message
+    BEGIN SELECT RAISE(ABORT, 'quorum:message_stays'); END""",
 )
 _SQLITE_NAMES = tuple(sql.split()[3] for sql in _SQLITE)
 
@@ -267,6 +272,24 @@ DROP FUNCTION IF EXISTS quorum_answer_kept();
 DROP FUNCTION IF EXISTS quorum_answer_note();
 """
 
+# By themselves, as their table came later than the others' did.
+POSTGRES_MESSAGES_UP = """
+CREATE OR REPLACE FUNCTION quorum_message_kept() RETURNS trigger AS $$
+BEGIN
+  IF current_setting('quorum.on', true) IS NOT DISTINCT FROM 'on' THEN
+    RAISE EXCEPTION 'quorum:message_stays' USING ERRCODE = '23514';
+  END IF;
+  IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+  RETURN NEW;
+END $$ LANGUAGE plpgsql;
+CREATE TRIGGER quorum_message_kept BEFORE UPDATE OR DELETE ON ls_plugin_message
+  FOR EACH ROW EXECUTE FUNCTION quorum_message_kept();
+"""
+POSTGRES_MESSAGES_DOWN = """
+DROP TRIGGER IF EXISTS quorum_message_kept ON ls_plugin_message;
+DROP FUNCTION IF EXISTS quorum_message_kept();
+"""
+
 
 def existing_tasks_sql(vendor: str) -> str:
     """The statement that gives every task of a project (one parameter: its id) the slot it has not yet."""
@@ -297,7 +320,9 @@ def _arm(connection: Any, **_: Any) -> None:
     if connection.vendor != "sqlite":
         return
     with connection.connection as raw:
-        ready = raw.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'ls_plugin_slot'").fetchone()
+        # The newest table that they stand on: a database of a version before gets them when it is migrated.
+        newest = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'ls_plugin_message'"
+        ready = raw.execute(newest).fetchone()
         armed = raw.execute("SELECT 1 FROM sqlite_temp_master WHERE name = 'quorum_task_new'").fetchone()
         if ready and not armed:
             for sql in _SQLITE:

@@ -1,4 +1,4 @@
-"""The policy's `escalate_when`: CEL expressions, checked when the policy is loaded, run on each row.
+"""CEL expressions: the policy's `escalate_when` and an interface's checks, looked at when the file is loaded.
 
 The only module that knows the CEL library, which is imported on first use: it brings a terminal interface along, and
 most policies have no expression. Source: the Common Expression Language definition, google/cel-spec.
@@ -6,13 +6,14 @@ most policies have no expression. Source: the Common Expression Language definit
 
 from __future__ import annotations
 
+import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     import cel
@@ -89,8 +90,17 @@ class Mistake:
     name: str | None = None
 
 
-def mistakes(source: str) -> list[Mistake]:
+_PLAIN_ROW: Final[Mapping[str, Any]] = MappingProxyType(
+    {"domain": "general", "flags": [], "conflicts": [], "agreement": {}, "auto_label_changed": False}
+)
+
+
+def mistakes(source: str, variables: Iterable[str] = VARIABLES) -> list[Mistake]:
     """Everything wrong with an expression that can be known without a row.
+
+    Args:
+        source: the expression.
+        variables: what it may refer to; only one over those of the rules is tried on a plain row.
 
     >>> mistakes("domain == 'legal' && size(flags) > 1")
     []
@@ -106,13 +116,16 @@ def mistakes(source: str) -> list[Mistake]:
     except ValueError as error:
         return [_syntax_mistake(source, str(error))]
     references = program.references()
-    unknown = set(references["variables"]) - set(VARIABLES) - _TYPES
+    allowed = tuple(variables)
+    unknown = set(references["variables"]) - set(allowed) - _TYPES
     wrong = [Mistake(offset, f"unknown name `{name}`", name) for offset, name in _free_names(source) if name in unknown]
     for name in references["functions"]:
         if re.fullmatch(r"[A-Za-z]\w*", name) and name not in FUNCTIONS:
             wrong.append(Mistake(max(source.find(name), 0), f"unknown function `{name}`", name))
     wrong.extend(_too_deep(source))
-    return sorted(wrong, key=lambda mistake: mistake.offset) if wrong else _wrong_result(source)
+    if wrong:
+        return sorted(wrong, key=lambda mistake: mistake.offset)
+    return _wrong_result(source) if allowed == VARIABLES else []
 
 
 def holds(source: str, facts: Facts) -> tuple[bool, str | None]:
@@ -156,12 +169,162 @@ def _program(source: str) -> cel.Program:
 
 def _wrong_result(source: str) -> list[Mistake]:
     """An expression that comes to something else than true or false on a plain row."""
-    facts = {"domain": "general", "flags": [], "conflicts": [], "agreement": {}, "auto_label_changed": False}
     try:
-        result = _program(source).execute(facts)
+        result = _program(source).execute(dict(_PLAIN_ROW))
     except _FAILURES:  # it may need a field or a flag that this row lacks: not a mistake
         return []
     return [] if isinstance(result, bool) else [Mistake(0, f"this is {_described(result)}, not true or false")]
+
+
+def names_in(source: str) -> frozenset[str]:
+    """What an expression without mistakes refers to.
+
+    >>> sorted(names_in("verdict == 'Correct' && issues.exists(i, i == 'Code error')"))
+    ['issues', 'verdict']
+    """
+    known = set(_program(source).references()["variables"])
+    return frozenset(name for _, name in _free_names(source) if name in known) - _TYPES
+
+
+def value_of(source: str, variables: Mapping[str, Any]) -> bool | None:
+    """Whether an expression is true of these values; None if it fails on them.
+
+    >>> value_of("correctness < 4", {"correctness": 3}), value_of("correctness < 4", {})
+    (True, None)
+    """
+    try:
+        result = _program(source).execute(dict(variables))
+    except _FAILURES:
+        return None
+    return result if isinstance(result, bool) else None
+
+
+def wrong_type(source: str, variables: Mapping[str, Any]) -> str | None:
+    """What an expression without unknown names does with values of these types that they cannot do; None if nothing."""
+    try:
+        result = _program(source).execute(dict(variables))
+    except TypeError:
+        return "this compares or computes with values of other types"
+    except RuntimeError as error:
+        # Every name is known by now, so that only a function can be missing, of a value that does not have it.
+        function = _NO_FUNCTION.search(str(error))
+        return f"the function `{function[1]}` is not for a value of this type" if function else None
+    except _FAILURES:
+        return None
+    return None if isinstance(result, bool) else f"this is {_described(result)}, not true or false"
+
+
+class Compared(NamedTuple):
+    """A value that stands in an expression beside a name: `name == value`, `name.member == value`, `value in name`.
+
+    Attributes:
+        offset: where the value stands.
+        name: the variable; that over whose elements a macro goes, where the name is the macro's own.
+        is_element: whether the name is a macro's own.
+        member: what is read of it, if anything.
+        operator: `==`, `!=`, `<`, `<=`, `>`, `>=` or `in`.
+        value: the text, number or truth value.
+    """
+
+    offset: int
+    name: str
+    is_element: bool
+    member: str
+    operator: str
+    value: str | float | bool
+
+
+def compared(source: str) -> Iterator[Compared]:
+    """Every literal that a name is compared with, or looked for in, in an expression that is CEL.
+
+    >>> [(c.name, c.operator, c.value) for c in compared("verdict in ['A', 'B'] || 4 > tone")]
+    [('verdict', '==', 'A'), ('verdict', '==', 'B'), ('tone', '>', 4)]
+    """
+    parts = list(_joined(source))
+    owners = _macro_names(parts)
+    for index, (offset, text) in enumerate(parts):
+        before, after = _operator(parts, index - 1), _operator(parts, index + 1)
+        value = _literal(text)
+        if value is None:
+            continue
+        if after and _is_path(parts, index + 2):
+            name, operator = parts[index + 2][1], after
+        elif before and _is_path(parts, index - 2):
+            name, operator = parts[index - 2][1], before
+        elif (listed := _list_of(parts, index)) is not None:
+            name, operator = listed, "=="
+        else:
+            continue
+        name, _, member = name.partition(".")
+        yield Compared(offset, owners.get(name, name), name in owners, member, operator, value)
+
+
+_NO_FUNCTION: Final = re.compile(r"Undefined variable or function: '(\w+)'")
+_OPERATORS: Final = frozenset({"==", "!=", "<", "<=", ">", ">=", "in"})
+_Parts = list[tuple[int, str]]
+
+
+def _joined(source: str) -> Iterator[tuple[int, str]]:
+    """The tokens with their offsets, where signs of two characters, negative numbers and `name.member` are one."""
+    yield from ((token.start(), token[0]) for token in _JOINED.finditer(source))
+
+
+_JOINED: Final = re.compile(
+    _TOKEN.pattern.replace(r"(?P<name>[A-Za-z_]\w*)", r"(?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*(?!\w*\s*\())?)")
+    .replace(r"(?P<number>\d", r"(?P<number>(?<![\w)\]])-?\d")
+    .replace(r"(?P<sign>", r"(?P<sign>[=!<>]=|"),
+    re.VERBOSE | re.DOTALL | re.ASCII,
+)
+
+
+def _literal(text: str) -> str | float | bool | None:
+    if text in ("true", "false"):
+        return text == "true"
+    if text[0] not in "\"'-0123456789" and not re.match(r"[rR]['\"]", text):
+        return None
+    try:
+        value = ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return None
+    return value if isinstance(value, str | int | float) else None
+
+
+def _operator(parts: _Parts, index: int) -> str:
+    text = parts[index][1] if 0 <= index < len(parts) else ""
+    return text if text in _OPERATORS else ""
+
+
+def _is_path(parts: _Parts, index: int) -> bool:
+    """Whether a name stands there that is neither called nor a word of the language."""
+    if not 0 <= index < len(parts) or not re.match(r"[A-Za-z_]", parts[index][1]):
+        return False
+    if _literal(parts[index][1]) is not None:
+        return False
+    called = index + 1 < len(parts) and parts[index + 1][1] in ("(", ".", "[")
+    return not called and parts[index][1] not in ("in", "null") and (index == 0 or parts[index - 1][1] != ".")
+
+
+def _list_of(parts: _Parts, index: int) -> str | None:
+    """The name that is looked for in the list around this place, as in `name in [a, b]`."""
+    start = index
+    while start >= 0 and parts[start][1] != "[":
+        if parts[start][1] not in (",", parts[index][1]) and _literal(parts[start][1]) is None:
+            return None
+        start -= 1
+    return parts[start - 2][1] if start >= 2 and parts[start - 1][1] == "in" and _is_path(parts, start - 2) else None
+
+
+def _macro_names(parts: _Parts) -> dict[str, str]:
+    """Names that macros bind, with the variable over whose elements each goes: `field.exists(name, …)`."""
+    texts = [text for _, text in parts]
+    return {
+        texts[place + 4]: texts[place]
+        for place in range(len(texts) - 5)
+        if texts[place + 2] in _MACROS and [texts[place + step] for step in (1, 3, 5)] == [".", "(", ","]
+    }
+
+
+_MACROS: Final = frozenset({"all", "exists", "exists_one", "map", "filter"})
 
 
 _KINDS = MappingProxyType({int: "a number", float: "a number", str: "text", list: "a list", dict: "a map"})

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from itertools import accumulate
 from typing import TypeVar
 
 from ruamel.yaml import YAML
@@ -18,6 +20,7 @@ from review_rules.values import Name
 
 Word = TypeVar("Word", bound=Name)
 _TAG = "tag:yaml.org,2002:"
+_DEEPEST = 50
 
 
 @dataclass(slots=True)
@@ -191,6 +194,9 @@ def read_yaml(text: str, file: str) -> Located:
         FaultsError: the text is no YAML, holds nothing, or holds several documents.
     """
     try:
+        # A thousand brackets in one line cost the composer seconds; the events of the first fifty tell the fault.
+        if _bracket_depth(text) > _DEEPEST and (place := _too_deep(text)) is not None:
+            raise _nested_too_deep(file, place)
         node = YAML(typ="rt").compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -205,22 +211,31 @@ def read_yaml(text: str, file: str) -> Located:
         message = f"the character U+{ord(text[position]):04X} is not allowed in YAML" if text else str(error)
         raise FaultsError((Fault(file, line, column, "", message, "Remove it."),)) from error
     except RecursionError as error:
-        line, column = _too_deep(text)
-        hint = "Our files are a few levels deep; see the example in docs/rules.md."
-        raise FaultsError((Fault(file, line, column, "", "the brackets are nested too deep", hint),)) from error
+        raise _nested_too_deep(file, _too_deep(text) or (1, 1)) from error
     if node is None:
         raise FaultsError((Fault(file, 1, 1, "", "the file is empty", "Start from the example in docs/rules.md."),))
     return Located(node, "", file, [])
 
 
-def _too_deep(text: str, most: int = 50) -> tuple[int, int]:
-    """Line and column, from 1, of the first node within more than `most` others; the events come without recursion."""
+def _bracket_depth(text: str) -> int:
+    """How deep brackets nest; those within quotes count too, so that the true depth may be less."""
+    steps = (1 if bracket in "[{" else -1 for bracket in re.findall(r"[][{}]", text))
+    return max(accumulate(steps), default=0)
+
+
+def _too_deep(text: str) -> tuple[int, int] | None:
+    """Line and column, from 1, of the first node that lies too deep; the events come without recursion."""
     depth = 0
     for event in YAML(typ="rt").parse(text):
         depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-        if depth > most:
+        if depth > _DEEPEST:
             return event.start_mark.line + 1, event.start_mark.column + 1
-    return 1, 1
+    return None
+
+
+def _nested_too_deep(file: str, place: tuple[int, int]) -> FaultsError:
+    hint = "Our files are a few levels deep; see the example in docs/rules.md."
+    return FaultsError((Fault(file, *place, "", "the brackets are nested too deep", hint),))
 
 
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:

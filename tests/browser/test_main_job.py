@@ -173,7 +173,7 @@ def test_a_correction_and_an_entity_go_through_qa_into_the_export(
         choose(page, "Incorrect")
         mark(page, "MONEY", "$58 million")
         choose(page, "Unsure")
-        page.locator("input[name=flag_reason]").fill(SECRET)
+        page.locator("[name=flag_reason]:visible").fill(SECRET)
         submit(page)
 
     with browser_of(chromium, access, "chi", "pass") as (page, received):

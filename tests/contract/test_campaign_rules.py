@@ -342,3 +342,24 @@ def test_doctor_names_what_somebody_changed_and_set_up_mends_it(case: Case) -> N
     lost = case.bench.quorum("doctor", *files, exit_code=1)
     assert "is titled as its qa project and has no quorum: line" in lost.stdout
     assert "Traceback" not in lost.stderr
+
+
+def test_doctor_names_a_form_of_another_row(case: Case) -> None:
+    """The form of one row, saved for another by a task id that was given out again, as SQLite does: plain doctor."""
+    for row_id in ("r1", "r2"):
+        case.both_pass(row_id)
+    case.sync()
+    (other,) = case.task("qa", "r2")["predictions"]
+    stale = [*other["result"], *case.bench.result({"decision": "accept"}, {})]
+    target = case.task("qa", "r1")["id"]
+    answer = case.bench.people["cleo"].post(
+        f"/api/tasks/{target}/annotations/", json={"result": stale}, headers=case.bench.csrf("cleo")
+    )
+    assert answer.status_code == 201, answer.text
+    case.sync()
+    assert case.state("r1") is State.AWAITING_QA
+    files = ("--policy", str(case.bench.policy_file), "--team", str(case.bench.team_file), "--name", case.bench.name)
+    named = "1 answer counts for nothing, such as one of row 'r1': its form showed another row"
+    assert f"warn  answers: {named}" in case.bench.quorum("doctor", *files).stdout
+    assert f"warning: {named}" in case.bench.quorum("sync", *files).stderr
+    assert named in case.bench.quorum("status", *files).stderr

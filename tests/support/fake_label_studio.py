@@ -193,6 +193,10 @@ class FakeLabelStudio:
         kept = [one for one in self._views.get(project, []) if one.id != view]
         self._views[project] = [*kept, View(id=view or self._id(), title=data["title"], data=data)]
 
+    def delete_view(self, view: int) -> None:
+        self._write()
+        self._views = {project: [kept for kept in views if kept.id != view] for project, views in self._views.items()}
+
     def webhooks(self, project: int) -> list[Webhook]:
         return list(self._webhooks.get(project, []))
 

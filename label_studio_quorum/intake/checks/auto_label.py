@@ -20,6 +20,7 @@ from label_studio_quorum.intake.checks.span_values import check_spans
 from label_studio_quorum.intake.faults import RowFault
 from label_studio_quorum.intake.text_file import parse_json
 from ls_config import Interface
+from review_rules.files.checks import load_checks
 
 __all__ = ["PREFIX", "AutoLabelCheck", "Checked"]
 
@@ -47,6 +48,7 @@ class AutoLabelCheck:
     def __init__(self, interface: Interface | None, limits: Limits) -> None:
         self._interface, self._limits = interface, limits
         self._controls = {control.name: control for control in interface.controls} if interface else {}
+        self._checks = load_checks(interface) if interface else None
 
     def check(
         self, values: Mapping[str, Any], texts: Mapping[str, str], faults: RecordFaults, *, typed: bool
@@ -80,6 +82,7 @@ class AutoLabelCheck:
             return None, {"auto_label": label}
         checked = {name: self._value(name, value, values, texts, faults) for name, value in label.items()}
         self._tell_lacking(checked, faults)
+        self._tell_violated(checked, faults)
         return {name: value for name, value in checked.items() if value is not None}, {}
 
     def _cell(self, text: str, faults: RecordFaults) -> Any:
@@ -144,6 +147,14 @@ class AutoLabelCheck:
         # Where a value was refused, its fault says more than that it is now lacking.
         if lacking and not faults.broken:
             faults.add("QD.W045", field="auto_label", controls=", ".join(lacking))
+
+    def _tell_violated(self, checked: Mapping[str, Any], faults: RecordFaults) -> None:
+        # Where a value was refused, a rule between fields is told of the mended one.
+        if self._checks is None or faults.broken:
+            return
+        for check in self._checks.violated(checked):
+            fields = ", ".join(check.fields)
+            faults.add(f"QD.W049.{check.level.value}", field="auto_label", say=check.say, fields=fields)
 
     def _value(
         self, name: str, value: Any, values: Mapping[str, Any], texts: Mapping[str, str], faults: RecordFaults

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -18,20 +19,34 @@ ROOT = Path(__file__).parents[3]
 DOC = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
 
 
-def help_of(name: str) -> str:
-    """What a benchmark prints with `--help`."""
-    command = [sys.executable, "-m", f"benchmarks.{name}", "--help"]
+# One process for all, since each would load the same libraries anew.
+HELPS = """
+import contextlib, io, json, runpy, sys
+texts = {}
+for name in sys.argv[1:]:
+    sys.argv = [name, "--help"]
+    with contextlib.redirect_stdout(io.StringIO()) as text, contextlib.suppress(SystemExit):
+        runpy.run_module(f"benchmarks.{name}", run_name="__main__")
+    texts[name] = text.getvalue()
+print(json.dumps(texts))
+"""
+
+
+@pytest.fixture(scope="module")
+def helps() -> dict[str, str]:
+    """What each benchmark prints with `--help`."""
+    command = [sys.executable, "-c", HELPS, *SCRIPTS]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    texts: dict[str, str] = json.loads(done.stdout)
+    return texts
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_help_works_and_names_the_common_options(name: str) -> None:
+def test_help_works_and_names_the_common_options(name: str, helps: dict[str, str]) -> None:
     """Each script explains itself, and takes the options that `make bench` hands to all of them."""
-    text = help_of(name)
     for option in ("--quick", "--data FOLDER", "--seed", "--json"):
-        assert option in text
+        assert option in helps[name]
 
 
 def test_every_script_is_documented_and_every_documented_script_is_there() -> None:

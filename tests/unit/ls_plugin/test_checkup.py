@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from django.db import connection
 from projects.models import Project
 from tasks.models import Task
 
@@ -13,8 +12,7 @@ from label_studio_quorum.campaign.projects import Marker, read_marker, write_mar
 from ls_plugin.models import Grant, Slot, Stage
 from ls_plugin.pages import checkup
 from ls_plugin.people.standings import RULE_STAGE
-from ls_plugin.store import triggers
-from tests.unit.ls_plugin.support import CampaignInTest, make_campaign, owner_client, post, review, verdict
+from tests.unit.ls_plugin.support import CampaignInTest, by_hand, make_campaign, owner_client, post, review, verdict
 
 Plant = Callable[[CampaignInTest], None]
 
@@ -30,21 +28,6 @@ def campaign() -> CampaignInTest:
     for person in ("ana", "bea", "ana"):
         made.answer(person, verdict("Correct"))
     return made
-
-
-def by_hand(sql: str, *parameters: int) -> None:
-    """Write into the database as its administrator does, past every rule of the plugin."""
-    with connection.cursor() as cursor:
-        for name in triggers._SQLITE_NAMES:
-            cursor.execute(f"DROP TRIGGER IF EXISTS temp.{name}")
-        cursor.execute("PRAGMA foreign_keys=OFF")
-        cursor.execute(sql, parameters)
-        cursor.execute("PRAGMA foreign_keys=ON")
-    triggers._rearm("default")
-
-
-def _first_task(campaign: CampaignInTest) -> int:
-    return campaign.slot("r1").task_id
 
 
 def _without_answer(campaign: CampaignInTest) -> None:

@@ -11,15 +11,18 @@ import httpx
 import pytest
 from django.core.wsgi import get_wsgi_application
 from projects.models import Project
+from tasks.models import Annotation, Task
 from typer.testing import CliRunner, Result
 
 from label_studio_quorum.campaign.differences import plain
+from label_studio_quorum.campaign.row_task import ReviewNote, seal_result
 from label_studio_quorum.commands.cli import app
 from ls_config.interface import label_types, load
 from ls_plugin.models import Campaign, CampaignProject, Stage
+from review_rules import Stage as RuleStage
 from tests.contract.plugin_campaign import POLICY, TEAM
 from tests.support.servers import OWNER
-from tests.unit.ls_plugin.support import CampaignInTest, review, verdict
+from tests.unit.ls_plugin.support import CampaignInTest, by_hand, review, verdict
 
 pytestmark = pytest.mark.slow
 
@@ -286,3 +289,34 @@ def test_what_set_up_wrote_is_not_taken_for_a_change(machines: list[Machine]) ->
         done = here.run("status", "--name", name)
         assert (done.exit_code, done.stderr) == (0, ""), task
         assert here.run("setup", "--name", name, *files, "--task", task).stdout.count("nothing to change") == 1, task
+
+
+def test_a_policy_that_was_changed_in_the_database_is_named(machines: list[Machine]) -> None:
+    """The projects still bear the hash of the policy that the campaign was set up with."""
+    here = machines[0]
+    policy = Campaign.objects.filter(name=here.name)
+    text = str(policy.values_list("policy_text", flat=True).get())
+    policy.update(policy_text=text.replace("passes: 2", "passes: 3"))
+    done = here.run("doctor", "--name", here.name)
+    assert "fail  policy: the campaign runs under sha256:" in done.stdout
+    assert "run quorum setup" in done.stdout
+
+
+def test_a_review_on_the_form_of_another_row_is_named(machines: list[Machine]) -> None:
+    """As a stock server on SQLite has stored it, before the plugin came: `doctor --full` reads the answers."""
+    here = machines[0]
+    assert "warn  answers" not in here.run("doctor", "--full", "--name", here.name).stdout
+    tasks = {task.data["row_id"]: task for task in Task.objects.filter(project__in=_projects(here, Stage.QA))}
+    review_note = ReviewNote.read(tasks["r2"].meta)
+    answer = Annotation.objects.get(task=tasks["r1"])
+    stale = [*answer.result, *seal_result(review_note, "r2", RuleStage.QA)]
+    by_hand("UPDATE task_completion SET result = %s WHERE id = %s", json.dumps(stale), answer.pk)
+    done = here.run("doctor", "--full", "--name", here.name)
+    assert "warn  answers: 1 answer counts for nothing, such as one of row 'r1': its form showed another" in done.stdout
+    assert "such as one of row 'r1'" in here.run("status", "--name", here.name).stderr
+
+
+def _projects(machine: Machine, stage: Stage) -> list[int]:
+    """The campaign's project of a stage."""
+    homes = CampaignProject.objects.filter(campaign__name=machine.name, stage=stage)
+    return list(homes.values_list("project_id", flat=True))

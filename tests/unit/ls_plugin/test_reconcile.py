@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from organizations.models import Organization
+from tasks.models import Task
 
 from label_studio_quorum.gold.records import export_records
 from ls_plugin import jobs
@@ -108,6 +110,24 @@ def test_a_row_about_which_nothing_is_closed_is_not_reopened(campaign: CampaignI
     assert not campaign.lines("reopened")
     with pytest.raises(Refused, match="500 characters"):
         reopen(campaign.campaign, row_id, "x" * 501, campaign.account("max"))
+
+
+def test_whoever_has_an_answer_in_a_row_does_not_reopen_it(campaign: CampaignInTest) -> None:
+    """Not for an outcome that they like better: another manager does. Of the owner it is written down."""
+    campaign.add_rows("r1")
+    for person in ("ana", "bea"):
+        campaign.answer(person, verdict("Correct"))
+    campaign.answer("quin", review("accept", "Correct"), Stage.QA)
+    with pytest.raises(Refused, match="You have an answer in row r1: another manager or the owner") as refused:
+        reopen(campaign.campaign, "r1", "mine was right", campaign.account("ana"))
+    assert refused.value.reason == "excluded"
+    assert campaign.slot("r1").state == "FINAL"
+    Organization.objects.update(created_by=campaign.account("ana"))
+    reopen(campaign.campaign, "r1", "mine was right", campaign.account("ana"))
+    (line,) = campaign.lines("reopened")
+    assert json.loads(line.body)["own_part"] is True
+    meta = Task.objects.values_list("meta", flat=True).get(pk=campaign.slot("r1").task_id)
+    assert meta["quorum"]["reopened"][0]["own_part"] is True
 
 
 def test_a_final_row_that_is_reopened_goes_to_qa_again(campaign: CampaignInTest) -> None:

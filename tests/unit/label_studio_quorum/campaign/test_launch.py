@@ -12,7 +12,7 @@ from label_studio_quorum.campaign.change_plan import ChangeCost
 from label_studio_quorum.campaign.launch import CampaignPlan, launch
 from label_studio_quorum.campaign.local_memory import remembered
 from label_studio_quorum.campaign.webhooks import WebhookTarget, own_webhook, save_webhook
-from label_studio_quorum.port import Repair
+from label_studio_quorum.port import Json, Repair
 from ls_config import load
 from review_rules import load_policy, load_team
 from tests.support.campaigns import POLICY, TEAM
@@ -31,6 +31,9 @@ class PluginServer(FakeLabelStudio):
 
     def plugin_version(self) -> str | None:
         return self._version
+
+    def lock_campaign(self, name: str, *, token: str, doing: str, seconds: int) -> Json | None:
+        return None if self._version is None else {"mine": seconds > 0}
 
     def plugin_campaign(self, name: str) -> dict[str, Any] | None:
         return self.told[-1] if self.told else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -144,6 +145,38 @@ def test_people_are_not_named() -> None:
         assert "secret" not in panel_data(*decided(history), REVIEW, stage)["panel"]
 
 
+def carried(root: html.HtmlElement) -> dict[str, Any]:
+    """What the panel carries for the screen's script."""
+    (element,) = root.xpath(".//*[@data-decisions]")
+    found: dict[str, Any] = json.loads(element.get("data-decisions"))
+    return found
+
+
+def test_the_panel_carries_its_values_as_data() -> None:
+    """The script reads the same decisions in the same order, the conflicts, and what the form opens with."""
+    root = panel(row({"verdict": "Incorrect", "entities": [ORG]}, {}))
+    data = carried(root)
+    assert [decision["title"] for decision in data["decisions"]] == heads(root)[1:3]
+    assert [decision["values"]["verdict"] for decision in data["decisions"]] == cells(root, "Verdict")[:2]
+    assert (data["conflicts"], data["changed"]) == (["verdict", "entities"], [])
+    assert data["proposal"]["entities"] == [{"start": 0, "end": 11, "label": "ORG"}]
+    assert "verdict" not in data["proposal"]
+    assert data["opinions"] == []
+
+
+def test_the_data_says_neither_who_nor_when() -> None:
+    """A decision is its title, values, flags and reason, and QA's opinion no more; unknown fields are left out."""
+    said = submission("cleo-secret", 3, BASE | {"tone": 1}, decision="escalate", reason="why", lead_time=3.5)
+    data = carried(panel(row({"verdict": "Incorrect", "hidden": "secret"}, {}, qa=[said]), "expert"))
+    each = [*data["decisions"], *data["opinions"]]
+    assert {frozenset(decision) for decision in each} == {frozenset({"title", "values", "flags", "reason"})}
+    assert {name for decision in each for name in decision["values"]} == {field.name for field in REVIEW.controls}
+    assert [opinion["title"] for opinion in data["opinions"]] == ["QA: escalate"]
+    assert data["changed"] == ["tone"]
+    assert data["proposal"]["tone"] == 5
+    assert not any(word in json.dumps(data) for word in ("secret", "2026", "3.5"))
+
+
 def test_the_order_depends_on_the_row_only() -> None:
     """A and B are the same way round on every run and at both stages, and about half of the rows are turned."""
     first = [cells(panel(row({"verdict": "Incorrect"}, {}, row_id=f"r{n}")), "Verdict") for n in range(60)]
@@ -198,7 +231,7 @@ def test_what_does_not_count_is_not_shown() -> None:
 
 
 ELEMENTS = {"div", "table", "thead", "tbody", "tr", "th", "td", "span", "sup", "b"}
-ATTRIBUTES = {"class", "style", "dir"}
+ATTRIBUTES = {"class", "style", "dir", "hidden", "data-decisions"}
 TRICKS = [
     "<script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",

@@ -103,7 +103,7 @@ def test_an_auto_label_that_is_no_object_breaks_no_export(auto_label: Any) -> No
     ("rests_on", "holds"),
     [
         (None, True), ("x", True), ([], True), ([[1, "v1"]], True), ([[1, "v2"]], False), ([[2, "v1"]], False),
-        ([[1]], False), (["x"], False),
+        ([[1]], False), (["x"], False), ([[[1], "v1"]], False),
     ],
     ids=repr,
 )  # fmt: skip

@@ -89,8 +89,8 @@ def test_a_double_that_somebody_answered_stays() -> None:
     assert (report.imported, report.taken_back) == (1, 1)
 
 
-def test_two_set_ups_at_once_make_three_projects() -> None:
-    """The second one stops and leaves nothing of its own."""
+def test_two_set_ups_of_programs_at_once_make_three_projects() -> None:
+    """Programs that call set-up by themselves stand in no line: the second one stops and leaves nothing of its own."""
     server = Beside()
     server.before_project = lambda: setup_campaign(server, SPEC)
     with pytest.raises(CampaignError, match="another set-up of 'May' runs at the same time"):

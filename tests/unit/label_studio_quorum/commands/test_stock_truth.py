@@ -122,7 +122,7 @@ def test_a_stock_server_has_no_file_to_pull(machines: tuple[Machine, Machine]) -
 
 
 def test_a_campaign_of_before_the_hash_goes_on(server: StockServer, machines: tuple[Machine, Machine]) -> None:
-    """Its marker bears no team: any file is taken, and the next set-up writes the hash down."""
+    """Its marker bears no team: any file is taken, which commands say, and the next set-up writes the hash down."""
     here, _ = machines
     for project in server.projects():
         marker = read_marker(project.description)
@@ -131,8 +131,13 @@ def test_a_campaign_of_before_the_hash_goes_on(server: StockServer, machines: tu
         del old["team"], old["interface"]
         about = write_marker(project.description, marker).replace(marker.line(), "quorum:" + json.dumps(old))
         server.change_project(project.id, {"description": about})
-    assert here.run("status").exit_code == 0
+    leave(here)
+    for command in ("status", "sync"):
+        done = here.run(command)
+        assert done.exit_code == 0
+        assert "note: campaign 'May': its projects do not say which team the campaign goes by" in done.stderr
     assert here.set_up().exit_code == 0
+    assert "which team" not in here.run("status").stderr
     markers = [read_marker(project.description) for project in server.projects()]
     assert [marker is not None and marker.team != "" for marker in markers] == [True] * 3
     assert here.set_up().stdout.count("nothing to change") == 1

@@ -27,7 +27,10 @@ def rows(source: str) -> list[Row]:
     return [entry for entry in read_rows(path, interface=REVIEW) if isinstance(entry, Row)]
 
 
-@pytest.mark.parametrize("source", ["example", "real"])
+SOURCES = ["example", pytest.param("real", marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("name", CARRIES_HISTORY)
 def test_verify_holds(name: str, source: str, tmp_path: Path) -> None:
     """Every final label of the export follows from its own history, whatever the format; the rows come in again as
@@ -43,10 +46,11 @@ def test_verify_holds(name: str, source: str, tmp_path: Path) -> None:
     assert back == given[:-1]
 
 
+@pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("name", ["ground-truth", "conll"])
-def test_formats_without_history_hold_the_final_labels(name: str, tmp_path: Path) -> None:
+def test_formats_without_history_hold_the_final_labels(name: str, source: str, tmp_path: Path) -> None:
     """What carries no history still has every gold row, and a manifest gives the same rows back."""
-    given = rows("real")
+    given = rows(source)
     path = tmp_path / ("a.manifest" if name == "ground-truth" else "a.conll")
     write(decided_records(given), path, name, interface=REVIEW)
     if name == "ground-truth":

@@ -202,7 +202,7 @@ PLANTS: dict[str, Plant] = {
     "QD.W004": Plant("a.xlsx", workbook(lambda book, sheet: fill_row(sheet, response=42))),
     "QD.W005": Plant("a.xlsx", workbook(lambda book, sheet: book.add_worksheet("notes").write_row(0, 0, ["to", "do"]))),
     "QD.W006": Plant("a.csv", csv(CSV_HEAD + ",", "a,,q,r,stray")),
-    "QD.W007": Plant("a.tsv", b"id\tcontext\tquery\tresponse\na\t\tWhat is it?\t\"A word in quotes\"\n"),
+    "QD.W007": Plant("a.tsv", b'id\tcontext\tquery\tresponse\na\t\tWhat is it?\t"A word in quotes"\n'),
     "QD.W008": Plant("a.xlsx", workbook(merged)),
     "QD.E020": Plant("a.jsonl", lines(good(3, id=None))),
     "QD.E021": Plant("a.jsonl", lines(good(3, id="r1"))),
@@ -259,6 +259,7 @@ PLANTS: dict[str, Plant] = {
         "a.json", task([result("verdict", "choices", {"choices": [word]}) for word in ("Correct", "Incorrect")])
     ),
     "QD.W048": Plant("a.manifest", manifest()),
+    "QD.W049": Plant("a.jsonl", labelled({"verdict": "Correct", "correctness": 2})),
     "QD.W060": Plant("a.jsonl", lines(good(1, id="r3"))),
     "QD.W061": Plant(
         "a.jsonl",

@@ -253,6 +253,19 @@ def test_a_path_that_leads_nowhere_is_named(pair: str, tmp_path: Path) -> None:
     assert (lost.id, said in lost.message, cure in lost.hint) == (kind, True, True), str(lost)
 
 
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv"])
+@pytest.mark.parametrize("pair", ["query=nope", "nope=q"])
+def test_a_column_that_no_row_has_is_named_once(pair: str, name: str, tmp_path: Path) -> None:
+    """With the columns that there are, whether a row needs what it stands for or not."""
+    lines = [{"id": row_id, "context": "", "query": "Q?", "response": "r"} for row_id in ("a", "b")]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (tmp_path / name).write_text(text if name == "a.jsonl" else "id,context,query,response\na,,Q?,r\nb,,Q?,r\n")
+    _, faults = read(tmp_path / name, mapping=load_mapping([pair]))
+    [told] = [entry for entry in faults if entry.id == "QD.E013"]
+    assert f"takes '{pair.split('=')[0]}' from a column '{pair.split('=')[1]}', which is not there" in told.message
+    assert "id, context, query, response" in told.hint
+
+
 def test_a_column_with_dots_comes_before_a_path(tmp_path: Path) -> None:
     """Flattened files have such columns, tables and objects alike."""
     flat = {"id": "a", "context": "", "inputs.question": "Flat?", "inputs": {"question": "Deep?"}, "response": "r"}

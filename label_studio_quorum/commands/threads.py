@@ -1,0 +1,112 @@
+"""`quorum threads`: what people ask about rows, and where a manager answers it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from label_studio_quorum.commands.shared_options import (
+    JsonOption,
+    KeyFileOption,
+    KeyOption,
+    NameOption,
+    UrlOption,
+    connect,
+    print_json,
+)
+
+app = typer.Typer(add_completion=False, help="List what people ask about rows, and answer it.")
+
+
+@app.callback(invoke_without_command=True)
+def show(
+    context: typer.Context,
+    name: NameOption = None,
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_key_file: KeyFileOption = None,
+    row: Annotated[str, typer.Option("--row", metavar="ID", help="This row's thread, with what its reviews say.")] = "",
+    everything: Annotated[bool, typer.Option("--all", help="Also threads in which nothing waits for you.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List the threads in which somebody waits for a manager, the newest first, or answer one by a command below."""
+    if context.invoked_subcommand is not None:
+        return
+    port = connect(url, api_key, api_key_file, name=name)
+    listed = port.plugin_threads(name, row_id=row, only_open=not (row or everything))
+    if as_json:
+        print_json(listed)
+        return
+    for thread in listed["threads"]:
+        state = f"  {thread['state']}" if thread["state"] else ""
+        typer.echo(f"{thread['row_id'] or 'to everybody'}{state}")
+        for entry in thread["messages"]:
+            typer.echo(_line(entry))
+    if listed["left_off"]:
+        typer.echo(f"quorum: {listed['left_off']:,} more threads; answer these first", err=True)
+    if not listed["threads"]:
+        typer.echo("nothing was said" if row or everything else "nobody waits for an answer")
+
+
+@app.command()
+def answer(
+    message: Annotated[int, typer.Argument(metavar="ID", help="The number of the question in quorum threads.")],
+    text: Annotated[str, typer.Argument(help="The answer; it stays as it is written.")],
+    name: NameOption = None,
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Answer what somebody asked: they read it on their page, as of a manager."""
+    _say(name, url, api_key, api_key_file, {"kind": "answer", "answers": message, "text": text}, as_json)
+
+
+@app.command()
+def tell(
+    text: Annotated[str, typer.Argument(help="What everybody of the campaign shall know; it stays as it is written.")],
+    name: NameOption = None,
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell everybody of the campaign something: they read it on their page."""
+    _say(name, url, api_key, api_key_file, {"kind": "announcement", "text": text}, as_json)
+
+
+@app.command()
+def reopen(
+    row: Annotated[str, typer.Argument(metavar="ROW", help="The row's id.")],
+    reason: Annotated[str, typer.Argument(help="Why, in at most 500 characters; the row's people read it.")],
+    name: NameOption = None,
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Open a row again that is decided or closed: no review from before counts, and QA is asked again."""
+    reopened = connect(url, api_key, api_key_file, name=name).reopen_row(name, row, reason)
+    if as_json:
+        print_json(reopened)
+    else:
+        typer.echo(f"row {row} was {reopened['was']} and is {reopened['state']} now")
+
+
+def _say(
+    name: str | None, url: str | None, key: str | None, key_file: Any, message: dict[str, Any], as_json: bool
+) -> None:
+    written = connect(url, key, key_file, name=name).say_in_thread(name, message)
+    if as_json:
+        print_json(written)
+    else:
+        typer.echo(f"said about row {written['row_id']}" if written["row_id"] else "said to everybody")
+
+
+def _line(entry: dict[str, Any]) -> str:
+    number = f"{entry['id']:>6}" if entry["id"] is not None else " " * 6
+    by = f" {entry['by']}" if entry["by"] else ""
+    waits = "  <- waits" if entry["is_open"] else ""
+    text = entry["text"].replace("\n", "\n" + " " * 9)
+    return f"{number}  {entry['at'][:16]}  {entry['kind']} ({entry['role']}{by}){waits}\n         {text}"

@@ -1,0 +1,292 @@
+"""Rendered texts in a real chromium: what is seen and what stands in the source are one span, in both directions.
+
+With QUORUM_OFFSETS=docs/offsets.md the second table of the documentation is written anew from what was seen.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+
+from ls_config import load
+from tests.support.screens import Screens, prediction
+from tests.support.servers import LabelStudioServer
+
+pytestmark = [pytest.mark.browser]
+
+ROOT = Path(__file__).parents[2]
+SCREEN = ROOT / "ls_plugin" / "screen"
+NER = load("ner")
+WHOLE = "\ufffc"
+"""What stands in the seen text for a formula or an image, which takes part in a span as one."""
+Json = Any
+
+
+@dataclass(frozen=True)
+class Case:
+    """A source, all that is seen of it, and a piece to select: as it is seen, and the source that it stands for."""
+
+    name: str
+    source: str
+    seen: str
+    target: str
+    stored: str
+
+
+LONG = "\n\n".join(
+    f"## Part {n} 😀\n\nSome **bold {n}** words &amp; `code {n}` with $x_{n}$.\n\n- item {n}\n  > quoted *line {n}*"
+    for n in range(80)
+)
+LONG_SEEN = "".join(
+    f"Part {n} 😀Some bold {n} words & code {n} with {WHOLE}.item {n}quoted line {n}" for n in range(80)
+)
+CASES = (
+    Case("emphasis", "They *went* to **Rome** in ***May***.", "They went to Rome in May.", "to Rome", "to **Rome"),
+    Case("a heading", "# To *Rome* #\n\nNow\n===\nThen", "To RomeNowThen", "RomeNow", "Rome* #\n\nNow"),
+    Case("lines of a paragraph", "One line,\ntwo in *Rome*.", "One line,\ntwo in Rome.", "line,\ntwo", "line,\ntwo"),
+    Case("hard line breaks", "One  \ntwo\\\nRome", "One\ntwo\nRome", "two\nRome", "two\\\nRome"),
+    Case(
+        "nested lists",
+        "- one\n  - two\n    1. Rome\n       in May\n- three",
+        "onetwoRome\nin Maythree",
+        "Rome\nin May",
+        "Rome\n       in May",
+    ),
+    Case("a list that begins at 7", "7. Milan\n8. Rome", "MilanRome", "Rome", "Rome"),
+    Case("a task list", "- [x] see Rome\n- [ ] see Milan", " see Rome see Milan", "Rome", "Rome"),
+    Case("a quote", "> They went\n> to *Rome*\n> > in May", "They went\nto Romein May", "went\nto", "went\n> to"),
+    Case(
+        "a table",
+        "| City | Note |\n|:--|--:|\n| Rome | a \\| b |\n| Milan | `x\\|y` |",
+        "CityNoteRomea | bMilanx|y",
+        "a | b",
+        "a \\| b",
+    ),
+    Case("code in a table", "| a |\n|---|\n| `x\\|y` |", "ax|y", "x|y", "x\\|y"),
+    Case("a link", 'See [the *map*](http://a.example/x "T") of Rome.', "See the map of Rome.", "map of", "map*](http://a.example/x \"T\") of"),
+    Case("a link by reference", "See [Rome][1].\n\n[1]: http://a.example", "See Rome.[1]: http://a.example", "Rome", "Rome"),
+    Case("addresses", "At <http://a.example> or b@a.example", "At http://a.example or b@a.example", "http://a.example", "http://a.example"),
+    Case("an image", "A ![map of *Rome*](http://127.0.0.1:9/m.png) here", f"A {WHOLE} here", WHOLE, "![map of *Rome*](http://127.0.0.1:9/m.png)"),
+    Case("raw HTML in a line", "Use <b>bold</b> in *Rome*", "Use <b>bold</b> in Rome", "bold</b> in", "bold</b> in"),
+    Case("raw HTML in a block", "<div>\n<b>Rome</b>\n</div>\n\n*May*", "<div>\n<b>Rome</b>\n</div>May", "<b>Rome", "<b>Rome"),
+    Case("a fence", "Do:\n\n```python\nif x < 3:\n    go('Rome')\n```\nok", "Do:if x < 3:\n    go('Rome')ok", "go('Rome", "go('Rome"),
+    Case("a fence in a list", "- a\n\n  ~~~\n  x\n\n    Rome\n  ~~~", "ax\n\n  Rome", "x\n\n  Rome", "x\n\n    Rome"),
+    Case("a fence in a quote", "> ```sql\n> SELECT 1\n> FROM rome\n> ```", "SELECT 1\nFROM rome", "1\nFROM", "1\n> FROM"),
+    Case("an open fence", "```\nRome\n", "Rome\n", "Rome", "Rome"),
+    Case("indented code", "So:\n\n    a = 1\n\n\tRome\n\nok", "So:a = 1\n\nRomeok", "1\n\nRome", "1\n\n\tRome"),
+    Case("inline code", "Call `` go(`x`) `` in `a\nb` Rome", "Call go(`x`) in a b Rome", "go(`x`)", "go(`x`)"),
+    Case("entities", "A &lt; B &amp;&nbsp;C &#x1F600; &#82;ome &bogus;", "A < B &\u00a0C 😀 Rome &bogus;", "😀 Rome", "&#x1F600; &#82;ome"),
+    Case("escapes", "\\*Rome\\* \\\\ \\q *x*", "*Rome* \\ \\q x", "*Rome*", "\\*Rome\\*"),
+    Case("emoji", "Good 😀 *news* 👨‍👩‍👧 from **Rome** 👍🏽.", "Good 😀 news 👨‍👩‍👧 from Rome 👍🏽.", "👨‍👩‍👧 from Rome 👍🏽", "👨‍👩‍👧 from **Rome** 👍🏽"),
+    Case("CJK", "我们昨天去了**東京**看樱花。𠮷野家", "我们昨天去了東京看樱花。𠮷野家", "東京看", "東京**看"),
+    Case("right to left", "הם נסעו אל **רומא** בחודש *May*.", "הם נסעו אל רומא בחודש May.", "רומא", "רומא"),
+    Case("right to left in a list", "- سافروا إلى **روما**\n- في مايو", "سافروا إلى رومافي مايو", "روما", "روما"),
+    Case("CRLF", "# One\r\n\r\nTwo *a*\r\nthree\r\n\r\n> q\r\n> Rome\r\n\r\n```\r\nx\r\ny\r\n```\r\n", "OneTwo a\nthreeq\nRomex\ny", "a\nthree", "a*\r\nthree"),
+    Case("a formula in a line", "So $x^2$ and \\(y_1\\) for $5 in Rome", f"So {WHOLE} and {WHOLE} for $5 in Rome", f"{WHOLE} and", "$x^2$ and"),
+    Case("formulas on lines of their own", "A\n\n$$\n\\int x\n$$\n\n\\[ y = 2 \\]\n\nRome", f"A{WHOLE}{WHOLE}Rome", WHOLE, "$$\n\\int x\n$$"),
+    Case("sums of money", "From $5 to $10, *then* $20-$30 in Rome", "From $5 to $10, then $20-$30 in Rome", "then $20", "then* $20"),
+    Case("a formula that is none", "So $\\frac{$ in *Rome*", f"So {WHOLE} in Rome", WHOLE, "$\\frac{$"),
+    Case("struck out", "In ~~Milan~~ Rome, ~5 km", "In Milan Rome, ~5 km", "Milan Rome", "Milan~~ Rome"),
+    Case("a rule", "One\n\n---\n\nRome **x**", "OneRome x", "OneRome", "One\n\n---\n\nRome"),
+    Case("marks without an end", "A **b and `c in _Rome [x](y *z*", "A **b and `c in _Rome [x](y z", "_Rome [x](y z", "_Rome [x](y *z"),
+    Case("tabs", "-\tone\n-\t*Rome*\tx", "oneRome\tx", "Rome\tx", "Rome*\tx"),
+    Case("8,000 characters", LONG, LONG_SEEN, "line 79", "line 79"),
+)
+IDS = [case.name for case in CASES]
+POLICY = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'"
+
+HELPERS = """
+window.unitsOfBox = (box) => {
+  const units = [];
+  const walk = document.createTreeWalker(box, NodeFilter.SHOW_TEXT | NodeFilter.SHOW_ELEMENT, (node) =>
+    node.parentElement.closest('.q-formula, .q-image') ? NodeFilter.FILTER_REJECT : NodeFilter.FILTER_ACCEPT);
+  while (walk.nextNode()) {
+    const node = walk.currentNode;
+    if (node.nodeType === Node.TEXT_NODE) for (let at = 0; at < node.length; at += 1) units.push([node, at]);
+    else if (node.matches('.q-formula, .q-image')) units.push([node, -1]);
+  }
+  return units;
+};
+window.selectUnits = (units, first, end) => {
+  const range = document.createRange();
+  const [start, at] = units[first];
+  const [stop, to] = units[end - 1];
+  if (at < 0) range.setStartBefore(start); else range.setStart(start, at);
+  if (to < 0) range.setEndAfter(stop); else range.setEnd(stop, to + 1);
+  return range;
+};
+window.markedUnits = (box) => window.unitsOfBox(box)
+  .map(([node, at], unit) => (at < 0 ? node : node.parentElement).closest('.q-mark') ? unit : -1).filter((unit) => unit >= 0);
+window.drawCase = async (source) => {
+  const box = document.body.appendChild(document.createElement('div'));
+  window.view = await window.quorumReading.drawText(box, source);
+  const { text, from, to } = window.view;
+  const spans = from.map((_, unit) => window.view.sourceOf(unit, unit + 1));
+  return { text, from, to, spans };
+};
+window.fromScreen = (pairs) => {
+  const all = window.unitsOfBox(window.view.box);
+  return pairs.map(([first, end]) => {
+    const units = window.view.unitsOf(window.selectUnits(all, first, end));
+    return units && [...units, ...window.view.sourceOf(...units)];
+  });
+};
+window.fromSource = (spans) => spans.map(([start, end]) => {
+  window.view.mark([{ id: 'a', start, end, label: 'L' }]);
+  const box = window.view.box;
+  return [window.markedUnits(box), box.querySelectorAll('.q-mark').length];
+});
+undefined;
+"""
+
+
+class Renderer:
+    """A page without a server that holds what Quorum adds to the screen, under a policy as strict as can be."""
+
+    def __init__(self, context: BrowserContext) -> None:
+        self.page = context.new_page()
+        self.asked: list[str] = []
+        self.faults: list[str] = []
+        self.page.on("console", lambda message: self.faults.append(message.text) if message.type == "error" else None)
+        self.page.on("pageerror", lambda fault: self.faults.append(str(fault)))
+        context.route("**/*", self.answer)
+        self.page.goto("http://quorum.test/")
+        self.page.evaluate(HELPERS)
+        self.page.wait_for_function("window.quorumReading")
+
+    def answer(self, route: Route) -> None:
+        path = route.request.url.removeprefix("http://quorum.test")
+        self.asked.append(route.request.url)
+        if path == "/":
+            page = '<!doctype html><link rel="stylesheet" href="/reading.css"><body style="width: 600px">'
+            page += '<script src="/seam.js"></script><script src="/reading.js"></script>'
+            headers = {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": POLICY}
+            route.fulfill(body=page, headers=headers)
+            return
+        names = {"/seam.js": "seam.js", "/reading.js": "reading.js", "/reading.css": "reading.css"}
+        names["/quorum/screen/markdown.js"] = "files/markdown.js"
+        if path not in names:
+            route.abort()
+            return
+        kind = "text/css" if path.endswith("css") else "text/javascript"
+        route.fulfill(body=(SCREEN / names[path]).read_text("utf-8"), content_type=f"{kind}; charset=utf-8")
+
+    def draw(self, source: str) -> Json:
+        self.page.evaluate("document.body.replaceChildren()")
+        return self.page.evaluate("source => drawCase(source)", source)
+
+
+@pytest.fixture(scope="module")
+def renderer(chromium: Browser) -> Iterator[Renderer]:
+    context = chromium.new_context()
+    yield Renderer(context)
+    context.close()
+
+
+def utf16(text: str) -> list[str]:
+    """The UTF-16 units of a text, each as the character that it is or is a half of."""
+    return [character for character in text for _ in range(len(character.encode("utf-16-le")) // 2)]
+
+
+def pairs(length: int, seed: str) -> list[tuple[int, int]]:
+    """All stretches of a short text; of a long one, those of a length of one and some by chance."""
+    if length <= 30:
+        return [(first, end) for first in range(length) for end in range(first + 1, length + 1)]
+    chance = random.Random(seed)
+    count = 100 if length < 2000 else 25
+    some = [sorted(chance.sample(range(length + 1), 2)) for _ in range(count)]
+    near = [(at, min(length, at + chance.randint(1, 30))) for at in (chance.randrange(length) for _ in range(count))]
+    return [(first, end) for first, end in some] + near
+
+
+@pytest.mark.parametrize("case", CASES, ids=IDS)
+def test_every_stretch_that_is_seen_is_one_span_of_the_source_and_back(renderer: Renderer, case: Case) -> None:
+    """Selected on the screen, a stretch becomes the source of its first to its last character, and is drawn as itself."""
+    drawn = renderer.draw(case.source)
+    assert drawn["text"] == case.seen
+    seen = utf16(case.seen)
+    made = [case.source[start:end] for start, end in drawn["spans"]]
+    assert all(start < end for start, end in drawn["spans"])
+    assert drawn["spans"] == sorted(drawn["spans"])
+    for character, source in zip(seen, made, strict=True):
+        assert source == character or character == WHOLE or source.startswith(("\\", "&", "\r\n", "\n")), (character, source)
+
+    stretches = pairs(len(seen), case.name)
+    selected = renderer.page.evaluate("pairs => fromScreen(pairs)", stretches)
+    spans = []
+    for (first, end), result in zip(stretches, selected, strict=True):
+        while first < end and seen[first] == "\n":
+            first += 1
+        while first < end and seen[end - 1] == "\n":
+            end -= 1
+        if first == end:
+            assert result is None
+            continue
+        assert result == [first, end, drawn["spans"][first][0], drawn["spans"][end - 1][1]], (first, end)
+        spans.append(((first, end), result[2:]))
+    marked = renderer.page.evaluate("spans => fromSource(spans)", [span for _, span in spans])
+    for ((first, end), (start, stop)), (units, _) in zip(spans, marked, strict=True):
+        # A character that more than one unit makes, or an escape or entity that makes more than one, goes as a whole.
+        whole = [unit for unit, (a, b) in enumerate(drawn["spans"]) if a < stop and b > start]
+        assert units == whole, (first, end)
+        assert {unit for unit in whole if not first <= unit < end} <= {
+            unit for unit in whole if drawn["spans"][unit] in (drawn["spans"][first], drawn["spans"][end - 1])
+        }
+
+
+@pytest.mark.parametrize("case", CASES, ids=IDS)
+def test_every_span_of_the_source_lights_up_what_it_makes(renderer: Renderer, case: Case) -> None:
+    """A span from elsewhere, even one that cuts marks, is drawn over each character that it makes in whole or in part."""
+    drawn = renderer.draw(case.source)
+    spans = pairs(len(case.source), "source" + case.name)
+    for (start, end), (units, pieces) in zip(
+        spans, renderer.page.evaluate("spans => fromSource(spans)", spans), strict=True
+    ):
+        assert units == [unit for unit, (a, b) in enumerate(drawn["spans"]) if a < end and b > start], (start, end)
+        assert pieces, "a span of which nothing is seen has a mark all the same"
+
+
+@pytest.mark.parametrize("case", CASES, ids=IDS)
+def test_the_named_piece_of_each_case(renderer: Renderer, case: Case) -> None:
+    """The piece that the documentation names stands for the source that it names."""
+    renderer.draw(case.source)
+    first = len(utf16(case.seen[: case.seen.index(case.target)]))
+    ((_, _, start, end),) = renderer.page.evaluate(
+        "pairs => fromScreen(pairs)", [[first, first + len(utf16(case.target))]]
+    )
+    assert case.source[start:end] == case.stored
+
+
+def test_random_texts_lose_nothing(renderer: Renderer) -> None:
+    """Texts put together by chance: what is not seen is marks and white space, and all that is seen goes both ways."""
+    chance = random.Random(20260101)
+    bits = [
+        "word ", "Rome", "😀", "東京", "רומא ", "\n", "\n\n", "\r\n", "*", "**", "_", "`", "``", "~~", "$", "$x$", "\\", "\\(", "\\)",
+        "&amp;", "&#x1F600;", "&", "<b>", "</b>", "<div>\n", "[", "](http://x)", "![", "> ", "- ", "1. ", "\n- [ ] ",
+        "# ", "\n```\n", "\n```js\n", "    ", "\t", "| a | b |\n|---|---|\n", "|", "---\n", "===\n", "[1]: http://y\n", "$$", "\\[",
+    ]  # fmt: skip
+    for number in range(150):
+        source = "".join(chance.choice(bits) for _ in range(chance.randint(3, 40)))
+        drawn = renderer.draw(source)
+        assert drawn["spans"] == sorted(drawn["spans"]), source
+        for character, (start, end) in zip(utf16(drawn["text"]), drawn["spans"], strict=True):
+            made = source[start:end]
+            assert character in made or character in (WHOLE, " ") or made.startswith(("&", "\r")), (source, character, made)
+        covered = {at for start, end in drawn["spans"] for at in range(start, end)}
+        unseen = "".join(character for at, character in enumerate(source) if at not in covered)
+        assert not set(unseen) & set("wordRme東京רומא😀"), (number, source, unseen)
+        stretches = pairs(len(utf16(drawn["text"])), str(number))[:200]
+        for (first, end), result in zip(
+            stretches, renderer.page.evaluate("pairs => fromScreen(pairs)", stretches), strict=True
+        ):
+            if result is not None:
+                assert first <= result[0] < result[1] <= end
+                assert result[2:] == [drawn["spans"][result[0]][0], drawn["spans"][result[1] - 1][1]]
+    assert not renderer.faults

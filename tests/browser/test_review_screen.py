@@ -1,0 +1,460 @@
+"""QA and Expert as a screen of what differs: it fits, is worked by keys, and stores what Label Studio's own tags would.
+
+With QUORUM_SCREENS=docs/screens the pictures of the documentation are taken anew.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+
+from ls_config import Interface, compose_review, load
+from ls_config.results import ParsedResult
+from tests.support.review_rows import FIELDS, answers, made_task, span
+from tests.support.screens import Screens, drag_over, review_task, said
+from tests.support.servers import LabelStudioServer
+
+pytestmark = [pytest.mark.server, pytest.mark.browser]
+
+Json = Any
+WINDOWS = [(1280, 720), (1366, 768), (1440, 900), (1920, 1080), (3840, 2160)]
+ZOOMS = (1, 1.25)
+ROWS = [(0, 0), (1, 4000), (2, 0), (3, 4000), (4, 0), (5, 4000), (6, 4000), (8, 4000)]
+"""Conflicts and about how many characters the texts have."""
+ONE_CHOICE_AND_SPANS = ("verdict", "entities")
+REVIEW = load("response_review")
+
+
+@pytest.fixture(scope="module")
+def screens(ls_server_plugin: LabelStudioServer) -> Screens:
+    return Screens(ls_server_plugin)
+
+
+@pytest.fixture(scope="module")
+def context(ls_server_plugin: LabelStudioServer, chromium: Browser) -> Iterator[BrowserContext]:
+    """A browser in which the owner of the server is logged in."""
+    context = chromium.new_context(base_url=ls_server_plugin.url)
+    visitor = ls_server_plugin.log_in(*ls_server_plugin.owner)
+    cookies = [{"name": c.name, "value": c.value or "", "url": ls_server_plugin.url} for c in visitor.cookies]
+    context.add_cookies(cookies)  # type: ignore[arg-type]
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    page = context.new_page()
+    page.set_viewport_size({"width": 1366, "height": 768})
+    yield page
+    page.close()
+
+
+def project(screens: Screens, stage: str, tasks: list[Json], interface: Interface = REVIEW, **more: Json) -> int:
+    xml = compose_review(interface.xml, stage)
+    return screens.project(f"review {stage}", xml, tasks, "quorum-proposal", **more)
+
+
+def open_review(page: Page, project: int, *, with_script: bool = True) -> None:
+    page.goto(f"/projects/{project}/data?labeling=1")
+    page.get_by_test_id("bottombar-submit-button").wait_for()
+    if with_script:
+        page.locator("#quorum-review .qr-send").wait_for()
+
+
+def send(page: Page) -> None:
+    """Send by the key, and wait until the server has it."""
+    with page.expect_response(lambda answer: "/annotations" in answer.url and answer.request.method == "POST") as got:
+        page.keyboard.press("Control+Enter")
+    assert got.value.status == 201
+
+
+def keys(page: Page, *pressed: str) -> None:
+    for key in pressed:
+        page.keyboard.press(key)
+
+
+def stored(screens: Screens, project: int) -> list[ParsedResult]:
+    return screens.submitted(project, compose_review(REVIEW.xml, "qa"))
+
+
+def await_row(page: Page, task: Json) -> None:
+    """Wait until this row is on the screen."""
+    expect(page.locator(".qr-head b").first).to_have_text(task["data"]["row_id"], timeout=30_000)
+
+
+def heard(page: Page) -> str:
+    return page.locator("#quorum-review [role=status]").inner_text()
+
+
+def form(page: Page, name: str) -> Json:
+    """A field's value in Label Studio's own store."""
+    return page.evaluate(
+        """name => { const screen = window.quorum.screen();
+          return window.quorumReview.read(screen, window.quorumReview.fieldOf(screen, name)); }""",
+        name,
+    )
+
+
+# --- it fits ---------------------------------------------------------------------------------------------------------
+
+FAULTS = """() => {
+  const faults = [], rect = e => e.getBoundingClientRect(), name = e => `${e.className} ${e.textContent.slice(0, 30)}`;
+  const page = document.scrollingElement, main = document.querySelector('.lsf-main-content');
+  if (page.scrollHeight > page.clientHeight + 1) faults.push('the page scrolls');
+  if (main.scrollHeight > main.clientHeight + 1) faults.push('the form scrolls');
+  const bottom = rect(document.querySelector('.lsf-bottombar')).top + 1;
+  const inside = e => { const r = rect(e); return r.width > 0 && r.left >= 0 && r.right <= innerWidth + 1 && r.top >= 0
+    && r.bottom <= bottom; };
+  const review = document.querySelector('#quorum-review');
+  for (const e of review.querySelectorAll('.qr-send, .qr-tool, .qr-fold')) if (!inside(e)) faults.push(name(e));
+  const scroll = review.querySelector('.qr-scroll'), box = rect(scroll);
+  for (const e of scroll.querySelectorAll('button')) {
+    const r = rect(e);
+    if (r.left < 0 || r.right > box.right + 1) faults.push(`cut at the side: ${name(e)}`);
+    if (r.bottom > box.bottom + 1 && !scroll.classList.contains('qr-more-below')) faults.push(`not seen: ${name(e)}`);
+  }
+  if (scroll.childElementCount && !inside(scroll)) faults.push('the fields are not seen');
+  for (const e of review.querySelectorAll('.qr-text')) {
+    if (rect(e).height < 24 || !inside(e)) faults.push(`no room for ${e.ariaLabel || name(e)}`);
+    if (e.scrollHeight > e.clientHeight + 5 && !e.classList.contains('qr-more-below')) faults.push(`cut: ${name(e)}`);
+  }
+  const hand = review.querySelector('.qr-in-hand .qr-name');
+  if (hand && (rect(hand).bottom > box.bottom + 1 || rect(hand).top < box.top - 1)) faults.push('the row in hand');
+  return faults;
+}"""
+
+
+def test_every_row_fits_at_every_size(page: Page, screens: Screens) -> None:
+    """From 1280×720 to 4K, at 100 and 125 %, nothing scrolls the page, and what must be decided is on the screen."""
+    rows = [made_task(REVIEW, conflicts, length=length) for conflicts, length in ROWS]
+    open_review(page, project(screens, "qa", rows))
+    faults: dict[str, list[str]] = {}
+    for task in rows:
+        await_row(page, task)
+        for width, height in WINDOWS:
+            for zoom in ZOOMS:
+                page.set_viewport_size({"width": round(width / zoom), "height": round(height / zoom)})
+                page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+                found = page.evaluate(FAULTS)
+                if found:
+                    faults[f"{task['data']['row_id']} at {width}×{height}, {zoom:.0%}"] = found
+        keys(page, "Shift+D")
+        page.keyboard.type("measured")
+        send(page)
+    assert faults == {}
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------
+
+
+def test_one_choice_and_two_spans_take_four_keys(page: Page, screens: Screens) -> None:
+    """A verdict and two marks in conflict: a digit, keep, leave out, send; the word is correct by itself."""
+    first, second = answers(made_task(REVIEW, 0)["data"]["response"])
+    common, metric, person = first["entities"]
+    data = made_task(REVIEW, 0)["data"]
+    passes = [
+        said(first | {"entities": [common, metric]}),
+        said(first | {"verdict": second["verdict"], "entities": [common, person]}),
+    ]
+    number = project(screens, "qa", [review_task(REVIEW, "qa", data, passes)])
+    open_review(page, number)
+    assert page.locator(".qr-row").count() == 2
+    keys(page, "1", "k", "d")
+    expect(page.locator(".qr-send")).to_be_focused()
+    send(page)
+    (parsed,) = stored(screens, number)
+    assert parsed.problems == ()
+    assert parsed.decision == "correct"
+    assert parsed.values["entities"] == [common, metric]
+    assert parsed.values["verdict"] in (first["verdict"], second["verdict"])
+    assert {name: parsed.values.get(name, []) for name in first if name not in ONE_CHOICE_AND_SPANS} == {
+        name: value for name, value in first.items() if name not in ONE_CHOICE_AND_SPANS
+    }
+
+
+def test_spans_are_stepped_to_and_changed_by_keys(page: Page, screens: Screens) -> None:
+    """All of one or both, keep, leave out, widen, narrow and relabel; each is in Label Studio's store at once."""
+    task = made_task(REVIEW, 8)
+    open_review(page, project(screens, "qa", [task]))
+    text = task["data"]["response"]
+    decisions = page.evaluate("window.quorumReview.parsePanel(window.quorum.screen().data.panel).decisions")
+    spans = [{(s["start"], s["end"], s["label"]) for s in decision["values"]["entities"]} for decision in decisions]
+
+    def now() -> set[tuple[int, int, str]]:
+        return {(s["start"], s["end"], s["label"]) for s in form(page, "entities")}
+
+    page.locator('.qr-row[data-field="entities"] .qr-name').click()
+    assert now() == spans[0] & spans[1]
+    for key, expected in (("a", spans[0]), ("b", spans[1]), ("u", spans[0] | spans[1])):
+        page.locator('.qr-row[data-field="entities"] .qr-name').click()
+        keys(page, key)
+        assert now() == expected
+    page.locator('.qr-chip[aria-label*="“11.2 %”"]').click()
+    keys(page, "w")
+    assert text[slice(*chosen(now(), "QUANTITY"))] == "11.2 % because"
+    assert "11.2 % because" in heard(page)
+    keys(page, "Shift+W")
+    assert text[slice(*chosen(now(), "QUANTITY"))] == "11.2"
+    keys(page, "q")
+    assert text[slice(*chosen(now(), "QUANTITY"))] == "to 11.2"
+    keys(page, "Shift+Q", "5")
+    assert text[slice(*chosen(now(), "MONEY"))] == "11.2"
+    keys(page, "d")
+    assert not [label for *_, label in now() if label in ("MONEY", "QUANTITY")]
+    # Words that nobody marked: selected, then the label's key.
+    page.evaluate(
+        """() => { const walk = document.createTreeWalker(document.querySelector('[data-text=response] .qr-text'),
+          NodeFilter.SHOW_TEXT);
+          while (walk.nextNode()) {
+            const at = walk.currentNode.data.indexOf('lower prices');
+            if (at >= 0) return getSelection().setBaseAndExtent(walk.currentNode, at, walk.currentNode, at + 12);
+          } }"""
+    )
+    page.locator('.qr-row[data-field="entities"]').evaluate("row => row.querySelector('[tabindex=\"0\"]').focus()")
+    keys(page, "9")
+    assert text[slice(*chosen(now(), "TECH"))] == "lower prices"
+
+
+def chosen(spans: set[tuple[int, int, str]], label: str) -> tuple[int, int]:
+    (found,) = [(start, end) for start, end, each in spans if each == label]
+    return found
+
+
+def test_sets_ratings_and_what_agrees_by_digits(page: Page, screens: Screens) -> None:
+    """Items of a set are ticked by digit, a rating is its digit, and e opens what agrees to be changed the same way."""
+    open_review(page, project(screens, "qa", [made_task(REVIEW, 3), made_task(REVIEW, 0)]))
+    page.locator('.qr-row[data-field="issues"] .qr-name').click()
+    assert form(page, "issues") == []
+    keys(page, "u")
+    assert form(page, "issues") == ["Contradicts context", "Missing information"]
+    page.locator('.qr-row[data-field="issues"] .qr-name').click()
+    keys(page, "3", "1")
+    assert form(page, "issues") == ["Factual error", "Missing information"]
+    # Label Studio's own keys change nothing that is folded away: z would be another response type.
+    keys(page, "z", "t", "t", "y")
+    assert (form(page, "response_type"), form(page, "completeness")) == ("Direct answer", 5)
+    assert page.locator('.qr-row[data-field="tone"]').count() == 0
+    keys(page, "e")
+    assert page.locator(".qr-row").count() == 9
+    page.locator('.qr-row[data-field="tone"] .qr-name').click()
+    scale = page.locator('.qr-row[data-field="tone"]').get_by_role("radio")
+    assert scale.count() == 5
+    assert scale.nth(2).get_attribute("aria-label") == "3 Stiff"
+    keys(page, "3")
+    assert form(page, "tone") == 3
+    assert "Tone: 3 Stiff." in heard(page)
+
+
+def test_the_guideline_of_the_field_is_one_key_away(page: Page, screens: Screens) -> None:
+    """g shows what the instructions say under the field's name, or beside its name in bold, and g closes it."""
+    more: Json = {"expert_instruction": REVIEW.guidelines_html}
+    open_review(page, project(screens, "qa", [made_task(REVIEW, 8)], **more))
+    keys(page, "g")
+    guide = page.get_by_role("region", name="Guideline")
+    expect(guide).to_contain_text("A wrong extra fact makes it Partly correct")
+    assert "named people, without titles" not in guide.inner_text()
+    page.locator('.qr-row[data-field="tone"] .qr-name').click()
+    expect(guide).to_contain_text("clear, fitting, respectful")
+    keys(page, "g")
+    expect(guide).to_be_hidden()
+
+
+# --- the decision ----------------------------------------------------------------------------------------------------
+
+
+def test_the_word_follows_from_what_was_done(page: Page, screens: Screens) -> None:
+    """Unchanged is accept, a note goes with it; escalate and discard want a reason and nothing else."""
+    rows = [made_task(REVIEW, 0), made_task(REVIEW, 8), made_task(REVIEW, 5), made_task(REVIEW, 3)]
+    number = project(screens, "qa", rows)
+    open_review(page, number)
+    keys(page, "Shift+N")
+    page.keyboard.type("thank you")
+    send(page)
+    await_row(page, rows[1])
+    keys(page, "Shift+X", "Control+Enter")
+    assert heard(page) == "Say why you escalate it."
+    page.keyboard.type("two readings")
+    send(page)
+    await_row(page, rows[2])
+    keys(page, "Shift+D")
+    page.keyboard.type("cut off")
+    send(page)
+    await_row(page, rows[3])
+    # A conflict without a value is told and comes into hand; a set without a decision is asked about once.
+    keys(page, "Control+Enter")
+    assert heard(page) == "Not decided: Verdict, Issues, Entities."
+    keys(page, "2", "Control+Enter")
+    assert heard(page).startswith("Not decided: Issues, Entities. Send once more to leave out")
+    send(page)
+    parsed = stored(screens, number)
+    assert [(each.decision, each.reason) for each in parsed] == [
+        ("accept", None), ("escalate", "two readings"), ("discard", "cut off"), ("correct", None),
+    ]  # fmt: skip
+    assert parsed[3].values["entities"] == [span(rows[3]["data"]["response"], "Northwind Foods", "ORG")]
+
+
+def test_an_expert_sees_qa_as_an_opinion(page: Page, screens: Screens) -> None:
+    """What an escalating QA thought stands beside the fields; the form opens with what the two agree on."""
+    open_review(page, project(screens, "expert", [made_task(REVIEW, 1, stage="expert")]))
+    head = page.locator(".qr-head")
+    expect(head).to_contain_text("QA: escalate Needs an expert · “Which margin is meant depends on the standard.”")
+    expect(page.locator('.qr-row[data-field="tone"]')).to_contain_text("QA: 2 Off-putting")
+    assert (form(page, "tone"), form(page, "verdict")) == (5, None)
+
+
+# --- the same as the tags --------------------------------------------------------------------------------------------
+
+
+def without_ids(screens: Screens, number: int) -> list[list[Json]]:
+    kept = screens.call("GET", f"/api/projects/{number}/export?exportType=JSON")
+    return [
+        sorted(
+            ({key: part for key, part in item.items() if key != "id"} for item in annotation["result"]),
+            key=lambda item: (item["from_name"], str(item["value"])),
+        )
+        for task in sorted(kept, key=lambda task: int(task["id"]))
+        for annotation in task["annotations"]
+    ]
+
+
+def test_without_the_script_the_tags_store_the_same(page: Page, screens: Screens) -> None:
+    """One decision made on this screen, and once more on Label Studio's tags with the script blocked: one result."""
+    tasks = [made_task(REVIEW, 3), made_task(REVIEW, 1)]
+    ours, theirs = (project(screens, "qa", tasks) for _ in range(2))
+    open_review(page, ours)
+    verdict = page.locator('.qr-row[data-field="verdict"]').get_by_role("radio", name="Partly correct")
+    keys(page, verdict.locator("kbd").inner_text())
+    keys(page, "4", "ArrowDown")
+    page.locator('.qr-chip[aria-label*="“net revenue”"]').click()
+    keys(page, "k")
+    page.locator('.qr-chip[aria-label*="“11.2 %”"]').click()
+    keys(page, "k")
+    keys(page, "Control+Enter")
+    send(page)
+    await_row(page, tasks[1])
+    keys(page, "Shift+X")
+    page.keyboard.type("two readings")
+    send(page)
+
+    page.route("**/quorum/screen.*", Route.abort)
+    open_review(page, theirs, with_script=False)
+    expect(page.locator(".q-panel")).to_be_visible()
+    assert page.locator("#quorum-review").count() == 0
+    keys(page, "w", "f")
+    for label, words in (("7", "net revenue"), ("6", "11.2 %")):
+        keys(page, label)
+        drag_over(page, words)
+        keys(page, "Escape")
+    keys(page, "Shift+C")
+    send(page)
+    page.wait_for_function("() => window.Htx.task.dataObj.row_id === 'row-1-0-qa'")
+    page.locator(".q-response .htx-highlight").first.wait_for()
+    keys(page, "Shift+X")
+    page.locator("input[name=decision_reason]").fill("two readings")
+    keys(page, "Enter")
+    send(page)
+    assert without_ids(screens, ours) == without_ids(screens, theirs)
+
+
+def custom(folder: Path, controls: str) -> Interface:
+    (folder / "label.xml").write_text(f'<View><Text name="text" value="$text"/>{controls}</View>', encoding="utf-8")
+    return load(folder)
+
+
+def test_texts_and_numbers_are_taken_or_written(page: Page, screens: Screens, tmp_path: Path) -> None:
+    """A written answer is A's, B's, or another; a panel of before leaves the row to the tags."""
+    interface = custom(
+        tmp_path,
+        '<Number name="amount" toName="text" min="0"/>'
+        '<TextArea name="summary" toName="text" rows="2" maxSubmissions="1"/>',
+    )
+    data = {"row_id": "written", "text": "Net revenue was 412 million."}
+    passes = [
+        said({"amount": 412, "summary": "It earned 412."}),
+        said({"amount": 41, "summary": "It lost <b>412</b>."}),
+    ]
+    task = review_task(interface, "qa", data, passes)
+    old = {"data": task["data"] | {"panel": "<table class='qp'></table>"}}
+    number = project(screens, "qa", [task, old], interface)
+    open_review(page, number)
+    said_first = page.evaluate("window.quorumReview.parsePanel(window.quorum.screen().data.panel).decisions[0].values")
+    keys(page, "a")
+    assert form(page, "amount") == said_first["amount"]
+    keys(page, "3")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("It earned 412 million.")
+    send(page)
+    (parsed,) = screens.submitted(number, compose_review(interface.xml, "qa"))
+    assert parsed.values == {"amount": said_first["amount"], "summary": "It earned 412 million."}
+    assert parsed.decision == "correct"
+    expect(page.locator(".q-panel .qp")).to_be_visible()
+    assert page.locator("#quorum-review").count() == 0
+
+
+# --- for everybody ---------------------------------------------------------------------------------------------------
+
+
+def test_every_control_has_a_role_a_name_and_a_state(page: Page, screens: Screens) -> None:
+    """Buttons, radios and marks are named, with their state; the arrow keys and Tab go from conflict to conflict."""
+    open_review(page, project(screens, "qa", [made_task(REVIEW, 4)]))
+    nameless = page.evaluate(
+        "[...document.querySelectorAll('#quorum-review button, #quorum-review input')].filter(e =>"
+        " !(e.ariaLabel || e.textContent.trim() || e.labels?.length)).map(e => e.outerHTML)"
+    )
+    assert nameless == []
+    verdict = page.get_by_role("radiogroup", name="Verdict")
+    assert verdict.get_by_role("radio").count() == 4
+    assert verdict.get_by_role("radio", checked=True).count() == 0
+    keys(page, "2")
+    assert page.get_by_role("radiogroup", name="Verdict").get_by_role("radio", checked=True).count() == 1
+    assert page.get_by_role("group", name="Verdict, decided").count() == 1
+    assert page.get_by_role("group", name="Entities, not decided").get_by_role("option").count() == 4
+    fields = []
+    for _ in range(4):
+        fields.append(page.evaluate("document.activeElement.closest('.qr-row').dataset.field"))
+        keys(page, "ArrowDown")
+    assert len(set(fields)) == 4
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+def test_what_was_typed_is_never_markup(page: Page, screens: Screens) -> None:
+    """Tags, handlers and entity tricks in every text and every answer stand on this screen as their characters."""
+    trick = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>&lt;b&gt;"\''
+    data = {"row_id": trick, "query": trick, "context": trick, "response": trick}
+    first, _ = answers(made_task(REVIEW, 0)["data"]["response"])
+    odd = first | {"verdict": trick, "issues": [trick], "entities": [{"start": 0, "end": 4, "label": "ORG"}]}
+    task = review_task(
+        REVIEW, "qa", data, [said(odd, [trick], trick), said(first | {"entities": []})], None, odd, filled=False
+    )
+    open_review(page, project(screens, "qa", [task]))
+    keys(page, "e", "g")
+    tags = page.evaluate("[...new Set([...document.querySelectorAll('#quorum-review *')].map(e => e.tagName))].sort()")
+    assert not {"IMG", "SCRIPT", "A", "IFRAME", "STYLE"} & set(tags)
+    assert page.evaluate("window.hacked") is None
+    assert trick in page.locator("#quorum-review").inner_text()
+
+
+def test_pictures(page: Page, screens: Screens, context: BrowserContext) -> None:
+    """The screen stands in light and dark with the same controls; the pictures of the documentation are taken here."""
+    task = made_task(REVIEW, 3, length=600, fields=("verdict", "entities", "correctness", *FIELDS))
+    number = project(screens, "qa", [task])
+    counts = []
+    for theme in ("Light", "Dark"):
+        page.goto("/projects")
+        page.evaluate("theme => localStorage.setItem('preferred-color-scheme', theme)", theme)
+        open_review(page, number)
+        keys(page, "2", "3")
+        counts.append(page.locator("#quorum-review button").count())
+        folder = os.environ.get("QUORUM_SCREENS")
+        if folder:
+            page.screenshot(path=Path(folder) / f"review-qa-1366-{theme.lower()}.png")
+        contrast = page.locator(".qr-name").first.evaluate(
+            "e => [getComputedStyle(e).color, getComputedStyle(e.closest('#quorum-review')).backgroundColor]"
+        )
+        assert contrast[0] != contrast[1]
+    assert counts[0] == counts[1] > 0
