@@ -415,12 +415,3 @@ def test_my_work_is_a_link_on_every_page(ls_server_plugin: LabelStudioServer, ch
     page.get_by_role("link", name="My work").click()
     expect(page.get_by_role("heading", name="My work")).to_be_visible()
     context.close()
-
-
-def zz(line):
-    made = make_line(line.server, rows(12), fresh=True)
-    line.__dict__.update(made.__dict__)
-    line.keepalive = made
-    for project in line.projects.values():
-        r=line.call("PATCH", f"/api/projects/{project}", json={"show_instruction": False}); assert r.ok, r.text
-
