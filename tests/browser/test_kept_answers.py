@@ -8,7 +8,8 @@ from __future__ import annotations
 import ast
 import json
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -91,8 +92,6 @@ class Profile:
 
 
 def _executable(chromium: Browser) -> str:
-    import shutil
-
     return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
 
 
@@ -329,7 +328,7 @@ def test_every_refusal_is_a_sentence_where_people_look(chromium: Browser, line: 
     )
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
-    open_form(page, line, "dag" if theme == "none" else "cal")
+    open_form(page, line, "cal")
     if theme == "dark":
         for _ in range(2):
             if page.locator("html").get_attribute("data-color-scheme") != "dark":
@@ -345,7 +344,7 @@ def test_every_refusal_is_a_sentence_where_people_look(chromium: Browser, line: 
         else:
             route.continue_()
 
-    places = {"**/annotations**": lambda: page.keyboard.press("Control+Enter")}
+    places: dict[str, Callable[[], object]] = {"**/annotations**": lambda: page.keyboard.press("Control+Enter")}
     if theme == "light":
         places["**/api/dm/actions**"] = lambda: page.evaluate("() => { window.dataManager.lsf.loadTask(); }")
     for address, ask in places.items():
