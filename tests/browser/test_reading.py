@@ -622,7 +622,7 @@ def test_regions_are_worked_on_the_rendered_text_as_on_the_other(
     page.keyboard.press("Escape")
     page.keyboard.press("Alt+o")
     expect(page.locator(".q-response .q-reading")).to_be_hidden()
-    expect(page.locator(".q-response .htx-highlight")).to_have_text(["Rome** in May &amp;", "June"])
+    assert "".join(page.locator(".q-response .htx-highlight").all_text_contents()) == "Rome** in May &amp;June"
     page.keyboard.press("Alt+o")
     expect(marks).to_have_text(["Rome", " in May &", "June"])
     submit(page)
