@@ -93,7 +93,8 @@ def lines_of(page: Page, selector: str) -> list[int]:
     """How many characters the lines of the last such text have on the screen."""
     counts: list[int] = page.locator(selector).last.evaluate(
         """text => {
-          const range = document.createRange(), walk = document.createTreeWalker(text, NodeFilter.SHOW_TEXT), lines = [];
+          const walk = document.createTreeWalker(text, NodeFilter.SHOW_TEXT);
+          const range = document.createRange(), lines = [];
           let top = null;
           while (walk.nextNode()) {
             for (let at = 0; at < walk.currentNode.length; at += 1) {
@@ -501,7 +502,7 @@ FOCUS = """() => {
 def test_a_row_is_done_by_keyboard_alone(page: Page, screens: Screens) -> None:
     """Tab reaches every control and Submit, and wherever the focus is, it can be seen; then the row is done by keys."""
     project = open_form(page, screens, "response_review", TYPICAL)
-    reached = []
+    reached: list[str] = []
     for _ in range(90):
         page.keyboard.press("Tab")
         focus = page.evaluate(FOCUS)
