@@ -38,9 +38,7 @@ def hand_out(user_id: int, person: Person, place: CampaignPlace) -> Slot:
     """
     # Under a clock that was set back nobody could answer what they were handed.
     clock.require_forward()
-    asked = qualification.qualification_of(place.campaign_id) if place.stage is Stage.PASS else None
-    if place.stage is not Stage.PASS:
-        trials.require_passed(user_id, person, place.campaign_id)
+    asked = _asked_first(user_id, person, place)
     if asked is not None:
         qualification.seat_everybody_on_new_rows(place.campaign_id, asked)
     slot = _hand_out(user_id, person, place, asked)
@@ -50,6 +48,18 @@ def hand_out(user_id: int, person: Person, place: CampaignPlace) -> Slot:
     if slot is None:
         raise why_empty(user_id, person, place)
     return slot
+
+
+def _asked_first(user_id: int, person: Person, place: CampaignPlace) -> QualificationRows | None:
+    """The rows with known answers that are asked at this stage, if any.
+
+    Raises:
+        Refused: ``qualify`` at the stages behind it, for a person who is below the bar of the qualification.
+    """
+    if place.stage is Stage.PASS:
+        return qualification.qualification_of(place.campaign_id)
+    trials.require_passed(user_id, person, place.campaign_id)
+    return None
 
 
 @retries.retry
@@ -142,14 +152,11 @@ def _open_rows(user_id: int, place: CampaignPlace, asked: QualificationRows | No
 
 def why_nothing(user_id: int, person: Person, place: CampaignPlace) -> Refused | None:
     """Why this person would be handed nothing now; None if there is something. Nothing is locked or handed out."""
-    asked = qualification.qualification_of(place.campaign_id) if place.stage is Stage.PASS else None
     mine = Grant.objects.filter(user_id=user_id, project_id=place.project_id)
     if mine.filter(live=True).exists():
         return None
     try:
-        if place.stage is not Stage.PASS:
-            trials.require_passed(user_id, person, place.campaign_id)
-        choices = _open_rows(user_id, place, asked)
+        choices = _open_rows(user_id, place, _asked_first(user_id, person, place))
     except Refused as refused:
         return refused
     if any(queue.filter(only).exists() for only in choices for queue in queues_for(user_id, person, place)):

@@ -27,6 +27,7 @@ SIZES = [(1280, 720), (1366, 768), (1440, 900), (1920, 1080), (3840, 2160)]
 ZOOMS = [100, 125]
 LONG = TYPICAL | {"context": TYPICAL["context"] * 3, "response": TYPICAL["response"] * 3}
 CONTROLS = ".q-page .lsf-choice__checkbox, .q-page .lsf-label, .q-page .q-point, .q-page .q-note"
+BELONGS = "A response whose verdict is Correct is rated 4 or 5 on correctness."
 SCALES = ("correctness", "completeness", "helpfulness", "tone")
 Json = Any
 
@@ -215,6 +216,19 @@ def test_keys_work_after_a_click_on_a_choice(page: Page, screens: Screens) -> No
     values = values_of(page)
     assert (values["verdict"], values["flags"], values["correctness"]) == (["Partly correct"], ["unsure"], 3)
     assert values["issues"] == ["Factual error", "Contradicts context"]
+
+
+def test_a_violated_check_is_told_at_its_fields_and_goes_when_they_fit(page: Page, screens: Screens) -> None:
+    """A status that a screen reader reads, the fields marked; nothing that was filled in is taken away."""
+    ratings = dict.fromkeys(SCALES, 2)
+    open_form(page, screens, "response_review", TYPICAL, {"verdict": "Correct", **ratings})
+    told = page.locator("#quorum-checks[role=status]")
+    expect(told).to_have_text(f"Cannot be submitted: {BELONGS}")
+    assert page.locator(".q-correctness.quorum-unfit, .q-row.quorum-unfit").count() >= 2
+    page.evaluate("window.quorum.screen().field('correctness').setRating(5)")
+    expect(told).to_be_empty()
+    assert page.locator(".quorum-unfit").count() == 0
+    assert page.evaluate("window.quorum.screen().field('helpfulness').rating") == 2
 
 
 def fit(page: Page, width: int, height: int) -> dict[str, int]:
