@@ -295,7 +295,7 @@ def _period(
     return Period(
         name=name,
         answered=mine[0],
-        hours=round(mine[1] / 3600, 1),
+        hours=round(mine[1] / 3600, 2),
         rows=len(inside),
         overturned=overturned,
         share=overturned / len(inside) if enough else None,
