@@ -4,7 +4,7 @@ Label Studio puts the value of a `<HyperText>` tag into the page with every tag 
 So nothing that people typed and nothing of the row may become markup here: every value goes through `Markup.format`,
 which escapes it, and the only literal HTML in this module is in its templates.
 
-The panel carries its values also as data, for the script that draws the conflicts as a screen of their own: it is part
+The panel carries its values also as data, for the script that draws the conflicts as a screen of their own: as a part
 of the panel, so that whoever may see the one may see the other, and nobody else sees either.
 """
 

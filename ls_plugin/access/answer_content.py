@@ -19,7 +19,7 @@ from ls_config.results import ResultFault, from_result
 from ls_config.review_screen import decision_controls
 from ls_plugin.store.refusals import Refused
 from review_rules import FaultsError, Stage
-from review_rules.files.checks import Check, Checks, Level, load_checks
+from review_rules.files.checks import CheckLevel, FieldCheck, FieldChecks, load_checks
 
 # Where people say why: about the row itself, and about a decision.
 _REASONS = frozenset({"flags", "flag_reason", "decision_reason", "decision_note"})
@@ -56,10 +56,10 @@ def controls_of(project_id: int) -> tuple[Control, ...] | None:
 def has_blocking_checks(project_id: int) -> bool:
     """Whether a project's form carries a check for which an answer is refused."""
     xml = Project.objects.values_list("label_config", flat=True).get(pk=project_id)
-    return any(check.level is Level.BLOCK for check in _checks(xml).entries)
+    return any(check.level is CheckLevel.BLOCK for check in _checks(xml).entries)
 
 
-def violated_checks(result: Any, project_id: int) -> tuple[Check, ...]:
+def violated_checks(result: Any, project_id: int) -> tuple[FieldCheck, ...]:
     """The checks that what stands in a form violates; nothing but what was sent is read.
 
     Args:
@@ -74,12 +74,12 @@ def violated_checks(result: Any, project_id: int) -> tuple[Check, ...]:
 
 
 @lru_cache(maxsize=32)
-def _checks(xml: str) -> Checks:
+def _checks(xml: str) -> FieldChecks:
     """The checks that a form carries; none where they or the form cannot be read."""
     try:
         return load_checks(interface_of(xml, ""))
     except (InterfaceError, FaultsError):
-        return Checks()
+        return FieldChecks()
 
 
 def require_own_form(result: Any, task_id: int, stage: Stage) -> None:

@@ -58,10 +58,10 @@ def screen(request: HttpRequest) -> HttpResponse:
 def screen_file(request: HttpRequest, name: str) -> HttpResponse:
     """One further file that the script takes when it needs it; only those that are there have an address."""
     folder = Path(str(files("ls_plugin").joinpath("screen", "files")))
-    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.suffix[1:] in _TYPES}
-    if name not in found:
+    known = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.suffix[1:] in _TYPES}
+    if name not in known:
         raise Http404
-    return _asset(request, found[name].read_bytes(), _TYPES[found[name].suffix[1:]])
+    return _asset(request, known[name].read_bytes(), _TYPES[known[name].suffix[1:]])
 
 
 def _asset(request: HttpRequest, content: bytes, content_type: str) -> HttpResponse:

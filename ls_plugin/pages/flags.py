@@ -17,7 +17,7 @@ from ls_config.interface import Control
 from ls_config.results import from_result
 from ls_plugin.access.call import call_of
 from ls_plugin.models import Campaign, CampaignProject, Member, Slot, Stage
-from ls_plugin.pages.drawing import draw
+from ls_plugin.pages.rendering import render_page
 from ls_plugin.pages.told_rows import STATE_WORDS, expose_rows
 from ls_plugin.queue.campaigns import read_interface
 from ls_plugin.store.refusals import Refused, page
@@ -100,7 +100,7 @@ def campaign_flags(request: HttpRequest, campaign_id: int) -> HttpResponse:
         return page(request, Refused("no_project"))
     works_here = call.signed_in.works_in_campaign(campaign_id)
     flags = flags_of(campaign, call.signed_in.user_id, works_here=works_here)
-    return draw(request, "flags.html", {"campaign": campaign, "flags": flags, "works_here": works_here})
+    return render_page(request, "flags.html", {"campaign": campaign, "flags": flags, "works_here": works_here})
 
 
 def _marks(campaign: Campaign, controls: list[Control]) -> Iterator[tuple[str, Mark]]:

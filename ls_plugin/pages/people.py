@@ -11,7 +11,7 @@ from django.middleware.csrf import get_token
 from ls_plugin.access.call import call_of
 from ls_plugin.models import Campaign, Grant, Slot
 from ls_plugin.pages import figures, outcomes, threads
-from ls_plugin.pages.drawing import draw
+from ls_plugin.pages.rendering import render_page
 from ls_plugin.people.standings import Standing
 from ls_plugin.store.messages import Reopening
 from ls_plugin.store.refusals import Refused, page
@@ -50,7 +50,7 @@ def mine(request: HttpRequest) -> HttpResponse:
             "manager": standing.manager_somewhere,
             "csrf": get_token(request),
         }
-    return draw(request, "mine.html", context)
+    return render_page(request, "mine.html", context)
 
 
 def answers(request: HttpRequest, campaign_id: int) -> HttpResponse:
@@ -73,7 +73,7 @@ def answers(request: HttpRequest, campaign_id: int) -> HttpResponse:
         "listed": outcomes.outcomes_page(campaign, user_id, show, int(before) if _is_number(before) else None),
         "csrf": get_token(request),
     }
-    return draw(request, "answers.html", context)
+    return render_page(request, "answers.html", context)
 
 
 def _is_number(text: str) -> bool:
@@ -94,7 +94,7 @@ def _dispute(request: HttpRequest, campaign: Campaign, user_id: int) -> str:
 
 def signed_in(request: HttpRequest) -> HttpResponse:
     """Where somebody lands who signed in in a second window, because the first one holds an answer of theirs."""
-    return draw(request, "signed_in.html", {})
+    return render_page(request, "signed_in.html", {})
 
 
 def _campaigns(standing: Standing) -> list[Campaign]:

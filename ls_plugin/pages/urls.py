@@ -18,6 +18,7 @@ urlpatterns = [
     path("screen.css", assets.screen, name="screen-style"),
     path("screen/<path:name>", assets.screen_file, name="screen-file"),
     path("mine/", people.mine, name="mine"),
+    path("api/put-off", api.PutOffView.as_view(), name="api-put-off"),
     path("mine/answers/<int:campaign_id>/", people.answers, name="answers"),
     path("signed-in/", people.signed_in, name="signed-in"),
     path("api/version", api.VersionView.as_view(), name="version"),

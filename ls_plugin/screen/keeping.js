@@ -559,7 +559,7 @@
 
   window.quorum.onAnswer(({ path }, answer) => {
     const isTask = /^\/api\/(dm\/actions|projects\/\d+\/next|tasks\/\d+)\/?$/.test(path);
-    if (answer?.ok && isTask) heard = hearTask(answer.clone());
+    if (answer?.ok && isTask) heard = Promise.all([heard, hearTask(answer.clone())]);
   });
   window.quorum.through(carry);
   window.quorum.part("keeping", { open, close });

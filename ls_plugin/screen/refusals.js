@@ -6,7 +6,6 @@
 
   const NEXT = /^\/api\/(dm\/actions\/?$|projects\/\d+\/next\/?$)/;
   const SAVE = /^\/api\/(tasks\/\d+\/(annotations|drafts)|annotations\/\d+|drafts\/\d+)(\/|$)/;
-  const TASK = /^\/api\/tasks\/\d+\/?$/;
   /* After these no second try helps: somebody else has the row, or it has gone on. */
   const LOST = new Set(["second", "full", "excluded", "sealed", "decided", "closed", "not_given", "not_yours", "no_role"]);
   const UNKNOWN = "Your answer is not saved: the server did not say why. It is still on the screen: try again in a "
@@ -44,7 +43,8 @@
     if (isNext) emptyQueue = refusal;
     if (refusal) lastRefusal = refusal;
     lastWasSave = isSave;
-    if (refusal && (isSave || (isNext && !isAtWork()) || TASK.test(request.path))) refuse(refusal, isSave);
+    const hasItsPlace = isNext && answer.status === 404 && isAtWork();
+    if (refusal && request.path.startsWith("/api/") && !hasItsPlace) refuse(refusal, isSave);
     draw();
   }
 
@@ -136,6 +136,10 @@
     for (const foreign of document.querySelectorAll(`li[data-state] :is(${FOREIGN})`)) {
       hide(foreign.closest("li"), "toast");
     }
+    /* It has begun to say the server's words, after "Runtime error:" and over the buttons. */
+    for (const message of document.querySelectorAll("li[data-state]")) {
+      if (lastRefusal && message.textContent.includes(lastRefusal.detail)) hide(message, "toast");
+    }
     for (const fault of document.querySelectorAll(".lsf-error-message, .ls-error-message")) {
       hide(fault.closest(".lsf-modal-ls, .ls-modal, .lsf-modal, [role=dialog]") || fault, "dialog");
     }
@@ -146,7 +150,7 @@
     message.classList.add("quorum-hidden");
     if (kind === "dialog") message.remove();
     asked.then(() => {
-      if (lines.size) return;
+      if (lines.size || document.getElementById("quorum-queue")) return;
       if (lastRefusal) refuse(lastRefusal, lastWasSave);
       else say("refusal", window.quorum.screen() ? UNKNOWN : UNKNOWN_HERE);
     });

@@ -131,6 +131,12 @@
         if (mine.isNoted) mine.root.querySelector(".qr-why input")?.focus();
       },
       send,
+      chooseSpan: (field, key) => {
+        mine.focus = field.name;
+        mine.spanKey = key;
+        mine.draw();
+        review.view.focusRow(mine);
+      },
       move: (by) => {
         const shown = mine.shown();
         const at = shown.findIndex((field) => field.name === mine.focus);
@@ -141,8 +147,24 @@
 
   /* --- keys and the decision --------------------------------------------------------------------------------------------------- */
 
+  /* The field and label of a label's key while words are selected in the text of the field, whatever row is in hand. */
+  function markable(mine, key) {
+    for (const field of mine.fields.filter((other) => other.kind === "spans")) {
+      const label = field.labels.find((other) => other.key === key);
+      const box = label && mine.textBox(field);
+      if (box && review.drawText.selection(box)) return { field, label };
+    }
+    return null;
+  }
+
   /* A letter or digit on the row in hand. */
   function press(mine, key) {
+    const marked = markable(mine, key);
+    if (marked) {
+      mine.focus = marked.field.name;
+      review.spans.label(mine, marked.field, marked.label.value);
+      return;
+    }
     const field = mine.field();
     if (!field) return;
     const place = review.LETTERS.indexOf(key);

@@ -20,12 +20,24 @@
       part("qr-scroll", { tabindex: "-1" }), part("qr-agreed"), part("qr-bar"));
     mine.root.addEventListener("scroll", () => mark(mine), true);
     mine.root.addEventListener("focusin", (event) => {
-      const row = event.target.closest(".qr-row");
-      if (row && row.dataset.field !== mine.focus) mine.focusOn(row.dataset.field);
+      if (!isPointing) takeInHand(mine, event.target, !event.target.matches(".qr-box"));
+    });
+    /* Between a press of the mouse and its release the rows stay as they are, or the click would hit nothing. */
+    let isPointing = false;
+    mine.root.addEventListener("pointerdown", () => { isPointing = true; });
+    mine.root.addEventListener("click", (event) => {
+      isPointing = false;
+      if (event.target.isConnected) takeInHand(mine, event.target, false);
     });
     mine.screen.root.append(mine.root);
     mine.sized = new ResizeObserver(() => fit(mine));
     mine.sized.observe(scroller(mine));
+  }
+
+  /* The row that an element is of comes into hand. */
+  function takeInHand(mine, target, takesFocus = true) {
+    const row = target.closest(".qr-row");
+    if (row && row.dataset.field !== mine.focus) mine.focusOn(row.dataset.field, takesFocus);
   }
 
   function scroller(mine) {
@@ -76,7 +88,7 @@
 
   /* What would make another picture: what the store holds, and how texts are shown. Compared, so that our own drawing does not draw again. */
   function signature(mine) {
-    return JSON.stringify([mine.form, review.decision(mine.screen), review.drawText.isWritten()]);
+    return JSON.stringify([mine.form, review.decision(mine.screen), review.drawText.isWritten(), checks(mine)]);
   }
 
   function drawHead(mine) {
@@ -162,6 +174,11 @@
     mine.root.querySelector(".qr-agreed").replaceChildren(line);
   }
 
+  /* What the rules between fields say stands in the form, which is hidden: [[class, sentence]]. */
+  function checks(mine) {
+    return [...mine.screen.root.querySelectorAll("#quorum-checks p")].map((line) => [line.className, line.textContent]);
+  }
+
   function drawBar(mine) {
     const decided = review.decision(mine.screen);
     const asks = decided === "escalate" || decided === "discard";
@@ -173,7 +190,9 @@
     const why = asks ? wordsBox("decision_reason", decided === "escalate" ? "Why escalate?" : "Why discard?", mine) : null;
     const note = !asks && (mine.isNoted || review.words(mine.screen, "decision_note"))
       ? wordsBox("decision_note", "Note to both", mine) : null;
+    const told = checks(mine).map(([name, words]) => element("p", { class: `qr-check ${name}` }, words));
     mine.root.querySelector(".qr-bar").replaceChildren(
+      ...(told.length ? [element("div", { role: "status" }, ...told)] : []),
       ...[why, note].filter(Boolean),
       element("div", { class: "qr-tools-line" },
         element("button", { type: "button", class: "qr-send", onclick: () => mine.send() }, cap("Ctrl ⏎"), `Send: ${word}`),
