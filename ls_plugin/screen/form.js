@@ -159,7 +159,8 @@
     event.stopPropagation();
   }
 
-  const scaleOf = (hotkey) => [...scales.values()].find((scale) => scale.tag.hotkey?.toLowerCase() === hotkey);
+  const scaleOf = (hotkey) => [...scales.values()].find((scale) => (
+    scale.tag.hotkey?.toLowerCase() === hotkey && scale.group.offsetParent));
 
   /* --- reason and note boxes ------------------------------------------------------------------------------------------- */
 

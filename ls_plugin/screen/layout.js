@@ -95,7 +95,8 @@
       keys,
       does: "The texts at full height, and back",
       group: "Reading",
-      when: (screen) => keys === fullKey && Boolean(screen.root.querySelector(".q-texts")),
+      /* A review of two answers has its own keys for its texts. */
+      when: (screen) => keys === fullKey && screen.stage === "pass" && Boolean(screen.root.querySelector(".q-texts")),
       run: (screen) => toggleFull(screen),
     });
   }
@@ -172,7 +173,7 @@
   function drawn(screen) {
     if (!screen || !page(screen)) return;
     fullKey = FULL_KEYS.find((letter) => !isTaken(screen, letter)) || null;
-    showButton(screen);
+    if (screen.stage === "pass") showButton(screen);
     measure(screen);
   }
 
