@@ -339,10 +339,10 @@ def value_text(control: Control, value: Json) -> str:
     >>> value_text(load("classification").controls[0], None)
     'no answer'
     """
+    if control.is_set:
+        return ", ".join(_element(control, element) for element in value or ()) or "none"
     if value is None:
         return "no answer"
-    if control.is_set:
-        return ", ".join(_element(control, element) for element in value) or "none"
     return control.title(str(value)) if control.kind == Kind.CHOICE else str(value)
 
 

@@ -29,7 +29,8 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Count the rows that people flagged and say who flagged each and why; rows that are not decided come first."""
-    answer = connect(url, api_key, api_key_file, name=name).plugin_flags(name)
+    with connect(url, api_key, api_key_file, name=name) as port:
+        answer = port.plugin_flags(name)
     flags = [flag for flag in answer["flags"] if only in ("", flag["flag"])]
     if as_json:
         print_json(answer | {"flags": flags})

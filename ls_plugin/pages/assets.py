@@ -17,11 +17,6 @@ _ANY_VERSION: Final = ("seam", "refusals")
 """The parts of the screen that do nothing where they find another screen."""
 _KNOWN_VERSION: Final[tuple[str, ...]] = (
     "keeping",
-    "reading",
-    "layout",
-    "form",
-    "help",
-    "checks",
     "review_model",
     "review_store",
     "review_spans",
@@ -29,8 +24,15 @@ _KNOWN_VERSION: Final[tuple[str, ...]] = (
     "review_form",
     "review_draw",
     "review",
+    "reading",
+    "layout",
+    "form",
+    "help",
+    "checks",
 )
-"""The parts that rest on the screen of a Label Studio that they were tested with; left out with another."""
+"""The parts that rest on the screen of a Label Studio that they were tested with; left out with another.
+
+Of two parts that want a key the first has it: the screen of what differs comes before what works on the form beneath."""
 _TYPES: Final = {
     "js": "text/javascript; charset=utf-8",
     "css": "text/css; charset=utf-8",

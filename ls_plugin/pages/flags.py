@@ -18,7 +18,7 @@ from ls_config.results import from_result
 from ls_plugin.access.call import call_of
 from ls_plugin.models import Campaign, CampaignProject, Member, Slot, Stage
 from ls_plugin.pages.rendering import render_page
-from ls_plugin.pages.told_rows import expose_rows
+from ls_plugin.pages.told_rows import STATE_WORDS, expose_rows
 from ls_plugin.queue.campaigns import read_interface
 from ls_plugin.store.refusals import Refused, page
 from review_rules import State
@@ -44,6 +44,16 @@ class Mark:
     at: str
     reason: str
     skipped: bool
+
+    @property
+    def state_words(self) -> str:
+        """The state as a page has it."""
+        return STATE_WORDS[self.state]
+
+    @property
+    def when(self) -> str:
+        """The time as a page has it: UTC, to the minute."""
+        return self.at[: len("2026-01-05T10:00")].replace("T", " ")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,7 +14,7 @@ from itertools import islice
 from statistics import fmean, median
 from typing import Any, Final
 
-from django.db.models import Count, Sum
+from django.db.models import Count, Exists, OuterRef, Subquery, Sum
 from django.utils import timezone
 from tasks.models import Annotation
 
@@ -249,11 +249,14 @@ def _fields(row: DecidedRow, own: Submission, interface: Interface) -> Iterator[
 
 def _own_answers(campaign: Campaign, user_id: int) -> Any:
     """A person's answers to rows that are decided now, as a query; not to rows with known answers."""
-    projects = project_ids(campaign.pk)
-    decided = Slot.objects.filter(project_id__in=projects, stage=Stage.PASS, state__in=_DECIDED)
-    rows = decided.exclude(row_id__in=kept_back(campaign)).values("row_id")
-    tasks = Slot.objects.filter(project_id__in=projects, row_id__in=rows).values("task_id")
-    return Annotation.objects.filter(task_id__in=tasks, completed_by_id=user_id, was_cancelled=False)
+    first = CampaignProject.objects.get(campaign=campaign, stage=Stage.PASS).project_id
+    # From the person's own answers to their rows: a campaign has many times as many rows.
+    row = Slot.objects.filter(pk=OuterRef(OuterRef("task_id"))).values("row_id")[:1]
+    decided = Slot.objects.filter(project_id=first, state__in=_DECIDED, row_id=Subquery(row))
+    own = Annotation.objects.filter(
+        project_id__in=project_ids(campaign.pk), completed_by_id=user_id, was_cancelled=False
+    )
+    return own.filter(Exists(decided.exclude(row_id__in=kept_back(campaign))))
 
 
 def _decided_answers(campaign: Campaign, user_id: int, before: int | None) -> Iterator[_Answer]:
@@ -295,7 +298,7 @@ def _period(
     return Period(
         name=name,
         answered=mine[0],
-        hours=round(mine[1] / 3600, 1),
+        hours=round(mine[1] / 3600, 2),
         rows=len(inside),
         overturned=overturned,
         share=overturned / len(inside) if enough else None,

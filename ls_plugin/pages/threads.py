@@ -21,7 +21,7 @@ from django.utils import timezone
 from label_studio_quorum.campaign.history import stamp
 from label_studio_quorum.campaign.reconcile import DecidedRow
 from ls_plugin.models import Campaign, Grant, Member, Message, Stage
-from ls_plugin.pages.told_rows import answered_rows, decide_rows, decided_at, expose_rows, tell
+from ls_plugin.pages.told_rows import STATE_WORDS, answered_rows, decide_rows, decided_at, expose_rows, tell
 from ls_plugin.people import rulebook
 from ls_plugin.people.standings import RULE_STAGE
 from ls_plugin.store import messages
@@ -67,6 +67,16 @@ class ThreadEntry:
     answers: int | None = None
     is_open: bool = False
 
+    @property
+    def when(self) -> str:
+        """The time as a page has it: UTC, to the minute."""
+        return self.at[: len("2026-01-05T10:00")].replace("T", " ")
+
+    @property
+    def role_word(self) -> str:
+        """The role as a page has it."""
+        return "QA" if self.role == Role.QA.value else self.role
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Thread:
@@ -78,6 +88,16 @@ class Thread:
     row_id: str
     state: str | None
     entries: tuple[ThreadEntry, ...]
+
+    @property
+    def state_words(self) -> str:
+        """The state as a page has it."""
+        return STATE_WORDS.get(self.state or "", "")
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the row can be opened again."""
+        return self.state in _DECIDED
 
     @property
     def is_open(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Final
 
 from tasks.models import Annotation
 
@@ -20,7 +21,17 @@ from ls_plugin.queue.campaigns import read_campaign
 from ls_plugin.queue.server_port import ServerPort
 from ls_plugin.store.exposures import expose
 from ls_plugin.store.slots import slots_of
-from review_rules import Stage
+from review_rules import Stage, State
+
+STATE_WORDS: Final[Mapping[str, str]] = {
+    State.AWAITING_PASSES.value: "waits for passes",
+    State.AWAITING_QA.value: "waits for QA",
+    State.AWAITING_EXPERT.value: "waits for an expert",
+    State.FINAL.value: "final",
+    State.DISCARDED.value: "discarded",
+    State.BLOCKED.value: "blocked",
+}
+"""What a page says of a row's state."""
 
 
 def decide_rows(campaign: Campaign, row_ids: Sequence[str]) -> dict[str, DecidedRow]:

@@ -31,7 +31,7 @@
   let saving = Promise.resolve();
   let warned = false;
 
-  /* --- what is kept on this machine ----------------------------------------------------------------------------------- */
+  /* --- what is kept on this machine ------------------------------------------------------------------------------- */
 
   function read(name) {
     try {
@@ -75,7 +75,7 @@
     for (const name of keptNames()) localStorage.removeItem(name);
   }
 
-  /* --- results -------------------------------------------------------------------------------------------------------- */
+  /* --- results ---------------------------------------------------------------------------------------------------- */
 
   /* A result without the words of the row: where they stand says enough. */
   function light(result) {
@@ -91,7 +91,8 @@
     return result.map((region) => {
       if (!region.value || !("start" in region.value)) return region;
       const points = [...(sourceOf(region.to_name, screen) ?? "")];
-      return { ...region, value: { ...region.value, text: points.slice(region.value.start, region.value.end).join("") } };
+      const text = points.slice(region.value.start, region.value.end).join("");
+      return { ...region, value: { ...region.value, text } };
     });
   }
 
@@ -131,18 +132,19 @@
     return boxes;
   }
 
-  /* --- the form that is open ------------------------------------------------------------------------------------------ */
+  /* --- the form that is open -------------------------------------------------------------------------------------- */
 
   /* What the server gave with a task to open its form with. */
   async function hearTask(answer) {
     const task = await answer.json().catch(() => null);
     if (!Array.isArray(task?.predictions)) return;
-    given.set(Number(task.id), task.predictions.map(({ model_version, result }) => [model_version, result]));
+    const filled = task.predictions.map(({ model_version, result }) => [model_version, result]);
+    given.set(Number(task.id), [task.data, filled]);
   }
 
-  /* What the form rests on: the row's data, with what reviewers are shown of it, its pre-annotation, and the interface. */
+  /* What the form rests on: the row's data with what reviewers are shown of it, its pre-annotation, the interface. */
   function stateOf(screen) {
-    return digest([screen.data, given.get(Number(screen.task)) ?? null, screen.store.config]);
+    return digest([given.get(Number(screen.task)), screen.store.config]);
   }
 
   function stampOf(screen) {
@@ -161,7 +163,7 @@
     wake();
     opened = screen;
     await heard;
-    if (opened !== screen) return;
+    if (opened !== screen || !given.has(Number(screen.task))) return;
     if (!person || !project || typeof screen.annotation.addVersions !== "function") return;
     const { annotation } = screen;
     const own = String(annotation.pk || "").match(/^\d+$/) ? annotation.pk : "new";
@@ -246,7 +248,7 @@
   /* Several times a second: what has changed is kept here at once, and sent as a draft when none is on its way. */
   function look() {
     const now = work;
-    if (!isOpen(now) || now.passive || gone) return;
+    if (!isOpen(now) || now.passive || now.done || gone) return;
     const { annotation } = now.screen;
     if (!annotation.editable || now.sending) return;
     annotation.autosave?.cancel(); // Label Studio's own comes after five seconds
@@ -277,7 +279,7 @@
     write(now.name, { at: Date.now(), state, base, sent, result, boxes: boxesOf(now.screen), ...more });
   }
 
-  /* --- requests ------------------------------------------------------------------------------------------------------- */
+  /* --- requests --------------------------------------------------------------------------------------------------- */
 
   /* Saves go one after the other, so that a draft neither overtakes the answer nor is left behind by it. */
   function carry(request, send) {
@@ -324,12 +326,20 @@
     });
     try {
       const answer = await insist(request, () => send({ body: JSON.stringify(changed) }), changed);
-      if (answer.ok) localStorage.removeItem(now.name);
+      if (answer.ok) settled(now, request);
       else goOn(now, answer);
       return answer;
     } finally {
       now.sending = false;
     }
+  }
+
+  /* The server has it: what the form shows until the next one comes is no change any more. */
+  function settled(now, request) {
+    localStorage.removeItem(now.name);
+    now.done = request.method === "POST";
+    if (!isOpen(now)) return;
+    Object.assign(now, { stamp: stampOf(now.screen), boxes: canonical(boxesOf(now.screen)), drafted: true });
   }
 
   /* Label Studio makes no drafts after an answer that was refused, and has forgotten the one that is there. */
@@ -385,7 +395,7 @@
     const stored = task ? await ownAnswers(task) : [];
     const same = stored.find((other) => sameResult(other.result ?? [], body.result ?? [])
       && Boolean(other.was_cancelled) === Boolean(body.was_cancelled));
-    return same ? new Response(JSON.stringify(same), { status: 201, headers: { "Content-Type": "application/json" } }) : null;
+    return same ? answerOf(201, same) : null;
   }
 
   async function ownAnswers(task) {
@@ -394,7 +404,7 @@
     return answer?.ok ? answer.json() : [];
   }
 
-  /* --- waiting -------------------------------------------------------------------------------------------------------- */
+  /* --- waiting ---------------------------------------------------------------------------------------------------- */
 
   const waiting = [];
   let trouble = null;
@@ -417,7 +427,8 @@
       offline: [`The server cannot be reached. ${kept}, and all is sent as soon as there is a connection.`, again],
       signed_out: [`You were signed out. ${kept}.`, { text: "Sign in in a new window and go on", act: signIn }],
       away: [`${trouble.sentence ?? "The server has a fault."} ${kept}.`, again],
-      left: ["You signed out in another window, so this answer is neither sent nor kept.", { text: "Sign in", act: reload }],
+      left: ["You signed out in another window, so this answer is neither sent nor kept.",
+        { text: "Sign in", act: reload }],
       replaced: ["Somebody else has signed in in this browser, so this answer is neither sent nor kept.",
         { text: "Load the page again", act: reload }],
     };
@@ -465,10 +476,14 @@
   }
 
   function nothing() {
-    return new Response("{}", { status: 200, headers: { "Content-Type": "application/json" } });
+    return answerOf(200, {});
   }
 
-  /* --- who is at this browser ----------------------------------------------------------------------------------------- */
+  function answerOf(status, body) {
+    return new Response(JSON.stringify(body), { status, headers: { "Content-Type": "application/json" } });
+  }
+
+  /* --- who is at this browser ------------------------------------------------------------------------------------- */
 
   function leave(why) {
     if (gone) return;
@@ -492,7 +507,7 @@
     }, true);
   }
 
-  /* --- the same row in two windows ------------------------------------------------------------------------------------ */
+  /* --- the same row in two windows -------------------------------------------------------------------------------- */
 
   function hearOthers({ data }) {
     const now = work;
@@ -544,7 +559,9 @@
       if (work?.name === name || !stored.length) continue;
       const isSame = stored.some((answer) => sameResult(answer.result ?? [], kept.result));
       localStorage.removeItem(name);
-      if (!isSame) line.say("notice", `Another answer of yours to a row is stored, so what you entered here is dropped: ${named(kept)}.`);
+      if (isSame) continue;
+      const fields = named(kept);
+      line.say("notice", `Another answer of yours to a row is stored, so what you entered here is dropped: ${fields}.`);
     }
   }
 

@@ -31,6 +31,7 @@
       box.replaceChildren();
       if (this.plain) this.write(box);
       else for (const child of tree.children) this.draw(child, box);
+      for (const wide of box.querySelectorAll("pre, .q-table")) widths.observe(wide);
     }
 
     /* A text without mark-up, as it is written. */
@@ -274,6 +275,14 @@
     }
   }
 
+  /* Who works without a mouse can go into a box that scrolls, and only into such a one. */
+  const widths = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+      else target.removeAttribute("tabindex");
+    }
+  });
+
   function makeMark(span, node) {
     const mark = element("span", { class: ["q-mark", ...(span.classes || [])].join(" "), "data-span": span.id }, node);
     if (!node) mark.classList.add("q-unseen");
@@ -350,9 +359,6 @@
       this.selected = false;
       if (this.view.plain) return;
       raw.after(this.box);
-      for (const box of this.box.querySelectorAll("pre, .q-table")) {
-        if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
-      }
       /* Label Studio draws each change of a region on its own view, by a class or an element. */
       this.watch = new MutationObserver(drawSoon);
       this.watch.observe(raw, { attributes: true, childList: true, subtree: true });

@@ -7,7 +7,9 @@
   const NEXT = /^\/api\/(dm\/actions\/?$|projects\/\d+\/next\/?$)/;
   const SAVE = /^\/api\/(tasks\/\d+\/(annotations|drafts)|annotations\/\d+|drafts\/\d+)(\/|$)/;
   /* After these no second try helps: somebody else has the row, or it has gone on. */
-  const LOST = new Set(["second", "full", "excluded", "sealed", "decided", "closed", "not_given", "not_yours", "no_role"]);
+  const LOST = new Set([
+    "second", "full", "excluded", "sealed", "decided", "closed", "not_given", "not_yours", "no_role",
+  ]);
   const UNKNOWN = "Your answer is not saved: the server did not say why. It is still on the screen: try again in a "
     + "moment, and tell your manager if it stays so.";
   const UNKNOWN_HERE = "The server did not do this, and did not say why. Try again in a moment, and tell your manager if "
@@ -61,7 +63,7 @@
     } : null);
   }
 
-  /* --- the line ------------------------------------------------------------------------------------------------------- */
+  /* --- the line --------------------------------------------------------------------------------------------------- */
 
   /* Say a sentence with at most one action {text, act}, until it is closed or unsaid; a held one is not closed. */
   function say(kind, sentence, action = null) {
@@ -83,7 +85,10 @@
     );
     const close = kind === "held" ? null : element(
       "button",
-      { type: "button", class: "quorum-close", "aria-label": "Close", title: "Close (Escape)", onclick: () => unsay(kind) },
+      {
+        type: "button", class: "quorum-close", "aria-label": "Close", title: "Close (Escape)",
+        onclick: () => unsay(kind),
+      },
       "×",
     );
     const said = element("span", {}, sentence);
@@ -129,7 +134,7 @@
     unsay(shown);
   }, true);
 
-  /* --- Label Studio's own words ----------------------------------------------------------------------------------------- */
+  /* --- Label Studio's own words ----------------------------------------------------------------------------------- */
 
   /* Its messages name another company's support: a small one that goes by itself, and a dialog. */
   function replaceMessages() {

@@ -88,7 +88,7 @@
 
   /* What would make another picture: what the store holds, and how texts are shown. Compared, so that our own drawing does not draw again. */
   function signature(mine) {
-    return JSON.stringify([mine.form, review.decision(mine.screen), review.drawText.isWritten(), checks(mine)]);
+    return JSON.stringify([mine.form, review.decision(mine.screen), review.drawText.isWritten()]);
   }
 
   function drawHead(mine) {
@@ -174,11 +174,6 @@
     mine.root.querySelector(".qr-agreed").replaceChildren(line);
   }
 
-  /* What the rules between fields say stands in the form, which is hidden: [[class, sentence]]. */
-  function checks(mine) {
-    return [...mine.screen.root.querySelectorAll("#quorum-checks p")].map((line) => [line.className, line.textContent]);
-  }
-
   function drawBar(mine) {
     const decided = review.decision(mine.screen);
     const asks = decided === "escalate" || decided === "discard";
@@ -190,18 +185,16 @@
     const why = asks ? wordsBox("decision_reason", decided === "escalate" ? "Why escalate?" : "Why discard?", mine) : null;
     const note = !asks && (mine.isNoted || review.words(mine.screen, "decision_note"))
       ? wordsBox("decision_note", "Note to both", mine) : null;
-    const told = checks(mine).map(([name, words]) => element("p", { class: `qr-check ${name}` }, words));
     mine.root.querySelector(".qr-bar").replaceChildren(
-      ...(told.length ? [element("div", { role: "status" }, ...told)] : []),
       ...[why, note].filter(Boolean),
       element("div", { class: "qr-tools-line" },
         element("button", { type: "button", class: "qr-send", onclick: () => mine.send() }, cap("Ctrl ⏎"), `Send: ${word}`),
         tool("⇧X", "escalate", () => mine.stop("escalate"), decided === "escalate"),
         tool("⇧D", "discard", () => mine.stop("discard"), decided === "discard"),
         tool("⇧N", "note", () => mine.note(), mine.isNoted),
-        tool("g", "guideline", () => mine.switch_("isGuided"), mine.isGuided),
-        tool("f", "full text", () => mine.switch_("isFull"), mine.isFull),
-        tool("t", mine.isForm ? "back to what differs" : "form", () => mine.switch_("isForm"), mine.isForm)));
+        tool("g", "guideline", () => mine.flip("isGuided"), mine.isGuided),
+        tool("f", "full text", () => mine.flip("isFull"), mine.isFull),
+        tool("t", mine.isForm ? "back to what differs" : "form", () => mine.flip("isForm"), mine.isForm)));
   }
 
   function wordsBox(name, label, mine) {

@@ -170,7 +170,7 @@ def test_a_correction_and_an_entity_go_through_qa_into_the_export(
     with browser_of(chromium, access, "ana", "pass") as (page, _):
         assert chosen(page) == {"Correct", "Direct answer"}, "the form opens pre-filled"
         assert entities(page) == ["Helios Grid"]
-        choose(page, "Incorrect")
+        choose(page, "Cannot judge")
         mark(page, "MONEY", "$58 million")
         choose(page, "Unsure")
         page.locator("[name=flag_reason]:visible").fill(SECRET)
@@ -188,15 +188,18 @@ def test_a_correction_and_an_entity_go_through_qa_into_the_export(
 
     with browser_of(chromium, access, "mei", "qa") as (page, _):
         review_screen = page.locator("#quorum-review")
-        for shown in ("Correct", "Incorrect", "$58 million", SECRET):
+        for shown in ("Correct", "Cannot judge", "$58 million", SECRET):
             expect(review_screen).to_contain_text(shown)
         for unnamed in ("ana", "chi", "example.com"):
             assert unnamed not in (review_screen.text_content() or "").split()
-        assert not {"Correct", "Incorrect"} & chosen(page), "a conflict is left open"
+        assert not {"Correct", "Cannot judge"} & chosen(page), "a conflict is left open"
         assert entities(page) == ["Helios Grid"], "what both marked"
         choose_in_review(page, "verdict", "Partly correct")
         page.locator('.qr-chip[aria-label*="$58 million"]').click()
         page.keyboard.press("k")
+        # What they agree on has to fit the verdict too.
+        page.keyboard.press("e")
+        choose_in_review(page, "correctness", 4)
         page.keyboard.press("Shift+N")
         page.keyboard.type("The amount is right, its sign is not.")
         submit(page)
@@ -209,6 +212,7 @@ def test_a_correction_and_an_entity_go_through_qa_into_the_export(
     assert final["verdict"]["value"] == "Partly correct"
     assert final["verdict"]["origin"] == "qa"
     assert final["verdict"]["changed_from_auto"] is True
+    assert (final["correctness"]["value"], final["correctness"]["origin"]) == (4, "qa")
     assert final["tone"] == {"value": 5, "origin": "passes", "changed_from_auto": False}
     assert [(span["start"], span["end"], span["label"]) for span in final["entities"]["value"]] == [
         (0, 11, "ORG"),

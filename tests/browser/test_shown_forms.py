@@ -261,7 +261,7 @@ def test_qa_escalates_without_inventing_an_answer(up: QuorumUp, chromium: Browse
             assert verdicts(page) == [], "the passes differ, so that the field opens empty"
             if not seen:
                 page.get_by_test_id("bottombar-submit-button").click()
-                expect(page.locator("#quorum-review [role=status]")).to_contain_text("Not decided: Verdict.")
+                expect(page.locator("#quorum-review .qr-said")).to_contain_text("Not decided: Verdict.")
                 # Label Studio's own form sends what the screen of what differs would not, and the server refuses it.
                 page.keyboard.press("t")
                 choose(page, "Accept", "q-decision")

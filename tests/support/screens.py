@@ -143,7 +143,7 @@ def open_queue(page: Page, access: Mapping[str, Json], person: str, stage: str) 
     page.get_by_text("Labeling Instructions").wait_for(state="hidden")
 
 
-def choose_in_review(page: Page, field: str, value: str) -> None:
+def choose_in_review(page: Page, field: str, value: str | int) -> None:
     """Click a value of a field on the screen of what differs."""
     row = page.locator(f"#quorum-review .qr-row[data-field='{field}']")
     row.locator(".qr-name").click()
