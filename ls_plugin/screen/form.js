@@ -209,7 +209,9 @@
   }
 
   function closeBox(box) {
-    commit(box);
+    /* The form may be gone with its row; while it stands, what is typed still goes into it. */
+    if (box.tag.$treenode?.isAlive) commit(box);
+    clearTimeout(box.timer);
     box.under.classList.remove("q-under");
     box.area.remove();
     boxes.delete(box.tag.name);
@@ -482,11 +484,7 @@
   }
 
   function close() {
-    for (const box of [...boxes.values()]) {
-      clearTimeout(box.timer);
-      box.area.remove();
-    }
-    boxes.clear();
+    for (const box of [...boxes.values()]) closeBox(box);
     for (const scale of [...scales.values()]) closeScale(scale);
     closeMissing();
   }
