@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import requests
 
@@ -45,7 +45,7 @@ from label_studio_quorum.campaign.importing import import_rows
 from label_studio_quorum.campaign.setup import CampaignSpec, setup_campaign
 from label_studio_quorum.intake import Row, read_rows
 from label_studio_quorum.intake.text_file import Record, read_json
-from label_studio_quorum.port import LabelStudio, NewTask
+from label_studio_quorum.port import NewTask
 from label_studio_quorum.servers.label_studio import environment, package_dir
 from ls_config import load, to_result
 from ls_config.results import from_result
@@ -95,15 +95,16 @@ with connection.cursor() as cursor:
 """
 
 
-@dataclass
-class Tasks:
-    """Takes what an import sends and writes it to a file, a task a line."""
+class Tasks(HttpLabelStudio):
+    """A server whose import goes into a file, a task a line."""
 
-    file: IO[str]
+    def __init__(self, server: LabelStudioServer, file: IO[str]) -> None:
+        super().__init__(server.url, server.token)
+        self._file = file
 
     def add_tasks(self, project: int, tasks: Sequence[NewTask]) -> None:
         """Take them as a server would."""
-        self.file.writelines(json.dumps(asdict(task)) + "\n" for task in tasks)
+        self._file.writelines(json.dumps(asdict(task)) + "\n" for task in tasks)
 
 
 def rows(file: Path) -> Iterator[Row]:
@@ -124,8 +125,8 @@ def fill(server: LabelStudioServer, folder: Path, source: Path, database: Mappin
     with HttpLabelStudio(server.url, server.token) as port:
         made = setup_campaign(port, CampaignSpec(name=NAME, interface=INTERFACE, policy=policy, team=team))
         assert made.campaign is not None
-        with (folder / "tasks.jsonl").open("w", encoding="utf-8") as file:
-            import_rows(cast("LabelStudio", Tasks(file)), made.campaign, rows(source), known={})
+        with (folder / "tasks.jsonl").open("w", encoding="utf-8") as file, Tasks(server, file) as tasks:
+            import_rows(tasks, made.campaign, rows(source), known={}, is_alone=lambda: True)
         projects = {stage.value: made.campaign.project(stage) for stage in Stage}
     result = to_result(data.AUTO_LABEL, INTERFACE.controls, {"response": ""})
     decision = {"from_name": "decision", "to_name": "panel", "type": "choices", "value": {"choices": ["accept"]}}

@@ -1,8 +1,8 @@
 """Build the example campaign: `python -m examples.build` makes rows.jsonl and truth.jsonl of the sources.
 
-The sources mark entities inside the response as ``[[text|LABEL]]``, so that offsets are counted by a program and
-never by hand. Planted faults of the auto-label are stated beside each row; truth.jsonl says what a careful person
-would answer.
+The sources mark entities inside the response as ``[[text|LABEL]]``, or list their names by label under ``m``, of which
+every mention outside of code blocks and formulas is marked, so that offsets are counted by a program and never by hand.
+Planted faults of the auto-label are stated beside each row; truth.jsonl says what a careful person would answer.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ ISSUES = {
     "incomplete": "Missing information",
     "calc": "Calculation or logic error",
     "code": "Code error",
+    "instruction": "Instruction not followed",
+    "unclear": "Unclear or badly written",
     "unsafe": "Unsafe or non-compliant",
 }
 TYPES = {
@@ -39,6 +41,10 @@ TYPES = {
 }
 RATINGS = ("correctness", "completeness", "helpfulness", "tone")
 MARK = re.compile(r"\[\[([^\[\]|]+)\|([A-Z]+)\]\]")
+QUIET = re.compile(
+    r"```.*?```|\$\$.*?\$\$|\$(?=[A-Za-z\\({])[^$\n]+\$|\]\([^)\n]*\)|^ {4}.*?$", re.DOTALL | re.MULTILINE
+)
+"""Code blocks, formulas and addresses of links, in which no name is marked."""
 
 
 def unmark(marked: str) -> tuple[str, list[dict[str, Any]]]:
@@ -54,6 +60,32 @@ def unmark(marked: str) -> tuple[str, list[dict[str, Any]]]:
         text += found[1]
         at = found.end()
     return text + marked[at:], spans
+
+
+def mentions(text: str, names: dict[str, list[str]]) -> list[dict[str, Any]]:
+    """Return a span for every mention of a name outside of code blocks and formulas, of two readings the longer.
+
+    >>> [s["text"] for s in mentions("Go `go test`, not `Go`:\\n```go\\nGo\\n```", {"TECH": ["Go", "go test"]})]
+    ['Go', 'go test', 'Go']
+    """
+    quiet = QUIET.sub(lambda code: "\0" * len(code[0]), text)
+    labels = {name: label for label, listed in names.items() for name in listed}
+    longest_first = sorted(labels, key=len, reverse=True)
+    found = list(re.finditer("|".join(map(_whole, longest_first)), quiet))
+    missing = labels.keys() - {name[0] for name in found}
+    if missing:
+        raise ValueError(f"not in the response: {', '.join(sorted(missing))}")
+    return [{"start": n.start(), "end": n.end(), "label": labels[n[0]], "text": n[0]} for n in found]
+
+
+def _whole(name: str) -> str:
+    """The pattern of a name that is no part of a longer word; other scripts may write words without spaces."""
+    before = rf"(?<!{_LATIN})" if re.match(_LATIN, name) else ""
+    after = rf"(?!{_LATIN})" if re.match(_LATIN, name[-1]) else ""
+    return f"{before}{re.escape(name)}{after}"
+
+
+_LATIN = "[A-Za-z0-9À-ɏ]"
 
 
 def truth_of(source: dict[str, Any], spans: list[dict[str, Any]]) -> dict[str, Any]:
@@ -96,6 +128,8 @@ def changed_fields(truth: dict[str, Any], auto: dict[str, Any]) -> list[str]:
 def build_row(source: dict[str, Any], domain: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """One source entry as a row for import and a line of truth."""
     response, spans = unmark(source["r"])
+    if "m" in source:
+        spans = mentions(response, source["m"])
     truth = truth_of(source, spans)
     context = source["c"]
     if context.startswith("LONG-CONTEXT-"):
@@ -112,10 +146,17 @@ def build_row(source: dict[str, Any], domain: str) -> tuple[dict[str, Any], dict
     return row, line
 
 
+def _file(name: str) -> Path:
+    return HERE / "source" / f"{name}.yaml"
+
+
 def build() -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Every row of the example campaign with its truth, domains interleaved as in real life."""
     yaml = YAML(typ="safe")
-    per_domain = [[build_row(s, d) for s in yaml.load(HERE / "source" / f"{d}.yaml")] for d in DOMAINS]
+    per_domain = [
+        [build_row(source, domain) for part in ("", "-long") for source in yaml.load(_file(f"{domain}{part}"))]
+        for domain in DOMAINS
+    ]
     for position in range(max(map(len, per_domain))):
         for rows in per_domain:
             if position < len(rows):

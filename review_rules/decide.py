@@ -27,6 +27,7 @@ from review_rules.sampling import in_share
 from review_rules.staffing import listed, step_text, ways_out
 from review_rules.values import (
     ANY_EXPERT,
+    BROKEN_ROW,
     DOMAIN_FLAG,
     Certificate,
     Decision,
@@ -176,6 +177,7 @@ def _needs_qa(parts: Parts, compared: PassesCompared) -> bool:
         or any(not comparison.agreed for comparison in compared.comparison.values())
         or bool(compared.blank_fields)
         or any(not parts.policy.asking_flags.isdisjoint(submission.flags) for submission in parts.passes)
+        or (parts.rules.heeds_broken_rows and any(BROKEN_ROW in submission.flags for submission in parts.passes))
         or bool(parts.missed_domains())
     )
 

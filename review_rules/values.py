@@ -30,6 +30,7 @@ GENERAL = "general"
 """The one domain that is known without being an expert domain."""
 
 UNSURE = "unsure"
+BROKEN_ROW = "broken_row"
 NEEDS_EXPERT = "needs_expert"
 DOMAIN_FLAG = "domain:"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 
@@ -17,6 +17,7 @@ class RulesVersion:
         hears_opinions: the values of a review that escalates or discards enter proposal and label.
         heeds_shown: a value has not changed from an auto-label that nobody who passed was shown.
         heeds_reopening: what a review said before its row was reopened does not count.
+        heeds_broken_rows: a pass that calls the row broken asks for QA, whatever the policy samples.
         names_team: the certificate carries the team's hash, and the decision the version of the rules.
     """
 
@@ -26,6 +27,7 @@ class RulesVersion:
     hears_opinions: bool
     heeds_shown: bool
     heeds_reopening: bool
+    heeds_broken_rows: bool
     names_team: bool
 
 
@@ -36,6 +38,7 @@ RULES_1: Final = RulesVersion(
     hears_opinions=True,
     heeds_shown=False,
     heeds_reopening=False,
+    heeds_broken_rows=False,
     names_team=False,
 )
 """Quorum 0.1.0."""
@@ -47,12 +50,15 @@ RULES_2: Final = RulesVersion(
     hears_opinions=False,
     heeds_shown=True,
     heeds_reopening=True,
+    heeds_broken_rows=False,
     names_team=True,
 )
 
-CURRENT: Final = RULES_2
+RULES_3: Final = replace(RULES_2, number=3, heeds_broken_rows=True)
 
-_BY_NUMBER: Final = {version.number: version for version in (RULES_1, RULES_2)}
+CURRENT: Final = RULES_3
+
+_BY_NUMBER: Final = {version.number: version for version in (RULES_1, RULES_2, RULES_3)}
 
 
 def version_of(claimed: Any) -> RulesVersion | None:

@@ -462,6 +462,11 @@ class HttpLabelStudio:
         answer: Json = self._ask("GET", "quorum/api/threads", params=named)
         return answer
 
+    def plugin_flags(self, name: str | None) -> Json:
+        """The rows of a campaign that people flagged, by flag."""
+        answer: Json = self._ask("GET", "quorum/api/flags", params=_named(name))
+        return answer
+
     def say_in_thread(self, name: str | None, message: Mapping[str, Any]) -> Json:
         """Say something in a thread, as the plugin's API takes it."""
         answer: Json = self._ask("POST", "quorum/api/threads", body=_named(name) | dict(message))

@@ -32,7 +32,7 @@ from review_rules import (
     may_take,
 )
 from review_rules.canonical_json import json_text
-from review_rules.files.checks import Check, load_checks
+from review_rules.files.checks import FieldCheck, load_checks
 from review_rules.values import GENERAL
 
 _EXAMPLES: Final = 5
@@ -414,7 +414,7 @@ def interface_changes(before: Interface, after: Interface) -> list[str]:
     return [*lines, *_check_changes(_checks(before), _checks(after))]
 
 
-def _checks(interface: Interface) -> dict[str, Check]:
+def _checks(interface: Interface) -> dict[str, FieldCheck]:
     """The checks by their sentences; none where they have faults, which set-up refuses and doctor names."""
     try:
         return {check.say: check for check in load_checks(interface).entries}
@@ -422,7 +422,7 @@ def _checks(interface: Interface) -> dict[str, Check]:
         return {}
 
 
-def _check_changes(old: Mapping[str, Check], new: Mapping[str, Check]) -> Iterable[str]:
+def _check_changes(old: Mapping[str, FieldCheck], new: Mapping[str, FieldCheck]) -> Iterable[str]:
     yield from (f"checks: gone: {say}" for say in old if say not in new)
     yield from (f"checks: new ({check.level}): {say}" for say, check in new.items() if say not in old)
     yield from (

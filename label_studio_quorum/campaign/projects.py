@@ -25,7 +25,7 @@ from ls_config import interface as loader
 from ls_config.interface import Interface
 from review_rules import FaultsError, Person, Policy, Stage, Team, load_policy, load_team
 from review_rules.errors import PublicError
-from review_rules.files.checks import Checks, load_checks
+from review_rules.files.checks import FieldChecks, load_checks
 
 PREFIX: Final = "quorum:"
 STAGES: Final = tuple(Stage)
@@ -167,12 +167,12 @@ class Campaign:
         return {str(person.id): person for person in self.team.people.values()}.get(self.people.get(user, ""))
 
     @cached_property
-    def checks(self) -> Checks:
+    def checks(self) -> FieldChecks:
         """The rules between fields; none where somebody broke them on the server, which doctor says."""
         try:
             return load_checks(self.interface)
         except FaultsError:
-            return Checks()
+            return FieldChecks()
 
     def project(self, stage: Stage) -> int:
         """The id of a stage's project."""

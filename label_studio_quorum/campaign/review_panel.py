@@ -4,7 +4,7 @@ Label Studio puts the value of a `<HyperText>` tag into the page with every tag 
 So nothing that people typed and nothing of the row may become markup here: every value goes through `Markup.format`,
 which escapes it, and the only literal HTML in this module is in its templates.
 
-The panel carries its values also as data, for the script that draws the conflicts as a screen of their own: it is part
+The panel carries its values also as data, for the script that draws the conflicts as a screen of their own: as a part
 of the panel, so that whoever may see the one may see the other, and nobody else sees either.
 """
 
@@ -25,7 +25,7 @@ from ls_config.interface import Control, Interface
 from review_rules import Decision, Kind, RowHistory, Stage, Submission
 from review_rules.canonical import Key, element_key, key
 
-__all__ = ["panel_data"]
+__all__ = ["panel_data", "value_text"]
 
 Json = Any
 
@@ -330,6 +330,20 @@ def _value(control: Control, value: Json, shared: frozenset[Key] | None = None) 
     if control.kind == Kind.CHOICE:
         return Markup("{}").format(control.title(str(value)))
     return Markup("{}").format(value)
+
+
+def value_text(control: Control, value: Json) -> str:
+    """A value as people read it, as text without markup: what is shown elsewhere than on a review screen.
+
+    >>> from ls_config.interface import load
+    >>> value_text(load("classification").controls[0], None)
+    'no answer'
+    """
+    if control.is_set:
+        return ", ".join(_element(control, element) for element in value or ()) or "none"
+    if value is None:
+        return "no answer"
+    return control.title(str(value)) if control.kind == Kind.CHOICE else str(value)
 
 
 def _chips(control: Control, value: Sequence[Json], shared: frozenset[Key] | None) -> Markup:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from label_studio_quorum.campaign.projects import Campaign
 from review_rules import Decision
-from review_rules.files.checks import Check
+from review_rules.files.checks import FieldCheck
 
 
-def violated_by(campaign: Campaign, decision: Decision) -> tuple[Check, ...]:
+def violated_by(campaign: Campaign, decision: Decision) -> tuple[FieldCheck, ...]:
     """The checks that a row's final label violates; none of a row that is not final."""
     if decision.final is None or not campaign.checks.entries:
         return ()

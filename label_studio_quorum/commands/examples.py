@@ -30,6 +30,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "threads answer": ('quorum threads answer 17 "Yes, in this case." --name May',),
     "threads tell": ('quorum threads tell "Guidelines 2 hold from today on."',),
     "threads reopen": ('quorum threads reopen r12 "The source was corrected; look at the date."',),
+    "flags": ("quorum flags", "quorum flags --flag guideline_gap --name May --json"),
     "report": ("quorum report --out report.html",),
     "export": ("quorum export gold.jsonl --card", "quorum export everything.csv --all --name May"),
     "verify": ("quorum verify gold.jsonl --policy policy.yaml --team team.yaml", "quorum verify gold.jsonl --name May"),
@@ -86,8 +87,8 @@ VARIABLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "models rollback": _SERVED,
     "models train": (_CACHE,),
     **dict.fromkeys(("team check", "team apply", "team pull", "policy pull", "interface pull"), (_FOLDER,)),
-    **dict.fromkeys(("threads answer", "threads tell", "threads reopen"), (_FOLDER,)),
-    **dict.fromkeys(("threads", "verify", "sync", "status", "report", "export", "audit", "doctor"), (_FOLDER,)),
+    **dict.fromkeys(("threads", "threads answer", "threads tell", "threads reopen", "flags"), (_FOLDER,)),
+    **dict.fromkeys(("verify", "sync", "status", "report", "export", "audit", "doctor"), (_FOLDER,)),
 }
 """The variables that a command reads beside those that stand with its options."""
 

@@ -33,8 +33,8 @@ def show(
     """List the threads in which somebody waits for a manager, the newest first, or answer one by a command below."""
     if context.invoked_subcommand is not None:
         return
-    port = connect(url, api_key, api_key_file, name=name)
-    listed = port.plugin_threads(name, row_id=row, only_open=not (row or everything))
+    with connect(url, api_key, api_key_file, name=name) as port:
+        listed = port.plugin_threads(name, row_id=row, only_open=not (row or everything))
     if as_json:
         print_json(listed)
         return
@@ -87,7 +87,8 @@ def reopen(
     as_json: JsonOption = False,
 ) -> None:
     """Open a row again that is decided or closed: no review from before counts, and QA is asked again."""
-    reopened = connect(url, api_key, api_key_file, name=name).reopen_row(name, row, reason)
+    with connect(url, api_key, api_key_file, name=name) as port:
+        reopened = port.reopen_row(name, row, reason)
     if as_json:
         print_json(reopened)
     else:
@@ -97,7 +98,8 @@ def reopen(
 def _say(
     name: str | None, url: str | None, key: str | None, key_file: Any, message: dict[str, Any], as_json: bool
 ) -> None:
-    written = connect(url, key, key_file, name=name).say_in_thread(name, message)
+    with connect(url, key, key_file, name=name) as port:
+        written = port.say_in_thread(name, message)
     if as_json:
         print_json(written)
     else:

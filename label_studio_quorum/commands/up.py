@@ -185,11 +185,12 @@ def _run(
             if folder.has_database:
                 _say("what changed files do to rows that are there is said when it starts, before anything changes")
             return
-        secrets = folder.secrets(plan.owner_email)
+        with folder.naming_a_full_disk():
+            secrets = folder.secrets(plan.owner_email)
         for note in folder.notes:
             _say(f"note: {note}")
         board = Board()
-        with running(folder, settings, secrets) as stack:
+        with folder.naming_a_full_disk(), running(folder, settings, secrets) as stack:
             with board:
                 stack.start(board)
                 port = HttpLabelStudio(stack.url, secrets.owner.token)

@@ -10,17 +10,21 @@ import fcntl
 import os
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import requests
+
 from label_studio_quorum.campaign.accounts import PasswordFile
 from label_studio_quorum.campaign.local_memory import LocalFileError, read_local
-from label_studio_quorum.files import private_folder, write_json
+from label_studio_quorum.files import FULL, private_folder, write_json
 from label_studio_quorum.servers.database_file import DatabaseFile
 from label_studio_quorum.servers.label_studio import DATABASE, Owner
-from label_studio_quorum.servers.processes import StartError
+from label_studio_quorum.servers.processes import StartError, full_disk, is_full
+from review_rules.errors import PublicError
 
 
 @dataclass(frozen=True)
@@ -119,9 +123,15 @@ class DataFolder:
         self._lock.seek(0)
         self.was_cut_off = bool(self._lock.read().strip())
         # The next one to come can say who has the folder.
-        self._lock.truncate(0)
-        self._lock.write(str(os.getpid()))
-        self._lock.flush()
+        try:
+            self._lock.truncate(0)
+            # Past the buffer, which would be written again when the file is closed.
+            os.write(self._lock.fileno(), str(os.getpid()).encode())
+        except OSError as error:
+            self._lock.close()
+            if error.errno in FULL:
+                raise full_disk("data folder", self.path) from None
+            raise
         self.access.unlink(missing_ok=True)
         return self
 
@@ -130,6 +140,20 @@ class DataFolder:
         if self._lock is not None:
             self._lock.truncate(0)
             self._lock.close()
+
+    @contextmanager
+    def naming_a_full_disk(self) -> Iterator[None]:
+        """Say of what fails inside that the disk is full, where it is: a server without room says something else.
+
+        Raises:
+            StartError: Something failed, and the disk is full.
+        """
+        try:
+            yield
+        except (PublicError, requests.RequestException, OSError) as error:
+            if not is_full(self.path):
+                raise
+            raise full_disk("data folder", self.path) from error
 
     @property
     def has_database(self) -> bool:

@@ -111,7 +111,7 @@ class Child:
         # On a full disk the output ends anywhere, in the middle of a traceback too.
         if self._disk_is_full():
             where = self.log.parent
-            return StartError(f"{self.name}: the disk of {where} is full; make room there and start it again")
+            return full_disk(self.name, where)
         last_line = next((line.strip() for line in reversed(self.tail().splitlines()) if line.strip()), "nothing")
         last_line = last_line if len(last_line) < 300 else f"{last_line[:300]}…"
         about = f"ended with status {self.exit_code} {when}; it said: {last_line} (all: {self.log})"
@@ -121,7 +121,7 @@ class Child:
         """Whether its output could not go on, or says itself that there was no room."""
         output = self.tail().lower()
         full = any(sign in output for sign in ("no space left on device", "disk is full", "disk quota exceeded"))
-        return full or shutil.disk_usage(self.log.parent).free < _ROOM
+        return full or is_full(self.log.parent)
 
     def tail(self, lines: int = 30) -> str:
         """The last lines of its output, for messages."""
@@ -129,6 +129,18 @@ class Child:
             return ""
         with self.log.open(encoding="utf-8", errors="replace") as text:
             return "".join(deque(text, maxlen=lines))
+
+
+def is_full(folder: Path) -> bool:
+    """Whether the disk of a folder has no room to speak of."""
+    return shutil.disk_usage(folder).free < _ROOM
+
+
+def full_disk(what: str, where: Path) -> StartError:
+    """The one line about a disk without room; a database keeps what was stored before, and nothing in part."""
+    return StartError(
+        f"{what}: the disk of {where} is full; nothing that was stored is lost: make room there and start it again"
+    )
 
 
 def wait_until(
@@ -155,6 +167,8 @@ def wait_until(
         for part in (child, *others):
             if not part.running:
                 raise part.ended("while starting")
+        if is_full(child.log.parent):  # a part may wait for room without a word
+            raise full_disk(child.name, child.log.parent)
         if time.monotonic() > deadline:
             reason = why_not() or "no reason given"
             raise StartError(f"{child.name}: not ready after {seconds:.0f} s: {reason} (its output: {child.log})")

@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from label_studio_quorum.adapters.web_session import Visitor
+from label_studio_quorum.campaign.projects import interface_of
 from label_studio_quorum.campaign.row_task import SEAL
-from ls_config.interface import RESERVED, Control, parse_all
+from ls_config.interface import RESERVED, Control
 from ls_config.results import from_result, to_result
 from review_rules import Kind, Role, Stage
 from review_rules.canonical import same
 from review_rules.errors import PublicError
+from review_rules.files.checks import FieldChecks, load_checks
 
 DEFAULT_SKILL = {"annotator": 0.93, "qa": 0.98, "expert": 0.995}
 _ROLE_AT = {Stage.PASS: Role.ANNOTATOR, Stage.QA: Role.QA, Stage.EXPERT: Role.EXPERT}
@@ -35,6 +37,8 @@ _EVERYTHING = {
 _UNSURE = 0.04  # share of passes that say so
 _NEEDS_EXPERT = 0.02
 _ESCALATE = 0.02  # share of QA that asks an expert
+
+_NO_CHECKS = FieldChecks()
 
 Values = dict[str, Any]
 
@@ -100,8 +104,18 @@ class Judge:
     def __init__(self, truth: Mapping[str, Values], seed: int) -> None:
         self._truth, self._seed = truth, seed
 
-    def answer(self, person: Simulant, stage: Stage, task: Mapping[str, Any], controls: Sequence[Control]) -> Values:
-        """All values of the form, the reserved controls of its stage among them."""
+    def answer(
+        self,
+        person: Simulant,
+        stage: Stage,
+        task: Mapping[str, Any],
+        controls: Sequence[Control],
+        checks: FieldChecks = _NO_CHECKS,
+    ) -> Values:
+        """All values of the form, the reserved controls of its stage among them.
+
+        Who is told by a check that fields do not fit each other looks at these again.
+        """
         data = task["data"]
         shown = _shown(task, controls)
         chance = self._chance(person, stage, str(data["row_id"]))
@@ -110,6 +124,7 @@ class Judge:
         skill = max(person.skill, DEFAULT_SKILL[_ROLE_AT[stage]]) if stage is not Stage.PASS else person.skill
         values = {control.name: _answer_field(control, right, shown, data, skill, chance) for control in fields}
         values = {name: value for name, value in values.items() if value is not None}
+        values = _looked_at_again(values, right, fields, checks)
         return values | (_flags(chance) if stage is Stage.PASS else _decision(stage, values, shown, fields, chance))
 
     def lead_time(self, person: Simulant, stage: Stage, task: Mapping[str, Any]) -> float:
@@ -140,6 +155,7 @@ class Crew:
         self.people = [person for person in people if person.roles & set(_ROLE_AT.values())]
         self._browsers = {p.id: Visitor(url, p.email, p.password) for p in self.people}
         self._controls: dict[str, tuple[Control, ...]] = {}
+        self._checks: dict[str, FieldChecks] = {}
         self.tally = CrewTally()
 
     def log_in(self) -> None:
@@ -184,7 +200,7 @@ class Crew:
         if task is None:
             return False
         controls = self._controls_of(browser, stage)
-        values = self._judge.answer(person, stage, task, controls)
+        values = self._judge.answer(person, stage, task, controls, self._checks[stage])
         form = {
             "result": to_result(values | _unseen(task, controls), controls, task["data"]),
             "lead_time": self._judge.lead_time(person, stage, task),
@@ -205,7 +221,8 @@ class Crew:
             answer = browser.get(f"/api/projects/{self._projects[stage]}")
             if answer.status_code != 200:
                 raise WorkError(f"{browser.email}: project {self._projects[stage]} answered {answer.status_code}")
-            self._controls[stage] = parse_all(answer.json()["label_config"])
+            interface = interface_of(answer.json()["label_config"], "")
+            self._controls[stage], self._checks[stage] = interface.all_controls, load_checks(interface)
         return self._controls[stage]
 
     def _count(self, person: Simulant, stage: Stage, values: Values) -> None:
@@ -253,6 +270,24 @@ def _answer_field(
         return value
     anchored = shown.get(control.name)
     return anchored if anchored is not None and anchored != value else slip
+
+
+def _looked_at_again(values: Values, right: Values, fields: Sequence[Control], checks: FieldChecks) -> Values:
+    """The values with those right that a blocking check is about; where nobody knows these, with others that fit."""
+    violated = checks.blocking(values)
+    if not violated:
+        return values
+    about = {name for check in violated for name in check.fields}
+    values = values | {name: right[name] for name in about if right.get(name) is not None}
+    others = (values | {control.name: value} for control in fields if control.name in about for value in _any(control))
+    return next((each for each in (values, *others) if not checks.blocking(each)), values)
+
+
+def _any(control: Control) -> Sequence[Any]:
+    """Every value that one choice or rating can have."""
+    if control.kind == "choice":
+        return control.labels
+    return range(int(control.min or 1), int(control.max or 5) + 1) if control.kind == "rating" else ()
 
 
 def _slip(control: Control, value: Any, chance: random.Random) -> Any:

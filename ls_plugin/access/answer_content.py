@@ -19,28 +19,33 @@ from ls_config.results import ResultFault, from_result
 from ls_config.review_screen import decision_controls
 from ls_plugin.store.refusals import Refused
 from review_rules import FaultsError, Stage
-from review_rules.files.checks import Check, Checks, Level, load_checks
+from review_rules.files.checks import CheckLevel, FieldCheck, FieldChecks, load_checks
 
 # Where people say why: about the row itself, and about a decision.
 _REASONS = frozenset({"flags", "flag_reason", "decision_reason", "decision_note"})
 
 
 def require_fitting(result: Any, task_id: int) -> None:
-    """Refuse an answer with a part that the form does not ask for or the row does not hold.
+    """Refuse an answer with a part that the form does not ask for or the row does not hold, or a flag without a reason.
 
     Args:
         result: The list of results as it would be stored.
         task_id: The task that it answers.
 
     Raises:
-        Refused: ``bad_answer``, with the control's name and the reason.
+        Refused: ``bad_answer``, with the control's name and the reason; ``flag_reason``.
     """
     project_id, data = Task.objects.values_list("project_id", "data").get(pk=task_id)
     controls = controls_of(project_id)
     if controls is None:
         return
-    for fault in from_result(result, controls, data, known_only=True).wrong:
+    parsed = from_result(result, controls, data, known_only=True)
+    for fault in parsed.wrong:
         raise Refused("bad_answer", _sentence(fault))
+    # A flag is work for somebody else, who has to know why; a form of one's own may have no place to say it.
+    can_say = any(control.name == "flag_reason" for control in controls)
+    if parsed.flags and can_say and not (parsed.reason or "").strip():
+        raise Refused("flag_reason")
 
 
 def controls_of(project_id: int) -> tuple[Control, ...] | None:
@@ -51,10 +56,10 @@ def controls_of(project_id: int) -> tuple[Control, ...] | None:
 def has_blocking_checks(project_id: int) -> bool:
     """Whether a project's form carries a check for which an answer is refused."""
     xml = Project.objects.values_list("label_config", flat=True).get(pk=project_id)
-    return any(check.level is Level.BLOCK for check in _checks(xml).entries)
+    return any(check.level is CheckLevel.BLOCK for check in _checks(xml).entries)
 
 
-def violated_checks(result: Any, project_id: int) -> tuple[Check, ...]:
+def violated_checks(result: Any, project_id: int) -> tuple[FieldCheck, ...]:
     """The checks that what stands in a form violates; nothing but what was sent is read.
 
     Args:
@@ -69,12 +74,12 @@ def violated_checks(result: Any, project_id: int) -> tuple[Check, ...]:
 
 
 @lru_cache(maxsize=32)
-def _checks(xml: str) -> Checks:
+def _checks(xml: str) -> FieldChecks:
     """The checks that a form carries; none where they or the form cannot be read."""
     try:
         return load_checks(interface_of(xml, ""))
     except (InterfaceError, FaultsError):
-        return Checks()
+        return FieldChecks()
 
 
 def require_own_form(result: Any, task_id: int, stage: Stage) -> None:

@@ -166,8 +166,10 @@ def _is_at_work(
             return bool(in_hand.exists())
 
 
-def _largest(call: Call) -> int:
+def _largest(call: Call, who: Who) -> int:
     """How many characters of JSON the call may bring."""
+    if who is Who.WORKER:
+        return ANSWERS_LARGEST
     if not call.ordinary:
         return MANAGERS_LARGEST
     return ACCOUNTS_LARGEST if call.place is None else ANSWERS_LARGEST
@@ -180,13 +182,15 @@ def run_checks(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
         Refused: by the first check that does not pass.
     """
     method = "GET" if request.method == "HEAD" else str(request.method)
+    who = call.rule.who(method)
     if method != "GET" and request.data is None:
         raise Refused("bad_request", "`null` is no request.")
-    if method != "GET" and call.rule.who(method) is Who.LEADER and not bodies(request):
+    if method != "GET" and who is Who.LEADER and not bodies(request):
         raise Refused("bad_request", "One JSON object is expected.")
-    # What managers import into their own projects is theirs; everything else must be fit to be stored.
-    if method != "GET" and (call.ordinary or call.rule.who(method) is Who.LEADER):
-        require_storable(request, _largest(call))
+    # What managers import into their own projects is theirs; everything else, their answers too, must be fit to be
+    # stored.
+    if method != "GET" and (call.ordinary or who in (Who.LEADER, Who.WORKER)):
+        require_storable(request, _largest(call, who))
     checks = call.rule.check if call.ordinary else call.rule.manager_check
     if method in checks:
         checks[method](call, request, kwargs)

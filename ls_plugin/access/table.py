@@ -341,6 +341,7 @@ VIEWS: dict[str, AccessRule] = {
     "fsm.api.FSMEntityTransitionAPI": _rule(Who.MANAGER, project=EntityInPath()),
     # Quorum's own
     "ls_plugin.pages.api.VersionView": _rule(Who.PERSON, _READ, show=filters.plain),
+    "ls_plugin.pages.api.PutOffView": _rule(Who.WORKER, _READ, project=_QUERY, show=filters.plain),
     "ls_plugin.pages.api.CampaignView": _CAMPAIGN,
     "ls_plugin.pages.api.LockView": _CAMPAIGN,
     "ls_plugin.pages.api.TeamView": _CAMPAIGN,
@@ -350,7 +351,8 @@ VIEWS: dict[str, AccessRule] = {
     "ls_plugin.pages.api.AuditView": _CAMPAIGN,
     "ls_plugin.pages.api.ReopenView": _CAMPAIGN,
     "ls_plugin.pages.api.SkipsView": _CAMPAIGN,
-    "ls_plugin.pages.api.ChecksView": _rule(Who.WORKER, ("POST",), _QUERY, filters.plain),
+    "ls_plugin.pages.api.FlagsView": _CAMPAIGN,
+    "ls_plugin.pages.api.ChecksView": _rule(Who.WORKER, ("POST",), (_QUERY, Named(scope.TASK, "task")), filters.plain),
     "ls_plugin.pages.api.CheckupView": _CAMPAIGN,
     "ls_plugin.pages.api.RepairView": _CAMPAIGN,
     # Whoever works in a campaign has threads of their own; the view shows a manager of it all, and others nothing.
@@ -361,7 +363,10 @@ VIEWS: dict[str, AccessRule] = {
     "ls_plugin.pages.manager.campaign": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
     "ls_plugin.pages.people.signed_in": _rule(Who.PERSON, _READ, show=filters.plain),
     "ls_plugin.pages.thread_pages.campaign_threads": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
+    "ls_plugin.pages.flags.campaign_flags": _rule(Who.PERSON, _READ, show=filters.plain),
     "ls_plugin.pages.people.mine": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
+    # Of a campaign in which the caller has no part it says that there is none.
+    "ls_plugin.pages.people.answers": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
     "ls_plugin.pages.assets.style": _ANYBODY,
     "ls_plugin.pages.assets.screen": _ANYBODY,
     "ls_plugin.pages.assets.screen_file": _ANYBODY,

@@ -23,9 +23,9 @@ from ls_plugin.access.call import call_of
 from ls_plugin.access.parameters import parameters
 from ls_plugin.access.submission_content import ANSWERS_LARGEST, require_storable
 from ls_plugin.models import Campaign, Slot, Stage
-from ls_plugin.pages import audit, checkup, figures
+from ls_plugin.pages import audit, checkup, figures, flags
 from ls_plugin.people import team
-from ls_plugin.queue import changes, qualification, reconcile, skips
+from ls_plugin.queue import changes, handout, qualification, reconcile, skips
 from ls_plugin.queue.known_forms import fill_forms
 from ls_plugin.queue.reopening import reopen
 from ls_plugin.queue.server_port import ServerPort
@@ -79,6 +79,23 @@ class VersionView(_View):
         """Versions."""
         versions = {"quorum": version("label-studio-quorum"), "label_studio": version("label-studio")}
         return Response({**versions, "plugin": True, "clock_lag_s": round(clock.lag().total_seconds(), 1)})
+
+
+class PutOffView(_View):
+    """Says to people which rows of a project they have put off, and until when each is kept for them."""
+
+    def get(self, request: Request) -> Response:
+        """The caller's rows in the project of `?project=`, the last put off at the end, and how many there may be."""
+        call = call_of(request)
+        if call is None or call.project_id is None:
+            raise Refused("no_project")
+        rows = handout.rows_put_off(call.signed_in.user_id, call.project_id)
+        return Response(
+            {
+                "rows": [{"row_id": row_id, "until": end.isoformat()} for row_id, end in rows],
+                "most": handout.MOST_PUT_OFF,
+            }
+        )
 
 
 class CampaignView(_View):
@@ -249,6 +266,19 @@ class SkipsView(_View):
         return Response({"person": person, "given_back": rows})
 
 
+class FlagsView(_View):
+    """Says which rows people flagged, and why."""
+
+    def get(self, request: Request) -> Response:
+        """The flags of a campaign, each with its rows."""
+        campaign, call = self.campaign(request.query_params.get("name")), call_of(request)
+        standing = call.signed_in if call else None
+        works_here = standing is not None and standing.works_in_campaign(campaign.pk)
+        viewer = standing.user_id if standing else 0
+        figures_by_flag = flags.flags_of(campaign, viewer, works_here=works_here)
+        return Response({"campaign": campaign.name, "flags": [flag.to_json() for flag in figures_by_flag]})
+
+
 class ChecksView(_View):
     """Says which checks of an interface what stands in a form violates."""
 
@@ -260,7 +290,7 @@ class ChecksView(_View):
         if not isinstance(result, list):
             raise Refused("bad_request", "`result` is the list of regions that the form would send.")
         if call is None or call.project_id is None:
-            raise Refused("bad_request", "`project` is the number of the project whose form it is.")
+            raise Refused("bad_request", "`task` is the number of the task that it answers.")
         return Response({"checks": [check.to_json() for check in violated_checks(result, call.project_id)]})
 
 

@@ -17,11 +17,6 @@ _ANY_VERSION: Final = ("seam", "refusals")
 """The parts of the screen that do nothing where they find another screen."""
 _KNOWN_VERSION: Final[tuple[str, ...]] = (
     "keeping",
-    "reading",
-    "layout",
-    "form",
-    "help",
-    "checks",
     "review_model",
     "review_store",
     "review_spans",
@@ -29,8 +24,15 @@ _KNOWN_VERSION: Final[tuple[str, ...]] = (
     "review_form",
     "review_draw",
     "review",
+    "reading",
+    "layout",
+    "form",
+    "help",
+    "checks",
 )
-"""The parts that rest on the screen of a Label Studio that they were tested with; left out with another."""
+"""The parts that rest on the screen of a Label Studio that they were tested with; left out with another.
+
+Of two parts that want a key the first has it: the screen of what differs comes before what works on the form beneath."""
 _TYPES: Final = {
     "js": "text/javascript; charset=utf-8",
     "css": "text/css; charset=utf-8",
@@ -58,10 +60,10 @@ def screen(request: HttpRequest) -> HttpResponse:
 def screen_file(request: HttpRequest, name: str) -> HttpResponse:
     """One further file that the script takes when it needs it; only those that are there have an address."""
     folder = Path(str(files("ls_plugin").joinpath("screen", "files")))
-    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.suffix[1:] in _TYPES}
-    if name not in found:
+    known = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.suffix[1:] in _TYPES}
+    if name not in known:
         raise Http404
-    return _asset(request, found[name].read_bytes(), _TYPES[found[name].suffix[1:]])
+    return _asset(request, known[name].read_bytes(), _TYPES[known[name].suffix[1:]])
 
 
 def _asset(request: HttpRequest, content: bytes, content_type: str) -> HttpResponse:

@@ -109,7 +109,7 @@ class _Look:
     faults: list[AuditFault] = field(default_factory=list)
     answers: dict[int, _Logged] = field(default_factory=dict)
     messages: dict[int, tuple[int, str]] = field(default_factory=dict)
-    _given: set[tuple[int | None, int | None]] = field(default_factory=set)
+    _hand_outs: set[tuple[int | None, int | None]] = field(default_factory=set)
     _saw: dict[tuple[int | None, str], int] = field(default_factory=dict)
     _forms: dict[tuple[int | None, int | None], str] = field(default_factory=dict)
 
@@ -125,7 +125,7 @@ class _Look:
         self.kinds[line.kind] += 1
         person, of_row = (line.user_id, line.task_id), (line.user_id, line.row_id)
         if line.kind == "given":
-            self._given.add(person)
+            self._hand_outs.add(person)
         elif line.kind in exposures.KINDS:
             if exposures.tells_of_others(line.body):
                 self._saw.setdefault(of_row, line.seq)
@@ -152,7 +152,7 @@ class _Look:
             what = f"account {line.user_id} answered row {line.row_id}"
             why = f"line {self._saw[of_row]} had shown it others' answers"
             self.faults.append(AuditFault(line.seq, "not_blind", f"{what}; {why}"))
-        if person not in self._given:
+        if person not in self._hand_outs:
             text = f"account {line.user_id} answered task {line.task_id}, never given to it"
             self.faults.append(AuditFault(line.seq, "not_given", text))
         body = json.loads(line.body)

@@ -9,7 +9,7 @@ from django.shortcuts import redirect
 from ls_plugin.access.call import call_of
 from ls_plugin.models import Campaign
 from ls_plugin.pages import figures, threads
-from ls_plugin.pages.drawing import draw
+from ls_plugin.pages.rendering import render_page
 from ls_plugin.queue import skips
 from ls_plugin.queue.reopening import reopen
 from ls_plugin.store.refusals import Refused, page
@@ -23,7 +23,7 @@ def campaigns(request: HttpRequest) -> HttpResponse:
         return redirect("/quorum/mine/")
     if len(managed) == 1:
         return redirect(f"/quorum/campaign/{managed[0].pk}/")
-    return draw(request, "campaigns.html", {"campaigns": managed})
+    return render_page(request, "campaigns.html", {"campaigns": managed})
 
 
 def _act(request: HttpRequest, stored: Campaign, user_id: int) -> str:
@@ -60,4 +60,4 @@ def campaign(request: HttpRequest, campaign_id: int) -> HttpResponse:
         "waiting": threads.count_waiting(stored),
         "csrf": get_token(request),
     }
-    return draw(request, "campaign.html", context)
+    return render_page(request, "campaign.html", context)

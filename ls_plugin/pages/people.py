@@ -1,4 +1,4 @@
-"""A person's own pages: queues and figures, what they asked and what all were told, and the end of a second sign-in."""
+"""A person's own pages: queues, figures, questions, what became of their answers, and a second sign-in's end."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from django.middleware.csrf import get_token
 
 from ls_plugin.access.call import call_of
 from ls_plugin.models import Campaign, Grant, Slot
-from ls_plugin.pages import figures, threads
-from ls_plugin.pages.drawing import draw
+from ls_plugin.pages import figures, outcomes, threads
+from ls_plugin.pages.rendering import render_page
 from ls_plugin.people.standings import Standing
-from ls_plugin.store.refusals import Refused
+from ls_plugin.store.messages import Reopening
+from ls_plugin.store.refusals import Refused, page
 from ls_plugin.store.slots import project_ids
 
 
@@ -21,12 +22,19 @@ from ls_plugin.store.slots import project_ids
 class OwnCampaign:
     """What a person's page has of one campaign beside their queues.
 
-    ``in_hand``: ids of rows that they have open, about which they may ask; ``listed``: their threads.
+    Attributes:
+        campaign: the campaign.
+        in_hand: ids of rows that they have open, about which they may ask.
+        listed: their threads.
+        decided: how many of their answers are to rows that are decided.
+        reopened: why rows that they answered, or have in hand, were opened again, while these are not decided.
     """
 
     campaign: Campaign
     in_hand: tuple[str, ...]
     listed: threads.Threads
+    decided: int
+    reopened: tuple[Reopening, ...]
 
 
 def mine(request: HttpRequest) -> HttpResponse:
@@ -42,12 +50,51 @@ def mine(request: HttpRequest) -> HttpResponse:
             "manager": standing.manager_somewhere,
             "csrf": get_token(request),
         }
-    return draw(request, "mine.html", context)
+    return render_page(request, "mine.html", context)
+
+
+def answers(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """What became of a person's answers in a campaign; a post disputes a decision."""
+    call = call_of(request)
+    campaign = next((each for each in _campaigns(call.signed_in) if each.pk == campaign_id), None) if call else None
+    if call is None or campaign is None:
+        return page(request, Refused("no_project"))
+    user_id, asked = call.signed_in.user_id, request.GET
+    show = asked.get("show", "all")
+    before = asked.get("before", "")
+    message = _dispute(request, campaign, user_id) if request.method == "POST" else ""
+    context = {
+        "campaign": campaign,
+        "message": message,
+        "show": show if show in outcomes.SHOWS else "all",
+        "shows": outcomes.SHOWS,
+        "periods": outcomes.periods(campaign, user_id),
+        "least": outcomes.LEAST_ROWS,
+        "listed": outcomes.outcomes_page(campaign, user_id, show, int(before) if _is_number(before) else None),
+        "csrf": get_token(request),
+    }
+    return render_page(request, "answers.html", context)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 19
+
+
+def _dispute(request: HttpRequest, campaign: Campaign, user_id: int) -> str:
+    """Dispute what the form says, and say what came of it."""
+    row_id, text = (request.POST.get(name, "").strip() for name in ("row_id", "text"))
+    if not row_id or not text:
+        return "Say why you disagree."
+    try:
+        threads.dispute(campaign, user_id, row_id, text)
+    except Refused as refused:
+        return str(refused.detail)
+    return f"The managers look at row {row_id} again; what comes of it stands here."
 
 
 def signed_in(request: HttpRequest) -> HttpResponse:
     """Where somebody lands who signed in in a second window, because the first one holds an answer of theirs."""
-    return draw(request, "signed_in.html", {})
+    return render_page(request, "signed_in.html", {})
 
 
 def _campaigns(standing: Standing) -> list[Campaign]:
@@ -63,6 +110,8 @@ def _own(campaign: Campaign, user_id: int) -> OwnCampaign:
         campaign=campaign,
         in_hand=tuple(sorted(set(rows))),
         listed=threads.of_person(campaign, user_id),
+        decided=outcomes.count_decided(campaign, user_id),
+        reopened=threads.reopened_rows(campaign, user_id),
     )
 
 

@@ -47,12 +47,14 @@ class ThreadsView(APIView):
         )
 
     def post(self, request: Request) -> Response:
-        """Say something: a question about a row; as a manager an answer, or an announcement to everybody."""
+        """Say something: a question about a row, or a dispute; as a manager an answer, or an announcement to all."""
         standing, body = _standing(request), parameters(request)
         campaign = campaign_of(standing, body.get("name"))
         kind, text = body.get("kind"), _text(body, "text")
         if kind == Kind.QUESTION.value:
             message = threads.ask(campaign, standing.user_id, _text(body, "row_id"), text)
+        elif kind == Kind.DISPUTE.value:
+            message = threads.dispute(campaign, standing.user_id, _text(body, "row_id"), text)
         elif kind in (Kind.ANSWER.value, Kind.ANNOUNCEMENT.value):
             if not standing.manages(campaign.pk):
                 raise Refused("managers_only")
@@ -62,7 +64,7 @@ class ThreadsView(APIView):
                 else threads.announce(campaign, standing.user_id, text)
             )
         else:
-            raise Refused("bad_request", "`kind` is one of question, answer, announcement.")
+            raise Refused("bad_request", "`kind` is one of question, dispute, answer, announcement.")
         return Response({"id": message.pk, "row_id": message.row_id, "kind": message.kind}, status=201)
 
 

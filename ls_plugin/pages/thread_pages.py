@@ -8,7 +8,7 @@ from django.middleware.csrf import get_token
 from ls_plugin.access.call import call_of
 from ls_plugin.models import Campaign
 from ls_plugin.pages import threads
-from ls_plugin.pages.drawing import draw
+from ls_plugin.pages.rendering import render_page
 from ls_plugin.queue.reopening import reopen
 from ls_plugin.store.refusals import Refused, page
 
@@ -33,7 +33,7 @@ def campaign_threads(request: HttpRequest, campaign_id: int) -> HttpResponse:
         "message": message,
         "csrf": get_token(request),
     }
-    return draw(request, "threads.html", context)
+    return render_page(request, "threads.html", context)
 
 
 def _act(request: HttpRequest, campaign: Campaign, user_id: int) -> str:

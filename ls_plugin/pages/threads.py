@@ -11,19 +11,23 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from typing import Any, Final
 
+from django.db import transaction
 from django.db.models import Q
+from django.utils import timezone
 
 from label_studio_quorum.campaign.history import stamp
 from label_studio_quorum.campaign.reconcile import DecidedRow
 from ls_plugin.models import Campaign, Grant, Member, Message, Stage
-from ls_plugin.pages.told_rows import answered_rows, decide_rows, expose_rows, tell
+from ls_plugin.pages.told_rows import STATE_WORDS, answered_rows, decide_rows, decided_at, expose_rows, tell
+from ls_plugin.people import rulebook
 from ls_plugin.people.standings import RULE_STAGE
 from ls_plugin.store import messages
 from ls_plugin.store.messages import Kind
 from ls_plugin.store.refusals import Refused
-from ls_plugin.store.slots import slots_of
+from ls_plugin.store.slots import lock_rows, slots_of
 from review_rules import Role, State, Word
 
 ROWS_AT_ONCE: Final = 50
@@ -34,6 +38,7 @@ NOTE: Final = "note"
 REOPENED: Final = "reopened"
 YOU: Final = "you"
 """The name by which people find their own messages."""
+_DECIDED: Final = [state.value for state in State if state.is_decided]
 # What a review that escalates says is meant for the expert alone.
 _TOLD: Final = (Word.ACCEPT, Word.CORRECT, Word.DISCARD)
 
@@ -44,7 +49,7 @@ class ThreadEntry:
 
     Attributes:
         id: the message's number, by which it is answered; None for a note and a reopening.
-        kind: question, answer, announcement, note or reopened.
+        kind: question, answer, dispute, upheld, announcement, note or reopened.
         at: when.
         by: who: a person's id for managers, `you` for its author, else None.
         role: as what they said it.
@@ -62,6 +67,16 @@ class ThreadEntry:
     answers: int | None = None
     is_open: bool = False
 
+    @property
+    def when(self) -> str:
+        """The time as a page has it: UTC, to the minute."""
+        return self.at[: len("2026-01-05T10:00")].replace("T", " ")
+
+    @property
+    def role_word(self) -> str:
+        """The role as a page has it."""
+        return "QA" if self.role == Role.QA.value else self.role
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Thread:
@@ -73,6 +88,16 @@ class Thread:
     row_id: str
     state: str | None
     entries: tuple[ThreadEntry, ...]
+
+    @property
+    def state_words(self) -> str:
+        """The state as a page has it."""
+        return STATE_WORDS.get(self.state or "", "")
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the row can be opened again."""
+        return self.state in _DECIDED
 
     @property
     def is_open(self) -> bool:
@@ -105,24 +130,65 @@ def ask(campaign: Campaign, user_id: int, row_id: str, text: str) -> Message:
     return messages.say(Kind.QUESTION, campaign_id=campaign.pk, user_id=user_id, role=role, row_id=row_id, text=text)
 
 
-def answer(campaign: Campaign, user_id: int, message_id: int, text: str) -> Message:
-    """Answer what somebody asked, as a manager.
+def dispute(campaign: Campaign, user_id: int, row_id: str, reason: str) -> Message:
+    """Ask the managers to look again at what was decided of a row that this person has answered.
 
     Raises:
-        Refused: ``not_yours`` if the campaign has no such question.
+        Refused: ``not_yours`` for a row that was never handed to them, ``no_dispute`` where nothing is decided of what
+            they said, they have disputed the decision already, or the days that the policy gives are over.
     """
-    asked = Message.objects.filter(campaign_id=campaign.pk, pk=message_id, kind=Kind.QUESTION.value).first()
-    if asked is None:
-        raise Refused("not_yours", f"This campaign has no question {message_id}.")
-    return messages.say(
-        Kind.ANSWER,
-        campaign_id=campaign.pk,
-        user_id=user_id,
-        role=Role.MANAGER.value,
-        row_id=asked.row_id,
-        answers=asked.pk,
-        text=text,
-    )
+    role = ROLES[require_part(campaign, user_id, row_id)]
+    with transaction.atomic():
+        lock_rows(campaign.pk, [row_id])
+        row = tell(campaign, user_id, [row_id]).get(row_id)
+        if row is None:
+            raise Refused("no_dispute", f"Nothing is decided yet of what you said of row {row_id}.")
+        if not may_dispute(campaign, decided_at(row)):
+            raise Refused("no_dispute", "The time in which it could be disputed is over.")
+        mine = Message.objects.filter(campaign_id=campaign.pk, row_id=row_id, user_id=user_id)
+        if mine.filter(kind=Kind.DISPUTE.value, at__gte=decided_at(row)).exists():
+            raise Refused("no_dispute", "You have disputed this decision already.")
+        return messages.say(
+            Kind.DISPUTE, campaign_id=campaign.pk, user_id=user_id, role=role, row_id=row_id, text=reason
+        )
+
+
+def may_dispute(campaign: Campaign, decided: datetime) -> bool:
+    """Whether the policy still takes a dispute of what was decided at this time."""
+    days = rulebook.read_policy(campaign.policy_text).disputes.days
+    return days is None or timezone.now() < decided + timedelta(days=days)
+
+
+def answer(campaign: Campaign, user_id: int, message_id: int, text: str) -> Message:
+    """Answer what somebody asked, as a manager; the answer to a dispute upholds the decision.
+
+    Raises:
+        Refused: ``not_yours`` if the campaign has no such question or dispute; ``no_dispute`` for a dispute that is
+            settled, ``excluded`` for a dispute of a row in which they have an answer themselves.
+    """
+    with transaction.atomic():
+        asking = Message.objects.filter(campaign_id=campaign.pk, kind__in=(Kind.QUESTION.value, Kind.DISPUTE.value))
+        asked = asking.filter(pk=message_id).first()
+        if asked is None:
+            raise Refused("not_yours", f"This campaign has no question or dispute {message_id}.")
+        upholds = asked.kind == Kind.DISPUTE.value
+        if upholds:
+            lock_rows(campaign.pk, [asked.row_id])
+            tasks = dict(slots_of(campaign.pk, [asked.row_id]).values_list("task_id", "row_id"))
+            # They would decide about their own answer.
+            if answered_rows(user_id, tasks):
+                raise Refused("excluded", f"You have an answer in row {asked.row_id}: another manager settles this.")
+            if not _waiting(campaign, [asked]):
+                raise Refused("no_dispute", "This dispute is settled already.")
+        return messages.say(
+            Kind.UPHELD if upholds else Kind.ANSWER,
+            campaign_id=campaign.pk,
+            user_id=user_id,
+            role=Role.MANAGER.value,
+            row_id=asked.row_id,
+            answers=asked.pk,
+            text=text,
+        )
 
 
 def announce(campaign: Campaign, user_id: int, text: str) -> Message:
@@ -162,19 +228,19 @@ def of_manager(
     rows = _newest_first(written) if not row_id else [row_id]
     names = dict(Member.objects.filter(campaign=campaign, user_id__isnull=False).values_list("user_id", "person_id"))
     reopened = messages.reopenings(campaign.pk, rows)
-    settled = {entry.answers for entry in written if entry.answers is not None}
+    waiting = _waiting(campaign, written)
     decided = decide_rows(campaign, [row_id]) if row_id else {}
     states = _states(campaign, rows)
     entries = defaultdict[str, list[ThreadEntry]](list)
     for message in written:
         entries[message.row_id].append(
-            _entry(message, names.get(message.user_id, "owner"), is_open=_is_open(message, settled))
+            _entry(message, names.get(message.user_id, "owner"), is_open=message.pk in waiting)
         )
     for reopening in reopened:
         by = names.get(reopening.user_id, "owner") if reopening.user_id is not None else None
         entries[reopening.row_id].append(_reopened(reopening, by))
     for row in decided.values():
-        entries[row.row_id] += _notes(row, named=True)
+        entries[row.row_id] += notes_of(row, named=True)
     threads = [
         Thread(row_id=row, state=states.get(row) if row else None, entries=_in_order(entries[row])) for row in rows
     ]
@@ -198,15 +264,18 @@ def of_person(campaign: Campaign, user_id: int, *, row_id: str = "") -> Threads:
     written = _own_messages(campaign, user_id, row_id)
     rows = [row_id] if row_id else _newest_first(written)
     decided = tell(campaign, user_id, [row_id]) if row_id else {}
-    settled = {message.answers for message in written if message.answers is not None}
+    waiting = _waiting(campaign, written)
+    # Why a decision stands tells something of it.
+    upheld = sorted({message.row_id for message in written if message.kind == Kind.UPHELD.value})
+    expose_rows(campaign, user_id, upheld)
     entries = defaultdict[str, list[ThreadEntry]](list)
     for message in written:
         by = YOU if message.user_id == user_id else None
-        entries[message.row_id].append(_entry(message, by, is_open=_is_open(message, settled)))
+        entries[message.row_id].append(_entry(message, by, is_open=message.pk in waiting))
     for reopening in messages.reopenings(campaign.pk, _own_rows(campaign, user_id, rows)):
         entries[reopening.row_id].append(_reopened(reopening, None))
     for row in decided.values():
-        entries[row.row_id] += _notes(row, named=False)
+        entries[row.row_id] += notes_of(row, named=False)
     threads = tuple(
         Thread(
             row_id=row,
@@ -219,11 +288,49 @@ def of_person(campaign: Campaign, user_id: int, *, row_id: str = "") -> Threads:
 
 
 def count_waiting(campaign: Campaign) -> int:
-    """How many questions nobody has answered yet."""
-    written = Message.objects.filter(campaign_id=campaign.pk)
-    answered = written.filter(answers__isnull=False).values("answers")
-    count: int = written.filter(kind=Kind.QUESTION.value).exclude(pk__in=answered).count()
-    return count
+    """How many questions and disputes wait for a manager."""
+    asking = (Kind.QUESTION.value, Kind.DISPUTE.value)
+    return len(_waiting(campaign, Message.objects.filter(campaign_id=campaign.pk, kind__in=asking)))
+
+
+def _waiting(campaign: Campaign, written: Iterable[Message]) -> set[int]:
+    """The numbers of those messages that wait for a manager.
+
+    A question waits until it is answered, a dispute until the decision is upheld or the row opened again.
+    """
+    answers = Message.objects.filter(campaign_id=campaign.pk, answers__isnull=False)
+    answered = set(answers.values_list("answers", flat=True))
+    unanswered = [message for message in written if message.pk not in answered]
+    disputes = [message for message in unanswered if message.kind == Kind.DISPUTE.value]
+    reopened = messages.reopenings(campaign.pk, {message.row_id for message in disputes})
+    settled = {
+        message.pk
+        for message in disputes
+        if any(each.row_id == message.row_id and each.at >= message.at for each in reopened)
+    }
+    asking = {message.pk for message in unanswered if message.kind in (Kind.QUESTION.value, Kind.DISPUTE.value)}
+    return asking - settled
+
+
+def reopened_rows(campaign: Campaign, user_id: int) -> tuple[messages.Reopening, ...]:
+    """Why rows of a person were opened again, the newest first; not of rows that are decided once more."""
+    rows = messages.reopened_rows(campaign.pk)
+    open_rows = slots_of(campaign.pk, rows).filter(stage=Stage.PASS).exclude(state__in=_DECIDED)
+    own = _own_rows(campaign, user_id, open_rows.values_list("row_id", flat=True))
+    return tuple(reversed(messages.reopenings(campaign.pk, own)))
+
+
+def own_disputes(campaign: Campaign, user_id: int, row_ids: Iterable[str]) -> dict[str, list[ThreadEntry]]:
+    """Row → a person's disputes of it and what upheld the decision."""
+    written = Message.objects.filter(campaign_id=campaign.pk, row_id__in=list(row_ids))
+    own = list(written.filter(user_id=user_id, kind=Kind.DISPUTE.value))
+    upheld = list(written.filter(kind=Kind.UPHELD.value, answers__in=[message.pk for message in own]))
+    waiting = _waiting(campaign, own)
+    entries = defaultdict[str, list[ThreadEntry]](list)
+    for message in (*own, *upheld):
+        by = YOU if message.user_id == user_id else None
+        entries[message.row_id].append(_entry(message, by, is_open=message.pk in waiting))
+    return entries
 
 
 def _messages(campaign: Campaign, row_id: str) -> list[Message]:
@@ -256,10 +363,6 @@ def _states(campaign: Campaign, row_ids: Iterable[str]) -> dict[str, str]:
     return {row: state or State.AWAITING_PASSES.value for row, state in slots.values_list("row_id", "state")}
 
 
-def _is_open(message: Message, settled: set[int]) -> bool:
-    return message.kind == Kind.QUESTION.value and message.pk not in settled
-
-
 def _entry(message: Message, by: str | None, *, is_open: bool) -> ThreadEntry:
     return ThreadEntry(
         id=message.pk,
@@ -279,7 +382,7 @@ def _reopened(reopening: messages.Reopening, by: str | None) -> ThreadEntry:
     )
 
 
-def _notes(row: DecidedRow, *, named: bool) -> Iterator[ThreadEntry]:
+def notes_of(row: DecidedRow, *, named: bool) -> Iterator[ThreadEntry]:
     """What the counted reviews of a row say beside their values; to people not what was meant for the expert."""
     for stage in (Stage.QA, Stage.EXPERT):
         submissions = row.record.history.submissions(RULE_STAGE[stage])

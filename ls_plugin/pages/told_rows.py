@@ -7,6 +7,8 @@ and should the row be opened again, others answer it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final
 
 from tasks.models import Annotation
 
@@ -19,7 +21,17 @@ from ls_plugin.queue.campaigns import read_campaign
 from ls_plugin.queue.server_port import ServerPort
 from ls_plugin.store.exposures import expose
 from ls_plugin.store.slots import slots_of
-from review_rules import Stage
+from review_rules import Stage, State
+
+STATE_WORDS: Final[Mapping[str, str]] = {
+    State.AWAITING_PASSES.value: "waits for passes",
+    State.AWAITING_QA.value: "waits for QA",
+    State.AWAITING_EXPERT.value: "waits for an expert",
+    State.FINAL.value: "final",
+    State.DISCARDED.value: "discarded",
+    State.BLOCKED.value: "blocked",
+}
+"""What a page says of a row's state."""
 
 
 def decide_rows(campaign: Campaign, row_ids: Sequence[str]) -> dict[str, DecidedRow]:
@@ -34,13 +46,25 @@ def decide_rows(campaign: Campaign, row_ids: Sequence[str]) -> dict[str, Decided
 def tell(campaign: Campaign, user_id: int, row_ids: Sequence[str]) -> dict[str, DecidedRow]:
     """Those of the rows that are decided and that the person has answered: they are told of them from now on."""
     own = answered_rows(user_id, dict(slots_of(campaign.pk, row_ids).values_list("task_id", "row_id")))
-    # What became of a row with a known answer would tell those who are still to be asked it.
-    asked = qualification.qualification_of(campaign.pk)
-    kept_back = set(asked.rows) if asked is not None else set()
-    wanted = [row_id for row_id in row_ids if row_id in own and row_id not in kept_back]
+    wanted = sorted(own - kept_back(campaign))
     rows = {row.row_id: row for row in decide_rows(campaign, wanted).values() if row.decision.state.is_decided}
-    expose_rows(campaign, user_id, [row.row_id for row in rows.values() if tells_of_others(row, campaign, user_id)])
+    me = person_of(campaign, user_id)
+    expose_rows(campaign, user_id, [row.row_id for row in rows.values() if tells_of_others(row, me)])
     return rows
+
+
+def kept_back(campaign: Campaign) -> frozenset[str]:
+    """Rows with known answers: what became of one would tell those who are still to be asked it."""
+    asked = qualification.qualification_of(campaign.pk)
+    return frozenset(asked.rows if asked is not None else ())
+
+
+def decided_at(row: DecidedRow) -> datetime:
+    """When the last answer that counts was given."""
+    counted = [
+        row.record.history.submissions(stage)[place].at for stage in Stage for place in row.decision.counted[stage]
+    ]
+    return datetime.fromtimestamp(max(counted) / 1e9, UTC)
 
 
 def answered_rows(user_id: int, rows_of_tasks: Mapping[int, str]) -> set[str]:
@@ -49,12 +73,11 @@ def answered_rows(user_id: int, rows_of_tasks: Mapping[int, str]) -> set[str]:
     return {rows_of_tasks[task] for task in own.values_list("task_id", flat=True)}
 
 
-def tells_of_others(row: DecidedRow, campaign: Campaign, user_id: int) -> bool:
+def tells_of_others(row: DecidedRow, me: str | None) -> bool:
     """Whether what was decided tells somebody more of others than their own part in the row has shown them.
 
     Whoever passed learns what the others said; QA learns what came after it.
     """
-    me = person_of(campaign, user_id)
     counted = [
         (stage.number, row.record.history.submissions(stage)[place].by == me)
         for stage in Stage

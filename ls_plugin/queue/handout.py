@@ -5,6 +5,8 @@ A skipped row does not come back by itself: see :mod:`ls_plugin.queue.skips`.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.db import connection, transaction
 from django.db.models import Q
 from tasks.models import AnnotationDraft
@@ -24,6 +26,7 @@ from review_rules import Person
 
 # Seats that one person may have in a project at once, by putting tasks off.
 MOST_IN_HAND = 5
+MOST_PUT_OFF = MOST_IN_HAND - 1  # one seat is that of the row in front of them
 
 
 def hand_out(user_id: int, person: Person, place: CampaignPlace) -> Slot:
@@ -35,9 +38,7 @@ def hand_out(user_id: int, person: Person, place: CampaignPlace) -> Slot:
     """
     # Under a clock that was set back nobody could answer what they were handed.
     clock.require_forward()
-    asked = qualification.qualification_of(place.campaign_id) if place.stage is Stage.PASS else None
-    if place.stage is not Stage.PASS:
-        trials.require_passed(user_id, person, place.campaign_id)
+    asked = _asked_first(user_id, person, place)
     if asked is not None:
         qualification.seat_everybody_on_new_rows(place.campaign_id, asked)
     slot = _hand_out(user_id, person, place, asked)
@@ -47,6 +48,18 @@ def hand_out(user_id: int, person: Person, place: CampaignPlace) -> Slot:
     if slot is None:
         raise why_empty(user_id, person, place)
     return slot
+
+
+def _asked_first(user_id: int, person: Person, place: CampaignPlace) -> QualificationRows | None:
+    """The rows with known answers that are asked at this stage, if any.
+
+    Raises:
+        Refused: ``qualify`` at the stages behind it, for a person who is below the bar of the qualification.
+    """
+    if place.stage is Stage.PASS:
+        return qualification.qualification_of(place.campaign_id)
+    trials.require_passed(user_id, person, place.campaign_id)
+    return None
 
 
 @retries.retry
@@ -82,6 +95,18 @@ def _in_hand(user_id: int, person: Person, place: CampaignPlace) -> Slot | None:
         if slot:
             return slot
     return None
+
+
+def rows_put_off(user_id: int, project_id: int) -> list[tuple[str, datetime]]:
+    """The rows of a project that a person has put off, with the end of each one's seat, the last put off at the end.
+
+    After that end somebody else may be handed the row; it still comes back to the person if nobody was.
+    """
+    live = Grant.objects.filter(user_id=user_id, project_id=project_id, live=True).order_by("expires_at")
+    later = AnnotationDraft.objects.filter(user_id=user_id, was_postponed=True)
+    ends = dict(live.filter(task_id__in=later.values("task_id")).values_list("task_id", "expires_at"))
+    rows = dict(Slot.objects.filter(task_id__in=list(ends)).values_list("task_id", "row_id"))
+    return [(rows[task_id], end) for task_id, end in ends.items() if task_id in rows]
 
 
 def _best(user_id: int, person: Person, place: CampaignPlace, asked: QualificationRows | None) -> Slot | None:
@@ -127,14 +152,11 @@ def _open_rows(user_id: int, place: CampaignPlace, asked: QualificationRows | No
 
 def why_nothing(user_id: int, person: Person, place: CampaignPlace) -> Refused | None:
     """Why this person would be handed nothing now; None if there is something. Nothing is locked or handed out."""
-    asked = qualification.qualification_of(place.campaign_id) if place.stage is Stage.PASS else None
     mine = Grant.objects.filter(user_id=user_id, project_id=place.project_id)
     if mine.filter(live=True).exists():
         return None
     try:
-        if place.stage is not Stage.PASS:
-            trials.require_passed(user_id, person, place.campaign_id)
-        choices = _open_rows(user_id, place, asked)
+        choices = _open_rows(user_id, place, _asked_first(user_id, person, place))
     except Refused as refused:
         return refused
     if any(queue.filter(only).exists() for only in choices for queue in queues_for(user_id, person, place)):

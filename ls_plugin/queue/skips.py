@@ -7,6 +7,7 @@ by the audit log, which forgets none: also one that a manager gave back stays in
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -125,9 +126,12 @@ def stuck_rows(campaign: Campaign) -> list[str]:
         for task_id, user_id in pairs.filter(task_id__in=tasks).values_list("task_id", "user_id"):
             out_of_it[task_id].add(user_id)
 
-    def is_anybody_left(slot: Slot) -> bool:
-        step = next_step(Stage(slot.stage), slot.requires)
-        able = {member.user_id for member in members if may_take(to_person(member), step)}
-        return bool(able - out_of_it[slot.task_id])
+    # A thousand rows ask for a handful of different things.
+    able = {asked: _able(members, *asked) for asked in {(slot.stage, slot.requires) for slot in slots}}
+    return sorted({slot.row_id for slot in slots if not able[slot.stage, slot.requires] - out_of_it[slot.task_id]})
 
-    return sorted({slot.row_id for slot in slots if not is_anybody_left(slot)})
+
+def _able(members: Iterable[Member], stage: int, requires: str) -> set[int | None]:
+    """The accounts that may take a step of this stage."""
+    step = next_step(Stage(stage), requires)
+    return {member.user_id for member in members if may_take(to_person(member), step)}

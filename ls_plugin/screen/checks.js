@@ -18,8 +18,7 @@
   }
 
   async function ask(screen, sent) {
-    const project = screen.store.project?.id;
-    const answer = await fetch(`/quorum/api/checks?project=${project}`, {
+    const answer = await fetch(`/quorum/api/checks?task=${screen.task}`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: `{"result": ${sent}}`,
@@ -39,19 +38,30 @@
     waiting = setTimeout(() => ask(screen, sent), PAUSE_MS);
   }
 
-  /* One part at the end of the form, which a screen reader reads out when it changes. */
+  /* One part at the end of the form, which a screen reader reads out when it changes; the fields that it is about are
+     marked. Where people review, the form stays beneath and the screen of what differs has the place above its buttons. */
   function say(screen) {
-    const form = screen.root.querySelector(".q-form") || screen.root;
-    let told = screen.root.querySelector("#quorum-checks");
-    if (!told) {
+    const review = document.querySelector("#quorum-review");
+    const form = review || screen.root.querySelector(".q-form") || screen.root;
+    let told = document.getElementById("quorum-checks");
+    if (told?.parentElement !== form) {
+      told?.remove();
       told = element("div", { id: "quorum-checks", role: "status" });
-      form.append(told);
+      form.insertBefore(told, review?.querySelector(":scope > .qr-bar") || null);
     }
+    mark(screen);
     const text = JSON.stringify(violated);
     if (told.dataset.told === text) return;
     told.dataset.told = text;
     told.replaceChildren(...violated.map((check) => element("p", { class: `quorum-${check.level}` },
       check.level === "block" ? `Cannot be submitted: ${check.say}` : check.say)));
+  }
+
+  function mark(screen) {
+    const about = [...new Set(violated.flatMap((check) => check.fields))].map((name) => screen.field(name));
+    const rows = new Set(about.map((tag) => tag?.elementRef?.current?.closest?.(".q-scale, .q-row")).filter(Boolean));
+    for (const row of screen.root.querySelectorAll(".quorum-unfit")) if (!rows.has(row)) row.classList.remove("quorum-unfit");
+    for (const row of rows) row.classList.add("quorum-unfit");
   }
 
   function forget() {

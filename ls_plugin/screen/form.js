@@ -159,7 +159,8 @@
     event.stopPropagation();
   }
 
-  const scaleOf = (hotkey) => [...scales.values()].find((scale) => scale.tag.hotkey?.toLowerCase() === hotkey);
+  const scaleOf = (hotkey) => [...scales.values()].find((scale) => (
+    scale.tag.hotkey?.toLowerCase() === hotkey && scale.group.offsetParent));
 
   /* --- reason and note boxes ------------------------------------------------------------------------------------------- */
 
@@ -311,8 +312,9 @@
     if (!boxes.has(tag.name)) tag.elementRef.current.querySelector("input, select, textarea, button")?.focus();
   }
 
-  /* Any key closes the sentence and does its own work; the marks at the fields go as the fields are filled in. */
-  document.addEventListener("keydown", (event) => {
+  /* Any key closes the sentence and does its own work; the marks at the fields go as the fields are filled in.
+     The window hears of a key before the seam does. */
+  window.addEventListener("keydown", (event) => {
     if (!/^(Control|Shift|Alt|Meta)$/.test(event.key)) document.getElementById("quorum-missing")?.remove();
   }, true);
 
@@ -361,6 +363,49 @@
     const same = { key, code, keyCode, which, ctrlKey, altKey, metaKey, shiftKey, bubbles: true, cancelable: true };
     document.body.dispatchEvent(new KeyboardEvent("keydown", same));
   }, true);
+
+  /* --- names ----------------------------------------------------------------------------------------------------------------- */
+
+  /* What a screen reader says of Label Studio's own controls: groups by their heading, choices by their words and not by
+     the key printed on them, labels of spans as buttons that are pressed or not. */
+  function nameControl(tag) {
+    const group = tag.elementRef?.current;
+    if (tag.type === "choices" && group) {
+      group.setAttribute("role", /^single/.test(tag.choice) ? "radiogroup" : "group");
+      group.setAttribute("aria-label", wordsOf(tag));
+      for (const input of group.querySelectorAll("input[name]")) {
+        const choice = tag.children.find((each) => each._value === input.name || each.value === input.name);
+        input.setAttribute("aria-label", input.name);
+        if (choice?.hotkey) input.setAttribute("aria-keyshortcuts", choice.hotkey);
+      }
+    }
+    if (/labels$/.test(tag.type)) nameLabels(tag);
+  }
+
+  const labelStates = new WeakMap();
+
+  function nameLabels(tag) {
+    const words = new Map(tag.children.map((label) => [label._value || label.value, label]));
+    for (const drawn of document.querySelectorAll(".q-page .lsf-label")) {
+      const text = drawn.querySelector(".lsf-label__text")?.textContent;
+      const label = words.get(text);
+      if (!label || labelStates.get(drawn) === label) continue;
+      labelStates.set(drawn, label);
+      drawn.setAttribute("role", "button");
+      drawn.setAttribute("tabindex", "0");
+      drawn.setAttribute("aria-label", text);
+      if (label.hotkey) drawn.setAttribute("aria-keyshortcuts", label.hotkey);
+      drawn.addEventListener("keydown", (event) => {
+        if (event.key !== "Enter" && event.key !== " ") return;
+        event.preventDefault();
+        event.stopPropagation();
+        drawn.click();
+      });
+      const show = () => drawn.setAttribute("aria-pressed", String(Boolean(labelStates.get(drawn).selected)));
+      new MutationObserver(show).observe(drawn, { attributeFilter: ["class", "style"] });
+      show();
+    }
+  }
 
   /* --- keys ------------------------------------------------------------------------------------------------------------------ */
 
@@ -432,6 +477,7 @@
       bindScale(tag);
     }
     tags.filter((each) => each.type === "textarea").forEach(drawBox);
+    tags.forEach(nameControl);
     markMissing();
   }
 

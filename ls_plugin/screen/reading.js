@@ -29,7 +29,22 @@
       this.plain = tree.plain;
       box.classList.add("q-reading");
       box.replaceChildren();
-      for (const child of tree.children) this.draw(child, box);
+      if (this.plain) this.write(box);
+      else for (const child of tree.children) this.draw(child, box);
+      for (const wide of box.querySelectorAll("pre, .q-table")) widths.observe(wide);
+    }
+
+    /* A text without mark-up, as it is written. */
+    write(box) {
+      const line = element("p");
+      box.append(line);
+      let at = 0;
+      for (const part of this.source.split(/(\r\n?)/)) {
+        const ending = part.startsWith("\r");
+        const places = [...(ending ? "\n" : part).split("").keys()].map((unit) => at + unit);
+        this.words(ending ? "\n" : part, places, places.map((place) => place + (ending ? part.length : 1)), line);
+        at += part.length;
+      }
     }
 
     /* --- drawing the tree --- */
@@ -143,8 +158,16 @@
 
     /* --- the map --- */
 
-    /* The units that a range of the page selects, as [first, end); null where it selects none. */
+    /* The units that a range of the page selects, as [first, end), without line breaks at its ends; null where it selects
+       none. */
     unitsOf(range) {
+      let [first, end] = this.unitsIn(range);
+      while (first < end && this.text[first] === "\n") first += 1;
+      while (first < end && this.text[end - 1] === "\n") end -= 1;
+      return first < end ? [first, end] : null;
+    }
+
+    unitsIn(range) {
       let [first, end] = [Infinity, -1];
       for (const piece of this.pieces) {
         for (const [at, length] of partsIn(piece, range)) {
@@ -152,9 +175,35 @@
           end = Math.max(end, piece.first + at + length);
         }
       }
-      while (first < end && this.text[first] === "\n") first += 1;
-      while (first < end && this.text[end - 1] === "\n") end -= 1;
-      return first < end ? [first, end] : null;
+      return [first, end];
+    }
+
+    /* The range of the page that holds units. */
+    rangeOf(first, end) {
+      const range = document.createRange();
+      for (const piece of this.pieces) {
+        if (piece.content) {
+          if (piece.first === first) range.setStartBefore(piece.content);
+          if (piece.first === end - 1) range.setEndAfter(piece.content);
+          continue;
+        }
+        for (const [node, at] of piece.words) {
+          const [from, to] = [piece.first + at, piece.first + at + node.length];
+          if (first >= from && first < to) range.setStart(node, first - from);
+          if (end > from && end <= to) range.setEnd(node, end - from);
+        }
+      }
+      return range;
+    }
+
+    /* How many units stand before a point of the screen; null outside of the text. */
+    unitAt(x, y) {
+      const caret = document.caretRangeFromPoint(x, y);
+      if (!caret || !this.box.contains(caret.startContainer)) return null;
+      const before = document.createRange();
+      before.setStart(this.box, 0);
+      before.setEnd(caret.startContainer, caret.startOffset);
+      return Math.max(0, this.unitsIn(before)[1]);
     }
 
     /* The source of units, as [start, end) in code points: from the first place of the first to the last of the last. */
@@ -174,7 +223,7 @@
 
     /* --- spans drawn on it --- */
 
-    /* Draw spans {id, start, end, label, classes, color, title} (in code points), in place of those drawn before. */
+    /* Draw spans {id, start, end, label, classes, color, title, handles} (in code points), in place of those drawn before. */
     mark(spans) {
       const drawn = JSON.stringify(spans);
       if (drawn === this.drawn) return;
@@ -182,12 +231,17 @@
       const places = spans.map((span) => ({ span, units: this.unitsAt(span.start, span.end) }));
       /* The longest is the outermost, so that each can be clicked. */
       places.sort((a, b) => (b.units[1] - b.units[0]) - (a.units[1] - a.units[0]));
-      const last = new Map();
-      for (const piece of this.pieces) this.markPiece(piece, places, last);
-      for (const [id, mark] of last) mark.dataset.label = spans.find((span) => span.id === id).label || "";
+      const ends = new Map();
+      for (const piece of this.pieces) this.markPiece(piece, places, ends);
+      for (const [span, { first, last }] of ends) {
+        last.dataset.label = span.label || "";
+        if (!span.handles) continue;
+        first.prepend(element("span", { class: "q-handle", "data-side": "start" }));
+        last.append(element("span", { class: "q-handle", "data-side": "end" }));
+      }
     }
 
-    markPiece(piece, places, last) {
+    markPiece(piece, places, ends) {
       const end = piece.first + piece.length;
       const isLast = end === this.text.length;
       const here = places.filter(({ units: [from, to] }) =>
@@ -203,7 +257,7 @@
       if (!piece.content) piece.words = [];
       cuts.forEach((cut, at) => {
         for (const { span, units: [from, to] } of here) {
-          if (from === to && from === cut) nodes.push(remember(last, span, makeMark(span, null)));
+          if (from === to && from === cut) nodes.push(remember(ends, span, makeMark(span, null)));
         }
         if (at === cuts.length - 1) return;
         let node = piece.content;
@@ -212,7 +266,7 @@
           piece.words.push([node, cut - piece.first]);
         }
         for (const { span, units: [from, to] } of [...here].reverse()) {
-          if (from <= cut && to > cut) node = remember(last, span, makeMark(span, node));
+          if (from <= cut && to > cut) node = remember(ends, span, makeMark(span, node));
         }
         nodes.push(node);
       });
@@ -220,6 +274,14 @@
       piece.nodes = nodes;
     }
   }
+
+  /* Who works without a mouse can go into a box that scrolls, and only into such a one. */
+  const widths = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+      else target.removeAttribute("tabindex");
+    }
+  });
 
   function makeMark(span, node) {
     const mark = element("span", { class: ["q-mark", ...(span.classes || [])].join(" "), "data-span": span.id }, node);
@@ -229,8 +291,8 @@
     return mark;
   }
 
-  function remember(last, span, mark) {
-    last.set(span.id, mark);
+  function remember(ends, span, mark) {
+    ends.set(span, { first: ends.get(span)?.first || mark, last: mark });
     return mark;
   }
 
@@ -289,6 +351,7 @@
       this.raw = raw;
       this.source = tag._value;
       this.box = element("div", {
+        onmousedown: (event) => this.pressed(event),
         onmouseup: (event) => this.released(event),
         onclick: (event) => this.clicked(event),
       });
@@ -296,9 +359,6 @@
       this.selected = false;
       if (this.view.plain) return;
       raw.after(this.box);
-      for (const box of this.box.querySelectorAll("pre, .q-table")) {
-        if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
-      }
       /* Label Studio draws each change of a region on its own view, by a class or an element. */
       this.watch = new MutationObserver(drawSoon);
       this.watch.observe(raw, { attributes: true, childList: true, subtree: true });
@@ -312,6 +372,7 @@
       if (this.view.plain) return;
       const rendered = isRendered();
       this.raw.parentElement.classList.toggle("q-rendered", rendered);
+      this.raw.parentElement.classList.toggle("q-written", !rendered);
       this.raw.ariaHidden = rendered ? "true" : null;
       if (!rendered) return;
       const regions = this.tag.regs.filter((region) => region.globalOffsets);
@@ -321,6 +382,7 @@
         end: region.globalOffsets.end,
         label: region.classNames.includes("htx-no-label") ? "" : region.getLabels(),
         classes: [region.className, region.selected && ACTIVE, region.hidden && HIDDEN].filter(Boolean),
+        handles: region.selected && !region.hidden && this.tag.canResizeSpans,
       })));
       this.follow(regions.find((region) => region.selected));
     }
@@ -333,13 +395,46 @@
       this.selected = region?.id;
     }
 
+    /* An end of the region that is selected is dragged: the other end stays. */
+    pressed(event) {
+      this.made = false;
+      const handle = event.target.closest(".q-handle");
+      const region = handle && this.regionOf(handle);
+      if (!region || event.button) return;
+      event.preventDefault();
+      const isStart = handle.dataset.side === "start";
+      const [first, end] = this.view.unitsAt(region.globalOffsets.start, region.globalOffsets.end);
+      let units = null;
+      const move = ({ clientX, clientY }) => {
+        const at = this.view.unitAt(clientX, clientY);
+        if (at === null) return;
+        units = isStart ? [Math.min(at, end - 1), end] : [first, Math.max(at, first + 1)];
+        getSelection().removeAllRanges();
+        getSelection().addRange(this.view.rangeOf(...units));
+      };
+      const stop = () => {
+        document.removeEventListener("mousemove", move);
+        getSelection().removeAllRanges();
+        if (units) resize(region, isStart, this.view.sourceOf(...units));
+        drawSoon();
+      };
+      document.addEventListener("mousemove", move);
+      document.addEventListener("mouseup", stop, { once: true });
+      this.made = true;
+    }
+
+    regionOf(node) {
+      const mark = node.closest(`.q-mark:not(.${HIDDEN})`);
+      return mark && this.tag.regs.find((region) => region.id === mark.dataset.span);
+    }
+
     /* The mouse has been released: Label Studio is told of it on its own view, with the same words selected there. So
        its own rules make the region: the label that is chosen, a double click, a read-only form. */
     released(event) {
+      if (this.made) return;
       const selection = getSelection();
       const range = selection.rangeCount && !selection.isCollapsed ? selection.getRangeAt(0) : null;
       const units = range && this.box.contains(range.commonAncestorContainer) ? this.view.unitsOf(range) : null;
-      this.made = false;
       if (range && !units) return;
       if (units) {
         const before = this.tag.regs.length;
@@ -366,9 +461,9 @@
     }
 
     clicked(event) {
-      const mark = event.target.closest(`.q-mark:not(.${HIDDEN})`);
-      if (this.made || !mark || !getSelection().isCollapsed) return;
-      this.tag.regs.find((region) => region.id === mark.dataset.span)?.onClickRegion(event);
+      const region = this.regionOf(event.target);
+      if (this.made || !region || !getSelection().isCollapsed) return;
+      region.onClickRegion(event);
       event.stopPropagation();
       drawSoon();
     }
@@ -380,9 +475,24 @@
   }
 
   function showRaw(raw, box) {
-    raw.parentElement?.classList.remove("q-rendered");
+    raw.parentElement?.classList.remove("q-rendered", "q-written");
     raw.ariaHidden = null;
     box?.remove();
+  }
+
+  /* As Label Studio does it where an end is dragged on its own view. */
+  function resize(region, isStart, [start, end]) {
+    const { globalOffsets, annotation } = region;
+    const offsets = isStart ? [start, globalOffsets.end] : [globalOffsets.start, end];
+    region.removeHighlight();
+    annotation.history.freeze("richtext:resize");
+    region.updateGlobalOffsets(...offsets);
+    region.updateTextOffsets(...offsets);
+    region.applyHighlight();
+    region.attachHandles();
+    region.notifyDrawingFinished();
+    region.updateHighlightedText({ force: true });
+    annotation.history.unfreeze("richtext:resize");
   }
 
   /* The range of Label Studio's view that holds these code points: texts, and a line break for each ending of a line. */

@@ -6,8 +6,13 @@
   const review = window.quorumReview;
   const quorum = window.quorum;
   const SEND = '[data-testid="bottombar-submit-button"], [data-testid="bottombar-update-button"]';
+  /* Also the button below Submit that leaves the queue afterwards. */
+  const SENDING = `${SEND}, [data-testid="bottombar-submit-and-exit-button"], [data-testid="bottombar-update-and-exit-button"]`;
   const LEFT_OUT = "Send once more to leave out what not everybody has.";
+  /* What is no part of the answer, and stays where Label Studio draws the same row anew, as after a refused save. */
+  const STAYS = ["focus", "spanKey", "isUnfolded", "isFull", "isGuided", "isNoted", "isForm", "touched", "leftOut"];
   let state = null;
+  let past = null;
 
   /* --- the state of one row ------------------------------------------------------------------------------------------------- */
 
@@ -30,6 +35,7 @@
       leftOut: new Map(),
       drawn: "",
     };
+    if (past?.screen.task === screen.task) for (const name of STAYS) begun[name] = past[name];
     return Object.assign(begun, acts(begun));
   }
 
@@ -109,7 +115,7 @@
         mine.draw();
         if (takesFocus) review.view.focusRow(mine);
       },
-      switch_: (name) => {
+      flip: (name) => {
         mine[name] = !mine[name];
         mine.draw();
       },
@@ -127,10 +133,16 @@
         mine.root.querySelector(".qr-why input")?.focus();
       },
       note: () => {
-        mine.switch_("isNoted");
+        mine.flip("isNoted");
         if (mine.isNoted) mine.root.querySelector(".qr-why input")?.focus();
       },
       send,
+      chooseSpan: (field, key) => {
+        mine.focus = field.name;
+        mine.spanKey = key;
+        mine.draw();
+        review.view.focusRow(mine);
+      },
       move: (by) => {
         const shown = mine.shown();
         const at = shown.findIndex((field) => field.name === mine.focus);
@@ -141,8 +153,24 @@
 
   /* --- keys and the decision --------------------------------------------------------------------------------------------------- */
 
+  /* The field and label of a label's key while words are selected in the text of the field, whatever row is in hand. */
+  function markable(mine, key) {
+    for (const field of mine.fields.filter((other) => other.kind === "spans")) {
+      const label = field.labels.find((other) => other.key === key);
+      const box = label && mine.textBox(field);
+      if (box && review.drawText.selection(box)) return { field, label };
+    }
+    return null;
+  }
+
   /* A letter or digit on the row in hand. */
   function press(mine, key) {
+    const marked = markable(mine, key);
+    if (marked) {
+      mine.focus = marked.field.name;
+      review.spans.label(mine, marked.field, marked.label.value);
+      return;
+    }
     const field = mine.field();
     if (!field) return;
     const place = review.LETTERS.indexOf(key);
@@ -243,13 +271,15 @@
   bind("shift+d", "Discard, with a reason", (mine) => mine.stop("discard"));
   bind("shift+n", "A note to both", (mine) => mine.note());
   bind("e", "What agrees: open, and change it", (mine) => mine.unfold());
-  bind("g", "The guideline of the field", (mine) => mine.switch_("isGuided"));
-  bind("f", "The texts at full height", (mine) => mine.switch_("isFull"));
-  quorum.key({ keys: "t", does: "Label Studio's own form, and back", group: "What differs", when: () => !!state, run: () => state.switch_("isForm") });
-  bind("arrowdown", "Next field", (mine) => mine.move(1));
-  bind("arrowup", "Field before", (mine) => mine.move(-1));
-  bind("arrowright", "Next choice of the field", (mine) => sideways(mine, 1));
-  bind("arrowleft", "Choice before", (mine) => sideways(mine, -1));
+  bind("g", "The guideline of the field", (mine) => mine.flip("isGuided"));
+  bind("f", "The texts at full height", (mine) => mine.flip("isFull"));
+  quorum.key({ keys: "t", does: "Label Studio's own form, and back", group: "What differs", when: () => !!state, run: () => state.flip("isForm") });
+  /* In a text the arrow keys scroll it. */
+  const isOutsideTexts = () => stands() && !document.activeElement?.closest?.(".qr-text, .qr-guide");
+  bind("arrowdown", "Next field", (mine) => mine.move(1), { when: isOutsideTexts });
+  bind("arrowup", "Field before", (mine) => mine.move(-1), { when: isOutsideTexts });
+  bind("arrowright", "Next choice of the field", (mine) => sideways(mine, 1), { when: isOutsideTexts });
+  bind("arrowleft", "Choice before", (mine) => sideways(mine, -1), { when: isOutsideTexts });
   const DOES = {
     a: "Take what A says", b: "Take what B says", u: "Take what either says, of a set", 1: "Digits: the choice with this digit",
     n: "Next mark, or field", p: "Mark before, or field", k: "Keep the mark", d: "Leave the mark out",
@@ -262,7 +292,7 @@
   }
 
   document.addEventListener("click", (click) => {
-    if (!state || state.isForm || !click.target.closest?.(SEND) || prepare(state)) return;
+    if (!state || state.isForm || !click.target.closest?.(SENDING) || prepare(state)) return;
     click.preventDefault();
     click.stopImmediatePropagation();
   }, true);
@@ -275,9 +305,9 @@
       if (!state) return;
       review.view.build(state);
       state.read();
-      state.focus = (state.open()[0] || state.differing()[0])?.name ?? null;
+      state.focus ??= (state.open()[0] || state.differing()[0])?.name ?? null;
       state.draw();
-      if (state.focus) review.view.focusRow(state);
+      if (state.focus && !state.isForm) review.view.focusRow(state);
     },
     drawn(screen) {
       if (!state || screen !== state.screen) return;
@@ -288,6 +318,7 @@
     close() {
       if (!state) return;
       review.view.remove(state);
+      past = state;
       state = null;
     },
   });

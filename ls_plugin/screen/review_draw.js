@@ -20,12 +20,24 @@
       part("qr-scroll", { tabindex: "-1" }), part("qr-agreed"), part("qr-bar"));
     mine.root.addEventListener("scroll", () => mark(mine), true);
     mine.root.addEventListener("focusin", (event) => {
-      const row = event.target.closest(".qr-row");
-      if (row && row.dataset.field !== mine.focus) mine.focusOn(row.dataset.field);
+      if (!isPointing) takeInHand(mine, event.target, !event.target.matches(".qr-box"));
+    });
+    /* Between a press of the mouse and its release the rows stay as they are, or the click would hit nothing. */
+    let isPointing = false;
+    mine.root.addEventListener("pointerdown", () => { isPointing = true; });
+    mine.root.addEventListener("click", (event) => {
+      isPointing = false;
+      if (event.target.isConnected) takeInHand(mine, event.target, false);
     });
     mine.screen.root.append(mine.root);
     mine.sized = new ResizeObserver(() => fit(mine));
     mine.sized.observe(scroller(mine));
+  }
+
+  /* The row that an element is of comes into hand. */
+  function takeInHand(mine, target, takesFocus = true) {
+    const row = target.closest(".qr-row");
+    if (row && row.dataset.field !== mine.focus) mine.focusOn(row.dataset.field, takesFocus);
   }
 
   function scroller(mine) {
@@ -180,9 +192,9 @@
         tool("⇧X", "escalate", () => mine.stop("escalate"), decided === "escalate"),
         tool("⇧D", "discard", () => mine.stop("discard"), decided === "discard"),
         tool("⇧N", "note", () => mine.note(), mine.isNoted),
-        tool("g", "guideline", () => mine.switch_("isGuided"), mine.isGuided),
-        tool("f", "full text", () => mine.switch_("isFull"), mine.isFull),
-        tool("t", mine.isForm ? "back to what differs" : "form", () => mine.switch_("isForm"), mine.isForm)));
+        tool("g", "guideline", () => mine.flip("isGuided"), mine.isGuided),
+        tool("f", "full text", () => mine.flip("isFull"), mine.isFull),
+        tool("t", mine.isForm ? "back to what differs" : "form", () => mine.flip("isForm"), mine.isForm)));
   }
 
   function wordsBox(name, label, mine) {

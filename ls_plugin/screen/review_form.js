@@ -122,7 +122,7 @@
       type: "button", role: "option", "aria-selected": String(isCurrent), tabindex: "-1",
       class: `qr-chip qr-${span.state}${isCurrent ? " qr-current" : ""}`, "data-option": span.key,
       "aria-label": review.spans.describe(state, field, span),
-      onclick: () => { state.spanKey = span.key; state.focusOn(field.name); },
+      onclick: () => state.chooseSpan(field, span.key),
     }, element("span", { "aria-hidden": "true" }, sign), ...badges(span.isCommon ? [] : span.sayers),
     element("b", {}, review.spans.title(field, span.label)), element("span", { class: "qr-words", dir: "auto" }, words));
   }

@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from ls_plugin.models import Message, Record
@@ -31,6 +32,8 @@ class Kind(StrEnum):
 
     QUESTION = "question"
     ANSWER = "answer"
+    DISPUTE = "dispute"
+    UPHELD = "upheld"
     ANNOUNCEMENT = "announcement"
 
 
@@ -94,9 +97,19 @@ class Reopening:
 
 def reopenings(campaign_id: int, row_ids: Iterable[str]) -> list[Reopening]:
     """The reopenings of these rows in order of time, as the audit log has them."""
-    lines = Record.objects.filter(kind="reopened", campaign_id=campaign_id, row_id__in=list(row_ids)).order_by("seq")
+    lines = _reopened_lines(campaign_id).filter(row_id__in=list(row_ids)).order_by("seq")
     return [
         Reopening(line.row_id, line.at, line.user_id, str(body.get("role", "")), str(body.get("reason", "")))
         for line in lines
         for body in (json.loads(line.body),)
     ]
+
+
+def reopened_rows(campaign_id: int) -> set[str]:
+    """The rows of a campaign that were ever opened again."""
+    return set(_reopened_lines(campaign_id).values_list("row_id", flat=True))
+
+
+def _reopened_lines(campaign_id: int) -> QuerySet[Record]:
+    # Written out, as SQLite looks through the whole log where the index's condition comes as a parameter.
+    return Record.objects.extra(where=["ls_plugin_record.kind = 'reopened'"]).filter(campaign_id=campaign_id)

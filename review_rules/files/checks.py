@@ -20,7 +20,7 @@ from review_rules.files.faults import FaultsError
 from review_rules.files.located import Located, did_you_mean, read_yaml
 from review_rules.values import Kind, Name
 
-__all__ = ["Check", "Checks", "Level", "load_checks"]
+__all__ = ["CheckLevel", "FieldCheck", "FieldChecks", "load_checks"]
 
 MOST: Final = 100
 """Checks of one interface: each is run at every change of a form."""
@@ -30,7 +30,7 @@ _REGIONS: Final = frozenset({Kind.SPANS, Kind.BOXES, Kind.SEGMENTS})
 _NUMBERS: Final = frozenset({Kind.RATING, Kind.NUMBER})
 
 
-class Level(Name):
+class CheckLevel(Name):
     """Whether people are only told of it, or an answer with it is refused."""
 
     WARN = "warn"
@@ -68,7 +68,7 @@ _Fields = Mapping[str, _Field]
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class FieldCheck:
     """One rule between fields.
 
     Attributes:
@@ -80,7 +80,7 @@ class Check:
 
     when: str
     say: str
-    level: Level
+    level: CheckLevel
     fields: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -89,14 +89,14 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Checks:
+class FieldChecks:
     """All checks of an interface; `hash` names their content and is empty where there are none."""
 
-    entries: tuple[Check, ...] = ()
+    entries: tuple[FieldCheck, ...] = ()
     kinds: Mapping[str, Kind] = dataclass_field(default_factory=lambda: MappingProxyType({}))
     hash: str = ""
 
-    def violated(self, values: Mapping[str, Any]) -> tuple[Check, ...]:
+    def violated(self, values: Mapping[str, Any]) -> tuple[FieldCheck, ...]:
         """The checks that an answer violates.
 
         One that reads a field without a value cannot be told of the answer, and neither can one that fails on it. A set
@@ -112,9 +112,9 @@ class Checks:
         readable = (check for check in self.entries if known.keys() >= set(check.fields))
         return tuple(check for check in readable if value_of(check.when, known))
 
-    def blocking(self, values: Mapping[str, Any]) -> tuple[Check, ...]:
+    def blocking(self, values: Mapping[str, Any]) -> tuple[FieldCheck, ...]:
         """Those of them for which an answer is refused."""
-        return tuple(check for check in self.violated(values) if check.level is Level.BLOCK)
+        return tuple(check for check in self.violated(values) if check.level is CheckLevel.BLOCK)
 
 
 def _is_blank(value: Any) -> bool:
@@ -134,7 +134,7 @@ def _decimal(value: Any) -> Any:
     return float(value) if isinstance(value, int) else value
 
 
-def load_checks(interface: _Interface) -> Checks:
+def load_checks(interface: _Interface) -> FieldChecks:
     """Read the checks of an interface.
 
     Raises:
@@ -145,10 +145,10 @@ def load_checks(interface: _Interface) -> Checks:
 
 
 @lru_cache(maxsize=64)
-def _read(text: str, file: str, asked: tuple[tuple[str, _Field], ...]) -> Checks:
+def _read(text: str, file: str, asked: tuple[tuple[str, _Field], ...]) -> FieldChecks:
     """A pure function of what an interface says, so that every answer may ask for it."""
     if not text.strip():
-        return Checks()
+        return FieldChecks()
     fields, root = dict(asked), read_yaml(text, file)
     keys = root.known(("checks",), required=("checks",))
     items = keys["checks"].items() if "checks" in keys and not keys["checks"].is_null else []
@@ -158,17 +158,17 @@ def _read(text: str, file: str, asked: tuple[tuple[str, _Field], ...]) -> Checks
     if root.faults:
         raise FaultsError(tuple(sorted(root.faults, key=lambda fault: (fault.line, fault.column))))
     if not entries:
-        return Checks()
+        return FieldChecks()
     content = canonical_text([{"when": each.when, "say": each.say, "level": each.level.value} for each in entries])
     kinds = MappingProxyType({name: field.kind for name, field in fields.items()})
-    return Checks(tuple(entries), kinds, "sha256:" + sha256(content.encode("utf-8", "surrogatepass")).hexdigest())
+    return FieldChecks(tuple(entries), kinds, "sha256:" + sha256(content.encode("utf-8", "surrogatepass")).hexdigest())
 
 
-def _check(place: Located, fields: _Fields) -> Check | None:
+def _check(place: Located, fields: _Fields) -> FieldCheck | None:
     keys = place.known(("when", "say", "level"), required=("when", "say", "level"))
     when = keys["when"].text() if "when" in keys else None
     say = keys["say"].text() if "say" in keys else None
-    level = keys["level"].one_of(Level, "level") if "level" in keys else None
+    level = keys["level"].one_of(CheckLevel, "level") if "level" in keys else None
     if say is not None and len(say) > _LONGEST_SENTENCE:
         keys["say"].fault(f"this has {len(say)} characters, more than {_LONGEST_SENTENCE}", "Say it in one sentence.")
     if when is None:
@@ -179,17 +179,17 @@ def _check(place: Located, fields: _Fields) -> Check | None:
         keys["when"].fault(message, hint, shift=0 if inset is None else inset + offset)
     if wrong or say is None or level is None:
         return None
-    return Check(when.strip(), " ".join(say.split()), level, tuple(sorted(names_in(when))))
+    return FieldCheck(when.strip(), " ".join(say.split()), level, tuple(sorted(names_in(when))))
 
 
 def _wrong(when: str, fields: _Fields) -> Iterator[tuple[int, str, str]]:
     """What is wrong with an expression: offset, fault, hint."""
-    found = mistakes(when, tuple(fields))
-    for mistake in found:
+    faults = mistakes(when, tuple(fields))
+    for mistake in faults:
         is_field = mistake.message.startswith("unknown name")
         message = mistake.message.replace("unknown name", "unknown field") if is_field else mistake.message
         yield mistake.offset, message, did_you_mean(mistake.name or "", fields) if is_field else _HINT
-    if found:
+    if faults:
         return
     literals = list(compared(when))
     unfit = [fault for each in literals if (fault := _unfit(each, fields)) is not None]

@@ -142,6 +142,16 @@ class Skips:
 
 
 @dataclass(frozen=True, slots=True)
+class Disputes:
+    """Whether people may dispute what became of their answers.
+
+    `days`: for how many days after the decision (None: as long as it stands; 0: never).
+    """
+
+    days: int | None = 7
+
+
+@dataclass(frozen=True, slots=True)
 class Targets:
     """What the team aims at (None: nothing set): rows an hour, agreement 0..1, accuracy 0..1."""
 
@@ -169,6 +179,7 @@ class Policy:
     qualification: Qualification | None = None
     skips: Skips = Skips()
     order: Order = Order.DRAWN
+    disputes: Disputes = Disputes()
     targets: Targets = Targets()
     version: int = 1
     hash: str = field(init=False)
@@ -187,6 +198,8 @@ class Policy:
             del content["skips"]  # for the same reason
         if self.order is Order.DRAWN:
             del content["order"]
+        if self.disputes == Disputes():
+            del content["disputes"]
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         object.__setattr__(self, "hash", "sha256:" + sha256(text.encode()).hexdigest())
 
@@ -206,6 +219,7 @@ class Policy:
             "qualification": asdict(self.qualification) if self.qualification else None,
             "skips": asdict(self.skips),
             "order": self.order.value,
+            "disputes": asdict(self.disputes),
             "targets": {
                 name: None if value is None else float(value)
                 for name in ("rows_per_hour", "agreement", "accuracy")
@@ -355,6 +369,13 @@ def _skips(place: Located) -> Skips:
     return Skips(per_day, default.reason if reason is None else reason)
 
 
+def _disputes(place: Located) -> Disputes:
+    keys = place.known(("days",))
+    if "days" not in keys:
+        return Disputes()
+    return Disputes(None if keys["days"].is_null else keys["days"].whole(0))
+
+
 def _targets(place: Located) -> Targets:
     highest = {"rows_per_hour": float("inf"), "agreement": 1.0, "accuracy": 1.0}
     keys = place.known(highest)
@@ -374,7 +395,10 @@ _READERS: dict[str, Json] = {
     "qualification": _qualification,
     "skips": _skips,
     "order": lambda place: place.one_of(Order, "order") or Order.DRAWN,
+    "disputes": _disputes,
     "targets": _targets,
 }
 _KEYS = tuple(_READERS)
-_NULLABLE = frozenset({"escalate_when", "fields", "prelabel", "qualification", "skips", "targets"})
+_NULLABLE = frozenset(
+    {"escalate_when", "fields", "prelabel", "qualification", "skips", "disputes", "targets"}
+)

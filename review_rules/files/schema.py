@@ -92,6 +92,19 @@ def policy_schema() -> dict[str, Json]:
             "description": "In which order rows of equal claim are handed out.",
             "enum": [order.value for order in Order],
         },
+        "disputes": {
+            "type": ["object", "null"],
+            "description": "Whether people may dispute what became of their answers.",
+            "properties": {
+                "days": {
+                    "type": ["integer", "null"],
+                    "minimum": 0,
+                    "default": default["disputes"]["days"],
+                    "description": "For so many days after the decision; null for as long as it stands, 0 for never.",
+                },
+            },
+            "additionalProperties": False,
+        },
         "targets": {
             "type": ["object", "null"],
             "description": "What the team aims at.",

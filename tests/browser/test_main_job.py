@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from label_studio_quorum.campaign.row_task import SEAL
 from review_rules import load_policy, withheld
-from tests.support.screens import open_queue
+from tests.support.screens import choose_in_review, open_queue
 from tests.support.servers import ROOT, QuorumUp, quorum, quorum_up
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
@@ -170,7 +170,7 @@ def test_a_correction_and_an_entity_go_through_qa_into_the_export(
     with browser_of(chromium, access, "ana", "pass") as (page, _):
         assert chosen(page) == {"Correct", "Direct answer"}, "the form opens pre-filled"
         assert entities(page) == ["Helios Grid"]
-        choose(page, "Incorrect")
+        choose(page, "Cannot judge")
         mark(page, "MONEY", "$58 million")
         choose(page, "Unsure")
         page.locator("[name=flag_reason]:visible").fill(SECRET)
@@ -187,17 +187,21 @@ def test_a_correction_and_an_entity_go_through_qa_into_the_export(
         assert "ana@example.com" not in sent
 
     with browser_of(chromium, access, "mei", "qa") as (page, _):
-        panel = page.locator(".q-panel")
-        for shown in ("Correct", "Incorrect", "$58 million", SECRET):
-            expect(panel).to_contain_text(shown)
+        review_screen = page.locator("#quorum-review")
+        for shown in ("Correct", "Cannot judge", "$58 million", SECRET):
+            expect(review_screen).to_contain_text(shown)
         for unnamed in ("ana", "chi", "example.com"):
-            assert unnamed not in (panel.text_content() or "").split()
-        assert not {"Correct", "Incorrect"} & chosen(page), "a conflict is left open"
+            assert unnamed not in (review_screen.text_content() or "").split()
+        assert not {"Correct", "Cannot judge"} & chosen(page), "a conflict is left open"
         assert entities(page) == ["Helios Grid"], "what both marked"
-        choose(page, "Partly correct")
-        mark(page, "MONEY", "$58 million")
-        choose(page, "Correct", "q-decision")
-        page.locator("input[name=decision_note]").fill("The amount is right, its sign is not.")
+        choose_in_review(page, "verdict", "Partly correct")
+        page.locator('.qr-chip[aria-label*="$58 million"]').click()
+        page.keyboard.press("k")
+        # What they agree on has to fit the verdict too.
+        page.keyboard.press("e")
+        choose_in_review(page, "correctness", 4)
+        page.keyboard.press("Shift+N")
+        page.keyboard.type("The amount is right, its sign is not.")
         submit(page)
     (review,) = qa_tasks(access)
     unseen = [seals(part["result"]) for part in (*review["predictions"], *review["annotations"])]
@@ -208,6 +212,7 @@ def test_a_correction_and_an_entity_go_through_qa_into_the_export(
     assert final["verdict"]["value"] == "Partly correct"
     assert final["verdict"]["origin"] == "qa"
     assert final["verdict"]["changed_from_auto"] is True
+    assert (final["correctness"]["value"], final["correctness"]["origin"]) == (4, "qa")
     assert final["tone"] == {"value": 5, "origin": "passes", "changed_from_auto": False}
     assert [(span["start"], span["end"], span["label"]) for span in final["entities"]["value"]] == [
         (0, 11, "ORG"),

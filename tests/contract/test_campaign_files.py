@@ -54,7 +54,7 @@ def answer(person: str, data: Json) -> Mapping[str, Any]:
     form: dict[str, Any] = {"verdict": "Correct", "response_type": "Direct answer", "issues": ["Code error"]}
     form |= dict.fromkeys(("correctness", "completeness", "helpfulness", "tone"), 4)
     if person == "ben" and data["row_id"].endswith("1"):
-        form |= {"verdict": "Incorrect"}
+        form |= {"verdict": "Partly correct"}  # which a correctness of 4 allows as well
     entities = [{"start": 0, "end": 4, "label": "ORG"}]
     review = {"decision": "correct", "decision_reason": "seen"} if person in ("cleo", "dag") else {}
     return form | {"entities": entities} | review

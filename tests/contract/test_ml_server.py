@@ -24,8 +24,6 @@ import pytest
 from tests.unit.ml_backend import tiny
 from tests.unit.ml_backend.interfaces import XML
 
-torch = pytest.importorskip("torch", reason="torch is not installed (extra transformers)")
-
 pytestmark = pytest.mark.server
 
 SECRET = "the-token-of-tests"
@@ -51,6 +49,12 @@ models:
 """
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _with_torch() -> None:
+    """Importing it takes seconds, which whoever only collects this file need not wait for."""
+    pytest.importorskip("torch", reason="torch is not installed (extra transformers)")
+
+
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Checkpoints that are named by the models files of these tests."""
@@ -63,6 +67,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     for name in ("half", "nan"):
         tiny.text_classifier(folder / name, ["Good", "Bad"], examples, steps=1)
+    import torch
     from safetensors.torch import load_file, save_file
 
     state = load_file(folder / "nan" / "model.safetensors")

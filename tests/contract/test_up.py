@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
+import sqlite3
 import stat
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +19,13 @@ import pytest
 import requests
 
 from label_studio_quorum.adapters.web_session import Visitor
+from label_studio_quorum.files import write_json
+from label_studio_quorum.servers.data_folder import Secrets
 from label_studio_quorum.servers.processes import port_is_free
+from label_studio_quorum.servers.stack import StackSettings, database_stamp
 from review_rules import load_policy, withheld
-from tests.support.servers import ROOT, QuorumUp, example_rows, quorum, quorum_up
+from tests.support.full_disk import fill, small_disk
+from tests.support.servers import OWNER, ROOT, QuorumUp, example_rows, migrated_database, quorum, quorum_up
 
 ROWS = 8
 EXAMPLE_POLICY = load_policy((ROOT / "examples" / "policy.yaml").read_text(encoding="utf-8"))
@@ -318,11 +325,35 @@ def test_a_database_that_is_gone_is_not_begun_anew_unless_asked(tmp_path: Path) 
     assert (tmp_path / "data" / "passwords.json").exists()
 
 
+def test_a_full_disk_is_one_line_and_costs_nothing(tmp_path: Path) -> None:
+    """A start that runs out of room at any point says so; the database is whole, and goes on once there is room."""
+    with small_disk(tmp_path / "disk", "60m") as disk:
+        folder = disk / "data"
+        settings = StackSettings(host="127.0.0.1", ls_port=1, ml_port=2, plugin=True)
+        shutil.copytree(migrated_database(settings.module), folder / "label-studio")
+        write_json(folder / "secrets.json", Secrets(OWNER, "quorum", "p").to_json(), private=True)
+        (folder / "database.json").write_text(json.dumps(database_stamp(settings)), encoding="utf-8")
+        for leave in (40_000, 400_000):
+            ballast = fill(disk, leave=leave)
+            up = QuorumUp(folder)
+            up.output = tmp_path / f"{leave}.out"
+            process = up.start().process
+            assert process is not None
+            assert process.wait(300) == 1
+            last = up.said.strip().splitlines()[-1]
+            assert "is full; nothing that was stored is lost: make room there and start it again" in last, up.said
+            assert "Traceback" not in up.said
+            ballast.unlink()
+        with closing(sqlite3.connect(folder / "label-studio" / "label_studio.sqlite3")) as database:
+            assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
 def test_dry_run_starts_nothing(tmp_path: Path) -> None:
     """`--dry-run` checks files, packages and ports, and leaves no database."""
     done = quorum(
         "up", "--dry-run", QUORUM_DATA_DIR=str(tmp_path / "d"), QUORUM_LS_PORT="18397", QUORUM_ML_PORT="18396"
     )
     assert done.returncode == 0, done.stderr
-    assert "127 rows" in done.stderr
+    rows = (ROOT / "examples" / "rows.jsonl").read_text(encoding="utf-8").count("\n")
+    assert f"{rows} rows" in done.stderr
     assert not (tmp_path / "d" / "label-studio").exists()

@@ -25,7 +25,7 @@ from review_rules import (
     parse_history,
 )
 from review_rules.verify import Verifier
-from review_rules.versions import RULES_1, RULES_2, RulesVersion
+from review_rules.versions import RULES_1, RULES_2, RULES_3, RulesVersion
 from tests.support.laws import examples
 
 PEOPLE = {
@@ -106,7 +106,9 @@ values = st.fixed_dictionaries(
         "helpfulness": st.integers(1, 5) | st.just("4"),
     },
 )
-flags = st.lists(st.sampled_from(["unsure", "needs_expert", "domain:technical", "domain:financial"]), max_size=1)
+flags = st.lists(
+    st.sampled_from(["unsure", "needs_expert", "broken_row", "domain:technical", "domain:financial"]), max_size=1
+)
 
 
 def submissions(reviewed: bool) -> st.SearchStrategy[dict[str, Any]]:
@@ -309,7 +311,7 @@ def test_opinions_change_nothing(history: dict[str, Any], policy: str, left: dic
 
 
 @LAWS
-@given(histories, policies, leaving, st.sampled_from([RULES_1, RULES_2]))
+@given(histories, policies, leaving, st.sampled_from([RULES_1, RULES_2, RULES_3]))
 def test_each_version_proves_its_own(
     history: dict[str, Any], policy: str, left: dict[str, str], rules: RulesVersion
 ) -> None:

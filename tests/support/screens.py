@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -140,6 +141,13 @@ def open_queue(page: Page, access: Mapping[str, Json], person: str, stage: str) 
     page.get_by_text("Labeling Instructions").wait_for()
     page.keyboard.press("Escape")
     page.get_by_text("Labeling Instructions").wait_for(state="hidden")
+
+
+def choose_in_review(page: Page, field: str, value: str | int) -> None:
+    """Click a value of a field on the screen of what differs."""
+    row = page.locator(f"#quorum-review .qr-row[data-field='{field}']")
+    row.locator(".qr-name").click()
+    row.locator(f"[data-option='{json.dumps(value)}']").click()
 
 
 def drag_over(page: Page, words: str) -> None:

@@ -20,7 +20,7 @@ const packages = [...used].sort().map((name) => {
 });
 writeFileSync("../files/markdown.LICENSES.txt", packages.map(({ name, version, license, text }) =>
   `${name} ${version} (${license})\n\n${text}\n`).join(`\n${"-".repeat(80)}\n\n`));
-const sources = ["entry.js", "formula.js", "package-lock.json"];
+const sources = ["entry.js", "dialect.js", "package-lock.json"];
 writeFileSync("built.json", JSON.stringify({
   "files": Object.fromEntries([...sources, OUT].map((path) => [path, hash(path)])),
   "packages": Object.fromEntries(packages.map(({ name, version }) => [name, version])),

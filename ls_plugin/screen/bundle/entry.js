@@ -30,7 +30,7 @@ import { decodeNumericCharacterReference } from "micromark-util-decode-numeric-c
 import { normalizeIdentifier } from "micromark-util-normalize-identifier";
 import temml from "temml";
 
-import { formulas } from "./formula.js";
+import { formulas, starsInParentheses } from "./dialect.js";
 
 const languages = createLowlight({
   bash, c, cpp, csharp, css, go, java, javascript, json, python, r, ruby, rust, sql, typescript, xml, yaml,
@@ -38,6 +38,7 @@ const languages = createLowlight({
 const LONGEST_HIGHLIGHTED = 20000;
 const extensions = [
   gfmTable(), gfmTaskListItem(), gfmStrikethrough({ singleTilde: false }), { flow: math().flow }, formulas,
+  starsInParentheses,
 ];
 
 /* --- leaves -------------------------------------------------------------------------------------------------------- */
@@ -346,8 +347,11 @@ function address(events, addresses, source) {
   return (label && addresses.get(normalizeIdentifier(text(label)))) || "";
 }
 
-/* Whether a text looks in Label Studio's own view as it would here: nothing but paragraphs, no character unseen. */
+/* Whether a text is better left to Label Studio's own view: it would look the same here (nothing but paragraphs, no
+   character unseen), or it is a session of Python, whose >>> are no quotes. */
 function isPlain(root, source) {
+  const depth = (node) => (node.type === "quote" ? 1 + Math.max(0, ...node.children.map(depth)) : 0);
+  if (/^ {0,3}>>> /m.test(source) && root.children.some((child) => depth(child) > 2)) return true;
   const seen = new Uint8Array(source.length);
   function visit(node) {
     if (node instanceof Leaf) {

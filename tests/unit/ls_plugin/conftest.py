@@ -69,6 +69,8 @@ def _set_up_django() -> None:
 
 _set_up_django()
 
+from tests.unit.ls_plugin import snapshots  # noqa: E402  (it reads Django's settings)
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Label Studio's code warns of what its libraries deprecate, and that is no fault of ours."""
@@ -89,7 +91,9 @@ def database() -> Iterator[Path]:
     connections.close_all()  # Label Studio looks into the database while it starts: that one was empty
     shutil.copytree(migrated_database(WITH_PLUGIN), _DATA_DIR.name, dirs_exist_ok=True)
     assert OWNER.email
+    snapshots.keep_beginning()
     yield Path(_DATA_DIR.name)
+    snapshots.forget_all()
     connections.close_all()
     del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
     _DATA_DIR.cleanup()
@@ -97,4 +101,5 @@ def database() -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def _with_database(database: Path) -> None:
-    """Every test here has the database; each makes a campaign of its own."""
+    """Every test here has the database."""
+    snapshots.begin_test()

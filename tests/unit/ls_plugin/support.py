@@ -26,12 +26,14 @@ from ls_plugin.store import triggers
 from review_rules import Person, load_policy, load_team
 from tests.contract.plugin_campaign import POLICY, TEAM, review, verdict
 from tests.support.servers import OWNER
+from tests.unit.ls_plugin.snapshots import built_once
 
 __all__ = ["CampaignInTest", "make_campaign", "owner_client", "patch", "post", "review", "verdict"]
 
 # What the test client answers: a response with a method `json`, whose class the client keeps to itself.
 Response = Any
 _numbers = itertools.count(1)
+_HANDLER = Client().handler  # one for all, since each loads Label Studio's middleware anew
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class CampaignInTest:
 
     def next(self, person: str, stage: Stage = Stage.PASS) -> Response:
         """The response to a person who asks for the next task."""
-        return self.client(person).get(f"/api/projects/{self.projects[stage].pk}/next")
+        return self.client(person).get(f"/api/projects/{self.projects[stage].pk}/next/")
 
     def take(self, person: str, stage: Stage = Stage.PASS) -> int:
         """The task that a person is handed."""
@@ -109,6 +111,7 @@ class CampaignInTest:
         return list(Grant.objects.filter(user_id=self.account(person), project_id__in=projects).order_by("given_at"))
 
 
+@built_once
 def make_campaign(*, policy: str = POLICY, team_text: str = TEAM, label_type: str = "classification") -> CampaignInTest:
     """A campaign of its own for a test, with accounts that no other test has."""
     number = next(_numbers)
@@ -146,6 +149,7 @@ def patch(client: Client, address: str, body: Any) -> Response:
 
 def _signed_in(user: User) -> Client:
     client = Client()
+    client.handler = _HANDLER
     client.force_login(user)
     session = client.session
     session["last_login"] = time.time()  # Label Studio ends a session that does not know when it began

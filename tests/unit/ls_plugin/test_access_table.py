@@ -11,11 +11,13 @@ from ls_plugin.access.call import AccessRule, Who
 from ls_plugin.access.scope import InQuery, ThingInPath
 from ls_plugin.access.table import ROUTES, VIEWS, find_rule
 from ls_plugin.models import Stage
+from tests.unit.ls_plugin.snapshots import built_once
 from tests.unit.ls_plugin.support import CampaignInTest, make_campaign, owner_client
 
 
-@pytest.fixture(scope="module")
-def campaign(database: object) -> CampaignInTest:
+@pytest.fixture
+@built_once
+def campaign() -> CampaignInTest:
     made = make_campaign()
     made.add_rows("r1", "r2", "r3")
     # With two, the owner of the server has to say which is meant.
@@ -80,6 +82,8 @@ def client_of(campaign: CampaignInTest, person: str) -> Client:
         ("/api/webhooks/?project={pass}&view=99999999", (401, 403, 403, 404, 404)),
         ("/api/dm/views?project={pass}", (401, 200, 404, 200, 200)),
         ("/quorum/api/status?name=", (401, 403, 403, 200, 404)),
+        ("/quorum/api/put-off?project={pass}", (401, 200, 404, 200, 200)),
+        ("/quorum/api/put-off", (401, 404, 404, 404, 404)),
         ("/quorum/api/version", (401, 200, 200, 200, 200)),
         ("/api/version", (200, 200, 200, 200, 200)),
         ("/heidi-tips/", (200, 200, 200, 200, 200)),

@@ -12,6 +12,7 @@ from tasks.models import Annotation
 from ls_plugin.models import Slot, Stage
 from ls_plugin.queue.reopening import reopen
 from tests.contract.plugin_campaign import POLICY
+from tests.unit.ls_plugin.snapshots import built_once
 from tests.unit.ls_plugin.support import CampaignInTest, Response, make_campaign, review, verdict
 
 ACCEPT_ALONE = [item for item in review("accept", "Correct") if item["from_name"] == "decision"]
@@ -19,6 +20,7 @@ OPEN = "This submission does not count: accept would leave verdict in conflict w
 
 
 @pytest.fixture
+@built_once
 def campaign() -> CampaignInTest:
     """A campaign with a row on whose verdict its two passes differ."""
     campaign = make_campaign()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from ls_plugin.access.answer_content import require_fitting
 from ls_plugin.models import Stage
 from ls_plugin.store.refusals import Refused
 from tests.support.answers import LEGITIMATE, NO_STAR, NONSENSE, OF_REVIEWS, item, sample, with_more
+from tests.unit.ls_plugin.snapshots import built_once
 from tests.unit.ls_plugin.support import CampaignInTest, make_campaign, post
 
 # The shape of the request is looked at before its meaning, and Label Studio looks for numbers without end before that.
@@ -51,8 +51,9 @@ class Desk:
         return list(Annotation.objects.filter(task_id__in=tasks).order_by("pk").values_list("pk", "result"))
 
 
-@pytest.fixture(scope="module")
-def desk(database: Path) -> Desk:
+@pytest.fixture
+@built_once
+def desk() -> Desk:
     campaign = make_campaign(label_type="response_review")
     campaign.add_rows("r1")
     for person in ("ana", "bea"):
@@ -65,7 +66,9 @@ def desk(database: Path) -> Desk:
     return Desk(campaign, pass_task, answered, qa_task, AnnotationDraft.objects.get(pk=made.json()["id"]))
 
 
-@pytest.mark.parametrize("way", ["pass", "draft", "change", "qa"])
+@pytest.mark.parametrize(
+    "way", ["pass", *(pytest.param(way, marks=pytest.mark.slow) for way in ("draft", "change", "qa"))]
+)
 @pytest.mark.parametrize("name", NONSENSE)
 def test_nonsense_is_refused_by_its_control_and_not_stored(desk: Desk, name: str, way: str) -> None:
     """Whichever way it comes, also as a draft that becomes an answer, which the author keeps."""

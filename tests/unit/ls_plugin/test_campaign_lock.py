@@ -14,8 +14,8 @@ from tests.unit.ls_plugin.support import CampaignInTest, make_campaign, owner_cl
 ADDRESS = "/quorum/api/lock"
 
 
-@pytest.fixture(scope="module")
-def campaign(database: object) -> CampaignInTest:
+@pytest.fixture
+def campaign() -> CampaignInTest:
     """A campaign of its own."""
     return make_campaign()
 

@@ -47,8 +47,9 @@ def test_an_answer_does_not_become_a_skip_and_is_not_deleted(campaign: CampaignI
 
 def test_a_draft_is_its_authors_and_stays_on_its_task(campaign: CampaignInTest) -> None:
     """Nobody else reads or changes it, and it names nobody else and no other task."""
-    campaign.add_rows("r1", "r2")
+    tasks = campaign.add_rows("r1", "r2")
     task = campaign.take("ana")
+    (other,) = {*tasks.values()} - {task}
     drafts = f"/api/tasks/{task}/drafts"
     made = post(campaign.client("ana"), drafts, {"result": verdict("Correct"), "lead_time": 1})
     assert made.status_code == 201
@@ -58,7 +59,7 @@ def test_a_draft_is_its_authors_and_stays_on_its_task(campaign: CampaignInTest) 
     assert campaign.client("bea").get(address).status_code == 404
     for field, code in (
         ({"user": 1}, "on_behalf"),
-        ({"task": 1}, "project_mismatch"),
+        ({"task": other}, "project_mismatch"),
         ({"ground_truth": 1}, "field_not_allowed"),
         ({"annotation": 987654}, "on_behalf"),
         ({"annotation": "x"}, "bad_request"),

@@ -12,12 +12,14 @@ from label_studio_quorum.campaign.projects import Marker, read_marker, write_mar
 from ls_plugin.models import Grant, Slot, Stage
 from ls_plugin.pages import checkup
 from ls_plugin.people.standings import RULE_STAGE
+from tests.unit.ls_plugin.snapshots import built_once
 from tests.unit.ls_plugin.support import CampaignInTest, by_hand, make_campaign, owner_client, post, review, verdict
 
 Plant = Callable[[CampaignInTest], None]
 
 
 @pytest.fixture
+@built_once
 def campaign() -> CampaignInTest:
     """Of three rows one is with QA, one has a pass, and one is fresh."""
     made = make_campaign()

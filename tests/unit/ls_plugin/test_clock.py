@@ -23,8 +23,8 @@ def set_back(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 
 
 @pytest.fixture
-def campaign(database: object) -> CampaignInTest:
-    """A campaign with two rows, one of which has its passes."""
+def campaign() -> CampaignInTest:
+    """A campaign with two rows, one of which has its passes, which were made just now."""
     made = make_campaign()
     made.add_rows("r1")
     for person in ("ana", "bea"):

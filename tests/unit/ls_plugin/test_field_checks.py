@@ -12,7 +12,7 @@ from tasks.models import Annotation, AnnotationDraft
 from label_studio_quorum.campaign.change_plan import ChangeCost
 from ls_config.carried_checks import with_checks, without_checks
 from ls_config.interface import load
-from ls_plugin.models import Record, Stage
+from ls_plugin.models import Record, Slot, Stage
 from ls_plugin.queue.campaigns import read_campaign
 from tests.unit.ls_plugin.support import CampaignInTest, Response, make_campaign, patch, post
 
@@ -125,7 +125,9 @@ def test_an_expert_is_refused_alike(campaign: CampaignInTest) -> None:
 
 def violated(campaign: CampaignInTest, person: str, result: Any, stage: Stage = Stage.PASS) -> Response:
     """What the server says of what stands in a person's form."""
-    address = f"/quorum/api/checks?project={campaign.projects[stage].pk}"
+    task = Slot.objects.filter(project_id=campaign.projects[stage].pk).first()
+    named = f"project={campaign.projects[stage].pk}" if task is None else f"task={task.task_id}"
+    address = f"/quorum/api/checks?{named}"
     return post(campaign.client(person), address, {"result": result})
 
 

@@ -12,6 +12,7 @@ from ls_plugin.people import team
 from ls_plugin.people.standings import to_person
 from ls_plugin.queue.ordering import queues_for
 from tests.contract.plugin_campaign import POLICY, TEAM
+from tests.unit.ls_plugin.snapshots import built_once
 from tests.unit.ls_plugin.support import CampaignInTest, make_campaign, verdict
 
 DRAWN = POLICY.replace("order: imported", "order: drawn")
@@ -22,6 +23,7 @@ ROWS = [f"r{number:02}" for number in range(24)]
 
 
 @pytest.fixture
+@built_once
 def campaign() -> CampaignInTest:
     """Twenty-four rows, and eleven people who may do passes."""
     campaign = make_campaign(policy=DRAWN, team_text=CROWD)
@@ -34,6 +36,7 @@ def answer_row(campaign: CampaignInTest, person: str) -> str:
     return Slot.objects.get(task_id=campaign.answer(person, verdict("Correct")).task_id).row_id
 
 
+@pytest.mark.slow
 def test_two_who_ask_in_turn_do_not_share_their_rows(campaign: CampaignInTest) -> None:
     """Ana answers, Bea asks, ten times: they shared all of them; nobody else is at work who could share more."""
     shared = set[str]()
@@ -44,6 +47,7 @@ def test_two_who_ask_in_turn_do_not_share_their_rows(campaign: CampaignInTest) -
     assert campaign.slot(next(iter(shared))).taken == 2
 
 
+@pytest.mark.slow
 def test_what_nobody_else_takes_is_finished_by_those_who_are_there(campaign: CampaignInTest) -> None:
     """A pair that has shared more than its part gets each other's rows once nothing else is left: none starves."""
     others = list(Slot.objects.filter(row_id__in=ROWS[8:], project_id=campaign.projects[Stage.PASS].pk))

@@ -9,11 +9,13 @@ import pytest
 
 from ls_plugin.models import Campaign, Stage
 from tests.contract.plugin_campaign import POLICY, TEAM
+from tests.unit.ls_plugin.snapshots import built_once
 from tests.unit.ls_plugin.support import CampaignInTest, make_campaign, owner_client, post, review, verdict
 
 
-@pytest.fixture(scope="module")
-def campaign(database: object) -> CampaignInTest:
+@pytest.fixture
+@built_once
+def campaign() -> CampaignInTest:
     made = make_campaign()
     made.add_rows("r1", "r2")
     made.answer("ana", verdict("Correct"))

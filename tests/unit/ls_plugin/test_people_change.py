@@ -13,10 +13,12 @@ from ls_plugin.models import Member, Stage
 from ls_plugin.people import team
 from ls_plugin.queue import reconcile
 from ls_plugin.store.refusals import Refused
+from tests.unit.ls_plugin.snapshots import built_once
 from tests.unit.ls_plugin.support import CampaignInTest, make_campaign, owner_client, review, verdict
 
 
 @pytest.fixture
+@built_once
 def campaign() -> CampaignInTest:
     """A campaign with one final row: passes by ana and bea, QA by quin."""
     made = make_campaign()

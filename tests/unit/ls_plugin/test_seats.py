@@ -89,6 +89,13 @@ def test_a_task_that_was_put_off_makes_room_for_the_next_and_comes_back(campaign
     assert post(campaign.client("ana"), f"/api/tasks/{first}/drafts", draft).status_code == 201
     second = campaign.take("ana")
     assert {first, second} == set(tasks.values())
+    said = campaign.client("ana").get("/quorum/api/put-off", {"project": campaign.place().project_id}).json()
+    until = Grant.objects.get(task_id=first, user_id=campaign.account("ana")).expires_at
+    row_id = next(row_id for row_id, task_id in tasks.items() if task_id == first)
+    assert said == {"rows": [{"row_id": row_id, "until": until.isoformat()}], "most": 4}
+    assert (
+        campaign.client("bea").get("/quorum/api/put-off", {"project": campaign.place().project_id}).json()["rows"] == []
+    )
     campaign.submit("ana", second, verdict("Correct"))
     assert campaign.take("ana") == first
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from tasks.models import AnnotationDraft
 
 from ls_plugin.access.submission_content import ACCOUNTS_LARGEST, ANSWERS_LARGEST, MOST_DRAFTS
 from tests.support.answers import sample
-from tests.unit.ls_plugin.support import CampaignInTest, make_campaign, post
+from tests.unit.ls_plugin.snapshots import built_once
+from tests.unit.ls_plugin.support import CampaignInTest, make_campaign, owner_client, post
 
 HOTKEYS = "/api/current-user/hotkeys/"
 
 
 @pytest.fixture
-def campaign(database: Path) -> CampaignInTest:
+@built_once
+def campaign() -> CampaignInTest:
     """A campaign with one row, with ana."""
     campaign = make_campaign(label_type="response_review")
     campaign.add_rows("r1")
@@ -47,6 +48,7 @@ def test_an_answer_has_a_largest_size(campaign: CampaignInTest) -> None:
     for way in (
         campaign.submit("ana", task, long),
         post(campaign.client("ana"), f"/api/tasks/{task}/drafts", {"result": long}),
+        post(owner_client(), f"/api/tasks/{task}/annotations/", {"result": long}),
     ):
         assert (way.status_code, way.json()["code"]) == (413, "too_large")
     assert campaign.submit("ana", task, sample()).status_code == 201

@@ -14,12 +14,14 @@ from ls_plugin.pages import audit, figures
 from ls_plugin.queue import qualification, seats, skips
 from ls_plugin.queue.seats import LONGEST_SEAT, keep_seat, reserve_for
 from tests.contract.plugin_campaign import POLICY
+from tests.unit.ls_plugin.snapshots import built_once
 from tests.unit.ls_plugin.support import CampaignInTest, Response, make_campaign, post, review, verdict
 
 FLAG = [{"from_name": "flags", "to_name": "response", "type": "choices", "value": {"choices": ["broken_row"]}}]
 
 
 @pytest.fixture
+@built_once
 def campaign() -> CampaignInTest:
     """A campaign whose people may skip two rows a day."""
     campaign = make_campaign(policy=POLICY + "skips: {per_day: 2}\n")
@@ -77,6 +79,7 @@ def test_a_review_says_why_beside_its_decision(campaign: CampaignInTest) -> None
     assert campaign.submit("quin", task, alone, was_cancelled=True).status_code == 201
 
 
+@pytest.mark.slow
 def test_a_policy_may_ask_for_no_reason_and_set_no_limit() -> None:
     """And one that allows no skip at all has the button taken away."""
     free = make_campaign(policy=POLICY + "skips: {per_day: null, reason: false}\n")

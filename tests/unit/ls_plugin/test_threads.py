@@ -253,7 +253,7 @@ def test_a_person_asks_and_a_manager_answers_on_their_pages(campaign: CampaignIn
     assert "<option>r1</option>" in ana.get(mine).content.decode()
     asked = ana.post(mine, {"campaign": number, "row_id": "r1", "text": "<script>x</script>?"}).content.decode()
     assert "Your question about row r1 is with the managers" in asked
-    assert "1 question</b> waits for an answer" in boss.get(f"/quorum/campaign/{number}/").content.decode()
+    assert "1 question or dispute</b> waits for you" in boss.get(f"/quorum/campaign/{number}/").content.decode()
     page = boss.get(manage).content.decode()
     assert "&lt;script&gt;x&lt;/script&gt;?" in page
     assert "<script" not in page
@@ -277,4 +277,4 @@ def test_the_page_says_what_it_could_not_do(campaign: CampaignInTest) -> None:
     page, manager = f"/quorum/campaign/{number}/threads/", campaign.client("max")
     assert "Write something first." in manager.post(page, {}).content.decode()
     answer = manager.post(page, {"message": "987654321", "text": "x"}).content.decode()
-    assert "This campaign has no question 987654321." in answer
+    assert "This campaign has no question or dispute 987654321." in answer

@@ -14,6 +14,7 @@ from ls_plugin.models import Campaign, Stage
 from ls_plugin.queue import known_forms, qualification, trials
 from ls_plugin.queue.qualification import QualificationRows
 from ls_plugin.queue.trials import TrialState
+from tests.unit.ls_plugin.snapshots import built_once
 from tests.unit.ls_plugin.support import CampaignInTest, Response, make_campaign, patch, review, verdict
 
 KNOWN = tuple(f"k{number}" for number in range(6))
@@ -22,6 +23,7 @@ ASKED = QualificationRows({row_id: {"verdict": "Correct"} for row_id in KNOWN}, 
 
 
 @pytest.fixture
+@built_once
 def campaign() -> CampaignInTest:
     """Six rows with known answers among ten others."""
     made = make_campaign()
@@ -71,6 +73,7 @@ def test_below_the_bar_nothing_more_is_handed_out_at_any_stage(campaign: Campaig
     assert share == 0.0
 
 
+@pytest.mark.slow
 def test_who_passes_reviews(campaign: CampaignInTest) -> None:
     """After the trial QA is as without one."""
     for person in ("anq", "ana", "bea"):
@@ -114,6 +117,7 @@ def test_a_change_is_stored_and_changes_no_score(campaign: CampaignInTest) -> No
     assert qualification.score(campaign.account("ana"), campaign.place(), ASKED).share == 1.0
 
 
+@pytest.mark.slow
 def test_answers_close_when_the_next_stage_began_and_not_at_once(campaign: CampaignInTest) -> None:
     """With the code of any other row; whoever answers after QA began may change theirs for a while too."""
     for person in ("ana", "bea", "cal"):

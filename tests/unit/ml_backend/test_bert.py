@@ -18,15 +18,19 @@ from ml_backend.tokens import TextTokenizer
 from ml_backend.torch_networks import TorchNetwork
 from tests.unit.ml_backend import tiny
 
-torch = pytest.importorskip("torch", reason="torch is not installed (extra transformers)")
-transformers = pytest.importorskip("transformers", reason="transformers is not installed (extra transformers)")
-
 TEXTS = ("Ana met Ben.", "Revenue rose 12 % to $3.2 million in 2023, so the claim is right.", "x", "日本 é 😀 " * 60)
 REFERENCE = {
     0: (0.033368, 0.475181, -0.064705, 0.127905, -0.209753, 0.305758),
     3: (-0.072993, 0.133111, 0.344232, -0.240479, -0.09154, 0.183562),
 }
 """The first numbers of the mean state of a text, as torch computed them."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _with_torch() -> None:
+    """Importing it takes seconds, which whoever only collects this file need not wait for."""
+    pytest.importorskip("torch", reason="torch is not installed (extra transformers)")
+    pytest.importorskip("transformers", reason="transformers is not installed (extra transformers)")
 
 
 def batch(folder: Path, most: int) -> tuple[Array, Array, Array]:
@@ -71,9 +75,12 @@ def test_the_default_encoders_graph_equals_torch_and_the_vectors_kept_here(tmp_p
 
 def test_an_encoder_below_an_output_layer_is_read_by_its_own_names(tmp_path: Path) -> None:
     """Weights that are saved with `bert.` before their names, and a layer normalisation's gamma and beta, are found."""
+    import torch
+    from transformers import BertForSequenceClassification
+
     torch.manual_seed(7)
     tiny.save_tokenizer(tmp_path)
-    transformers.BertForSequenceClassification(tiny.config(["a", "b"])).save_pretrained(tmp_path)
+    BertForSequenceClassification(tiny.config(["a", "b"])).save_pretrained(tmp_path)
     ids, mask, types = batch(tmp_path, 32)
     expected = TorchNetwork(tmp_path, "encoder", 1).run(ids, mask, types)
     weights = load_file(tmp_path / "model.safetensors")

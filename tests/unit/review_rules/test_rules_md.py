@@ -29,13 +29,13 @@ from review_rules import (
     parse_history,
     withheld,
 )
-from review_rules.files.policy import Order, Qualification, Skips
+from review_rules.files.policy import Disputes, Order, Qualification, Skips
 from review_rules.files.schema import policy_schema, team_schema
 from review_rules.findings import RULES
 from review_rules.pre_annotation import values_hash
 from review_rules.seals import Digest
 from review_rules.verify import Verifier
-from review_rules.versions import RULES_1
+from review_rules.versions import RULES_1, RULES_2
 from tests.unit.review_rules.cases import (
     TEAM,
     TEXT,
@@ -322,6 +322,26 @@ def test_order() -> None:
     assert seen[0] == seen[1]
     with pytest.raises(FaultsError):
         load_policy("order: mixed")
+
+
+@rule(
+    "`disputes` says for how many days after its decision people may dispute a row that they answered, null for as long as the decision stands, 0 for never; it changes no decision, and a policy without it keeps its hash."
+)
+def test_disputes() -> None:
+    """It is about who may ask for a second look, and says nothing about what counts."""
+    fields = "fields: {verdict: {agree: exact}}\n"
+    plain = load_policy(fields)
+    assert plain.disputes == Disputes(7)
+    for same in ("disputes: null", "disputes: {}", "disputes: {days: 7}"):
+        assert load_policy(fields + same).hash == plain.hash
+    always, never = load_policy(fields + "disputes: {days: null}"), load_policy(fields + "disputes: {days: 0}")
+    assert (always.disputes.days, never.disputes.days) == (None, 0)
+    assert len({plain.hash, always.hash, never.hash}) == 3
+    seen = [decide(parse_history(row(agreeing())), load_team(TEAM), policy).to_json() for policy in (plain, never)]
+    assert seen[0] == seen[1]
+    for wrong in ("{days: -1}", "{days: some}", "{weeks: 1}", "5"):
+        with pytest.raises(FaultsError):
+            load_policy(f"disputes: {wrong}")
 
 
 @rule("`quorum policy schema` describes exactly the files that load.")
@@ -1288,6 +1308,16 @@ def test_qa_on_flags(flag: str, state: State) -> None:
     assert decision.state is state
 
 
+@rule("With `qa.when: conflict` QA is due if a counted pass carries `broken_row`.")
+def test_qa_on_a_broken_row() -> None:
+    """Whatever is sampled, somebody looks at it; a pass that does not count asks for nothing."""
+    for policy in (CONFLICT, CONFLICT.replace("{when: conflict}", "{when: sample, share: 0.0}")):
+        assert see(row(agreeing()), policy).state is State.FINAL
+        assert see(row([sub("ana", 0, flags=["broken_row"]), sub("hal", 1)]), policy).state is State.AWAITING_QA
+    surplus = row([sub("ana", 0), sub("hal", 1), sub("ben", 2, flags=["broken_row"])])
+    assert see(surplus, CONFLICT).state is State.FINAL
+
+
 @rule("With `qa.when: conflict` QA is due if an `escalate_when` expression is true.")
 def test_qa_on_expression() -> None:
     """The policy can ask for more."""
@@ -2035,6 +2065,19 @@ def test_version_1_and_reopening() -> None:
     assert verify_old(record | {"reopened": [{"at": "2030-01-01T00:00:00Z"}]}) == verify_old(record) == []
 
 
+@rule("By versions 1 and 2 `broken_row` asks for no QA.")
+def test_versions_1_and_2_and_broken_rows() -> None:
+    """A record that was final by them is proved by them, and is not by the newest."""
+    history = row([sub("ana", 0, flags=["broken_row"]), sub("hal", 1)])
+    team, policy = team_of(TEAM), policy_of(CONFLICT)
+    for version in (RULES_1, RULES_2):
+        decision = decide(parse_history(history), team, policy, version)
+        assert decision.state is State.FINAL
+        record = json.loads(json.dumps(history | decision.to_json()))
+        assert Verifier(team, policy).check(record, 1) == []
+    assert [noted.id for noted in Verifier(team, policy).check(record | {"rules": 3}, 1)] != []
+
+
 @rule("By version 1 the certificate names no team, and the decision no version.")
 def test_version_1_names_no_team() -> None:
     """Whoever adds one to an old record has changed it."""
@@ -2044,7 +2087,7 @@ def test_version_1_names_no_team() -> None:
     record["certificate"]["team"] = load_team((OLD / "team.yaml").read_text()).hash
     assert verify_old(record) == ["QR.E112"]
     decision = see(row(agreeing()), CONFLICT).to_json()
-    assert (decision["rules"], set(decision["certificate"]) - {"team"}) == (2, set(record["certificate"]) - {"team"})
+    assert (decision["rules"], set(decision["certificate"]) - {"team"}) == (3, set(record["certificate"]) - {"team"})
 
 
 @rule(
@@ -2058,7 +2101,7 @@ def test_versions_of_records() -> None:
     verifier = Verifier(team_of(TEAM), policy_of(""))
     assert verifier.check(record, 1) == []
     assert [found.id for found in verifier.check({**record, "rules": None}, 1)] == ["QR.E112"]
-    unknowns: list[Any] = [3, 0, True, "2", 2.5, [], {}]
+    unknowns: list[Any] = [4, 0, True, "2", 2.5, [], {}]
     for unknown in unknowns:
         assert [found.id for found in verifier.check({**record, "rules": unknown}, 1)] == ["QR.E115"]
     bare = {key: value for key, value in record.items() if key != "rules"}

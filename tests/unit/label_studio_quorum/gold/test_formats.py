@@ -175,6 +175,7 @@ def test_conll_tags_are_iob2_and_offsets_point_at_tokens(tmp_path: Path) -> None
     assert sum(report.lints.values()) == 1
 
 
+@pytest.mark.slow
 def test_docbin_opens_in_spacy(tmp_path: Path) -> None:
     """spaCy reads the documents with the exact text, the entities, all spans and the categories; the bytes do not
     hang on hashing."""
@@ -190,11 +191,9 @@ def test_docbin_opens_in_spacy(tmp_path: Path) -> None:
     assert doc.user_data["row_id"] == "r1"
 
 
-@pytest.mark.parametrize("most", [60, pytest.param(None, marks=pytest.mark.slow, id="all")])
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["domain_ner_finance_dev.jsonl", "domain_ner_technical_dev.jsonl"])
-def test_real_entities_come_back_from_spacy(
-    name: str, most: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_real_entities_come_back_from_spacy(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every text and span of real rows comes back as it was, from one file and from a folder that spaCy's own reader of
     training data takes as one."""
     spacy = pytest.importorskip("spacy", reason="needs the extra `spacy`")
@@ -203,7 +202,7 @@ def test_real_entities_come_back_from_spacy(
     path = SHARED / name
     if not path.is_file():
         pytest.skip("the shared data is not here (QUORUM_SHARED_DATA)")
-    real = [json.loads(line) for line in path.read_text("utf-8").split("\n") if line][:most]
+    real = [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
     in_one = -(-len(real) // 4)
     given = {one["id"]: (one["text"], {(s["start"], s["end"], s["label"]) for s in one["entities"]}) for one in real}
     monkeypatch.setattr("label_studio_quorum.gold.formats.spans._IN_ONE_BIN", in_one)

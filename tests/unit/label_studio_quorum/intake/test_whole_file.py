@@ -62,6 +62,7 @@ def test_checks_beside_an_import_find_what_a_check_finds(tmp_path: Path) -> None
     assert {"QD.W060", "QD.W061", "QD.W062", "QD.W063", "QD.W071"} <= {one.id for one in found}
 
 
+@pytest.mark.slow
 def test_warnings_about_a_whole_workbook_name_sheet_and_cell(tmp_path: Path) -> None:
     """A copy of a row on another sheet and personal data in a mapped column are found by sheet and row, or by cell."""
     pytest.importorskip("presidio_analyzer", reason="needs the extra `pii`")

@@ -14,6 +14,7 @@ from ls_config import compose_review, load, parse_all
 from ls_config.interface import RESERVED
 from ls_config.results import from_result, to_result
 from review_rules import Stage
+from review_rules.files.checks import load_checks
 from tests.support.servers import ROOT
 
 INTERFACE = load("response_review")
@@ -115,3 +116,13 @@ def test_a_broken_truth_file_names_the_line(tmp_path: Path) -> None:
     file.write_text('{"row_id": "a", "values": {}}\n{"row_id": "b"}\n', encoding="utf-8")
     with pytest.raises(WorkError, match=r"truth\.jsonl:2: not an object with row_id and values"):
         load_truth(file)
+
+
+@pytest.mark.parametrize("truth", [TRUTH, {}], ids=["known", "unknown"])
+def test_people_who_are_told_that_fields_do_not_fit_look_again(truth: dict[str, Any]) -> None:
+    """No answer is sent that the server would refuse, also of who is always wrong and of rows that nobody knows."""
+    checks, judge = load_checks(INTERFACE), Judge(truth, 5)
+    careless = [judge.answer(person(0.0), Stage.PASS, task, INTERFACE.all_controls) for task in tasks()]
+    careful = [judge.answer(person(0.0), Stage.PASS, task, INTERFACE.all_controls, checks) for task in tasks()]
+    assert any(checks.blocking(values) for values in careless)
+    assert not any(checks.blocking(values) for values in careful)

@@ -1,8 +1,9 @@
-/* Formulas within a text, as models write them: $x$, $$x$$, \(x\) and, on lines of their own, \[x\]: constructs for
+/* What models write that micromark does not know. Formulas within a text, as models write them: $x$, $$x$$, \(x\) and, on lines of their own, \[x\]: constructs for
    micromark. A sum of money is no formula: no white space follows the opening $ or stands before the closing one, and no
    digit follows it. */
 
 const DOLLAR = 36;
+const STAR = 42;
 const BACKSLASH = 92;
 const PARENTHESES = [40, 41];
 const BRACKETS = [91, 93];
@@ -129,4 +130,31 @@ export const formulas = {
     [DOLLAR]: { name: "formula", tokenize: tokenizeDollars, previous: notAfterDollar },
     [BACKSLASH]: { name: "formula", tokenize: tokenizeBackslash },
   },
+};
+
+/* COUNT(*) and f(**) are code that nobody has fenced, and no emphasis. */
+function tokenizeStars(effects, ok, nok) {
+  return start;
+
+  function start(code) {
+    effects.enter("data");
+    return stars(code);
+  }
+
+  function stars(code) {
+    if (code === STAR) {
+      effects.consume(code);
+      return stars;
+    }
+    effects.exit("data");
+    return code === PARENTHESES[1] ? ok(code) : nok(code);
+  }
+}
+
+function afterParenthesis(code) {
+  return code === PARENTHESES[0];
+}
+
+export const starsInParentheses = {
+  text: { [STAR]: { name: "stars", tokenize: tokenizeStars, previous: afterParenthesis } },
 };

@@ -1,4 +1,4 @@
-"""Drawing a page under /quorum/: on the server, without script, and with nothing from outside."""
+"""A page under /quorum/: made on the server, without script, and with nothing from outside."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _POLICY = "; ".join(
 )
 
 
-def draw(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+def render_page(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
     """A page with the strictest content policy that it lives with, instead of Label Studio's report-only one."""
     response = render(request, f"quorum/{template}", context)
     response["Content-Security-Policy"] = _POLICY

@@ -1,0 +1,101 @@
+"""People find out what became of their answers, by keys and clicks in a real chromium: ask, answer, dispute, uphold."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.contract.plugin_campaign import Line, make_line, review, rows, verdict
+from tests.support.servers import LabelStudioServer
+
+pytestmark = [pytest.mark.server, pytest.mark.browser]
+
+
+@contextmanager
+def page_for(chromium: Browser, line: Line, person: str) -> Iterator[Page]:
+    """A page where this person is signed in, on a small screen, after dark."""
+    context = chromium.new_context(
+        base_url=line.server.url,
+        viewport={"width": 1366, "height": 768},
+        color_scheme="dark" if person == "max" else "light",
+    )
+    cookies = [
+        {"name": each.name, "value": each.value or "", "url": line.server.url} for each in line.people[person].cookies
+    ]
+    context.add_cookies(cookies)  # type: ignore[arg-type]
+    context.set_default_timeout(90_000)
+    try:
+        yield context.new_page()
+    finally:
+        context.close()
+
+
+def picture(page: Page, name: str) -> None:
+    """Keep a picture, if asked to; nothing of a page is wider than the screen."""
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), name
+    if folder := os.environ.get("QUORUM_SCREENS"):
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+
+
+def test_a_question_is_answered_and_a_decision_is_disputed_and_upheld(
+    chromium: Browser, ls_server_plugin: LabelStudioServer
+) -> None:
+    """Ana asks, max answers; QA overturns ana, who disagrees; max upholds the decision, and ana reads why."""
+    line = make_line(ls_server_plugin, rows(12))
+    for number in range(10):
+        line.answer("ana", verdict("Correct"))
+        line.answer("bea", verdict("Incorrect" if number < 3 else "Correct"))
+        line.answer(
+            "quin",
+            review("correct", "Incorrect", "The table is newer than the text.")
+            if number < 3
+            else review("accept", "Correct"),
+            "qa",
+        )
+    line.next("ana")
+    number = line.status()["id"]
+    with page_for(chromium, line, "ana") as page:
+        page.goto("/quorum/mine/")
+        page.get_by_label("Your question").focus()
+        page.keyboard.type("Which year counts, that of the text or of the table?")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("status")).to_contain_text("is with the managers")
+        picture(page, "people-mine")
+    with page_for(chromium, line, "max") as page:
+        page.goto(f"/quorum/campaign/{number}/")
+        picture(page, "people-campaign")
+        page.get_by_role("link", name="1 question or dispute").click()
+        picture(page, "people-question")
+        page.get_by_label("Answer to").fill("The table's.")
+        page.get_by_role("button", name="Answer").click()
+        expect(page.get_by_text("Nobody waits for an answer.")).to_be_visible()
+    with page_for(chromium, line, "ana") as page:
+        page.goto("/quorum/mine/")
+        expect(page.get_by_text("The table's.")).to_be_visible()
+        page.get_by_role("link", name="What became of my 10 decided answers").click()
+        page.get_by_role("link", name="Overturned").click()
+        expect(page.locator("section")).to_have_count(3)
+        page.get_by_text("I disagree").first.focus()
+        page.keyboard.press("Enter")
+        page.get_by_label("Why you disagree").first.fill("The text was corrected later.")
+        picture(page, "people-answers")
+        page.get_by_role("button", name="I disagree").first.click()
+        expect(page.get_by_role("status")).to_contain_text("look at row r3 again")
+    with page_for(chromium, line, "max") as page:
+        page.goto(f"/quorum/campaign/{number}/threads/")
+        page.get_by_label("Answer to").fill("It was not; see its date.")
+        picture(page, "people-dispute")
+        page.get_by_role("button", name="The decision stands").click()
+        page.goto(f"/quorum/campaign/{number}/flags/")
+        expect(page.get_by_text("Nobody has flagged a row.")).to_be_visible()
+    with page_for(chromium, line, "ana") as page:
+        page.goto(f"/quorum/mine/answers/{number}/?show=disputed")
+        expect(page.get_by_text("It was not; see its date.")).to_be_visible()
+        picture(page, "people-upheld")
+    assert line.audit()["faults"] == []
