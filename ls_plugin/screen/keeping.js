@@ -159,6 +159,7 @@
       screen.root.inert = work.passive;
       return;
     }
+    if (work) line.unsay("notice"); // of the row before
     work = null;
     wake();
     opened = screen;
@@ -185,7 +186,6 @@
 
   function close() {
     opened = null;
-    line.unsay("notice");
   }
 
   function isOpen(now) {

