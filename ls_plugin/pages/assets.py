@@ -32,7 +32,8 @@ _KNOWN_VERSION: Final[tuple[str, ...]] = (
 )
 """The parts that rest on the screen of a Label Studio that they were tested with; left out with another.
 
-Of two parts that want a key the first has it: the screen of what differs comes before the form beneath it."""
+Of two parts that want a key the first has it: the screen of what differs comes before what works on the form beneath.
+"""
 _TYPES: Final = {
     "js": "text/javascript; charset=utf-8",
     "css": "text/css; charset=utf-8",
