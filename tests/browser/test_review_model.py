@@ -64,7 +64,7 @@ def ask(model: Page, call: str, *given: Json) -> Json:
 @pytest.mark.parametrize(("kind", "first", "second"), PAIRS)
 def test_the_same_value_is_that_of_the_rules(model: Page, kind: str, first: Json, second: Json) -> None:
     """The screen calls two values the same where the rules do, so that an accept is an accept for both."""
-    assert ask(model, "same", kind, first, second) == same(Kind(kind), first, second)
+    assert ask(model, "same", kind, first, second) == same(Kind.of(kind), first, second)
 
 
 def field(kind: str, *labels: Json) -> Json:
