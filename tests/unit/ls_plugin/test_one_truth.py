@@ -235,7 +235,8 @@ def test_interface_and_guidelines_come_from_the_server(machines: list[Machine], 
     folder = tmp_path / "pulled"
     done = here.run("interface", "pull", str(folder), "--name", here.name, "--json")
     assert done.exit_code == 0, done.output
-    assert [Path(entry["file"]).name for entry in json.loads(done.stdout)["files"]] == ["label.xml", "guidelines.md"]
+    files = ["label.xml", "checks.yaml", "guidelines.md"]
+    assert [Path(entry["file"]).name for entry in json.loads(done.stdout)["files"]] == files
     own = load("classification")
     assert (folder / "guidelines.md").read_text(encoding="utf-8") == own.guidelines
     pulled = load(folder)
@@ -243,7 +244,7 @@ def test_interface_and_guidelines_come_from_the_server(machines: list[Machine], 
     assert [control.labels for control in pulled.controls] == [control.labels for control in own.controls]
     assert " file:" not in here.run("doctor", "--name", here.name).stdout
     again = here.run("interface", "pull", "--name", here.name)
-    assert again.stdout.count("stays as it is") == 2
+    assert again.stdout.count("stays as it is") == len(files)
     xml = (folder / "label.xml").read_text(encoding="utf-8")
     (folder / "label.xml").write_text(xml.replace("Partly correct", "Half right"), encoding="utf-8")
     (folder / "guidelines.md").write_text("Do as you like.", encoding="utf-8")
