@@ -59,7 +59,7 @@ def truth(number: int) -> Json:
 
 
 def slips(person: str, number: int) -> bool:
-    """Ben gets every fifth row wrong, and misses its entity."""
+    """Ben gets every fifth row wrong in verdict and correctness, and misses its entity."""
     return person == "ben" and number % 5 == 0
 
 
@@ -68,7 +68,7 @@ def answer(person: str, data: Json) -> Mapping[str, Any]:
     number = NUMBERS[data["row_id"]]
     values = truth(number)
     if slips(person, number):
-        values |= {"verdict": "Incorrect", "entities": []}
+        values |= {"verdict": "Incorrect", "correctness": 1, "entities": []}
     if person in ("ana", "ben", "chi"):
         return values
     if number == DISCARDED:
