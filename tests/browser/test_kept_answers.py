@@ -46,8 +46,9 @@ def refusals() -> dict[str, tuple[int, str]]:
     raise AssertionError("there is no table of refusals")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def line(ls_server_plugin: LabelStudioServer) -> Line:
+    """A campaign that nobody has begun."""
     made = make_line(ls_server_plugin, rows(12), fresh=True)
     for project in made.projects.values():  # the guidelines before each form would have to be closed each time
         assert made.call("PATCH", f"/api/projects/{project}", json={"show_instruction": False}).ok
@@ -169,7 +170,7 @@ def test_an_answer_comes_through_whatever_happens(profile: Profile, line: Line) 
     task = task_of(page)
     profile.context.set_offline(True)
     choose(page, "Partly correct")
-    page.locator(".q-flags input[type=text], input[name=flag_reason]").first.fill("not yet entered")
+    page.locator("textarea.q-note[name=flag_reason]").fill("not yet entered")
     says(page, AWAY)
     picture(page, "no-network")
     page.wait_for_function(f"() => ({KEPT})().some(([, kept]) => kept.includes('not yet entered'))")

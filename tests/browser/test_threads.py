@@ -69,7 +69,7 @@ def test_a_question_is_answered_and_a_decision_is_disputed_and_upheld(
     number = line.status()["id"]
     with page_for(chromium, line, "ana") as page:
         page.goto("/quorum/mine/")
-        page.get_by_label("Your question").focus()
+        page.get_by_label(f"Your question about a row of {line.name}").focus()
         page.keyboard.type("Which year counts, that of the text or of the table?")
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
@@ -86,7 +86,7 @@ def test_a_question_is_answered_and_a_decision_is_disputed_and_upheld(
     with page_for(chromium, line, "ana") as page:
         page.goto("/quorum/mine/")
         expect(page.get_by_text("The table's.")).to_be_visible()
-        page.get_by_role("link", name="What became of my 10 decided answers").click()
+        page.locator(f'a[href="/quorum/mine/answers/{number}/"]').filter(has_text="10 decided answers").click()
         page.get_by_role("link", name="Overturned").click()
         expect(page.locator("section")).to_have_count(3)
         page.get_by_text("I disagree").first.focus()
