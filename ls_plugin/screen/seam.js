@@ -109,6 +109,7 @@ window.quorum = (() => {
   /* --- what the server answers to Label Studio's own requests ------------------------------------------------------- */
 
   const fetchOfTheBrowser = window.fetch;
+  const faultsOfTheBrowser = new WeakSet();
   window.fetch = function (input, init) {
     const request = {
       path: new URL(input?.url || String(input), location.href).pathname,
@@ -116,7 +117,10 @@ window.quorum = (() => {
       body: init && init.body,
     };
     const straight = (changed) =>
-      fetchOfTheBrowser.call(this, input?.clone ? input.clone() : input, { ...init, ...changed });
+      fetchOfTheBrowser.call(this, input?.clone ? input.clone() : input, { ...init, ...changed }).catch((fault) => {
+        if (Object(fault) === fault) faultsOfTheBrowser.add(fault);
+        throw fault;
+      });
     const answer = ways.reduce((send, way) => (changed) => carry(way, request, send, changed), straight)();
     answer.then(
       (arrived) => hear(request, arrived),
@@ -132,6 +136,7 @@ window.quorum = (() => {
       return await way(request, again);
     } catch (fault) {
       if (fault instanceof Unsent) throw fault.cause;
+      if (faultsOfTheBrowser.has(fault)) throw fault; // no connection is no fault of the way
       ways.splice(ways.indexOf(way), 1);
       console.error("Quorum: a way of requests is switched off:", fault);
       return last || again(); // what was sent already is not sent twice

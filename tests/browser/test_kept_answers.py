@@ -358,6 +358,7 @@ def test_every_refusal_is_a_sentence_where_people_look(chromium: Browser, line: 
             if held:
                 act(page, "Try again")
             else:
+                page.wait_for_function("() => !window.Htx?.isSubmitting")
                 ask()
             sentence = SIGNED_OUT if code == "sign_in" else table[code][1]
             where = page.locator(f"{LINE}, #quorum-queue").filter(has_text=sentence)
