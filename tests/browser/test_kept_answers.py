@@ -180,9 +180,7 @@ def test_an_answer_comes_through_whatever_happens(profile: Profile, line: Line) 
     assert task_of(page) == task
     says(page, "is back: it had not reached the server.")
     shows(page, "Partly correct")
-    assert (
-        page.evaluate("() => window.Htx.annotationStore.selected.names.get('flag_reason')._value") == "not yet entered"
-    )
+    expect(page.locator("textarea.q-note[name=flag_reason]")).to_have_value("not yet entered")
 
     # The answer arrives, and the network fails before its receipt: it is stored, once, and the queue goes on.
     arrived = list[int]()
