@@ -19,7 +19,7 @@ from label_studio_quorum.servers import guard
 from review_rules.errors import PublicError
 
 LOOPBACK = "127.0.0.1"
-_ROOM = 1 << 16
+_ROOM = 1 << 20
 """Bytes below which a disk counts as full: a database page and a line of output fit no more."""
 
 

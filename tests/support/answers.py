@@ -135,7 +135,7 @@ LEGITIMATE: dict[str, list[Any]] = {
     "a whole answer": sample(),
     "all that stands around answers": everything_else(),
     "no region ids": [{key: one[key] for key in one if key != "id"} for one in sample()],
-    "no reason": with_more([item("flag_reason", text=[])]),
+    "no reason": [*sample(), item("flag_reason", text=[])],
     "a reason as text": with_more([item("flag_reason", text="why")]),
     "a reason of several lines": with_more([item("flag_reason", text=["one", "two\nthree 😀"])]),
     "no issue": with_more([item("issues", choices=[])]),

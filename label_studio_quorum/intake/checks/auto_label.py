@@ -20,7 +20,7 @@ from label_studio_quorum.intake.checks.span_values import check_spans
 from label_studio_quorum.intake.faults import RowFault
 from label_studio_quorum.intake.text_file import parse_json
 from ls_config import Interface
-from review_rules.files.checks import load_checks
+from review_rules.files.checks import CheckLevel, load_checks
 
 __all__ = ["PREFIX", "AutoLabelCheck", "Checked"]
 
@@ -154,7 +154,8 @@ class AutoLabelCheck:
             return
         for check in self._checks.violated(checked):
             fields = ", ".join(check.fields)
-            faults.add(f"QD.W049.{check.level.value}", field="auto_label", say=check.say, fields=fields)
+            kind = "QD.W049.block" if check.level is CheckLevel.BLOCK else "QD.W049.warn"
+            faults.add(kind, field="auto_label", say=check.say, fields=fields)
 
     def _value(
         self, name: str, value: Any, values: Mapping[str, Any], texts: Mapping[str, str], faults: RecordFaults

@@ -218,8 +218,8 @@ def test_a_full_disk_is_one_line(capsys: pytest.CaptureFixture[str], number: int
 @pytest.mark.parametrize(
     ("last_line", "said"),
     [
-        ("OSError: [Errno 28] No space left on device", "is full; make room there and start it again"),
-        ("django.db.utils.OperationalError: database or disk is full", "is full; make room there and start it again"),
+        ("OSError: [Errno 28] No space left on device", "is full; nothing that was stored is lost"),
+        ("django.db.utils.OperationalError: database or disk is full", "is full; nothing that was stored is lost"),
         ("KeyError: x", "it said: KeyError: x"),
     ],
 )

@@ -126,13 +126,14 @@ def test_columns_are_mapped(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["id", "context", "query", "response"])
 def test_a_wrong_mapping_of_objects_is_told_as_one(tmp_path: Path, name: str) -> None:
-    """As in a table: what is wrong is the mapping, also where the row has the field itself."""
+    """What is wrong is the mapping, also where the row has the field; of the file it is told once, as of a table."""
     (tmp_path / "a.jsonl").write_text('{"id":"a","context":"","query":"q","response":"r"}\n', encoding="utf-8")
-    [wrong] = read_rows(tmp_path / "a.jsonl", interface=REVIEW, mapping={name: "nope"})
-    assert isinstance(wrong, RowFault)
-    assert (wrong.id, wrong.field) == ("QD.E029", name)
-    assert "the row has no 'nope'" in str(wrong)
-    assert "id, context, query, response" in str(wrong)
+    of_row, of_file = read_rows(tmp_path / "a.jsonl", interface=REVIEW, mapping={name: "nope"})
+    assert isinstance(of_row, RowFault)
+    assert isinstance(of_file, RowFault)
+    assert [(wrong.id, wrong.field) for wrong in (of_row, of_file)] == [("QD.E029", name), ("QD.E013", name)]
+    assert "the row has no 'nope'" in str(of_row)
+    assert all("id, context, query, response" in str(wrong) for wrong in (of_row, of_file))
 
 
 def test_mapping_file(tmp_path: Path) -> None:
