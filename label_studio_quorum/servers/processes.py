@@ -20,7 +20,7 @@ from review_rules.errors import PublicError
 
 LOOPBACK = "127.0.0.1"
 _ROOM = 1 << 20
-"""Bytes below which a disk counts as full: a database page and a line of output fit no more."""
+"""Bytes below which a disk counts as full: a server that has so little left fails in one way or another."""
 
 
 _KEEP = (

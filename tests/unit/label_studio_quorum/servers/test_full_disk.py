@@ -19,8 +19,8 @@ FULL = "is full; nothing that was stored is lost: make room there and start it a
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of one megabyte."""
-    with small_disk(tmp_path / "disk", "1m") as folder:
+    """A disk of four megabytes."""
+    with small_disk(tmp_path / "disk", "4m") as folder:
         yield folder
 
 
