@@ -214,7 +214,7 @@ def test_the_report_says_who_did_how_much_how_well(worked: Bench) -> None:
         assert people[person]["counted"]["pass"] == len(mine)
         assert people[person]["hours"] == pytest.approx(len(mine) * 21.5 / 3600, abs=0.001)
         judged = [NUMBERS[one] for one in mine if NUMBERS[one] != DISCARDED]
-        wrong = 2 * sum(slips(person, number) for number in judged)  # verdict and entities
+        wrong = 3 * sum(slips(person, number) for number in judged)  # verdict, correctness and entities
         assert people[person]["accuracy"] == pytest.approx(1 - wrong / (8 * len(judged)), abs=0.001)
     fields = {field["field"]: field for field in report["fields"]}
     disputed = sum(any(slips(who, NUMBERS[one]) for who in people_) for one, people_ in passes.items())
