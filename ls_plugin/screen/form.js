@@ -29,16 +29,6 @@
 
   /* --- scales --------------------------------------------------------------------------------------------------------- */
 
-  /* The words of a scale's points stand in its style sheet, so that a server without this script shows them too. */
-  function pointNames(tag, count) {
-    const stars = tag.elementRef.current.querySelectorAll(".ant-rate-star div[role=radio]");
-    return Array.from({ length: count }, (_, index) => {
-      const words = stars[index] ? getComputedStyle(stars[index], "::after").content : "";
-      const said = /^"(.*)"$/.exec(words)?.[1].replaceAll('\\"', '"').replace(/^\d+\s*/, "") || "";
-      return { value: index + 1, words: said };
-    });
-  }
-
   function drawScale(tag) {
     const under = tag.elementRef?.current;
     const stars = under?.querySelector(".ant-rate");
@@ -56,7 +46,7 @@
   }
 
   function makeScale(tag, under) {
-    const names = pointNames(tag, Number(tag.maxrating));
+    const names = quorum.pointWords(tag, Number(tag.maxrating)).map((words, place) => ({ value: place + 1, words }));
     const scale = { tag, names, watcher: null, group: null };
     const radio = ({ value, words }) => element(
       "button",

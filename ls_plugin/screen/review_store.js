@@ -29,14 +29,9 @@
       }));
   }
 
-  /* What the points of a rating say stands in the interface's style sheet, where the stars show it. */
   function scale(tag) {
-    const stars = tag.elementRef?.current?.querySelectorAll('li div[role="radio"]') || [];
-    return Array.from({ length: Number(tag.maxrating) || 5 }, (_, place) => {
-      const shown = stars[place] ? getComputedStyle(stars[place], "::after").content : "";
-      const words = /^"(.*)"$/.exec(shown)?.[1].replace(/^\d+\s*/, "") || "";
-      return { value: place + 1, title: `${place + 1} ${words}`.trim(), short: words, hint: "", color: "", key: "" };
-    });
+    return window.quorum.pointWords(tag, Number(tag.maxrating) || 5).map((words, place) => (
+      { value: place + 1, title: `${place + 1} ${words}`.trim(), short: words, hint: "", color: "", key: "" }));
   }
 
   function fieldOf(screen, name) {

@@ -106,6 +106,16 @@ window.quorum = (() => {
     drawSoon();
   }
 
+  /* The words of a rating's points, "" where a point has none. They stand in the interface's style sheet, where the stars
+     show them, so that a server without this script shows them too. */
+  function pointWords(tag, count) {
+    const stars = tag.elementRef?.current?.querySelectorAll(".ant-rate-star div[role=radio]") || [];
+    return Array.from({ length: count }, (_, place) => {
+      const shown = stars[place] ? getComputedStyle(stars[place], "::after").content : "";
+      return /^"(.*)"$/.exec(shown)?.[1].replaceAll('\\"', '"').replace(/^\d+\s*/, "") || "";
+    });
+  }
+
   /* --- what the server answers to Label Studio's own requests ------------------------------------------------------- */
 
   const fetchOfTheBrowser = window.fetch;
@@ -205,6 +215,7 @@ window.quorum = (() => {
   new MutationObserver(drawSoon).observe(document.documentElement, { childList: true, subtree: true });
   /* `shared` is where a part gives something to the parts after it; `send` is the browser's fetch, carried by no way. */
   return Object.freeze({
-    element, link, part, key, keys, onAnswer, through, Unsent, send: fetchOfTheBrowser.bind(window), shared: {}, drawSoon, screen: () => screen,
+    element, link, pointWords, part, key, keys, onAnswer, through, Unsent, send: fetchOfTheBrowser.bind(window),
+    shared: {}, drawSoon, screen: () => screen,
   });
 })();
