@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from ls_config import label_types, load, to_result
 from tests.browser.test_screens import TYPICAL, in_view, open_queue, overlapping, picture, scrolls, span_of, submit
 from tests.contract.plugin_campaign import Line, make_line, rows
-from tests.support.screens import Screens, sample_values
+from tests.support.screens import AXE, Screens, browser_for, sample_values
 from tests.support.servers import LabelStudioServer
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
@@ -40,12 +40,8 @@ def screens(ls_server_plugin: LabelStudioServer) -> Screens:
 @pytest.fixture
 def context(ls_server_plugin: LabelStudioServer, chromium: Browser) -> Iterator[BrowserContext]:
     """A fresh browser at 1366×768 in which the owner is logged in: nobody has folded a panel here."""
-    owner = ls_server_plugin.log_in_owner()
-    context = chromium.new_context(base_url=ls_server_plugin.url, viewport={"width": 1366, "height": 768})
-    cookies = [{"name": each.name, "value": each.value or "", "url": ls_server_plugin.url} for each in owner.cookies]
-    context.add_cookies(cookies)  # type: ignore[arg-type]
-    yield context
-    context.close()
+    with browser_for(chromium, ls_server_plugin.log_in_owner(), viewport={"width": 1366, "height": 768}) as context:
+        yield context
 
 
 @pytest.fixture
@@ -407,7 +403,6 @@ def test_keys_that_destroy_ask_first(page: Page, screens: Screens) -> None:
     assert values_of(page)["response_type"] == [sample_values(load("ner"))["response_type"]]
 
 
-AXE = Path(__file__).parents[1] / "support" / "files" / "axe.min.js"
 LOOKS = ("light", "dark")
 
 
@@ -468,15 +463,8 @@ def line(ls_server_plugin: LabelStudioServer) -> Line:
 @contextmanager
 def signed_in(chromium: Browser, line: Line, person: str) -> Iterator[Page]:
     """A page where this person of a campaign is signed in."""
-    context = chromium.new_context(base_url=line.server.url, viewport={"width": 1366, "height": 768})
-    cookies = [
-        {"name": each.name, "value": each.value or "", "url": line.server.url} for each in line.people[person].cookies
-    ]
-    context.add_cookies(cookies)  # type: ignore[arg-type]
-    try:
+    with browser_for(chromium, line.people[person], viewport={"width": 1366, "height": 768}) as context:
         yield context.new_page()
-    finally:
-        context.close()
 
 
 def test_postponing_says_how_many_rows_wait_and_until_when(chromium: Browser, line: Line) -> None:

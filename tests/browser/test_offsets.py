@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from ls_config import load
 from review_rules.offsets import Unit, to_unit
-from tests.support.screens import Screens, drag_over, prediction
+from tests.support.screens import Screens, browser_for, drag_over, prediction
 from tests.support.servers import LabelStudioServer
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
@@ -76,11 +76,8 @@ def screens(ls_server: LabelStudioServer) -> Screens:
 def context(ls_server: LabelStudioServer, chromium: Browser) -> Iterator[BrowserContext]:
     """A browser in which an ordinary annotator is logged in."""
     (person,) = ls_server.new_people(1)
-    context = chromium.new_context(base_url=ls_server.url, viewport={"width": 1400, "height": 900})
-    cookies = [{"name": cookie.name, "value": cookie.value or "", "url": ls_server.url} for cookie in person.cookies]
-    context.add_cookies(cookies)  # type: ignore[arg-type]
-    yield context
-    context.close()
+    with browser_for(chromium, person, viewport={"width": 1400, "height": 900}) as context:
+        yield context
 
 
 def task(case: Case, number: int) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from ls_config import Interface, compose_review, load
 from ls_config.results import ParsedResult
 from tests.support.review_rows import FIELDS, answers, made_task, span
-from tests.support.screens import Screens, drag_over, review_task, said
+from tests.support.screens import AXE, Screens, browser_for, drag_over, review_task, said
 from tests.support.servers import LabelStudioServer
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
@@ -31,7 +31,6 @@ ROWS = [(0, 0), (1, 4000), (2, 0), (3, 4000), (4, 0), (5, 4000), (6, 4000), (8, 
 """Conflicts and about how many characters the texts have."""
 ONE_CHOICE_AND_SPANS = ("verdict", "entities")
 REVIEW = load("response_review")
-AXE = Path(__file__).parents[1] / "support" / "files" / "axe.min.js"
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +41,8 @@ def screens(ls_server_plugin: LabelStudioServer) -> Screens:
 @pytest.fixture(scope="module")
 def context(ls_server_plugin: LabelStudioServer, chromium: Browser) -> Iterator[BrowserContext]:
     """A browser in which the owner of the server is logged in."""
-    context = chromium.new_context(base_url=ls_server_plugin.url)
-    visitor = ls_server_plugin.log_in(*ls_server_plugin.owner)
-    cookies = [{"name": c.name, "value": c.value or "", "url": ls_server_plugin.url} for c in visitor.cookies]
-    context.add_cookies(cookies)  # type: ignore[arg-type]
-    yield context
-    context.close()
+    with browser_for(chromium, ls_server_plugin.log_in(*ls_server_plugin.owner)) as context:
+        yield context
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, Response, expect
 
 from tests.contract.plugin_campaign import Line, make_line, review, rows, verdict
+from tests.support.screens import browser_for
 from tests.support.servers import LabelStudioServer
 
 PATIENCE = 90_000  # milliseconds: a machine that runs other tests beside is slow
@@ -32,25 +33,18 @@ def line(ls_server_plugin: LabelStudioServer) -> Line:
 @contextmanager
 def at_work(chromium: Browser, line: Line, person: str) -> Iterator[tuple[Page, list[Response]]]:
     """A page where this person is signed in, and every answer of the server that refused something."""
-    context = chromium.new_context(base_url=line.server.url, viewport={"width": 1400, "height": 900})
-    cookies = [
-        {"name": one.name, "value": one.value or "", "url": line.server.url} for one in line.people[person].cookies
-    ]
-    context.add_cookies(cookies)  # type: ignore[arg-type]
-    context.set_default_timeout(PATIENCE)
-    page, refused = context.new_page(), []
-    page.on("response", lambda answer: refused.append(answer) if answer.status >= 400 else None)
     outside: list[str] = []
-    page.on(
-        "request",
-        lambda asked: (
-            outside.append(asked.url) if not asked.url.startswith((line.server.url, "data:", "blob:")) else None
-        ),
-    )
-    try:
+    with browser_for(chromium, line.people[person], viewport={"width": 1400, "height": 900}) as context:
+        context.set_default_timeout(PATIENCE)
+        page, refused = context.new_page(), []
+        page.on("response", lambda answer: refused.append(answer) if answer.status >= 400 else None)
+        page.on(
+            "request",
+            lambda asked: (
+                outside.append(asked.url) if not asked.url.startswith((line.server.url, "data:", "blob:")) else None
+            ),
+        )
         yield page, refused
-    finally:
-        context.close()
     assert not outside
 
 

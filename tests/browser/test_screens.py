@@ -15,7 +15,7 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from ls_config import compose_review, label_types, load
-from tests.support.screens import Screens, drag_over, prediction, review_task, said, sample_values
+from tests.support.screens import Screens, browser_for, drag_over, prediction, review_task, said, sample_values
 from tests.support.servers import LabelStudioServer
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
@@ -58,11 +58,8 @@ def screens(ls_server: LabelStudioServer) -> Screens:
 def context(ls_server: LabelStudioServer, chromium: Browser) -> Iterator[BrowserContext]:
     """A browser in which an ordinary annotator is logged in."""
     (person,) = ls_server.new_people(1)
-    context = chromium.new_context(base_url=ls_server.url)
-    cookies = [{"name": cookie.name, "value": cookie.value or "", "url": ls_server.url} for cookie in person.cookies]
-    context.add_cookies(cookies)  # type: ignore[arg-type]
-    yield context
-    context.close()
+    with browser_for(chromium, person) as context:
+        yield context
 
 
 @pytest.fixture

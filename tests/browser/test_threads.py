@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.contract.plugin_campaign import Line, make_line, review, rows, verdict
+from tests.support.screens import browser_for
 from tests.support.servers import LabelStudioServer
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
@@ -21,20 +22,11 @@ pytestmark = [pytest.mark.server, pytest.mark.browser]
 @contextmanager
 def page_for(chromium: Browser, line: Line, person: str) -> Iterator[Page]:
     """A page where this person is signed in, on a small screen, after dark."""
-    context = chromium.new_context(
-        base_url=line.server.url,
-        viewport={"width": 1366, "height": 768},
-        color_scheme="dark" if person == "max" else "light",
-    )
-    cookies = [
-        {"name": each.name, "value": each.value or "", "url": line.server.url} for each in line.people[person].cookies
-    ]
-    context.add_cookies(cookies)  # type: ignore[arg-type]
-    context.set_default_timeout(90_000)
-    try:
+    scheme = "dark" if person == "max" else "light"
+    size = {"width": 1366, "height": 768}
+    with browser_for(chromium, line.people[person], viewport=size, color_scheme=scheme) as context:
+        context.set_default_timeout(90_000)
         yield context.new_page()
-    finally:
-        context.close()
 
 
 def picture(page: Page, name: str) -> None:

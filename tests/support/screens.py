@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import requests
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, BrowserContext, Page
 
+from label_studio_quorum.adapters.web_session import Visitor
 from label_studio_quorum.campaign.review_panel import panel_data
 from ls_config import Interface, parse_all, to_result
 from ls_config.results import from_result
@@ -127,6 +130,21 @@ class Screens(OwnerApi):
             for task in sorted(kept, key=lambda task: int(task["id"]))
             for annotation in task["annotations"]
         ]
+
+
+AXE = Path(__file__).parent / "files" / "axe.min.js"
+
+
+@contextmanager
+def browser_for(chromium: Browser, visitor: Visitor, **options: Any) -> Iterator[BrowserContext]:
+    """A browser in which the person of this session is signed in; closed at the end."""
+    context = chromium.new_context(base_url=visitor.url, **options)
+    cookies = [{"name": each.name, "value": each.value or "", "url": visitor.url} for each in visitor.cookies]
+    context.add_cookies(cookies)  # type: ignore[arg-type]
+    try:
+        yield context
+    finally:
+        context.close()
 
 
 def open_queue(page: Page, access: Mapping[str, Json], person: str, stage: str) -> None:
