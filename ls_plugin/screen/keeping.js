@@ -16,7 +16,7 @@
   const BETWEEN_DRAFTS = 600;
   const DRAFT = /^\/api\/(?:tasks\/(\d+)\/(?:annotations\/\d+\/)?drafts|drafts\/\d+)\/?$/;
   const ANSWER = /^\/api\/(?:tasks\/(\d+)\/annotations|annotations\/\d+)\/?$/;
-  const { send: fetchOfTheBrowser, shared, Unsent } = window.quorum;
+  const { send: fetchOfTheBrowser, shared } = window.quorum;
   const { line } = shared;
   const project = /^\/projects\/(\d+)(\/|$)/.exec(location.pathname)?.[1];
   const tab = Math.random().toString(36).slice(2);
@@ -366,10 +366,10 @@
         fault = failure;
         return null;
       });
-      if (fault?.name === "AbortError") throw new Unsent("", { cause: fault });
+      if (fault?.name === "AbortError") throw fault;
       const trouble = await troubleOf(answer, fault);
       if (!trouble) {
-        if (fault) throw new Unsent("", { cause: fault });
+        if (fault) throw fault;
         return (tries && answerSent && answer.status === 409 && (await storedAlready(request, answerSent))) || answer;
       }
       const instead = await over(trouble, request);

@@ -145,7 +145,6 @@ window.quorum = (() => {
     try {
       return await way(request, again);
     } catch (fault) {
-      if (fault instanceof Unsent) throw fault.cause;
       if (faultsOfTheBrowser.has(fault)) throw fault; // no connection is no fault of the way
       ways.splice(ways.indexOf(way), 1);
       console.error("Quorum: a way of requests is switched off:", fault);
@@ -153,11 +152,8 @@ window.quorum = (() => {
     }
   }
 
-  /* What a way throws where a request has failed for good; its cause is the browser's own fault. */
-  class Unsent extends Error {}
-
   /* Carry Label Studio's requests: way({path, method, body}, send) gives the answer, which send({body}) fetches, as often
-     as the way asks for it. A request that fails for good is thrown as `new Unsent("", {cause})`. */
+     as the way asks for it. Where a request has failed for good, the way throws the fault that send gave it. */
   function through(way) {
     ways.push(way);
   }
@@ -215,7 +211,7 @@ window.quorum = (() => {
   new MutationObserver(drawSoon).observe(document.documentElement, { childList: true, subtree: true });
   /* `shared` is where a part gives something to the parts after it; `send` is the browser's fetch, carried by no way. */
   return Object.freeze({
-    element, link, pointWords, part, key, keys, onAnswer, through, Unsent, send: fetchOfTheBrowser.bind(window),
+    element, link, pointWords, part, key, keys, onAnswer, through, send: fetchOfTheBrowser.bind(window),
     shared: {}, drawSoon, screen: () => screen,
   });
 })();
