@@ -12,6 +12,7 @@ from label_studio_quorum.commands.shared_options import (
     KeyOption,
     NameOption,
     UrlOption,
+    campaign_name,
     connect,
     print_json,
 )
@@ -36,6 +37,7 @@ def command(
     The audit log is a chain of hashes, so a changed, added or removed entry shows; so does an answer on the server that
     is not the one submitted. Keep the head that is printed: given to a later audit, it also proves the log up to then.
     """
+    name = campaign_name(url, name)
     audit = connect(url, api_key, api_key_file, name=name).plugin_audit(name, head)
     if as_json:
         print_json(audit)

@@ -46,7 +46,7 @@ def command(
     from ls_config.interface import load
 
     known = known_campaign(url, name)
-    name = name or (known.name if known else None)
+    name = known.name if known else name
     port = connect(url, api_key, api_key_file, name=name)
     rules, people = load_named(
         policy or _there(known.policy if known else ""), team or _there(known.team if known else "")

@@ -12,6 +12,7 @@ from label_studio_quorum.commands.shared_options import (
     KeyOption,
     NameOption,
     UrlOption,
+    campaign_name,
     connect,
     print_json,
 )
@@ -29,6 +30,7 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Count the rows that people flagged and say who flagged each and why; rows that are not decided come first."""
+    name = campaign_name(url, name)
     with connect(url, api_key, api_key_file, name=name) as port:
         answer = port.plugin_flags(name)
     flags = [flag for flag in answer["flags"] if only in ("", flag["flag"])]

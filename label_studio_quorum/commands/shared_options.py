@@ -296,6 +296,12 @@ def known_campaign(url: str | None, name: str | None) -> Remembered | None:
     return every[0] if every else None
 
 
+def campaign_name(url: str | None, name: str | None) -> str | None:
+    """The name of the campaign that is meant: the one given, else the only one remembered; None if that is unknown."""
+    known = known_campaign(url, name)
+    return known.name if known else name
+
+
 @contextmanager
 def progress_bar(text: str, total: int | None = None) -> Iterator[tuple[Progress, Any]]:
     """A progress bar on stderr, where stderr is a terminal."""

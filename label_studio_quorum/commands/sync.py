@@ -20,6 +20,7 @@ from label_studio_quorum.commands.shared_options import (
     PolicyOption,
     TeamOption,
     UrlOption,
+    campaign_name,
     connect,
     open_again,
     open_one,
@@ -94,7 +95,9 @@ def _open(
     except CampaignError:
         if dry_run:
             raise
-        _mend(connect(url, key, key_file, name=name), name)
+        # The plugin is asked for the campaign that is meant, as a server may have many.
+        meant = campaign_name(url, name)
+        _mend(connect(url, key, key_file, name=meant), meant)
         return open_one(url, key, key_file, name, policy, team)
     if dry_run:
         for fault in opened.port.server_faults(opened.campaign.name):

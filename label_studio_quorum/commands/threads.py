@@ -12,6 +12,7 @@ from label_studio_quorum.commands.shared_options import (
     KeyOption,
     NameOption,
     UrlOption,
+    campaign_name,
     connect,
     print_json,
 )
@@ -33,6 +34,7 @@ def show(
     """List the threads in which somebody waits for a manager, the newest first, or answer one by a command below."""
     if context.invoked_subcommand is not None:
         return
+    name = campaign_name(url, name)
     with connect(url, api_key, api_key_file, name=name) as port:
         listed = port.plugin_threads(name, row_id=row, only_open=not (row or everything))
     if as_json:
@@ -87,6 +89,7 @@ def reopen(
     as_json: JsonOption = False,
 ) -> None:
     """Open a row again that is decided or closed: no review from before counts, and QA is asked again."""
+    name = campaign_name(url, name)
     with connect(url, api_key, api_key_file, name=name) as port:
         reopened = port.reopen_row(name, row, reason)
     if as_json:
@@ -98,6 +101,7 @@ def reopen(
 def _say(
     name: str | None, url: str | None, key: str | None, key_file: Any, message: dict[str, Any], as_json: bool
 ) -> None:
+    name = campaign_name(url, name)
     with connect(url, key, key_file, name=name) as port:
         written = port.say_in_thread(name, message)
     if as_json:

@@ -323,6 +323,7 @@ def test_lines_are_no_longer_than_people_read(page: Page, screens: Screens, size
     fit(page, *size)
     page.locator(".q-response .q-reading p").first.wait_for()
     for text in (".q-response .q-reading p", ".q-response .lsf-richtext__line"):
+        page.wait_for_function("text => [...document.querySelectorAll(text)].at(-1).offsetWidth > 400", arg=text)
         lines = lines_of(page, text)
         assert 70 <= sum(lines[:-1]) / len(lines[:-1]) <= 92, text
         assert max(lines) <= 100, text

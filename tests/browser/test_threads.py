@@ -49,7 +49,7 @@ def test_a_question_is_answered_and_a_decision_is_disputed_and_upheld(
     chromium: Browser, ls_server_plugin: LabelStudioServer
 ) -> None:
     """Ana asks, max answers; QA overturns ana, who disagrees; max upholds the decision, and ana reads why."""
-    line = make_line(ls_server_plugin, rows(12))
+    line = make_line(ls_server_plugin, rows(12), fresh=True)
     own = [row_of(line, "ana", lambda _: verdict("Correct")) for _ in range(10)]
     wrong = set(own[:3])
     while line.next("bea").status_code == 200:

@@ -20,7 +20,10 @@ GOOD = {"verdict": "Correct"}
 
 @pytest.fixture
 def bench(ls_server_plugin: LabelStudioServer, tmp_path: Path) -> Iterator[Bench]:
-    """Three rows, of which one has both passes and waits for QA."""
+    """Three rows, of which one has both passes and waits for QA, on a server with another campaign."""
+    other = tmp_path / "other"
+    other.mkdir()
+    Bench(ls_server_plugin, other, "classification", "version: 1\nexpert_domains: []\n").set_up([])
     made = Bench(ls_server_plugin, tmp_path, "classification", "version: 1\nexpert_domains: []\n")
     made.set_up(
         [{"id": row["id"], "context": "c", "query": "q", "response": "r", "domain": "general"} for row in rows()[:3]]
