@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from projects.models import Project
 
 from ls_config.guidelines import to_html
 from ls_plugin.models import Campaign, Stage
@@ -88,13 +89,14 @@ def test_nothing_of_it_is_an_exposure(campaign: CampaignInTest) -> None:
 def test_the_guidelines_come_once_and_only_those_that_the_project_shows(campaign: CampaignInTest) -> None:
     """The Markdown comes with its hash and is left out for who has it; other instructions of the project win."""
     Campaign.objects.filter(pk=campaign.campaign.pk).update(guidelines=GUIDE)
-    project = campaign.projects[Stage.PASS]
-    project.expert_instruction = to_html(GUIDE)
-    project.save()
+    project = Project.objects.filter(pk=campaign.projects[Stage.PASS].pk)
+    project.update(expert_instruction=to_html(GUIDE))
     task = campaign.take("ana")
     first = beside(campaign, "ana", task)["guidelines"]
     assert first["text"] == GUIDE
-    assert beside(campaign, "ana", task, guidelines=first["hash"])["guidelines"] == {"hash": first["hash"], "text": None}
-    project.expert_instruction = "<p>Ask Max.</p>"
-    project.save()
+    assert beside(campaign, "ana", task, guidelines=first["hash"])["guidelines"] == {
+        "hash": first["hash"],
+        "text": None,
+    }
+    project.update(expert_instruction="<p>Ask Max.</p>")
     assert beside(campaign, "ana", task, guidelines=first["hash"])["guidelines"]["text"] == ""
