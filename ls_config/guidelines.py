@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from itertools import pairwise
 from typing import Final
 
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 __all__ = ["to_html"]
 
@@ -22,6 +25,10 @@ _STYLE: Final = """
 """  # noqa: E501 - one CSS rule a line
 
 
+# What a heading is about, at its end: `## Amounts of money {#entities.MONEY}`.
+_ANCHOR: Final = re.compile(r"\s*\{#([^{}]+)\}\s*$")
+
+
 def to_html(markdown: str) -> str:
     """Return safe HTML of a team's guidelines; HTML typed into the Markdown is shown, not run.
 
@@ -33,9 +40,28 @@ def to_html(markdown: str) -> str:
     True
     >>> to_html("")
     ''
+
+    What a heading says that it is about is not shown; it becomes a class, which Label Studio keeps.
+
+    >>> to_html("## Money {#entities.MONEY}").endswith('<h2 class="about-entities.money">Money</h2>\\n</div>')
+    True
     """
     # No empty box on the page: Label Studio shows the instructions wherever the field holds anything.
     if not markdown.strip():
         return ""
-    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = parser.parse(markdown)
+    _take_anchors(tokens)
+    body = parser.renderer.render(tokens, parser.options, {})
     return f'<div class="quorum-guide"><style>{_STYLE}</style>{body}</div>'
+
+
+def _take_anchors(tokens: list[Token]) -> None:
+    """Make what headings say that they are about a class of theirs."""
+    for heading, inline in pairwise(tokens):
+        if heading.type != "heading_open" or not inline.children:
+            continue
+        last = inline.children[-1]
+        if about := _ANCHOR.search(last.content) if last.type == "text" else None:
+            last.content = last.content[: about.start()]
+            heading.attrSet("class", "about-" + re.sub(r"[_\s]+", "-", about[1].strip().lower()))

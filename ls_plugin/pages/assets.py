@@ -20,7 +20,7 @@ _KNOWN_VERSION: Final[tuple[str, ...]] = (
     "review_model",
     "review_store",
     "review_spans",
-    "review_guide",
+    "guide",
     "review_form",
     "review_draw",
     "review",
@@ -29,6 +29,7 @@ _KNOWN_VERSION: Final[tuple[str, ...]] = (
     "form",
     "help",
     "checks",
+    "companion",
 )
 """The parts that rest on the screen of a Label Studio that they were tested with; left out with another.
 
