@@ -24,7 +24,8 @@
   let isOpen = false;
   /* What the server said of the open row; null before, and where it has nothing for this person. */
   let told = null;
-  let toldTask = null;
+  let askedTask = null;
+  let precedents = { task: null, list: [] };
   let knownHash = "";
   let opener = null;
   let inHand = null;
@@ -56,12 +57,11 @@
 
   async function load(screen) {
     const { task } = screen;
+    askedTask = task;
     const answer = await fetch(`/quorum/api/companion?task=${task}&guidelines=${knownHash}`).catch(() => null);
-    if (quorum.screen()?.task !== task) return;
     /* Without a connection what is there stays; a person who was not handed the row has the guidelines alone. */
-    if (!answer) return;
+    if (!answer || askedTask !== task) return;
     told = answer.ok ? await answer.json() : null;
-    toldTask = task;
     if (told?.guidelines.text != null) {
       knownHash = told.guidelines.hash;
       shared.guide.take(told.guidelines.text).catch((fault) => console.error("Quorum:", fault));
@@ -69,13 +69,14 @@
     quorum.drawSoon();
   }
 
+  /* Where a server has none, or none for this row, the place for them is not shown. */
   async function loadPrecedents(screen) {
-    if (screen.stage === "pass" || part("precedents").dataset.task === String(screen.task)) return;
-    part("precedents").dataset.task = screen.task;
-    part("precedents").hidden = true;
-    const answer = await fetch(`/quorum/api/precedents?task=${screen.task}`).catch(() => null);
-    const precedents = answer?.ok ? (await answer.json()).precedents || [] : [];
-    if (quorum.screen()?.task === screen.task) drawPrecedents(precedents);
+    if (screen.stage === "pass" || precedents.task === screen.task) return;
+    const mine = { task: screen.task, list: [] };
+    precedents = mine;
+    const answer = await fetch(`/quorum/api/precedents?task=${mine.task}`).catch(() => null);
+    if (answer?.ok) mine.list = (await answer.json()).precedents || [];
+    quorum.drawSoon();
   }
 
   function refresh() {
@@ -123,15 +124,18 @@
   }
 
   function close() {
+    const isInside = panel.contains(document.activeElement);
     isOpen = false;
     remember(false);
     draw(quorum.screen());
-    back();
+    if (isInside) back();
   }
 
-  /* The focus goes where it was in the form. */
+  /* The focus goes where it was in the form; the screen of what differs may have drawn that row anew. */
   function back() {
-    if (opener?.isConnected && opener !== document.body && !panel.contains(opener)) opener.focus({ preventScroll: true });
+    const isThere = opener?.isConnected && opener !== document.body && !panel.contains(opener);
+    const target = isThere ? opener : document.querySelector("#quorum-review .qr-row.qr-in-hand button");
+    if (target) target.focus({ preventScroll: true });
     else document.activeElement?.blur();
   }
 
@@ -177,7 +181,9 @@
     if (!panel) return;
     if (isHere && isOpen && !panel.isConnected) document.body.append(panel);
     if (!(isHere && isOpen) && panel.isConnected) panel.remove();
-    document.documentElement.classList.toggle("quorum-beside", isHere && isOpen && innerWidth >= ROOMY);
+    const isBeside = isHere && isOpen && innerWidth >= ROOMY;
+    document.documentElement.classList.toggle("quorum-beside", isBeside);
+    shared.showCompact(isBeside);
     if (isHere && isOpen) {
       fit();
       drawParts(screen);
@@ -193,6 +199,12 @@
     ].join("");
     write(button, words);
     setHidden(button, !isHere);
+    /* Label Studio's own buttons are left and right of it. */
+    const [left, right] = [...document.querySelectorAll(".lsf-bottombar > .lsf-bottombar__group")].map((group) => group.getBoundingClientRect());
+    if (left && right) {
+      place(button, "left", left.right);
+      place(button, "maxWidth", Math.max(right.left - left.right - 12, 40));
+    }
     button.setAttribute("aria-expanded", String(isOpen));
   }
 
@@ -204,6 +216,7 @@
     }
     write(part("pace"), told ? paceWords(told.pace) : "");
     drawMessages(told?.messages || []);
+    drawPrecedents(precedents.task === screen.task ? precedents.list : []);
     if (!part("question").value) questionRow = String(told?.row_id || "");
     nameRow();
     part("question").disabled = !questionRow;
@@ -230,11 +243,14 @@
 
   const roleWords = (message) => (message.by === "you" || !message.role ? "" : ` · ${message.role}`);
 
-  function drawPrecedents(precedents) {
-    part("precedents").hidden = !precedents.length;
+  function drawPrecedents(list) {
+    const key = JSON.stringify(list);
+    if (part("precedents").dataset.key === key) return;
+    part("precedents").dataset.key = key;
+    part("precedents").hidden = !list.length;
     const values = (precedent) => Object.entries(precedent.values || {})
       .map(([name, value]) => `${name.replaceAll("_", " ")}: ${valueWords(value)}`).join(" · ");
-    part("precedent-list").replaceChildren(...precedents.map((precedent) => element("li", { dir: "auto" },
+    part("precedent-list").replaceChildren(...list.map((precedent) => element("li", { dir: "auto" },
       element("b", {}, `${precedent.row_id} · ${Math.round(100 * precedent.similarity)} % alike`),
       element("span", { class: "qc-text" }, values(precedent)),
       precedent.reason && element("span", { class: "qc-text" }, `“${precedent.reason}”`),
@@ -251,6 +267,11 @@
     if (target.textContent !== words) target.textContent = words;
   }
 
+  function place(target, side, pixels) {
+    const now = `${Math.round(pixels)}px`;
+    if (target.style[side] !== now) target.style[side] = now;
+  }
+
   function setHidden(target, hidden) {
     if (target.hidden !== hidden) target.hidden = hidden;
   }
@@ -261,9 +282,9 @@
     if (!form) return;
     const bar = document.querySelector(".lsf-bottombar")?.getBoundingClientRect();
     const top = Math.max(form.top, 0);
-    panel.style.top = `${top}px`;
-    panel.style.height = `${Math.min(form.bottom, innerHeight, bar?.top ?? innerHeight) - top}px`;
-    panel.style.right = `${innerWidth - form.right}px`;
+    place(panel, "top", top);
+    place(panel, "height", Math.min(form.bottom, innerHeight, bar?.top ?? innerHeight) - top);
+    place(panel, "right", innerWidth - form.right);
   }
 
   /* --- the guidelines ------------------------------------------------------------------------------------------------------------ */
@@ -446,10 +467,14 @@
   window.addEventListener("focus", refresh);
   setInterval(refresh, EVERY_MS);
 
-  isOpen = wasOpen();
+  let isRemembered = false;
+
   quorum.part("companion", {
     open(screen) {
-      if (toldTask !== screen.task) told = null;
+      /* Only now is it sure that the page has said who is here. */
+      if (!isRemembered) isOpen = wasOpen();
+      isRemembered = true;
+      if (askedTask !== screen.task) told = null;
       inHand = null;
       load(screen);
     },
