@@ -116,6 +116,7 @@
     else if (!panel.contains(document.activeElement)) opener = document.activeElement;
     if (!panel) build();
     isOpen = true;
+    say("");
     remember(true);
     draw(quorum.screen());
     load(quorum.screen());
@@ -234,7 +235,7 @@
     if (list.dataset.key === key) return;
     list.dataset.key = key;
     list.hidden = !messages.length;
-    list.replaceChildren(...messages.map((message) => element("li", { class: `qc-${message.kind}` },
+    list.replaceChildren(...messages.map((message) => element("li", { class: `qc-kind-${message.kind}` },
       element("span", { class: "qc-who" }, `${NAMES[message.kind] || message.kind}${roleWords(message)}`,
         element("time", { datetime: message.at }, ` ${new Date(message.at).toLocaleString([], { dateStyle: "short", timeStyle: "short" })}`)),
       element("span", { class: "qc-text", dir: "auto" }, message.text))));
@@ -254,6 +255,7 @@
       element("b", {}, `${precedent.row_id} · ${Math.round(100 * precedent.similarity)} % alike`),
       element("span", { class: "qc-text" }, values(precedent)),
       precedent.reason && element("span", { class: "qc-text" }, `“${precedent.reason}”`),
+      element("span", { class: "qc-quiet" }, [precedent.domain, precedent.cause].filter(Boolean).join(" · ")),
       precedent.excerpt && element("span", { class: "qc-text qc-quiet" }, precedent.excerpt))));
   }
 

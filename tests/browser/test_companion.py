@@ -86,7 +86,9 @@ def test_the_guidelines_stand_at_the_label_and_a_question_is_asked_without_the_m
     page.keyboard.press("Alt+g")
     page.locator("#quorum-companion").wait_for(state="detached")
     page.keyboard.press("Alt+g")
-    expect(page.locator(".qc-answer")).to_contain_text("That of the <i>table</i>.")
+    expect(page.locator(".qc-kind-answer")).to_contain_text("That of the <i>table</i>.")
+    page.keyboard.press("Alt+a")
+    expect(page.locator(".qc-question")).to_be_focused()
     for name in LOOKS:
         look(page, name)
         assert violations(page) == [], name
@@ -95,7 +97,7 @@ def test_the_guidelines_stand_at_the_label_and_a_question_is_asked_without_the_m
     page.wait_for_function("document.activeElement.closest('.q-flags')")
     assert values_of(page) == {"verdict": ["Incorrect"]}
     open_row(page, line.projects["pass"])
-    expect(page.locator(".qc-answer")).to_be_visible(timeout=60_000)
+    expect(page.locator(".qc-kind-answer")).to_be_visible(timeout=60_000)
     page.keyboard.press("Alt+g")
     page.locator("#quorum-companion").wait_for(state="detached")
 
