@@ -269,6 +269,7 @@ def test_what_is_not_there_answers_like_what_is_anothers(target: Target) -> None
         ("GET", "/data/upload/{}", "upload"),
         ("GET", "/tasks/{}/resolve/?fileuri=YQ==", "task"),
         ("GET", "/quorum/campaign/{}/", "campaign"),
+        ("GET", "/quorum/api/companion?task={}", "tasks"),
         ("GET", "/api/webhooks/{}/", "webhooks"),
         ("GET", "/api/ml/{}", "ml"),
         ("GET", "/api/predictions/{}/", "predictions"),
