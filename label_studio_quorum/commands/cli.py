@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from label_studio_quorum.commands.closing import closing
 from label_studio_quorum.commands.examples import add_examples
 from label_studio_quorum.commands.telling import told
 
@@ -54,7 +55,7 @@ class LazyGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the sub-command; this is the one place where the errors of all commands are told."""
         try:
-            with told(command=lambda: f"quorum {ctx.invoked_subcommand}"):
+            with told(command=lambda: f"quorum {ctx.invoked_subcommand}"), closing():
                 return super().invoke(ctx)
         except KeyboardInterrupt:
             typer.echo("quorum: stopped; run it again to go on", err=True)
