@@ -254,3 +254,17 @@ class Message(models.Model):
             models.Index(fields=["campaign_id", "row_id"], name="quorum_message_row"),
             models.Index(fields=["campaign_id", "user_id"], name="quorum_message_author"),
         )
+
+
+class EndedSession(models.Model):
+    """A session whose person signed out: its cookie is good for nothing, wherever a copy of it is."""
+
+    session: models.CharField[str, str] = models.CharField(max_length=36, primary_key=True)
+    at: models.DateTimeField[datetime, datetime] = models.DateTimeField(db_index=True)
+
+
+class OneTimePassword(models.Model):
+    """An account whose password somebody else gave, and that has not chosen one since."""
+
+    user_id: models.IntegerField[int, int] = models.IntegerField(primary_key=True)
+    at: models.DateTimeField[datetime, datetime] = models.DateTimeField()

@@ -477,6 +477,11 @@ class HttpLabelStudio:
         answer: Json = self._ask("POST", "quorum/api/reopen", body=_named(name) | {"row_id": row_id, "reason": reason})
         return answer
 
+    def give_password(self, name: str | None, person: str) -> Json:
+        """A new password for somebody of a campaign, good until they have signed in and chosen their own."""
+        answer: Json = self._ask("POST", "quorum/api/password", body=_named(name) | {"person": person})
+        return answer
+
     def kept_files(self, campaign: str) -> KeptFiles | None:
         if self.plugin_version() is None:
             return None

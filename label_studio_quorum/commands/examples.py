@@ -21,6 +21,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "team check": ("quorum team check team.yaml --offline",),
     "team apply": ("quorum team apply team.yaml --dry-run", "quorum team apply team.yaml --name May"),
     "team pull": ("quorum team pull --dry-run", "quorum team pull team.yaml --name May"),
+    "team password": ("quorum team password ana --name May",),
     "policy pull": ("quorum policy pull --dry-run", "quorum policy pull policy.yaml --name May"),
     "interface pull": ("quorum interface pull --dry-run", "quorum interface pull interface --name May"),
     "policy check": ("quorum policy check policy.yaml --team team.yaml",),
@@ -86,7 +87,9 @@ VARIABLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "models activate": _SERVED,
     "models rollback": _SERVED,
     "models train": (_CACHE,),
-    **dict.fromkeys(("team check", "team apply", "team pull", "policy pull", "interface pull"), (_FOLDER,)),
+    **dict.fromkeys(
+        ("team check", "team apply", "team pull", "team password", "policy pull", "interface pull"), (_FOLDER,)
+    ),
     **dict.fromkeys(("threads", "threads answer", "threads tell", "threads reopen", "flags"), (_FOLDER,)),
     **dict.fromkeys(("verify", "sync", "status", "report", "export", "audit", "doctor"), (_FOLDER,)),
 }

@@ -107,7 +107,7 @@ VIEWS: dict[str, AccessRule] = {
     "core.views.static_file_with_host_resolver.<locals>.serve_file": _FILES,
     "core.utils.static_serve.serve": _FILES,
     "django.views.static.serve": _SELF,  # avatars
-    "core.views.version_page": _FILES,
+    "core.views.version_page": _rule(Who.PERSON, _READ, show=filters.plain),
     "core.views.health": _FILES,
     "core.views.metrics": _FILES,
     "core.views.TriggerAPIError": _NOBODY,
@@ -364,6 +364,8 @@ VIEWS: dict[str, AccessRule] = {
     "ls_plugin.pages.people.signed_in": _rule(Who.PERSON, _READ, show=filters.plain),
     "ls_plugin.pages.thread_pages.campaign_threads": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
     "ls_plugin.pages.flags.campaign_flags": _rule(Who.PERSON, _READ, show=filters.plain),
+    "ls_plugin.pages.password.own_password": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
+    "ls_plugin.pages.password.PasswordView": _CAMPAIGN,
     "ls_plugin.pages.people.mine": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
     # Of a campaign in which the caller has no part it says that there is none.
     "ls_plugin.pages.people.answers": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),

@@ -23,6 +23,10 @@ from review_rules import FaultsError
 REASONS: dict[str, tuple[int, str]] = {
     "unknown_view": (403, "Quorum has no rule for this address, and what has no rule is refused."),
     "sign_in": (401, "Sign in first."),
+    "one_time_password": (
+        403,
+        "You signed in with a password that somebody else gave you: choose your own first, at /quorum/password/.",
+    ),
     "other_site": (
         403,
         "A page of another site may not act in your name (CSRF_TRUSTED_ORIGINS names your own).",
@@ -169,6 +173,8 @@ def page(request: HttpRequest, refused: Refused) -> HttpResponse:
     wants_page = "text/html" in request.headers.get("Accept", "")
     if refused.reason == "sign_in" and wants_page:
         return redirect(f"/user/login/?{urlencode({'next': request.get_full_path()})}")
+    if refused.reason == "one_time_password" and wants_page:
+        return redirect("/quorum/password/")
     if wants_page:
         return render(request, "quorum/refused.html", refused.payload(), status=refused.status_code)
     return JsonResponse(refused.payload(), status=refused.status_code)
