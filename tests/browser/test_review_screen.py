@@ -241,8 +241,9 @@ def test_sets_ratings_and_what_agrees_by_digits(page: Page, screens: Screens) ->
     keys(page, "3", "1")
     assert form(page, "issues") == ["Factual error", "Missing information"]
     # Label Studio's own keys change nothing that is folded away: z would be another response type.
-    keys(page, "z", "t", "t", "y")
+    keys(page, "z", "t", "t", "y", "Shift+U")
     assert (form(page, "response_type"), form(page, "completeness")) == ("Direct answer", 5)
+    assert form(page, "flags") == []
     assert page.locator('.qr-row[data-field="tone"]').count() == 0
     keys(page, "e")
     assert page.locator(".qr-row").count() == 9
@@ -253,6 +254,35 @@ def test_sets_ratings_and_what_agrees_by_digits(page: Page, screens: Screens) ->
     keys(page, "3")
     assert form(page, "tone") == 3
     assert "Tone: 3 Stiff." in heard(page)
+
+
+def test_the_help_lists_the_keys_that_do_something(page: Page, screens: Screens) -> None:
+    """Each key once and ours alone, of marks where there are marks; with the form in view those of its fields."""
+    open_review(page, project(screens, "qa", [made_task(REVIEW, 3), made_task(REVIEW, 0)]))
+
+    def help_of_this_screen() -> list[tuple[str, str]]:
+        keys(page, "?")
+        dialog = page.get_by_role("dialog", name="Keys of this screen")
+        pairs = zip(dialog.locator("dt").all_inner_texts(), dialog.locator("dd").all_inner_texts(), strict=True)
+        listed = [(key, words.strip()) for key, words in pairs]
+        keys(page, "Escape")
+        expect(dialog).to_have_count(0)
+        return listed
+
+    listed = help_of_this_screen()
+    assert len({key for key, _ in listed}) == len(listed)
+    words = {words for _, words in listed}
+    assert {"Keep the mark", "Take what either says, of a set", "Escalate, with a reason"} <= words
+    assert not {"Unsure", "Correct", "ORG", "Code", "Select the next span", "Correctness: then 1 to 5"} & words
+    keys(page, "t")
+    words = {words for _, words in help_of_this_screen()}
+    assert {"Unsure", "Correct", "ORG"} <= words
+    assert "Keep the mark" not in words
+    keys(page, "t", "Shift+D")
+    page.keyboard.type("listed")
+    send(page)
+    expect(page.locator(".qr-head")).to_contain_text("No conflict")
+    assert "Keep the mark" not in {words for _, words in help_of_this_screen()}
 
 
 def test_the_guideline_of_the_field_is_one_key_away(page: Page, screens: Screens) -> None:
