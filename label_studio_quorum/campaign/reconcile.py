@@ -24,7 +24,7 @@ from typing import Final, Protocol
 from label_studio_quorum.campaign.doubtful import DoubtfulAnswer, doubtful_answers, summed_up
 from label_studio_quorum.campaign.history import STORED_AT, HistoryReader, RowRecord, stamp
 from label_studio_quorum.campaign.projects import AUTO_LABEL, PROPOSAL, Campaign
-from label_studio_quorum.campaign.review_panel import panel_data
+from label_studio_quorum.campaign.review_panel import panel_data, shown_passes
 from label_studio_quorum.campaign.row_task import (
     SEAL,
     ReviewNote,
@@ -257,7 +257,11 @@ def _plan_pass(campaign: Campaign, row: DecidedRow, plan: ChangePlan) -> None:
     # Of tasks that two imports at once made, the one that most people answered stays in the queue.
     kept, *doubles = sorted(row.tasks[Stage.PASS], key=lambda task: (-len(task.annotators), task.id))
     _retire(plan, Stage.PASS, doubles)
+    step = row.decision.next
     lacking = max(0, campaign.policy.passes - len(row.decision.counted.get(Stage.PASS, ())))
+    if step is not None and step.returned:
+        # Label Studio hands nobody a row twice: to others it would hand what the people who had it are asked for.
+        lacking = step.others
     _set_open(plan, kept, lacking)
     # Whoever has opened the form already keeps what it opened with.
     if not kept.annotations:
@@ -362,7 +366,11 @@ def review_task(campaign: Campaign, row: DecidedRow, step: NextStep, plan: Chang
         for earlier in _INPUTS[stage]
         for source in (row.record.sources[earlier][index] for index in row.decision.counted.get(earlier, ()))
     ]
-    note = ReviewNote(rests_on=sorted(inputs), requires=step.requires)
+    columns = []
+    if stage is Stage.QA and campaign.policy.returnable:
+        sources = row.record.sources[Stage.PASS]
+        columns = [sources[place].annotation for place in shown_passes(row.decision, row.row_id)]
+    note = ReviewNote(rests_on=sorted(inputs), requires=step.requires, columns=columns)
     # A project that was not set up again since there are seals has no control for one.
     if f'name="{SEAL}"' in campaign.projects[stage].label_config:
         result += seal_result(note, row.row_id, stage)

@@ -216,6 +216,11 @@ class Policy:
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         object.__setattr__(self, "hash", "sha256:" + sha256(text.encode()).hexdigest())
 
+    @property
+    def returnable(self) -> int:
+        """How many passes of a row QA can give back to their people at once."""
+        return self.passes if self.returns.most else 0
+
     def to_json(self) -> dict[str, Json]:
         """The normalised content: every default filled in, sets sorted, numbers as they compare."""
         targets = self.targets
