@@ -189,6 +189,9 @@ class Grant(models.Model):
     right: models.SmallIntegerField[int | None, int | None] = models.SmallIntegerField(
         null=True, help_text="known fields that the first answer had right, on a qualification row"
     )
+    returned: models.IntegerField[int | None, int | None] = models.IntegerField(
+        null=True, help_text="the QA answer that gave the row back to the person, until they have answered it again"
+    )
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["task_id", "user_id"], name="quorum_grant_once"),)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from label_studio_quorum.gold.spool import STAGES, Spool, reopenings_after_final
+from label_studio_quorum.gold.spool import STAGES, Spool, is_returned, reopenings_after_final
 from ls_config import Interface
 from review_rules import Submission, parse_history
 from review_rules.canonical import key
@@ -54,6 +54,7 @@ class _Counts:
     reopened: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     reopened_rows: int = 0
+    returned_rows: int = 0
     sample: dict[str, list[tuple[str, str, Any]]] = field(default_factory=dict)
     """Row id → field, person, value of each vote on it."""
 
@@ -110,6 +111,7 @@ class Card:
         after_final = reopenings_after_final(record)
         counts.reopened.update({str(entry.get("role")) for entry in after_final})
         counts.reopened_rows += bool(after_final)
+        counts.returned_rows += is_returned(record)
         counts.reasons.update(str(entry.get("reason") or "none given") for entry in after_final)
         counts.violated.update(str(check.get("say")) for check in record.get("checks") or ())
         for stage in STAGES:
@@ -264,7 +266,7 @@ class Card:
             f"Labelled from {counts.first[:10] or '–'} to {counts.last[:10] or '–'}. "
             f"An expert took part in {Rate(counts.expert_rows, self._spool.rows)} of the rows."
         )
-        text += f"\n\n{self._reopened()}{self._checks()}"
+        text += f"\n\n{self._reopened()}{self._returned()}{self._checks()}"
         return f"{text}\n\nWho decided the final value:\n\n{origins}" if counts.origins else text
 
     def _reopened(self) -> str:
@@ -286,6 +288,13 @@ class Card:
             + "; ".join(f"{_plain(reason)} ({times})" for reason, times in reasons)
             + "."
         )
+
+    def _returned(self) -> str:
+        """How many rows QA gave back to their people, who answered them again knowing what QA had written."""
+        rows = self._counts.returned_rows
+        if not rows:
+            return ""
+        return f" Returned by QA to one or more of their annotators, with a reason, and answered again: {rows} rows."
 
     def _checks(self) -> str:
         """Which rules between fields the interface had, and how many rows violate each."""

@@ -9,10 +9,12 @@ from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import get_token
 
 from ls_plugin.access.call import call_of
-from ls_plugin.models import Campaign, Grant, Slot
+from ls_plugin.models import Campaign, Grant, Slot, Stage
 from ls_plugin.pages import figures, outcomes, threads
 from ls_plugin.pages.rendering import render_page
 from ls_plugin.people.standings import Standing
+from ls_plugin.queue import returns
+from ls_plugin.queue.returns import ReturnedRow
 from ls_plugin.store.messages import Reopening
 from ls_plugin.store.refusals import Refused, page
 from ls_plugin.store.slots import project_ids
@@ -28,6 +30,8 @@ class OwnCampaign:
         listed: their threads.
         decided: how many of their answers are to rows that are decided.
         reopened: why rows that they answered, or have in hand, were opened again, while these are not decided.
+        returned: the rows that QA gave back to them, and why.
+        pass_project: the project in which they answer these.
     """
 
     campaign: Campaign
@@ -35,6 +39,8 @@ class OwnCampaign:
     listed: threads.Threads
     decided: int
     reopened: tuple[Reopening, ...]
+    returned: tuple[ReturnedRow, ...]
+    pass_project: int
 
 
 def mine(request: HttpRequest) -> HttpResponse:
@@ -112,6 +118,8 @@ def _own(campaign: Campaign, user_id: int) -> OwnCampaign:
         listed=threads.of_person(campaign, user_id),
         decided=outcomes.count_decided(campaign, user_id),
         reopened=threads.reopened_rows(campaign, user_id),
+        returned=tuple(returns.tell(campaign.pk, user_id)),
+        pass_project=campaign.projects.values_list("project_id", flat=True).get(stage=Stage.PASS),
     )
 
 

@@ -24,6 +24,8 @@ from ls_plugin.models import Campaign, Grant, Member, Message, Stage
 from ls_plugin.pages.told_rows import STATE_WORDS, answered_rows, decide_rows, decided_at, expose_rows, tell
 from ls_plugin.people import rulebook
 from ls_plugin.people.standings import RULE_STAGE
+from ls_plugin.queue import returns
+from ls_plugin.queue.returns import ReturnedRow
 from ls_plugin.store import messages
 from ls_plugin.store.messages import Kind
 from ls_plugin.store.refusals import Refused
@@ -35,6 +37,7 @@ ROWS_AT_ONCE: Final = 50
 ROLES: Final = {Stage.PASS: Role.ANNOTATOR.value, Stage.QA: Role.QA.value, Stage.EXPERT: Role.EXPERT.value}
 """As what somebody speaks who was handed a task of a stage."""
 NOTE: Final = "note"
+RETURNED: Final = "return"
 REOPENED: Final = "reopened"
 YOU: Final = "you"
 """The name by which people find their own messages."""
@@ -48,8 +51,8 @@ class ThreadEntry:
     """One entry of a thread.
 
     Attributes:
-        id: the message's number, by which it is answered; None for a note and a reopening.
-        kind: question, answer, dispute, upheld, announcement, note or reopened.
+        id: the message's number, by which it is answered; None for a note, a return and a reopening.
+        kind: question, answer, dispute, upheld, announcement, note, return or reopened.
         at: when.
         by: who: a person's id for managers, `you` for its author, else None.
         role: as what they said it.
@@ -276,6 +279,9 @@ def of_person(campaign: Campaign, user_id: int, *, row_id: str = "") -> Threads:
         entries[reopening.row_id].append(_reopened(reopening, None))
     for row in decided.values():
         entries[row.row_id] += notes_of(row, named=False)
+    for back in returns.tell(campaign.pk, user_id) if row_id else ():
+        if back.row_id == row_id:
+            entries[row_id].append(_returned(back))
     threads = tuple(
         Thread(
             row_id=row,
@@ -376,6 +382,10 @@ def _entry(message: Message, by: str | None, *, is_open: bool) -> ThreadEntry:
     )
 
 
+def _returned(back: ReturnedRow) -> ThreadEntry:
+    return ThreadEntry(id=None, kind=RETURNED, at=back.at, by=None, role=Role.QA.value, text=back.reason)
+
+
 def _reopened(reopening: messages.Reopening, by: str | None) -> ThreadEntry:
     return ThreadEntry(
         id=None, kind=REOPENED, at=stamp(reopening.at), by=by, role=reopening.role, text=reopening.reason
@@ -383,7 +393,14 @@ def _reopened(reopening: messages.Reopening, by: str | None) -> ThreadEntry:
 
 
 def notes_of(row: DecidedRow, *, named: bool) -> Iterator[ThreadEntry]:
-    """What the counted reviews of a row say beside their values; to people not what was meant for the expert."""
+    """What the counted reviews of a row say beside their values; to people not what was meant for the expert.
+
+    Among them is why QA gave the row back, which it may have done before these.
+    """
+    for place in row.decision.returns:
+        review = row.record.history.qa[place]
+        by = str(review.by) if named else None
+        yield ThreadEntry(id=None, kind=RETURNED, at=review.at_text, by=by, role=Role.QA.value, text=review.reason)
     for stage in (Stage.QA, Stage.EXPERT):
         submissions = row.record.history.submissions(RULE_STAGE[stage])
         for place in row.decision.counted[RULE_STAGE[stage]]:

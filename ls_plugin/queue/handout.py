@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from tasks.models import AnnotationDraft
 
 from ls_plugin.models import Grant, Slot, Stage
@@ -84,9 +84,10 @@ def _wait_for_own_hand_out(user_id: int, place: CampaignPlace) -> None:
 def _in_hand(user_id: int, person: Person, place: CampaignPlace) -> Slot | None:
     """What the person was handed and has neither answered, put off nor lost to somebody else.
 
-    Somebody who has put off as many as a person may have gets these again.
+    Rows that QA gave back to them come first. Somebody who has put off as many as a person may have gets these again.
     """
-    live = Grant.objects.filter(user_id=user_id, project_id=place.project_id, live=True).order_by("given_at")
+    mine = Grant.objects.filter(user_id=user_id, project_id=place.project_id, live=True)
+    live = mine.order_by(F("returned").asc(nulls_last=True), "given_at")
     tasks = list(live.values_list("task_id", flat=True))
     later = AnnotationDraft.objects.filter(user_id=user_id, task_id__in=tasks, was_postponed=True)
     put_off = set(later.values_list("task_id", flat=True)) if len(tasks) < MOST_IN_HAND else set()

@@ -17,7 +17,7 @@ from label_studio_quorum.campaign.projects import Campaign as RuleCampaign
 from label_studio_quorum.campaign.snapshot import Snapshot
 from ls_plugin.models import Campaign, CampaignProject, Slot, Stage
 from ls_plugin.people.standings import RULE_STAGE
-from ls_plugin.queue import qualification
+from ls_plugin.queue import qualification, returns
 from ls_plugin.queue.campaigns import stored_campaign, to_rules
 from ls_plugin.queue.server_port import NOTHING_ASKED, ServerPort, TaskQueue
 from ls_plugin.store import exposures, retries
@@ -86,6 +86,8 @@ def reconcile_rows(campaign_id: int, row_ids: Sequence[str], *, only_marked: boo
             queue = {task.id: TaskQueue.of(task) for task in tasks}
         update_slots(slots, queue, {row.row_id: row.decision for row in decided}, rule_campaign)
         qualification.seat_everybody(campaign_id, qualification.stored_qualification(campaign), only=wanted)
+        # Last, since what is given is written into the audit log, whose head is the one for which everybody waits.
+        returns.hand_back(campaign_id, slots, decided, rule_campaign)
     return len(wanted)
 
 
@@ -114,6 +116,8 @@ def update_slots(
         # row waits for.
         slot.sealed = decision.state.is_decided or (slot.sealed and not slot.open)
         slot.taken, slot.capacity = asks.submissions, asks.submissions + asks.lacking
+        if step is not None and step.stage is RULE_STAGE[Stage(slot.stage)]:
+            slot.capacity += len(step.returned)
         slot.dirty = False
         if slot.stage == Stage.PASS:
             slot.state = decision.state.value

@@ -46,6 +46,14 @@ REASONS: dict[str, tuple[int, str]] = {
     "second": (409, "You have answered this task already: change your answer instead."),
     "full": (409, "Everybody who was asked has answered this task."),
     "excluded": (403, "You had another part in this row, or saw others' answers to it: others answer it."),
+    "returned": (
+        409,
+        "QA gave this row back to you: take it from the queue and answer it again; your earlier answer stays.",
+    ),
+    "returned_skip": (
+        409,
+        "QA gave this row back to you, so it is not skipped: answer it again, also as it was, or ask about it.",
+    ),
     "sealed": (409, "The row has gone on, so this answer stays as it is; a manager can reopen the row."),
     "decided": (409, "The row is decided, so its answers stay as they are; a manager can reopen it, with a reason."),
     "not_reopened": (409, "There is nothing to reopen about this row."),

@@ -152,6 +152,16 @@ class Disputes:
 
 
 @dataclass(frozen=True, slots=True)
+class Returns:
+    """Whether QA may give passes back to their people.
+
+    `most`: how often a row may be returned (0: never).
+    """
+
+    most: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Targets:
     """What the team aims at (None: nothing set): rows an hour, agreement 0..1, accuracy 0..1."""
 
@@ -180,6 +190,7 @@ class Policy:
     skips: Skips = Skips()
     order: Order = Order.DRAWN
     disputes: Disputes = Disputes()
+    returns: Returns = Returns()
     targets: Targets = Targets()
     version: int = 1
     hash: str = field(init=False)
@@ -200,8 +211,15 @@ class Policy:
             del content["order"]
         if self.disputes == Disputes():
             del content["disputes"]
+        if self.returns == Returns():
+            del content["returns"]
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         object.__setattr__(self, "hash", "sha256:" + sha256(text.encode()).hexdigest())
+
+    @property
+    def returnable(self) -> int:
+        """How many passes of a row QA can give back to their people at once."""
+        return self.passes if self.returns.most else 0
 
     def to_json(self) -> dict[str, Json]:
         """The normalised content: every default filled in, sets sorted, numbers as they compare."""
@@ -220,6 +238,7 @@ class Policy:
             "skips": asdict(self.skips),
             "order": self.order.value,
             "disputes": asdict(self.disputes),
+            "returns": asdict(self.returns),
             "targets": {
                 name: None if value is None else float(value)
                 for name in ("rows_per_hour", "agreement", "accuracy")
@@ -376,6 +395,11 @@ def _disputes(place: Located) -> Disputes:
     return Disputes(None if keys["days"].is_null else keys["days"].whole(0))
 
 
+def _returns(place: Located) -> Returns:
+    keys = place.known(("most",), required=("most",))
+    return Returns(keys["most"].whole(0) or 0) if "most" in keys else Returns()
+
+
 def _targets(place: Located) -> Targets:
     highest = {"rows_per_hour": float("inf"), "agreement": 1.0, "accuracy": 1.0}
     keys = place.known(highest)
@@ -396,9 +420,10 @@ _READERS: dict[str, Json] = {
     "skips": _skips,
     "order": lambda place: place.one_of(Order, "order") or Order.DRAWN,
     "disputes": _disputes,
+    "returns": _returns,
     "targets": _targets,
 }
 _KEYS = tuple(_READERS)
 _NULLABLE = frozenset(
-    {"escalate_when", "fields", "prelabel", "qualification", "skips", "disputes", "targets"}
+    {"escalate_when", "fields", "prelabel", "qualification", "skips", "disputes", "returns", "targets"}
 )

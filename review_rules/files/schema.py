@@ -105,6 +105,15 @@ def policy_schema() -> dict[str, Json]:
             },
             "additionalProperties": False,
         },
+        "returns": {
+            "type": ["object", "null"],
+            "description": "Whether QA may give passes back to their people.",
+            "properties": {
+                "most": {"type": "integer", "minimum": 0, "description": "How often a row may be returned."},
+            },
+            "required": ["most"],
+            "additionalProperties": False,
+        },
         "targets": {
             "type": ["object", "null"],
             "description": "What the team aims at.",
