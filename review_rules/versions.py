@@ -19,6 +19,7 @@ class RulesVersion:
         heeds_reopening: what a review said before its row was reopened does not count.
         heeds_broken_rows: a pass that calls the row broken asks for QA, whatever the policy samples.
         names_team: the certificate carries the team's hash, and the decision the version of the rules.
+        names_guidelines: the certificate carries the versions of the guidelines that the counted answers name.
     """
 
     number: int
@@ -29,6 +30,7 @@ class RulesVersion:
     heeds_reopening: bool
     heeds_broken_rows: bool
     names_team: bool
+    names_guidelines: bool
 
 
 RULES_1: Final = RulesVersion(
@@ -40,6 +42,7 @@ RULES_1: Final = RulesVersion(
     heeds_reopening=False,
     heeds_broken_rows=False,
     names_team=False,
+    names_guidelines=False,
 )
 """Quorum 0.1.0."""
 
@@ -52,13 +55,16 @@ RULES_2: Final = RulesVersion(
     heeds_reopening=True,
     heeds_broken_rows=False,
     names_team=True,
+    names_guidelines=False,
 )
 
 RULES_3: Final = replace(RULES_2, number=3, heeds_broken_rows=True)
 
-CURRENT: Final = RULES_3
+RULES_4: Final = replace(RULES_3, number=4, names_guidelines=True)
 
-_BY_NUMBER: Final = {version.number: version for version in (RULES_1, RULES_2, RULES_3)}
+CURRENT: Final = RULES_4
+
+_BY_NUMBER: Final = {version.number: version for version in (RULES_1, RULES_2, RULES_3, RULES_4)}
 
 
 def version_of(claimed: Any) -> RulesVersion | None:

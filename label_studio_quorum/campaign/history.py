@@ -77,6 +77,7 @@ class _Answer:
     parsed: ParsedResult
     void: tuple[str, ...] = ()
     shown: Json | None = None
+    guidelines: Json | None = None
     known_at: str | None = None
     """The time where the server's is known to be wrong."""
 
@@ -112,6 +113,8 @@ class _Answer:
             answer[STORED_AT] = self.source.version
         if self.shown is not None:
             answer["shown"] = self.shown
+        if self.guidelines is not None:
+            answer["guidelines"] = self.guidelines
         if self.stage is not Stage.PASS:
             answer["decision"] = self.parsed.decision
         # `values` has the labels of now; the history tells also what was said.
@@ -213,6 +216,7 @@ class HistoryReader:
                 parsed=parsed,
                 void=tuple(void),
                 shown=self._shown(annotation, task) if stage is Stage.PASS else None,
+                guidelines=annotation.guidelines,
                 known_at=None if void or parsed.review_of is None else _time_after_inputs(annotation, note, times),
             )
 

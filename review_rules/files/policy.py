@@ -37,6 +37,13 @@ class Order(Name):
     IMPORTED = "imported"
 
 
+class Acknowledge(Name):
+    """Which versions of the guidelines people acknowledge before their next row: those that ask, or every one."""
+
+    ASKED = "asked"
+    ALWAYS = "always"
+
+
 class Agree(Name):
     """How the answers of one field are compared: the kinds it suits, and the settings it has beside `agree`.
 
@@ -152,6 +159,13 @@ class Disputes:
 
 
 @dataclass(frozen=True, slots=True)
+class Guidelines:
+    """`acknowledge`: which versions of the guidelines people acknowledge before their next row."""
+
+    acknowledge: Acknowledge = Acknowledge.ASKED
+
+
+@dataclass(frozen=True, slots=True)
 class Targets:
     """What the team aims at (None: nothing set): rows an hour, agreement 0..1, accuracy 0..1."""
 
@@ -180,6 +194,7 @@ class Policy:
     skips: Skips = Skips()
     order: Order = Order.DRAWN
     disputes: Disputes = Disputes()
+    guidelines: Guidelines = Guidelines()
     targets: Targets = Targets()
     version: int = 1
     hash: str = field(init=False)
@@ -200,6 +215,8 @@ class Policy:
             del content["order"]
         if self.disputes == Disputes():
             del content["disputes"]
+        if self.guidelines == Guidelines():
+            del content["guidelines"]
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         object.__setattr__(self, "hash", "sha256:" + sha256(text.encode()).hexdigest())
 
@@ -220,6 +237,7 @@ class Policy:
             "skips": asdict(self.skips),
             "order": self.order.value,
             "disputes": asdict(self.disputes),
+            "guidelines": {"acknowledge": self.guidelines.acknowledge.value},
             "targets": {
                 name: None if value is None else float(value)
                 for name in ("rows_per_hour", "agreement", "accuracy")
@@ -376,6 +394,12 @@ def _disputes(place: Located) -> Disputes:
     return Disputes(None if keys["days"].is_null else keys["days"].whole(0))
 
 
+def _guidelines(place: Located) -> Guidelines:
+    keys = place.known(("acknowledge",))
+    word = keys["acknowledge"].one_of(Acknowledge, "word") if "acknowledge" in keys else None
+    return Guidelines(word or Acknowledge.ASKED)
+
+
 def _targets(place: Located) -> Targets:
     highest = {"rows_per_hour": float("inf"), "agreement": 1.0, "accuracy": 1.0}
     keys = place.known(highest)
@@ -396,9 +420,10 @@ _READERS: dict[str, Json] = {
     "skips": _skips,
     "order": lambda place: place.one_of(Order, "order") or Order.DRAWN,
     "disputes": _disputes,
+    "guidelines": _guidelines,
     "targets": _targets,
 }
 _KEYS = tuple(_READERS)
 _NULLABLE = frozenset(
-    {"escalate_when", "fields", "prelabel", "qualification", "skips", "disputes", "targets"}
+    {"escalate_when", "fields", "prelabel", "qualification", "skips", "disputes", "guidelines", "targets"}
 )
