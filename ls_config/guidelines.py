@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from markdown_it import MarkdownIt
+from ls_config.paragraphs import READER, paragraphs
 
-__all__ = ["to_html"]
+__all__ = ["to_html", "to_page"]
 
 # Label Studio's page resets margins, list marks and table borders, and shows line ends of the HTML as line breaks.
 _STYLE: Final = """
@@ -20,6 +20,21 @@ _STYLE: Final = """
 .quorum-guide th, .quorum-guide td { padding: 4px 8px; border: 1px solid var(--color-neutral-border, #ccc); text-align: left; vertical-align: top; }
 .quorum-guide code { padding: 0 4px; border: 1px solid var(--color-neutral-border, #ccc); border-radius: 4px; font-size: 13px; white-space: nowrap; }
 """  # noqa: E501 - one CSS rule a line
+
+
+def to_page(markdown: str) -> str:
+    """Return safe HTML of guidelines for a page that has its own style; each heading has its paragraph's address.
+
+    >>> to_page("## Verdict\\n")
+    '<h2 id="verdict">Verdict</h2>\\n'
+    """
+    addresses = iter(part.address for part in paragraphs(markdown) if part.is_headed)
+    tokens = READER.parse(markdown)
+    for token in tokens:
+        if token.type == "heading_open" and token.level == 0:
+            token.attrSet("id", next(addresses))
+    html: str = READER.renderer.render(tokens, READER.options, {})
+    return html
 
 
 def to_html(markdown: str) -> str:
@@ -37,5 +52,5 @@ def to_html(markdown: str) -> str:
     # No empty box on the page: Label Studio shows the instructions wherever the field holds anything.
     if not markdown.strip():
         return ""
-    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
+    body = READER.render(markdown)
     return f'<div class="quorum-guide"><style>{_STYLE}</style>{body}</div>'

@@ -271,3 +271,37 @@ class OneTimePassword(models.Model):
 
     user_id: models.IntegerField[int, int] = models.IntegerField(primary_key=True)
     at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
+
+
+class GuidelineVersion(models.Model):
+    """A version of a campaign's guidelines; it stays as it was published."""
+
+    campaign_id: models.IntegerField[int, int] = models.IntegerField()
+    number: models.IntegerField[int, int] = models.IntegerField(help_text="from 1")
+    text: models.TextField[str, str] = models.TextField(blank=True, help_text="Markdown")
+    hash: models.CharField[str, str] = models.CharField(max_length=80)
+    note: models.TextField[str, str] = models.TextField(blank=True, default="", help_text="what changed, for people")
+    user_id: models.IntegerField[int | None, int | None] = models.IntegerField(
+        null=True, help_text="who published it; empty: it was there before there were versions"
+    )
+    at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
+    acknowledge: models.BooleanField[bool, bool] = models.BooleanField(
+        default=False, help_text="people acknowledge it before their next row"
+    )
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["campaign_id", "number"], name="quorum_guidelines_once"),)
+
+
+class Acknowledgement(models.Model):
+    """Somebody has read a version of the guidelines; it stays, as the audit log's line of it does."""
+
+    campaign_id: models.IntegerField[int, int] = models.IntegerField()
+    user_id: models.IntegerField[int, int] = models.IntegerField()
+    number: models.IntegerField[int, int] = models.IntegerField(help_text="of the version")
+    at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["campaign_id", "user_id", "number"], name="quorum_acknowledged_once"),
+        )

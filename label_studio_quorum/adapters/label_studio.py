@@ -467,6 +467,29 @@ class HttpLabelStudio:
         answer: Json = self._ask("GET", "quorum/api/flags", params=_named(name))
         return answer
 
+    def guideline_versions(self, campaign: str) -> tuple[Json, ...]:
+        """The versions of a campaign's guidelines, oldest first; none where the server keeps none."""
+        if self.plugin_version() is None:
+            return ()
+        try:
+            listed = self.plugin_guidelines(campaign)["versions"]
+        except ServerError as error:
+            if error.status != _NOT_FOUND:
+                raise
+            return ()  # a plugin that is older than this command, or does not know the campaign
+        return tuple({key: version[key] for key in ("number", "hash", "at")} for version in listed)
+
+    def plugin_guidelines(self, name: str | None, *, number: int | None = None, since: int | None = None) -> Json:
+        """The versions of a campaign's guidelines; with a number also that one's text and how it differs."""
+        params = _named(name) | {key: each for key, each in (("number", number), ("since", since)) if each is not None}
+        answer: Json = self._ask("GET", "quorum/api/guidelines", params=params)
+        return answer
+
+    def publish_guidelines(self, name: str | None, publication: Mapping[str, Any]) -> Json:
+        """Publish a text as the next version of a campaign's guidelines, or say what that would do."""
+        answer: Json = self._ask("POST", "quorum/api/guidelines", body=_named(name) | dict(publication))
+        return answer
+
     def say_in_thread(self, name: str | None, message: Mapping[str, Any]) -> Json:
         """Say something in a thread, as the plugin's API takes it."""
         answer: Json = self._ask("POST", "quorum/api/threads", body=_named(name) | dict(message))
@@ -709,6 +732,7 @@ def _annotation(annotation: Json) -> Annotation:
         result=annotation.get("result") or [],
         parent_prediction=annotation.get("parent_prediction"),
         shown=annotation.get("shown"),
+        guidelines=annotation.get("guidelines"),
     )
 
 

@@ -357,12 +357,21 @@ VIEWS: dict[str, AccessRule] = {
     "ls_plugin.pages.api.RepairView": _CAMPAIGN,
     # Whoever works in a campaign has threads of their own; the view shows a manager of it all, and others nothing.
     "ls_plugin.pages.thread_api.ThreadsView": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
+    # Whoever works in a campaign reads its guidelines; the view lets its managers alone publish.
+    "ls_plugin.pages.guideline_api.GuidelinesView": AccessRule(
+        methods={"GET": Who.PERSON, "POST": Who.LEADER}, show=filters.plain
+    ),
+    "ls_plugin.pages.guideline_api.AcknowledgeView": _rule(Who.PERSON, ("POST",), show=filters.plain),
     "ls_plugin.pages.task_stream.TasksView": _rule(Who.MANAGER, _READ, project=_QUERY),
     "ls_plugin.pages.manager.campaigns": _rule(Who.PERSON, _READ, show=filters.plain),
     # The pages of one campaign check by themselves that the caller manages it.
     "ls_plugin.pages.manager.campaign": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
     "ls_plugin.pages.people.signed_in": _rule(Who.PERSON, _READ, show=filters.plain),
     "ls_plugin.pages.thread_pages.campaign_threads": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
+    "ls_plugin.pages.guideline_pages.read": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
+    "ls_plugin.pages.guideline_pages.publish": AccessRule(
+        methods={"GET": Who.PERSON, "POST": Who.LEADER}, show=filters.plain
+    ),
     "ls_plugin.pages.flags.campaign_flags": _rule(Who.PERSON, _READ, show=filters.plain),
     "ls_plugin.pages.password.own_password": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
     "ls_plugin.pages.password.PasswordView": _CAMPAIGN,

@@ -25,7 +25,7 @@ from ls_plugin.access.submission_content import ANSWERS_LARGEST, require_storabl
 from ls_plugin.models import Campaign, Slot, Stage
 from ls_plugin.pages import audit, checkup, figures, flags
 from ls_plugin.people import team
-from ls_plugin.queue import changes, handout, qualification, reconcile, skips
+from ls_plugin.queue import changes, handout, publishing, qualification, reconcile, skips
 from ls_plugin.queue.known_forms import fill_forms
 from ls_plugin.queue.reopening import reopen
 from ls_plugin.queue.server_port import ServerPort
@@ -123,14 +123,14 @@ class CampaignView(_View):
             if known != campaign.qualification:
                 qualification.forget_notes(campaign.pk, qualification.stored_qualification(campaign))
             Campaign.objects.filter(pk=campaign.pk).update(qualification=known)
-        if isinstance(body.get("guidelines"), str):
-            Campaign.objects.filter(pk=campaign.pk).update(guidelines=body["guidelines"])
+        sent = body.get("guidelines")
+        taken = publishing.take(campaign, sent, call.signed_in.user_id) if isinstance(sent, str) else None
         asked = qualification.qualification_of(campaign.pk)
         qualification.seat_everybody(campaign.pk, asked)
         if asked is not None:
             fill_forms(campaign.pk, asked.rows)
         reconcile.drain(campaign.pk, _ROWS_A_REQUEST)
-        return Response(_campaign(campaign))
+        return Response(_campaign(campaign) | ({} if taken is None else {"guidelines": taken.to_json()}))
 
     def get(self, request: Request) -> Response:
         """The campaigns of this server that the caller manages; with ``name`` that one, and the files it goes by."""

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from django.urls import path
 
-from ls_plugin.pages import api, assets, flags, manager, password, people, task_stream, thread_api, thread_pages
+from ls_plugin.pages import (
+    api,
+    assets,
+    flags,
+    guideline_api,
+    guideline_pages,
+    manager,
+    password,
+    people,
+    task_stream,
+    thread_api,
+    thread_pages,
+)
 
 app_name = "quorum"
 urlpatterns = [
@@ -12,6 +24,8 @@ urlpatterns = [
     path("campaign/<int:campaign_id>/", manager.campaign, name="campaign"),
     path("campaign/<int:campaign_id>/threads/", thread_pages.campaign_threads, name="threads"),
     path("campaign/<int:campaign_id>/flags/", flags.campaign_flags, name="flags"),
+    path("campaign/<int:campaign_id>/guidelines/", guideline_pages.publish, name="publish-guidelines"),
+    path("guidelines/<int:campaign_id>/", guideline_pages.read, name="guidelines"),
     path("style.css", assets.style, name="style"),
     path("people.css", assets.style, name="people-style"),
     path("screen.js", assets.screen, name="screen-script"),
@@ -34,6 +48,8 @@ urlpatterns = [
     path("api/skips", api.SkipsView.as_view(), name="api-skips"),
     path("api/reopen", api.ReopenView.as_view(), name="api-reopen"),
     path("api/flags", api.FlagsView.as_view(), name="api-flags"),
+    path("api/guidelines", guideline_api.GuidelinesView.as_view(), name="api-guidelines"),
+    path("api/guidelines/acknowledge", guideline_api.AcknowledgeView.as_view(), name="api-acknowledge"),
     path("api/threads", thread_api.ThreadsView.as_view(), name="api-threads"),
     path("api/tasks", task_stream.TasksView.as_view(), name="api-tasks"),
     path("api/checks", api.ChecksView.as_view(), name="api-checks"),

@@ -87,6 +87,10 @@ REASONS: dict[str, tuple[int, str]] = {
     "no_task": (404, "There is nothing for you in this queue at the moment."),
     "all_done": (404, "All rows of this campaign are done."),
     "qualify": (404, "You have not reached the bar of the qualification yet; a manager can help you on."),
+    "acknowledge": (404, "The guidelines have changed: read and acknowledge them, then your next row comes."),
+    "guidelines_changed": (409, "The guidelines have changed meanwhile: look at the version that holds now."),
+    "guidelines_same": (409, "These guidelines hold already."),
+    "guidelines_stay": (409, "A version of the guidelines stays as it was published: publish another one."),
     "has_work": (
         409,
         "Answers of a campaign stand behind this account, so it is deactivated, not deleted: set `left:` in the team "

@@ -37,6 +37,13 @@ class Order(Name):
     IMPORTED = "imported"
 
 
+class Acknowledge(Name):
+    """Which versions of the guidelines people acknowledge before their next row: those that ask, or every one."""
+
+    ASKED = "asked"
+    ALWAYS = "always"
+
+
 class Agree(Name):
     """How the answers of one field are compared: the kinds it suits, and the settings it has beside `agree`.
 
@@ -162,6 +169,13 @@ class Returns:
 
 
 @dataclass(frozen=True, slots=True)
+class Guidelines:
+    """`acknowledge`: which versions of the guidelines people acknowledge before their next row."""
+
+    acknowledge: Acknowledge = Acknowledge.ASKED
+
+
+@dataclass(frozen=True, slots=True)
 class Targets:
     """What the team aims at (None: nothing set): rows an hour, agreement 0..1, accuracy 0..1."""
 
@@ -191,6 +205,7 @@ class Policy:
     order: Order = Order.DRAWN
     disputes: Disputes = Disputes()
     returns: Returns = Returns()
+    guidelines: Guidelines = Guidelines()
     targets: Targets = Targets()
     version: int = 1
     hash: str = field(init=False)
@@ -213,6 +228,8 @@ class Policy:
             del content["disputes"]
         if self.returns == Returns():
             del content["returns"]
+        if self.guidelines == Guidelines():
+            del content["guidelines"]
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         object.__setattr__(self, "hash", "sha256:" + sha256(text.encode()).hexdigest())
 
@@ -239,6 +256,7 @@ class Policy:
             "order": self.order.value,
             "disputes": asdict(self.disputes),
             "returns": asdict(self.returns),
+            "guidelines": {"acknowledge": self.guidelines.acknowledge.value},
             "targets": {
                 name: None if value is None else float(value)
                 for name in ("rows_per_hour", "agreement", "accuracy")
@@ -400,6 +418,12 @@ def _returns(place: Located) -> Returns:
     return Returns(keys["most"].whole(0) or 0) if "most" in keys else Returns()
 
 
+def _guidelines(place: Located) -> Guidelines:
+    keys = place.known(("acknowledge",))
+    word = keys["acknowledge"].one_of(Acknowledge, "word") if "acknowledge" in keys else None
+    return Guidelines(word or Acknowledge.ASKED)
+
+
 def _targets(place: Located) -> Targets:
     highest = {"rows_per_hour": float("inf"), "agreement": 1.0, "accuracy": 1.0}
     keys = place.known(highest)
@@ -421,9 +445,10 @@ _READERS: dict[str, Json] = {
     "order": lambda place: place.one_of(Order, "order") or Order.DRAWN,
     "disputes": _disputes,
     "returns": _returns,
+    "guidelines": _guidelines,
     "targets": _targets,
 }
 _KEYS = tuple(_READERS)
 _NULLABLE = frozenset(
-    {"escalate_when", "fields", "prelabel", "qualification", "skips", "disputes", "returns", "targets"}
+    {"escalate_when", "fields", "prelabel", "qualification", "skips", "disputes", "returns", "guidelines", "targets"}
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from review_rules.files.expressions import LONGEST, VARIABLES
-from review_rules.files.policy import Agree, Match, Order, Policy, ProposalFrom, QaWhen
+from review_rules.files.policy import Acknowledge, Agree, Match, Order, Policy, ProposalFrom, QaWhen
 from review_rules.files.team import EMAIL
 from review_rules.values import Json, Kind, Role
 
@@ -112,6 +112,18 @@ def policy_schema() -> dict[str, Json]:
                 "most": {"type": "integer", "minimum": 0, "description": "How often a row may be returned."},
             },
             "required": ["most"],
+            "additionalProperties": False,
+        },
+        "guidelines": {
+            "type": ["object", "null"],
+            "description": "What people do before they go on under new guidelines.",
+            "properties": {
+                "acknowledge": {
+                    "default": default["guidelines"]["acknowledge"],
+                    "description": "Which versions people acknowledge before their next row: those that ask, or all.",
+                    "enum": [word.value for word in Acknowledge],
+                },
+            },
             "additionalProperties": False,
         },
         "targets": {
