@@ -48,6 +48,11 @@ def to_html(markdown: str) -> str:
     True
     >>> to_html("")
     ''
+
+    What a heading says that it is about is not shown; it becomes a class, which Label Studio keeps.
+
+    >>> to_html("## Money {#entities.MONEY}").endswith('<h2 class="about-entities.money">Money</h2>\\n</div>')
+    True
     """
     # No empty box on the page: Label Studio shows the instructions wherever the field holds anything.
     if not markdown.strip():

@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from markdown_it import MarkdownIt
+from markdown_it.rules_core import StateCore
 
 __all__ = [
     "READER",
@@ -28,8 +29,24 @@ __all__ = [
     "paragraphs",
 ]
 
+# What a heading is about, at its end: `## Amounts of money {#entities.MONEY}`.
+_ABOUT: Final = re.compile(r"\s*\{#([^{}]+)\}\s*$")
+
+
+def _take_abouts(state: StateCore) -> None:
+    """Make what headings say that they are about a class of theirs, which Label Studio keeps, instead of words."""
+    for heading, inline in pairwise(state.tokens):
+        if heading.type != "heading_open" or not inline.children:
+            continue
+        last = inline.children[-1]
+        if about := _ABOUT.search(last.content) if last.type == "text" else None:
+            last.content = last.content[: about.start()]
+            heading.attrSet("class", "about-" + re.sub(r"[_\s]+", "-", about[1].strip().lower()))
+
+
 READER: Final = MarkdownIt("commonmark", {"html": False}).enable("table")
 """The one reader of guidelines, for their page as for their paragraphs; HTML typed into them is text."""
+READER.core.ruler.push("about", _take_abouts)
 BEGINNING: Final = "beginning"
 """The address of what stands before the first heading."""
 _NO_WORD: Final = re.compile(r"[^\w]+")
@@ -100,6 +117,11 @@ def paragraphs(markdown: str) -> tuple[Paragraph, ...]:
 
     >>> [part.address for part in paragraphs("Hello.\\n\\n# Verdict\\n\\nA.\\n\\n## Verdict\\n")]
     ['beginning', 'verdict', 'verdict-2']
+
+    What a heading says that it is about is no part of its words.
+
+    >>> [part.title for part in paragraphs("## Money {#entities.MONEY}")]
+    ['Money']
     """
     text = _ENDS.sub("\n", markdown)
     lines = text.split("\n")

@@ -362,6 +362,10 @@ VIEWS: dict[str, AccessRule] = {
         methods={"GET": Who.PERSON, "POST": Who.LEADER}, show=filters.plain
     ),
     "ls_plugin.pages.guideline_api.AcknowledgeView": _rule(Who.PERSON, ("POST",), show=filters.plain),
+    # What the screen shows beside a row: the view refuses a row that was never handed to the caller.
+    "ls_plugin.pages.companion.CompanionView": _rule(
+        Who.WORKER, _READ, (_QUERY, Named(scope.TASK, "task")), filters.plain
+    ),
     "ls_plugin.pages.task_stream.TasksView": _rule(Who.MANAGER, _READ, project=_QUERY),
     "ls_plugin.pages.manager.campaigns": _rule(Who.PERSON, _READ, show=filters.plain),
     # The pages of one campaign check by themselves that the caller manages it.

@@ -171,10 +171,19 @@ def periods(campaign: Campaign, user_id: int) -> tuple[Period, ...]:
         if outcome is not None
     ]
     now = timezone.now()
-    today = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
     week, month = now - timedelta(days=7), now - timedelta(days=14)
-    stretches = (("Today", today, now), ("Last 7 days", week, now), ("The 7 days before", month, week))
+    stretches = (("Today", _today(now), now), ("Last 7 days", week, now), ("The 7 days before", month, week))
     return tuple(_period(campaign, user_id, name, start, end, rows) for name, start, end in stretches)
+
+
+def work_today(campaign: Campaign, user_id: int) -> tuple[int, float]:
+    """A person's answers of today, decided or not, and the seconds that their forms were open."""
+    now = timezone.now()
+    return _work(campaign, _today(now), now, user_id).get(user_id, (0, 0.0))
+
+
+def _today(now: datetime) -> datetime:
+    return timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def count_decided(campaign: Campaign, user_id: int) -> int:
@@ -317,11 +326,15 @@ def _period(
     )
 
 
-def _work(campaign: Campaign, start: datetime, end: datetime) -> dict[int, tuple[int, float]]:
-    """Account → answers and seconds in a stretch of time."""
+def _work(
+    campaign: Campaign, start: datetime, end: datetime, user_id: int | None = None
+) -> dict[int, tuple[int, float]]:
+    """Account → answers and seconds in a stretch of time; of one account if it is named."""
     done = Annotation.objects.filter(
         project_id__in=project_ids(campaign.pk), was_cancelled=False, created_at__gte=start, created_at__lt=end
     )
+    if user_id is not None:
+        done = done.filter(completed_by_id=user_id)
     sums = done.values("completed_by_id").annotate(count=Count("id"), seconds=Sum("lead_time")).order_by()
     return {each["completed_by_id"]: (each["count"], each["seconds"] or 0.0) for each in sums}
 

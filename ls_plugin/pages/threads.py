@@ -254,10 +254,11 @@ def of_manager(
     return Threads(threads=listed, left_off=len(wanted) - len(listed))
 
 
-def of_person(campaign: Campaign, user_id: int, *, row_id: str = "") -> Threads:
+def of_person(campaign: Campaign, user_id: int, *, row_id: str = "", exposing: bool = True) -> Threads:
     """A person's own threads, without a name: what they asked and were answered, and why rows were opened again.
 
-    Of a row that is named also what its reviews say, once it is decided.
+    Of a row that is named also what its reviews say, once it is decided. Without `exposing` nothing is told of what
+    others said of a row, and so nobody is excluded by reading it.
 
     Raises:
         Refused: ``not_yours`` for a row that was never handed to them.
@@ -266,8 +267,10 @@ def of_person(campaign: Campaign, user_id: int, *, row_id: str = "") -> Threads:
         require_part(campaign, user_id, row_id)
     written = _own_messages(campaign, user_id, row_id)
     rows = [row_id] if row_id else _newest_first(written)
-    decided = tell(campaign, user_id, [row_id]) if row_id else {}
+    decided = tell(campaign, user_id, [row_id]) if row_id and exposing else {}
     waiting = _waiting(campaign, written)
+    if not exposing:
+        written = [message for message in written if message.kind != Kind.UPHELD.value]
     # Why a decision stands tells something of it.
     upheld = sorted({message.row_id for message in written if message.kind == Kind.UPHELD.value})
     expose_rows(campaign, user_id, upheld)

@@ -7,6 +7,7 @@ from django.urls import path
 from ls_plugin.pages import (
     api,
     assets,
+    companion,
     flags,
     guideline_api,
     guideline_pages,
@@ -51,6 +52,7 @@ urlpatterns = [
     path("api/guidelines", guideline_api.GuidelinesView.as_view(), name="api-guidelines"),
     path("api/guidelines/acknowledge", guideline_api.AcknowledgeView.as_view(), name="api-acknowledge"),
     path("api/threads", thread_api.ThreadsView.as_view(), name="api-threads"),
+    path("api/companion", companion.CompanionView.as_view(), name="api-companion"),
     path("api/tasks", task_stream.TasksView.as_view(), name="api-tasks"),
     path("api/checks", api.ChecksView.as_view(), name="api-checks"),
     path("api/checkup", api.CheckupView.as_view(), name="api-checkup"),
