@@ -152,6 +152,16 @@ class Disputes:
 
 
 @dataclass(frozen=True, slots=True)
+class ThreadTexts:
+    """What becomes of what people say in threads.
+
+    `texts_in_exports`: whether exports hold what was said, or only who said what kind of thing when.
+    """
+
+    texts_in_exports: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Targets:
     """What the team aims at (None: nothing set): rows an hour, agreement 0..1, accuracy 0..1."""
 
@@ -180,6 +190,7 @@ class Policy:
     skips: Skips = Skips()
     order: Order = Order.DRAWN
     disputes: Disputes = Disputes()
+    threads: ThreadTexts = ThreadTexts()
     targets: Targets = Targets()
     version: int = 1
     hash: str = field(init=False)
@@ -200,6 +211,8 @@ class Policy:
             del content["order"]
         if self.disputes == Disputes():
             del content["disputes"]
+        if self.threads == ThreadTexts():
+            del content["threads"]
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         object.__setattr__(self, "hash", "sha256:" + sha256(text.encode()).hexdigest())
 
@@ -220,6 +233,7 @@ class Policy:
             "skips": asdict(self.skips),
             "order": self.order.value,
             "disputes": asdict(self.disputes),
+            "threads": asdict(self.threads),
             "targets": {
                 name: None if value is None else float(value)
                 for name in ("rows_per_hour", "agreement", "accuracy")
@@ -376,6 +390,12 @@ def _disputes(place: Located) -> Disputes:
     return Disputes(None if keys["days"].is_null else keys["days"].whole(0))
 
 
+def _threads(place: Located) -> ThreadTexts:
+    keys = place.known(("texts_in_exports",))
+    texts = keys["texts_in_exports"].flag() if "texts_in_exports" in keys else None
+    return ThreadTexts() if texts is None else ThreadTexts(texts)
+
+
 def _targets(place: Located) -> Targets:
     highest = {"rows_per_hour": float("inf"), "agreement": 1.0, "accuracy": 1.0}
     keys = place.known(highest)
@@ -396,9 +416,10 @@ _READERS: dict[str, Json] = {
     "skips": _skips,
     "order": lambda place: place.one_of(Order, "order") or Order.DRAWN,
     "disputes": _disputes,
+    "threads": _threads,
     "targets": _targets,
 }
 _KEYS = tuple(_READERS)
 _NULLABLE = frozenset(
-    {"escalate_when", "fields", "prelabel", "qualification", "skips", "disputes", "targets"}
+    {"escalate_when", "fields", "prelabel", "qualification", "skips", "disputes", "threads", "targets"}
 )
