@@ -6,12 +6,14 @@ The same reader of Markdown that shows guidelines finds their headings, so that 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import sha256
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any, Final
 
 from markdown_it import MarkdownIt
@@ -27,6 +29,7 @@ __all__ = [
     "guidelines_hash",
     "paragraph_changes",
     "paragraphs",
+    "titles",
 ]
 
 # What a heading is about, at its end: `## Amounts of money {#entities.MONEY}`.
@@ -49,6 +52,8 @@ READER: Final = MarkdownIt("commonmark", {"html": False}).enable("table")
 READER.core.ruler.push("about", _take_abouts)
 BEGINNING: Final = "beginning"
 """The address of what stands before the first heading."""
+_LONGEST: Final = 190
+"""Characters of an address, before the number of one that comes again."""
 _NO_WORD: Final = re.compile(r"[^\w]+")
 _ENDS: Final = re.compile(r"\r\n?")
 
@@ -133,11 +138,21 @@ def paragraphs(markdown: str) -> tuple[Paragraph, ...]:
         under = _stripped(lines[body:end])
         if begin == body and not under:
             continue
-        address = fold(title).replace(" ", "-") or BEGINNING
+        address = fold(title).replace(" ", "-")[:_LONGEST] or BEGINNING
         taken[address] = taken.get(address, 0) + 1
         number = "" if taken[address] == 1 else f"-{taken[address]}"
         parts.append(Paragraph(address=address + number, title=title, lines=under, is_headed=begin != body))
     return tuple(parts)
+
+
+@lru_cache(maxsize=64)
+def titles(markdown: str) -> Mapping[str, str]:
+    """Address → heading, in the order of the text, of the paragraphs that have one.
+
+    >>> dict(titles("Hello.\\n# Which year?\\n## Tables & text"))
+    {'which-year': 'Which year?', 'tables-text': 'Tables & text'}
+    """
+    return MappingProxyType({part.address: part.title for part in paragraphs(markdown) if part.is_headed})
 
 
 def paragraph_changes(before: str, after: str) -> tuple[Change, ...]:

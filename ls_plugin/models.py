@@ -152,6 +152,12 @@ class Slot(models.Model):
     dirty: models.BooleanField[bool, bool] = models.BooleanField(
         default=False, help_text="something was said since the last reconcile of the row"
     )
+    flags: models.TextField[str | None, str | None] = models.TextField(
+        null=True, help_text="those that people set, a line each, on the Pass task"
+    )
+    flagged_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(
+        null=True, help_text="when somebody last sent one of its flags, on the Pass task"
+    )
 
     class Meta:
         indexes = (
@@ -161,6 +167,7 @@ class Slot(models.Model):
             ),
             models.Index(fields=["project_id", "row_id"], name="quorum_slot_row"),
             models.Index(fields=["project_id"], condition=models.Q(dirty=True), name="quorum_slot_dirty"),
+            models.Index(fields=["project_id", "flagged_at"], name="quorum_slot_flagged"),
         )
 
 
@@ -242,11 +249,17 @@ class Message(models.Model):
     row_id: models.CharField[str, str] = models.CharField(
         max_length=500, blank=True, default="", help_text="whose thread it is in; empty: it is about no row"
     )
+    paragraph: models.CharField[str, str] = models.CharField(
+        max_length=200, blank=True, default="", help_text="the anchor of the guidelines' heading that it is about"
+    )
     kind: models.CharField[str, str] = models.CharField(max_length=20)
     user_id: models.IntegerField[int, int] = models.IntegerField()
     role: models.CharField[str, str] = models.CharField(max_length=20, help_text="as what its author said it")
     answers: models.BigIntegerField[int | None, int | None] = models.BigIntegerField(
         null=True, help_text="the message that it answers"
+    )
+    published: models.BooleanField[bool, bool] = models.BooleanField(
+        default=False, help_text="an answer that everybody of the campaign reads, with its question"
     )
     text: models.TextField[str, str] = models.TextField()
     at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
@@ -256,6 +269,7 @@ class Message(models.Model):
         indexes = (
             models.Index(fields=["campaign_id", "row_id"], name="quorum_message_row"),
             models.Index(fields=["campaign_id", "user_id"], name="quorum_message_author"),
+            models.Index(fields=["answers"], name="quorum_message_answers"),
         )
 
 

@@ -455,16 +455,27 @@ class HttpLabelStudio:
         answer: Json = self._ask("GET", "quorum/api/audit", params=params)
         return answer
 
-    def plugin_threads(self, name: str | None, *, row_id: str = "", only_open: bool = False) -> Json:
-        """Threads of a campaign as its manager reads them: one row's, those that wait, or all."""
-        params = {"name": name, "row_id": row_id, "open": "1" if only_open else ""}
+    def plugin_threads(
+        self,
+        name: str | None,
+        *,
+        row_id: str = "",
+        paragraph: str = "",
+        only_open: bool = False,
+        after: str = "",
+        size: int | None = None,
+    ) -> Json:
+        """A page of threads as a campaign's manager reads them: one row's or paragraph's, those that wait, or all."""
+        params = {"name": name, "row_id": row_id, "paragraph": paragraph, "open": "1" if only_open else ""}
+        params |= {"after": after, "size": str(size) if size else ""}
         named = {key: text for key, text in params.items() if text}
         answer: Json = self._ask("GET", "quorum/api/threads", params=named)
         return answer
 
-    def plugin_flags(self, name: str | None) -> Json:
-        """The rows of a campaign that people flagged, by flag."""
-        answer: Json = self._ask("GET", "quorum/api/flags", params=_named(name))
+    def plugin_flags(self, name: str | None, *, flag: str = "", after: str = "") -> Json:
+        """The rows of a campaign that people flagged, by flag; of one flag also a later page."""
+        params = {key: text for key, text in (("flag", flag), ("after", after)) if text}
+        answer: Json = self._ask("GET", "quorum/api/flags", params=_named(name) | params)
         return answer
 
     def guideline_versions(self, campaign: str) -> tuple[Json, ...]:

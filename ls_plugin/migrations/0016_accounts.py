@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """Two tables."""
 
-    dependencies = (("ls_plugin", "0011_guideline_versions"),)
+    dependencies = (("ls_plugin", "0015_paragraph_threads"),)
     operations = (
         migrations.CreateModel(
             name="EndedSession",

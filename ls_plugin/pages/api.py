@@ -270,12 +270,15 @@ class FlagsView(_View):
     """Says which rows people flagged, and why."""
 
     def get(self, request: Request) -> Response:
-        """The flags of a campaign, each with its rows."""
-        campaign, call = self.campaign(request.query_params.get("name")), call_of(request)
+        """The flags of a campaign, each with its rows; with `flag` one alone, with `after` a later page of it."""
+        asked = request.query_params
+        campaign, call = self.campaign(asked.get("name")), call_of(request)
         standing = call.signed_in if call else None
         works_here = standing is not None and standing.works_in_campaign(campaign.pk)
         viewer = standing.user_id if standing else 0
-        figures_by_flag = flags.flags_of(campaign, viewer, works_here=works_here)
+        figures_by_flag = flags.flags_of(
+            campaign, viewer, works_here=works_here, only=asked.get("flag", ""), after=asked.get("after", "")
+        )
         return Response({"campaign": campaign.name, "flags": [flag.to_json() for flag in figures_by_flag]})
 
 

@@ -249,7 +249,7 @@ def _messages(campaign: Campaign, look: _Look) -> Iterator[AuditFault]:
             continue
         if not seq:
             yield AuditFault(0, "unrecorded", f"message {message.pk} is not in the record")
-        elif digest != audit_log.digest(message.text):
+        elif digest != messages.digest_of(message):
             yield AuditFault(seq, "content", f"message {message.pk} is not what line {seq} says was written")
     for pk, (seq, _) in logged.items():
         yield AuditFault(seq, "gone", f"message {pk}, written by line {seq}, is not on the server any more")

@@ -20,8 +20,9 @@ from label_studio_quorum.campaign.differences import plain
 from ls_config.guidelines import to_html
 from ls_plugin.access.call import call_of
 from ls_plugin.models import Campaign, Slot
-from ls_plugin.pages import outcomes, threads
+from ls_plugin.pages import outcomes, saying, threads
 from ls_plugin.people import rulebook
+from ls_plugin.store.messages import Subject
 from ls_plugin.store.refusals import Refused
 
 
@@ -37,7 +38,9 @@ class CompanionView(APIView):
         if call is None or call.place is None or slot is None:
             raise Refused("no_project")
         campaign, user_id = Campaign.objects.get(pk=call.place.campaign_id), call.signed_in.user_id
-        (thread,) = threads.of_person(campaign, user_id, row_id=slot.row_id, exposing=False).threads
+        saying.require_part(campaign, user_id, slot.row_id)
+        about = Subject(row_id=slot.row_id)
+        (thread,) = threads.of_person(campaign, user_id, about=about, exposing=False).threads
         return Response(
             {
                 "campaign": campaign.name,

@@ -23,7 +23,7 @@ from label_studio_quorum.campaign.reconcile import DecidedRow
 from label_studio_quorum.campaign.review_panel import value_text
 from ls_config.interface import Interface
 from ls_plugin.models import Campaign, CampaignProject, Message, Slot, Stage
-from ls_plugin.pages import threads
+from ls_plugin.pages import saying, threads
 from ls_plugin.pages.told_rows import decided_at, kept_back, person_of, tell
 from ls_plugin.people import rulebook
 from ls_plugin.queue.campaigns import read_interface
@@ -229,7 +229,7 @@ def _outcome(
         fields=tuple(_fields(row, own, interface)),
         conversation=tuple(sorted([*threads.notes_of(row, named=False), *disputes], key=lambda entry: entry.at)),
         is_disputed=is_disputed,
-        is_disputable=threads.may_dispute(campaign, decided)
+        is_disputable=saying.may_dispute(campaign, decided)
         and not any(entry.kind == Kind.DISPUTE.value and entry.at >= stamp(decided) for entry in disputes),
         disputable_until=None if days is None else decided + timedelta(days=days),
     )

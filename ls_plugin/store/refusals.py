@@ -106,6 +106,7 @@ REASONS: dict[str, tuple[int, str]] = {
     "no_dispute": (409, "There is no decision here that you could dispute."),
     "message_stays": (409, "What was said in a thread stays as it is: say what is to be added."),
     "too_many_messages": (409, "You have said as much as fits into the thread of one row: ask your manager directly."),
+    "not_published": (409, "Everybody would learn a known answer: tell them in words of your own instead."),
     "too_large": (413, "This is longer than anybody could open again."),
     "too_many_drafts": (409, "You have ten drafts of this row already: open one of them, or send your answer."),
     "not_counted": (409, "The answer is not stored: by the rules it would not count."),

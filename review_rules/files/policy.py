@@ -176,6 +176,16 @@ class Guidelines:
 
 
 @dataclass(frozen=True, slots=True)
+class ThreadTexts:
+    """What becomes of what people say in threads.
+
+    `texts_in_exports`: whether exports hold what was said, or only who said what kind of thing when.
+    """
+
+    texts_in_exports: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Targets:
     """What the team aims at (None: nothing set): rows an hour, agreement 0..1, accuracy 0..1."""
 
@@ -206,6 +216,7 @@ class Policy:
     disputes: Disputes = Disputes()
     returns: Returns = Returns()
     guidelines: Guidelines = Guidelines()
+    threads: ThreadTexts = ThreadTexts()
     targets: Targets = Targets()
     version: int = 1
     hash: str = field(init=False)
@@ -230,6 +241,8 @@ class Policy:
             del content["returns"]
         if self.guidelines == Guidelines():
             del content["guidelines"]
+        if self.threads == ThreadTexts():
+            del content["threads"]
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         object.__setattr__(self, "hash", "sha256:" + sha256(text.encode()).hexdigest())
 
@@ -257,6 +270,7 @@ class Policy:
             "disputes": asdict(self.disputes),
             "returns": asdict(self.returns),
             "guidelines": {"acknowledge": self.guidelines.acknowledge.value},
+            "threads": asdict(self.threads),
             "targets": {
                 name: None if value is None else float(value)
                 for name in ("rows_per_hour", "agreement", "accuracy")
@@ -424,6 +438,12 @@ def _guidelines(place: Located) -> Guidelines:
     return Guidelines(word or Acknowledge.ASKED)
 
 
+def _threads(place: Located) -> ThreadTexts:
+    keys = place.known(("texts_in_exports",))
+    texts = keys["texts_in_exports"].flag() if "texts_in_exports" in keys else None
+    return ThreadTexts() if texts is None else ThreadTexts(texts)
+
+
 def _targets(place: Located) -> Targets:
     highest = {"rows_per_hour": float("inf"), "agreement": 1.0, "accuracy": 1.0}
     keys = place.known(highest)
@@ -446,9 +466,21 @@ _READERS: dict[str, Json] = {
     "disputes": _disputes,
     "returns": _returns,
     "guidelines": _guidelines,
+    "threads": _threads,
     "targets": _targets,
 }
 _KEYS = tuple(_READERS)
 _NULLABLE = frozenset(
-    {"escalate_when", "fields", "prelabel", "qualification", "skips", "disputes", "returns", "guidelines", "targets"}
+    {
+        "escalate_when",
+        "fields",
+        "prelabel",
+        "qualification",
+        "skips",
+        "disputes",
+        "returns",
+        "guidelines",
+        "threads",
+        "targets",
+    }
 )

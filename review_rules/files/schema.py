@@ -126,6 +126,18 @@ def policy_schema() -> dict[str, Json]:
             },
             "additionalProperties": False,
         },
+        "threads": {
+            "type": ["object", "null"],
+            "description": "What becomes of what people say in threads.",
+            "properties": {
+                "texts_in_exports": {
+                    "type": "boolean",
+                    "default": default["threads"]["texts_in_exports"],
+                    "description": "Whether exports hold what was said, or only who said what kind of thing when.",
+                },
+            },
+            "additionalProperties": False,
+        },
         "targets": {
             "type": ["object", "null"],
             "description": "What the team aims at.",

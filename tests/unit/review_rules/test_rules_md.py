@@ -325,6 +325,25 @@ def test_order() -> None:
 
 
 @rule(
+    "`threads` says whether exports hold what was said in threads, or only who said what kind of thing when; it changes no decision, and a policy without it keeps its hash."
+)
+def test_threads() -> None:
+    """It is about what leaves the server beside the labels."""
+    fields = "fields: {verdict: {agree: exact}}\n"
+    plain = load_policy(fields)
+    assert plain.threads.texts_in_exports is True
+    for same in ("threads: null", "threads: {}", "threads: {texts_in_exports: true}"):
+        assert load_policy(fields + same).hash == plain.hash
+    quiet = load_policy(fields + "threads: {texts_in_exports: false}")
+    assert (quiet.threads.texts_in_exports, quiet.hash == plain.hash) == (False, False)
+    seen = [decide(parse_history(row(agreeing())), load_team(TEAM), policy).to_json() for policy in (plain, quiet)]
+    assert seen[0] == seen[1]
+    for wrong in ("{texts_in_exports: some}", "{texts: true}", "5"):
+        with pytest.raises(FaultsError):
+            load_policy(f"threads: {wrong}")
+
+
+@rule(
     "`disputes` says for how many days after its decision people may dispute a row that they answered, null for as long as the decision stands, 0 for never; it changes no decision, and a policy without it keeps its hash."
 )
 def test_disputes() -> None:
