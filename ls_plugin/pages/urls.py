@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from ls_plugin.pages import api, assets, flags, manager, people, task_stream, thread_api, thread_pages
+from ls_plugin.pages import api, assets, flags, manager, people, precedents, task_stream, thread_api, thread_pages
 
 app_name = "quorum"
 urlpatterns = [
@@ -33,6 +33,8 @@ urlpatterns = [
     path("api/reopen", api.ReopenView.as_view(), name="api-reopen"),
     path("api/flags", api.FlagsView.as_view(), name="api-flags"),
     path("api/threads", thread_api.ThreadsView.as_view(), name="api-threads"),
+    path("api/precedents", precedents.PrecedentsView.as_view(), name="api-precedents"),
+    path("api/precedents/row", precedents.RowPrecedentsView.as_view(), name="api-row-precedents"),
     path("api/tasks", task_stream.TasksView.as_view(), name="api-tasks"),
     path("api/checks", api.ChecksView.as_view(), name="api-checks"),
     path("api/checkup", api.CheckupView.as_view(), name="api-checkup"),

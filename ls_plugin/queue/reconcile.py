@@ -17,14 +17,14 @@ from label_studio_quorum.campaign.projects import Campaign as RuleCampaign
 from label_studio_quorum.campaign.snapshot import Snapshot
 from ls_plugin.models import Campaign, CampaignProject, Slot, Stage
 from ls_plugin.people.standings import RULE_STAGE
-from ls_plugin.queue import qualification
+from ls_plugin.queue import embedding, qualification
 from ls_plugin.queue.campaigns import stored_campaign, to_rules
 from ls_plugin.queue.server_port import NOTHING_ASKED, ServerPort, TaskQueue
 from ls_plugin.store import exposures, retries
 from ls_plugin.store.exclusions import exclude
 from ls_plugin.store.retries import when_committed
 from ls_plugin.store.slots import lock_rows, project_ids, slots_of
-from review_rules import Decision, Team
+from review_rules import Decision, State, Team
 
 _ROWS_AT_ONCE = 50
 # So many rows are written one by one quicker than by one statement that names all of them.
@@ -85,6 +85,9 @@ def reconcile_rows(campaign_id: int, row_ids: Sequence[str], *, only_marked: boo
             tasks = (task for row in decided for some in row.tasks.values() for task in some)
             queue = {task.id: TaskQueue.of(task) for task in tasks}
         update_slots(slots, queue, {row.row_id: row.decision for row in decided}, rule_campaign)
+        if any(row.decision.state is not State.AWAITING_PASSES for row in decided):
+            # Rows of the reviews are compared with decided ones; what makes that possible waits for no reviewer.
+            when_committed(embedding.catch_up_soon, campaign_id)
         qualification.seat_everybody(campaign_id, qualification.stored_qualification(campaign), only=wanted)
     return len(wanted)
 

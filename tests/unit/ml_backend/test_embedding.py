@@ -50,7 +50,9 @@ def words_model(folder: Path) -> Model:
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 1), ("[CLS]", 0))
     tokenizer.save(str(folder / "tokenizer.json"))
-    return Model(OneHot(), TextTokenizer(folder / "tokenizer.json", 8, 1), "abcdef0123456789 onnx-fp32 8 1 window", folder)
+    return Model(
+        OneHot(), TextTokenizer(folder / "tokenizer.json", 8, 1), "abcdef0123456789 onnx-fp32 8 1 window", folder
+    )
 
 
 @pytest.fixture
