@@ -161,6 +161,57 @@ def lacking(campaign_id: int) -> QuerySet[Slot]:
     return Slot.objects.filter(unplaced, project_id__in=project, state__in=_REVIEWED).exclude(row_id="")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VectorFigures:
+    """How many decided rows can be precedents, and by what they are compared.
+
+    ``version``: what made the newest vector; None before there is one. ``backend``: the ML backend that is connected;
+    empty for none.
+    """
+
+    placed: int
+    decided: int
+    version: str | None
+    backend: str
+
+    @property
+    def is_by_words(self) -> bool:
+        """Whether rows are compared by their words, for want of an encoder."""
+        return self.version == word_vectors.VERSION
+
+
+def vector_figures(campaign_id: int) -> VectorFigures:
+    """The figures of a campaign; the ML backend is not asked."""
+    version, backend = version_of(campaign_id), _backend_of(campaign_id)
+    project = CampaignProject.objects.filter(campaign_id=campaign_id, stage=Stage.PASS).values("project_id")
+    stored = RowVector.objects.filter(campaign_id=campaign_id, version=version or "", decided=True)
+    return VectorFigures(
+        placed=stored.count(),
+        decided=Slot.objects.filter(project_id__in=project, state__in=DECIDED).exclude(row_id="").count(),
+        version=version,
+        backend=backend.title or f"number {backend.pk}" if backend is not None else "",
+    )
+
+
+def why_away(campaign_id: int) -> str:
+    """Why the ML backend that is connected gives no vectors; empty where it does, and where none is connected."""
+    if _backend_of(campaign_id) is None:
+        return ""
+    try:
+        encode(campaign_id, [], timeout=_ONE_ROW_TIMEOUT_S)
+    except EncoderAwayError as error:
+        return str(error)
+    return ""
+
+
+def forget_gone(campaign_id: int) -> None:
+    """Forget the vectors of rows that the campaign has no more."""
+    project = CampaignProject.objects.filter(campaign_id=campaign_id, stage=Stage.PASS).values("project_id")
+    there = Slot.objects.filter(project_id__in=project, row_id=OuterRef("row_id"))
+    gone = RowVector.objects.filter(~Exists(there), campaign_id=campaign_id)
+    row_vectors.forget(campaign_id, list(gone.values_list("row_id", flat=True)))
+
+
 def _waiting(campaign_id: int, skipped: set[str]) -> list[Slot]:
     """The next of them; decided rows first, as they are what others are shown."""
     slots = lacking(campaign_id).order_by("-sealed", "task_id")
@@ -265,8 +316,7 @@ def encode(campaign_id: int, rows: Sequence[Sequence[str]], *, timeout: float = 
     Raises:
         EncoderAwayError: an ML backend is connected, and does not answer as it should.
     """
-    project = CampaignProject.objects.filter(campaign_id=campaign_id, stage=Stage.PASS).values("project_id")
-    backend = MLBackend.objects.filter(project_id__in=project).order_by("pk").first()
+    backend = _backend_of(campaign_id)
     if backend is None:
         return _by_words(rows)
     api = MLApi(
@@ -283,6 +333,13 @@ def encode(campaign_id: int, rows: Sequence[Sequence[str]], *, timeout: float = 
         why = f"HTTP {answer.status_code}" if answer.status_code else "no answer"
         raise EncoderAwayError(f"the ML backend {backend.title or backend.pk} gives no vectors ({why})")
     return _read(answer.response, len(rows))
+
+
+def _backend_of(campaign_id: int) -> MLBackend | None:
+    """The ML backend that is connected to the Pass project; the first of several."""
+    project = CampaignProject.objects.filter(campaign_id=campaign_id, stage=Stage.PASS).values("project_id")
+    backend: MLBackend | None = MLBackend.objects.filter(project_id__in=project).order_by("pk").first()
+    return backend
 
 
 def _by_words(rows: Sequence[Sequence[str]]) -> Encoded:

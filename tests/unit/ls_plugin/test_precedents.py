@@ -16,8 +16,8 @@ from ml.models import MLBackend
 from projects.models import Project
 from tasks.models import Task
 
-from ls_plugin.models import Campaign, RowVector, Stage
-from ls_plugin.pages import audit, precedents
+from ls_plugin.models import Campaign, Excluded, RowVector, Stage
+from ls_plugin.pages import audit, checkup, precedents
 from ls_plugin.queue import embedding
 from ls_plugin.queue.reopening import reopen
 from ls_plugin.store import word_vectors
@@ -111,8 +111,6 @@ def test_being_shown_a_precedent_is_an_exposure_to_it(campaign: CampaignInTest, 
 
 def test_a_precedent_that_was_shown_past_the_log_is_found_by_the_audit(campaign: CampaignInTest, waiting: int) -> None:
     """A planted leak: whoever was shown the row and still answers it makes the audit fail."""
-    from ls_plugin.models import Excluded
-
     assert asked(campaign, "anq", waiting).json()["precedents"]
     Excluded.objects.filter(user_id=campaign.account("anq")).delete()
     campaign.answer("cal", verdict("Correct"))
@@ -327,3 +325,34 @@ def test_a_long_row_is_told_by_the_beginning_of_each_column() -> None:
     excerpt = precedents._excerpt(["a " * 500, "", "b" * 10])
     assert len(excerpt) <= precedents.EXCERPT
     assert excerpt.endswith(" · bbbbbbbbbb")
+
+
+def test_the_managers_page_and_the_checkup_say_by_what_rows_are_compared(
+    campaign: CampaignInTest, waiting: int
+) -> None:
+    """By words without an ML backend; of one that does not answer the checkup tells, and work goes on."""
+    page = f"/quorum/campaign/{campaign.campaign.pk}/"
+    shown = campaign.client("max").get(page).content.decode()
+    assert "1 of 1 decided row can be found, compared by their words" in shown
+    assert silence(campaign) == []
+    with encoder(campaign.projects[Stage.PASS], 401, b"{}"):
+        (fault,) = silence(campaign)
+    assert "HTTP 401" in fault["message"]
+    assert not fault["stops"]
+
+
+def silence(campaign: CampaignInTest) -> list[dict[str, Any]]:
+    """What the checkup says of precedents."""
+    answer = campaign.client("max").get("/quorum/api/checkup", {"name": campaign.campaign.name})
+    return [fault for fault in answer.json()["faults"] if fault["about"] == "precedents"]
+
+
+def test_a_repair_forgets_rows_that_are_gone(campaign: CampaignInTest, waiting: int) -> None:
+    """And nothing else."""
+    stored = RowVector.objects.filter(campaign_id=campaign.campaign.pk)
+    RowVector.objects.create(
+        campaign_id=campaign.campaign.pk, row_id="gone", version="x", content="", decided=True, vector=b""
+    )
+    before = set(stored.values_list("row_id", flat=True))
+    checkup.repair(campaign.campaign)
+    assert before - set(stored.values_list("row_id", flat=True)) == {"gone"}
