@@ -319,3 +319,25 @@ class Acknowledgement(models.Model):
         constraints = (
             models.UniqueConstraint(fields=["campaign_id", "user_id", "number"], name="quorum_acknowledged_once"),
         )
+
+
+class RowVector(models.Model):
+    """Where a row lies among the others of its campaign, for finding rows like it.
+
+    It is derived from the row's columns alone and can be made again at any time. A vector that changes is put in anew,
+    under a new number, so that a process that keeps vectors in memory reads only what it has not seen.
+    """
+
+    campaign_id: models.IntegerField[int, int] = models.IntegerField()
+    row_id: models.CharField[str, str] = models.CharField(max_length=500)
+    version: models.CharField[str, str] = models.CharField(
+        max_length=200, help_text="what made it; vectors of two versions do not compare"
+    )
+    content: models.CharField[str, str] = models.CharField(max_length=64, help_text="hash of the texts")
+    decided: models.BooleanField[bool, bool] = models.BooleanField(help_text="the row was decided when it was put in")
+    vector: models.BinaryField[bytes, bytes] = models.BinaryField(help_text="half precision, least byte first")
+    pk: int
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["campaign_id", "row_id"], name="quorum_row_vector_once"),)
+        indexes = (models.Index(fields=["campaign_id", "version", "decided", "id"], name="quorum_row_vector_new"),)

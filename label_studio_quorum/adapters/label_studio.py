@@ -501,6 +501,11 @@ class HttpLabelStudio:
         answer: Json = self._ask("POST", "quorum/api/guidelines", body=_named(name) | dict(publication))
         return answer
 
+    def plugin_precedents(self, name: str | None, row_id: str) -> Json:
+        """The decided rows of a campaign that are most like a row."""
+        answer: Json = self._ask("GET", "quorum/api/precedents/row", params=_named(name) | {"row_id": row_id})
+        return answer
+
     def say_in_thread(self, name: str | None, message: Mapping[str, Any]) -> Json:
         """Say something in a thread, as the plugin's API takes it."""
         answer: Json = self._ask("POST", "quorum/api/threads", body=_named(name) | dict(message))

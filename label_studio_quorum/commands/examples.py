@@ -32,6 +32,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "threads tell": ('quorum threads tell "Guidelines 2 hold from today on."',),
     "threads reopen": ('quorum threads reopen r12 "The source was corrected; look at the date."',),
     "flags": ("quorum flags", "quorum flags --flag guideline_gap --name May --json"),
+    "precedents": ("quorum precedents r12", "quorum precedents r12 --name May --json"),
     "report": ("quorum report --out report.html",),
     "export": ("quorum export gold.jsonl --card", "quorum export everything.csv --all --name May"),
     "verify": ("quorum verify gold.jsonl --policy policy.yaml --team team.yaml", "quorum verify gold.jsonl --name May"),

@@ -353,6 +353,11 @@ VIEWS: dict[str, AccessRule] = {
     "ls_plugin.pages.api.SkipsView": _CAMPAIGN,
     "ls_plugin.pages.api.FlagsView": _CAMPAIGN,
     "ls_plugin.pages.api.ChecksView": _rule(Who.WORKER, ("POST",), (_QUERY, Named(scope.TASK, "task")), filters.plain),
+    # Of a task that the caller has not in hand, or that is a pass, the view says that there is none.
+    "ls_plugin.pages.precedents.PrecedentsView": _rule(
+        Who.WORKER, _READ, (_QUERY, Named(scope.TASK, "task")), filters.plain
+    ),
+    "ls_plugin.pages.precedents.RowPrecedentsView": _rule(Who.LEADER, _READ),
     "ls_plugin.pages.api.CheckupView": _CAMPAIGN,
     "ls_plugin.pages.api.RepairView": _CAMPAIGN,
     # Whoever works in a campaign has threads of their own; the view shows a manager of it all, and others nothing.

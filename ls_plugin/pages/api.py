@@ -303,7 +303,8 @@ class CheckupView(_View):
     def get(self, request: Request) -> Response:
         """Look, and change nothing."""
         campaign = self.campaign(request.query_params.get("name"))
-        return Response({"name": campaign.name, "faults": _faults(checkup.find_faults(campaign))})
+        faults = [*checkup.find_faults(campaign), *checkup.find_silence(campaign)]
+        return Response({"name": campaign.name, "faults": _faults(faults)})
 
 
 class RepairView(_View):

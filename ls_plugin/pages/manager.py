@@ -12,7 +12,7 @@ from ls_plugin.models import Campaign
 from ls_plugin.pages import figures, threads
 from ls_plugin.pages.rendering import render_page
 from ls_plugin.people.standings import Standing
-from ls_plugin.queue import skips
+from ls_plugin.queue import embedding, skips
 from ls_plugin.queue.reopening import reopen
 from ls_plugin.store.refusals import Refused, page
 
@@ -65,6 +65,7 @@ def campaign(request: HttpRequest, campaign_id: int) -> HttpResponse:
         "works_here": works_here,
         "recent": () if works_here else figures.recent(stored),
         "message": message,
+        "vectors": embedding.vector_figures(stored.pk),
         "waiting": threads.count_waiting(stored),
         "csrf": get_token(request),
     }

@@ -17,7 +17,7 @@ from label_studio_quorum.campaign.projects import Campaign as RuleCampaign
 from label_studio_quorum.campaign.snapshot import Snapshot
 from ls_plugin.models import Campaign, CampaignProject, Slot, Stage
 from ls_plugin.people.standings import RULE_STAGE
-from ls_plugin.queue import qualification, returns
+from ls_plugin.queue import embedding, qualification, returns
 from ls_plugin.queue.campaigns import stored_campaign, to_rules
 from ls_plugin.queue.row_flags import RowFlags
 from ls_plugin.queue.server_port import NOTHING_ASKED, ServerPort, TaskQueue
@@ -25,7 +25,7 @@ from ls_plugin.store import exposures, retries
 from ls_plugin.store.exclusions import exclude
 from ls_plugin.store.retries import when_committed
 from ls_plugin.store.slots import lock_rows, project_ids, slots_of
-from review_rules import Decision, Team
+from review_rules import Decision, State, Team
 
 _ROWS_AT_ONCE = 50
 # So many rows are written one by one quicker than by one statement that names all of them.
@@ -87,6 +87,9 @@ def reconcile_rows(campaign_id: int, row_ids: Sequence[str], *, only_marked: boo
             queue = {task.id: TaskQueue.of(task) for task in tasks}
         flags = {row.row_id: RowFlags.of(row, rule_campaign.interface.all_controls) for row in decided}
         update_slots(slots, queue, {row.row_id: row.decision for row in decided}, rule_campaign, flags)
+        if any(row.decision.state is not State.AWAITING_PASSES for row in decided):
+            # Rows of the reviews are compared with decided ones; what makes that possible waits for no reviewer.
+            when_committed(embedding.catch_up_soon, campaign_id)
         qualification.seat_everybody(campaign_id, qualification.stored_qualification(campaign), only=wanted)
         # Last, since what is given is written into the audit log, whose head is the one for which everybody waits.
         returns.hand_back(campaign_id, slots, decided, rule_campaign)

@@ -58,8 +58,16 @@ print(json.dumps({name: thing.pk for name, thing in made.items()} | {"upload": u
 """
 # Static files, signing out, and Django's admin, which is one rule for all of it.
 _PASSED_OVER = ("admin/", "^static", "^react-app", "^dm/", "^label-studio-frontend", "^^logout", "^api-auth/logout")
-# What a request of one's own leaves behind: that one was here.
-_TRACES = frozenset({"django_session", "ls_plugin_record", "ls_plugin_recordhead", "token_blacklist_blacklistedtoken"})
+# What a request of one's own leaves behind: that one was here, and what is derived from the texts of rows.
+_TRACES = frozenset(
+    {
+        "django_session",
+        "ls_plugin_record",
+        "ls_plugin_recordhead",
+        "ls_plugin_rowvector",
+        "token_blacklist_blacklistedtoken",
+    }
+)
 
 Row = tuple[Any, ...]
 
