@@ -552,6 +552,7 @@ class HttpLabelStudio:
         guidelines: str,
         projects: Mapping[str, int],
         qualification: Json,
+        practice: Json,
         interface: str | None = None,
     ) -> Json:
         """Give the plugin a campaign's files: from then on the server itself refuses what they forbid.
@@ -559,7 +560,7 @@ class HttpLabelStudio:
         Whoever calls has told what that costs, where the campaign was there already, and been told to do it.
         """
         body = {"name": name, "task": task, "policy": policy, "team": team, "projects": dict(projects), "yes": True}
-        body |= {"guidelines": guidelines, "qualification": qualification}
+        body |= {"guidelines": guidelines, "qualification": qualification, "practice": practice}
         body |= {} if interface is None else {"interface": interface}
         answer: Json = self._ask("PUT", "quorum/api/campaign", body=body)
         return answer
