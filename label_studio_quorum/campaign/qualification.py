@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from label_studio_quorum.port import Json
+from ls_config.guidelines import section
 from ls_config.interface import Interface
 from ls_config.results import ResultError, to_result
 from review_rules import Fault, FaultsError, Kind, Policy
@@ -78,6 +79,9 @@ def _practice_fault(row: Mapping[str, Any], interface: Interface) -> str:
     for name in ("guideline", "why"):
         if not isinstance(row.get(name) or "", str):
             return f"row {row['id']!r}: `{name}` is no text"
+    heading = row.get("guideline") or ""
+    if heading and not section(interface.guidelines, heading):
+        return f"row {row['id']!r}: the guidelines have no heading {heading!r}"
     kinds = {control.name: control.kind for control in interface.controls}
     drawn = sorted(name for name in row["known"] if kinds[name] in ("boxes", "segments"))
     # The page of practice has no pictures and no sound to draw on.
@@ -89,7 +93,7 @@ def _rows_of(
     interface: Interface,
     key: str,
     further: Callable[[Mapping[str, Any], Interface], str] = lambda row, interface: "",
-) -> dict[str, Json]:
+) -> dict[str, dict[str, Any]]:
     """Row id → the row, of a file of rows with known answers that the policy's `key` names.
 
     Raises:
@@ -101,20 +105,21 @@ def _rows_of(
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not UTF-8"
         raise FaultsError((Fault(str(file), 1, 1, "", f"cannot be read: {why}", "The policy names it."),)) from None
-    rows: dict[str, Json] = {}
+    rows: dict[str, dict[str, Any]] = {}
     faults = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue  # a blank line, as editors leave one at the end
         row, wrong = _read(line, interface)
         wrong = wrong or further(row, interface)
-        if not wrong and row["id"] in rows:
-            wrong = f"the row {row['id']!r} stands here twice"
+        row_id = str(row.get("id", ""))
+        if not wrong and row_id in rows:
+            wrong = f"the row {row_id!r} stands here twice"
         if wrong:
             hint = 'Write {"id", "context", "query", "response", "known": {field: value}}, a row a line.'
             faults.append(Fault(str(file), number, 1, "", wrong, hint))
         else:
-            rows[row["id"]] = row
+            rows[row_id] = row
     if not rows and not faults:
         faults.append(Fault(str(file), 1, 1, "", "there are no rows in it", f"Add some, or remove `{key}`."))
     if faults:
@@ -144,7 +149,7 @@ def right_answers(known: Mapping[str, Json], answer: Mapping[str, Json], fields:
     return len(right_fields(known, answer, fields))
 
 
-def _read(line: str, interface: Interface) -> tuple[dict[str, Json], str]:
+def _read(line: str, interface: Interface) -> tuple[dict[str, Any], str]:
     """The row, and what is wrong with it."""
     try:
         row: Any = json.loads(line)

@@ -13,6 +13,8 @@ from ls_plugin.models import Campaign, Grant, Slot
 from ls_plugin.pages import figures, outcomes, threads
 from ls_plugin.pages.rendering import render_page
 from ls_plugin.people.standings import Standing
+from ls_plugin.queue import practice
+from ls_plugin.store import known_answers
 from ls_plugin.store.messages import Reopening
 from ls_plugin.store.refusals import Refused, page
 from ls_plugin.store.slots import project_ids
@@ -27,6 +29,7 @@ class OwnCampaign:
         in_hand: ids of rows that they have open, about which they may ask.
         listed: their threads.
         decided: how many of their answers are to rows that are decided.
+        practice: how many rows they may practise on, and how often they have.
         reopened: why rows that they answered, or have in hand, were opened again, while these are not decided.
     """
 
@@ -34,6 +37,7 @@ class OwnCampaign:
     in_hand: tuple[str, ...]
     listed: threads.Threads
     decided: int
+    practice: tuple[int, int]
     reopened: tuple[Reopening, ...]
 
 
@@ -111,6 +115,10 @@ def _own(campaign: Campaign, user_id: int) -> OwnCampaign:
         in_hand=tuple(sorted(set(rows))),
         listed=threads.of_person(campaign, user_id),
         decided=outcomes.count_decided(campaign, user_id),
+        practice=(
+            len(practice.rows_of(campaign)),
+            known_answers.of_person(known_answers.Kind.PRACTICE, campaign.pk, user_id).count(),
+        ),
         reopened=threads.reopened_rows(campaign, user_id),
     )
 

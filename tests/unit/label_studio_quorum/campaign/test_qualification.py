@@ -94,6 +94,7 @@ def test_rows_to_practise_on_come_with_their_columns_and_what_explains_them(tmp_
     [
         (ROW, "'k1' is a row of the qualification too"),
         ({**ROW, "id": "p1", "why": 5}, "`why` is no text"),
+        ({**ROW, "id": "p1", "guideline": "Weather"}, "no heading 'Weather'"),
         ({**ROW, "id": "p1", "known": {}}, "has no `known`"),
     ],
     ids=str,
