@@ -122,7 +122,8 @@ class CampaignView(_View):
                 raise Refused("last_manager", "Name yourself a manager in the team file: it would lock you out.")
             if practised is not None:
                 practice.require_apart(campaign.pk, practised, campaign.qualification if known is None else known)
-                Campaign.objects.filter(pk=campaign.pk).update(practice=practised)
+                campaign.practice = practised
+                campaign.save(update_fields=["practice"])
         if known is not None:
             if known != campaign.qualification:
                 qualification.forget_notes(campaign.pk, qualification.stored_qualification(campaign))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -32,6 +33,7 @@ def campaign() -> CampaignInTest:
     made.add_rows("r1", "r2")
     practised = practice.read({"rows": ROWS})
     Campaign.objects.filter(pk=made.campaign.pk).update(practice=practised, guidelines=GUIDELINES)
+    made.campaign.refresh_from_db()
     return made
 
 
@@ -196,6 +198,20 @@ def test_rows_that_are_asked_in_earnest_are_refused(campaign: CampaignInTest) ->
         practice.require_apart(campaign.campaign.pk, {"rows": {"r1": {}, "p1": {}}}, {})
     with pytest.raises(Refused, match="rows of the campaign too: k1"):
         practice.require_apart(campaign.campaign.pk, {"rows": {"k1": {}}}, {"rows": {"k1": {}}})
+
+
+def test_they_come_in_with_the_campaigns_files(campaign: CampaignInTest) -> None:
+    """`PUT campaign` takes them, refuses those that are rows of the campaign, and takes them off."""
+    stored, projects = campaign.campaign, {stage.label: project.pk for stage, project in campaign.projects.items()}
+    body = {"name": stored.name, "task": "classification", "policy": stored.policy_text, "team": campaign.team_text}
+
+    def put(rows: Any) -> Any:
+        sent = {**body, "projects": projects, "practice": {"rows": rows} if rows else {}}
+        return campaign.client("max").put("/quorum/api/campaign", json.dumps(sent), content_type="application/json")
+
+    refused = put({"r1": ROWS["p1"]})
+    assert (refused.status_code, refused.json()["code"]) == (400, "bad_request")
+    assert [put({"p3": ROWS["p1"]}).json()["practice"], put({}).json()["practice"]] == [1, 0]
 
 
 @pytest.mark.parametrize(
