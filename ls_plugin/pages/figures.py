@@ -14,7 +14,7 @@ from tasks.models import Annotation
 from ls_plugin.models import Campaign, CampaignProject, Grant, Member, Record, Slot, Stage
 from ls_plugin.people import rulebook
 from ls_plugin.people.standings import CampaignPlace, can_work, to_person, words
-from ls_plugin.queue import practice, qualification, skips
+from ls_plugin.queue import practice, qualification, requirements, skips
 from ls_plugin.queue.handout import why_nothing
 from ls_plugin.store import known_answers
 from ls_plugin.store.known_answers import Kind
@@ -31,6 +31,7 @@ class PersonFigures:
     """One person's work in a campaign.
 
     ``known_right``: the share of known fields that they got right, None before they answered a row with known answers;
+    ``qualified`` is where they stand with each part of the qualification;
     ``practised`` and ``practice_hours``: rows that they practised on, and for how long, beside their other hours.
     """
 
@@ -45,6 +46,7 @@ class PersonFigures:
     hours: float
     in_hand: int
     known_right: float | None
+    qualified: tuple[dict[str, Any], ...]
     practised: int
     practice_hours: float
 
@@ -176,6 +178,12 @@ def _people(campaign: Campaign, projects: Mapping[Stage, int]) -> tuple[PersonFi
     def known_right(user_id: int | None) -> float | None:
         return qualification.score(user_id, passing, asked).share if asked and user_id else None
 
+    def stands_of(member: Member) -> tuple[dict[str, Any], ...]:
+        if asked is None or member.user_id is None:
+            return ()
+        stands = requirements.of_person(member.user_id, to_person(member), campaign.pk, asked)
+        return tuple(each.to_json() for each in stands)
+
     def figures(member: Member) -> PersonFigures:
         mine = work[member.user_id] if member.user_id else Counter[str]()
         lessons, hours = practised.get(member.user_id or 0, (0, 0.0))
@@ -191,6 +199,7 @@ def _people(campaign: Campaign, projects: Mapping[Stage, int]) -> tuple[PersonFi
             hours=round(mine["seconds"] / 3600, 2),
             in_hand=in_hand.get(member.user_id, 0),
             known_right=known_right(member.user_id),
+            qualified=stands_of(member),
             practised=lessons,
             practice_hours=round(hours, 2),
         )

@@ -13,7 +13,8 @@ from ls_plugin.models import Campaign, Grant, Slot
 from ls_plugin.pages import figures, outcomes, threads
 from ls_plugin.pages.rendering import render_page
 from ls_plugin.people.standings import Standing
-from ls_plugin.queue import practice
+from ls_plugin.queue import practice, requirements
+from ls_plugin.queue.requirements import Qualified
 from ls_plugin.store import known_answers
 from ls_plugin.store.messages import Reopening
 from ls_plugin.store.refusals import Refused, page
@@ -30,6 +31,8 @@ class OwnCampaign:
         listed: their threads.
         decided: how many of their answers are to rows that are decided.
         practice: how many rows they may practise on, and how often they have.
+        stands: where they stand with the qualification.
+        asked: how many rows of it they are to answer on its page.
         reopened: why rows that they answered, or have in hand, were opened again, while these are not decided.
     """
 
@@ -38,6 +41,8 @@ class OwnCampaign:
     listed: threads.Threads
     decided: int
     practice: tuple[int, int]
+    stands: tuple[Qualified, ...]
+    asked: int
     reopened: tuple[Reopening, ...]
 
 
@@ -50,7 +55,7 @@ def mine(request: HttpRequest) -> HttpResponse:
         context = {
             "message": _ask(request, standing) if request.method == "POST" else "",
             "queues": figures.of_person(standing.user_id),
-            "campaigns": [_own(campaign, standing.user_id) for campaign in _campaigns(standing)],
+            "campaigns": [_own(campaign, standing) for campaign in _campaigns(standing)],
             "manager": standing.manager_somewhere,
             "csrf": get_token(request),
         }
@@ -107,7 +112,9 @@ def _campaigns(standing: Standing) -> list[Campaign]:
     return [campaign for campaign in theirs if standing.works_in_campaign(campaign.pk)]
 
 
-def _own(campaign: Campaign, user_id: int) -> OwnCampaign:
+def _own(campaign: Campaign, standing: Standing) -> OwnCampaign:
+    user_id, person = standing.user_id, standing.person(campaign.pk)
+    stands = requirements.of_person(user_id, person, campaign.pk) if person is not None else ()
     in_hand = Grant.objects.filter(user_id=user_id, project_id__in=project_ids(campaign.pk), live=True)
     rows = Slot.objects.filter(task_id__in=in_hand.values("task_id")).values_list("row_id", flat=True)
     return OwnCampaign(
@@ -119,6 +126,8 @@ def _own(campaign: Campaign, user_id: int) -> OwnCampaign:
             len(practice.rows_of(campaign)),
             known_answers.of_person(known_answers.Kind.PRACTICE, campaign.pk, user_id).count(),
         ),
+        stands=stands,
+        asked=len(requirements.page_rows(stands)),
         reopened=threads.reopened_rows(campaign, user_id),
     )
 

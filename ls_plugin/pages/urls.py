@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from django.urls import path
 
-from ls_plugin.pages import api, assets, flags, manager, people, practice, task_stream, thread_api, thread_pages
+from ls_plugin.pages import (
+    api,
+    assets,
+    flags,
+    manager,
+    people,
+    practice,
+    qualifying,
+    task_stream,
+    thread_api,
+    thread_pages,
+)
 
 app_name = "quorum"
 urlpatterns = [
@@ -21,6 +32,7 @@ urlpatterns = [
     path("api/put-off", api.PutOffView.as_view(), name="api-put-off"),
     path("mine/answers/<int:campaign_id>/", people.answers, name="answers"),
     path("mine/practice/<int:campaign_id>/", practice.practise, name="practice"),
+    path("mine/qualification/<int:campaign_id>/", qualifying.qualify, name="qualification"),
     path("signed-in/", people.signed_in, name="signed-in"),
     path("api/version", api.VersionView.as_view(), name="version"),
     path("api/campaign", api.CampaignView.as_view(), name="api-campaign"),
