@@ -455,6 +455,10 @@ class HttpLabelStudio:
         answer: Json = self._ask("GET", "quorum/api/audit", params=params)
         return answer
 
+    def plugin_status(self, name: str | None) -> Json | None:
+        """The figures of the manager's page; None on a stock server, or where the plugin knows no such campaign."""
+        return self._of_plugin("GET", "quorum/api/status", name)
+
     def plugin_threads(self, name: str | None, *, row_id: str = "", only_open: bool = False) -> Json:
         """Threads of a campaign as its manager reads them: one row's, those that wait, or all."""
         params = {"name": name, "row_id": row_id, "open": "1" if only_open else ""}

@@ -160,6 +160,9 @@ def _qualification_notes(plan: CampaignPlan, launched: Launch) -> Iterator[str]:
     if launched.plugin is None and plan.practice:
         yield "a stock server has no page of practice: nobody is shown its rows"
     counts = launched.qualification
+    for domain, rows in (counts.get("domains") or {}).items():
+        if not rows:
+            yield f"no known row of domain {domain} is in the campaign: its experts are handed none of its rows"
     if counts and counts["missing"]:
         rows = plan.policy_file.parent / str(plan.policy.qualification and plan.policy.qualification.rows)
         yield (
