@@ -29,6 +29,7 @@ __all__ = [
     "guidelines_hash",
     "paragraph_changes",
     "paragraphs",
+    "plain_words",
     "titles",
 ]
 
@@ -184,10 +185,11 @@ def _headings(text: str) -> Iterator[tuple[int, int, str]]:
     tokens = READER.parse(text)
     for token, inline in pairwise(tokens):
         if token.type == "heading_open" and token.level == 0 and token.map is not None:
-            yield token.map[0], token.map[1], _plain(inline)
+            yield token.map[0], token.map[1], plain_words(inline)
 
 
-def _plain(inline: Any) -> str:
+def plain_words(inline: Any) -> str:
+    """The words of a heading, without what marks them up."""
     return "".join(child.content for child in inline.children or () if child.type in ("text", "code_inline")).strip()
 
 

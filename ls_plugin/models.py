@@ -28,6 +28,8 @@ class Campaign(models.Model):
     guidelines: models.TextField[str, str] = models.TextField(blank=True, default="")
     # What people show before they get real rows: {"rows": {row_id: {field: value}}, "share": 0.8}, or nothing.
     qualification: models.JSONField[Any, dict[str, Any]] = models.JSONField(default=dict, blank=True)
+    # What people practise on: {"rows": {row_id: {"data", "known", "guideline", "why"}}}, or nothing.
+    practice: models.JSONField[Any, dict[str, Any]] = models.JSONField(default=dict, blank=True)
     updated_at: models.DateTimeField[datetime, datetime] = models.DateTimeField(auto_now=True)
     # What Django adds by itself, for the type checker.
     pk: int
@@ -199,6 +201,9 @@ class Grant(models.Model):
     returned: models.IntegerField[int | None, int | None] = models.IntegerField(
         null=True, help_text="the QA answer that gave the row back to the person, until they have answered it again"
     )
+    right_fields: models.JSONField[Any, list[str] | None] = models.JSONField(
+        null=True, help_text="the names of these fields"
+    )
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["task_id", "user_id"], name="quorum_grant_once"),)
@@ -341,3 +346,36 @@ class RowVector(models.Model):
     class Meta:
         constraints = (models.UniqueConstraint(fields=["campaign_id", "row_id"], name="quorum_row_vector_once"),)
         indexes = (models.Index(fields=["campaign_id", "version", "decided", "id"], name="quorum_row_vector_new"),)
+
+
+class KnownAnswer(models.Model):
+    """An answer to a row with a known answer that was given on a page of Quorum's own, and is no answer to the row.
+
+    It stands beside Label Studio's answers, so that whatever reads these never meets it. It stays as it was given.
+    """
+
+    campaign_id: models.IntegerField[int, int] = models.IntegerField()
+    user_id: models.IntegerField[int, int] = models.IntegerField()
+    row_id: models.CharField[str, str] = models.CharField(max_length=500)
+    kind: models.CharField[str, str] = models.CharField(max_length=20, help_text="practice or qualification")
+    at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
+    seconds: models.FloatField[float, float] = models.FloatField(help_text="how long its form was open")
+    values: models.JSONField[Any, dict[str, Any]] = models.JSONField()
+    right: models.JSONField[Any, list[str]] = models.JSONField(help_text="the known fields that it has right")
+    compared: models.SmallIntegerField[int, int] = models.SmallIntegerField(help_text="how many fields are known")
+    pk: int
+
+    class Meta:
+        indexes = (models.Index(fields=["campaign_id", "user_id", "kind"], name="quorum_known_answer"),)
+
+
+class Retry(models.Model):
+    """That a manager lets somebody who is below the bar of the qualification try again."""
+
+    campaign_id: models.IntegerField[int, int] = models.IntegerField()
+    user_id: models.IntegerField[int, int] = models.IntegerField()
+    by: models.IntegerField[int, int] = models.IntegerField()
+    at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
+
+    class Meta:
+        indexes = (models.Index(fields=["campaign_id", "user_id"], name="quorum_retry"),)

@@ -455,6 +455,10 @@ class HttpLabelStudio:
         answer: Json = self._ask("GET", "quorum/api/audit", params=params)
         return answer
 
+    def plugin_status(self, name: str | None) -> Json | None:
+        """The figures of the manager's page; None on a stock server, or where the plugin knows no such campaign."""
+        return self._of_plugin("GET", "quorum/api/status", name)
+
     def plugin_threads(
         self,
         name: str | None,
@@ -596,6 +600,7 @@ class HttpLabelStudio:
         guidelines: str,
         projects: Mapping[str, int],
         qualification: Json,
+        practice: Json,
         interface: str | None = None,
     ) -> Json:
         """Give the plugin a campaign's files: from then on the server itself refuses what they forbid.
@@ -603,7 +608,7 @@ class HttpLabelStudio:
         Whoever calls has told what that costs, where the campaign was there already, and been told to do it.
         """
         body = {"name": name, "task": task, "policy": policy, "team": team, "projects": dict(projects), "yes": True}
-        body |= {"guidelines": guidelines, "qualification": qualification}
+        body |= {"guidelines": guidelines, "qualification": qualification, "practice": practice}
         body |= {} if interface is None else {"interface": interface}
         answer: Json = self._ask("PUT", "quorum/api/campaign", body=body)
         return answer

@@ -387,6 +387,8 @@ VIEWS: dict[str, AccessRule] = {
     "ls_plugin.pages.people.mine": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
     # Of a campaign in which the caller has no part it says that there is none.
     "ls_plugin.pages.people.answers": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
+    "ls_plugin.pages.qualifying.qualify": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
+    "ls_plugin.pages.practice.practise": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
     "ls_plugin.pages.assets.style": _ANYBODY,
     "ls_plugin.pages.assets.screen": _ANYBODY,
     "ls_plugin.pages.assets.screen_file": _ANYBODY,

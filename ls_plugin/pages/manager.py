@@ -12,7 +12,7 @@ from ls_plugin.models import Campaign
 from ls_plugin.pages import figures, threads
 from ls_plugin.pages.rendering import render_page
 from ls_plugin.people.standings import Standing
-from ls_plugin.queue import embedding, skips
+from ls_plugin.queue import embedding, requirements, skips
 from ls_plugin.queue.reopening import reopen
 from ls_plugin.store.refusals import Refused, page
 
@@ -30,14 +30,17 @@ def campaigns(request: HttpRequest) -> HttpResponse:
 
 def _act(request: HttpRequest, stored: Campaign, manager: Standing) -> str:
     """Do what a form of the page asks for, and say what came of it."""
-    row_id, reason, person, forgetful = (
-        request.POST.get(name, "").strip() for name in ("row_id", "reason", "person", "forgetful")
+    row_id, reason, person, forgetful, again = (
+        request.POST.get(name, "").strip() for name in ("row_id", "reason", "person", "forgetful", "again")
     )
     user_id = manager.user_id
     try:
         if forgetful:
             password, email = sign_in.give_password(stored, forgetful, manager)
             return f"{forgetful} signs in as {email} with {password} and chooses another one then. It is shown once."
+        if again:
+            requirements.let_retry(stored.pk, again, user_id)
+            return f"{again} may try again: My work offers the rows of the qualification."
         if person:
             rows = skips.give_back(stored, person, row_id, user_id)
             return f"{person} may be handed {', '.join(rows)} again; the skips stay counted."
@@ -64,6 +67,7 @@ def campaign(request: HttpRequest, campaign_id: int) -> HttpResponse:
         # Who answered which row, told to somebody who may still have that row in hand, would not be blind.
         "works_here": works_here,
         "recent": () if works_here else figures.recent(stored),
+        "below": [each.id for each in shown.people if any(part["state"] == "below" for part in each.qualified)],
         "message": message,
         "vectors": embedding.vector_figures(stored.pk),
         "waiting": threads.count_waiting(stored),

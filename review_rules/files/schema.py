@@ -66,8 +66,40 @@ def policy_schema() -> dict[str, Json]:
             "properties": {
                 "rows": {"type": "string", "minLength": 1, "description": "Their file, relative to this one."},
                 "bar": _SHARE,
+                "stages": {
+                    "type": "object",
+                    "description": "The bars of those who work at a review stage.",
+                    "properties": {"qa": _SHARE, "expert": _SHARE},
+                    "additionalProperties": False,
+                },
+                "domains": {
+                    "type": "object",
+                    "description": "The bars of experts of a domain, over the rows of that domain.",
+                    "additionalProperties": _SHARE,
+                },
+                "fields": {
+                    "type": "object",
+                    "description": "Bars of single fields, which hold beside the others.",
+                    "additionalProperties": _SHARE,
+                },
+                "weeks": {
+                    "type": ["integer", "null"],
+                    "minimum": 1,
+                    "description": "After how many weeks it expires; null for never.",
+                },
+                "guidelines": {"type": "boolean", "description": "Whether a change of the guidelines ends it."},
             },
             "required": ["rows", "bar"],
+            "additionalProperties": False,
+        },
+        "practice": {
+            "type": ["object", "null"],
+            "description": "Rows with known answers, on which people practise as often as they like.",
+            "properties": {
+                "rows": {"type": "string", "minLength": 1, "description": "Their file, relative to this one."},
+                "paid": {"type": "boolean", "description": "Whether the time of it counts for pay."},
+            },
+            "required": ["rows"],
             "additionalProperties": False,
         },
         "skips": {

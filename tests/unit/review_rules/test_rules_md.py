@@ -29,7 +29,7 @@ from review_rules import (
     parse_history,
     withheld,
 )
-from review_rules.files.policy import Acknowledge, Disputes, Order, Qualification, Returns, Skips
+from review_rules.files.policy import Acknowledge, Disputes, Order, Practice, Qualification, Returns, Skips
 from review_rules.files.schema import policy_schema, team_schema
 from review_rules.findings import RULES
 from review_rules.pre_annotation import values_hash
@@ -286,6 +286,43 @@ def test_qualification() -> None:
     assert asking.hash != plain.hash == load_policy("{fields: {verdict: {agree: exact}}, qualification: null}").hash
     seen = [decide(parse_history(row(agreeing())), load_team(TEAM), policy).to_json() for policy in (plain, asking)]
     assert seen[0] == seen[1]
+
+
+@rule(
+    "A qualification may also name bars for those who work at a review stage, for experts of a domain over its rows and for single fields, after how many weeks it expires, and whether a change of the guidelines ends it; it changes no decision, and a policy that names none of these keeps its hash."
+)
+def test_further_bars() -> None:
+    """The hash of a policy that asks for a qualification as before is the one that it had before there were these."""
+    plain = load_policy("fields: {verdict: {agree: exact}}\nqualification: {rows: known.jsonl, bar: 0.8}")
+    assert plain.hash == "sha256:025164cd320fffa8e989b58d2fe192dee23c122f69ffbd85b457073c82f5db86"
+    nothing = "{rows: known.jsonl, bar: 0.8, stages: {}, domains: {}, fields: {}, weeks: null, guidelines: false}"
+    assert load_policy(f"fields: {{verdict: {{agree: exact}}}}\nqualification: {nothing}").hash == plain.hash
+    asked = "{rows: known.jsonl, bar: 0.8, stages: {qa: 0.9}, domains: {technical: 0.7}, fields: {verdict: 1}, weeks: 8, guidelines: true}"
+    further = load_policy(f"fields: {{verdict: {{agree: exact}}}}\nqualification: {asked}")
+    wanted = Qualification("known.jsonl", 0.8, {"qa": 0.9}, {"technical": 0.7}, {"verdict": 1.0}, 8, True)
+    assert (further.qualification, further.hash == plain.hash) == (wanted, False)
+    seen = [decide(parse_history(row(agreeing())), load_team(TEAM), policy).to_json() for policy in (plain, further)]
+    assert [each["state"] for each in seen] == ["AWAITING_QA"] * 2
+    for wrong in ("stages: {pass: 0.8}", "stages: {qa: 2}", "domains: {technical: high}", "weeks: 0", "guidelines: 1"):
+        with pytest.raises(FaultsError):
+            load_policy(f"qualification: {{rows: known.jsonl, bar: 0.8, {wrong}}}")
+
+
+@rule(
+    "`practice` names a file of rows to practise on, relative to the policy file, and says whether the time counts for pay; it changes no decision, and a policy without it keeps its hash."
+)
+def test_practice() -> None:
+    """It is about people who learn, and says nothing about what counts."""
+    plain = load_policy("fields: {verdict: {agree: exact}}")
+    practised = load_policy("fields: {verdict: {agree: exact}}\npractice: {rows: practice.jsonl, paid: true}")
+    assert (plain.practice, practised.practice) == (None, Practice("practice.jsonl", True))
+    assert load_policy("practice: {rows: practice.jsonl}").practice == Practice("practice.jsonl", False)
+    assert plain.hash == load_policy("{fields: {verdict: {agree: exact}}, practice: null}").hash != practised.hash
+    seen = [decide(parse_history(row(agreeing())), load_team(TEAM), policy).to_json() for policy in (plain, practised)]
+    assert seen[0] == seen[1]
+    for wrong in ("{}", "{paid: true}", "{rows: a, paid: 1}", "{rows: a, often: 2}", "5"):
+        with pytest.raises(FaultsError):
+            load_policy(f"practice: {wrong}")
 
 
 @rule(
