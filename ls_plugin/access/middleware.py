@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 from ls_plugin.access.call import Call, Who, call_of, remember
 from ls_plugin.access.exposure_log import expose_everything
 from ls_plugin.access.gate import decide, view_name
+from ls_plugin.notices import rounds
 from ls_plugin.queue import reconcile
 from ls_plugin.store.refusals import Refused, from_database, page
 
@@ -36,6 +37,7 @@ class GateMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         reconcile.repair_once()
+        rounds.begin_once()
         response = self.get_response(request)
         call = call_of(request)
         if _names(request, "users.views.logout"):

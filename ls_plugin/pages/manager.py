@@ -9,6 +9,7 @@ from django.shortcuts import redirect
 from ls_plugin.access.call import call_of
 from ls_plugin.models import Campaign
 from ls_plugin.pages import figures, threads
+from ls_plugin.pages.notice_pages import new_for
 from ls_plugin.pages.rendering import render_page
 from ls_plugin.queue import skips
 from ls_plugin.queue.reopening import reopen
@@ -57,6 +58,7 @@ def campaign(request: HttpRequest, campaign_id: int) -> HttpResponse:
         "works_here": works_here,
         "recent": () if works_here else figures.recent(stored),
         "message": message,
+        "news": new_for(call.signed_in, stored),
         "waiting": threads.count_waiting(stored),
         "csrf": get_token(request),
     }

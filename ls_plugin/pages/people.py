@@ -11,6 +11,7 @@ from django.middleware.csrf import get_token
 from ls_plugin.access.call import call_of
 from ls_plugin.models import Campaign, Grant, Slot
 from ls_plugin.pages import figures, outcomes, threads
+from ls_plugin.pages.notice_pages import new_for
 from ls_plugin.pages.rendering import render_page
 from ls_plugin.people.standings import Standing
 from ls_plugin.store.messages import Reopening
@@ -46,6 +47,7 @@ def mine(request: HttpRequest) -> HttpResponse:
         context = {
             "message": _ask(request, standing) if request.method == "POST" else "",
             "queues": figures.of_person(standing.user_id),
+            "news": new_for(standing),
             "campaigns": [_own(campaign, standing.user_id) for campaign in _campaigns(standing)],
             "manager": standing.manager_somewhere,
             "csrf": get_token(request),

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from django.urls import path
 
-from ls_plugin.pages import api, assets, flags, manager, people, task_stream, thread_api, thread_pages
+from ls_plugin.pages import (
+    api,
+    assets,
+    flags,
+    manager,
+    notice_api,
+    notice_pages,
+    people,
+    task_stream,
+    thread_api,
+    thread_pages,
+)
 
 app_name = "quorum"
 urlpatterns = [
@@ -20,6 +31,7 @@ urlpatterns = [
     path("mine/", people.mine, name="mine"),
     path("api/put-off", api.PutOffView.as_view(), name="api-put-off"),
     path("mine/answers/<int:campaign_id>/", people.answers, name="answers"),
+    path("mine/notices/", notice_pages.notices, name="notices"),
     path("signed-in/", people.signed_in, name="signed-in"),
     path("api/version", api.VersionView.as_view(), name="version"),
     path("api/campaign", api.CampaignView.as_view(), name="api-campaign"),
@@ -33,6 +45,8 @@ urlpatterns = [
     path("api/reopen", api.ReopenView.as_view(), name="api-reopen"),
     path("api/flags", api.FlagsView.as_view(), name="api-flags"),
     path("api/threads", thread_api.ThreadsView.as_view(), name="api-threads"),
+    path("api/notices", notice_api.NoticesView.as_view(), name="api-notices"),
+    path("api/outbox", notice_api.OutboxView.as_view(), name="api-outbox"),
     path("api/tasks", task_stream.TasksView.as_view(), name="api-tasks"),
     path("api/checks", api.ChecksView.as_view(), name="api-checks"),
     path("api/checkup", api.CheckupView.as_view(), name="api-checkup"),
