@@ -16,7 +16,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from django.db import transaction
-from django.db.models import F, Max
+from django.db.models import F, Max, Q
 from organizations.models import Organization
 from tasks.models import Annotation
 
@@ -38,16 +38,19 @@ from ls_plugin.models import (
 from ls_plugin.notices.delivery import DeliverySettings
 from ls_plugin.notices.wording import TEAM_WIDE, NoticeKind
 from ls_plugin.people.standings import CampaignPlace, can_work, has_left, to_person, words
-from ls_plugin.queue.handout import has_something
+from ls_plugin.queue.handout import why_nothing
 from ls_plugin.store import audit_log, messages, retries
-from ls_plugin.store.refusals import Refused
 from ls_plugin.store.slots import project_ids, slots_of
 from review_rules import Role, State
 
 _AWAY: Final = timedelta(hours=1)
 """Who was handed a task of a queue this short a time ago is at work there, and knows that rows wait."""
 _GUIDELINES: Final = "guidelines"
-_LINES: Final = (messages.AUDITED, "reopened", _GUIDELINES)
+_GIVEN: Final = "given"
+# A row that came back to somebody is a hand-out that names the review that gave it back.
+_LINES: Final = Q(kind__in=(messages.AUDITED, "reopened", _GUIDELINES)) | Q(kind=_GIVEN, body__contains='"return":')
+_FAR_BEHIND: Final = 1000
+"""Lines that the cursor may lag behind where nobody is told of any: each look goes over them."""
 _DECIDED: Final = [state.value for state in State if state.is_decided]
 
 
@@ -78,10 +81,12 @@ class Event:
 def gather_log(delivery: DeliverySettings) -> int:
     """Make notices of what the audit log holds behind the cursor, and say how many were made."""
     end = audit_log.head()[0]
-    behind = Record.objects.filter(seq__lte=end, kind__in=_LINES).order_by("seq")
+    behind = Record.objects.filter(_LINES, seq__lte=end).order_by("seq")
     seen = NoticeCursor.objects.filter(id=1).values_list("seq", flat=True).first() or 0
     # A page looks here each time that it is opened: it takes the lock only where there is something to tell.
     if not behind.filter(seq__gt=seen).exists():
+        if end - seen > _FAR_BEHIND:
+            NoticeCursor.objects.filter(id=1, seq=seen).update(seq=end)
         return 0
     with transaction.atomic():
         cursor, _ = NoticeCursor.objects.select_for_update().get_or_create(id=1)
@@ -191,13 +196,15 @@ def _events_of(line: Record) -> Iterable[Event]:
     if line.campaign_id is None or not Campaign.objects.filter(pk=line.campaign_id).exists():
         return
     kind, readers = _kind_and_readers(line, json.loads(line.body))
+    # The line of a hand-out names to whom it was, each other line who did something.
+    own = () if line.kind == _GIVEN else (line.user_id,)
     if kind is not None:
         yield Event(
             key=f"log:{line.seq}",
             kind=kind,
             campaign_id=line.campaign_id,
             at=line.at,
-            readers=set(readers) - {line.user_id},
+            readers={reader for reader in readers if reader not in own},
             row_id=line.row_id,
         )
 
@@ -206,8 +213,12 @@ def _kind_and_readers(line: Record, body: Mapping[str, Any]) -> tuple[NoticeKind
     campaign_id = line.campaign_id or 0
     if line.kind == "reopened":
         return NoticeKind.REOPENED, _people_of_row(campaign_id, line.row_id)
+    if line.kind == _GIVEN:
+        return NoticeKind.RETURN, () if line.user_id is None else (line.user_id,)
     if line.kind == _GUIDELINES:
-        return NoticeKind.GUIDELINES, _team(campaign_id)
+        # What a campaign begins with is no change.
+        is_first = dict(body.get(_GUIDELINES) or {}).get("number") == 1
+        return NoticeKind.GUIDELINES, () if is_first else _team(campaign_id)
     kind = next((kind for kind in _READERS if kind.value == body.get("kind")), None)
     message = Message.objects.filter(pk=body.get("message")).first()
     if kind is None or message is None:
@@ -236,10 +247,9 @@ def _team(campaign_id: int) -> list[int]:
     return [user for user in members.values_list("user_id", flat=True) if user is not None]
 
 
-def _people_of_row(campaign_id: int, row_id: str, *stages: Stage) -> set[int]:
-    """Those of the team who answered a row, or have it in hand, at these stages or at any."""
-    slots = slots_of(campaign_id, [row_id])
-    tasks = list((slots.filter(stage__in=stages) if stages else slots).values_list("task_id", flat=True))
+def _people_of_row(campaign_id: int, row_id: str) -> set[int]:
+    """Those of the team who answered a row, or have it in hand."""
+    tasks = list(slots_of(campaign_id, [row_id]).values_list("task_id", flat=True))
     answered = Annotation.objects.filter(task_id__in=tasks, was_cancelled=False)
     in_hand = Grant.objects.filter(task_id__in=tasks, live=True)
     people = {*answered.values_list("completed_by_id", flat=True), *in_hand.values_list("user_id", flat=True)}
@@ -251,7 +261,6 @@ _READERS: Final[Mapping[NoticeKind, Callable[[Message], Iterable[int]]]] = {
     NoticeKind.DISPUTE: lambda message: _managers(message.campaign_id),
     NoticeKind.ANSWER: _asked,
     NoticeKind.UPHELD: _asked,
-    NoticeKind.RETURN: lambda message: _people_of_row(message.campaign_id, message.row_id, Stage.PASS),
     NoticeKind.ANNOUNCEMENT: lambda message: _team(message.campaign_id),
 }
 """Who is told of a message, by its kind."""
@@ -312,11 +321,8 @@ def _queue_event(member: Member, project: CampaignProject, now: datetime) -> Eve
     key = f"queue:{project.project_id}:{member.user_id}:{last.isoformat() if last else 'first'}"
     if (last is not None and last > now - _AWAY) or Notice.objects.filter(key=key).exists():
         return None
-    try:
-        if not has_something(member.user_id, person, CampaignPlace(project.project_id, project.campaign_id, stage)):
-            return None
-    except Refused:
-        return None  # below the bar of the qualification: nothing waits for them
+    if why_nothing(member.user_id, person, CampaignPlace(project.project_id, project.campaign_id, stage)) is not None:
+        return None
     return Event(
         key=key,
         kind=NoticeKind.QUEUE,

@@ -152,24 +152,16 @@ def _open_rows(user_id: int, place: CampaignPlace, asked: QualificationRows | No
 
 def why_nothing(user_id: int, person: Person, place: CampaignPlace) -> Refused | None:
     """Why this person would be handed nothing now; None if there is something. Nothing is locked or handed out."""
+    mine = Grant.objects.filter(user_id=user_id, project_id=place.project_id)
+    if mine.filter(live=True).exists():
+        return None
     try:
-        if has_something(user_id, person, place):
-            return None
+        choices = _open_rows(user_id, place, _asked_first(user_id, person, place))
     except Refused as refused:
         return refused
+    if any(queue.filter(only).exists() for only in choices for queue in queues_for(user_id, person, place)):
+        return None
     return why_empty(user_id, person, place)
-
-
-def has_something(user_id: int, person: Person, place: CampaignPlace) -> bool:
-    """Whether there is a task for this person; nothing is locked, handed out or counted.
-
-    Raises:
-        Refused: ``qualify`` for somebody below the bar of the qualification.
-    """
-    if Grant.objects.filter(user_id=user_id, project_id=place.project_id, live=True).exists():
-        return True
-    choices = _open_rows(user_id, place, _asked_first(user_id, person, place))
-    return any(queue.filter(only).exists() for only in choices for queue in queues_for(user_id, person, place))
 
 
 def _put_off(user_id: int, person: Person, place: CampaignPlace) -> Slot | None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from ls_plugin.models import Grant, Notice, NoticeReader, Parcel, Slot, Stage
+from ls_plugin.models import Grant, Notice, NoticeCursor, NoticeReader, Parcel, Slot, Stage
 from ls_plugin.notices import gathering
 from ls_plugin.notices.delivery import DeliverySettings
 from ls_plugin.notices.wording import NoticeKind
@@ -121,31 +121,34 @@ def test_a_dispute_reaches_the_managers_and_what_came_of_it_its_author(campaign:
     assert told(campaign, "ana") == [("upheld", "Your dispute about row r1 is answered.")]
 
 
-def test_a_returned_row_is_told_to_those_who_passed_it(campaign: CampaignInTest) -> None:
-    """As soon as a message says that it is."""
-    from ls_plugin.models import Message
-
+def test_a_returned_row_is_told_to_whom_it_came_back(campaign: CampaignInTest) -> None:
+    """By the audit log's line of the hand-out that names the review; an ordinary hand-out is no news."""
     decide(campaign)
-    quin = campaign.account("quin")
-    message = Message.objects.create(
-        campaign_id=campaign.campaign.pk,
-        row_id="r1",
-        kind="return",
-        user_id=quin,
-        role="qa",
-        text=SECRET,
-        at=timezone.now(),
-    )
-    line = {"message": message.pk, "kind": "return", "digest": "x"}
-    audit_log.write(audit_log.Entry("message", quin, campaign.campaign.pk, None, "r1", line))
-    for person in ("ana", "bea"):
-        assert told(campaign, person) == [("return", "A row came back to you (row r1): see why, and answer it again.")]
-    assert told(campaign, "quin") == []
+    task, ana = campaign.slot("r1").task_id, campaign.account("ana")
+    for body in ({"stage": "pass", "return": 5}, {"stage": "pass"}):
+        audit_log.write(audit_log.Entry("given", ana, campaign.campaign.pk, task, "r1", body))
+    assert told(campaign, "ana") == [("return", "A row came back to you (row r1): see why, and answer it again.")]
+    for person in ("bea", "quin", "max"):
+        assert told(campaign, person) == []
+
+
+def test_a_log_that_tells_nobody_anything_is_not_gone_over_again(
+    campaign: CampaignInTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cursor follows the log's end at a distance, and what comes then is told."""
+    monkeypatch.setattr(gathering, "_FAR_BEHIND", 3)
+    audit_log.write(*[audit_log.Entry("shown", campaign.account("ana"), campaign.campaign.pk)] * 5)
+    assert gathering.gather_log(NOWHERE) == 0
+    assert NoticeCursor.objects.get().seq == audit_log.head()[0]
+    say(campaign, "max", kind="announcement", text=SECRET)
+    assert gathering.gather_log(NOWHERE) == 1
 
 
 def test_new_guidelines_are_told_to_everybody(campaign: CampaignInTest) -> None:
-    """By the audit log's line, wherever it comes from."""
-    audit_log.write(audit_log.Entry("guidelines", campaign.account("max"), campaign.campaign.pk))
+    """By the audit log's line of a publication; the first ones are no change."""
+    for number in (1, 2):
+        body = {"guidelines": {"number": number, "hash": "sha256:x"}, "acknowledge": True}
+        audit_log.write(audit_log.Entry("guidelines", campaign.account("max"), campaign.campaign.pk, body=body))
     assert told(campaign, "ana") == [("guidelines", "The guidelines have changed.")]
     assert told(campaign, "max") == []
 
