@@ -69,7 +69,7 @@ def send(
     api_key_file: KeyFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Look for what is new and send what is due, for all campaigns of the server; it does so by itself every minute."""
+    """Look for what is new and send what is due, for all campaigns of the server, which does so by itself too."""
     came = _ask("send", name, url, api_key, api_key_file)
     if as_json:
         print_json(came)

@@ -1,7 +1,7 @@
 """A round: what is new becomes notices, notices become parcels, and parcels are sent.
 
-Where a way out is configured each server process makes one a minute, in a thread of its own; `quorum notify send` asks
-for one. Any number may go on at once.
+Where a way out is configured each server process makes one twice a minute, in a thread of its own; `quorum notify send`
+asks for one. Any number may go on at once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ls_plugin.notices.delivery import DeliveryError, DeliverySettings, read_del
 from ls_plugin.notices.wording import NoticeKind, Wording, word, word_for_team
 from ls_plugin.people.standings import can_work_at_all, to_person
 
-_EVERY_S: Final = 60
+_EVERY_S: Final = 30
 _QUEUES_EVERY: Final = timedelta(minutes=10)
 _MOST_A_ROUND: Final = 200
 _log = logging.getLogger(__name__)
