@@ -379,3 +379,94 @@ class Retry(models.Model):
 
     class Meta:
         indexes = (models.Index(fields=["campaign_id", "user_id"], name="quorum_retry"),)
+
+
+class Notice(models.Model):
+    """Something that people are told of; its key makes it one, however often it is come across. It is never changed."""
+
+    key: models.CharField[str, str] = models.CharField(max_length=200, unique=True)
+    kind: models.CharField[str, str] = models.CharField(max_length=20)
+    campaign_id: models.IntegerField[int, int] = models.IntegerField(db_index=True)
+    row_id: models.CharField[str, str] = models.CharField(max_length=500, blank=True, default="")
+    stage: models.CharField[str, str] = models.CharField(
+        max_length=20, blank=True, default="", help_text="of the queue in which rows wait"
+    )
+    at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
+    pk: int
+    readers: RelatedManager[NoticeReader]
+
+
+class NoticeCursor(models.Model):
+    """Up to which line of the audit log notices were made; its row is the lock under which they are made."""
+
+    id: models.SmallIntegerField[int, int] = models.SmallIntegerField(primary_key=True, default=1)
+    seq: models.BigIntegerField[int, int] = models.BigIntegerField(default=0)
+
+
+class Parcel(models.Model):
+    """A message that leaves the server: a mail with notices of one campaign for a person, or a call of a webhook.
+
+    The key goes with it, so that a receiver knows one that comes again after a crash between sending and noting that.
+    """
+
+    key: models.CharField[str, str] = models.CharField(max_length=120, unique=True)
+    channel: models.CharField[str, str] = models.CharField(max_length=10)
+    campaign_id: models.IntegerField[int, int] = models.IntegerField(db_index=True)
+    user_id: models.IntegerField[int | None, int | None] = models.IntegerField(null=True, help_text="whose mail it is")
+    notice: models.ForeignKey[Notice | None, Notice | None] = models.ForeignKey(
+        Notice, on_delete=models.CASCADE, null=True, help_text="what a webhook is told; a mail has its readers' notices"
+    )
+    made_at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
+    not_before: models.DateTimeField[datetime, datetime] = models.DateTimeField()
+    leased_until: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True)
+    attempts: models.SmallIntegerField[int, int] = models.SmallIntegerField(default=0)
+    state: models.CharField[str, str] = models.CharField(max_length=10, default="waiting")
+    sent_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True)
+    why: models.CharField[str, str] = models.CharField(
+        max_length=300, blank=True, default="", help_text="what the last attempt failed of"
+    )
+    notice_id: int | None
+    pk: int
+    readers: RelatedManager[NoticeReader]
+
+    class Meta:
+        indexes = (
+            models.Index(fields=["not_before"], condition=models.Q(state="waiting"), name="quorum_parcel_waiting"),
+        )
+
+
+class NoticeReader(models.Model):
+    """A person who is told of a notice: on their page, and by a mail where mails are sent."""
+
+    notice: models.ForeignKey[Notice, Notice] = models.ForeignKey(
+        Notice, on_delete=models.CASCADE, related_name="readers"
+    )
+    user_id: models.IntegerField[int, int] = models.IntegerField()
+    read_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True)
+    by_mail: models.BooleanField[bool, bool] = models.BooleanField(
+        default=False, help_text="it waits for a mail, unless it is read on the page before"
+    )
+    parcel: models.ForeignKey[Parcel | None, Parcel | None] = models.ForeignKey(
+        Parcel, on_delete=models.SET_NULL, null=True, related_name="readers"
+    )
+    notice_id: int
+    parcel_id: int | None
+    pk: int
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["notice", "user_id"], name="quorum_notice_once"),)
+        indexes = (
+            models.Index(fields=["user_id", "read_at"], name="quorum_notice_person"),
+            models.Index(
+                fields=["user_id"],
+                condition=models.Q(by_mail=True),
+                name="quorum_notice_unsent",
+            ),
+        )
+
+
+class NoticeChoice(models.Model):
+    """What somebody chose about mails; without a line they get them."""
+
+    user_id: models.IntegerField[int, int] = models.IntegerField(primary_key=True)
+    by_mail: models.BooleanField[bool, bool] = models.BooleanField()

@@ -510,6 +510,16 @@ class HttpLabelStudio:
         answer: Json = self._ask("GET", "quorum/api/precedents/row", params=_named(name) | {"row_id": row_id})
         return answer
 
+    def plugin_outbox(self, name: str | None, *, state: str = "") -> Json:
+        """The notifications of a campaign that left the server or wait to."""
+        answer: Json = self._ask("GET", "quorum/api/outbox", params=_named(name) | ({"state": state} if state else {}))
+        return answer
+
+    def act_on_outbox(self, name: str | None, act: str) -> Json:
+        """Have the server send notifications: what is due (`send`), or a test to whoever asks (`test`)."""
+        answer: Json = self._ask("POST", "quorum/api/outbox", body=_named(name) | {"act": act})
+        return answer
+
     def say_in_thread(self, name: str | None, message: Mapping[str, Any]) -> Json:
         """Say something in a thread, as the plugin's API takes it."""
         answer: Json = self._ask("POST", "quorum/api/threads", body=_named(name) | dict(message))

@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "threads": ("threads", "List what people ask about rows, and answer it."),
     "flags": ("flags", "List the rows that people flagged, by flag, and why."),
     "precedents": ("precedents", "List the decided rows that are most like a row."),
+    "notify": ("notify", "List notifications that left the server, send what is due, or a test."),
     "report": ("report", "Write a quality and productivity report."),
     "export": ("export", "Export gold, with the history that proves it."),
     "verify": ("verify", "Prove an export: decide every row again from its own history."),

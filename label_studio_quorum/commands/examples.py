@@ -33,6 +33,8 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "threads reopen": ('quorum threads reopen r12 "The source was corrected; look at the date."',),
     "flags": ("quorum flags", "quorum flags --flag guideline_gap --name May --json"),
     "precedents": ("quorum precedents r12", "quorum precedents r12 --name May --json"),
+    "notify send": ("quorum notify send",),
+    "notify test": ("quorum notify test --name May",),
     "report": ("quorum report --out report.html",),
     "export": ("quorum export gold.jsonl --card", "quorum export everything.csv --all --name May"),
     "verify": ("quorum verify gold.jsonl --policy policy.yaml --team team.yaml", "quorum verify gold.jsonl --name May"),
@@ -67,6 +69,13 @@ _STARTED: Final = (
     _CACHE,
     ("QUORUM_RESERVE_MINUTES", "how long a row stays with whom it was handed to; else 60"),
     ("QUORUM_INSIDE_HOSTS", "hosts inside your network that an ML backend or webhook may be at"),
+    ("QUORUM_MAIL_HOST, QUORUM_MAIL_FROM", "where notifications are handed in as mails, and their sender"),
+    ("QUORUM_MAIL_PORT, QUORUM_MAIL_SECURITY", "its port, and starttls (default), tls or none"),
+    ("QUORUM_MAIL_USER, QUORUM_MAIL_PASSWORD", "the account there; _FILE behind the password names a file"),
+    ("QUORUM_MAIL_DIGEST_MINUTES, QUORUM_MAIL_QUIET", "how long mails gather; when none goes"),
+    ("QUORUM_NOTIFY_URL, QUORUM_NOTIFY_SECRET", "a webhook for notifications, and what signs its calls; or _FILE"),
+    ("QUORUM_SLACK_URL", "a Slack-compatible webhook; _FILE behind it names a file"),
+    ("QUORUM_ADDRESS", "the server's address as people reach it, for links in notifications"),
 )
 VARIABLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "up": (("QUORUM_ML_MODELS", "a models file of your own"), *_STARTED),
@@ -91,7 +100,19 @@ VARIABLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     **dict.fromkeys(
         ("team check", "team apply", "team pull", "team password", "policy pull", "interface pull"), (_FOLDER,)
     ),
-    **dict.fromkeys(("threads", "threads answer", "threads tell", "threads reopen", "flags"), (_FOLDER,)),
+    **dict.fromkeys(
+        (
+            "threads",
+            "threads answer",
+            "threads tell",
+            "threads reopen",
+            "flags",
+            "notify",
+            "notify send",
+            "notify test",
+        ),
+        (_FOLDER,),
+    ),
     **dict.fromkeys(("verify", "sync", "status", "report", "export", "audit", "doctor"), (_FOLDER,)),
 }
 """The variables that a command reads beside those that stand with its options."""

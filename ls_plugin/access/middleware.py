@@ -17,6 +17,7 @@ from ls_plugin.access import sign_in
 from ls_plugin.access.call import Call, Who, call_of, remember
 from ls_plugin.access.exposure_log import expose_everything
 from ls_plugin.access.gate import decide, view_name
+from ls_plugin.notices import rounds
 from ls_plugin.queue import reconcile
 from ls_plugin.store.refusals import Refused, from_database, page
 
@@ -50,6 +51,7 @@ class GateMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         reconcile.repair_once()
+        rounds.begin_once()
         if sign_in.has_ended(request):
             logout(request)
         response = self.get_response(request)

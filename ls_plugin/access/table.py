@@ -371,6 +371,10 @@ VIEWS: dict[str, AccessRule] = {
     "ls_plugin.pages.companion.CompanionView": _rule(
         Who.WORKER, _READ, (_QUERY, Named(scope.TASK, "task")), filters.plain
     ),
+    # Everybody's own; whoever has none is told so.
+    "ls_plugin.pages.notice_api.NoticesView": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
+    "ls_plugin.pages.notice_api.OutboxView": _rule(Who.LEADER, ("GET", "POST")),
+    "ls_plugin.pages.notice_pages.notices": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
     "ls_plugin.pages.task_stream.TasksView": _rule(Who.MANAGER, _READ, project=_QUERY),
     "ls_plugin.pages.manager.campaigns": _rule(Who.PERSON, _READ, show=filters.plain),
     # The pages of one campaign check by themselves that the caller manages it.

@@ -10,6 +10,7 @@ from ls_plugin.access import sign_in
 from ls_plugin.access.call import call_of
 from ls_plugin.models import Campaign
 from ls_plugin.pages import figures, threads
+from ls_plugin.pages.notice_pages import new_for
 from ls_plugin.pages.rendering import render_page
 from ls_plugin.people.standings import Standing
 from ls_plugin.queue import embedding, requirements, skips
@@ -70,6 +71,7 @@ def campaign(request: HttpRequest, campaign_id: int) -> HttpResponse:
         "below": [each.id for each in shown.people if any(part["state"] == "below" for part in each.qualified)],
         "message": message,
         "vectors": embedding.vector_figures(stored.pk),
+        "news": new_for(call.signed_in, stored),
         "waiting": threads.count_waiting(stored),
         "csrf": get_token(request),
     }

@@ -13,6 +13,7 @@ from ls_config.paragraphs import titles
 from ls_plugin.access.call import call_of
 from ls_plugin.models import Campaign, Grant, Slot, Stage
 from ls_plugin.pages import figures, outcomes, saying, threads
+from ls_plugin.pages.notice_pages import new_for
 from ls_plugin.pages.rendering import render_page
 from ls_plugin.people.standings import Standing
 from ls_plugin.queue import practice, requirements, returns
@@ -64,6 +65,7 @@ def mine(request: HttpRequest) -> HttpResponse:
         context = {
             "message": _ask(request, standing) if request.method == "POST" else "",
             "queues": figures.of_person(standing.user_id),
+            "news": new_for(standing),
             "campaigns": [_own(request, campaign, standing) for campaign in _campaigns(standing)],
             "manager": standing.manager_somewhere,
             "csrf": get_token(request),
