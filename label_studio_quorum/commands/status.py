@@ -106,7 +106,7 @@ def _show(status: Status, learners: Sequence[Learner]) -> None:
         console.print(Text(f"{rows} back with {people}, whom QA asked to look again"))
     if learners:
         numbers = (Column(title, justify="right") for title in ("practised", "practice hours"))
-        people = Table("person", "qualified for", *numbers)
+        standing = Table("person", "qualified for", *numbers)
         for learner in learners:
-            people.add_row(learner.id, learner.stands or "–", f"{learner.practised:,}", f"{learner.practice_hours:.2f}")
-        console.print(people)
+            standing.add_row(learner.id, learner.stands or "–", f"{learner.practised:,}", f"{learner.practice_hours:.2f}")
+        console.print(standing)
