@@ -17,6 +17,7 @@ _ANY_VERSION: Final = ("seam", "refusals")
 """The parts of the screen that do nothing where they find another screen."""
 _KNOWN_VERSION: Final[tuple[str, ...]] = (
     "keeping",
+    "returned",
     "review_model",
     "review_store",
     "review_spans",
