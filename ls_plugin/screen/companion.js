@@ -256,7 +256,7 @@
       .map(([name, value]) => `${name.replaceAll("_", " ")}: ${valueWords(value)}`).join(" · ");
     part("precedent-list").replaceChildren(...list.map((precedent) => element("li", { dir: "auto" },
       element("b", {}, `${precedent.row_id} · ${Math.round(100 * precedent.similarity)} % alike`),
-      element("span", { class: "qc-text" }, values(precedent)),
+      element("span", { class: "qc-text" }, precedent.state === "DISCARDED" ? "discarded" : values(precedent)),
       precedent.reason && element("span", { class: "qc-text" }, `“${precedent.reason}”`),
       element("span", { class: "qc-quiet" }, [precedent.domain, precedent.cause].filter(Boolean).join(" · ")),
       precedent.excerpt && element("span", { class: "qc-text qc-quiet" }, precedent.excerpt))));
