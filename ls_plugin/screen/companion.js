@@ -61,8 +61,8 @@
     const { task } = screen;
     askedTask = task;
     const answer = await fetch(`/quorum/api/companion?task=${task}&guidelines=${knownHash}`).catch(() => null);
-    /* Without a connection what is there stays; a person who was not handed the row has the guidelines alone. */
-    if (!answer || askedTask !== task) return;
+    /* Without a connection or a session what is there stays; who was not handed the row has the guidelines alone. */
+    if (askedTask !== task || !answer || !(answer.ok || answer.status === 404)) return;
     told = answer.ok ? await answer.json() : false;
     if (told && told.guidelines.text !== null) {
       knownHash = told.guidelines.hash;
