@@ -557,7 +557,7 @@ def test_what_is_chosen_is_not_told_by_colour_alone(page: Page, screens: Screens
     )
     for forced in ("none", "active"):
         for scheme in LOOKS:
-            page.emulate_media(forced_colors=forced)  # type: ignore[arg-type]
+            page.emulate_media(forced_colors=forced)
             look(page, scheme)
             for chosen, other in pairs:
                 shapes = [page.locator(f".q-page {each}").first.evaluate(SHAPE) for each in (chosen, other)]
