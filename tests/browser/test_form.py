@@ -358,6 +358,9 @@ def test_the_help_lists_the_keys_of_this_screen(page: Page, screens: Screens, na
     assert ("Delete all spans" in text) == (name in ("ner", "response_review"))
     assert not any(word in text.lower() for word in ("image", "zoom", "audio", "video", "brush", "frame"))
     hotkeys = set(page.locator("dialog kbd").all_inner_texts())
+    page.set_viewport_size({"width": 1093, "height": 614})  # the same screen at 125 %
+    groups = page.get_by_role("region", name="The keys")
+    assert groups.evaluate("each => each.scrollHeight <= each.clientHeight"), "no key is below the edge"
     assert {"Shift + U", "Ctrl + Enter", "?"} <= hotkeys
     before = values_of(page)
     page.keyboard.press("q")
