@@ -322,6 +322,7 @@ def test_the_help_lists_the_keys_that_do_something(page: Page, screens: Screens)
 
     listed = help_of_this_screen()
     assert len({key for key, _ in listed}) == len(listed)
+    assert ("↓", "Next field") in listed
     words = {words for _, words in listed}
     assert {"Keep the mark", "Take what either says, of a set", "Escalate, with a reason"} <= words
     assert not {"Unsure", "Correct", "ORG", "Code", "Select the next span", "Correctness: then 1 to 5"} & words
