@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from ls_config import label_types, load, to_result
 from tests.browser.test_screens import TYPICAL, in_view, open_queue, overlapping, picture, scrolls, span_of, submit
 from tests.contract.plugin_campaign import Line, make_line, rows
-from tests.support.screens import AXE, Screens, browser_for, sample_values, write_table
+from tests.support.screens import AXE, SHAPE, Screens, browser_for, sample_values, unheard, write_table
 from tests.support.servers import LabelStudioServer
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
@@ -358,6 +358,9 @@ def test_the_help_lists_the_keys_of_this_screen(page: Page, screens: Screens, na
     assert ("Delete all spans" in text) == (name in ("ner", "response_review"))
     assert not any(word in text.lower() for word in ("image", "zoom", "audio", "video", "brush", "frame"))
     hotkeys = set(page.locator("dialog kbd").all_inner_texts())
+    page.set_viewport_size({"width": 1093, "height": 614})  # the same screen at 125 %
+    groups = page.get_by_role("region", name="The keys")
+    assert groups.evaluate("each => each.scrollHeight <= each.clientHeight"), "no key is below the edge"
     assert {"Shift + U", "Ctrl + Enter", "?"} <= hotkeys
     before = values_of(page)
     page.keyboard.press("q")
@@ -541,20 +544,27 @@ def test_a_screen_reader_hears_every_control_and_its_state(page: Page, screens: 
     expect(page.get_by_role("radiogroup", name="Tone").get_by_role("radio")).to_have_count(5)
     expect(page.get_by_role("button", name="ORG", exact=True, pressed=True)).to_have_count(1)
     expect(page.get_by_role("button", name="DATE", exact=True, pressed=False)).to_have_count(1)
+    assert unheard(page) == []
 
 
-def test_what_is_chosen_is_seen_in_forced_colours(page: Page, screens: Screens) -> None:
-    """A chosen point and choice differ from the others where the system chooses the colours."""
+def test_what_is_chosen_is_not_told_by_colour_alone(page: Page, screens: Screens) -> None:
+    """A chosen point, choice and label differ in form from the others, light, dark and in colours of the system."""
     open_form(page, screens, "response_review", TYPICAL)
-    page.emulate_media(forced_colors="active")
-    for key in "wt4":
+    for key in "wat42":
         page.keyboard.press(key)
-    colour = "each => getComputedStyle(each).backgroundColor"
-    for chosen, other in (
+    pairs = (
         (".q-point[aria-checked=true]", ".q-point[aria-checked=false]"),
         (".ant-radio-wrapper-checked", ".ant-radio-wrapper:not(.ant-radio-wrapper-checked)"),
-    ):
-        assert page.locator(chosen).first.evaluate(colour) != page.locator(other).first.evaluate(colour)
+        (".ant-checkbox-wrapper-checked", ".ant-checkbox-wrapper:not(.ant-checkbox-wrapper-checked)"),
+        (".lsf-label[aria-pressed=true]", ".lsf-label[aria-pressed=false]"),
+    )
+    for forced in ("none", "active"):
+        for scheme in LOOKS:
+            page.emulate_media(forced_colors=forced)
+            look(page, scheme)
+            for chosen, other in pairs:
+                shapes = [page.locator(f".q-page {each}").first.evaluate(SHAPE) for each in (chosen, other)]
+                assert shapes[0] != shapes[1], (chosen, forced, scheme)
 
 
 RIGHT = {
