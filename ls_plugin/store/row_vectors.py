@@ -114,7 +114,9 @@ class VectorIndex:
             if not len(vector):
                 continue  # a row without texts is like no other
             if len(self._rows) == len(self._matrix):
-                self._grow(len(vector), coming)
+                self._grow(self._matrix.shape[1] or len(vector), coming)
+            if len(vector) != self._matrix.shape[1]:
+                continue  # an encoder that gives vectors of two widths under one name: they do not compare
             before = self._places.get(row_id)
             if before is not None:
                 self._matrix[before] = 0
@@ -126,7 +128,7 @@ class VectorIndex:
         # A new array and not a longer one: a search in another thread goes on with the one that it has.
         room = len(self._rows) + max(coming, len(self._rows) // 2, 64)
         matrix = np.zeros((room, width), dtype=np.float32)
-        matrix[: len(self._rows)] = self._matrix[:, :width] if len(self._rows) else 0
+        matrix[: len(self._rows)] = self._matrix[: len(self._rows)].reshape(-1, width)
         self._matrix = matrix
 
     def nearest(self, vector: Vector, most: int) -> Iterator[list[SimilarRow]]:
