@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """The table."""
 
-    dependencies = (("ls_plugin", "0009_threads"),)
+    dependencies = (("ls_plugin", "0012_practice"),)
     operations = (
         migrations.CreateModel(
             name="RowVector",

@@ -66,6 +66,10 @@ _TRACES = frozenset(
         "ls_plugin_recordhead",
         "ls_plugin_rowvector",
         "token_blacklist_blacklistedtoken",
+        # Whoever opens a page first has the server write down what people are to be told.
+        "ls_plugin_notice",
+        "ls_plugin_noticecursor",
+        "ls_plugin_noticereader",
     }
 )
 
@@ -184,6 +188,8 @@ def _own(target: Target, table: str, row: Mapping[str, Any], me: int) -> bool:
     """Whether a row is the attacker's own, only says that they were here, or is of a project that is not attacked."""
     if table == "htx_user":
         return bool(row["id"] == me)
+    if table == "ls_plugin_noticereader" and row["read_at"] is not None:
+        return bool(row["user_id"] == me)
     project = row["id"] if table == "project" else row.get("project_id")
     if project is not None and project not in target.line.projects.values():
         return True
