@@ -65,8 +65,8 @@ def build(campaign: Campaign, rows: Iterable[DecidedRow], *, seed: int = 0, draw
         `{"campaign", "policy", "rows", "states", "stages": {stage: {"submitted", "counted", "hours",
         "median_seconds"}}, "people": [{"id", "roles", "submitted", "counted", "hours", "rows_per_hour", "agreement",
         "accuracy", "cost", "returned"}], "fields": [{"field", "kind", "agreed", "overturned", "measure", "value",
-        "low", "high", "reason"}], "returns": {"rows", "returns", "waiting"}, "findings": {id: count}, "targets": {…}}`; shares
-        are in 0..1, null where nothing was done. A person's `returned` says how often QA gave a pass of theirs back.
+        "low", "high", "reason"}], "returns": {"rows", "returns", "waiting"}, "findings": {id: count}, "targets": {…}}`;
+        shares are in 0..1, null where nothing was done. A person's `returned`: how often QA gave a pass back.
     """
     gathered = _Gathered(campaign)
     for row in rows:

@@ -14,7 +14,7 @@ from ls_plugin.pages import figures, outcomes, threads
 from ls_plugin.pages.rendering import render_page
 from ls_plugin.people.standings import Standing
 from ls_plugin.queue import returns
-from ls_plugin.queue.returns import ReturnedRow
+from ls_plugin.queue.returns import RowInHandAgain
 from ls_plugin.store.messages import Reopening
 from ls_plugin.store.refusals import Refused, page
 from ls_plugin.store.slots import project_ids
@@ -39,7 +39,7 @@ class OwnCampaign:
     listed: threads.Threads
     decided: int
     reopened: tuple[Reopening, ...]
-    returned: tuple[ReturnedRow, ...]
+    returned: tuple[RowInHandAgain, ...]
     pass_project: int
 
 
