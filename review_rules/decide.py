@@ -6,7 +6,7 @@ The way of a row: `counting` says which submissions count, `fields` how the pass
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from review_rules.counting import Counting
 from review_rules.fields import (
@@ -31,10 +31,12 @@ from review_rules.values import (
     DOMAIN_FLAG,
     Certificate,
     Decision,
+    GuidelineVersion,
     NextStep,
     RowHistory,
     Stage,
     State,
+    Submission,
     Word,
 )
 from review_rules.versions import CURRENT, RulesVersion
@@ -234,7 +236,14 @@ def _certificate(parts: Parts, team: Team) -> Certificate:
         None if parts.qa is None else parts.qa.at_text,
         tuple([submission.at_text for submission in parts.experts]),
         team.hash if parts.rules.names_team else None,
+        _guidelines(counted) if parts.rules.names_guidelines else (),
     )
+
+
+def _guidelines(counted: Iterable[Submission]) -> tuple[GuidelineVersion, ...]:
+    """The versions of the guidelines that answers name, each once, by number."""
+    named = (GuidelineVersion.read(submission.raw.get("guidelines")) for submission in counted)
+    return tuple(sorted({version for version in named if version is not None}))
 
 
 def _finding_order(noted: Finding) -> tuple[str, str, str]:

@@ -374,6 +374,16 @@ RULES: dict[str, Rule] = {
         "the record's {part} is not what was exported; it holds the number {number}, which may have been rounded",
         "jq 1.6, JavaScript and data frames round long numbers: take the file as it was exported.",
     ),
+    "QR.E127": Rule(
+        "Unknown version of the guidelines",
+        "{claimed} is no version of the guidelines that the record lists; it lists {known}",
+        "Do not use the row; it was changed after the export. Export again.",
+    ),
+    "QR.E128": Rule(
+        "Version of the guidelines that contradicts another",
+        "version {number} of the guidelines {what}",
+        "Do not use the row; it was changed after the export, or joined from two campaigns. Export again.",
+    ),
 }
 
 

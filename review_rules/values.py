@@ -381,10 +381,34 @@ class FinalValue(NamedTuple):
         return {"value": self.value, "origin": self.origin._value_, "changed_from_auto": self.changed_from_auto}
 
 
+class GuidelineVersion(NamedTuple):
+    """A version of a campaign's guidelines: its number, from 1, and the hash of its text."""
+
+    number: int
+    hash: str
+
+    @classmethod
+    def read(cls, raw: Json) -> GuidelineVersion | None:
+        """The version that an answer names under `guidelines`; None if that is none.
+
+        >>> GuidelineVersion.read({"number": 2, "hash": "sha256:0"}), GuidelineVersion.read({"number": True})
+        (GuidelineVersion(number=2, hash='sha256:0'), None)
+        """
+        number, digest = (raw.get("number"), raw.get("hash")) if isinstance(raw, dict) else (None, None)
+        if not isinstance(number, int) or isinstance(number, bool) or not isinstance(digest, str):
+            return None
+        return cls(number, digest)
+
+    def to_json(self) -> dict[str, Json]:
+        """The version as an answer and a certificate name it."""
+        return {"number": self.number, "hash": self.hash}
+
+
 class Certificate(NamedTuple):
     """Who stands behind a final label, under which policy and team, and when each of them submitted.
 
-    `team` is None in decisions by the first version of the rules, which did not name it.
+    `team` is None in decisions by the first version of the rules, which did not name it. `guidelines` are the versions
+    under which the counted answers were given, as far as these say it.
     """
 
     passes: tuple[PersonId, ...]
@@ -396,6 +420,7 @@ class Certificate(NamedTuple):
     qa_time: str | None
     expert_times: tuple[str, ...]
     team: str | None = None
+    guidelines: tuple[GuidelineVersion, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
         """The certificate as in the contract's JSON."""
@@ -406,6 +431,7 @@ class Certificate(NamedTuple):
             "domains": {domain: list(people) for domain, people in self.domains.items()},
             "policy": self.policy,
             **({} if self.team is None else {"team": self.team}),
+            **({"guidelines": [version.to_json() for version in self.guidelines]} if self.guidelines else {}),
             "times": {
                 "passes": list(self.pass_times),
                 "qa": self.qa_time,

@@ -20,6 +20,7 @@ class RulesVersion:
         heeds_broken_rows: a pass that calls the row broken asks for QA, whatever the policy samples.
         heeds_returns: QA may give passes back to their people.
         names_team: the certificate carries the team's hash, and the decision the version of the rules.
+        names_guidelines: the certificate carries the versions of the guidelines that the counted answers name.
     """
 
     number: int
@@ -31,6 +32,7 @@ class RulesVersion:
     heeds_broken_rows: bool
     heeds_returns: bool
     names_team: bool
+    names_guidelines: bool
 
 
 RULES_1: Final = RulesVersion(
@@ -43,6 +45,7 @@ RULES_1: Final = RulesVersion(
     heeds_broken_rows=False,
     heeds_returns=False,
     names_team=False,
+    names_guidelines=False,
 )
 """Quorum 0.1.0."""
 
@@ -56,11 +59,12 @@ RULES_2: Final = RulesVersion(
     heeds_broken_rows=False,
     heeds_returns=False,
     names_team=True,
+    names_guidelines=False,
 )
 
 RULES_3: Final = replace(RULES_2, number=3, heeds_broken_rows=True)
 
-RULES_4: Final = replace(RULES_3, number=4, heeds_returns=True)
+RULES_4: Final = replace(RULES_3, number=4, heeds_returns=True, names_guidelines=True)
 
 CURRENT: Final = RULES_4
 

@@ -78,6 +78,7 @@ class _Answer:
     void: tuple[str, ...] = ()
     shown: Json | None = None
     to: tuple[str, ...] = ()
+    guidelines: Json | None = None
     known_at: str | None = None
     """The time where the server's is known to be wrong."""
 
@@ -113,6 +114,8 @@ class _Answer:
             answer[STORED_AT] = self.source.version
         if self.shown is not None:
             answer["shown"] = self.shown
+        if self.guidelines is not None:
+            answer["guidelines"] = self.guidelines
         if self.stage is not Stage.PASS:
             answer["decision"] = self.parsed.decision
             if self.parsed.decision == RETURN:
@@ -234,6 +237,7 @@ class HistoryReader:
                 void=tuple(void),
                 shown=self._shown(annotation, task) if stage is Stage.PASS else None,
                 to=tuple(sorted({people.get(pk) or "" for pk in note.named(parsed.decision_to)} - {""})),
+                guidelines=annotation.guidelines,
                 # What a return was given on has changed since, as it asked for.
                 known_at=None
                 if void or parsed.review_of is None or returned_at is not None

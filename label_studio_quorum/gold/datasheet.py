@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from label_studio_quorum.gold.spool import STAGES, Spool, is_returned, reopenings_after_final
+from label_studio_quorum.gold.thread_records import THREAD, ThreadCounts
 from ls_config import Interface
 from review_rules import Submission, parse_history
 from review_rules.canonical import key
@@ -55,6 +56,7 @@ class _Counts:
     reasons: Counter[str] = field(default_factory=Counter)
     reopened_rows: int = 0
     returned_rows: int = 0
+    threads: ThreadCounts = field(default_factory=ThreadCounts)
     sample: dict[str, list[tuple[str, str, Any]]] = field(default_factory=dict)
     """Row id → field, person, value of each vote on it."""
 
@@ -108,6 +110,7 @@ class Card:
         certificate = record.get("certificate") or {}
         counts.policies.update([certificate["policy"]] if certificate.get("policy") else [])
         counts.expert_rows += any(certificate.get("domains", {}).values()) or bool(certificate.get("expert"))
+        counts.threads.add(record.get(THREAD), record.get("reopened"))
         after_final = reopenings_after_final(record)
         counts.reopened.update({str(entry.get("role")) for entry in after_final})
         counts.reopened_rows += bool(after_final)
@@ -210,6 +213,7 @@ class Card:
             self._head(),
             self._contents(),
             self._making(),
+            self._threads(),
             self._people(),
             self._trust(),
             self._gaps(),
@@ -295,6 +299,19 @@ class Card:
         if not rows:
             return ""
         return f" Returned by QA to one or more of their annotators, with a reason, and answered again: {rows} rows."
+
+    def _threads(self) -> str:
+        """What was asked and disputed; nothing where nobody has said whether there are threads."""
+        if "threads" not in self._about:
+            return ""
+        if self._about["threads"] is None:
+            return "## Threads\n\nNone: they are kept by a server with Quorum's plugin, and this is a stock server."
+        others = ThreadCounts()
+        others.add(self._about["threads"])
+        return (
+            f"## Threads\n\nAbout the rows of this file: {self._counts.threads.sentence()}. About paragraphs of the "
+            f"guidelines: {others.sentence()}. Announcements to everybody: {others.kinds['announcement']}."
+        )
 
     def _checks(self) -> str:
         """Which rules between fields the interface had, and how many rows violate each."""

@@ -38,6 +38,13 @@ th { text-align: left; font-weight: 600; } td.n, th.n { text-align: right; font-
 <p class="dim">Agreement: fields of a person's passes on which the other pass agreed. Accuracy: fields of a person's
 passes that equal the final value. Hours: time between opening and submitting, pauses included. Red: below the
 policy's target.</p>
+{% if r.people | selectattr("practice_hours", "defined") | list %}<h2>Qualification and practice</h2>
+<table><tr><th>person<th>qualified for<th class="n">practised<th class="n">practice hours</tr>
+{% for p in r.people if p.practice_hours is defined %}<tr><td>{{ p.id }}
+<td>{% for q in p.qualified %}{{ q.title }} {{ q.state }}{{ ", " if not loop.last }}{% else %}–{% endfor %}
+<td class="n">{{ p.practised }}<td class="n">{{ "%.2f" | format(p.practice_hours) }}</tr>
+{% endfor %}</table>
+<p class="dim">Hours leave practice out; the cost holds it where the policy pays for it.</p>{% endif %}
 <h2>Fields</h2>
 <table><tr><th>field<th>kind<th class="n">passes agree<th class="n">overturned<th>measure<th class="n">value
 <th>95 % interval</tr>

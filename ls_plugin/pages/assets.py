@@ -21,7 +21,7 @@ _KNOWN_VERSION: Final[tuple[str, ...]] = (
     "review_model",
     "review_store",
     "review_spans",
-    "review_guide",
+    "guide",
     "review_form",
     "review_draw",
     "review",
@@ -30,6 +30,7 @@ _KNOWN_VERSION: Final[tuple[str, ...]] = (
     "form",
     "help",
     "checks",
+    "companion",
 )
 """The parts that rest on the screen of a Label Studio that they were tested with; left out with another.
 

@@ -23,7 +23,7 @@ from label_studio_quorum.campaign.reconcile import DecidedRow
 from label_studio_quorum.campaign.review_panel import value_text
 from ls_config.interface import Interface
 from ls_plugin.models import Campaign, CampaignProject, Message, Slot, Stage
-from ls_plugin.pages import threads
+from ls_plugin.pages import saying, threads
 from ls_plugin.pages.told_rows import decided_at, kept_back, person_of, tell
 from ls_plugin.people import rulebook
 from ls_plugin.queue.campaigns import read_interface
@@ -171,10 +171,19 @@ def periods(campaign: Campaign, user_id: int) -> tuple[Period, ...]:
         if outcome is not None
     ]
     now = timezone.now()
-    today = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
     week, month = now - timedelta(days=7), now - timedelta(days=14)
-    stretches = (("Today", today, now), ("Last 7 days", week, now), ("The 7 days before", month, week))
+    stretches = (("Today", _today(now), now), ("Last 7 days", week, now), ("The 7 days before", month, week))
     return tuple(_period(campaign, user_id, name, start, end, rows) for name, start, end in stretches)
+
+
+def work_today(campaign: Campaign, user_id: int) -> tuple[int, float]:
+    """A person's answers of today, decided or not, and the seconds that their forms were open."""
+    now = timezone.now()
+    return _work(campaign, _today(now), now, user_id).get(user_id, (0, 0.0))
+
+
+def _today(now: datetime) -> datetime:
+    return timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def count_decided(campaign: Campaign, user_id: int) -> int:
@@ -220,7 +229,7 @@ def _outcome(
         fields=tuple(_fields(row, own, interface)),
         conversation=tuple(sorted([*threads.notes_of(row, named=False), *disputes], key=lambda entry: entry.at)),
         is_disputed=is_disputed,
-        is_disputable=threads.may_dispute(campaign, decided)
+        is_disputable=saying.may_dispute(campaign, decided)
         and not any(entry.kind == Kind.DISPUTE.value and entry.at >= stamp(decided) for entry in disputes),
         disputable_until=None if days is None else decided + timedelta(days=days),
     )
@@ -317,11 +326,15 @@ def _period(
     )
 
 
-def _work(campaign: Campaign, start: datetime, end: datetime) -> dict[int, tuple[int, float]]:
-    """Account → answers and seconds in a stretch of time."""
+def _work(
+    campaign: Campaign, start: datetime, end: datetime, user_id: int | None = None
+) -> dict[int, tuple[int, float]]:
+    """Account → answers and seconds in a stretch of time; of one account if it is named."""
     done = Annotation.objects.filter(
         project_id__in=project_ids(campaign.pk), was_cancelled=False, created_at__gte=start, created_at__lt=end
     )
+    if user_id is not None:
+        done = done.filter(completed_by_id=user_id)
     sums = done.values("completed_by_id").annotate(count=Count("id"), seconds=Sum("lead_time")).order_by()
     return {each["completed_by_id"]: (each["count"], each["seconds"] or 0.0) for each in sums}
 

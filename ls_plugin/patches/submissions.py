@@ -22,8 +22,8 @@ from ls_plugin.access.call import Call, call_of
 from ls_plugin.models import Slot, Stage
 from ls_plugin.patches.registry import replace
 from ls_plugin.people.standings import RULE_STAGE, CampaignPlace
-from ls_plugin.queue import admission, qualification, reconcile, seats, skips
-from ls_plugin.store import audit_log, clock, opened_forms
+from ls_plugin.queue import admission, publishing, qualification, reconcile, seats, skips
+from ls_plugin.store import audit_log, clock, guidelines, opened_forms
 from ls_plugin.store.exclusions import is_excluded
 from ls_plugin.store.refusals import Refused
 from ls_plugin.store.slots import lock_rows
@@ -204,4 +204,10 @@ def _log(call: Call, place: CampaignPlace, slot: Slot, kind: str, annotation: An
     form = opened_forms.last_form(user_id, slot.task_id) if kind == "submitted" else None
     if form is not None:
         body[opened_forms.FORM] = form
+    # Whoever changes an answer goes by the guidelines that hold for them now, whatever they read at first.
+    version = guidelines.last_shown(user_id, slot.task_id) if kind == "submitted" else None
+    if kind == "changed":
+        version = publishing.holding_version(place.campaign_id, user_id)
+    if version is not None:
+        body[guidelines.GUIDELINES] = version
     audit_log.write(audit_log.Entry(kind, user_id, place.campaign_id, slot.task_id, slot.row_id, body))

@@ -303,15 +303,27 @@
   bind("arrowup", "Field before", (mine) => mine.move(-1), { when: isOutsideTexts });
   bind("arrowright", "Next choice of the field", (mine) => sideways(mine, 1), { when: isOutsideTexts });
   bind("arrowleft", "Choice before", (mine) => sideways(mine, -1), { when: isOutsideTexts });
+  const hasSpans = () => state.shown().some((field) => field.kind === "spans");
+  const hasSets = () => state.shown().some((field) => review.isSet(field.kind));
   const DOES = {
-    a: "Take what A says", b: "Take what B says", u: "Take what either says, of a set", 1: "Digits: the choice with this digit",
-    n: "Next mark, or field", p: "Mark before, or field", k: "Keep the mark", d: "Leave the mark out",
-    w: "Widen the mark at its end", q: "Widen it at its start", "shift+w": "Narrow the mark at its end",
-    "shift+q": "Narrow it at its start",
+    a: ["Take what A says"], b: ["Take what B says"], u: ["Take what either says, of a set", hasSets],
+    1: ["Digits: the choice with this digit"], n: ["Next mark, or field"], p: ["Mark before, or field"],
+    k: ["Keep the mark", hasSpans], d: ["Leave the mark out", hasSpans],
+    w: ["Widen the mark at its end", hasSpans], "shift+w": ["Narrow the mark at its end", hasSpans],
+    q: ["Widen it at its start", hasSpans], "shift+q": ["Narrow it at its start", hasSpans],
   };
   /* Keys without a meaning here do nothing, so that none of Label Studio's changes a field that is folded away. */
-  for (const key of [..."abcdhijklmnopqrsuvwxyz0123456789,.;", "shift+w", "shift+q", "shift+a", "shift+c"]) {
-    bind(key, DOES[key] || "", (mine) => press(mine, key));
+  const LETTERS = [..."abcdefghijklmnopqrstuvwxyz"];
+  for (const keys of [...LETTERS, ..."0123456789,.;", ...LETTERS.map((letter) => `shift+${letter}`)]) {
+    const [words, isUseful] = DOES[keys] || [""];
+    quorum.key({
+      keys,
+      get does() { return !isUseful || (stands() && isUseful()) ? words : ""; },
+      group: "What differs",
+      /* Beside a picture the flags are seen, and have their keys. */
+      when: () => stands() && (state.isText || keys.length === 1),
+      run: () => press(state, keys),
+    });
   }
 
   document.addEventListener("click", (click) => {

@@ -3,7 +3,7 @@
   "use strict";
 
   const review = window.quorumReview;
-  const { element } = window.quorum;
+  const { element, shared } = window.quorum;
   const { cap } = review.form;
   /* Texts up to so many characters stand on a line of their own above the others. */
   const SHORT = 160;
@@ -158,7 +158,7 @@
     box.hidden = !mine.isGuided || !field;
     if (box.hidden || box.dataset.field === field.name) return;
     box.dataset.field = field.name;
-    const found = review.guideline(mine.screen.store.description, field);
+    const found = shared.guide.guideline(mine.screen, field);
     const none = element("p", {}, `The guidelines have no part that is named ${field.title}.`);
     box.replaceChildren(...(found.length ? found : [none]));
     box.scrollTop = 0;

@@ -151,6 +151,10 @@ _SQLITE = (
     BEGIN SELECT RAISE(ABORT, 'quorum:message_stays'); END""",
     """CREATE TEMP TRIGGER quorum_message_stays BEFORE DELETE ON main.ls_plugin_message
     BEGIN SELECT RAISE(ABORT, 'quorum:message_stays'); END""",
+    """CREATE TEMP TRIGGER quorum_guidelines_kept BEFORE UPDATE ON main.ls_plugin_guidelineversion
+    BEGIN SELECT RAISE(ABORT, 'quorum:guidelines_stay'); END""",
+    """CREATE TEMP TRIGGER quorum_guidelines_stay BEFORE DELETE ON main.ls_plugin_guidelineversion
+    BEGIN SELECT RAISE(ABORT, 'quorum:guidelines_stay'); END""",
 )
 _SQLITE_NAMES = tuple(sql.split()[3] for sql in _SQLITE)
 
@@ -316,6 +320,23 @@ DROP TRIGGER IF EXISTS quorum_message_kept ON ls_plugin_message;
 DROP FUNCTION IF EXISTS quorum_message_kept();
 """
 
+POSTGRES_GUIDELINES_UP = """
+CREATE OR REPLACE FUNCTION quorum_guidelines_kept() RETURNS trigger AS $$
+BEGIN
+  IF current_setting('quorum.on', true) IS NOT DISTINCT FROM 'on' THEN
+    RAISE EXCEPTION 'quorum:guidelines_stay' USING ERRCODE = '23514';
+  END IF;
+  IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+  RETURN NEW;
+END $$ LANGUAGE plpgsql;
+CREATE TRIGGER quorum_guidelines_kept BEFORE UPDATE OR DELETE ON ls_plugin_guidelineversion
+  FOR EACH ROW EXECUTE FUNCTION quorum_guidelines_kept();
+"""
+POSTGRES_GUIDELINES_DOWN = """
+DROP TRIGGER IF EXISTS quorum_guidelines_kept ON ls_plugin_guidelineversion;
+DROP FUNCTION IF EXISTS quorum_guidelines_kept();
+"""
+
 
 def existing_tasks_sql(vendor: str) -> str:
     """The statement that gives every task of a project (one parameter: its id) the slot it has not yet."""
@@ -346,8 +367,8 @@ def _arm(connection: Any, **_: Any) -> None:
     if connection.vendor != "sqlite":
         return
     with connection.connection as raw:
-        # The newest column that they stand on: a database of a version before gets them when it is migrated.
-        newest = "SELECT 1 FROM pragma_table_info('ls_plugin_grant') WHERE name = 'returned'"
+        # The newest table that they stand on: a database of a version before gets them when it is migrated.
+        newest = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'ls_plugin_guidelineversion'"
         ready = raw.execute(newest).fetchone()
         armed = raw.execute("SELECT 1 FROM sqlite_temp_master WHERE name = 'quorum_task_new'").fetchone()
         if ready and not armed:

@@ -29,13 +29,13 @@ from review_rules import (
     parse_history,
     withheld,
 )
-from review_rules.files.policy import Disputes, Order, Qualification, Returns, Skips
+from review_rules.files.policy import Acknowledge, Disputes, Order, Practice, Qualification, Returns, Skips
 from review_rules.files.schema import policy_schema, team_schema
 from review_rules.findings import RULES
 from review_rules.pre_annotation import values_hash
 from review_rules.seals import Digest
 from review_rules.verify import Verifier
-from review_rules.versions import RULES_1, RULES_2, RULES_3
+from review_rules.versions import CURRENT, RULES_1, RULES_2, RULES_3
 from tests.unit.review_rules.cases import (
     TEAM,
     TEXT,
@@ -289,6 +289,43 @@ def test_qualification() -> None:
 
 
 @rule(
+    "A qualification may also name bars for those who work at a review stage, for experts of a domain over its rows and for single fields, after how many weeks it expires, and whether a change of the guidelines ends it; it changes no decision, and a policy that names none of these keeps its hash."
+)
+def test_further_bars() -> None:
+    """The hash of a policy that asks for a qualification as before is the one that it had before there were these."""
+    plain = load_policy("fields: {verdict: {agree: exact}}\nqualification: {rows: known.jsonl, bar: 0.8}")
+    assert plain.hash == "sha256:025164cd320fffa8e989b58d2fe192dee23c122f69ffbd85b457073c82f5db86"
+    nothing = "{rows: known.jsonl, bar: 0.8, stages: {}, domains: {}, fields: {}, weeks: null, guidelines: false}"
+    assert load_policy(f"fields: {{verdict: {{agree: exact}}}}\nqualification: {nothing}").hash == plain.hash
+    asked = "{rows: known.jsonl, bar: 0.8, stages: {qa: 0.9}, domains: {technical: 0.7}, fields: {verdict: 1}, weeks: 8, guidelines: true}"
+    further = load_policy(f"fields: {{verdict: {{agree: exact}}}}\nqualification: {asked}")
+    wanted = Qualification("known.jsonl", 0.8, {"qa": 0.9}, {"technical": 0.7}, {"verdict": 1.0}, 8, True)
+    assert (further.qualification, further.hash == plain.hash) == (wanted, False)
+    seen = [decide(parse_history(row(agreeing())), load_team(TEAM), policy).to_json() for policy in (plain, further)]
+    assert [each["state"] for each in seen] == ["AWAITING_QA"] * 2
+    for wrong in ("stages: {pass: 0.8}", "stages: {qa: 2}", "domains: {technical: high}", "weeks: 0", "guidelines: 1"):
+        with pytest.raises(FaultsError):
+            load_policy(f"qualification: {{rows: known.jsonl, bar: 0.8, {wrong}}}")
+
+
+@rule(
+    "`practice` names a file of rows to practise on, relative to the policy file, and says whether the time counts for pay; it changes no decision, and a policy without it keeps its hash."
+)
+def test_practice() -> None:
+    """It is about people who learn, and says nothing about what counts."""
+    plain = load_policy("fields: {verdict: {agree: exact}}")
+    practised = load_policy("fields: {verdict: {agree: exact}}\npractice: {rows: practice.jsonl, paid: true}")
+    assert (plain.practice, practised.practice) == (None, Practice("practice.jsonl", True))
+    assert load_policy("practice: {rows: practice.jsonl}").practice == Practice("practice.jsonl", False)
+    assert plain.hash == load_policy("{fields: {verdict: {agree: exact}}, practice: null}").hash != practised.hash
+    seen = [decide(parse_history(row(agreeing())), load_team(TEAM), policy).to_json() for policy in (plain, practised)]
+    assert seen[0] == seen[1]
+    for wrong in ("{}", "{paid: true}", "{rows: a, paid: 1}", "{rows: a, often: 2}", "5"):
+        with pytest.raises(FaultsError):
+            load_policy(f"practice: {wrong}")
+
+
+@rule(
     "`skips` says how many rows a person may skip within 24 hours, null for any number, and whether a skip needs a reason; it changes no decision, and a policy without it keeps its hash."
 )
 def test_skips() -> None:
@@ -325,6 +362,25 @@ def test_order() -> None:
 
 
 @rule(
+    "`threads` says whether exports hold what was said in threads, or only who said what kind of thing when; it changes no decision, and a policy without it keeps its hash."
+)
+def test_threads() -> None:
+    """It is about what leaves the server beside the labels."""
+    fields = "fields: {verdict: {agree: exact}}\n"
+    plain = load_policy(fields)
+    assert plain.threads.texts_in_exports is True
+    for same in ("threads: null", "threads: {}", "threads: {texts_in_exports: true}"):
+        assert load_policy(fields + same).hash == plain.hash
+    quiet = load_policy(fields + "threads: {texts_in_exports: false}")
+    assert (quiet.threads.texts_in_exports, quiet.hash == plain.hash) == (False, False)
+    seen = [decide(parse_history(row(agreeing())), load_team(TEAM), policy).to_json() for policy in (plain, quiet)]
+    assert seen[0] == seen[1]
+    for wrong in ("{texts_in_exports: some}", "{texts: true}", "5"):
+        with pytest.raises(FaultsError):
+            load_policy(f"threads: {wrong}")
+
+
+@rule(
     "`disputes` says for how many days after its decision people may dispute a row that they answered, null for as long as the decision stands, 0 for never; it changes no decision, and a policy without it keeps its hash."
 )
 def test_disputes() -> None:
@@ -342,6 +398,25 @@ def test_disputes() -> None:
     for wrong in ("{days: -1}", "{days: some}", "{weeks: 1}", "5"):
         with pytest.raises(FaultsError):
             load_policy(f"disputes: {wrong}")
+
+
+@rule(
+    "`guidelines` says which versions of the guidelines people acknowledge before their next row, those that ask for it or always every one; it changes no decision, and a policy without it keeps its hash."
+)
+def test_guidelines_in_the_policy() -> None:
+    """It is about who is handed a row, and says nothing about what counts."""
+    fields = "fields: {verdict: {agree: exact}}\n"
+    plain = load_policy(fields)
+    assert plain.guidelines.acknowledge is Acknowledge.ASKED
+    for same in ("guidelines: null", "guidelines: {}", "guidelines: {acknowledge: asked}"):
+        assert load_policy(fields + same).hash == plain.hash
+    always = load_policy(fields + "guidelines: {acknowledge: always}")
+    assert (always.guidelines.acknowledge, always.hash == plain.hash) == (Acknowledge.ALWAYS, False)
+    seen = [decide(parse_history(row(agreeing())), load_team(TEAM), policy).to_json() for policy in (plain, always)]
+    assert seen[0] == seen[1]
+    for wrong in ("{acknowledge: never}", "{read: true}", "5"):
+        with pytest.raises(FaultsError):
+            load_policy(f"guidelines: {wrong}")
 
 
 @rule("`quorum policy schema` describes exactly the files that load.")
@@ -2258,6 +2333,88 @@ def test_versions_1_to_3_and_returns() -> None:
     assert "QR.E105" in [noted.id for noted in Verifier(team, policy).check(record | {"rules": 4}, 1)]
 
 
+FIRST, SECOND = {"number": 1, "hash": "sha256:a"}, {"number": 2, "hash": "sha256:b"}
+
+
+def under_guidelines(*named: Any) -> dict[str, Any]:
+    """A final row whose two passes say what they were given under."""
+    passes = [sub(who, at) for at, who in enumerate(("ana", "hal"))]
+    return row([answer | {"guidelines": version} for answer, version in zip(passes, named, strict=True)])
+
+
+@rule(
+    "A submission may say under `guidelines` which version of them it was given under, `{number, hash}`; where it says nothing, or what is no version, this is not known."
+)
+@pytest.mark.parametrize("nothing", [None, 2, "2", {}, {"number": True, "hash": "x"}, {"number": 1}, [FIRST]])
+def test_an_answer_that_names_no_version(nothing: Any) -> None:
+    """It counts as it is, and the certificate has what the other says."""
+    decision = decide(parse_history(under_guidelines(FIRST, nothing)), team_of(TEAM), policy_of(CONFLICT))
+    assert (decision.state, decision.findings) == (State.FINAL, ())
+    assert decision.certificate is not None
+    assert decision.certificate.to_json()["guidelines"] == [FIRST]
+
+
+@rule(
+    "The certificate names the versions of the guidelines that the counted submissions name, each once and by number, and nothing of guidelines where none names one."
+)
+def test_guidelines_in_the_certificate() -> None:
+    """Of surplus passes it says nothing."""
+    team, policy = team_of(TEAM), policy_of(CONFLICT)
+    for named, expected in (((SECOND, FIRST), [FIRST, SECOND]), ((FIRST, FIRST), [FIRST])):
+        certificate = decide(parse_history(under_guidelines(*named)), team, policy).certificate
+        assert certificate is not None
+        assert certificate.to_json()["guidelines"] == expected
+    without = decide(parse_history(row([sub("ana", 0), sub("hal", 1)])), team, policy).certificate
+    assert without is not None
+    assert "guidelines" not in without.to_json()
+
+
+@rule("By versions 1 to 3 `guidelines` means nothing.")
+def test_versions_1_to_3_and_guidelines() -> None:
+    """A record by them is proved as it was, whatever its answers say besides."""
+    team, policy = team_of(TEAM), policy_of(CONFLICT)
+    for version in (RULES_1, RULES_2, RULES_3):
+        history = under_guidelines(FIRST, SECOND)
+        decision = decide(parse_history(history), team, policy, version)
+        assert decision.certificate is not None
+        assert "guidelines" not in decision.certificate.to_json()
+        record = json.loads(json.dumps(history | decision.to_json()))
+        assert Verifier(team, policy).check(record, 1) == []
+
+
+@rule(
+    "`quorum verify` finds a submission that names a version of the guidelines which its record does not list, or with another hash or before the time that is listed there, and a version with one hash in one record and another in the next."
+)
+def test_verify_and_guidelines() -> None:
+    """Each contradiction has its finding, at the answer that it is about."""
+    team, policy = team_of(TEAM), policy_of(CONFLICT)
+
+    def findings(verifier: Verifier, listed: Any, *named: Any, row_id: str = "r1") -> list[tuple[str, str]]:
+        history = under_guidelines(*named) | {"row_id": row_id}
+        decision = decide(parse_history(history), team, policy)
+        record = json.loads(json.dumps(history | decision.to_json() | {"guidelines": listed}))
+        return [(noted.id, noted.path) for noted in verifier.check(record, len(verifier.seen) + 1)]
+
+    listed = [FIRST | {"at": "2020-01-01T00:00:00Z"}, SECOND | {"at": "2020-01-02T00:00:00Z"}]
+    late = [FIRST | {"at": "2020-01-01T00:00:00Z"}, SECOND | {"at": "2040-01-01T00:00:00Z"}]
+    path = "passes[1].guidelines"
+    for versions, named, expected in (
+        (listed, SECOND, []),
+        (listed[:1], SECOND, [("QR.E127", path)]),
+        (None, SECOND, [("QR.E127", "passes[0].guidelines"), ("QR.E127", path)]),
+        (listed, {"number": "2"}, [("QR.E127", path)]),
+        (listed, SECOND | {"hash": "sha256:c"}, [("QR.E128", path)]),
+        (late, SECOND, [("QR.E128", path)]),
+        ([*listed, listed[1]], SECOND, [("QR.E128", "guidelines[2]")]),
+        ([*listed, "3"], SECOND, [("QR.E127", "guidelines[2]")]),
+    ):
+        assert findings(Verifier(team, policy), versions, FIRST, named) == expected
+    verifier = Verifier(team, policy)
+    assert findings(verifier, listed, FIRST, SECOND) == []
+    other = [listed[0], {**listed[1], "hash": "sha256:c"}]
+    assert findings(verifier, other, FIRST, FIRST, row_id="r2") == [("QR.E128", "guidelines[1]")]
+
+
 @rule("By versions 1 and 2 `broken_row` asks for no QA.")
 def test_versions_1_and_2_and_broken_rows() -> None:
     """A record that was final by them is proved by them, and is not by the newest."""
@@ -2280,7 +2437,10 @@ def test_version_1_names_no_team() -> None:
     record["certificate"]["team"] = load_team((OLD / "team.yaml").read_text()).hash
     assert verify_old(record) == ["QR.E112"]
     decision = see(row(agreeing()), CONFLICT).to_json()
-    assert (decision["rules"], set(decision["certificate"]) - {"team"}) == (4, set(record["certificate"]) - {"team"})
+    assert (decision["rules"], set(decision["certificate"]) - {"team"}) == (
+        CURRENT.number,
+        set(record["certificate"]) - {"team"},
+    )
 
 
 @rule(
@@ -2294,7 +2454,7 @@ def test_versions_of_records() -> None:
     verifier = Verifier(team_of(TEAM), policy_of(""))
     assert verifier.check(record, 1) == []
     assert [found.id for found in verifier.check({**record, "rules": None}, 1)] == ["QR.E112"]
-    unknowns: list[Any] = [5, 0, True, "2", 2.5, [], {}]
+    unknowns: list[Any] = [CURRENT.number + 1, 0, True, "2", 2.5, [], {}]
     for unknown in unknowns:
         assert [found.id for found in verifier.check({**record, "rules": unknown}, 1)] == ["QR.E115"]
     bare = {key: value for key, value in record.items() if key != "rules"}
