@@ -18,7 +18,7 @@ from ls_plugin.pages.rendering import render_page
 from ls_plugin.people.standings import Standing
 from ls_plugin.queue import practice, requirements, returns
 from ls_plugin.queue.requirements import Qualified
-from ls_plugin.queue.returns import ReturnedRow
+from ls_plugin.queue.returns import RowInHandAgain
 from ls_plugin.store import known_answers
 from ls_plugin.store.messages import Reopening, Subject
 from ls_plugin.store.refusals import Refused, page
@@ -52,7 +52,7 @@ class OwnCampaign:
     stands: tuple[Qualified, ...]
     asked: int
     reopened: tuple[Reopening, ...]
-    returned: tuple[ReturnedRow, ...]
+    returned: tuple[RowInHandAgain, ...]
     pass_project: int
 
 

@@ -23,7 +23,7 @@ from ls_plugin.pages.paging import cut
 from ls_plugin.pages.told_rows import STATE_WORDS, answered_rows, decide_rows, expose_rows, kept_back, tell
 from ls_plugin.people.standings import RULE_STAGE
 from ls_plugin.queue import returns
-from ls_plugin.queue.returns import ReturnedRow
+from ls_plugin.queue.returns import RowInHandAgain
 from ls_plugin.store import messages
 from ls_plugin.store.messages import EVERYBODY, Kind, Subject
 from ls_plugin.store.slots import slots_of
@@ -368,7 +368,7 @@ def _entry(message: Message, by: str | None, *, is_open: bool) -> ThreadEntry:
     )
 
 
-def _returned(back: ReturnedRow) -> ThreadEntry:
+def _returned(back: RowInHandAgain) -> ThreadEntry:
     return ThreadEntry(id=None, kind=RETURNED, at=back.at, by=None, role=Role.QA.value, text=back.reason)
 
 
