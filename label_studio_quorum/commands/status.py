@@ -42,6 +42,7 @@ def command(
     """Count rows by state and work by stage; with --json one object a campaign. Changes nothing."""
     from label_studio_quorum.campaign.importing import imports_of
     from label_studio_quorum.campaign.learners import learners_of
+    from label_studio_quorum.campaign.returned import stock_lines
     from label_studio_quorum.campaign.served_version import serving_faults
     from label_studio_quorum.campaign.status import campaign_status
 
@@ -58,6 +59,9 @@ def command(
         wrong = [str(fault) for fault in opened.port.server_faults(opened.campaign.name) if fault.stops]
         for warning in (*wrong, *status.without_row, *status.warnings):
             typer.echo(f"warning: {opened.campaign.name}: {warning}", err=True)
+        if status.returned and opened.port.plugin_version() is None:
+            for line in stock_lines(status.returned):
+                typer.echo(f"warning: {opened.campaign.name}: {line}", err=True)
         for say, count in sorted(status.violating.items()):
             rows = "final row violates" if count == 1 else "final rows violate"
             typer.echo(f"finding: {opened.campaign.name}: {count:,} {rows} a check: {say}", err=True)
@@ -96,9 +100,13 @@ def _show(status: Status, learners: Sequence[Learner]) -> None:
         stages.add_row(stage.value, f"{work.open:,}", f"{work.submitted:,}")
     console.print(states)
     console.print(stages)
+    if status.returned:
+        rows = "1 row is" if len(status.returned) == 1 else f"{len(status.returned):,} rows are"
+        people = ", ".join(sorted({person for row in status.returned for person in row.to}))
+        console.print(Text(f"{rows} back with {people}, whom QA asked to look again"))
     if learners:
         numbers = (Column(title, justify="right") for title in ("practised", "practice hours"))
-        people = Table("person", "qualified for", *numbers)
+        standing = Table("person", "qualified for", *numbers)
         for learner in learners:
-            people.add_row(learner.id, learner.stands or "–", f"{learner.practised:,}", f"{learner.practice_hours:.2f}")
-        console.print(people)
+            standing.add_row(learner.id, learner.stands or "–", f"{learner.practised:,}", f"{learner.practice_hours:.2f}")
+        console.print(standing)

@@ -20,6 +20,7 @@ from label_studio_quorum.commands.shared_options import (
     NameOption,
     TeamOption,
     UrlOption,
+    campaign_name,
     connect,
     known_campaign,
     print_json,
@@ -158,6 +159,25 @@ def apply(
         typer.echo(f"passwords: {kept.path} ({TELL_EACH})")
     else:
         typer.echo("everybody has an account")
+
+
+@app.command()
+def password(
+    person: Annotated[str, typer.Argument(metavar="ID", help="The person's id in the team file.")],
+    name: NameOption = None,
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give somebody a new password for one sign-in, at which they choose their own; it ends their open sessions."""
+    name = campaign_name(url, name)
+    with connect(url, api_key, api_key_file, name=name) as port:
+        account = port.give_password(name, person)
+    if as_json:
+        print_json(account)
+    else:
+        typer.echo(f"{person} signs in as {account['email']} with {account['password']} and chooses another one then")
 
 
 @app.command()

@@ -46,6 +46,7 @@ class _Work:
     agreed: int = 0
     judged: int = 0
     right: int = 0
+    returned: int = 0
 
     @property
     def hours(self) -> float:
@@ -73,8 +74,10 @@ def build(
     Returns:
         `{"campaign", "policy", "rows", "states", "stages": {stage: {"submitted", "counted", "hours",
         "median_seconds"}}, "people": [{"id", "roles", "submitted", "counted", "hours", "rows_per_hour", "agreement",
-        "accuracy", "cost"}], "fields": [{"field", "kind", "agreed", "overturned", "measure", "value", "low", "high",
-        "reason"}], "findings": {id: count}, "targets": {…}}`; shares are in 0..1, null where nothing was done.
+        "accuracy", "cost", "returned"}], "fields": [{"field", "kind", "agreed", "overturned", "measure", "value",
+        "low", "high", "reason"}], "returns": {"rows", "returns", "waiting"}, "findings": {id: count}, "targets": {…}}`;
+        shares are in 0..1, null where nothing was done. A person's `returned` says how often QA gave a pass of theirs
+        back.
     """
     gathered = _Gathered(campaign, {learner.id: learner for learner in learners})
     for row in rows:
@@ -95,6 +98,7 @@ class _Gathered:
         self._submitted: Counter[Stage] = Counter()
         self._counted: Counter[Stage] = Counter()
         self._findings: Counter[str] = Counter()
+        self._returns: Counter[str] = Counter()
         self._compared: Counter[str] = Counter()
         self._agreed: Counter[str] = Counter()
         self._final: Counter[str] = Counter()
@@ -106,10 +110,20 @@ class _Gathered:
         self._findings.update(str(finding.id) for finding in row.decision.findings)
         for stage in STAGES:
             self._add_stage(stage, row)
+        self._add_returns(row)
         self._add_fields(row)
 
+    def _add_returns(self, row: DecidedRow) -> None:
+        returns = [row.record.history.qa[place] for place in row.decision.returns]
+        self._returns["rows"] += bool(returns)
+        self._returns["returns"] += len(returns)
+        self._returns["waiting"] += row.decision.next is not None and bool(row.decision.next.returned)
+        for review in returns:
+            for person in review.to:
+                self._people[str(person)].returned += 1
+
     def _add_stage(self, stage: Stage, row: DecidedRow) -> None:
-        counted = set(row.decision.counted.get(stage, ()))
+        counted = {*row.decision.counted.get(stage, ()), *(row.decision.returns if stage is Stage.QA else ())}
         for index, source in enumerate(row.record.sources[stage]):
             # A first version that a correction replaced is the same piece of work.
             if source.is_superseded:
@@ -171,6 +185,7 @@ class _Gathered:
             "stages": {stage.value: self._stage(stage) for stage in STAGES},
             "people": [self._person(who, self._people[who]) for who in sorted({*self._people, *self._learners})],
             "fields": [self._field(name, kind, seed, draws) for name, kind in self._kinds.items()],
+            "returns": {key: self._returns[key] for key in ("rows", "returns", "waiting")},
             "findings": dict(sorted(self._findings.items())),
             "targets": {
                 "rows_per_hour": targets.rows_per_hour,
@@ -203,6 +218,7 @@ class _Gathered:
             "agreement": _share(work.agreed, work.fields),
             "accuracy": _share(work.right, work.judged),
             "cost": _cost(person, paid_hours),
+            "returned": work.returned,
         }
 
     def _field(self, name: str, kind: Kind, seed: int, draws: int) -> Json:

@@ -60,6 +60,10 @@ policy's target.</p>
 {% for name, s in r.stages.items() %}<tr><td>{{ name }}<td class="n">{{ s.submitted }}<td class="n">{{ s.counted }}
 <td class="n">{{ "%.1f" | format(s.hours) }}<td class="n">{{ number(s.median_seconds) }}</tr>
 {% endfor %}</table>
+{% if r.returns.returns %}<p>Returned by QA: {{ r.returns.rows }} rows, {{ r.returns.returns }} times;
+{{ r.returns.waiting }} wait for their people. Passes that were given back:
+{% for p in r.people if p.returned %}{{ p.id }} {{ p.returned }}{{ "" if loop.last else ", " }}{% endfor %}.</p>
+{% endif %}
 {% if r.findings %}<h2>Findings</h2>
 <table><tr><th>id<th class="n">times</tr>
 {% for id, count in r.findings.items() %}<tr><td>{{ id }}<td class="n">{{ count }}</tr>{% endfor %}</table>

@@ -6,18 +6,11 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    """Two tables and three columns."""
+    """Two tables and two columns."""
 
-    dependencies = (("ls_plugin", "0009_threads"),)
+    dependencies = (("ls_plugin", "0011_guideline_versions"),)
     operations = (
         migrations.AddField("campaign", "practice", models.JSONField(blank=True, default=dict)),
-        migrations.AddField(
-            "campaign",
-            "guidelines_at",
-            models.DateTimeField(
-                null=True, help_text="when the guidelines were changed last; null: not since they came"
-            ),
-        ),
         migrations.AddField(
             "grant", "right_fields", models.JSONField(null=True, help_text="the names of these fields")
         ),

@@ -18,6 +18,7 @@ from ls_plugin.queue import practice, qualification, requirements, skips
 from ls_plugin.queue.handout import why_nothing
 from ls_plugin.store import known_answers
 from ls_plugin.store.known_answers import Kind
+from ls_plugin.store.refusals import Refused
 from review_rules import Person, PersonId, State, Team
 from review_rules.staffing import shortages
 
@@ -288,6 +289,8 @@ class Queue:
     in_hand: int
     nothing: str
     """Why there is no task for the person; empty where there is one."""
+    link: Mapping[str, str] | None = None
+    """Where they find what they have to do first, as text and address."""
 
 
 def of_person(user_id: int) -> list[Queue]:
@@ -304,6 +307,7 @@ def of_person(user_id: int) -> list[Queue]:
                 answered=Count("id", filter=Q(was_cancelled=False)),
                 seconds=Sum("lead_time"),
             )
+            refused = _refusal(user_id, person, project)
             out.append(
                 Queue(
                     campaign=member.campaign.name,
@@ -313,16 +317,17 @@ def of_person(user_id: int) -> list[Queue]:
                     skipped=skipped[project.project_id],
                     hours=round((sums["seconds"] or 0) / 3600, 2),
                     in_hand=Grant.objects.filter(user_id=user_id, project_id=project.project_id, live=True).count(),
-                    nothing=_nothing(user_id, person, project),
+                    nothing=str(refused.detail) if refused else "",
+                    link=refused.more.get("link") if refused else None,
                 )
             )
     return out
 
 
-def _nothing(user_id: int, person: Person, project: CampaignProject) -> str:
+def _refusal(user_id: int, person: Person, project: CampaignProject) -> Refused | None:
+    """Why the person would be handed nothing now."""
     place = CampaignPlace(project.project_id, project.campaign_id, Stage(project.stage))
-    refused = why_nothing(user_id, person, place)
-    return str(refused.detail) if refused else ""
+    return why_nothing(user_id, person, place)
 
 
 def recent(campaign: Campaign, limit: int = 20) -> list[Record]:

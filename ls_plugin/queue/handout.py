@@ -8,17 +8,18 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from tasks.models import AnnotationDraft
 
-from ls_plugin.models import Grant, Slot, Stage
+from ls_plugin.models import Campaign, Grant, Slot, Stage
 from ls_plugin.people.standings import CampaignPlace
-from ls_plugin.queue import qualification, reconcile, requirements
+from ls_plugin.queue import publishing, qualification, reconcile, requirements
 from ls_plugin.queue.empty_queue import why_empty
 from ls_plugin.queue.ordering import queues_for
 from ls_plugin.queue.qualification import QualificationRows
 from ls_plugin.queue.seats import RowIsLockedError, lock_seat, seat
 from ls_plugin.store import clock, retries
+from ls_plugin.store.guidelines import lock_versions
 from ls_plugin.store.refusals import Refused
 from ls_plugin.store.slots import locks_rows
 from review_rules import Person
@@ -33,7 +34,7 @@ def hand_out(user_id: int, person: Person, place: CampaignPlace) -> Slot:
 
     Raises:
         Refused: ``no_task`` or ``all_done``, with the reason, if there is none; ``qualify`` if the person is below the
-            bar of the qualification; ``clock_back``.
+            bar of the qualification; ``acknowledge`` if they have to read new guidelines first; ``clock_back``.
     """
     # Under a clock that was set back nobody could answer what they were handed.
     clock.require_forward()
@@ -64,6 +65,7 @@ def _asked_first(user_id: int, person: Person, place: CampaignPlace) -> Qualific
 @retries.retry
 def _hand_out(user_id: int, person: Person, place: CampaignPlace, asked: QualificationRows | None) -> Slot | None:
     with transaction.atomic():
+        _require_acknowledged(user_id, place)
         _wait_for_own_hand_out(user_id, place)
         slot = (
             _in_hand(user_id, person, place) or _best(user_id, person, place, asked) or _put_off(user_id, person, place)
@@ -71,6 +73,18 @@ def _hand_out(user_id: int, person: Person, place: CampaignPlace, asked: Qualifi
         if slot is not None:
             seat(slot, user_id, place)
     return slot
+
+
+def _require_acknowledged(user_id: int, place: CampaignPlace) -> None:
+    """Refuse a row to somebody who has not acknowledged the guidelines that ask for it; none comes in between.
+
+    Raises:
+        Refused: ``acknowledge``.
+    """
+    lock_versions(place.campaign_id, exclusive=False)
+    refused = publishing.refusal_of(Campaign.objects.get(pk=place.campaign_id), user_id)
+    if refused is not None:
+        raise refused
 
 
 def _wait_for_own_hand_out(user_id: int, place: CampaignPlace) -> None:
@@ -83,9 +97,10 @@ def _wait_for_own_hand_out(user_id: int, place: CampaignPlace) -> None:
 def _in_hand(user_id: int, person: Person, place: CampaignPlace) -> Slot | None:
     """What the person was handed and has neither answered, put off nor lost to somebody else.
 
-    Somebody who has put off as many as a person may have gets these again.
+    Rows that QA gave back to them come first. Somebody who has put off as many as a person may have gets these again.
     """
-    live = Grant.objects.filter(user_id=user_id, project_id=place.project_id, live=True).order_by("given_at")
+    mine = Grant.objects.filter(user_id=user_id, project_id=place.project_id, live=True)
+    live = mine.order_by(F("returned").asc(nulls_last=True), "given_at")
     tasks = list(live.values_list("task_id", flat=True))
     later = AnnotationDraft.objects.filter(user_id=user_id, task_id__in=tasks, was_postponed=True)
     put_off = set(later.values_list("task_id", flat=True)) if len(tasks) < MOST_IN_HAND else set()
@@ -142,6 +157,9 @@ def _open_rows(user_id: int, person: Person, place: CampaignPlace, asked: Qualif
 
 def why_nothing(user_id: int, person: Person, place: CampaignPlace) -> Refused | None:
     """Why this person would be handed nothing now; None if there is something. Nothing is locked or handed out."""
+    refused = publishing.refusal_of(Campaign.objects.get(pk=place.campaign_id), user_id)
+    if refused is not None:
+        return refused
     mine = Grant.objects.filter(user_id=user_id, project_id=place.project_id)
     if mine.filter(live=True).exists():
         return None

@@ -25,7 +25,7 @@ from ls_plugin.people.standings import CampaignPlace
 from ls_plugin.queue.campaigns import read_interface
 from ls_plugin.queue.draws import draw
 from ls_plugin.queue.known_forms import fill_forms
-from ls_plugin.store import known_answers
+from ls_plugin.store import guidelines, known_answers
 from ls_plugin.store.refusals import Refused
 from ls_plugin.store.slots import locks_rows
 from review_rules.files.policy import Qualification as Terms
@@ -44,7 +44,7 @@ class QualificationRows:
         rows: row id → field → the known value.
         bar: the share of known fields that a person must get right, 0 to 1.
         terms: the further bars of the policy, and when a qualification ends.
-        guidelines_at: when the guidelines were changed last; None if they never were.
+        guidelines_at: when the guidelines were changed last; None if they never were, or the terms do not ask.
     """
 
     rows: Mapping[str, Mapping[str, Any]]
@@ -72,7 +72,7 @@ def read(sent: Any) -> dict[str, Any]:
 
 def qualification_of(campaign_id: int) -> QualificationRows | None:
     """The qualification of a campaign, None if it asks for none."""
-    columns = ("qualification", "policy_text", "guidelines_at")
+    columns = ("qualification", "policy_text")
     return stored_qualification(Campaign.objects.only(*columns).get(pk=campaign_id))
 
 
@@ -83,7 +83,8 @@ def stored_qualification(campaign: Campaign) -> QualificationRows | None:
         return None
     # Told by the API without a policy that names it, a qualification has the one bar that came with it.
     terms = rulebook.read_policy(campaign.policy_text).qualification or Terms("", stored["bar"])
-    return QualificationRows(stored["rows"], stored["bar"], terms, campaign.guidelines_at)
+    changed_at = guidelines.changed_at(campaign.pk) if terms.guidelines else None
+    return QualificationRows(stored["rows"], stored["bar"], terms, changed_at)
 
 
 def summary(campaign_id: int) -> dict[str, Any] | None:

@@ -37,6 +37,13 @@ class Order(Name):
     IMPORTED = "imported"
 
 
+class Acknowledge(Name):
+    """Which versions of the guidelines people acknowledge before their next row: those that ask, or every one."""
+
+    ASKED = "asked"
+    ALWAYS = "always"
+
+
 class Agree(Name):
     """How the answers of one field are compared: the kinds it suits, and the settings it has beside `agree`.
 
@@ -181,6 +188,33 @@ class Disputes:
 
 
 @dataclass(frozen=True, slots=True)
+class Returns:
+    """Whether QA may give passes back to their people.
+
+    `most`: how often a row may be returned (0: never).
+    """
+
+    most: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Guidelines:
+    """`acknowledge`: which versions of the guidelines people acknowledge before their next row."""
+
+    acknowledge: Acknowledge = Acknowledge.ASKED
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadTexts:
+    """What becomes of what people say in threads.
+
+    `texts_in_exports`: whether exports hold what was said, or only who said what kind of thing when.
+    """
+
+    texts_in_exports: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Targets:
     """What the team aims at (None: nothing set): rows an hour, agreement 0..1, accuracy 0..1."""
 
@@ -210,6 +244,9 @@ class Policy:
     skips: Skips = Skips()
     order: Order = Order.DRAWN
     disputes: Disputes = Disputes()
+    returns: Returns = Returns()
+    guidelines: Guidelines = Guidelines()
+    threads: ThreadTexts = ThreadTexts()
     targets: Targets = Targets()
     version: int = 1
     hash: str = field(init=False)
@@ -232,8 +269,19 @@ class Policy:
             del content["order"]
         if self.disputes == Disputes():
             del content["disputes"]
+        if self.returns == Returns():
+            del content["returns"]
+        if self.guidelines == Guidelines():
+            del content["guidelines"]
+        if self.threads == ThreadTexts():
+            del content["threads"]
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         object.__setattr__(self, "hash", "sha256:" + sha256(text.encode()).hexdigest())
+
+    @property
+    def returnable(self) -> int:
+        """How many passes of a row QA can give back to their people at once."""
+        return self.passes if self.returns.most else 0
 
     def to_json(self) -> dict[str, Json]:
         """The normalised content: every default filled in, sets sorted, numbers as they compare."""
@@ -253,6 +301,9 @@ class Policy:
             "skips": asdict(self.skips),
             "order": self.order.value,
             "disputes": asdict(self.disputes),
+            "returns": asdict(self.returns),
+            "guidelines": {"acknowledge": self.guidelines.acknowledge.value},
+            "threads": asdict(self.threads),
             "targets": {
                 name: None if value is None else float(value)
                 for name in ("rows_per_hour", "agreement", "accuracy")
@@ -431,6 +482,23 @@ def _disputes(place: Located) -> Disputes:
     return Disputes(None if keys["days"].is_null else keys["days"].whole(0))
 
 
+def _returns(place: Located) -> Returns:
+    keys = place.known(("most",), required=("most",))
+    return Returns(keys["most"].whole(0) or 0) if "most" in keys else Returns()
+
+
+def _guidelines(place: Located) -> Guidelines:
+    keys = place.known(("acknowledge",))
+    word = keys["acknowledge"].one_of(Acknowledge, "word") if "acknowledge" in keys else None
+    return Guidelines(word or Acknowledge.ASKED)
+
+
+def _threads(place: Located) -> ThreadTexts:
+    keys = place.known(("texts_in_exports",))
+    texts = keys["texts_in_exports"].flag() if "texts_in_exports" in keys else None
+    return ThreadTexts() if texts is None else ThreadTexts(texts)
+
+
 def _targets(place: Located) -> Targets:
     highest = {"rows_per_hour": float("inf"), "agreement": 1.0, "accuracy": 1.0}
     keys = place.known(highest)
@@ -452,10 +520,25 @@ _READERS: dict[str, Json] = {
     "skips": _skips,
     "order": lambda place: place.one_of(Order, "order") or Order.DRAWN,
     "disputes": _disputes,
+    "returns": _returns,
+    "guidelines": _guidelines,
+    "threads": _threads,
     "targets": _targets,
 }
 _KEYS = tuple(_READERS)
 _REVIEW_STAGES = ("qa", "expert")
 _NULLABLE = frozenset(
-    {"escalate_when", "fields", "prelabel", "qualification", "practice", "skips", "disputes", "targets"}
+    {
+        "escalate_when",
+        "fields",
+        "prelabel",
+        "qualification",
+        "practice",
+        "skips",
+        "disputes",
+        "returns",
+        "guidelines",
+        "threads",
+        "targets",
+    }
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from review_rules.files.expressions import LONGEST, VARIABLES
-from review_rules.files.policy import Agree, Match, Order, Policy, ProposalFrom, QaWhen
+from review_rules.files.policy import Acknowledge, Agree, Match, Order, Policy, ProposalFrom, QaWhen
 from review_rules.files.team import EMAIL
 from review_rules.values import Json, Kind, Role
 
@@ -133,6 +133,39 @@ def policy_schema() -> dict[str, Json]:
                     "minimum": 0,
                     "default": default["disputes"]["days"],
                     "description": "For so many days after the decision; null for as long as it stands, 0 for never.",
+                },
+            },
+            "additionalProperties": False,
+        },
+        "returns": {
+            "type": ["object", "null"],
+            "description": "Whether QA may give passes back to their people.",
+            "properties": {
+                "most": {"type": "integer", "minimum": 0, "description": "How often a row may be returned."},
+            },
+            "required": ["most"],
+            "additionalProperties": False,
+        },
+        "guidelines": {
+            "type": ["object", "null"],
+            "description": "What people do before they go on under new guidelines.",
+            "properties": {
+                "acknowledge": {
+                    "default": default["guidelines"]["acknowledge"],
+                    "description": "Which versions people acknowledge before their next row: those that ask, or all.",
+                    "enum": [word.value for word in Acknowledge],
+                },
+            },
+            "additionalProperties": False,
+        },
+        "threads": {
+            "type": ["object", "null"],
+            "description": "What becomes of what people say in threads.",
+            "properties": {
+                "texts_in_exports": {
+                    "type": "boolean",
+                    "default": default["threads"]["texts_in_exports"],
+                    "description": "Whether exports hold what was said, or only who said what kind of thing when.",
                 },
             },
             "additionalProperties": False,
