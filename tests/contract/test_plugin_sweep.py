@@ -145,7 +145,7 @@ def target(ls_server_plugin: LabelStudioServer) -> Target:
         "users": (line.people["bea"].user_id, 1, ABSENT),
         "memberships": (line.people["bea"].user_id,),
         "predictions": (prediction, ABSENT),
-        "campaign": (line.status()["id"], ABSENT),
+        **dict.fromkeys(("campaign", "practice", "qualification"), (line.status()["id"], ABSENT)),
     }  # fmt: skip
     return Target(line, {word: tuple(map(str, some)) for word, some in ids.items()}, tuple(routes()))
 
