@@ -91,6 +91,7 @@ def test_a_person_of_qa_is_handed_reviews_once_they_have_qualified(campaign: Cam
         _pass_everything(campaign, person)
     refused = campaign.next("quin", Stage.QA).json()
     assert (refused["code"], "My work offers under Qualification" in refused["detail"]) == ("qualify", True)
+    assert refused["link"]["address"] == f"/quorum/mine/qualification/{campaign.campaign.pk}/"
     assert _answer_page(campaign, "quin", "Incorrect", most=1) == 1
     assert _stands(campaign, "quin")["QA"].sentence == "open: 1 of 4 rows answered"
     assert _answer_page(campaign, "quin", "Incorrect") == 3
