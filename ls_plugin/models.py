@@ -196,6 +196,9 @@ class Grant(models.Model):
     right: models.SmallIntegerField[int | None, int | None] = models.SmallIntegerField(
         null=True, help_text="known fields that the first answer had right, on a qualification row"
     )
+    overturned: models.BooleanField[bool | None, bool | None] = models.BooleanField(
+        null=True, help_text="whether a review changed what was answered; empty while the row is not decided"
+    )
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["task_id", "user_id"], name="quorum_grant_once"),)

@@ -11,7 +11,7 @@ from django.middleware.csrf import get_token
 
 from ls_plugin.access.call import call_of
 from ls_plugin.models import Campaign, Grant, Slot
-from ls_plugin.pages import figures, outcomes, saying, threads
+from ls_plugin.pages import figures, outcomes, own_figures, saying, threads
 from ls_plugin.pages.paragraphs import paragraphs_of
 from ls_plugin.pages.rendering import render_page
 from ls_plugin.people.standings import Standing
@@ -72,8 +72,10 @@ def answers(request: HttpRequest, campaign_id: int) -> HttpResponse:
         "message": message,
         "show": show if show in outcomes.SHOWS else "all",
         "shows": outcomes.SHOWS,
-        "periods": outcomes.periods(campaign, user_id),
-        "least": outcomes.LEAST_ROWS,
+        "periods": own_figures.own_periods(campaign, user_id),
+        "targets": own_figures.targets_of(campaign),
+        "trial": own_figures.trial_sentence(campaign, user_id),
+        "least": own_figures.LEAST_ROWS,
         "listed": outcomes.outcomes_page(campaign, user_id, show, int(before) if _is_number(before) else None),
         "csrf": get_token(request),
     }
