@@ -12,7 +12,7 @@ import multiprocessing
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -67,7 +67,8 @@ def export_records(
         "expert", "comparison", "proposal", "findings", "final", "certificate", "rules", "row_hash", "next",
         "prelabel", "withheld", "skips", "import_id", "sources", "digest"}`; absent domain, predicted domain, auto-label
         and prelabel are null. A row that was opened again after it was decided also has `reopened`, one whose final
-        label violates checks of the interface `checks`. Threads are in `export_lines` alone.
+        label violates checks of the interface `checks`, and one of a campaign whose server keeps its guidelines their
+        versions as `guidelines`. Threads are in `export_lines` alone.
     """
     lines = export_lines(port, campaign, tally=tally)
     yield from (json.loads(line.text) for line in lines if line.gold or not gold_only)
@@ -92,6 +93,8 @@ def export_lines(
     """
     seen = tally if tally is not None else ExportTally()
     store, _ = read_all(port, campaign)
+    # Behind the answers, so that what was published while they were read is known too.
+    campaign = replace(campaign, guidelines=port.guideline_versions(campaign.name))
     with store:
         for line, problem, violated in _decided(campaign, store, threads or {}):
             seen.rows += 1
@@ -214,6 +217,8 @@ def record_of(campaign: Campaign, row: DecidedRow) -> Json:
     record |= {key: history[key] for key in _HISTORY}
     if violated := violated_by(campaign, row.decision):
         record["checks"] = [{"say": check.say, "level": check.level.value} for check in violated]
+    if campaign.guidelines:
+        record["guidelines"] = list(campaign.guidelines)
     if "reopened" in history:
         record["reopened"] = history["reopened"]
     record |= {key: decision.get(key) for key in _DECISION}

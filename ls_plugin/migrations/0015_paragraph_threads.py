@@ -23,7 +23,7 @@ def mark_flagged(apps: Any, schema_editor: Any) -> None:
 class Migration(migrations.Migration):
     """The columns and their indexes."""
 
-    dependencies = (("ls_plugin", "0009_threads"),)
+    dependencies = (("ls_plugin", "0014_notifications"),)
     operations = (
         migrations.AddField(
             "message",

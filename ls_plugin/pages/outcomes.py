@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Final
 
-from django.db.models import Exists, OuterRef, Subquery
+from django.db.models import Count, Exists, OuterRef, Subquery, Sum
+from django.utils import timezone
 from tasks.models import Annotation
 
 from label_studio_quorum.campaign.history import stamp
@@ -32,7 +33,7 @@ A_PAGE: Final = 20
 """Rows that a page shows."""
 LOOKED_THROUGH: Final = 200
 """Decided rows that a request looks through at most, for figures as for a filter."""
-SHOWS: Final = ("all", "overturned", "disputed")
+SHOWS: Final = ("all", "overturned", "returned", "disputed")
 _DECIDED: Final = [state.value for state in State if state.is_decided]
 _CHANGED: Final[Mapping[Origin, str]] = {Origin.QA: "QA", Origin.EXPERT: "an expert"}
 
@@ -56,6 +57,7 @@ class FieldOutcome:
 class AnswerOutcome:
     """What became of a person's answer to a row.
 
+    ``is_returned``: whether QA gave it back before, so that it is their second one at least;
     ``conversation``: what was noted at the reviews, and the person's own disputes with what came of them;
     ``disputable_until``: until when they may dispute it; None where they may not.
     """
@@ -64,6 +66,7 @@ class AnswerOutcome:
     stage: str
     answered_at: datetime
     is_discarded: bool
+    is_returned: bool
     fields: tuple[FieldOutcome, ...]
     conversation: tuple[threads.ThreadEntry, ...]
     is_disputed: bool
@@ -105,7 +108,7 @@ def outcomes_page(campaign: Campaign, user_id: int, show: str, before: int | Non
     Args:
         campaign: the campaign.
         user_id: whose answers.
-        show: all, overturned or disputed.
+        show: all, overturned, returned or disputed.
         before: only answers with a lower number.
     """
     wanted = _filter(campaign, user_id, show)
@@ -115,7 +118,7 @@ def outcomes_page(campaign: Campaign, user_id: int, show: str, before: int | Non
     while len(shown) < A_PAGE and looked < LOOKED_THROUGH and (part := _some(answers, A_PAGE - len(shown))):
         for answer, outcome in zip(part, outcomes_of(campaign, user_id, part), strict=True):
             looked, last = looked + 1, answer.pk
-            if outcome is not None and (show != "overturned" or outcome.is_overturned):
+            if outcome is not None and _is_shown(outcome, show):
                 shown.append(outcome)
     more = last is not None and next(decided_answers(campaign, user_id, last), None) is not None
     newer = None if before is None else _newer(campaign, user_id, before, wanted)
@@ -141,6 +144,34 @@ def _newer(campaign: Campaign, user_id: int, before: int, wanted: Callable[[OwnA
     if not newer:
         return None
     return newer[A_PAGE].pk if len(newer) > A_PAGE else 0
+
+
+def _is_shown(outcome: AnswerOutcome, show: str) -> bool:
+    return {"overturned": outcome.is_overturned, "returned": outcome.is_returned}.get(show, True)
+
+
+def work_today(campaign: Campaign, user_id: int) -> tuple[int, float]:
+    """A person's answers of today, decided or not, and the seconds that their forms were open."""
+    now = timezone.now()
+    return work_between(campaign, start_of_day(now), now, user_id).get(user_id, (0, 0.0))
+
+
+def start_of_day(now: datetime) -> datetime:
+    """When the day of this time began, by the server's clock."""
+    return timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def work_between(
+    campaign: Campaign, start: datetime, end: datetime, user_id: int | None = None
+) -> dict[int, tuple[int, float]]:
+    """Account → answers and seconds in a stretch of time; of one account if it is named."""
+    done = Annotation.objects.filter(
+        project_id__in=project_ids(campaign.pk), was_cancelled=False, created_at__gte=start, created_at__lt=end
+    )
+    if user_id is not None:
+        done = done.filter(completed_by_id=user_id)
+    sums = done.values("completed_by_id").annotate(count=Count("id"), seconds=Sum("lead_time")).order_by()
+    return {each["completed_by_id"]: (each["count"], each["seconds"] or 0.0) for each in sums}
 
 
 def count_decided(campaign: Campaign, user_id: int) -> int:
@@ -182,6 +213,7 @@ def _outcome(
         stage=own.stage.heading,
         answered_at=answer.created_at,
         is_discarded=row.decision.state is State.DISCARDED,
+        is_returned=any(me in row.record.history.qa[place].to for place in row.decision.returns),
         fields=tuple(_fields(row, own, interface)),
         conversation=tuple(sorted([*threads.notes_of(row, named=False), *disputes], key=lambda entry: entry.at)),
         is_disputed=is_disputed,

@@ -8,7 +8,7 @@ every stage, domain and third of lengths, weighted by how much of the person's w
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -20,15 +20,12 @@ from django.db.models.functions import Cast, Length
 from django.utils import timezone
 from tasks.models import Annotation
 
-from ls_plugin.models import Campaign, CampaignProject, Grant, Slot, Stage
-from ls_plugin.pages.outcomes import LOOKED_THROUGH, OwnAnswer, decided_answers
+from ls_plugin.models import Campaign, CampaignProject, Grant, Slot
+from ls_plugin.pages.outcomes import LOOKED_THROUGH, OwnAnswer, decided_answers, start_of_day, work_between
 from ls_plugin.pages.told_rows import decide_rows, expose_rows
 from ls_plugin.people import rulebook
-from ls_plugin.people.standings import CampaignPlace
-from ls_plugin.queue import qualification, trials
 from ls_plugin.queue.campaigns import read_campaign
 from ls_plugin.queue.overturns import note_overturns
-from ls_plugin.queue.trials import TrialState
 from ls_plugin.store.slots import slots_of
 from review_rules.statistics.intervals import wilson
 
@@ -36,8 +33,8 @@ LEAST_ROWS: Final = 10
 """Answers below which no share of a person is shown or enters a median: of fewer it says nothing."""
 LEAST_OTHERS: Final = 5
 """Others of the team below which no median is shown: of fewer it would tell of single people."""
-MOST_ANSWERS: Final = 5000
-"""The newest answers of the campaign that figures are made of."""
+MOST_ANSWERS: Final = 1500
+"""The newest answers of others, and of one's own, in each week that shares and medians of pace are made of."""
 _WEEK: Final = timedelta(days=7)
 
 
@@ -114,35 +111,27 @@ def targets_of(campaign: Campaign) -> OwnTargets:
     return OwnTargets(pace=targets.rows_per_hour, agreement=targets.agreement, share=share)
 
 
-def trial_sentence(campaign: Campaign, user_id: int) -> str:
-    """Where a person stands with the qualification; empty without one. Nothing is told of single rows or counts."""
-    asked = qualification.qualification_of(campaign.pk)
-    if asked is None:
-        return ""
-    first = CampaignProject.objects.get(campaign=campaign, stage=Stage.PASS).project_id
-    trial = trials.trial_of(user_id, CampaignPlace(first, campaign.pk, Stage.PASS), asked)
-    match trial.state:
-        case TrialState.PASSED:
-            return f"Qualification: passed; the bar is {round(asked.bar * 100)} % of what is known of its rows."
-        case TrialState.BELOW:
-            return str(trial.refusal(asked).detail)
-        case _:
-            return "Qualification: going on. Which of your rows have known answers is told to nobody while it asks."
-
-
 def own_periods(campaign: Campaign, user_id: int) -> tuple[OwnPeriod, ...]:
     """A person's figures of today, the last seven days and the seven before; they are told of the rows counted."""
     newest = list(islice(decided_answers(campaign, user_id, None), LOOKED_THROUGH))
     _note_missing(campaign, user_id, newest)
     _expose_counted(campaign, user_id, newest)
     now = timezone.now()
-    today = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
-    work = _work_since(campaign, user_id, now - 2 * _WEEK)
-    decided = {answer.pk for answer in newest}
-    week = now - _WEEK
-    stretches = (("Today", today, now), ("Last 7 days", week, now), ("The 7 days before", week - _WEEK, week))
+    decided, week = {answer.pk for answer in newest}, now - _WEEK
+    stretches = (
+        ("Today", start_of_day(now), now),
+        ("Last 7 days", week, now),
+        ("The 7 days before", week - _WEEK, week),
+    )
+    works = {start: _work_in(campaign, user_id, start, start + _WEEK) for start in (week, week - _WEEK)}
     return tuple(
-        _period(name, user_id, [each for each in work if start <= each.at < end], decided)
+        _period(
+            name,
+            user_id,
+            work_between(campaign, start, end),
+            [each for each in works[start if start in works else week] if start <= each.at < end],
+            decided,
+        )
         for name, start, end in stretches
     )
 
@@ -171,10 +160,11 @@ def _expose_counted(campaign: Campaign, user_id: int, answers: Sequence[OwnAnswe
     expose_rows(campaign, user_id, sorted(telling))
 
 
-def _work_since(campaign: Campaign, user_id: int, since: datetime) -> list[_Work]:
-    """The newest answers of everybody since a time, and all of the person's own among as many."""
+def _work_in(campaign: Campaign, user_id: int, start: datetime, end: datetime) -> list[_Work]:
+    """The newest answers of the others in a stretch of time, and of the person as many."""
     stages = dict(CampaignProject.objects.filter(campaign=campaign).values_list("project_id", "stage"))
-    answers_there = Annotation.objects.filter(project_id__in=list(stages), was_cancelled=False, created_at__gte=since)
+    answers_there = Annotation.objects.filter(project_id__in=list(stages), was_cancelled=False)
+    answers_there = answers_there.filter(created_at__gte=start, created_at__lt=end)
     hand_out = Grant.objects.filter(task_id=OuterRef("task_id"), user_id=OuterRef("completed_by_id"))
     slot = Slot.objects.filter(task_id=OuterRef("task_id"))
     known = answers_there.annotate(
@@ -211,7 +201,9 @@ def _thirds(lengths: Iterable[tuple[int, int]]) -> Callable[[int, int], int]:
     return lambda stage, length: sum(length > bound for bound in bounds.get(stage, ()))
 
 
-def _period(name: str, user_id: int, work: Sequence[_Work], decided: set[int]) -> OwnPeriod:
+def _period(
+    name: str, user_id: int, work_of: Mapping[int, tuple[int, float]], work: Sequence[_Work], decided: set[int]
+) -> OwnPeriod:
     own = [each for each in work if each.user == user_id]
     others = [each for each in work if each.user != user_id]
     counted = [each for each in own if each.pk in decided and each.overturned is not None]
@@ -220,12 +212,13 @@ def _period(name: str, user_id: int, work: Sequence[_Work], decided: set[int]) -
     low, high = wilson(overturned, len(counted)) if enough else (None, None)
     agreed = [each.agreed for each in counted if each.agreed is not None]
     seconds = [each.seconds for each in own if each.seconds]
-    counts = Counter(each.user for each in others)
+    answered, seconds_open = work_of.get(user_id, (0, 0.0))
+    counts = [count for user, (count, _) in work_of.items() if user != user_id]
     team_seconds = _team(own, others, _seconds)
     return OwnPeriod(
         name=name,
-        answered=len(own),
-        hours=round(sum(seconds) / 3600, 2),
+        answered=answered,
+        hours=round(seconds_open / 3600, 2),
         pace=3600 / fmean(seconds) if len(seconds) >= LEAST_ROWS else None,
         rows=len(counted),
         overturned=overturned,
@@ -233,7 +226,7 @@ def _period(name: str, user_id: int, work: Sequence[_Work], decided: set[int]) -
         low=low,
         high=high,
         agreement=fmean(agreed) if enough and agreed else None,
-        team_answered=median(counts.values()) if len(counts) >= LEAST_OTHERS else None,
+        team_answered=median(counts) if len(counts) >= LEAST_OTHERS else None,
         team_pace=3600 / team_seconds if team_seconds else None,
         team_share=_team(counted, others, _overturned),
         team_agreement=_team(counted, others, _agreed),

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
+from ls_config.paragraphs import titles
 from ls_plugin.models import Campaign, Grant, Member, Message, Stage
 from ls_plugin.pages import threads
-from ls_plugin.pages.paragraphs import paragraphs_of
 from ls_plugin.pages.told_rows import answered_rows, decided_at, kept_back, tell
 from ls_plugin.people import rulebook
 from ls_plugin.people.standings import to_person
@@ -36,7 +36,7 @@ def ask(campaign: Campaign, user_id: int, about: Subject, text: str) -> Message:
 
 def _role_of(campaign: Campaign, user_id: int, paragraph: str) -> str:
     """As what somebody of a campaign asks about its guidelines: the first stage that they work at."""
-    if paragraph not in paragraphs_of(campaign.guidelines):
+    if paragraph not in titles(campaign.guidelines):
         raise Refused("not_yours", f"The guidelines have no paragraph {paragraph!r}.")
     member = Member.objects.filter(campaign=campaign, user_id=user_id).first()
     roles = to_person(member).roles if member is not None else frozenset()

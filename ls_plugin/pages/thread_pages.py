@@ -5,10 +5,10 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import get_token
 
+from ls_config.paragraphs import titles
 from ls_plugin.access.call import call_of
 from ls_plugin.models import Campaign, Message
 from ls_plugin.pages import saying, threads
-from ls_plugin.pages.paragraphs import paragraphs_of
 from ls_plugin.pages.rendering import render_page
 from ls_plugin.queue.reopening import reopen
 from ls_plugin.store.messages import EVERYBODY, Subject
@@ -38,7 +38,7 @@ def campaign_threads(request: HttpRequest, campaign_id: int) -> HttpResponse:
         ),
         "row_id": row_id,
         "named": named,
-        "heading": paragraphs_of(campaign.guidelines).get(about.paragraph, about.paragraph),
+        "heading": titles(campaign.guidelines).get(about.paragraph, about.paragraph),
         "everything": everything,
         "works_here": works_here,
         "message": message,

@@ -17,11 +17,13 @@ from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 
 from label_studio_quorum.campaign.history import stamp
 from label_studio_quorum.campaign.reconcile import DecidedRow
+from ls_config.paragraphs import titles
 from ls_plugin.models import Campaign, Grant, Member, Message, Stage
 from ls_plugin.pages.paging import cut
-from ls_plugin.pages.paragraphs import paragraphs_of
 from ls_plugin.pages.told_rows import STATE_WORDS, answered_rows, decide_rows, expose_rows, kept_back, tell
 from ls_plugin.people.standings import RULE_STAGE
+from ls_plugin.queue import returns
+from ls_plugin.queue.returns import ReturnedRow
 from ls_plugin.store import messages
 from ls_plugin.store.messages import EVERYBODY, Kind, Subject
 from ls_plugin.store.slots import slots_of
@@ -32,6 +34,7 @@ THREADS_A_PAGE: Final = 50
 ROLES: Final = {Stage.PASS: Role.ANNOTATOR.value, Stage.QA: Role.QA.value, Stage.EXPERT: Role.EXPERT.value}
 """As what somebody speaks who was handed a task of a stage."""
 NOTE: Final = "note"
+RETURNED: Final = "return"
 REOPENED: Final = "reopened"
 YOU: Final = "you"
 """The name by which people find their own messages."""
@@ -45,8 +48,8 @@ class ThreadEntry:
     """One entry of a thread.
 
     Attributes:
-        id: the message's number, by which it is answered; None for a note and a reopening.
-        kind: question, answer, dispute, upheld, announcement, note or reopened.
+        id: the message's number, by which it is answered; None for a note, a return and a reopening.
+        kind: question, answer, dispute, upheld, announcement, note, return or reopened.
         at: when.
         by: who: a person's id for managers, `you` for its author, else None.
         role: as what they said it.
@@ -170,21 +173,26 @@ def of_manager(
         entries[Subject(row_id=row.row_id)] += notes_of(row, named=True)
     if works_here:
         expose_rows(campaign, viewer, rows, threads=True)
-    states, titles = _states(campaign, rows), paragraphs_of(campaign.guidelines)
-    threads = (_thread(subject, states.get(subject.row_id), titles, entries[subject]) for subject in subjects)
+    states, headings = _states(campaign, rows), titles(campaign.guidelines)
+    threads = (_thread(subject, states.get(subject.row_id), headings, entries[subject]) for subject in subjects)
     return Threads(threads=tuple(threads), left_off=page.left_off, after=page.after, before=page.before)
 
 
-def of_person(campaign: Campaign, user_id: int, *, about: Subject = EVERYBODY, after: str = "") -> Threads:
+def of_person(
+    campaign: Campaign, user_id: int, *, about: Subject = EVERYBODY, after: str = "", exposing: bool = True
+) -> Threads:
     """A page of a person's own threads, without a name, the newest first.
 
     It has what they asked and were answered, what everybody was told or may read of others' questions, and why rows
     were opened again. Of a row that is named also what its reviews say, once it is decided. The caller has made sure
-    that a row which is named was handed to them.
+    that a row which is named was handed to them. Without `exposing` nothing is told of what others said of a
+    row, and so nobody is excluded by reading it.
     """
     written = _own_messages(campaign, user_id, about)
+    if not exposing:
+        written = [message for message in written if message.kind != Kind.UPHELD.value]
     # What everybody reads of another's question stands with what everybody is told, so that no row is named.
-    published = _published(campaign, user_id) if not about.row_id else []
+    published = _published(campaign, user_id) if exposing and not about.row_id else []
     places = {message.pk: EVERYBODY if message.row_id else _subject(message) for message in published}
     places |= {message.pk: _subject(message) for message in written}
     own = {message.pk for message in written}
@@ -195,7 +203,7 @@ def of_person(campaign: Campaign, user_id: int, *, about: Subject = EVERYBODY, a
         newest[places[message.pk]] = max(newest.get(places[message.pk], 0), message.pk)
     page = cut(sorted(newest.items(), key=lambda pair: -pair[1]), lambda pair: (pair[1],), after, THREADS_A_PAGE)
     subjects = [subject for subject, _ in page.items] if about == EVERYBODY else [about]
-    decided = tell(campaign, user_id, [about.row_id]) if about.row_id else {}
+    decided = tell(campaign, user_id, [about.row_id]) if about.row_id and exposing else {}
     listed = [message for message in every if places[message.pk] in subjects]
     # Why a decision stands, and what others asked, tells something of the row.
     telling = {message.row_id for message in listed if message.kind == Kind.UPHELD.value or message.pk not in own}
@@ -210,9 +218,12 @@ def of_person(campaign: Campaign, user_id: int, *, about: Subject = EVERYBODY, a
         entries[Subject(row_id=reopening.row_id)].append(_reopened(reopening, None))
     for row in decided.values():
         entries[Subject(row_id=row.row_id)] += notes_of(row, named=False)
+    for back in returns.tell(campaign.pk, user_id) if about.row_id else ():
+        if back.row_id == about.row_id:
+            entries[about].append(_returned(back))
     states = {row_id: row.decision.state.value for row_id, row in decided.items()}
-    titles = paragraphs_of(campaign.guidelines)
-    threads = (_thread(subject, states.get(subject.row_id), titles, entries[subject]) for subject in subjects)
+    headings = titles(campaign.guidelines)
+    threads = (_thread(subject, states.get(subject.row_id), headings, entries[subject]) for subject in subjects)
     return Threads(threads=tuple(threads), left_off=page.left_off, after=page.after, before=page.before)
 
 
@@ -320,14 +331,14 @@ def _published(campaign: Campaign, user_id: int) -> list[Message]:
     return [*questions.values(), *listed]
 
 
-def _thread(subject: Subject, state: str | None, titles: Mapping[str, str], entries: Iterable[ThreadEntry]) -> Thread:
+def _thread(subject: Subject, state: str | None, headings: Mapping[str, str], entries: Iterable[ThreadEntry]) -> Thread:
     return Thread(
         row_id=subject.row_id,
         state=state,
         entries=_in_order(entries),
         paragraph=subject.paragraph,
         # A paragraph that the guidelines have no more keeps its thread, by its anchor.
-        heading=titles.get(subject.paragraph, subject.paragraph),
+        heading=headings.get(subject.paragraph, subject.paragraph),
     )
 
 
@@ -357,6 +368,10 @@ def _entry(message: Message, by: str | None, *, is_open: bool) -> ThreadEntry:
     )
 
 
+def _returned(back: ReturnedRow) -> ThreadEntry:
+    return ThreadEntry(id=None, kind=RETURNED, at=back.at, by=None, role=Role.QA.value, text=back.reason)
+
+
 def _reopened(reopening: messages.Reopening, by: str | None) -> ThreadEntry:
     return ThreadEntry(
         id=None, kind=REOPENED, at=stamp(reopening.at), by=by, role=reopening.role, text=reopening.reason
@@ -364,7 +379,14 @@ def _reopened(reopening: messages.Reopening, by: str | None) -> ThreadEntry:
 
 
 def notes_of(row: DecidedRow, *, named: bool) -> Iterator[ThreadEntry]:
-    """What the counted reviews of a row say beside their values; to people not what was meant for the expert."""
+    """What the counted reviews of a row say beside their values; to people not what was meant for the expert.
+
+    Among them is why QA gave the row back, which it may have done before these.
+    """
+    for place in row.decision.returns:
+        review = row.record.history.qa[place]
+        by = str(review.by) if named else None
+        yield ThreadEntry(id=None, kind=RETURNED, at=review.at_text, by=by, role=Role.QA.value, text=review.reason)
     for stage in (Stage.QA, Stage.EXPERT):
         submissions = row.record.history.submissions(RULE_STAGE[stage])
         for place in row.decision.counted[RULE_STAGE[stage]]:

@@ -4,7 +4,25 @@ from __future__ import annotations
 
 from django.urls import path
 
-from ls_plugin.pages import api, assets, flags, manager, people, task_stream, thread_api, thread_pages
+from ls_plugin.pages import (
+    api,
+    assets,
+    companion,
+    flags,
+    guideline_api,
+    guideline_pages,
+    manager,
+    notice_api,
+    notice_pages,
+    password,
+    people,
+    practice,
+    precedents,
+    qualifying,
+    task_stream,
+    thread_api,
+    thread_pages,
+)
 
 app_name = "quorum"
 urlpatterns = [
@@ -12,6 +30,8 @@ urlpatterns = [
     path("campaign/<int:campaign_id>/", manager.campaign, name="campaign"),
     path("campaign/<int:campaign_id>/threads/", thread_pages.campaign_threads, name="threads"),
     path("campaign/<int:campaign_id>/flags/", flags.campaign_flags, name="flags"),
+    path("campaign/<int:campaign_id>/guidelines/", guideline_pages.publish, name="publish-guidelines"),
+    path("guidelines/<int:campaign_id>/", guideline_pages.read, name="guidelines"),
     path("style.css", assets.style, name="style"),
     path("people.css", assets.style, name="people-style"),
     path("screen.js", assets.screen, name="screen-script"),
@@ -20,6 +40,11 @@ urlpatterns = [
     path("mine/", people.mine, name="mine"),
     path("api/put-off", api.PutOffView.as_view(), name="api-put-off"),
     path("mine/answers/<int:campaign_id>/", people.answers, name="answers"),
+    path("password/", password.own_password, name="password"),
+    path("api/password", password.PasswordView.as_view(), name="api-password"),
+    path("mine/practice/<int:campaign_id>/", practice.practise, name="practice"),
+    path("mine/qualification/<int:campaign_id>/", qualifying.qualify, name="qualification"),
+    path("mine/notices/", notice_pages.notices, name="notices"),
     path("signed-in/", people.signed_in, name="signed-in"),
     path("api/version", api.VersionView.as_view(), name="version"),
     path("api/campaign", api.CampaignView.as_view(), name="api-campaign"),
@@ -32,7 +57,14 @@ urlpatterns = [
     path("api/skips", api.SkipsView.as_view(), name="api-skips"),
     path("api/reopen", api.ReopenView.as_view(), name="api-reopen"),
     path("api/flags", api.FlagsView.as_view(), name="api-flags"),
+    path("api/guidelines", guideline_api.GuidelinesView.as_view(), name="api-guidelines"),
+    path("api/guidelines/acknowledge", guideline_api.AcknowledgeView.as_view(), name="api-acknowledge"),
     path("api/threads", thread_api.ThreadsView.as_view(), name="api-threads"),
+    path("api/companion", companion.CompanionView.as_view(), name="api-companion"),
+    path("api/precedents", precedents.PrecedentsView.as_view(), name="api-precedents"),
+    path("api/precedents/row", precedents.RowPrecedentsView.as_view(), name="api-row-precedents"),
+    path("api/notices", notice_api.NoticesView.as_view(), name="api-notices"),
+    path("api/outbox", notice_api.OutboxView.as_view(), name="api-outbox"),
     path("api/tasks", task_stream.TasksView.as_view(), name="api-tasks"),
     path("api/checks", api.ChecksView.as_view(), name="api-checks"),
     path("api/checkup", api.CheckupView.as_view(), name="api-checkup"),

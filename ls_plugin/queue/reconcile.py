@@ -17,7 +17,7 @@ from label_studio_quorum.campaign.projects import Campaign as RuleCampaign
 from label_studio_quorum.campaign.snapshot import Snapshot
 from ls_plugin.models import Campaign, CampaignProject, Slot, Stage
 from ls_plugin.people.standings import RULE_STAGE
-from ls_plugin.queue import qualification
+from ls_plugin.queue import embedding, qualification, returns
 from ls_plugin.queue.campaigns import stored_campaign, to_rules
 from ls_plugin.queue.overturns import note_overturns
 from ls_plugin.queue.row_flags import RowFlags
@@ -91,7 +91,12 @@ def reconcile_rows(campaign_id: int, row_ids: Sequence[str], *, only_marked: boo
         note_overturns(rule_campaign, [row for row in decided if row.decision.state.is_decided or row.row_id in noted])
         flags = {row.row_id: RowFlags.of(row, rule_campaign.interface.all_controls) for row in decided}
         update_slots(slots, queue, {row.row_id: row.decision for row in decided}, rule_campaign, flags)
+        if any(row.decision.state is not State.AWAITING_PASSES for row in decided):
+            # Rows of the reviews are compared with decided ones; what makes that possible waits for no reviewer.
+            when_committed(embedding.catch_up_soon, campaign_id)
         qualification.seat_everybody(campaign_id, qualification.stored_qualification(campaign), only=wanted)
+        # Last, since what is given is written into the audit log, whose head is the one for which everybody waits.
+        returns.hand_back(campaign_id, slots, decided, rule_campaign)
     return len(wanted)
 
 
@@ -122,6 +127,8 @@ def update_slots(
         # row waits for.
         slot.sealed = decision.state.is_decided or (slot.sealed and not slot.open)
         slot.taken, slot.capacity = asks.submissions, asks.submissions + asks.lacking
+        if step is not None and step.stage is RULE_STAGE[Stage(slot.stage)]:
+            slot.capacity += len(step.returned)
         slot.dirty = False
         if slot.stage == Stage.PASS:
             slot.state = decision.state.value
