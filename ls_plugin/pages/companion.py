@@ -22,7 +22,7 @@ from ls_plugin.access.call import call_of
 from ls_plugin.models import Campaign, Slot
 from ls_plugin.pages import outcomes, saying, threads
 from ls_plugin.people import rulebook
-from ls_plugin.store.messages import Subject
+from ls_plugin.store.messages import ThreadSubject
 from ls_plugin.store.refusals import Refused
 
 
@@ -39,7 +39,7 @@ class CompanionView(APIView):
             raise Refused("no_project")
         campaign, user_id = Campaign.objects.get(pk=call.place.campaign_id), call.signed_in.user_id
         saying.require_part(campaign, user_id, slot.row_id)
-        about = Subject(row_id=slot.row_id)
+        about = ThreadSubject(row_id=slot.row_id)
         (thread,) = threads.of_person(campaign, user_id, about=about, exposing=False).threads
         return Response(
             {

@@ -20,7 +20,7 @@ from ls_plugin.queue import practice, requirements, returns
 from ls_plugin.queue.requirements import Qualified
 from ls_plugin.queue.returns import ReturnedRow
 from ls_plugin.store import known_answers
-from ls_plugin.store.messages import Reopening, Subject
+from ls_plugin.store.messages import Reopening, ThreadSubject
 from ls_plugin.store.refusals import Refused, page
 from ls_plugin.store.slots import project_ids
 
@@ -157,7 +157,7 @@ def _ask(request: HttpRequest, standing: Standing) -> str:
     campaign = next((each for each in _campaigns(standing) if str(each.pk) == number), None)
     if campaign is None or not (row_id or paragraph) or not text:
         return "Choose the row or the paragraph, and write what you want to know."
-    about = Subject(paragraph=paragraph) if paragraph else Subject(row_id=row_id)
+    about = ThreadSubject(paragraph=paragraph) if paragraph else ThreadSubject(row_id=row_id)
     try:
         saying.ask(campaign, standing.user_id, about, text)
     except Refused as refused:
