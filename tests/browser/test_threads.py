@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.contract.plugin_campaign import Line, make_line, review, rows, verdict
-from tests.support.screens import browser_for
+from tests.support.screens import browser_for, serious_violations
 from tests.support.servers import LabelStudioServer
 
 FLAG = {"from_name": "flags", "to_name": "response", "type": "choices", "value": {"choices": ["guideline_gap"]}}
@@ -31,8 +31,9 @@ def page_for(chromium: Browser, line: Line, person: str) -> Iterator[Page]:
 
 
 def picture(page: Page, name: str) -> None:
-    """Keep a picture, if asked to; nothing of a page is wider than the screen."""
+    """Keep a picture, if asked to; nothing of a page is wider than the screen, and axe finds nothing serious."""
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), name
+    assert serious_violations(page) == [], name
     if folder := os.environ.get("QUORUM_SCREENS"):
         page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
