@@ -23,7 +23,7 @@ from ls_plugin.models import Campaign, Slot
 from ls_plugin.pages import outcomes, threads
 from ls_plugin.people import rulebook
 from ls_plugin.queue import seats
-from ls_plugin.store.messages import Subject
+from ls_plugin.store.messages import ThreadSubject
 from ls_plugin.store.refusals import Refused
 
 
@@ -42,7 +42,7 @@ class CompanionView(APIView):
         # The answer is the same where there is no such task.
         if slot is None or not seats.had_seat(slot.task_id, user_id):
             raise Refused("not_yours")
-        about = Subject(row_id=slot.row_id)
+        about = ThreadSubject(row_id=slot.row_id)
         (thread,) = threads.of_person(campaign, user_id, about=about, exposing=False).threads
         return Response(
             {

@@ -11,11 +11,11 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from ls_config import compose_review, load
 from ls_config.guidelines import to_html
-from tests.browser.test_form import CONTROLS, LOOKS, look, values_of, violations
+from tests.browser.test_form import CONTROLS, LOOKS, look, values_of
 from tests.browser.test_screens import in_view, overlapping, picture
 from tests.contract.plugin_campaign import Line, make_line, rows
 from tests.support.review_rows import made_task
-from tests.support.screens import Screens, browser_for
+from tests.support.screens import Screens, browser_for, serious_violations
 from tests.support.servers import LabelStudioServer
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
@@ -96,7 +96,7 @@ def test_the_guidelines_stand_at_the_label_and_a_question_is_asked_without_the_m
     expect(page.locator(".qc-question")).to_be_focused()
     for name in LOOKS:
         look(page, name)
-        assert violations(page) == [], name
+        assert serious_violations(page) == [], name
         picture(page, f"companion-1366-{name}")
     page.keyboard.press("Alt+l")
     page.wait_for_function("document.activeElement.closest('.q-flags')")
@@ -144,7 +144,7 @@ def test_a_review_has_its_precedents_and_needs_no_campaign(
         expect(page.locator(".qc-precedents")).to_contain_text("91 % alike", timeout=60_000)
         expect(page.locator(".qc-precedents")).to_contain_text("entities: IBM ORG")
         expect(page.locator(".qc-precedents")).to_contain_text("The <b>unit</b> is wrong.")
-        assert violations(page) == []
+        assert serious_violations(page) == []
         picture(page, "companion-qa-1366-light")
         page.keyboard.press("Alt+g")
         page.locator("#quorum-companion").wait_for(state="detached")

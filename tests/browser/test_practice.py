@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from tests.contract.plugin_campaign import make_line, rows
-from tests.support.screens import AXE, browser_for
+from tests.support.screens import browser_for, serious_violations
 from tests.support.servers import LabelStudioServer
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
 
 TEAM = "people: [{id: ana, email: ana-{tag}@quorum.test, roles: [annotator]}]"
 GUIDELINES = "# Guide\n\n## Verdict\n\nA sum that is wrong is *Incorrect*."
-
-
-def _serious(page: Page) -> Any:
-    """What axe finds that is serious or critical."""
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    return page.evaluate(
-        "axe.run(document, {resultTypes: ['violations']}).then(report => report.violations"
-        ".filter(each => ['serious', 'critical'].includes(each.impact)).map(each => each.id))"
-    )
 
 
 def test_a_row_is_practised_with_keys_alone(chromium: Browser, ls_server_plugin: LabelStudioServer) -> None:
@@ -48,6 +37,6 @@ def test_a_row_is_practised_with_keys_alone(chromium: Browser, ls_server_plugin:
         for words in ("0 of 1 right", "differs", "It is four.", "A sum that is wrong"):
             expect(lesson).to_contain_text(words)
         expect(page.get_by_role("region", name="The row to answer")).to_contain_text("Five.")
-        assert _serious(page) == []
+        assert serious_violations(page) == []
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert line.audit()["proven"]
