@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import F, Max, Q
+from django.utils import timezone
 from organizations.models import Organization
 from tasks.models import Annotation
 
@@ -233,18 +234,20 @@ def _asked(message: Message) -> Iterable[int]:
 
 def _managers(campaign_id: int) -> list[int]:
     """The accounts that manage a campaign; the owner's where nobody else does."""
-    managers = [
-        member.user_id
-        for member in Member.objects.filter(campaign_id=campaign_id, user_id__isnull=False, left__isnull=True)
-        if Role.MANAGER.value in words(member.roles) and member.user_id is not None
-    ]
+    members = _members(campaign_id)
+    managers = [user_id for user_id, member in members.items() if Role.MANAGER.value in words(member.roles)]
     return managers or list(Organization.objects.values_list("created_by_id", flat=True))
 
 
 def _team(campaign_id: int) -> list[int]:
     """The accounts of everybody in a campaign's team."""
-    members = Member.objects.filter(campaign_id=campaign_id, user_id__isnull=False, left__isnull=True)
-    return [user for user in members.values_list("user_id", flat=True) if user is not None]
+    return list(_members(campaign_id))
+
+
+def _members(campaign_id: int) -> dict[int, Member]:
+    """Account → member, for everybody in a campaign's team who has not left."""
+    members, now = Member.objects.filter(campaign_id=campaign_id), timezone.now()
+    return {each.user_id: each for each in members if each.user_id is not None and not has_left(each, now)}
 
 
 def _people_of_row(campaign_id: int, row_id: str) -> set[int]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.utils import timezone
 
 from ls_plugin.models import Grant, Notice, NoticeCursor, NoticeReader, Parcel, Slot, Stage
@@ -142,6 +144,16 @@ def test_a_log_that_tells_nobody_anything_is_not_gone_over_again(
     assert NoticeCursor.objects.get().seq == audit_log.head()[0]
     say(campaign, "max", kind="announcement", text=SECRET)
     assert gathering.gather_log(NOWHERE) == 1
+
+
+def test_what_was_said_before_the_upgrade_is_told_to_nobody(campaign: CampaignInTest) -> None:
+    """The migration begins where the audit log ends."""
+    say(campaign, "max", kind="announcement", text=SECRET)
+    NoticeCursor.objects.all().delete()
+    import_module("ls_plugin.migrations.0014_notifications").begin_here(apps, None)
+    assert told(campaign, "ana") == []
+    say(campaign, "max", kind="announcement", text=SECRET)
+    assert len(told(campaign, "ana")) == 1
 
 
 def test_new_guidelines_are_told_to_everybody(campaign: CampaignInTest) -> None:
