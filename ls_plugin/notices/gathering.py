@@ -67,6 +67,7 @@ class Event:
         readers: the accounts that are told.
         row_id: the row that it is about, if any.
         stage: the queue that it is about, if any.
+        settles: the key of a notice that waits no more because of it.
     """
 
     key: str
@@ -76,6 +77,7 @@ class Event:
     readers: Collection[int]
     row_id: str = ""
     stage: str = ""
+    settles: str = ""
 
 
 @retries.retry
@@ -148,6 +150,9 @@ def _write_new(events: Iterable[Event], delivery: DeliverySettings) -> int:
 
 def _write(event: Event, delivery: DeliverySettings) -> bool:
     """Store an event with its readers and what webhooks are sent; False if it is there already or nobody is told."""
+    if event.settles:
+        waiting = NoticeReader.objects.filter(notice__key=event.settles, read_at__isnull=True)
+        waiting.update(read_at=event.at, by_mail=False)
     if not event.readers:
         return False
     notice, is_new = Notice.objects.get_or_create(
@@ -196,21 +201,26 @@ def _events_of(line: Record) -> Iterable[Event]:
     """The event of a line of the audit log, if people are told of it; nobody is told of what they did themselves."""
     if line.campaign_id is None or not Campaign.objects.filter(pk=line.campaign_id).exists():
         return
-    kind, readers = _kind_and_readers(line, json.loads(line.body))
+    body = json.loads(line.body)
+    message = Message.objects.filter(pk=body.get("message")).first() if line.kind == messages.AUDITED else None
+    kind, readers = _kind_and_readers(line, body, message)
     # The line of a hand-out names to whom it was, each other line who did something.
     own = () if line.kind == _GIVEN else (line.user_id,)
     if kind is not None:
         yield Event(
-            key=f"log:{line.seq}",
+            key=f"log:{line.seq}" if message is None else f"message:{message.pk}",
             kind=kind,
             campaign_id=line.campaign_id,
             at=line.at,
             readers={reader for reader in readers if reader not in own},
             row_id=line.row_id,
+            settles=f"message:{message.answers}" if message is not None and message.answers is not None else "",
         )
 
 
-def _kind_and_readers(line: Record, body: Mapping[str, Any]) -> tuple[NoticeKind | None, Iterable[int]]:
+def _kind_and_readers(
+    line: Record, body: Mapping[str, Any], message: Message | None
+) -> tuple[NoticeKind | None, Iterable[int]]:
     campaign_id = line.campaign_id or 0
     if line.kind == "reopened":
         return NoticeKind.REOPENED, _people_of_row(campaign_id, line.row_id)
@@ -221,7 +231,6 @@ def _kind_and_readers(line: Record, body: Mapping[str, Any]) -> tuple[NoticeKind
         is_first = dict(body.get(_GUIDELINES) or {}).get("number") == 1
         return NoticeKind.GUIDELINES, () if is_first else _team(campaign_id)
     kind = next((kind for kind in _READERS if kind.value == body.get("kind")), None)
-    message = Message.objects.filter(pk=body.get("message")).first()
     if kind is None or message is None:
         return None, ()
     return kind, _READERS[kind](message)

@@ -71,6 +71,8 @@ def test_a_question_and_its_answer_reach_whom_they_concern_and_nobody_else(campa
     assert told(campaign, "boss") == [("question", "A question waits for an answer.")]
     say(campaign, "max", kind="answer", answers=number, text=SECRET)
     assert told(campaign, "ana") == [("answer", "Your question about row r1 is answered.")]
+    # It waits no more, for no manager.
+    assert told(campaign, "max") == told(campaign, "boss") == []
     for person in ("bea", "quin", "eve"):
         assert told(campaign, person) == []
 
