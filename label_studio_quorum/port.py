@@ -55,6 +55,7 @@ class Annotation:
     `by` and `edited_by` are user ids; `edited_by` is whoever saved it last. Times carry an offset.
     `parent_prediction` is the prediction that the form was filled from, where the screen told it. `shown` is what the
     server wrote down of that as it handed the task out, `{"version", "hash"}`; None where it writes down nothing.
+    `guidelines` is the version of the guidelines that its author went by, `{"number", "hash"}`; None likewise.
     """
 
     id: int
@@ -67,6 +68,7 @@ class Annotation:
     result: Result
     parent_prediction: int | None = None
     shown: Json | None = None
+    guidelines: Json | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -244,6 +246,10 @@ class RowPort(Protocol):
         self, project: int, *, since: datetime | None = None, row_ids: Sequence[str] | None = None
     ) -> Iterator[Task]:
         """The project's tasks by id; only those updated at or after `since`, or of these rows, where given."""
+        ...
+
+    def guideline_versions(self, campaign: str) -> tuple[Json, ...]:
+        """The versions of a campaign's guidelines, `{"number", "hash", "at"}` each; none on a stock server."""
         ...
 
     def add_tasks(self, project: int, tasks: Sequence[NewTask]) -> None:

@@ -6,7 +6,7 @@ The way of a row: `counting` says which submissions count, `fields` how the pass
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from review_rules.counting import Counting
 from review_rules.fields import (
@@ -31,10 +31,12 @@ from review_rules.values import (
     DOMAIN_FLAG,
     Certificate,
     Decision,
+    GuidelineVersion,
     NextStep,
     RowHistory,
     Stage,
     State,
+    Submission,
     Word,
 )
 from review_rules.versions import CURRENT, RulesVersion
@@ -85,6 +87,7 @@ def decide(history: RowHistory, team: Team, policy: Policy, rules: RulesVersion 
             Stage.EXPERT: tuple([submission.place for submission in parts.experts]),
         },
         rules,
+        tuple([submission.place for submission in parts.returns]),
     )
 
 
@@ -165,7 +168,7 @@ def _is_qa_due(history: RowHistory, parts: Parts, compared: PassesCompared) -> b
     qa = parts.policy.qa
     if qa.when is QaWhen.ALL or _needs_qa(parts, compared):
         return True
-    if parts.rules.heeds_reopening and history.reopened is not None:
+    if (parts.rules.heeds_reopening and history.reopened is not None) or parts.returns:
         return True
     return qa.when is QaWhen.SAMPLE and in_share(history.row_id, qa.share, "qa")
 
@@ -194,6 +197,11 @@ def _ask(
     """The step, asking for less if nobody has all it asks for; BLOCKED if nobody may take it even so."""
     excluded = tuple(sorted([submission.by for submission in parts.counted]))
     step = NextStep(stage, tuple(requires), excluded)
+    if stage is Stage.PASS and parts.returns:
+        # Whoever gave a pass back has read the others.
+        excluded = tuple(sorted({*excluded, *(review.by for review in parts.returns)}))
+        others = parts.policy.passes - len(parts.passes) - len(parts.asked_again)
+        step = NextStep(stage, step.requires, excluded, tuple(sorted(parts.asked_again)), others)
     team = parts.people.values()
     if any(may_take(person, step) for person in team):
         return state, step
@@ -228,7 +236,14 @@ def _certificate(parts: Parts, team: Team) -> Certificate:
         None if parts.qa is None else parts.qa.at_text,
         tuple([submission.at_text for submission in parts.experts]),
         team.hash if parts.rules.names_team else None,
+        _guidelines(counted) if parts.rules.names_guidelines else (),
     )
+
+
+def _guidelines(counted: Iterable[Submission]) -> tuple[GuidelineVersion, ...]:
+    """The versions of the guidelines that answers name, each once, by number."""
+    named = (GuidelineVersion.read(submission.raw.get("guidelines")) for submission in counted)
+    return tuple(sorted({version for version in named if version is not None}))
 
 
 def _finding_order(noted: Finding) -> tuple[str, str, str]:

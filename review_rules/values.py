@@ -123,12 +123,13 @@ class State(Name):
 
 
 class Word(Name):
-    """What a QA or expert review says about the row."""
+    """What a QA or expert review says about the row; only QA returns."""
 
     ACCEPT = "accept"
     CORRECT = "correct"
     ESCALATE = "escalate"
     DISCARD = "discard"
+    RETURN = "return"
 
 
 class VoteKind(Name):
@@ -241,7 +242,7 @@ class Submission(NamedTuple):
 
     `place` is its index in the stage's list. `forms` holds the present values of known fields only; `fault` is the
     finding that says why the submission cannot count by itself (None: it can); `notes` are findings that hold only if
-    it counts.
+    it counts. `to` names the people whose passes a return gives back.
     """
 
     stage: Stage
@@ -257,6 +258,7 @@ class Submission(NamedTuple):
     raw: Json
     fault: Finding | None = None
     notes: tuple[Finding, ...] = ()
+    to: tuple[PersonId, ...] = ()
 
     @property
     def path(self) -> str:
@@ -305,15 +307,26 @@ class RowHistory(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
-    """The step a row waits for: its stage, the expertise it asks for, and who may not take it."""
+    """The step a row waits for: its stage, the expertise it asks for, and who may not take it.
+
+    `returned` are the people whose passes were given back to them, each of whom has a place; `others` is how many
+    people the step waits for beside them, and is read only where there are any.
+    """
 
     stage: Stage
     requires: tuple[str, ...] = ()
     excluded: tuple[PersonId, ...] = ()
+    returned: tuple[PersonId, ...] = ()
+    others: int = 0
+
+    def is_kept_from(self, person: PersonId) -> bool:
+        """Whether the step is kept for people who had the row before, of whom this person is none."""
+        return bool(self.returned) and not self.others and person not in self.returned
 
     def to_json(self) -> dict[str, Json]:
         """The step as in the contract's JSON."""
-        return {"stage": self.stage._value_, "requires": list(self.requires), "excluded": list(self.excluded)}
+        out = {"stage": self.stage._value_, "requires": list(self.requires), "excluded": list(self.excluded)}
+        return out | ({"returned": list(self.returned), "others": self.others} if self.returned else {})
 
 
 class FieldComparison(NamedTuple):
@@ -368,10 +381,34 @@ class FinalValue(NamedTuple):
         return {"value": self.value, "origin": self.origin._value_, "changed_from_auto": self.changed_from_auto}
 
 
+class GuidelineVersion(NamedTuple):
+    """A version of a campaign's guidelines: its number, from 1, and the hash of its text."""
+
+    number: int
+    hash: str
+
+    @classmethod
+    def read(cls, raw: Json) -> GuidelineVersion | None:
+        """The version that an answer names under `guidelines`; None if that is none.
+
+        >>> GuidelineVersion.read({"number": 2, "hash": "sha256:0"}), GuidelineVersion.read({"number": True})
+        (GuidelineVersion(number=2, hash='sha256:0'), None)
+        """
+        number, digest = (raw.get("number"), raw.get("hash")) if isinstance(raw, dict) else (None, None)
+        if not isinstance(number, int) or isinstance(number, bool) or not isinstance(digest, str):
+            return None
+        return cls(number, digest)
+
+    def to_json(self) -> dict[str, Json]:
+        """The version as an answer and a certificate name it."""
+        return {"number": self.number, "hash": self.hash}
+
+
 class Certificate(NamedTuple):
     """Who stands behind a final label, under which policy and team, and when each of them submitted.
 
-    `team` is None in decisions by the first version of the rules, which did not name it.
+    `team` is None in decisions by the first version of the rules, which did not name it. `guidelines` are the versions
+    under which the counted answers were given, as far as these say it.
     """
 
     passes: tuple[PersonId, ...]
@@ -383,6 +420,7 @@ class Certificate(NamedTuple):
     qa_time: str | None
     expert_times: tuple[str, ...]
     team: str | None = None
+    guidelines: tuple[GuidelineVersion, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
         """The certificate as in the contract's JSON."""
@@ -393,6 +431,7 @@ class Certificate(NamedTuple):
             "domains": {domain: list(people) for domain, people in self.domains.items()},
             "policy": self.policy,
             **({} if self.team is None else {"team": self.team}),
+            **({"guidelines": [version.to_json() for version in self.guidelines]} if self.guidelines else {}),
             "times": {
                 "passes": list(self.pass_times),
                 "qa": self.qa_time,
@@ -406,6 +445,7 @@ class Decision(NamedTuple):
 
     `counted` gives, by stage, the indices of the counted submissions in the given history: passes in line order,
     expert reviews in order of time. `rules` is the version of the rules; the first did not say its number.
+    `returns` gives the indices of the QA reviews that returned the row, in order of time.
     """
 
     row_id: RowId
@@ -418,6 +458,7 @@ class Decision(NamedTuple):
     certificate: Certificate | None
     counted: Mapping[Stage, tuple[int, ...]] = MappingProxyType({})
     rules: RulesVersion = CURRENT
+    returns: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
         """The decision as in the contract's JSON."""

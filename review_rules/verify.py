@@ -17,6 +17,7 @@ from review_rules.decide import decide
 from review_rules.files.policy import Policy, withheld
 from review_rules.files.team import Team
 from review_rules.findings import Finding, finding
+from review_rules.guideline_versions import VersionsOfGuidelines
 from review_rules.parse import HistoryError, parse_history
 from review_rules.seals import DIGEST, Digest, Places, changed_parts
 from review_rules.values import Decision, Json, Kind, RowHistory, Stage, State
@@ -59,6 +60,7 @@ class Verifier:
         places: Checks that the file holds the rows of the export, all and in their order.
         seen: Row id → line.
         versions: The versions of the rules that records were decided by.
+        guidelines: Checks the versions of the guidelines that answers name.
     """
 
     team: Team
@@ -66,6 +68,7 @@ class Verifier:
     places: Places = field(default_factory=Places)
     seen: dict[str, int] = field(default_factory=dict)
     versions: set[int] = field(default_factory=set)
+    guidelines: VersionsOfGuidelines = field(default_factory=VersionsOfGuidelines)
 
     def check(self, record: Json, line: int) -> list[Finding]:
         """Everything in one record that does not follow; an empty list proves it.
@@ -104,6 +107,8 @@ class Verifier:
         unproven += _quorum(record, decision)
         unproven += _claims(record, decision)
         unproven += _certificate(record, decision, self.policy, self.team)
+        if rules.names_guidelines:
+            unproven += self.guidelines.check(record)
         return unproven + bound
 
     def _bound(self, record: Mapping[str, Json]) -> Iterator[Finding]:

@@ -20,7 +20,7 @@ from label_studio_quorum.campaign.differences import (
     short,
     team_digest,
 )
-from label_studio_quorum.port import KeptFiles, LabelStudio, Project, User
+from label_studio_quorum.port import Json, KeptFiles, LabelStudio, Project, User
 from ls_config import interface as loader
 from ls_config.interface import Interface
 from review_rules import FaultsError, Person, Policy, Stage, Team, load_policy, load_team
@@ -142,6 +142,7 @@ class Campaign:
         users: The server's accounts.
         links: User id → person id as the server's plugin keeps it, whatever the addresses; None where an account is
             found by its address, as on a stock server.
+        guidelines: The versions of its guidelines, `{"number", "hash", "at"}` each, where an export has asked for them.
     """
 
     name: str
@@ -151,6 +152,7 @@ class Campaign:
     projects: Mapping[Stage, Project]
     users: tuple[User, ...]
     links: Mapping[int, str] | None = None
+    guidelines: tuple[Json, ...] = ()
 
     @cached_property
     def people(self) -> dict[int, str]:

@@ -21,6 +21,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "team check": ("quorum team check team.yaml --offline",),
     "team apply": ("quorum team apply team.yaml --dry-run", "quorum team apply team.yaml --name May"),
     "team pull": ("quorum team pull --dry-run", "quorum team pull team.yaml --name May"),
+    "team password": ("quorum team password ana --name May",),
     "policy pull": ("quorum policy pull --dry-run", "quorum policy pull policy.yaml --name May"),
     "interface pull": ("quorum interface pull --dry-run", "quorum interface pull interface --name May"),
     "policy check": ("quorum policy check policy.yaml --team team.yaml",),
@@ -31,6 +32,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "threads tell": ('quorum threads tell "Guidelines 2 hold from today on."',),
     "threads reopen": ('quorum threads reopen r12 "The source was corrected; look at the date."',),
     "flags": ("quorum flags", "quorum flags --flag guideline_gap --name May --json"),
+    "precedents": ("quorum precedents r12", "quorum precedents r12 --name May --json"),
     "notify send": ("quorum notify send",),
     "notify test": ("quorum notify test --name May",),
     "report": ("quorum report --out report.html",),
@@ -95,7 +97,9 @@ VARIABLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "models activate": _SERVED,
     "models rollback": _SERVED,
     "models train": (_CACHE,),
-    **dict.fromkeys(("team check", "team apply", "team pull", "policy pull", "interface pull"), (_FOLDER,)),
+    **dict.fromkeys(
+        ("team check", "team apply", "team pull", "team password", "policy pull", "interface pull"), (_FOLDER,)
+    ),
     **dict.fromkeys(
         (
             "threads",

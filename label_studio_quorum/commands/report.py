@@ -35,6 +35,7 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Per person rows, hours, agreement and accuracy; per field agreement with its interval and what QA overturned."""
+    from label_studio_quorum.campaign.learners import learners_of
     from label_studio_quorum.campaign.reconcile import decide_rows
     from label_studio_quorum.campaign.snapshot import Snapshot
     from label_studio_quorum.files import new_file
@@ -44,7 +45,10 @@ def command(
         raise typer.BadParameter("name a page to write, or give --json", param_hint="--out")
     opened = open_one(url, api_key, api_key_file, name, policy, team)
     with Snapshot.read(opened.port, opened.campaign) as snapshot:
-        figures = build(opened.campaign, decide_rows(opened.campaign, snapshot, snapshot.row_ids), seed=seed)
+        rows = decide_rows(opened.campaign, snapshot, snapshot.row_ids)
+        figures = build(
+            opened.campaign, rows, seed=seed, learners=learners_of(opened.port.plugin_status(opened.campaign.name))
+        )
     if out is not None:
         try:
             from label_studio_quorum.quality.report_page import render

@@ -21,8 +21,11 @@ from ls_plugin.access.response_values import forms_in, others_answers, shown_dig
 from ls_plugin.access.scope import ANNOTATION, DRAFT, TASK, ThingInPath, Way
 from ls_plugin.models import Record, Slot
 from ls_plugin.people.standings import Standing
+from ls_plugin.queue import returns
+from ls_plugin.queue.publishing import holding_version
 from ls_plugin.store import audit_log
 from ls_plugin.store.exposures import expose
+from ls_plugin.store.guidelines import GUIDELINES
 from ls_plugin.store.opened_forms import FORM
 
 _TASKS = (
@@ -91,15 +94,20 @@ def _log_tasks(call: Call, request: Any, data: Any) -> None:
     hands_out = call.rule.show is response_filters.action and isinstance(data, Mapping) and "id" in data
     if request.method != "GET" and not hands_out:
         return
+    if isinstance(data, Mapping) and "returned" in data:
+        returns.tell(call.place.campaign_id, caller.user_id, only=data["id"])
     others = others_answers(data, caller.user_id)
     if not call.ordinary and not others:
         return
     # The same task shown again, unchanged, is no new exposure: screens ask for it many times.
     tasks = tasks_in(data)
-    known, forms_before = _shown_before(caller.user_id, tasks)
+    known, forms_before, last_versions = _shown_before(caller.user_id, tasks)
+    version = holding_version(call.place.campaign_id, caller.user_id)
     digests = {task_id: shown_digest(data, task_id) for task_id in tasks}
     forms = _forms(call.place.project_id, data)
     refilled = {task_id for task_id, form in forms.items() if form != forms_before.get(task_id)}
+    # Under other guidelines the same task is another question.
+    refilled |= {task_id for task_id in forms if version != last_versions.get(task_id)}
     new = [task_id for task_id in tasks if task_id in refilled or (task_id, digests[task_id]) not in known]
     if not new:
         return
@@ -112,6 +120,8 @@ def _log_tasks(call: Call, request: Any, data: Any) -> None:
         }
         if task_id in forms:
             body[FORM] = forms[task_id]
+            if version is not None:
+                body[GUIDELINES] = version
         lines.append(audit_log.Entry("shown", caller.user_id, call.place.campaign_id, task_id, row_id, body))
     audit_log.write(*lines)
 
@@ -131,16 +141,20 @@ def _forms(project_id: int, data: Any) -> dict[int, dict[str, Any]]:
     return forms
 
 
-def _shown_before(user_id: int, tasks: list[int]) -> tuple[set[tuple[int, str]], dict[int, dict[str, Any]]]:
-    """What this person was shown of these tasks already, and what the form of each opened with the last time.
+def _shown_before(
+    user_id: int, tasks: list[int]
+) -> tuple[set[tuple[int, str]], dict[int, dict[str, Any]], dict[int, dict[str, Any]]]:
+    """What this person was shown of these tasks already, and of each the form and the guidelines of the last time.
 
     Seeing the same again tells nobody anything.
     """
     lines = Record.objects.filter(task_id__in=tasks, user_id=user_id, kind="shown").order_by("seq")
-    known, forms = set[tuple[int, str]](), dict[int, dict[str, Any]]()
+    known, forms, versions = set[tuple[int, str]](), dict[int, dict[str, Any]](), dict[int, dict[str, Any]]()
     for task_id, text in lines.values_list("task_id", "body"):
         body = json.loads(text)
         known.add((task_id, body.get("digest", "")))
         if FORM in body:
             forms[task_id] = body[FORM]
-    return known, forms
+        if GUIDELINES in body:
+            versions[task_id] = body[GUIDELINES]
+    return known, forms, versions

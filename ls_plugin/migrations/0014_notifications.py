@@ -17,7 +17,7 @@ def begin_here(apps: Any, schema_editor: Any) -> None:
 class Migration(migrations.Migration):
     """The tables, and the place in the audit log from which notices are made."""
 
-    dependencies = (("ls_plugin", "0009_threads"),)
+    dependencies = (("ls_plugin", "0013_precedents"),)
     operations = (
         migrations.CreateModel(
             name="Notice",

@@ -20,6 +20,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 from tasks.models import Annotation, Prediction, Task
 
+from ls_plugin.store.guidelines import versions_of_answers
 from ls_plugin.store.opened_forms import forms_of_answers
 from ls_plugin.store.refusals import Refused
 
@@ -81,9 +82,9 @@ def page(project: int, after: int, most: int = MOST) -> str:
         .values_list("task_id", "pk", "model_version", "score", "result_text")
     )
     answers, guesses = defaultdict[int, list[str]](list), defaultdict[int, list[str]](list)
-    forms = forms_of_answers(tasks[0][0], tasks[-1][0])
+    forms, versions = forms_of_answers(tasks[0][0], tasks[-1][0]), versions_of_answers(tasks[0][0], tasks[-1][0])
     for task, *columns in annotations:
-        answers[task].append(_annotation(forms.get(columns[0]), *columns))
+        answers[task].append(_annotation(forms.get(columns[0]), versions.get(columns[0]), *columns))
     for task, *columns in predictions:
         guesses[task].append(_prediction(*columns))
     return "".join(_line(project, task, answers[task[0]], guesses[task[0]]) for task in tasks)
@@ -101,6 +102,7 @@ def _line(project: int, task: tuple[Any, ...], annotations: list[str], predictio
 
 def _annotation(
     form: dict[str, Any] | None,
+    version: dict[str, Any] | None,
     pk: int,
     by: int | None,
     edited_by: int | None,
@@ -112,7 +114,7 @@ def _annotation(
     result: str | None,
 ) -> str:
     head: dict[str, Any] = {"id": pk, "completed_by": by, "updated_by": edited_by, "lead_time": lead_time}
-    head |= {"was_cancelled": cancelled, "parent_prediction": parent, "shown": form}
+    head |= {"was_cancelled": cancelled, "parent_prediction": parent, "shown": form, "guidelines": version}
     return f'{json.dumps(head)[:-1]}{_times(created, updated)},"result":{result or "null"}}}'
 
 

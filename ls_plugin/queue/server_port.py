@@ -20,7 +20,8 @@ from users.models import User
 
 from label_studio_quorum import port
 from label_studio_quorum.port import NewPrediction, NewTask
-from ls_plugin.models import Member, Slot
+from ls_plugin.models import Campaign, Member, Slot
+from ls_plugin.store import guidelines
 
 _AT_ONCE = 200
 
@@ -78,6 +79,12 @@ class ServerPort:
         """User id → person id of a campaign's team."""
         members = Member.objects.filter(campaign_id=campaign_id, user_id__isnull=False)
         return dict(members.values_list("user_id", "person_id"))
+
+    def guideline_versions(self, campaign: str) -> tuple[port.Json, ...]:
+        """The versions of a campaign's guidelines, oldest first."""
+        pk = Campaign.objects.filter(name=campaign).values_list("pk", flat=True).first()
+        versions = [] if pk is None else guidelines.versions_of(pk)
+        return tuple({**guidelines.named(version), "at": version.at.isoformat()} for version in versions)
 
     def tasks(
         self, project: int, *, since: datetime | None = None, row_ids: Sequence[str] | None = None

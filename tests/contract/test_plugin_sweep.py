@@ -58,12 +58,13 @@ print(json.dumps({name: thing.pk for name, thing in made.items()} | {"upload": u
 """
 # Static files, signing out, and Django's admin, which is one rule for all of it.
 _PASSED_OVER = ("admin/", "^static", "^react-app", "^dm/", "^label-studio-frontend", "^^logout", "^api-auth/logout")
-# What a request of one's own leaves behind: that one was here.
+# What a request of one's own leaves behind: that one was here, and what is derived from the texts of rows.
 _TRACES = frozenset(
     {
         "django_session",
         "ls_plugin_record",
         "ls_plugin_recordhead",
+        "ls_plugin_rowvector",
         "token_blacklist_blacklistedtoken",
         # Whoever opens a page first has the server write down what people are to be told.
         "ls_plugin_notice",

@@ -25,7 +25,7 @@ from review_rules import (
     parse_history,
 )
 from review_rules.verify import Verifier
-from review_rules.versions import RULES_1, RULES_2, RULES_3, RulesVersion
+from review_rules.versions import RULES_1, RULES_2, RULES_3, RULES_4, RulesVersion
 from tests.support.laws import examples
 
 PEOPLE = {
@@ -311,7 +311,7 @@ def test_opinions_change_nothing(history: dict[str, Any], policy: str, left: dic
 
 
 @LAWS
-@given(histories, policies, leaving, st.sampled_from([RULES_1, RULES_2, RULES_3]))
+@given(histories, policies, leaving, st.sampled_from([RULES_1, RULES_2, RULES_3, RULES_4]))
 def test_each_version_proves_its_own(
     history: dict[str, Any], policy: str, left: dict[str, str], rules: RulesVersion
 ) -> None:

@@ -237,6 +237,9 @@ class FakeLabelStudio:
         titles = {one.title for one in self._backends.get(project, ())}
         return PrefillSources(stored=frozenset(stored), backends=frozenset(titles))
 
+    def guideline_versions(self, campaign: str) -> tuple[Any, ...]:
+        return ()
+
     def kept_files(self, campaign: str) -> KeptFiles | None:
         return self.kept.get(campaign)
 
