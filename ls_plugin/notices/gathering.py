@@ -40,6 +40,7 @@ from ls_plugin.notices.delivery import DeliverySettings
 from ls_plugin.notices.wording import TEAM_WIDE, NoticeKind
 from ls_plugin.people.standings import CampaignPlace, can_work, has_left, to_person, words
 from ls_plugin.queue.handout import why_nothing
+from ls_plugin.queue.qualification import qualification_of
 from ls_plugin.store import audit_log, messages, retries
 from ls_plugin.store.slots import project_ids, slots_of
 from review_rules import Role, State
@@ -216,6 +217,15 @@ def _events_of(line: Record) -> Iterable[Event]:
             row_id=line.row_id,
             settles=f"message:{message.answers}" if message is not None and message.answers is not None else "",
         )
+    if message is not None and message.published:
+        # Others read it without the row that it came from.
+        yield Event(
+            key=f"published:{message.pk}",
+            kind=NoticeKind.PUBLISHED,
+            campaign_id=line.campaign_id,
+            at=line.at,
+            readers=set(_team(line.campaign_id)) - {*_asked(message), line.user_id},
+        )
 
 
 def _kind_and_readers(
@@ -303,7 +313,10 @@ def _blocked(campaign: Campaign, now: datetime) -> Iterable[Event]:
 
 
 def _done(campaign: Campaign, now: datetime) -> Iterable[Event]:
-    rows = Slot.objects.filter(project_id__in=project_ids(campaign.pk), stage=Stage.PASS).exclude(row_id="")
+    asked = qualification_of(campaign.pk)
+    slots = Slot.objects.filter(project_id__in=project_ids(campaign.pk), stage=Stage.PASS)
+    # Rows with a known answer are nobody's to finish.
+    rows = slots.exclude(row_id__in=["", *(asked.rows if asked else ())])
     if not rows.exists() or rows.exclude(state__in=_DECIDED).exists():
         return
     reopened = Record.objects.filter(campaign_id=campaign.pk, kind="reopened").count()

@@ -97,6 +97,16 @@ def test_everybody_but_its_author_is_told_of_an_announcement(campaign: CampaignI
     assert told(campaign, "max") == []
 
 
+def test_an_answer_for_everybody_is_told_to_everybody_without_its_row(campaign: CampaignInTest) -> None:
+    """Who asked is told that it is answered, once."""
+    number = ask(campaign)
+    say(campaign, "max", kind="answer", answers=number, text=SECRET, publish=True)
+    assert told(campaign, "ana") == [("answer", "Your question about row r1 is answered.")]
+    for person in ("bea", "quin", "boss"):
+        assert told(campaign, person) == [("published", "A manager's answer is there for everybody.")]
+    assert told(campaign, "max") == []
+
+
 def decide(campaign: CampaignInTest) -> None:
     """Ana and bea differ over r1, quin decides."""
     campaign.answer("ana", verdict("Correct"))
