@@ -341,8 +341,8 @@ def _queue_event(member: Member, project: CampaignProject, now: datetime) -> Eve
     person, stage = to_person(member), Stage(project.stage)
     if member.user_id is None or not can_work(person, stage):
         return None
-    given = Grant.objects.filter(user_id=member.user_id, project_id=project.project_id).aggregate(at=Max("given_at"))
-    last = given["at"]
+    grants = Grant.objects.filter(user_id=member.user_id, project_id=project.project_id).aggregate(at=Max("given_at"))
+    last = grants["at"]
     key = f"queue:{project.project_id}:{member.user_id}:{last.isoformat() if last else 'first'}"
     if (last is not None and last > now - _AWAY) or Notice.objects.filter(key=key).exists():
         return None
