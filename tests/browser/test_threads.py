@@ -73,7 +73,7 @@ def test_a_question_is_answered_and_a_decision_is_disputed_and_upheld(
         page.get_by_role("link", name="1 question or dispute").click()
         picture(page, "people-question")
         page.get_by_label("Answer to").fill("The table's.")
-        page.get_by_role("button", name="Answer").click()
+        page.get_by_role("button", name="Answer", exact=True).click()
         expect(page.get_by_text("Nobody waits for an answer.")).to_be_visible()
     with page_for(chromium, line, "ana") as page:
         page.goto("/quorum/mine/")
