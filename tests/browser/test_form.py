@@ -431,7 +431,8 @@ def picture_of_look(page: Page, name: str) -> None:
 
 def test_axe_finds_nothing_serious_on_quorums_pages(chromium: Browser, line: Line) -> None:
     """My work of an annotator, and the pages of the manager."""
-    for person, path in (("ana", "mine/"), ("max", ""), ("max", f"campaign/{line.status()['id']}/")):
+    campaign = f"campaign/{line.status()['id']}/"
+    for person, path in (("ana", "mine/"), ("ana", "mine/notices/"), ("max", ""), ("max", campaign)):
         with signed_in(chromium, line, person) as page:
             page.goto(f"/quorum/{path}")
             assert serious_violations(page) == [], path
