@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("status", "Show where every row of a campaign stands."),
     "threads": ("threads", "List what people ask about rows, and answer it."),
     "flags": ("flags", "List the rows that people flagged, by flag, and why."),
+    "guidelines": ("guidelines", "List, show, compare and publish versions of a campaign's guidelines."),
     "report": ("report", "Write a quality and productivity report."),
     "export": ("export", "Export gold, with the history that proves it."),
     "verify": ("verify", "Prove an export: decide every row again from its own history."),

@@ -15,6 +15,7 @@ from typing import Any, Final
 from label_studio_quorum.campaign.projects import STAGES, Campaign
 from label_studio_quorum.campaign.reconcile import DecidedRow
 from label_studio_quorum.port import Json
+from label_studio_quorum.quality.guideline_figures import GuidelineFigures
 from review_rules import Kind, Person, Stage, State
 from review_rules.canonical import same
 from review_rules.statistics.agreement import agreement
@@ -51,12 +52,22 @@ class _Work:
         return self.seconds / 3600
 
 
-def build(campaign: Campaign, rows: Iterable[DecidedRow], *, seed: int = 0, draws: int = 1000) -> Json:
+def build(
+    campaign: Campaign,
+    rows: Iterable[DecidedRow],
+    *,
+    guidelines: str = "",
+    questions: Iterable[str] = (),
+    seed: int = 0,
+    draws: int = 1000,
+) -> Json:
     """All figures as one JSON object.
 
     Args:
         campaign: The campaign.
         rows: All its rows, decided; read once.
+        guidelines: The guidelines that hold now; empty where they are not known.
+        questions: What people asked about rows.
         seed: Of the agreement intervals' bootstrap.
         draws: Resamples of the bootstrap.
 
@@ -64,9 +75,13 @@ def build(campaign: Campaign, rows: Iterable[DecidedRow], *, seed: int = 0, draw
         `{"campaign", "policy", "rows", "states", "stages": {stage: {"submitted", "counted", "hours",
         "median_seconds"}}, "people": [{"id", "roles", "submitted", "counted", "hours", "rows_per_hour", "agreement",
         "accuracy", "cost"}], "fields": [{"field", "kind", "agreed", "overturned", "measure", "value", "low", "high",
-        "reason"}], "findings": {id: count}, "targets": {…}}`; shares are in 0..1, null where nothing was done.
+        "reason"}], "findings": {id: count}, "targets": {…}, "guidelines": {"versions":
+        [{"versions": [numbers], "rows", "agreed", "final", "overturned"}], "paragraphs": [{"address", "title",
+        "conflicts", "gaps", "questions"}]}}`, where `agreed` and `overturned` are `{"share", "low", "high"}`; shares
+        are in 0..1, null where nothing was done.
     """
-    gathered = _Gathered(campaign)
+    gathered = _Gathered(campaign, guidelines)
+    gathered.guidelines.add_questions(questions)
     for row in rows:
         gathered.add(row)
     return gathered.figures(seed, draws)
@@ -75,8 +90,9 @@ def build(campaign: Campaign, rows: Iterable[DecidedRow], *, seed: int = 0, draw
 class _Gathered:
     """Sums over rows."""
 
-    def __init__(self, campaign: Campaign) -> None:
+    def __init__(self, campaign: Campaign, guidelines: str) -> None:
         self._campaign = campaign
+        self.guidelines = GuidelineFigures(campaign.interface.controls, guidelines)
         self._kinds = {control.name: Kind.of(control.kind) for control in campaign.interface.controls}
         self._people: dict[str, _Work] = defaultdict(_Work)
         self._states: Counter[State] = Counter()
@@ -96,6 +112,7 @@ class _Gathered:
         for stage in STAGES:
             self._add_stage(stage, row)
         self._add_fields(row)
+        self.guidelines.add(row)
 
     def _add_stage(self, stage: Stage, row: DecidedRow) -> None:
         counted = set(row.decision.counted.get(stage, ()))
@@ -166,6 +183,7 @@ class _Gathered:
                 "agreement": targets.agreement,
                 "accuracy": targets.accuracy,
             },
+            "guidelines": {"versions": self.guidelines.versions(), "paragraphs": self.guidelines.paragraphs()},
         }
 
     def _stage(self, stage: Stage) -> Json:

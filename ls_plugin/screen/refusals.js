@@ -161,6 +161,12 @@
     });
   }
 
+  /* The page on which somebody does what a refusal asks for, such as reading new guidelines; only pages of our own. */
+  function wayOn({ link: way }) {
+    const isOwn = typeof way?.address === "string" && way.address.startsWith("/quorum/");
+    return isOwn ? link(String(way.text), way.address, { class: "quorum-way" }) : null;
+  }
+
   /* The end of a queue: a green tick, whatever the reason. */
   function replaceEndOfQueue() {
     const stock = document.querySelector(".ant-result-success + .lsf-sub__result");
@@ -176,13 +182,17 @@
     stock.previousElementSibling.style.display = emptyQueue.code === "all_done" ? "" : "none";
     const title = stock.previousElementSibling.querySelector(".ant-result-title");
     if (title) title.style.display = "none";
+    const first = wayOn(emptyQueue);
     const part = element(
       "div",
       { id: "quorum-queue", role: "status" },
       element("p", {}, sentence),
+      first,
       link("My work", "/quorum/mine/"),
     );
     stock.after(part);
+    /* There is nothing else to do on this screen: Enter goes there. */
+    first?.focus();
   }
 
   /* On every page of Label Studio, in its header. */
