@@ -18,10 +18,10 @@ from markdown_it import MarkdownIt
 
 __all__ = [
     "READER",
-    "Change",
     "Line",
     "LineKind",
     "Paragraph",
+    "ParagraphChange",
     "fold",
     "guidelines_hash",
     "paragraph_changes",
@@ -79,7 +79,7 @@ class Paragraph:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Change:
+class ParagraphChange:
     """A paragraph that is not what it was: all its lines, and which of them came or went."""
 
     address: str
@@ -118,7 +118,7 @@ def paragraphs(markdown: str) -> tuple[Paragraph, ...]:
     return tuple(parts)
 
 
-def paragraph_changes(before: str, after: str) -> tuple[Change, ...]:
+def paragraph_changes(before: str, after: str) -> tuple[ParagraphChange, ...]:
     """The paragraphs that differ between two texts, in the order of the later one, then those that are gone.
 
     >>> [(change.what, change.address) for change in paragraph_changes("# A\\n\\nx\\n# B", "# A\\n\\nz\\n# C")]
@@ -164,7 +164,7 @@ def _lines(part: Paragraph | None) -> tuple[str, ...]:
     return () if part is None else (part.title, *part.lines)
 
 
-def _change(before: Paragraph | None, after: Paragraph | None) -> Change:
+def _change(before: Paragraph | None, after: Paragraph | None) -> ParagraphChange:
     earlier, later = _lines(before)[1:], _lines(after)[1:]
     if before is None or after is None:
         # A paragraph without a line under its heading came or went all the same.
@@ -174,7 +174,7 @@ def _change(before: Paragraph | None, after: Paragraph | None) -> Change:
         lines = list(_compared(earlier, later))
     part = after or before
     assert part is not None
-    return Change(address=part.address, title=part.title, lines=tuple(lines))
+    return ParagraphChange(address=part.address, title=part.title, lines=tuple(lines))
 
 
 def _compared(before: Sequence[str], after: Sequence[str]) -> Iterator[Line]:

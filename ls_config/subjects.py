@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ls_config.interface import Control
-from ls_config.paragraphs import Change, LineKind, Paragraph, fold
+from ls_config.paragraphs import LineKind, Paragraph, ParagraphChange, fold
 
 __all__ = ["Subject", "subjects_of", "subjects_of_change"]
 
@@ -29,7 +29,7 @@ def subjects_of(part: Paragraph, controls: Iterable[Control]) -> tuple[Subject, 
     return _subjects(part.title, part.lines, controls)
 
 
-def subjects_of_change(change: Change, controls: Iterable[Control]) -> tuple[Subject, ...]:
+def subjects_of_change(change: ParagraphChange, controls: Iterable[Control]) -> tuple[Subject, ...]:
     """The labels and fields that the changed lines name; where they name none, the field that the heading names."""
     lines = [line.text for line in change.lines if line.kind is not LineKind.SAME]
     return _subjects(change.title, lines, controls)
@@ -45,8 +45,8 @@ def _subjects(title: str, lines: Iterable[str], controls: Iterable[Control]) -> 
         for label in control.labels
         if {fold(label), fold(control.title(label))} & names or (not headed and fold(control.title(label)) == head)
     ]
-    told = {subject.field for subject in labels}
-    named = [control for control in fields if fold(control.name) in names and control.name not in told]
+    labelled = {subject.field for subject in labels}
+    named = [control for control in fields if fold(control.name) in names and control.name not in labelled]
     # The heading stands for its field where the lines say nothing more exact.
     if not labels and not named:
         named = headed

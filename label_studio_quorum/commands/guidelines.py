@@ -127,22 +127,22 @@ def publish(
         raise typer.Exit(1) from None
     wanted: dict[str, Any] = {"text": text, "note": note, "acknowledge": acknowledge, "recheck": recheck}
     with connect(url, api_key, api_key_file, name=name) as port:
-        told = port.publish_guidelines(name, wanted | {"dry_run": True})
+        preview = port.publish_guidelines(name, wanted | {"dry_run": True})
         if not as_json:
-            _tell(told)
+            _tell(preview)
         if dry_run:
             if as_json:
-                print_json(told)
+                print_json(preview)
             return
-        if told["sample"] and not (yes or _is_answered_with_yes(as_json)):
+        if preview["sample"] and not (yes or _is_answered_with_yes(as_json)):
             typer.echo(
-                f"quorum: {len(told['sample'])} decided rows would be open again, so nothing was published; "
+                f"quorum: {len(preview['sample'])} decided rows would be open again, so nothing was published; "
                 "give --yes to do it all the same",
                 err=True,
             )
             raise typer.Exit(1)
         # Made from what holds now: if somebody publishes in between, nothing of this is done.
-        done = port.publish_guidelines(name, wanted | {"base": told["base"]})
+        done = port.publish_guidelines(name, wanted | {"base": preview["base"]})
     if as_json:
         print_json(done)
     else:
@@ -166,23 +166,23 @@ def _print_changes(changes: list[dict[str, Any]]) -> None:
                 typer.echo(f"  {_SIGNS[line['kind']]}{line['text']}")
 
 
-def _tell(told: dict[str, Any]) -> None:
+def _tell(preview: dict[str, Any]) -> None:
     """Print what a publication would do."""
-    _print_changes(told["changes"])
-    touched = told["touched"]
+    _print_changes(preview["changes"])
+    touched = preview["touched"]
     by = "; ".join(f"{why}: {count:,}" for why, count in touched["by"].items())
     of = f"{touched['looked']:,}" + (
         "" if touched["looked"] == touched["decided"] else f" newest of {touched['decided']:,}"
     )
     typer.echo(
-        f"version {told['number']} touches {touched['rows']:,} of the {of} decided rows" + (f" ({by})" if by else "")
+        f"version {preview['number']} touches {touched['rows']:,} of the {of} decided rows" + (f" ({by})" if by else "")
     )
-    if told["people"]:
-        typer.echo(f"{told['people']:,} people acknowledge it before their next row")
+    if preview["people"]:
+        typer.echo(f"{preview['people']:,} people acknowledge it before their next row")
     else:
         typer.echo("nobody is asked to acknowledge it: it holds at once")
-    if told["sample"]:
-        typer.echo(f"opened again: {', '.join(told['sample'])}")
+    if preview["sample"]:
+        typer.echo(f"opened again: {', '.join(preview['sample'])}")
 
 
 def _tell_done(done: dict[str, Any]) -> None:

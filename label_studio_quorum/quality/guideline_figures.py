@@ -18,7 +18,7 @@ from ls_config.subjects import Subject, subjects_of
 from review_rules import Kind, Stage
 from review_rules.canonical import same
 from review_rules.statistics.intervals import wilson
-from review_rules.values import GuidelineVersion
+from review_rules.values import VersionOfGuidelines
 
 _GAP: Final = "guideline_gap"
 Versions = tuple[int, ...]
@@ -91,10 +91,10 @@ class GuidelineFigures:
 
     def paragraphs(self) -> list[Json]:
         """The paragraphs that caused anything, most trouble first."""
-        told = [(part, {what: self._trouble[part.address, what] for what in _WHAT}) for part in self._parts]
-        told = [(part, counts) for part, counts in told if sum(counts.values())]
-        told.sort(key=lambda entry: -sum(entry[1].values()))
-        return [{"address": part.address, "title": part.title, **counts} for part, counts in told]
+        counted = [(part, {what: self._trouble[part.address, what] for what in _WHAT}) for part in self._parts]
+        troubled = [(part, counts) for part, counts in counted if sum(counts.values())]
+        troubled.sort(key=lambda entry: -sum(entry[1].values()))
+        return [{"address": part.address, "title": part.title, **counts} for part, counts in troubled]
 
     def _count(self, what: str, addresses: Iterable[str]) -> None:
         self._trouble.update((address, what) for address in addresses)
@@ -150,7 +150,7 @@ def _is_in(words: str, name: str) -> bool:
 
 
 def _versions(answers: Iterable[Any]) -> Versions:
-    named = (GuidelineVersion.read(raw.get("guidelines")) if isinstance(raw, Mapping) else None for raw in answers)
+    named = (VersionOfGuidelines.read(raw.get("guidelines")) if isinstance(raw, Mapping) else None for raw in answers)
     return tuple(sorted({version.number for version in named if version is not None}))
 
 

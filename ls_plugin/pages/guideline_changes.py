@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any, Final
 
 from ls_config.interface import Control
-from ls_config.paragraphs import Change, Paragraph, fold, paragraph_changes, paragraphs
+from ls_config.paragraphs import Paragraph, ParagraphChange, fold, paragraph_changes, paragraphs
 from ls_config.subjects import Subject, subjects_of_change
 from ls_plugin.models import Campaign, CampaignProject, Slot, Stage
 from ls_plugin.pages.told_rows import decide_rows, kept_back
@@ -49,7 +49,7 @@ class Reach:
         decided: decided rows that there are.
     """
 
-    changes: tuple[Change, ...]
+    changes: tuple[ParagraphChange, ...]
     rows: tuple[Touched, ...]
     looked: int
     decided: int
@@ -76,7 +76,7 @@ class Recheck:
     refused: Mapping[str, str]
 
 
-def change_json(change: Change) -> dict[str, Any]:
+def change_json(change: ParagraphChange) -> dict[str, Any]:
     """A changed paragraph as the API gives it."""
     lines = [{"kind": line.kind.value, "text": line.text} for line in change.lines]
     return {"address": change.address, "title": change.title, "what": change.what, "lines": lines}
@@ -117,7 +117,9 @@ class _Matching:
     other_words: frozenset[str]
 
     @classmethod
-    def of(cls, changes: Sequence[Change], earlier: Sequence[Paragraph], controls: Sequence[Control]) -> _Matching:
+    def of(
+        cls, changes: Sequence[ParagraphChange], earlier: Sequence[Paragraph], controls: Sequence[Control]
+    ) -> _Matching:
         subjects = frozenset(subject for change in changes for subject in subjects_of_change(change, controls))
         titles = {fold(change.title) for change in changes}
         words = titles | {fold(subject.label or subject.field) for subject in subjects}

@@ -167,6 +167,14 @@
     return isOwn ? link(String(way.text), way.address, { class: "quorum-way" }) : null;
   }
 
+  /* There is nothing else to do on this screen: Enter goes there, unless somebody is in a dialog or elsewhere. */
+  function leadOn(part) {
+    const isFree = !document.activeElement || document.activeElement === document.body;
+    if (isFree && !document.querySelector('[role="dialog"], .lsf-modal, .ls-modal')) {
+      part.querySelector(".quorum-way")?.focus();
+    }
+  }
+
   /* The end of a queue: a green tick, whatever the reason. */
   function replaceEndOfQueue() {
     const stock = document.querySelector(".ant-result-success + .lsf-sub__result");
@@ -176,23 +184,24 @@
       drawn?.remove();
       return;
     }
-    if (drawn && drawn.parentElement === stock.parentElement && drawn.firstChild.textContent === sentence) return;
+    if (drawn && drawn.parentElement === stock.parentElement && drawn.firstChild.textContent === sentence) {
+      leadOn(drawn);
+      return;
+    }
     drawn?.remove();
     stock.style.display = "none";
     stock.previousElementSibling.style.display = emptyQueue.code === "all_done" ? "" : "none";
     const title = stock.previousElementSibling.querySelector(".ant-result-title");
     if (title) title.style.display = "none";
-    const first = wayOn(emptyQueue);
     const part = element(
       "div",
       { id: "quorum-queue", role: "status" },
       element("p", {}, sentence),
-      first,
+      wayOn(emptyQueue),
       link("My work", "/quorum/mine/"),
     );
     stock.after(part);
-    /* There is nothing else to do on this screen: Enter goes there. */
-    first?.focus();
+    leadOn(part);
   }
 
   /* On every page of Label Studio, in its header. */

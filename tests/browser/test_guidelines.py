@@ -33,7 +33,11 @@ def test_an_annotator_reads_and_acknowledges_by_keys_what_a_manager_published(
             expect(page.get_by_role("status")).to_contain_text(f"Version {int(asks) + 1} holds.")
     with page_for(chromium, line, "ana") as page:
         page.goto(f"/projects/{line.projects['pass']}/data?labeling=1")
-        expect(page.locator("#quorum-queue")).to_contain_text("read and acknowledge version 2")
+        expect(page.locator("#quorum-queue")).to_contain_text("read and acknowledge version 2", timeout=60_000)
+        # Label Studio shows the instructions by itself where a project has some.
+        expect(page.get_by_text("Labeling Instructions")).to_be_visible(timeout=30_000)
+        page.keyboard.press("Escape")
+        expect(page.get_by_text("Labeling Instructions")).to_have_count(0)
         picture(page, "guidelines-stopped")
         expect(page.get_by_role("link", name="Read the guidelines")).to_be_focused()
         page.keyboard.press("Enter")
@@ -49,5 +53,5 @@ def test_an_annotator_reads_and_acknowledges_by_keys_what_a_manager_published(
         expect(page.get_by_role("status")).to_contain_text("You have acknowledged version 2")
         page.get_by_role("link", name="Label rows").focus()
         page.keyboard.press("Enter")
-        expect(page.get_by_text("Submit", exact=True)).to_be_visible()
+        expect(page.get_by_role("button", name="Submit")).to_be_visible(timeout=30_000)
     assert line.audit()["faults"] == []
