@@ -53,5 +53,5 @@ def test_an_annotator_reads_and_acknowledges_by_keys_what_a_manager_published(
         expect(page.get_by_role("status")).to_contain_text("You have acknowledged version 2")
         page.get_by_role("link", name="Label rows").focus()
         page.keyboard.press("Enter")
-        expect(page.get_by_role("button", name="Submit")).to_be_visible(timeout=30_000)
+        expect(page.get_by_test_id("bottombar-submit-button")).to_be_visible(timeout=30_000)
     assert line.audit()["faults"] == []
