@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
-from ls_config.paragraphs import READER, paragraphs
+from ls_config.paragraphs import READER, fold, paragraphs, plain_words
 
-__all__ = ["to_html", "to_page"]
+__all__ = ["section", "section_html", "to_html", "to_page"]
 
 # Label Studio's page resets margins, list marks and table borders, and shows line ends of the HTML as line breaks.
 _STYLE: Final = """
@@ -48,9 +49,37 @@ def to_html(markdown: str) -> str:
     True
     >>> to_html("")
     ''
+
+    What a heading says that it is about is not shown; it becomes a class, which Label Studio keeps.
+
+    >>> to_html("## Money {#entities.MONEY}").endswith('<h2 class="about-entities.money">Money</h2>\\n</div>')
+    True
     """
     # No empty box on the page: Label Studio shows the instructions wherever the field holds anything.
     if not markdown.strip():
         return ""
     body = READER.render(markdown)
     return f'<div class="quorum-guide"><style>{_STYLE}</style>{body}</div>'
+
+
+def section(markdown: str, heading: str) -> str:
+    """Return the part of guidelines under a heading, with it, up to the next heading of its rank; empty for none.
+
+    >>> section("# Guide\\n## Verdict\\nBe strict.\\n### Hints\\nTwo.\\n## Issues\\nTick.", "verdict")
+    '## Verdict\\nBe strict.\\n### Hints\\nTwo.'
+    """
+    tokens, lines = READER.parse(markdown), markdown.splitlines()
+    wanted, start, rank = fold(heading), None, 0
+    for token, text in pairwise(tokens):
+        if token.type != "heading_open" or token.map is None:
+            continue
+        if start is not None and int(token.tag[1]) <= rank:
+            return "\n".join(lines[start : token.map[0]]).rstrip()
+        if start is None and fold(plain_words(text)) == wanted:
+            start, rank = token.map[0], int(token.tag[1])
+    return "" if start is None else "\n".join(lines[start:]).rstrip()
+
+
+def section_html(markdown: str, heading: str) -> str:
+    """Return a section as safe HTML without a style of its own; empty if there is no such heading."""
+    return str(READER.render(section(markdown, heading)))

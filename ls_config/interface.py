@@ -40,11 +40,15 @@ __all__ = [
 Number = int | float
 
 HERE: Final = Path(__file__).parent
-RESERVED: Final = frozenset({"flags", "flag_reason", "decision", "decision_reason", "decision_note", "review_of"})
+RESERVED: Final = frozenset(
+    {"flags", "flag_reason", "decision", "decision_reason", "decision_note", "decision_to", "review_of"}
+)
 """Control names that say something about the row or the review; they are never compared as fields."""
 CORE_FLAGS: Final = ("unsure", "needs_expert", "guideline_gap", "broken_row")
 """Flags with a meaning of their own; `domain:<name>` comes on top, for any domain."""
 DECISIONS: Final = ("accept", "correct", "escalate", "discard")
+RETURN: Final = "return"
+"""A decision of QA beside these, where the policy allows it."""
 SET_KINDS: Final = frozenset({"choices", "spans", "boxes", "segments"})
 """Kinds whose value is a set: nothing drawn and nothing ticked is the empty set.
 
@@ -646,5 +650,7 @@ def _reserved_faults(control: Control) -> Iterator[str]:
             yield f'{where} must be <Choices choice="multiple"> with the aliases {names} or domain:<name>' + (
                 f", not {', '.join(map(repr, unknown))}" if unknown else ""
             )
-    if control.name == "decision" and (control.kind != "choice" or set(control.labels) != set(DECISIONS)):
+    if control.name == "decision_to" and control.kind != "choices":
+        yield f'{where} is reserved for whom a return names and must be <Choices choice="multiple">'
+    if control.name == "decision" and (control.kind != "choice" or {*control.labels} - {RETURN} != set(DECISIONS)):
         yield f"{where} must be single <Choices> with the aliases {', '.join(DECISIONS)}"

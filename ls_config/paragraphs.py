@@ -6,15 +6,18 @@ The same reader of Markdown that shows guidelines finds their headings, so that 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import sha256
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any, Final
 
 from markdown_it import MarkdownIt
+from markdown_it.rules_core import StateCore
 
 __all__ = [
     "READER",
@@ -26,12 +29,32 @@ __all__ = [
     "guidelines_hash",
     "paragraph_changes",
     "paragraphs",
+    "plain_words",
+    "titles",
 ]
+
+# What a heading is about, at its end: `## Amounts of money {#entities.MONEY}`.
+_ABOUT: Final = re.compile(r"\s*\{#([^{}]+)\}\s*$")
+
+
+def _take_abouts(state: StateCore) -> None:
+    """Make what headings say that they are about a class of theirs, which Label Studio keeps, instead of words."""
+    for heading, inline in pairwise(state.tokens):
+        if heading.type != "heading_open" or not inline.children:
+            continue
+        last = inline.children[-1]
+        if about := _ABOUT.search(last.content) if last.type == "text" else None:
+            last.content = last.content[: about.start()]
+            heading.attrSet("class", "about-" + re.sub(r"[_\s]+", "-", about[1].strip().lower()))
+
 
 READER: Final = MarkdownIt("commonmark", {"html": False}).enable("table")
 """The one reader of guidelines, for their page as for their paragraphs; HTML typed into them is text."""
+READER.core.ruler.push("about", _take_abouts)
 BEGINNING: Final = "beginning"
 """The address of what stands before the first heading."""
+_LONGEST: Final = 190
+"""Characters of an address, before the number of one that comes again."""
 _NO_WORD: Final = re.compile(r"[^\w]+")
 _ENDS: Final = re.compile(r"\r\n?")
 
@@ -100,6 +123,11 @@ def paragraphs(markdown: str) -> tuple[Paragraph, ...]:
 
     >>> [part.address for part in paragraphs("Hello.\\n\\n# Verdict\\n\\nA.\\n\\n## Verdict\\n")]
     ['beginning', 'verdict', 'verdict-2']
+
+    What a heading says that it is about is no part of its words.
+
+    >>> [part.title for part in paragraphs("## Money {#entities.MONEY}")]
+    ['Money']
     """
     text = _ENDS.sub("\n", markdown)
     lines = text.split("\n")
@@ -111,11 +139,21 @@ def paragraphs(markdown: str) -> tuple[Paragraph, ...]:
         under = _stripped(lines[body:end])
         if begin == body and not under:
             continue
-        address = fold(title).replace(" ", "-") or BEGINNING
+        address = fold(title).replace(" ", "-")[:_LONGEST] or BEGINNING
         taken[address] = taken.get(address, 0) + 1
         number = "" if taken[address] == 1 else f"-{taken[address]}"
         parts.append(Paragraph(address=address + number, title=title, lines=under, is_headed=begin != body))
     return tuple(parts)
+
+
+@lru_cache(maxsize=64)
+def titles(markdown: str) -> Mapping[str, str]:
+    """Address → heading, in the order of the text, of the paragraphs that have one.
+
+    >>> dict(titles("Hello.\\n# Which year?\\n## Tables & text"))
+    {'which-year': 'Which year?', 'tables-text': 'Tables & text'}
+    """
+    return MappingProxyType({part.address: part.title for part in paragraphs(markdown) if part.is_headed})
 
 
 def paragraph_changes(before: str, after: str) -> tuple[ParagraphChange, ...]:
@@ -147,10 +185,11 @@ def _headings(text: str) -> Iterator[tuple[int, int, str]]:
     tokens = READER.parse(text)
     for token, inline in pairwise(tokens):
         if token.type == "heading_open" and token.level == 0 and token.map is not None:
-            yield token.map[0], token.map[1], _plain(inline)
+            yield token.map[0], token.map[1], plain_words(inline)
 
 
-def _plain(inline: Any) -> str:
+def plain_words(inline: Any) -> str:
+    """The words of a heading, without what marks them up."""
     return "".join(child.content for child in inline.children or () if child.type in ("text", "code_inline")).strip()
 
 

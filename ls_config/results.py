@@ -67,7 +67,8 @@ class ParsedResult:
         values: Field name → value; a control without an answer is absent.
         flags: Stored values of the flags block, in the order of the screen.
         reason: What was typed as the decision's reason and the flags' reason; None if nothing was.
-        decision: accept, correct, escalate or discard; None outside of reviews.
+        decision: accept, correct, escalate, discard or return; None outside of reviews.
+        decision_to: The letters of the decisions that a return names.
         review_of: What the review form carried to say which row it showed, and in which state; None where it carried
             nothing.
         faults: Each part that could not be read, and why; that part is left out of `values`. A span that does not fit
@@ -79,6 +80,7 @@ class ParsedResult:
     flags: tuple[str, ...] = ()
     reason: str | None = None
     decision: str | None = None
+    decision_to: tuple[str, ...] = ()
     review_of: str | None = None
     faults: tuple[ResultFault, ...] = ()
     as_given: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -370,6 +372,7 @@ class _Reader:
         flags = tuple(values.pop("flags", ()))
         reasons = [values.pop(name, None) for name in ("decision_reason", "decision_note", "flag_reason")]
         decision, review_of = values.pop("decision", None), values.pop("review_of", None)
+        decision_to = values.pop("decision_to", ())
         ordered = {name: values[name] for name in self._controls if name in values}
         texts = [reason for reason in reasons if reason]
         return ParsedResult(
@@ -377,6 +380,7 @@ class _Reader:
             flags=flags,
             reason="\n".join(dict.fromkeys(texts)) if texts else None,
             decision=decision,
+            decision_to=tuple(sorted(decision_to)),
             review_of=review_of,
             faults=tuple(self._faults),
             as_given={name: tuple(dict.fromkeys(labels)) for name, labels in self._as_given.items() if labels},
@@ -581,6 +585,7 @@ _RESERVED_CONTROLS: Final = {
         ("decision", "choice"),
         ("decision_reason", "text"),
         ("decision_note", "text"),
+        ("decision_to", "choices"),
         ("review_of", "text"),
     )
 }

@@ -28,6 +28,8 @@ class Campaign(models.Model):
     guidelines: models.TextField[str, str] = models.TextField(blank=True, default="")
     # What people show before they get real rows: {"rows": {row_id: {field: value}}, "share": 0.8}, or nothing.
     qualification: models.JSONField[Any, dict[str, Any]] = models.JSONField(default=dict, blank=True)
+    # What people practise on: {"rows": {row_id: {"data", "known", "guideline", "why"}}}, or nothing.
+    practice: models.JSONField[Any, dict[str, Any]] = models.JSONField(default=dict, blank=True)
     updated_at: models.DateTimeField[datetime, datetime] = models.DateTimeField(auto_now=True)
     # What Django adds by itself, for the type checker.
     pk: int
@@ -152,6 +154,12 @@ class Slot(models.Model):
     dirty: models.BooleanField[bool, bool] = models.BooleanField(
         default=False, help_text="something was said since the last reconcile of the row"
     )
+    flags: models.TextField[str | None, str | None] = models.TextField(
+        null=True, help_text="those that people set, a line each, on the Pass task"
+    )
+    flagged_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(
+        null=True, help_text="when somebody last sent one of its flags, on the Pass task"
+    )
 
     class Meta:
         indexes = (
@@ -161,6 +169,7 @@ class Slot(models.Model):
             ),
             models.Index(fields=["project_id", "row_id"], name="quorum_slot_row"),
             models.Index(fields=["project_id"], condition=models.Q(dirty=True), name="quorum_slot_dirty"),
+            models.Index(fields=["project_id", "flagged_at"], name="quorum_slot_flagged"),
         )
 
 
@@ -188,6 +197,12 @@ class Grant(models.Model):
     skipped: models.BooleanField[bool, bool] = models.BooleanField(default=False)
     right: models.SmallIntegerField[int | None, int | None] = models.SmallIntegerField(
         null=True, help_text="known fields that the first answer had right, on a qualification row"
+    )
+    returned: models.IntegerField[int | None, int | None] = models.IntegerField(
+        null=True, help_text="the QA answer that gave the row back to the person, until they have answered it again"
+    )
+    right_fields: models.JSONField[Any, list[str] | None] = models.JSONField(
+        null=True, help_text="the names of these fields"
     )
 
     class Meta:
@@ -239,11 +254,17 @@ class Message(models.Model):
     row_id: models.CharField[str, str] = models.CharField(
         max_length=500, blank=True, default="", help_text="whose thread it is in; empty: it is about no row"
     )
+    paragraph: models.CharField[str, str] = models.CharField(
+        max_length=200, blank=True, default="", help_text="the anchor of the guidelines' heading that it is about"
+    )
     kind: models.CharField[str, str] = models.CharField(max_length=20)
     user_id: models.IntegerField[int, int] = models.IntegerField()
     role: models.CharField[str, str] = models.CharField(max_length=20, help_text="as what its author said it")
     answers: models.BigIntegerField[int | None, int | None] = models.BigIntegerField(
         null=True, help_text="the message that it answers"
+    )
+    published: models.BooleanField[bool, bool] = models.BooleanField(
+        default=False, help_text="an answer that everybody of the campaign reads, with its question"
     )
     text: models.TextField[str, str] = models.TextField()
     at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
@@ -253,7 +274,22 @@ class Message(models.Model):
         indexes = (
             models.Index(fields=["campaign_id", "row_id"], name="quorum_message_row"),
             models.Index(fields=["campaign_id", "user_id"], name="quorum_message_author"),
+            models.Index(fields=["answers"], name="quorum_message_answers"),
         )
+
+
+class EndedSession(models.Model):
+    """A session whose person signed out: its cookie is good for nothing, wherever a copy of it is."""
+
+    session: models.CharField[str, str] = models.CharField(max_length=36, primary_key=True)
+    at: models.DateTimeField[datetime, datetime] = models.DateTimeField(db_index=True)
+
+
+class OneTimePassword(models.Model):
+    """An account whose password somebody else gave, and that has not chosen one since."""
+
+    user_id: models.IntegerField[int, int] = models.IntegerField(primary_key=True)
+    at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
 
 
 class GuidelineVersion(models.Model):
@@ -288,3 +324,149 @@ class Acknowledgement(models.Model):
         constraints = (
             models.UniqueConstraint(fields=["campaign_id", "user_id", "number"], name="quorum_acknowledged_once"),
         )
+
+
+class RowVector(models.Model):
+    """Where a row lies among the others of its campaign, for finding rows like it.
+
+    It is derived from the row's columns alone and can be made again at any time. A vector that changes is put in anew,
+    under a new number, so that a process that keeps vectors in memory reads only what it has not seen.
+    """
+
+    campaign_id: models.IntegerField[int, int] = models.IntegerField()
+    row_id: models.CharField[str, str] = models.CharField(max_length=500)
+    version: models.CharField[str, str] = models.CharField(
+        max_length=200, help_text="what made it; vectors of two versions do not compare"
+    )
+    content: models.CharField[str, str] = models.CharField(max_length=64, help_text="hash of the texts")
+    decided: models.BooleanField[bool, bool] = models.BooleanField(help_text="the row was decided when it was put in")
+    vector: models.BinaryField[bytes, bytes] = models.BinaryField(help_text="half precision, least byte first")
+    pk: int
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["campaign_id", "row_id"], name="quorum_row_vector_once"),)
+        indexes = (models.Index(fields=["campaign_id", "version", "decided", "id"], name="quorum_row_vector_new"),)
+
+
+class KnownAnswer(models.Model):
+    """An answer to a row with a known answer that was given on a page of Quorum's own, and is no answer to the row.
+
+    It stands beside Label Studio's answers, so that whatever reads these never meets it. It stays as it was given.
+    """
+
+    campaign_id: models.IntegerField[int, int] = models.IntegerField()
+    user_id: models.IntegerField[int, int] = models.IntegerField()
+    row_id: models.CharField[str, str] = models.CharField(max_length=500)
+    kind: models.CharField[str, str] = models.CharField(max_length=20, help_text="practice or qualification")
+    at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
+    seconds: models.FloatField[float, float] = models.FloatField(help_text="how long its form was open")
+    values: models.JSONField[Any, dict[str, Any]] = models.JSONField()
+    right: models.JSONField[Any, list[str]] = models.JSONField(help_text="the known fields that it has right")
+    compared: models.SmallIntegerField[int, int] = models.SmallIntegerField(help_text="how many fields are known")
+    pk: int
+
+    class Meta:
+        indexes = (models.Index(fields=["campaign_id", "user_id", "kind"], name="quorum_known_answer"),)
+
+
+class Retry(models.Model):
+    """That a manager lets somebody who is below the bar of the qualification try again."""
+
+    campaign_id: models.IntegerField[int, int] = models.IntegerField()
+    user_id: models.IntegerField[int, int] = models.IntegerField()
+    by: models.IntegerField[int, int] = models.IntegerField()
+    at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
+
+    class Meta:
+        indexes = (models.Index(fields=["campaign_id", "user_id"], name="quorum_retry"),)
+
+
+class Notice(models.Model):
+    """Something that people are told of; its key makes it one, however often it is come across. It is never changed."""
+
+    key: models.CharField[str, str] = models.CharField(max_length=200, unique=True)
+    kind: models.CharField[str, str] = models.CharField(max_length=20)
+    campaign_id: models.IntegerField[int, int] = models.IntegerField(db_index=True)
+    row_id: models.CharField[str, str] = models.CharField(max_length=500, blank=True, default="")
+    stage: models.CharField[str, str] = models.CharField(
+        max_length=20, blank=True, default="", help_text="of the queue in which rows wait"
+    )
+    at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
+    pk: int
+    readers: RelatedManager[NoticeReader]
+
+
+class NoticeCursor(models.Model):
+    """Up to which line of the audit log notices were made; its row is the lock under which they are made."""
+
+    id: models.SmallIntegerField[int, int] = models.SmallIntegerField(primary_key=True, default=1)
+    seq: models.BigIntegerField[int, int] = models.BigIntegerField(default=0)
+
+
+class Parcel(models.Model):
+    """A message that leaves the server: a mail with notices of one campaign for a person, or a call of a webhook.
+
+    The key goes with it, so that a receiver knows one that comes again after a crash between sending and noting that.
+    """
+
+    key: models.CharField[str, str] = models.CharField(max_length=120, unique=True)
+    channel: models.CharField[str, str] = models.CharField(max_length=10)
+    campaign_id: models.IntegerField[int, int] = models.IntegerField(db_index=True)
+    user_id: models.IntegerField[int | None, int | None] = models.IntegerField(null=True, help_text="whose mail it is")
+    notice: models.ForeignKey[Notice | None, Notice | None] = models.ForeignKey(
+        Notice, on_delete=models.CASCADE, null=True, help_text="what a webhook is told; a mail has its readers' notices"
+    )
+    made_at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
+    not_before: models.DateTimeField[datetime, datetime] = models.DateTimeField()
+    leased_until: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True)
+    attempts: models.SmallIntegerField[int, int] = models.SmallIntegerField(default=0)
+    state: models.CharField[str, str] = models.CharField(max_length=10, default="waiting")
+    sent_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True)
+    why: models.CharField[str, str] = models.CharField(
+        max_length=300, blank=True, default="", help_text="what the last attempt failed of"
+    )
+    notice_id: int | None
+    pk: int
+    readers: RelatedManager[NoticeReader]
+
+    class Meta:
+        indexes = (
+            models.Index(fields=["not_before"], condition=models.Q(state="waiting"), name="quorum_parcel_waiting"),
+        )
+
+
+class NoticeReader(models.Model):
+    """A person who is told of a notice: on their page, and by a mail where mails are sent."""
+
+    notice: models.ForeignKey[Notice, Notice] = models.ForeignKey(
+        Notice, on_delete=models.CASCADE, related_name="readers"
+    )
+    user_id: models.IntegerField[int, int] = models.IntegerField()
+    read_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True)
+    by_mail: models.BooleanField[bool, bool] = models.BooleanField(
+        default=False, help_text="it waits for a mail, unless it is read on the page before"
+    )
+    parcel: models.ForeignKey[Parcel | None, Parcel | None] = models.ForeignKey(
+        Parcel, on_delete=models.SET_NULL, null=True, related_name="readers"
+    )
+    notice_id: int
+    parcel_id: int | None
+    pk: int
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["notice", "user_id"], name="quorum_notice_once"),)
+        indexes = (
+            models.Index(fields=["user_id", "read_at"], name="quorum_notice_person"),
+            models.Index(
+                fields=["user_id"],
+                condition=models.Q(by_mail=True),
+                name="quorum_notice_unsent",
+            ),
+        )
+
+
+class NoticeChoice(models.Model):
+    """What somebody chose about mails; without a line they get them."""
+
+    user_id: models.IntegerField[int, int] = models.IntegerField(primary_key=True)
+    by_mail: models.BooleanField[bool, bool] = models.BooleanField()

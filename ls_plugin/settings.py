@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import timedelta
 from importlib.util import find_spec
 
 # Before Label Studio's settings are read: while they are, they ask PyPI for the newest version.
@@ -24,12 +25,15 @@ if _HOME not in sys.path:
 
 from core.settings.base import *  # noqa: F403
 from core.settings.base import (
+    AUTH_PASSWORD_VALIDATORS,
     DATABASES_ALL,
     DJANGO_DB_POSTGRESQL,
     DJANGO_DB_SQLITE,
+    HOSTNAME,
     INSTALLED_APPS,
     MIDDLEWARE,
     REST_FRAMEWORK,
+    SILENCED_SYSTEM_CHECKS,
 )
 from label_studio.core.utils.params import get_bool_env, get_env
 
@@ -82,7 +86,32 @@ if get_env("REDIS_HOST"):
     }
     RQ = {"WORKER_CLASS": "ls_plugin.queue.worker.RowWorker"}
 
-INSTALLED_APPS = [*INSTALLED_APPS, "ls_plugin"]
+# Five wrong passwords for an address from one place, and a quarter of an hour's rest. By the pair: nobody can lock
+# somebody else out from afar, and nobody guesses on.
+USER_LOGIN_FORM = "ls_plugin.access.sign_in.LoginForm"
+AXES_USERNAME_FORM_FIELD = "email"
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_CLIENT_IP_CALLABLE = "ls_plugin.access.sign_in.remote_address"
+AXES_RESET_ON_SUCCESS = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+# Label Studio's form asks it, not Django's list of ways to sign in; nobody's successful sign-ins are kept.
+AXES_DISABLE_ACCESS_LOG = True
+SILENCED_SYSTEM_CHECKS = [*SILENCED_SYSTEM_CHECKS, "axes.W001", "axes.W002", "axes.W003"]
+
+# Beside Label Studio's own rules for passwords: none of those that everybody tries first, and no mere number.
+AUTH_PASSWORD_VALIDATORS = [
+    *AUTH_PASSWORD_VALIDATORS,
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+
+# A session's cookie is sent over TLS alone where the server's own address says https.
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = str(HOSTNAME or "").startswith("https://")
+
+INSTALLED_APPS = [*INSTALLED_APPS, "axes", "ls_plugin"]
 MIDDLEWARE = [
     "ls_plugin.access.database_away.DatabaseAwayMiddleware",
     "ls_plugin.access.request_screening.ScreeningMiddleware",

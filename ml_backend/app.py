@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 
 from ls_config.interface import Control, InterfaceError, parse
 from ml_backend.comparing import Gold
+from ml_backend.embedding import MOST_COLUMNS
 from ml_backend.errors import ApiError
 from ml_backend.live import LiveModels
 from ml_backend.metrics import Metrics
@@ -187,6 +188,14 @@ def _protocol(app: Flask, live: LiveModels, metrics: Metrics, jobs: Jobs) -> Non
             results = [_written(prediction, models.version) for prediction in predictions]
             return jsonify({"results": results, "model_version": models.version})
 
+    @app.post("/embed")
+    @app.post("/use/<name>/embed")
+    def embed(name: str | None = None) -> Response:
+        rows = _rows(_body().get("rows"), live.models.limits.tasks)
+        g.rows = len(rows)
+        embedded = live.embed(name, rows)
+        return jsonify({"model_version": embedded.version, "vectors": embedded.written()})
+
     @app.post("/webhook")
     @app.post("/use/<name>/webhook")
     def webhook(name: str | None = None) -> tuple[Response, int]:
@@ -271,6 +280,22 @@ def _task_data(task: Any) -> Mapping[str, Any] | str:
     data = task.get("data")
     # A reason instead of an error: one broken task costs its own answer, not those of the whole request.
     return data if isinstance(data, dict) else "the task has no `data` object"
+
+
+def _rows(raw: Any, most: int) -> Sequence[Sequence[str]]:
+    """Return the texts of each row's columns."""
+    if not isinstance(raw, list) or not all(isinstance(texts, list) for texts in raw):
+        raise ApiError(400, "bad_rows", "`rows` must be a list of rows, each a list of its columns' texts")
+    if any(not isinstance(text, str) for texts in raw for text in texts):
+        raise ApiError(400, "bad_rows", "a column of a row must be a text")
+    # Half a surrogate pair is JSON and no text: the tokenizer would fail on it.
+    if len(raw) > most or any(len(texts) > MOST_COLUMNS for texts in raw):
+        raise ApiError(
+            413,
+            "too_many_rows",
+            f"{most} rows of {MOST_COLUMNS} columns are allowed in one request; send them in parts",
+        )
+    return raw
 
 
 def _interface(xml: Any) -> tuple[Control, ...]:

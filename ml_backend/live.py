@@ -7,7 +7,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from ml_backend.active import FILE, Activation, read_activation
 from ml_backend.batching import Batcher
 from ml_backend.comparing import Comparison, Gold, compare
 from ml_backend.config import ModelsConfig, read_models
+from ml_backend.embedding import Embedded, embed, encoder_of
 from ml_backend.errors import ApiError, ConfigError, LoadError
 from ml_backend.metrics import Metrics
 from ml_backend.models import Loader, ModelSet, TaskPrediction
@@ -136,6 +137,26 @@ class LiveModels:
             return ModelSet.load(models[name], loader)
         except (LoadError, MissingExtra) as error:
             raise ApiError(503, "load_failed", str(error)) from error
+
+    # --- embeddings --------------------------------------------------------------------------------------------------
+
+    def embed(self, name: str | None, rows: Sequence[Sequence[str]]) -> Embedded:
+        """Compute the vectors of rows by the encoder of the model of that name, or of the active one.
+
+        Raises:
+            ApiError: as `use` and `Batcher.run`, 404 where the models file names no encoder.
+        """
+        # Lent as for a prediction: the server is ready, and a model that is swapped out meanwhile stays until the end.
+        with self.use(name) as models:
+            config = self.models
+            encoder = encoder_of(config, models.name)
+            if encoder is None:
+                raise ApiError(404, "no_encoder", "the models file names no encoder; add one under `encoders`")
+            try:
+                model, _ = self._loader.encoder(encoder)
+            except (LoadError, MissingExtra) as error:
+                raise ApiError(503, "load_failed", str(error)) from error
+            return embed(model, rows, self.batcher, config.limits.seconds)
 
     # --- start -------------------------------------------------------------------------------------------------------
 

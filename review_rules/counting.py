@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 from review_rules.canonical import is_blank
 from review_rules.canonical_json import json_text
@@ -12,6 +13,35 @@ from review_rules.findings import Finding, finding
 from review_rules.parts import SETTLING, Parts
 from review_rules.staffing import listed
 from review_rules.values import Form, Instant, PersonId, RowHistory, Submission, Word
+
+
+class _Line(NamedTuple):
+    """The latest pass of each person, as far as it can count, in the order in which people came first.
+
+    `standing` are those that count; `surplus` those of people further down the line; `given_back` those that QA gave
+    back and that have not come in again; `asked_again` the people of these who keep their place.
+    """
+
+    standing: list[Submission]
+    surplus: list[Submission]
+    given_back: list[Submission]
+    asked_again: list[PersonId]
+
+    @classmethod
+    def of(cls, passes: Sequence[Submission], back: Mapping[PersonId, Instant], parts: Parts) -> _Line:
+        """The line of these passes, given in order of time; `back` says when each person's was given back last."""
+        latest = {submission.by: submission for submission in passes}
+        given_back = [entry for entry in latest.values() if entry.by in back and entry.at <= back[entry.by]]
+        # Whoever has left is asked for nothing more, so that their place falls to the next in line.
+        gone = [entry for entry in given_back if parts.people[entry.by].left is not None]
+        line = [entry for entry in latest.values() if entry not in gone]
+        head, surplus = line[: parts.policy.passes], line[parts.policy.passes :]
+        return cls(
+            [entry for entry in head if entry not in given_back],
+            [entry for entry in surplus if entry not in given_back],
+            given_back,
+            [entry.by for entry in head if entry in given_back],
+        )
 
 
 class Counting:
@@ -29,18 +59,63 @@ class Counting:
 
     def count_passes(self) -> bool:
         """Count the latest pass of each person, in the order in which people came first; say whether all are there."""
-        line: dict[PersonId, Submission] = {}
-        able = [entry for entry in self._history.passes if self._admits(entry) and not self._lacks_value(entry)]
-        for submission in in_order(able):
-            earlier = line.get(submission.by)
-            if earlier is not None:
-                self._note("QR.W026", earlier)
-            line[submission.by] = submission
-        queue, wanted = list(line.values()), self._parts.policy.passes
-        for submission in queue[wanted:]:
-            self._note("QR.W027", submission, passes=wanted)
-        self._parts.passes = queue[:wanted]
-        return len(queue) >= wanted
+        admitted = [entry for entry in self._history.passes if self._admits(entry) and not self._lacks_value(entry)]
+        able = in_order(admitted)
+        returns = in_order([review for review in self._history.qa if self._is_return(review)])
+        back = self._count_returns(returns, able) if returns else {}
+        if back:
+            able = self._blind(able)
+        latest = {submission.by: submission for submission in able}
+        for submission in able:
+            if latest[submission.by] is not submission:
+                self._note("QR.W026", submission)
+        line, parts = _Line.of(able, back, self._parts), self._parts
+        for submission in line.surplus:
+            self._note("QR.W027", submission, passes=parts.policy.passes)
+        for submission in line.given_back:
+            self._note("QR.W060", submission)
+        parts.passes, parts.asked_again = line.standing, line.asked_again
+        return len(line.standing) >= parts.policy.passes
+
+    def _count_returns(self, returns: Sequence[Submission], passes: Sequence[Submission]) -> dict[PersonId, Instant]:
+        """Count the returns, given in order of time, and say when each person's pass was given back last."""
+        back: dict[PersonId, Instant] = {}
+        for review in returns:
+            earlier = [entry for entry in passes if entry.at < review.at and not self._is_by_returner(entry)]
+            before = _Line.of(earlier, back, self._parts)
+            if self._admits(review) and self._may_return(review, before.standing):
+                back |= dict.fromkeys(review.to, review.at)
+                self._parts.returns.append(review)
+        return back
+
+    def _may_return(self, review: Submission, passes: Sequence[Submission]) -> bool:
+        """Whether a return of these passes, which stood at its time, counts."""
+        parts, named = self._parts, listed(review.to) if review.to else "nobody"
+        if len(parts.returns) >= parts.policy.returns.most:
+            self._note("QR.W061", review, most=parts.policy.returns.most, count=len(parts.returns))
+        elif len(passes) < parts.policy.passes:
+            self._note("QR.W028", review)
+        elif self._is_self_review(review, passes) or self._predates_reopening(review) or self._lacks_reason(review):
+            return False
+        elif not review.to or not {entry.by for entry in passes}.issuperset(review.to):
+            self._note("QR.W062", review, named=named)
+        else:
+            return True
+        return False
+
+    def _blind(self, passes: Sequence[Submission]) -> list[Submission]:
+        """The passes without those of people who had returned the row before: they have read the others."""
+        for submission in passes:
+            if self._is_by_returner(submission):
+                self._note("QR.W030", submission, part="a return")
+        return [submission for submission in passes if not self._is_by_returner(submission)]
+
+    def _is_by_returner(self, submission: Submission) -> bool:
+        """Whether a pass is by somebody whose return of the row counts, and no earlier than that."""
+        return any(review.by == submission.by and review.at <= submission.at for review in self._parts.returns)
+
+    def _is_return(self, submission: Submission) -> bool:
+        return submission.word is Word.RETURN and self._parts.rules.heeds_returns
 
     def count_reviews(self, compared: PassesCompared) -> None:
         """Count QA and expert reviews of a row whose passes are complete.
@@ -55,17 +130,22 @@ class Counting:
     def refuse_reviews(self) -> None:
         """Count no review, because passes are missing."""
         for submission in (*self._history.qa, *self._history.expert):
-            if self._admits(submission):
+            if not self._is_return(submission) and self._admits(submission):
                 self._note("QR.W028", submission)
 
     def _count_qa(self, complete_at: Instant) -> Submission | None:
         """The latest QA by anybody who may do it."""
         able: list[Submission] = []
+        returns = self._parts.returns
         for submission in self._history.qa:
-            if not self._admits(submission) or self._is_self_review(submission, self._parts.passes):
+            if self._is_return(submission) or not self._admits(submission):
+                continue
+            if self._is_self_review(submission, self._parts.passes):
                 continue
             if submission.at <= complete_at:
                 self._note("QR.W029", submission, what="the last pass")
+            elif returns and submission.at <= returns[-1].at:
+                self._note("QR.W029", submission, what="the return of the row")
             elif self._predates_reopening(submission) or self._lacks_reason(submission):
                 continue
             elif not self._leaves_open(submission):
@@ -132,6 +212,9 @@ class Counting:
         if submission.fault is not None:
             self.findings.append(submission.fault)
             return False
+        if submission.word is Word.RETURN and not self._parts.rules.heeds_returns:
+            self._note("QR.W031", submission)
+            return False
         person = self._parts.people.get(submission.by)
         if person is None:
             self._note("QR.W023", submission)
@@ -158,7 +241,7 @@ class Counting:
         return True
 
     def _lacks_reason(self, submission: Submission) -> bool:
-        if submission.word not in (Word.ESCALATE, Word.DISCARD) or submission.reason.strip():
+        if submission.word in SETTLING or submission.reason.strip():
             return False
         self._note("QR.W032", submission, word=submission.word)
         return True

@@ -87,6 +87,7 @@ def decide(history: RowHistory, team: Team, policy: Policy, rules: RulesVersion 
             Stage.EXPERT: tuple([submission.place for submission in parts.experts]),
         },
         rules,
+        tuple([submission.place for submission in parts.returns]),
     )
 
 
@@ -167,7 +168,7 @@ def _is_qa_due(history: RowHistory, parts: Parts, compared: PassesCompared) -> b
     qa = parts.policy.qa
     if qa.when is QaWhen.ALL or _needs_qa(parts, compared):
         return True
-    if parts.rules.heeds_reopening and history.reopened is not None:
+    if (parts.rules.heeds_reopening and history.reopened is not None) or parts.returns:
         return True
     return qa.when is QaWhen.SAMPLE and in_share(history.row_id, qa.share, "qa")
 
@@ -196,6 +197,11 @@ def _ask(
     """The step, asking for less if nobody has all it asks for; BLOCKED if nobody may take it even so."""
     excluded = tuple(sorted([submission.by for submission in parts.counted]))
     step = NextStep(stage, tuple(requires), excluded)
+    if stage is Stage.PASS and parts.returns:
+        # Whoever gave a pass back has read the others.
+        excluded = tuple(sorted({*excluded, *(review.by for review in parts.returns)}))
+        others = parts.policy.passes - len(parts.passes) - len(parts.asked_again)
+        step = NextStep(stage, step.requires, excluded, tuple(sorted(parts.asked_again)), others)
     team = parts.people.values()
     if any(may_take(person, step) for person in team):
         return state, step

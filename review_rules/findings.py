@@ -162,7 +162,7 @@ RULES: dict[str, Rule] = {
     ),
     "QR.W031": Rule(
         "Decision without a word",
-        "this submission does not count: its decision is not one of accept, correct, escalate, discard",
+        "this submission does not count: its decision is not accept, correct, escalate, discard or, at QA, return",
         "Have it submitted again with a decision.",
     ),
     "QR.W032": Rule(
@@ -216,6 +216,22 @@ RULES: dict[str, Rule] = {
         "Review from before the row was reopened",
         "this submission does not count: the row was reopened after it",
         "Nothing to do; the row is asked for again.",
+    ),
+    # Returned rows.
+    "QR.W060": Rule(
+        "Pass that was given back",
+        "this submission does not count: QA returned the row to {person} after it",
+        "Nothing to do; {person} is asked for it again, or somebody else where {person} has left.",
+    ),
+    "QR.W061": Rule(
+        "Return that the policy does not allow",
+        "this submission does not count: the policy lets a row be returned {most} times, and it was {count} times",
+        "Have {person} correct or escalate the row, or raise `most` under `returns` in the policy.",
+    ),
+    "QR.W062": Rule(
+        "Return to nobody",
+        "this submission does not count: a return names people whose passes count, and this one names {named}",
+        "Ask {person} to say whose pass to give back.",
     ),
     "QR.E001": Rule(
         "Nobody may take the next step",

@@ -27,6 +27,7 @@ from review_rules.values import (
 
 _KINDS = {kind.value: kind for kind in Kind}
 _WORDS = {word.value: word for word in Word}
+_WORDS_AT = {Stage.QA: frozenset(_WORDS), Stage.EXPERT: frozenset(_WORDS) - {Word.RETURN.value}}
 _HEAD = ("fields", "domain", "predicted_domain", "auto_label", "reopened")
 
 
@@ -224,7 +225,7 @@ def parse_submission(raw: Json, index: int, stage: Stage, fields: Mapping[str, F
     instant = parse_instant(at) if at else None
     if at is None or instant is None:
         return _refused(raw, index, stage, "QR.W022")
-    if stage is not Stage.PASS and word not in _WORDS:
+    if stage is not Stage.PASS and word not in _WORDS_AT[stage]:
         return _refused(raw, index, stage, "QR.W031")
     return Submission(
         stage,
@@ -240,7 +241,15 @@ def parse_submission(raw: Json, index: int, stage: Stage, fields: Mapping[str, F
         raw,
         None,
         _at(f"{stage.key}[{index}].values", notes) if notes else (),
+        _people(raw.get("to")) if word == Word.RETURN.value else (),
     )
+
+
+def _people(raw: Json) -> tuple[PersonId, ...]:
+    """Whom a return names; what is no list of people names nobody."""
+    if not isinstance(raw, list) or not all(isinstance(person, str) for person in raw):
+        return ()
+    return tuple(sorted(map(PersonId, set(raw))))
 
 
 def _refused(raw: Json, index: int, stage: Stage, rule_id: str, **details: object) -> Submission:

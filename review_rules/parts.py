@@ -27,6 +27,8 @@ class Parts:
         passes: in line order.
         qa: the counted QA, if any.
         experts: in order of time.
+        returns: the QA reviews that gave passes back, in order of time; they have no other part in the row.
+        asked_again: the people whose passes were given back and have not come in again.
     """
 
     people: Mapping[PersonId, Person]
@@ -37,6 +39,8 @@ class Parts:
     passes: list[Submission] = field(default_factory=list)
     qa: Submission | None = None
     experts: list[Submission] = field(default_factory=list)
+    returns: list[Submission] = field(default_factory=list)
+    asked_again: list[PersonId] = field(default_factory=list)
 
     @property
     def shaping(self) -> list[Submission]:

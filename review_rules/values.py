@@ -123,12 +123,13 @@ class State(Name):
 
 
 class Word(Name):
-    """What a QA or expert review says about the row."""
+    """What a QA or expert review says about the row; only QA returns."""
 
     ACCEPT = "accept"
     CORRECT = "correct"
     ESCALATE = "escalate"
     DISCARD = "discard"
+    RETURN = "return"
 
 
 class VoteKind(Name):
@@ -241,7 +242,7 @@ class Submission(NamedTuple):
 
     `place` is its index in the stage's list. `forms` holds the present values of known fields only; `fault` is the
     finding that says why the submission cannot count by itself (None: it can); `notes` are findings that hold only if
-    it counts.
+    it counts. `to` names the people whose passes a return gives back.
     """
 
     stage: Stage
@@ -257,6 +258,7 @@ class Submission(NamedTuple):
     raw: Json
     fault: Finding | None = None
     notes: tuple[Finding, ...] = ()
+    to: tuple[PersonId, ...] = ()
 
     @property
     def path(self) -> str:
@@ -305,15 +307,26 @@ class RowHistory(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
-    """The step a row waits for: its stage, the expertise it asks for, and who may not take it."""
+    """The step a row waits for: its stage, the expertise it asks for, and who may not take it.
+
+    `returned` are the people whose passes were given back to them, each of whom has a place; `others` is how many
+    people the step waits for beside them, and is read only where there are any.
+    """
 
     stage: Stage
     requires: tuple[str, ...] = ()
     excluded: tuple[PersonId, ...] = ()
+    returned: tuple[PersonId, ...] = ()
+    others: int = 0
+
+    def is_kept_from(self, person: PersonId) -> bool:
+        """Whether the step is kept for people who had the row before, of whom this person is none."""
+        return bool(self.returned) and not self.others and person not in self.returned
 
     def to_json(self) -> dict[str, Json]:
         """The step as in the contract's JSON."""
-        return {"stage": self.stage._value_, "requires": list(self.requires), "excluded": list(self.excluded)}
+        out = {"stage": self.stage._value_, "requires": list(self.requires), "excluded": list(self.excluded)}
+        return out | ({"returned": list(self.returned), "others": self.others} if self.returned else {})
 
 
 class FieldComparison(NamedTuple):
@@ -432,6 +445,7 @@ class Decision(NamedTuple):
 
     `counted` gives, by stage, the indices of the counted submissions in the given history: passes in line order,
     expert reviews in order of time. `rules` is the version of the rules; the first did not say its number.
+    `returns` gives the indices of the QA reviews that returned the row, in order of time.
     """
 
     row_id: RowId
@@ -444,6 +458,7 @@ class Decision(NamedTuple):
     certificate: Certificate | None
     counted: Mapping[Stage, tuple[int, ...]] = MappingProxyType({})
     rules: RulesVersion = CURRENT
+    returns: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
         """The decision as in the contract's JSON."""

@@ -18,6 +18,7 @@ class RulesVersion:
         heeds_shown: a value has not changed from an auto-label that nobody who passed was shown.
         heeds_reopening: what a review said before its row was reopened does not count.
         heeds_broken_rows: a pass that calls the row broken asks for QA, whatever the policy samples.
+        heeds_returns: QA may give passes back to their people.
         names_team: the certificate carries the team's hash, and the decision the version of the rules.
         names_guidelines: the certificate carries the versions of the guidelines that the counted answers name.
     """
@@ -29,6 +30,7 @@ class RulesVersion:
     heeds_shown: bool
     heeds_reopening: bool
     heeds_broken_rows: bool
+    heeds_returns: bool
     names_team: bool
     names_guidelines: bool
 
@@ -41,6 +43,7 @@ RULES_1: Final = RulesVersion(
     heeds_shown=False,
     heeds_reopening=False,
     heeds_broken_rows=False,
+    heeds_returns=False,
     names_team=False,
     names_guidelines=False,
 )
@@ -54,13 +57,14 @@ RULES_2: Final = RulesVersion(
     heeds_shown=True,
     heeds_reopening=True,
     heeds_broken_rows=False,
+    heeds_returns=False,
     names_team=True,
     names_guidelines=False,
 )
 
 RULES_3: Final = replace(RULES_2, number=3, heeds_broken_rows=True)
 
-RULES_4: Final = replace(RULES_3, number=4, names_guidelines=True)
+RULES_4: Final = replace(RULES_3, number=4, heeds_returns=True, names_guidelines=True)
 
 CURRENT: Final = RULES_4
 

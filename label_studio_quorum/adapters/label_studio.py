@@ -455,16 +455,31 @@ class HttpLabelStudio:
         answer: Json = self._ask("GET", "quorum/api/audit", params=params)
         return answer
 
-    def plugin_threads(self, name: str | None, *, row_id: str = "", only_open: bool = False) -> Json:
-        """Threads of a campaign as its manager reads them: one row's, those that wait, or all."""
-        params = {"name": name, "row_id": row_id, "open": "1" if only_open else ""}
+    def plugin_status(self, name: str | None) -> Json | None:
+        """The figures of the manager's page; None on a stock server, or where the plugin knows no such campaign."""
+        return self._of_plugin("GET", "quorum/api/status", name)
+
+    def plugin_threads(
+        self,
+        name: str | None,
+        *,
+        row_id: str = "",
+        paragraph: str = "",
+        only_open: bool = False,
+        after: str = "",
+        size: int | None = None,
+    ) -> Json:
+        """A page of threads as a campaign's manager reads them: one row's or paragraph's, those that wait, or all."""
+        params = {"name": name, "row_id": row_id, "paragraph": paragraph, "open": "1" if only_open else ""}
+        params |= {"after": after, "size": str(size) if size else ""}
         named = {key: text for key, text in params.items() if text}
         answer: Json = self._ask("GET", "quorum/api/threads", params=named)
         return answer
 
-    def plugin_flags(self, name: str | None) -> Json:
-        """The rows of a campaign that people flagged, by flag."""
-        answer: Json = self._ask("GET", "quorum/api/flags", params=_named(name))
+    def plugin_flags(self, name: str | None, *, flag: str = "", after: str = "") -> Json:
+        """The rows of a campaign that people flagged, by flag; of one flag also a later page."""
+        params = {key: text for key, text in (("flag", flag), ("after", after)) if text}
+        answer: Json = self._ask("GET", "quorum/api/flags", params=_named(name) | params)
         return answer
 
     def guideline_versions(self, campaign: str) -> tuple[Json, ...]:
@@ -490,6 +505,21 @@ class HttpLabelStudio:
         answer: Json = self._ask("POST", "quorum/api/guidelines", body=_named(name) | dict(publication))
         return answer
 
+    def plugin_precedents(self, name: str | None, row_id: str) -> Json:
+        """The decided rows of a campaign that are most like a row."""
+        answer: Json = self._ask("GET", "quorum/api/precedents/row", params=_named(name) | {"row_id": row_id})
+        return answer
+
+    def plugin_outbox(self, name: str | None, *, state: str = "") -> Json:
+        """The notifications of a campaign that left the server or wait to."""
+        answer: Json = self._ask("GET", "quorum/api/outbox", params=_named(name) | ({"state": state} if state else {}))
+        return answer
+
+    def act_on_outbox(self, name: str | None, act: str) -> Json:
+        """Have the server send notifications: what is due (`send`), or a test to whoever asks (`test`)."""
+        answer: Json = self._ask("POST", "quorum/api/outbox", body=_named(name) | {"act": act})
+        return answer
+
     def say_in_thread(self, name: str | None, message: Mapping[str, Any]) -> Json:
         """Say something in a thread, as the plugin's API takes it."""
         answer: Json = self._ask("POST", "quorum/api/threads", body=_named(name) | dict(message))
@@ -498,6 +528,11 @@ class HttpLabelStudio:
     def reopen_row(self, name: str | None, row_id: str, reason: str) -> Json:
         """Open a row again, with a reason."""
         answer: Json = self._ask("POST", "quorum/api/reopen", body=_named(name) | {"row_id": row_id, "reason": reason})
+        return answer
+
+    def give_password(self, name: str | None, person: str) -> Json:
+        """A new password for somebody of a campaign, good until they have signed in and chosen their own."""
+        answer: Json = self._ask("POST", "quorum/api/password", body=_named(name) | {"person": person})
         return answer
 
     def kept_files(self, campaign: str) -> KeptFiles | None:
@@ -575,6 +610,7 @@ class HttpLabelStudio:
         guidelines: str,
         projects: Mapping[str, int],
         qualification: Json,
+        practice: Json,
         interface: str | None = None,
     ) -> Json:
         """Give the plugin a campaign's files: from then on the server itself refuses what they forbid.
@@ -582,7 +618,7 @@ class HttpLabelStudio:
         Whoever calls has told what that costs, where the campaign was there already, and been told to do it.
         """
         body = {"name": name, "task": task, "policy": policy, "team": team, "projects": dict(projects), "yes": True}
-        body |= {"guidelines": guidelines, "qualification": qualification}
+        body |= {"guidelines": guidelines, "qualification": qualification, "practice": practice}
         body |= {} if interface is None else {"interface": interface}
         answer: Json = self._ask("PUT", "quorum/api/campaign", body=body)
         return answer

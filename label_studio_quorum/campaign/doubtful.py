@@ -14,8 +14,8 @@ from typing import Final
 from label_studio_quorum.campaign.history import OUTDATED, STORED_AT
 from review_rules import Decision, RowHistory, Stage
 
-_INCOMPLETE: Final = frozenset({"QR.W032", "QR.W033", "QR.W038", "QR.W039"})
-"""Findings of answers that lack a reason or a value; the person may give what is missing."""
+_INCOMPLETE: Final = frozenset({"QR.W032", "QR.W033", "QR.W038", "QR.W039", "QR.W061", "QR.W062"})
+"""Findings of answers that lack a reason or a value, or return what cannot be; the person may give what is missing."""
 _LISTS: Final = {Stage.PASS: "passes", Stage.QA: "qa", Stage.EXPERT: "expert"}
 _CLOCK: Final = "the server's clock was set back, to before what they were given on; set it right"
 _OPENING: Final = "this submission does not count: "

@@ -24,7 +24,7 @@ from label_studio_quorum.campaign.projects import PROPOSAL
 from label_studio_quorum.campaign.row_task import ReviewNote, note_of, prediction_values, review_note_of
 from label_studio_quorum.campaign.shown import by_labels_of_now, shown_to
 from label_studio_quorum.port import Annotation, Json, Task
-from ls_config.interface import Control, Interface
+from ls_config.interface import RETURN, Control, Interface
 from ls_config.results import ParsedResult, from_result, with_labels_of_now
 from ls_config.review_screen import decision_controls
 from review_rules import Field, RowHistory, Stage, Submission, parse_history, parse_submission
@@ -77,6 +77,7 @@ class _Answer:
     parsed: ParsedResult
     void: tuple[str, ...] = ()
     shown: Json | None = None
+    to: tuple[str, ...] = ()
     guidelines: Json | None = None
     known_at: str | None = None
     """The time where the server's is known to be wrong."""
@@ -117,6 +118,8 @@ class _Answer:
             answer["guidelines"] = self.guidelines
         if self.stage is not Stage.PASS:
             answer["decision"] = self.parsed.decision
+            if self.parsed.decision == RETURN:
+                answer["to"] = list(self.to)
         # `values` has the labels of now; the history tells also what was said.
         if self.parsed.as_given:
             answer["as_given"] = {name: list(labels) for name, labels in self.parsed.as_given.items()}
@@ -157,7 +160,7 @@ class HistoryReader:
         versions: dict[int, str] = {}
         times: dict[int, str] = {}
         for stage in Stage:
-            answers = self._answers(stage, tasks.get(stage, ()), versions, times)
+            answers = self._answers(stage, tasks, versions, times, sources.get(Stage.PASS, ()))
             submissions[stage] = tuple(answer.submission(index, row.fields) for index, answer in enumerate(answers))
             sources[stage] = tuple(answer.source for answer in answers)
             versions |= {source.annotation: source.version for source in sources[stage]}
@@ -182,29 +185,46 @@ class HistoryReader:
         )
 
     def _answers(
-        self, stage: Stage, tasks: Sequence[Task], versions: Mapping[int, str], times: Mapping[int, str]
+        self,
+        stage: Stage,
+        tasks: Mapping[Stage, Sequence[Task]],
+        versions: Mapping[int, str],
+        times: Mapping[int, str],
+        passes: Sequence[AnnotationVersion],
     ) -> list[_Answer]:
         """The stage's answers in order of time.
 
-        `versions` and `times` are those of the annotations of the stages before, the times as written down.
+        `versions` and `times` are those of the annotations of the stages before, the times as written down; `passes`
+        are where the passes come from.
         """
-        answers = [answer for task in tasks for answer in self._answers_to(stage, task, versions, times)]
+        people = {source.annotation: source.by for source in passes}
+        answers = [
+            answer
+            for task in tasks.get(stage, ())
+            for answer in self._answers_to(stage, task, versions, times, people)
+        ]
         answers.sort(key=lambda answer: answer.place)
-        return self._with_first_versions(answers) if stage is Stage.PASS else answers
+        is_returned = any(_returns(annotation) for task in tasks.get(Stage.QA, ()) for annotation in task.submitted)
+        return self._with_first_versions(answers, is_returned=is_returned) if stage is Stage.PASS else answers
 
     def _answers_to(
-        self, stage: Stage, task: Task, versions: Mapping[int, str], times: Mapping[int, str]
+        self,
+        stage: Stage,
+        task: Task,
+        versions: Mapping[int, str],
+        times: Mapping[int, str],
+        people: Mapping[int, str | None],
     ) -> Iterator[_Answer]:
         note = review_note_of(task)
-        is_stale = stage is not Stage.PASS and not note.still_holds(versions)
         for annotation in task.submitted:
             void = []
             # Where the server does not say who saved last, the author is taken to have.
             if annotation.edited_by not in (None, annotation.by):
                 void.append(f"{self._person(annotation.edited_by)} saved it last")
-            if is_stale:
-                void.append(OUTDATED)
             parsed = from_result(annotation.result, self._controls(stage), task.data, known_only=True)
+            returned_at = stamp(annotation.updated_at) if parsed.decision == RETURN else None
+            if stage is not Stage.PASS and not note.still_holds(versions, returned_at):
+                void.append(OUTDATED)
             # Other programs than the form send no seal; a seal of something else is a form that was left open.
             if parsed.review_of is not None and parsed.review_of != note.seal(task.row_id, stage):
                 void.append("its form showed another row, or this one before its passes or QA changed")
@@ -216,8 +236,12 @@ class HistoryReader:
                 parsed=parsed,
                 void=tuple(void),
                 shown=self._shown(annotation, task) if stage is Stage.PASS else None,
+                to=tuple(sorted({people.get(pk) or "" for pk in note.named(parsed.decision_to)} - {""})),
                 guidelines=annotation.guidelines,
-                known_at=None if void or parsed.review_of is None else _time_after_inputs(annotation, note, times),
+                # What a return was given on has changed since, as it asked for.
+                known_at=None
+                if void or parsed.review_of is None or returned_at is not None
+                else _time_after_inputs(annotation, note, times),
             )
 
     def _shown(self, annotation: Annotation, task: Task) -> Json | None:
@@ -255,13 +279,14 @@ class HistoryReader:
     def _person(self, user: int | None) -> str | None:
         return None if user is None else self.people.get(user, f"user:{user}")
 
-    def _with_first_versions(self, answers: list[_Answer]) -> list[_Answer]:
+    def _with_first_versions(self, answers: list[_Answer], *, is_returned: bool) -> list[_Answer]:
         """Where more people passed than are asked for, a correction must not cost a person the place in line.
 
         The place is that of the first submission, of which the server keeps the time only: it is written down as an
-        earlier submission of the same values, which the later one replaces.
+        earlier submission of the same values, which the later one replaces. So it is where QA returned the row: a
+        return is given on passes that were there, and a stock server keeps none of those that were changed since.
         """
-        if len({answer.by for answer in answers}) <= self.passes:
+        if len({answer.by for answer in answers}) <= self.passes and not is_returned:
             return answers
         # Saving takes a moment, so an answer that was saved once may have two times that differ by less than a second.
         corrected = [
@@ -272,6 +297,12 @@ class HistoryReader:
         ]
         first = [answer.first_version() for answer in corrected]
         return sorted([*answers, *first], key=lambda answer: answer.place)
+
+
+def _returns(annotation: Annotation) -> bool:
+    """Whether a review gives the row back; looked at before anything is known of the passes."""
+    named = [item for item in annotation.result if isinstance(item, dict) and item.get("from_name") == "decision"]
+    return from_result(named, decision_controls(), {}, known_only=True).decision == RETURN
 
 
 def _time_after_inputs(annotation: Annotation, note: ReviewNote, times: Mapping[int, str]) -> str | None:

@@ -76,6 +76,7 @@ class CampaignServer(LabelStudio, LockServer, Protocol):
         guidelines: str,
         projects: dict[str, int],
         qualification: Json,
+        practice: Json,
         interface: str | None = None,
     ) -> Json:
         """Give the plugin a campaign's files; its answer says under `qualification` how many of those rows it found."""
@@ -93,6 +94,7 @@ class CampaignPlan:
         policy_file: Where the policy stands; `policy_text` is what stands there, and `policy` what it says.
         team_file: Where the team stands; `team_text` is what stands there, and `team` what it says.
         qualification: The rows with known answers that the policy asks for, as the plugin is told; empty for none.
+        practice: The rows to practise on, as the plugin is told; empty for none.
         renames: Field → label of until now → label of the interface that its answers are read as.
         repair: Whether projects that were lost are marked again, or made anew.
     """
@@ -107,6 +109,7 @@ class CampaignPlan:
     team_text: str
     team: Team
     qualification: Json
+    practice: Json = field(default_factory=dict)
     renames: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     repair: bool = False
 
@@ -339,6 +342,7 @@ def _tell_plugin(
         guidelines=plan.interface.guidelines,
         projects=projects,
         qualification=plan.qualification,
+        practice=plan.practice,
         **({} if interface is None else {"interface": interface}),
     )
     return answer.get("qualification") or {}

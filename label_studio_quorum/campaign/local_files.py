@@ -10,7 +10,7 @@ from label_studio_quorum.campaign.differences import differing_policy, differing
 from label_studio_quorum.campaign.launch import CampaignPlan
 from label_studio_quorum.campaign.local_memory import FileKind, Remembered, text_digest
 from label_studio_quorum.campaign.projects import PUTS, CampaignError, kept_rules
-from label_studio_quorum.campaign.qualification import qualification_of
+from label_studio_quorum.campaign.qualification import practice_of, qualification_of
 from label_studio_quorum.files import write_text
 from label_studio_quorum.port import KeptFiles
 from review_rules import FaultsError, Policy, Team, load_policy, load_team
@@ -140,4 +140,5 @@ def plan_in_step(
         team_text=texts[FileKind.TEAM],
         team=load_team(texts[FileKind.TEAM], name=str(plan.team_file)),
         qualification=qualification_of(policy, plan.policy_file.parent, plan.interface),
+        practice=practice_of(policy, plan.policy_file.parent, plan.interface),
     )

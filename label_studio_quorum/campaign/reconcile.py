@@ -24,7 +24,8 @@ from typing import Final, Protocol
 from label_studio_quorum.campaign.doubtful import DoubtfulAnswer, doubtful_answers, summed_up
 from label_studio_quorum.campaign.history import STORED_AT, HistoryReader, RowRecord, stamp
 from label_studio_quorum.campaign.projects import AUTO_LABEL, PROPOSAL, Campaign
-from label_studio_quorum.campaign.review_panel import panel_data
+from label_studio_quorum.campaign.returned import ReturnedRow, returned_rows
+from label_studio_quorum.campaign.review_panel import panel_data, shown_passes
 from label_studio_quorum.campaign.row_task import (
     SEAL,
     ReviewNote,
@@ -67,6 +68,7 @@ class ChangePlan:
     serve: list[tuple[int, NewPrediction]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     doubtful: list[DoubtfulAnswer] = field(default_factory=list)
+    returned: list[ReturnedRow] = field(default_factory=list)
 
     def counts(self) -> dict[str, int]:
         """How much of each kind."""
@@ -85,6 +87,7 @@ class ChangePlan:
         self.serve += other.serve
         self.problems += other.problems
         self.doubtful += other.doubtful
+        self.returned += other.returned
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,6 +102,8 @@ class ReconcileReport:
     """Row ids asked for of which the server holds nothing."""
     warnings: tuple[str, ...] = ()
     """What to know of answers that do not count as their people were told, a line a cause."""
+    returned: tuple[ReturnedRow, ...] = ()
+    """Rows that wait for people to whom QA gave them back."""
 
     @property
     def changed(self) -> bool:
@@ -109,7 +114,8 @@ class ReconcileReport:
         """The object that `quorum sync --json` prints."""
         counts = {"rows": self.rows, "states": self.states, "changes": self.changes}
         lists = {"problems": self.problems, "unknown": self.unknown, "warnings": self.warnings}
-        return counts | {key: list(lines) for key, lines in lists.items()}
+        returned = [row.to_json() for row in self.returned]
+        return counts | {key: list(lines) for key, lines in lists.items()} | {"returned": returned}
 
 
 def reconcile(
@@ -150,6 +156,7 @@ def reconcile(
         problems=(*plan.problems, *tasks_without_row(campaign, current.strangers)),
         unknown=unknown,
         warnings=tuple(summed_up(plan.doubtful)),
+        returned=tuple(plan.returned),
     )
 
 
@@ -199,6 +206,7 @@ def _plan_one(campaign: Campaign, picture: Snapshot, row_id: str) -> tuple[Chang
     for row in decide_rows(campaign, picture, [row_id], plan):
         plan_row(campaign, row, plan)
         plan.doubtful += doubtful_answers(row.record.history, row.decision)
+        plan.returned += returned_rows(row.record, row.decision, row.tasks[Stage.PASS])
         states.append(row.decision.state.value)
     return plan, states
 
@@ -257,7 +265,11 @@ def _plan_pass(campaign: Campaign, row: DecidedRow, plan: ChangePlan) -> None:
     # Of tasks that two imports at once made, the one that most people answered stays in the queue.
     kept, *doubles = sorted(row.tasks[Stage.PASS], key=lambda task: (-len(task.annotators), task.id))
     _retire(plan, Stage.PASS, doubles)
+    step = row.decision.next
     lacking = max(0, campaign.policy.passes - len(row.decision.counted.get(Stage.PASS, ())))
+    if step is not None and step.returned:
+        # Label Studio hands nobody a row twice: to others it would hand what the people who had it are asked for.
+        lacking = step.others
     _set_open(plan, kept, lacking)
     # Whoever has opened the form already keeps what it opened with.
     if not kept.annotations:
@@ -362,7 +374,11 @@ def review_task(campaign: Campaign, row: DecidedRow, step: NextStep, plan: Chang
         for earlier in _INPUTS[stage]
         for source in (row.record.sources[earlier][index] for index in row.decision.counted.get(earlier, ()))
     ]
-    note = ReviewNote(rests_on=sorted(inputs), requires=step.requires)
+    columns = []
+    if stage is Stage.QA and campaign.policy.returnable:
+        sources = row.record.sources[Stage.PASS]
+        columns = [sources[place].annotation for place in shown_passes(row.decision, row.row_id)]
+    note = ReviewNote(rests_on=sorted(inputs), requires=step.requires, columns=columns)
     # A project that was not set up again since there are seals has no control for one.
     if f'name="{SEAL}"' in campaign.projects[stage].label_config:
         result += seal_result(note, row.row_id, stage)

@@ -25,7 +25,7 @@ from ls_config.interface import Control, Interface
 from review_rules import Decision, Kind, RowHistory, Stage, Submission
 from review_rules.canonical import Key, element_key, key
 
-__all__ = ["panel_data", "value_text"]
+__all__ = ["panel_data", "shown_passes", "value_text"]
 
 Json = Any
 
@@ -73,17 +73,23 @@ def panel_data(history: RowHistory, decision: Decision, interface: Interface, st
     return {"panel": str(table.html())}
 
 
+def shown_passes(decision: Decision, row_id: str) -> list[int]:
+    """The places of the counted passes in the order in which the panel shows them."""
+    counted = decision.counted.get(Stage.PASS, ())
+    return [counted[index] for index in _shuffled(len(counted), row_id)]
+
+
 def _pass_columns(history: RowHistory, decision: Decision) -> list[_Column]:
-    counted = _counted(history.passes, decision, Stage.PASS)
+    shown = [history.passes[index] for index in shown_passes(decision, str(history.row_id))]
     return [
         _Column(
             title=f"Decision {chr(ord('A') + place)}" if place < 26 else f"Decision {place + 1}",
-            values=counted[index].values,
-            flags=counted[index].flags,
-            reason=counted[index].reason,
+            values=submission.values,
+            flags=submission.flags,
+            reason=submission.reason,
             is_pass=True,
         )
-        for place, index in enumerate(_shuffled(len(counted), str(history.row_id)))
+        for place, submission in enumerate(shown)
     ]
 
 
@@ -150,7 +156,7 @@ class _Table:
             rows,
             self._agreed(agreed),
             self._asked(),
-            self._lacking(),
+            self._returned() + self._lacking(),
             self._data(conflicts, changed),
         )
 
@@ -275,6 +281,12 @@ class _Table:
         domains = [domain for domain in step.requires if domain != "*"]
         who = f"somebody who knows {' and '.join(domains)} content" if domains else "an expert"
         return f"This row asks for {who}."
+
+    def _returned(self) -> Markup:
+        """Why the row went back to its people before; the passes above are those that came in again."""
+        line = Markup('<div class="qp-agreed">Returned before this: <span class="qp-quote" dir="auto">{}</span></div>')
+        returns = [self.history.qa[place] for place in self.decision.returns]
+        return Markup("").join(line.format(review.reason) for review in returns)
 
     def _lacking(self) -> Markup:
         """Why the row is asked for once more, where an answer lacked something and its person was not told."""

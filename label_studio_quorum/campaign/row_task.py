@@ -83,21 +83,33 @@ class ReviewNote:
     """What a review task remembers: the versions of the annotations that it was made from, and whose expertise it asks.
 
     `rests_on` is `[[annotation id, version], …]`, or whatever somebody put there; None where nothing is written.
+    `columns` are the annotations of the passes in the order in which the panel shows them, where QA may return them.
     """
 
     rests_on: Any = None
     requires: Sequence[str] = ()
+    columns: Sequence[int] = ()
 
     @classmethod
     def read(cls, meta: Any) -> ReviewNote:
         """The note in a review task's meta; an empty one where there is none."""
         note = _note_json(meta)
         requires = note.get("requires")
-        return cls(rests_on=note.get("rests_on"), requires=requires if isinstance(requires, list) else ())
+        columns = note.get("columns")
+        return cls(
+            rests_on=note.get("rests_on"),
+            requires=requires if isinstance(requires, list) else (),
+            columns=columns if isinstance(columns, list) else (),
+        )
 
     def to_meta(self) -> Json:
         """The meta of a review task."""
-        return {NOTE_KEY: {"rests_on": self.rests_on, "requires": list(self.requires)}}
+        note: Json = {"rests_on": self.rests_on, "requires": list(self.requires)}
+        return {NOTE_KEY: note | ({"columns": list(self.columns)} if self.columns else {})}
+
+    def named(self, letters: Sequence[str]) -> list[int]:
+        """The annotations of the passes that the panel shows under these letters."""
+        return [self.columns[ord(letter) - ord("A")] for letter in letters if _is_letter(letter, len(self.columns))]
 
     def seal(self, row_id: str, stage: Stage) -> str:
         """What the task's form carries along unseen, so that an answer says itself what it was given on.
@@ -114,19 +126,30 @@ class ReviewNote:
         pairs = self.rests_on if isinstance(self.rests_on, list) else []
         return {pair[0]: pair[1] for pair in pairs if _is_input(pair)}
 
-    def still_holds(self, versions: Mapping[int, str]) -> bool:
+    def still_holds(self, versions: Mapping[int, str], returned_at: str | None = None) -> bool:
         """True if every annotation that the task was made from is there in the same version.
 
         A task without a list was not made by Quorum, so nothing can have changed under it.
+
+        Args:
+            versions: Annotation id → its version now.
+            returned_at: When the answer gave annotations back to their people, who have changed them since then.
         """
         if not isinstance(self.rests_on, list):
             return True
-        return all(_is_input(pair) and versions.get(pair[0]) == pair[1] for pair in self.rests_on)
+        if not all(map(_is_input, self.rests_on)):
+            return False
+        changed = [versions.get(pair[0], "") for pair in self.rests_on if versions.get(pair[0]) != pair[1]]
+        return all(returned_at is not None and version > returned_at for version in changed)
 
 
 def _is_input(pair: Any) -> bool:
     """Whether this names an annotation and its version; anybody may write into a task's meta on a stock server."""
     return isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], int)
+
+
+def _is_letter(letter: str, columns: int) -> bool:
+    return len(letter) == 1 and 0 <= ord(letter) - ord("A") < columns
 
 
 def with_reopening(meta: Any, entry: Mapping[str, Any]) -> Json:

@@ -156,7 +156,9 @@ def _check_name(name: str) -> None:
 def project_settings(spec: CampaignSpec, stage: Stage) -> Json:
     """The settings of a stage's project, in Label Studio's words."""
     review = stage is not Stage.PASS
-    xml = compose_review(spec.interface.xml, stage.value) if review else spec.interface.xml
+    xml = spec.interface.xml
+    if review:
+        xml = compose_review(xml, stage.value, spec.policy.returnable)
     return {
         "title": project_title(spec.name, stage),
         "label_config": xml,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from label_studio_quorum.campaign.doubtful import DoubtfulAnswer, doubtful_answers, summed_up
 from label_studio_quorum.campaign.projects import AUTO_LABEL, STAGES, Campaign
 from label_studio_quorum.campaign.reconcile import decide_rows, tasks_without_row
+from label_studio_quorum.campaign.returned import ReturnedRow, returned_rows
 from label_studio_quorum.campaign.row_task import has_prediction
 from label_studio_quorum.campaign.snapshot import Snapshot
 from label_studio_quorum.campaign.violations import violated_by
@@ -40,6 +41,8 @@ class Status:
     """What to know of tasks that belong to no row, and so are in no figure."""
     warnings: tuple[str, ...] = ()
     """What to know of answers that do not count as their people were told, a line a cause."""
+    returned: tuple[ReturnedRow, ...] = ()
+    """Rows that wait for people to whom QA gave them back."""
 
     def to_json(self) -> Json:
         """The object of the contract; every state is named, also with 0."""
@@ -50,6 +53,7 @@ class Status:
             "without_row": list(self.without_row),
             "warnings": list(self.warnings),
             "checks_violated": dict(sorted(self.violating.items())),
+            "returned": [row.to_json() for row in self.returned],
             "states": {state.value: count for state, count in self.states.items()},
             "stages": {
                 stage.value: {"open": counts.open, "submitted": counts.submitted}
@@ -78,12 +82,13 @@ class _Counting:
 def campaign_status(port: RowPort, campaign: Campaign, *, snapshot: Snapshot | None = None) -> Status:
     """Count rows by state and work by stage; decides every row, changes nothing."""
     states, prelabelled, doubtful = Counter[State](), 0, list[DoubtfulAnswer]()
-    violating = Counter[str]()
+    violating, returned = Counter[str](), list[ReturnedRow]()
     with Snapshot.read(port, campaign) if snapshot is None else nullcontext(snapshot) as current:
         counting = _Counting(current)
         for row in decide_rows(campaign, counting, current.row_ids):
             states[row.decision.state] += 1
             doubtful += doubtful_answers(row.record.history, row.decision)
+            returned += returned_rows(row.record, row.decision, row.tasks[Stage.PASS])
             violating.update(check.say for check in violated_by(campaign, row.decision))
             prelabelled += any(has_prediction(task, AUTO_LABEL) for task in row.tasks[Stage.PASS])
         without_row = tuple(tasks_without_row(campaign, current.strangers))
@@ -96,4 +101,5 @@ def campaign_status(port: RowPort, campaign: Campaign, *, snapshot: Snapshot | N
         violating=violating,
         without_row=without_row,
         warnings=tuple(summed_up(doubtful)),
+        returned=tuple(returned),
     )

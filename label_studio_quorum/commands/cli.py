@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from label_studio_quorum.commands.closing import closing
 from label_studio_quorum.commands.examples import add_examples
 from label_studio_quorum.commands.telling import told
 
@@ -31,6 +32,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "threads": ("threads", "List what people ask about rows, and answer it."),
     "flags": ("flags", "List the rows that people flagged, by flag, and why."),
     "guidelines": ("guidelines", "List, show, compare and publish versions of a campaign's guidelines."),
+    "precedents": ("precedents", "List the decided rows that are most like a row."),
+    "notify": ("notify", "List notifications that left the server, send what is due, or a test."),
     "report": ("report", "Write a quality and productivity report."),
     "export": ("export", "Export gold, with the history that proves it."),
     "verify": ("verify", "Prove an export: decide every row again from its own history."),
@@ -55,7 +58,7 @@ class LazyGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the sub-command; this is the one place where the errors of all commands are told."""
         try:
-            with told(command=lambda: f"quorum {ctx.invoked_subcommand}"):
+            with told(command=lambda: f"quorum {ctx.invoked_subcommand}"), closing():
                 return super().invoke(ctx)
         except KeyboardInterrupt:
             typer.echo("quorum: stopped; run it again to go on", err=True)

@@ -21,6 +21,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "team check": ("quorum team check team.yaml --offline",),
     "team apply": ("quorum team apply team.yaml --dry-run", "quorum team apply team.yaml --name May"),
     "team pull": ("quorum team pull --dry-run", "quorum team pull team.yaml --name May"),
+    "team password": ("quorum team password ana --name May",),
     "policy pull": ("quorum policy pull --dry-run", "quorum policy pull policy.yaml --name May"),
     "interface pull": ("quorum interface pull --dry-run", "quorum interface pull interface --name May"),
     "policy check": ("quorum policy check policy.yaml --team team.yaml",),
@@ -38,6 +39,9 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
         'quorum guidelines publish guidelines.md --note "Sarcasm is taken as it is meant." --acknowledge --dry-run',
         'quorum guidelines publish guidelines.md --note "Dates, with an example." --recheck 10 --yes',
     ),
+    "precedents": ("quorum precedents r12", "quorum precedents r12 --name May --json"),
+    "notify send": ("quorum notify send",),
+    "notify test": ("quorum notify test --name May",),
     "report": ("quorum report --out report.html",),
     "export": ("quorum export gold.jsonl --card", "quorum export everything.csv --all --name May"),
     "verify": ("quorum verify gold.jsonl --policy policy.yaml --team team.yaml", "quorum verify gold.jsonl --name May"),
@@ -72,6 +76,13 @@ _STARTED: Final = (
     _CACHE,
     ("QUORUM_RESERVE_MINUTES", "how long a row stays with whom it was handed to; else 60"),
     ("QUORUM_INSIDE_HOSTS", "hosts inside your network that an ML backend or webhook may be at"),
+    ("QUORUM_MAIL_HOST, QUORUM_MAIL_FROM", "where notifications are handed in as mails, and their sender"),
+    ("QUORUM_MAIL_PORT, QUORUM_MAIL_SECURITY", "its port, and starttls (default), tls or none"),
+    ("QUORUM_MAIL_USER, QUORUM_MAIL_PASSWORD", "the account there; _FILE behind the password names a file"),
+    ("QUORUM_MAIL_DIGEST_MINUTES, QUORUM_MAIL_QUIET", "how long mails gather; when none goes"),
+    ("QUORUM_NOTIFY_URL, QUORUM_NOTIFY_SECRET", "a webhook for notifications, and what signs its calls; or _FILE"),
+    ("QUORUM_SLACK_URL", "a Slack-compatible webhook; _FILE behind it names a file"),
+    ("QUORUM_ADDRESS", "the server's address as people reach it, for links in notifications"),
 )
 VARIABLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "up": (("QUORUM_ML_MODELS", "a models file of your own"), *_STARTED),
@@ -93,8 +104,22 @@ VARIABLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "models activate": _SERVED,
     "models rollback": _SERVED,
     "models train": (_CACHE,),
-    **dict.fromkeys(("team check", "team apply", "team pull", "policy pull", "interface pull"), (_FOLDER,)),
-    **dict.fromkeys(("threads", "threads answer", "threads tell", "threads reopen", "flags"), (_FOLDER,)),
+    **dict.fromkeys(
+        ("team check", "team apply", "team pull", "team password", "policy pull", "interface pull"), (_FOLDER,)
+    ),
+    **dict.fromkeys(
+        (
+            "threads",
+            "threads answer",
+            "threads tell",
+            "threads reopen",
+            "flags",
+            "notify",
+            "notify send",
+            "notify test",
+        ),
+        (_FOLDER,),
+    ),
     **dict.fromkeys(("verify", "sync", "status", "report", "export", "audit", "doctor"), (_FOLDER,)),
 }
 """The variables that a command reads beside those that stand with its options."""

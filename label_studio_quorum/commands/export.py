@@ -115,6 +115,7 @@ def _write(opened: Opened, target: Path, options: _Options) -> tuple[WriteReport
     """Write the file; what it holds, and what is wrong with rows."""
     from label_studio_quorum.gold.formats import FORMATS, format_of, write
     from label_studio_quorum.gold.records import ExportTally, export_lines
+    from label_studio_quorum.gold.thread_records import read_threads
 
     # Before the server is read, which may take minutes.
     if (options.form or format_of(target)) not in FORMATS:
@@ -122,6 +123,10 @@ def _write(opened: Opened, target: Path, options: _Options) -> tuple[WriteReport
     if options.bom and (options.form or format_of(target)) != "csv":
         raise typer.BadParameter("a byte order mark is for CSV alone", param_hint="--bom")
     campaign, tally = opened.campaign, ExportTally()
+    threads = read_threads(opened.port, campaign.name, texts=campaign.policy.threads.texts_in_exports)
+    if threads is None and options.card:
+        typer.echo("note: a stock server keeps no threads, so none are in the records", err=True)
+    about = {"name": campaign.name, "policy": campaign.policy.hash, "checks": campaign.checks.hash}
     try:
         with progress_bar("exporting") as (bar, row_bar):
             lines = export_lines(
@@ -129,6 +134,7 @@ def _write(opened: Opened, target: Path, options: _Options) -> tuple[WriteReport
                 campaign,
                 tally=tally,
                 progress=lambda done: bar.update(row_bar, completed=done),
+                threads=threads.of_rows if threads else None,
             )
             report = write(
                 lines,
@@ -137,7 +143,7 @@ def _write(opened: Opened, target: Path, options: _Options) -> tuple[WriteReport
                 interface=campaign.interface,
                 everything=options.everything,
                 card=options.card,
-                about={"name": campaign.name, "policy": campaign.policy.hash, "checks": campaign.checks.hash},
+                about=about | {"threads": threads.others if threads else None},
                 guard=options.guard,
                 bom=options.bom,
             )

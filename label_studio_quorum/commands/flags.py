@@ -27,22 +27,28 @@ def command(
     api_key: KeyOption = None,
     api_key_file: KeyFileOption = None,
     only: Annotated[str, typer.Option("--flag", metavar="FLAG", help="This flag alone, such as guideline_gap.")] = "",
+    after: Annotated[
+        str, typer.Option("--after", metavar="PLACE", help="With --flag: the page that begins here.")
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Count the rows that people flagged and say who flagged each and why; rows that are not decided come first."""
+    if after and not only:
+        raise typer.BadParameter("name the flag whose page it is", param_hint="--flag")
     name = campaign_name(url, name)
     with connect(url, api_key, api_key_file, name=name) as port:
-        answer = port.plugin_flags(name)
-    flags = [flag for flag in answer["flags"] if only in ("", flag["flag"])]
+        answer = port.plugin_flags(name, flag=only, after=after)
+    flags = answer["flags"]
     if as_json:
-        print_json(answer | {"flags": flags})
+        print_json(answer)
         return
     for flag in flags:
         typer.echo(f"{flag['flag']}: {flag['rows']:,} rows, {flag['open']:,} not decided")
         for mark in flag["marks"]:
             typer.echo(_line(mark))
         if flag["left_off"]:
-            typer.echo(f"quorum: {flag['left_off']:,} more of {flag['flag']} not shown", err=True)
+            where = f"--flag {flag['flag']} --after {flag['after']}"
+            typer.echo(f"quorum: {flag['left_off']:,} more rows of {flag['flag']}: {where}", err=True)
     if not flags:
         typer.echo("nobody has flagged a row" if not only else f"no row bears the flag {only}")
 

@@ -38,6 +38,7 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Per person rows, hours, agreement and accuracy; per field agreement with its interval and what QA overturned."""
+    from label_studio_quorum.campaign.learners import learners_of
     from label_studio_quorum.campaign.reconcile import decide_rows
     from label_studio_quorum.campaign.snapshot import Snapshot
     from label_studio_quorum.files import new_file
@@ -53,6 +54,7 @@ def command(
             decide_rows(opened.campaign, snapshot, snapshot.row_ids),
             guidelines="" if kept is None else kept.guidelines,
             questions=() if kept is None else _questions(opened.port, opened.campaign.name),
+            learners=learners_of(opened.port.plugin_status(opened.campaign.name)),
             seed=seed,
         )
     if out is not None:

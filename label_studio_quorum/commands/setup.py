@@ -65,7 +65,7 @@ def command(
     """
     from label_studio_quorum.campaign.launch import CampaignPlan, launch
     from label_studio_quorum.campaign.local_files import refuse_stale
-    from label_studio_quorum.campaign.qualification import qualification_of
+    from label_studio_quorum.campaign.qualification import practice_of, qualification_of
     from label_studio_quorum.campaign.webhooks import WebhookTarget
     from ls_config.interface import load
     from review_rules.files.checks import load_checks
@@ -91,6 +91,7 @@ def command(
         team_text=team.read_text(encoding="utf-8"),
         team=people,
         qualification=qualification_of(rules, policy.parent, interface),
+        practice=practice_of(rules, policy.parent, interface),
         repair=repair,
         renames=read_renames(rename),
     )
@@ -156,7 +157,12 @@ def _qualification_notes(plan: CampaignPlan, launched: Launch) -> Iterator[str]:
     """What a person should know about the rows with known answers that the policy asks for."""
     if launched.plugin is None and plan.qualification:
         yield "a stock server asks for no qualification: everybody gets every row"
+    if launched.plugin is None and plan.practice:
+        yield "a stock server has no page of practice: nobody is shown its rows"
     counts = launched.qualification
+    for domain, rows in (counts.get("domains") or {}).items():
+        if not rows:
+            yield f"no known row of domain {domain} is in the campaign: its experts are handed none of its rows"
     if counts and counts["missing"]:
         rows = plan.policy_file.parent / str(plan.policy.qualification and plan.policy.qualification.rows)
         yield (

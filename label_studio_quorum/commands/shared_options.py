@@ -15,6 +15,7 @@ import typer
 
 from label_studio_quorum.campaign import local_memory
 from label_studio_quorum.campaign.local_memory import FileKind, Remembered, data_dir, read_access
+from label_studio_quorum.commands.closing import close_at_end
 from label_studio_quorum.commands.rule_files import load_named, load_rules
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def connect(url: str | None, key: str | None, key_file: Path | None, *, name: st
             "no API key: set QUORUM_API_KEY, or give --api-key-file (Label Studio → Account & Settings → Access Token)",
             param_hint="--api-key-file",
         )
-    return HttpLabelStudio(url, token)
+    return close_at_end(HttpLabelStudio(url, token))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,9 @@ from label_studio_quorum.commands.shared_options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from label_studio_quorum.campaign.learners import Learner
     from label_studio_quorum.campaign.status import Status
 
 app = typer.Typer(add_completion=False)
@@ -38,6 +41,8 @@ def command(
 ) -> None:
     """Count rows by state and work by stage; with --json one object a campaign. Changes nothing."""
     from label_studio_quorum.campaign.importing import imports_of
+    from label_studio_quorum.campaign.learners import learners_of
+    from label_studio_quorum.campaign.returned import stock_lines
     from label_studio_quorum.campaign.served_version import serving_faults
     from label_studio_quorum.campaign.status import campaign_status
 
@@ -54,15 +59,20 @@ def command(
         wrong = [str(fault) for fault in opened.port.server_faults(opened.campaign.name) if fault.stops]
         for warning in (*wrong, *status.without_row, *status.warnings):
             typer.echo(f"warning: {opened.campaign.name}: {warning}", err=True)
+        if status.returned and opened.port.plugin_version() is None:
+            for line in stock_lines(status.returned):
+                typer.echo(f"warning: {opened.campaign.name}: {line}", err=True)
         for say, count in sorted(status.violating.items()):
             rows = "final row violates" if count == 1 else "final rows violate"
             typer.echo(f"finding: {opened.campaign.name}: {count:,} {rows} a check: {say}", err=True)
         for fault, cure in serving_faults(opened.port, opened.campaign):
             typer.echo(f"warning: {opened.campaign.name}: {fault}; {cure}", err=True)
+        learners = learners_of(opened.port.plugin_status(opened.campaign.name))
         if as_json:
-            print_json(status.to_json())
+            more = {"people": [learner.to_json() for learner in learners]} if learners else {}
+            print_json(status.to_json() | more)
         else:
-            _show(status)
+            _show(status, learners)
 
 
 def _show_imports(name: str, imports: dict[str, int], as_json: bool) -> None:
@@ -73,7 +83,7 @@ def _show_imports(name: str, imports: dict[str, int], as_json: bool) -> None:
         typer.echo(f"{name}  {import_id}  {rows:>9,} rows")
 
 
-def _show(status: Status) -> None:
+def _show(status: Status, learners: Sequence[Learner]) -> None:
     from rich.console import Console
     from rich.table import Column, Table
     from rich.text import Text
@@ -90,3 +100,13 @@ def _show(status: Status) -> None:
         stages.add_row(stage.value, f"{work.open:,}", f"{work.submitted:,}")
     console.print(states)
     console.print(stages)
+    if status.returned:
+        rows = "1 row is" if len(status.returned) == 1 else f"{len(status.returned):,} rows are"
+        people = ", ".join(sorted({person for row in status.returned for person in row.to}))
+        console.print(Text(f"{rows} back with {people}, whom QA asked to look again"))
+    if learners:
+        numbers = (Column(title, justify="right") for title in ("practised", "practice hours"))
+        standing = Table("person", "qualified for", *numbers)
+        for learner in learners:
+            standing.add_row(learner.id, learner.stands or "–", f"{learner.practised:,}", f"{learner.practice_hours:.2f}")
+        console.print(standing)

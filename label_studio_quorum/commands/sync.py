@@ -119,6 +119,7 @@ def _mend(port: HttpLabelStudio, name: str | None) -> None:
 
 def _once(opened: Opened, rows: list[str] | None, dry_run: bool, as_json: bool) -> None:
     from label_studio_quorum.campaign.reconcile import reconcile
+    from label_studio_quorum.campaign.returned import stock_lines
 
     started = time.monotonic()
     with progress_bar("deciding") as (bar, row_bar):
@@ -130,6 +131,9 @@ def _once(opened: Opened, rows: list[str] | None, dry_run: bool, as_json: bool) 
             progress=lambda done: bar.update(row_bar, completed=done),
         )
     _tell(report)
+    if report.returned and opened.port.plugin_version() is None:
+        for line in stock_lines(report.returned):
+            typer.echo(f"warning: {line}", err=True)
     for row_id in report.unknown:
         typer.echo(f"quorum: row {row_id}: campaign {opened.campaign.name!r} has no such row; check its id", err=True)
     took = round(time.monotonic() - started, 3)

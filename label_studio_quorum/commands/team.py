@@ -20,6 +20,7 @@ from label_studio_quorum.commands.shared_options import (
     NameOption,
     TeamOption,
     UrlOption,
+    campaign_name,
     connect,
     known_campaign,
     print_json,
@@ -56,6 +57,7 @@ def check(
 ) -> None:
     """Say what is wrong with a team file, and who of it has no account. Exit code 1 if anybody lacks one."""
     from label_studio_quorum.campaign.accounts import check_team, to_json
+    from label_studio_quorum.campaign.learners import learners_of
     from label_studio_quorum.commands.in_step import tell_apart
     from review_rules import load_team
 
@@ -70,10 +72,15 @@ def check(
     port = connect(url, api_key, api_key_file)
     tell_apart(port, name, file)
     accounts = check_team(team, port.users(), _links(port, name))
+    learners = learners_of(port.plugin_status(name))
     if as_json:
-        print_json(to_json(accounts))
+        more = {"people": [learner.to_json() for learner in learners]} if learners else {}
+        print_json({**to_json(accounts), **more})
     else:
         typer.echo(f"{len(accounts.there)} of {len(team.people)} people have an account")
+        for learner in learners:
+            if learner.is_pending:
+                typer.echo(f"{learner.id}: {learner.stands}")
     for person in accounts.missing:
         typer.echo(f"{person.id}: no account for {person.email}; run quorum team apply", err=True)
     for person in accounts.without_email:
@@ -152,6 +159,25 @@ def apply(
         typer.echo(f"passwords: {kept.path} ({TELL_EACH})")
     else:
         typer.echo("everybody has an account")
+
+
+@app.command()
+def password(
+    person: Annotated[str, typer.Argument(metavar="ID", help="The person's id in the team file.")],
+    name: NameOption = None,
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give somebody a new password for one sign-in, at which they choose their own; it ends their open sessions."""
+    name = campaign_name(url, name)
+    with connect(url, api_key, api_key_file, name=name) as port:
+        account = port.give_password(name, person)
+    if as_json:
+        print_json(account)
+    else:
+        typer.echo(f"{person} signs in as {account['email']} with {account['password']} and chooses another one then")
 
 
 @app.command()

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from label_studio_quorum.gold.spool import STAGES, Spool, reopenings_after_final
+from label_studio_quorum.gold.spool import STAGES, Spool, is_returned, reopenings_after_final
+from label_studio_quorum.gold.thread_records import THREAD, ThreadCounts
 from ls_config import Interface
 from review_rules import Submission, parse_history
 from review_rules.canonical import key
@@ -54,6 +55,8 @@ class _Counts:
     reopened: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     reopened_rows: int = 0
+    returned_rows: int = 0
+    threads: ThreadCounts = field(default_factory=ThreadCounts)
     sample: dict[str, list[tuple[str, str, Any]]] = field(default_factory=dict)
     """Row id → field, person, value of each vote on it."""
 
@@ -107,9 +110,11 @@ class Card:
         certificate = record.get("certificate") or {}
         counts.policies.update([certificate["policy"]] if certificate.get("policy") else [])
         counts.expert_rows += any(certificate.get("domains", {}).values()) or bool(certificate.get("expert"))
+        counts.threads.add(record.get(THREAD), record.get("reopened"))
         after_final = reopenings_after_final(record)
         counts.reopened.update({str(entry.get("role")) for entry in after_final})
         counts.reopened_rows += bool(after_final)
+        counts.returned_rows += is_returned(record)
         counts.reasons.update(str(entry.get("reason") or "none given") for entry in after_final)
         counts.violated.update(str(check.get("say")) for check in record.get("checks") or ())
         for stage in STAGES:
@@ -208,6 +213,7 @@ class Card:
             self._head(),
             self._contents(),
             self._making(),
+            self._threads(),
             self._people(),
             self._trust(),
             self._gaps(),
@@ -264,7 +270,7 @@ class Card:
             f"Labelled from {counts.first[:10] or '–'} to {counts.last[:10] or '–'}. "
             f"An expert took part in {Rate(counts.expert_rows, self._spool.rows)} of the rows."
         )
-        text += f"\n\n{self._reopened()}{self._checks()}"
+        text += f"\n\n{self._reopened()}{self._returned()}{self._checks()}"
         return f"{text}\n\nWho decided the final value:\n\n{origins}" if counts.origins else text
 
     def _reopened(self) -> str:
@@ -285,6 +291,26 @@ class Card:
             f"{self._spool.rows} (by {roles}). Reasons: "
             + "; ".join(f"{_plain(reason)} ({times})" for reason, times in reasons)
             + "."
+        )
+
+    def _returned(self) -> str:
+        """How many rows QA gave back to their people, who answered them again knowing what QA had written."""
+        rows = self._counts.returned_rows
+        if not rows:
+            return ""
+        return f" Returned by QA to one or more of their annotators, with a reason, and answered again: {rows} rows."
+
+    def _threads(self) -> str:
+        """What was asked and disputed; nothing where nobody has said whether there are threads."""
+        if "threads" not in self._about:
+            return ""
+        if self._about["threads"] is None:
+            return "## Threads\n\nNone: they are kept by a server with Quorum's plugin, and this is a stock server."
+        others = ThreadCounts()
+        others.add(self._about["threads"])
+        return (
+            f"## Threads\n\nAbout the rows of this file: {self._counts.threads.sentence()}. About paragraphs of the "
+            f"guidelines: {others.sentence()}. Announcements to everybody: {others.kinds['announcement']}."
         )
 
     def _checks(self) -> str:

@@ -23,6 +23,7 @@ from label_studio_quorum.campaign.row_store import Bodies, RowStore, read_all, t
 from label_studio_quorum.campaign.row_task import imported_row, is_as_imported, note_of, prelabel_of
 from label_studio_quorum.campaign.violations import violated_by
 from label_studio_quorum.gold.spool import RecordLine, line_of
+from label_studio_quorum.gold.thread_records import THREAD
 from label_studio_quorum.intake import row_hash
 from label_studio_quorum.port import Json, RowPort, Task
 from review_rules import Stage, State, withheld
@@ -34,6 +35,7 @@ _CHUNK: Final = 100
 _WORTH_WORKERS: Final = 2000
 """Rows from which starting processes pays."""
 
+Threads = Mapping[str, list[Json]]
 _HISTORY: Final = ("fields", *(stage.key for stage in Stage))
 _DECISION: Final = ("state", "next", "comparison", "proposal", "findings", "final", "certificate", "rules")
 
@@ -66,7 +68,7 @@ def export_records(
         "prelabel", "withheld", "skips", "import_id", "sources", "digest"}`; absent domain, predicted domain, auto-label
         and prelabel are null. A row that was opened again after it was decided also has `reopened`, one whose final
         label violates checks of the interface `checks`, and one of a campaign whose server keeps its guidelines their
-        versions as `guidelines`.
+        versions as `guidelines`. Threads are in `export_lines` alone.
     """
     lines = export_lines(port, campaign, tally=tally)
     yield from (json.loads(line.text) for line in lines if line.gold or not gold_only)
@@ -78,17 +80,23 @@ def export_lines(
     *,
     tally: ExportTally | None = None,
     progress: Callable[[int], None] = lambda done: None,
+    threads: Threads | None = None,
 ) -> Iterator[RecordLine]:
     """The records of all rows, gold or not, as lines of JSON: what writers and files need, at a fraction of the time.
 
-    `progress` is called with the number of rows seen so far.
+    Args:
+        port: The server.
+        campaign: The campaign.
+        tally: Filled while the records are taken.
+        progress: Called with the number of rows seen so far.
+        threads: Row id → what was said of it, which goes into its record.
     """
     seen = tally if tally is not None else ExportTally()
     store, _ = read_all(port, campaign)
     # Behind the answers, so that what was published while they were read is known too.
     campaign = replace(campaign, guidelines=port.guideline_versions(campaign.name))
     with store:
-        for line, problem, violated in _decided(campaign, store):
+        for line, problem, violated in _decided(campaign, store, threads or {}):
             seen.rows += 1
             seen.gold += line.gold
             seen.problems += [problem] if problem else []
@@ -101,10 +109,11 @@ _Decided = tuple[RecordLine, str | None, tuple[str, ...]]
 """A record's line, what is wrong with the row, and which checks its final label violates."""
 
 
-def _decided(campaign: Campaign, store: RowStore) -> Iterator[_Decided]:
+def _decided(campaign: Campaign, store: RowStore, threads: Threads) -> Iterator[_Decided]:
     """Every row decided, in one process or, where there are many, in several."""
     rows = store.bodies()
-    chunks = iter(lambda: list(islice(rows, _CHUNK)), [])
+    bodies = iter(lambda: list(islice(rows, _CHUNK)), [])
+    chunks = (_Chunk.of(some, threads) for some in bodies)
     # Without fork a worker starts from nothing and would have to be sent the campaign.
     if len(store) < _WORTH_WORKERS or "fork" not in multiprocessing.get_all_start_methods():
         for chunk in chunks:
@@ -113,7 +122,7 @@ def _decided(campaign: Campaign, store: RowStore) -> Iterator[_Decided]:
         yield from _by_workers(campaign, chunks)
 
 
-def _by_workers(campaign: Campaign, chunks: Iterator[list[Bodies]]) -> Iterator[_Decided]:
+def _by_workers(campaign: Campaign, chunks: Iterator[_Chunk]) -> Iterator[_Decided]:
     """The same in the same order, each chunk in one of several processes.
 
     Workers are forks, so that they have the campaign without it being sent, and send back lines, which cost next to
@@ -125,7 +134,7 @@ def _by_workers(campaign: Campaign, chunks: Iterator[list[Bodies]]) -> Iterator[
         with multiprocessing.get_context("fork").Pool(workers, _adopt, (campaign,)) as pool:
             under_way: deque[AsyncResult[list[_Decided]]] = deque()
             while True:
-                while len(under_way) < 2 * workers and (chunk := next(chunks, [])):
+                while len(under_way) < 2 * workers and (chunk := next(chunks, None)):
                     under_way.append(pool.apply_async(_decide_adopted, (chunk,)))
                 if not under_way:
                     return
@@ -144,15 +153,17 @@ def _adopt(campaign: Campaign) -> None:
     gc.set_threshold(100_000, 50, 50)
 
 
-def _decide_adopted(chunk: list[Bodies]) -> list[_Decided]:
+def _decide_adopted(chunk: _Chunk) -> list[_Decided]:
     assert _campaign is not None
     return list(_decide_chunk(_campaign, chunk))
 
 
-def _decide_chunk(campaign: Campaign, chunk: list[Bodies]) -> Iterator[_Decided]:
-    rows = _Chunk({row_id: tasks_of(bodies) for row_id, bodies in chunk})
+def _decide_chunk(campaign: Campaign, chunk: _Chunk) -> Iterator[_Decided]:
+    rows = _Rows({row_id: tasks_of(bodies) for row_id, bodies in chunk.bodies})
     for row in decide_rows(campaign, rows, rows.rows):
         record = record_of(campaign, row)
+        if row.row_id in chunk.threads:
+            record |= {THREAD: chunk.threads[row.row_id]}
         changed = record["state"] == State.FINAL.value and not record["gold"]
         violated = tuple(check["say"] for check in record.get("checks", ()))
         yield line_of(record), _changed(row.row_id) if changed else None, violated
@@ -167,6 +178,19 @@ def _changed(row_id: str) -> str:
 
 @dataclass(frozen=True)
 class _Chunk:
+    """Some rows as they lie on disk, and what was said of them: what a process is sent."""
+
+    bodies: list[Bodies]
+    threads: Threads
+
+    @classmethod
+    def of(cls, bodies: list[Bodies], threads: Threads) -> _Chunk:
+        """These rows with their threads alone."""
+        return cls(bodies, {row_id: threads[row_id] for row_id, _ in bodies if row_id in threads})
+
+
+@dataclass(frozen=True)
+class _Rows:
     """Some rows in memory."""
 
     rows: dict[str, dict[Stage, list[Task]]]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ls_config import Interface
+from ls_config.interface import RETURN
 from review_rules import Stage, State
 from review_rules.seals import DIGEST, PLACE, Digest, Seal
 
@@ -81,6 +82,17 @@ def reopenings_after_final(record: Mapping[str, Any]) -> list[Mapping[str, Any]]
     entries = record.get("reopened")
     listed = entries if isinstance(entries, list) else ()
     return [entry for entry in listed if isinstance(entry, dict) and entry.get("was") == State.FINAL.value]
+
+
+def is_returned(record: Mapping[str, Any]) -> bool:
+    """Whether QA gave the row back to people of its passes: by a return that counts, and so has no finding."""
+    findings = {entry.get("path") for entry in record.get("findings") or () if isinstance(entry, dict)}
+    reviews = enumerate(record.get("qa") or ())
+    return any(
+        review.get("decision") == RETURN and f"qa[{place}]" not in findings
+        for place, review in reviews
+        if isinstance(review, dict)
+    )
 
 
 _END = "}\n"

@@ -14,7 +14,7 @@ from label_studio_quorum.campaign.reconcile import DecidedRow
 from label_studio_quorum.port import Json
 from ls_config.interface import Control
 from ls_config.paragraphs import Paragraph, fold, paragraphs
-from ls_config.subjects import Subject, subjects_of
+from ls_config.subjects import GuidelineSubject, subjects_of
 from review_rules import Kind, Stage
 from review_rules.canonical import same
 from review_rules.statistics.intervals import wilson
@@ -122,11 +122,11 @@ class GuidelineFigures:
                 continue
             named = [set(_labels(values.get(name))) for values in answers]
             differing = {label for labels in named for label in labels if not all(label in each for each in named)}
-            exact = self._of({Subject(name, label) for label in differing})
-            addresses |= exact or self._of({Subject(name)}) or self._of_field(name)
+            exact = self._of({GuidelineSubject(name, label) for label in differing})
+            addresses |= exact or self._of({GuidelineSubject(name)}) or self._of_field(name)
         return addresses
 
-    def _of(self, subjects: set[Subject]) -> set[str]:
+    def _of(self, subjects: set[GuidelineSubject]) -> set[str]:
         return {address for address, about in self._about.items() if about & subjects}
 
     def _of_field(self, name: str) -> set[str]:

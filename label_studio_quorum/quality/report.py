@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from label_studio_quorum.campaign.learners import Learner
 from label_studio_quorum.campaign.projects import STAGES, Campaign
 from label_studio_quorum.campaign.reconcile import DecidedRow
 from label_studio_quorum.port import Json
@@ -46,6 +47,7 @@ class _Work:
     agreed: int = 0
     judged: int = 0
     right: int = 0
+    returned: int = 0
 
     @property
     def hours(self) -> float:
@@ -60,6 +62,7 @@ def build(
     questions: Iterable[str] = (),
     seed: int = 0,
     draws: int = 1000,
+    learners: Sequence[Learner] = (),
 ) -> Json:
     """All figures as one JSON object.
 
@@ -70,17 +73,20 @@ def build(
         questions: What people asked about rows.
         seed: Of the agreement intervals' bootstrap.
         draws: Resamples of the bootstrap.
+        learners: Where people stand with qualification and practice; a person then also has `qualified`, `practised`
+            and `practice_hours`, which `hours` leave out, and `cost` holds where the policy pays for them.
 
     Returns:
         `{"campaign", "policy", "rows", "states", "stages": {stage: {"submitted", "counted", "hours",
         "median_seconds"}}, "people": [{"id", "roles", "submitted", "counted", "hours", "rows_per_hour", "agreement",
-        "accuracy", "cost"}], "fields": [{"field", "kind", "agreed", "overturned", "measure", "value", "low", "high",
-        "reason"}], "findings": {id: count}, "targets": {…}, "guidelines": {"versions":
-        [{"versions": [numbers], "rows", "agreed", "final", "overturned"}], "paragraphs": [{"address", "title",
-        "conflicts", "gaps", "questions"}]}}`, where `agreed` and `overturned` are `{"share", "low", "high"}`; shares
-        are in 0..1, null where nothing was done.
+        "accuracy", "cost", "returned"}], "fields": [{"field", "kind", "agreed", "overturned", "measure", "value",
+        "low", "high", "reason"}], "returns": {"rows", "returns", "waiting"}, "findings": {id: count}, "targets": {…},
+        "guidelines": {"versions": [{"versions": [numbers], "rows", "agreed", "final", "overturned"}], "paragraphs":
+        [{"address", "title", "conflicts", "gaps", "questions"}]}}`, where a version's `agreed` and `overturned` are
+        `{"share", "low", "high"}`; shares are in 0..1, null where nothing was done. A person's `returned` says how
+        often QA gave a pass of theirs back.
     """
-    gathered = _Gathered(campaign, guidelines)
+    gathered = _Gathered(campaign, {learner.id: learner for learner in learners}, guidelines)
     gathered.guidelines.add_questions(questions)
     for row in rows:
         gathered.add(row)
@@ -90,8 +96,9 @@ def build(
 class _Gathered:
     """Sums over rows."""
 
-    def __init__(self, campaign: Campaign, guidelines: str) -> None:
+    def __init__(self, campaign: Campaign, learners: Mapping[str, Learner], guidelines: str) -> None:
         self._campaign = campaign
+        self._learners = learners
         self.guidelines = GuidelineFigures(campaign.interface.controls, guidelines)
         self._kinds = {control.name: Kind.of(control.kind) for control in campaign.interface.controls}
         self._people: dict[str, _Work] = defaultdict(_Work)
@@ -100,6 +107,7 @@ class _Gathered:
         self._submitted: Counter[Stage] = Counter()
         self._counted: Counter[Stage] = Counter()
         self._findings: Counter[str] = Counter()
+        self._returns: Counter[str] = Counter()
         self._compared: Counter[str] = Counter()
         self._agreed: Counter[str] = Counter()
         self._final: Counter[str] = Counter()
@@ -111,11 +119,21 @@ class _Gathered:
         self._findings.update(str(finding.id) for finding in row.decision.findings)
         for stage in STAGES:
             self._add_stage(stage, row)
+        self._add_returns(row)
         self._add_fields(row)
         self.guidelines.add(row)
 
+    def _add_returns(self, row: DecidedRow) -> None:
+        returns = [row.record.history.qa[place] for place in row.decision.returns]
+        self._returns["rows"] += bool(returns)
+        self._returns["returns"] += len(returns)
+        self._returns["waiting"] += row.decision.next is not None and bool(row.decision.next.returned)
+        for review in returns:
+            for person in review.to:
+                self._people[str(person)].returned += 1
+
     def _add_stage(self, stage: Stage, row: DecidedRow) -> None:
-        counted = set(row.decision.counted.get(stage, ()))
+        counted = {*row.decision.counted.get(stage, ()), *(row.decision.returns if stage is Stage.QA else ())}
         for index, source in enumerate(row.record.sources[stage]):
             # A first version that a correction replaced is the same piece of work.
             if source.is_superseded:
@@ -175,8 +193,9 @@ class _Gathered:
             "rows": self._states.total(),
             "states": {state.value: self._states[state] for state in State},
             "stages": {stage.value: self._stage(stage) for stage in STAGES},
-            "people": [self._person(who, self._people[who]) for who in sorted(self._people)],
+            "people": [self._person(who, self._people[who]) for who in sorted({*self._people, *self._learners})],
             "fields": [self._field(name, kind, seed, draws) for name, kind in self._kinds.items()],
+            "returns": {key: self._returns[key] for key in ("rows", "returns", "waiting")},
             "findings": dict(sorted(self._findings.items())),
             "targets": {
                 "rows_per_hour": targets.rows_per_hour,
@@ -197,7 +216,10 @@ class _Gathered:
 
     def _person(self, who: str, work: _Work) -> Json:
         person = {str(member.id): member for member in self._campaign.team.people.values()}.get(who)
-        return {
+        learner = self._learners.get(who)
+        paid_hours = work.hours + (learner.practice_hours if learner is not None and learner.is_paid else 0.0)
+        more = {} if learner is None else {key: value for key, value in learner.to_json().items() if key != "id"}
+        return more | {
             "id": who,
             "roles": sorted(role.value for role in person.roles) if person else [],
             "submitted": {stage.value: work.submitted[stage] for stage in STAGES},
@@ -206,7 +228,8 @@ class _Gathered:
             "rows_per_hour": _share(work.submitted.total(), work.hours, 1),
             "agreement": _share(work.agreed, work.fields),
             "accuracy": _share(work.right, work.judged),
-            "cost": _cost(person, work),
+            "cost": _cost(person, paid_hours),
+            "returned": work.returned,
         }
 
     def _field(self, name: str, kind: Kind, seed: int, draws: int) -> Json:
@@ -226,9 +249,9 @@ class _Gathered:
         }
 
 
-def _cost(person: Person | None, work: _Work) -> float | None:
+def _cost(person: Person | None, hours: float) -> float | None:
     rate = getattr(person, "rate_per_hour", None)
-    return None if rate is None else round(rate * work.hours, 2)
+    return None if rate is None else round(rate * hours, 2)
 
 
 def _share(part: float, whole: float, digits: int = 4) -> float | None:

@@ -38,6 +38,13 @@ th { text-align: left; font-weight: 600; } td.n, th.n { text-align: right; font-
 <p class="dim">Agreement: fields of a person's passes on which the other pass agreed. Accuracy: fields of a person's
 passes that equal the final value. Hours: time between opening and submitting, pauses included. Red: below the
 policy's target.</p>
+{% if r.people | selectattr("practice_hours", "defined") | list %}<h2>Qualification and practice</h2>
+<table><tr><th>person<th>qualified for<th class="n">practised<th class="n">practice hours</tr>
+{% for p in r.people if p.practice_hours is defined %}<tr><td>{{ p.id }}
+<td>{% for q in p.qualified %}{{ q.title }} {{ q.state }}{{ ", " if not loop.last }}{% else %}–{% endfor %}
+<td class="n">{{ p.practised }}<td class="n">{{ "%.2f" | format(p.practice_hours) }}</tr>
+{% endfor %}</table>
+<p class="dim">Hours leave practice out; the cost holds it where the policy pays for it.</p>{% endif %}
 <h2>Fields</h2>
 <table><tr><th>field<th>kind<th class="n">passes agree<th class="n">overturned<th>measure<th class="n">value
 <th>95 % interval</tr>
@@ -70,6 +77,10 @@ questions for those that their text names.</p>{% endif %}
 {% for name, s in r.stages.items() %}<tr><td>{{ name }}<td class="n">{{ s.submitted }}<td class="n">{{ s.counted }}
 <td class="n">{{ "%.1f" | format(s.hours) }}<td class="n">{{ number(s.median_seconds) }}</tr>
 {% endfor %}</table>
+{% if r.returns.returns %}<p>Returned by QA: {{ r.returns.rows }} rows, {{ r.returns.returns }} times;
+{{ r.returns.waiting }} wait for their people. Passes that were given back:
+{% for p in r.people if p.returned %}{{ p.id }} {{ p.returned }}{{ "" if loop.last else ", " }}{% endfor %}.</p>
+{% endif %}
 {% if r.findings %}<h2>Findings</h2>
 <table><tr><th>id<th class="n">times</tr>
 {% for id, count in r.findings.items() %}<tr><td>{{ id }}<td class="n">{{ count }}</tr>{% endfor %}</table>

@@ -19,7 +19,7 @@ from label_studio_quorum.campaign.local_files import plan_in_step
 from label_studio_quorum.campaign.local_memory import remembered
 from label_studio_quorum.campaign.planned_change import PlannedChange
 from label_studio_quorum.campaign.projects import STAGES, Campaign, find_all, marker_of
-from label_studio_quorum.campaign.qualification import qualification_of
+from label_studio_quorum.campaign.qualification import practice_of, qualification_of
 from label_studio_quorum.campaign.reconcile import reconcile
 from label_studio_quorum.campaign.setup import NOT_CONNECTED
 from label_studio_quorum.campaign.status import Status, campaign_status
@@ -143,9 +143,12 @@ def _read_campaign(files: Files) -> CampaignPlan:
     with _collected(faults):
         interface = loader.load(files.task)
     qualification: Json = {}
+    practice: Json = {}
     if policy is not None and interface is not None:
         with _collected(faults):
             qualification = qualification_of(policy, files.policy.parent, interface)
+        with _collected(faults):
+            practice = practice_of(policy, files.policy.parent, interface)
     if faults or policy is None or team is None or interface is None or team_text is None or policy_text is None:
         raise PlanError(faults)
     return CampaignPlan(
@@ -159,6 +162,7 @@ def _read_campaign(files: Files) -> CampaignPlan:
         team_text=team_text,
         team=team,
         qualification=qualification,
+        practice=practice,
         renames=files.renames,
         repair=files.repair,
     )

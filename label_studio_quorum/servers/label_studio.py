@@ -26,7 +26,27 @@ DATABASE = "label_studio.sqlite3"
 THREADS = 8
 INSIDE = "QUORUM_INSIDE_HOSTS"
 """The variable that names the inside hosts which the plugin lets ML backends and webhooks be at."""
-PLUGIN_VARIABLES = ("QUORUM_FORCE_VERSION", INSIDE, "QUORUM_RESERVE_MINUTES")
+MAIL_HOST = "QUORUM_MAIL_HOST"
+MAIL_PORT = "QUORUM_MAIL_PORT"
+MAIL_SECURITY = "QUORUM_MAIL_SECURITY"
+MAIL_USER = "QUORUM_MAIL_USER"
+MAIL_PASSWORD = "QUORUM_MAIL_PASSWORD"  # noqa: S105 - the variable's name
+MAIL_FROM = "QUORUM_MAIL_FROM"
+MAIL_DIGEST = "QUORUM_MAIL_DIGEST_MINUTES"
+MAIL_QUIET = "QUORUM_MAIL_QUIET"
+WEBHOOK_URL = "QUORUM_NOTIFY_URL"
+WEBHOOK_SECRET = "QUORUM_NOTIFY_SECRET"  # noqa: S105 - the variable's name
+SLACK_URL = "QUORUM_SLACK_URL"
+ADDRESS = "QUORUM_ADDRESS"
+"""The variable that holds the server's address as people reach it, for links that leave it."""
+_SECRETS = (MAIL_PASSWORD, WEBHOOK_SECRET, WEBHOOK_URL, SLACK_URL)
+NOTIFY_VARIABLES = (
+    *(MAIL_HOST, MAIL_PORT, MAIL_SECURITY, MAIL_USER, MAIL_FROM, MAIL_DIGEST, MAIL_QUIET, ADDRESS),
+    *_SECRETS,
+    *(f"{name}_FILE" for name in _SECRETS),
+)
+"""How notices leave the server; each secret by itself or by a file. Without them nothing leaves."""
+PLUGIN_VARIABLES = ("QUORUM_FORCE_VERSION", INSIDE, "QUORUM_RESERVE_MINUTES", *NOTIFY_VARIABLES)
 """What the plugin reads from the environment of whoever starts the server."""
 
 

@@ -91,6 +91,8 @@ def change(call: Call, request: Any, kwargs: Mapping[str, Any]) -> None:
     annotation = _annotation(call, kwargs)
     require_submission(call.signed_in.user_id, request, annotation.task_id)
     slot = Slot.objects.filter(task_id=annotation.task_id).first()
+    if seats.is_returned(annotation.task_id, call.signed_in.user_id):
+        raise Refused("returned")
     if slot is None or slot.sealed:
         # Somebody of the next stage may have read this answer already.
         is_decided = slot is not None and _is_decided(call.place, slot.row_id)

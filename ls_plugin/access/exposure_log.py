@@ -21,6 +21,7 @@ from ls_plugin.access.response_values import forms_in, others_answers, shown_dig
 from ls_plugin.access.scope import ANNOTATION, DRAFT, TASK, ThingInPath, Way
 from ls_plugin.models import Record, Slot
 from ls_plugin.people.standings import Standing
+from ls_plugin.queue import returns
 from ls_plugin.queue.publishing import holding_version
 from ls_plugin.store import audit_log
 from ls_plugin.store.exposures import expose
@@ -93,6 +94,8 @@ def _log_tasks(call: Call, request: Any, data: Any) -> None:
     hands_out = call.rule.show is response_filters.action and isinstance(data, Mapping) and "id" in data
     if request.method != "GET" and not hands_out:
         return
+    if isinstance(data, Mapping) and "returned" in data:
+        returns.tell(call.place.campaign_id, caller.user_id, only=data["id"])
     others = others_answers(data, caller.user_id)
     if not call.ordinary and not others:
         return

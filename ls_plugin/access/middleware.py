@@ -8,13 +8,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from rest_framework.views import APIView
 
+from ls_plugin.access import sign_in
 from ls_plugin.access.call import Call, Who, call_of, remember
 from ls_plugin.access.exposure_log import expose_everything
 from ls_plugin.access.gate import decide, view_name
+from ls_plugin.notices import rounds
 from ls_plugin.queue import reconcile
 from ls_plugin.store.refusals import Refused, from_database, page
 
@@ -28,6 +31,18 @@ SIGNED_OUT = "quorum_signed_out"
 _STYLE = b'<link rel="stylesheet" href="/quorum/people.css">'
 
 
+# Where somebody may go who has to choose a password first.
+_BEFORE_A_PASSWORD = frozenset(
+    {
+        "ls_plugin.pages.password.own_password",
+        "ls_plugin.pages.assets.style",
+        "users.views.logout",
+        "users.views.user_login",
+        "core.views.health",
+    }
+)
+
+
 class GateMiddleware:
     """Decides about plain Django views; REST views are decided after they know the caller."""
 
@@ -36,10 +51,17 @@ class GateMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         reconcile.repair_once()
+        rounds.begin_once()
+        if sign_in.has_ended(request):
+            logout(request)
         response = self.get_response(request)
+        # Nobody else's page may show this one inside itself; pages of our own say so more strictly.
+        response.headers.setdefault("X-Frame-Options", "SAMEORIGIN")
         call = call_of(request)
         if _names(request, "users.views.logout"):
             response.set_cookie(SIGNED_OUT, "1", samesite="Lax")
+        elif sign_in.is_locked_out(request):
+            response.status_code = 429
         elif _names(request, "users.views.user_login") and "text/html" in response.get("Content-Type", ""):
             _add_to_page(response, _LEAVING)
         if call is not None and call.standing is not None and "text/html" in response.get("Content-Type", ""):
@@ -54,6 +76,8 @@ class GateMiddleware:
             return page(request, Refused("other_site"))
         if request.method == "OPTIONS":
             return HttpResponse()  # an address says nothing about itself, so nothing about what is behind it
+        if sign_in.wants_password(request) and view_name(view) not in _BEFORE_A_PASSWORD:
+            return page(request, Refused("one_time_password"))
         owner = getattr(view, "cls", None)
         if isinstance(owner, type) and issubclass(owner, APIView):
             return None

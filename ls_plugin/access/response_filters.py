@@ -16,6 +16,7 @@ from ls_plugin.access.response_values import author, task_ids
 from ls_plugin.models import Campaign, CampaignProject, Grant, Stage
 from ls_plugin.people import standings
 from ls_plugin.people.rulebook import read_policy
+from ls_plugin.queue import returns
 from review_rules import withheld
 
 _TASK = ("id", "data", "project", "inner_id", "created_at", "queue", "unique_lock_id")
@@ -48,11 +49,13 @@ def plain(call: Call, request: Any, data: Any) -> Any:
 
 
 def task(call: Call, request: Any, data: Any) -> Any:
-    """One task: its data, the pre-annotation meant for this stage, one's own answers and drafts."""
+    """One task: its data, the pre-annotation of this stage, one's own answers and drafts, and why QA gave it back."""
     if not isinstance(data, Mapping):
         return {}
     mine = _own_answers(call, task_ids([data]))
-    return _task(call, request, data, mine.get(data.get("id"), ()))
+    shown = _task(call, request, data, mine.get(data.get("id"), ()))
+    back = returns.returned_task(data["id"], call.signed_in.user_id) if isinstance(data.get("id"), int) else None
+    return shown if back is None else shown | {"returned": {"by": "QA", "at": back.at, "reason": back.reason}}
 
 
 def task_list(call: Call, request: Any, data: Any) -> Any:

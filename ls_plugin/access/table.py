@@ -107,7 +107,7 @@ VIEWS: dict[str, AccessRule] = {
     "core.views.static_file_with_host_resolver.<locals>.serve_file": _FILES,
     "core.utils.static_serve.serve": _FILES,
     "django.views.static.serve": _SELF,  # avatars
-    "core.views.version_page": _FILES,
+    "core.views.version_page": _rule(Who.PERSON, _READ, show=filters.plain),
     "core.views.health": _FILES,
     "core.views.metrics": _FILES,
     "core.views.TriggerAPIError": _NOBODY,
@@ -353,6 +353,11 @@ VIEWS: dict[str, AccessRule] = {
     "ls_plugin.pages.api.SkipsView": _CAMPAIGN,
     "ls_plugin.pages.api.FlagsView": _CAMPAIGN,
     "ls_plugin.pages.api.ChecksView": _rule(Who.WORKER, ("POST",), (_QUERY, Named(scope.TASK, "task")), filters.plain),
+    # Of a task that the caller has not in hand, or that is a pass, the view says that there is none.
+    "ls_plugin.pages.precedents.PrecedentsView": _rule(
+        Who.WORKER, _READ, (_QUERY, Named(scope.TASK, "task")), filters.plain
+    ),
+    "ls_plugin.pages.precedents.RowPrecedentsView": _rule(Who.LEADER, _READ),
     "ls_plugin.pages.api.CheckupView": _CAMPAIGN,
     "ls_plugin.pages.api.RepairView": _CAMPAIGN,
     # Whoever works in a campaign has threads of their own; the view shows a manager of it all, and others nothing.
@@ -362,6 +367,14 @@ VIEWS: dict[str, AccessRule] = {
         methods={"GET": Who.PERSON, "POST": Who.LEADER}, show=filters.plain
     ),
     "ls_plugin.pages.guideline_api.AcknowledgeView": _rule(Who.PERSON, ("POST",), show=filters.plain),
+    # What the screen shows beside a row: the view refuses a row that was never handed to the caller.
+    "ls_plugin.pages.companion.CompanionView": _rule(
+        Who.WORKER, _READ, (_QUERY, Named(scope.TASK, "task")), filters.plain
+    ),
+    # Everybody's own; whoever has none is told so.
+    "ls_plugin.pages.notice_api.NoticesView": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
+    "ls_plugin.pages.notice_api.OutboxView": _rule(Who.LEADER, ("GET", "POST")),
+    "ls_plugin.pages.notice_pages.notices": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
     "ls_plugin.pages.task_stream.TasksView": _rule(Who.MANAGER, _READ, project=_QUERY),
     "ls_plugin.pages.manager.campaigns": _rule(Who.PERSON, _READ, show=filters.plain),
     # The pages of one campaign check by themselves that the caller manages it.
@@ -373,9 +386,13 @@ VIEWS: dict[str, AccessRule] = {
         methods={"GET": Who.PERSON, "POST": Who.LEADER}, show=filters.plain
     ),
     "ls_plugin.pages.flags.campaign_flags": _rule(Who.PERSON, _READ, show=filters.plain),
+    "ls_plugin.pages.password.own_password": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
+    "ls_plugin.pages.password.PasswordView": _CAMPAIGN,
     "ls_plugin.pages.people.mine": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
     # Of a campaign in which the caller has no part it says that there is none.
     "ls_plugin.pages.people.answers": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
+    "ls_plugin.pages.qualifying.qualify": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
+    "ls_plugin.pages.practice.practise": _rule(Who.PERSON, ("GET", "POST"), show=filters.plain),
     "ls_plugin.pages.assets.style": _ANYBODY,
     "ls_plugin.pages.assets.screen": _ANYBODY,
     "ls_plugin.pages.assets.screen_file": _ANYBODY,

@@ -34,7 +34,7 @@ def let_go(apps: Any, schema_editor: Any) -> None:
 class Migration(migrations.Migration):
     """The two tables, and the first version of each campaign."""
 
-    dependencies = (("ls_plugin", "0009_threads"),)
+    dependencies = (("ls_plugin", "0010_returns"),)
     operations = (
         migrations.CreateModel(
             name="GuidelineVersion",

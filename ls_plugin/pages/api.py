@@ -25,7 +25,7 @@ from ls_plugin.access.submission_content import ANSWERS_LARGEST, require_storabl
 from ls_plugin.models import Campaign, Slot, Stage
 from ls_plugin.pages import audit, checkup, figures, flags
 from ls_plugin.people import team
-from ls_plugin.queue import changes, handout, publishing, qualification, reconcile, skips
+from ls_plugin.queue import changes, handout, practice, publishing, qualification, reconcile, skips
 from ls_plugin.queue.known_forms import fill_forms
 from ls_plugin.queue.reopening import reopen
 from ls_plugin.queue.server_port import ServerPort
@@ -112,6 +112,7 @@ class CampaignView(_View):
             wanted = changes.Wanted(policy=policy, team=people, interface=interface)
             self.require_affordable(stored, wanted)
         known = qualification.read(body["qualification"]) if "qualification" in body else None
+        practised = practice.read(body["practice"]) if "practice" in body else None
         with transaction.atomic():
             task = str(body.get("task") or "")
             campaign = team.save_campaign(name, task, policy, people, projects, interface)
@@ -119,6 +120,10 @@ class CampaignView(_View):
             call = call_of(request)
             if call is None or not (call.signed_in.owner or team.manages(campaign, call.signed_in.user_id)):
                 raise Refused("last_manager", "Name yourself a manager in the team file: it would lock you out.")
+            if practised is not None:
+                practice.require_apart(campaign.pk, practised, campaign.qualification if known is None else known)
+                campaign.practice = practised
+                campaign.save(update_fields=["practice"])
         if known is not None:
             if known != campaign.qualification:
                 qualification.forget_notes(campaign.pk, qualification.stored_qualification(campaign))
@@ -270,12 +275,15 @@ class FlagsView(_View):
     """Says which rows people flagged, and why."""
 
     def get(self, request: Request) -> Response:
-        """The flags of a campaign, each with its rows."""
-        campaign, call = self.campaign(request.query_params.get("name")), call_of(request)
+        """The flags of a campaign, each with its rows; with `flag` one alone, with `after` a later page of it."""
+        asked = request.query_params
+        campaign, call = self.campaign(asked.get("name")), call_of(request)
         standing = call.signed_in if call else None
         works_here = standing is not None and standing.works_in_campaign(campaign.pk)
         viewer = standing.user_id if standing else 0
-        figures_by_flag = flags.flags_of(campaign, viewer, works_here=works_here)
+        figures_by_flag = flags.flags_of(
+            campaign, viewer, works_here=works_here, only=asked.get("flag", ""), after=asked.get("after", "")
+        )
         return Response({"campaign": campaign.name, "flags": [flag.to_json() for flag in figures_by_flag]})
 
 
@@ -300,7 +308,8 @@ class CheckupView(_View):
     def get(self, request: Request) -> Response:
         """Look, and change nothing."""
         campaign = self.campaign(request.query_params.get("name"))
-        return Response({"name": campaign.name, "faults": _faults(checkup.find_faults(campaign))})
+        faults = [*checkup.find_faults(campaign), *checkup.find_silence(campaign)]
+        return Response({"name": campaign.name, "faults": _faults(faults)})
 
 
 class RepairView(_View):
@@ -379,5 +388,6 @@ def _campaign(campaign: Campaign) -> dict[str, Any]:
             project_id__in=campaign.projects.filter(stage=Stage.PASS).values("project_id")
         ).count(),
         "qualification": qualification.summary(campaign.pk),
+        "practice": len(campaign.practice.get("rows", ())),
         "page": f"/quorum/campaign/{campaign.pk}/",
     }

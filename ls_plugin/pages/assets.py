@@ -17,10 +17,11 @@ _ANY_VERSION: Final = ("seam", "refusals")
 """The parts of the screen that do nothing where they find another screen."""
 _KNOWN_VERSION: Final[tuple[str, ...]] = (
     "keeping",
+    "returned",
     "review_model",
     "review_store",
     "review_spans",
-    "review_guide",
+    "guide",
     "review_form",
     "review_draw",
     "review",
@@ -29,6 +30,7 @@ _KNOWN_VERSION: Final[tuple[str, ...]] = (
     "form",
     "help",
     "checks",
+    "companion",
 )
 """The parts that rest on the screen of a Label Studio that they were tested with; left out with another.
 

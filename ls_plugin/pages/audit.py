@@ -12,8 +12,8 @@ from typing import Any
 from tasks.models import Annotation
 
 from ls_config.paragraphs import guidelines_hash
-from ls_plugin.models import Campaign, Message, Record
-from ls_plugin.store import audit_log, exposures, guidelines, messages, opened_forms
+from ls_plugin.models import Campaign, KnownAnswer, Message, Record
+from ls_plugin.store import audit_log, exposures, guidelines, known_answers, messages, opened_forms
 from ls_plugin.store.audit_log import AuditFault
 from ls_plugin.store.refusals import Refused
 from ls_plugin.store.slots import project_ids
@@ -68,11 +68,12 @@ def parse_head(text: str | None) -> tuple[int, str] | None:
 def run(campaign: Campaign, noted: tuple[int, str] | None = None) -> Audit:
     """Check the audit log of the server, and with it what this campaign's people were shown and submitted.
 
-    Eight things are checked: the chain is whole; nobody was served another's answer to a row before their own answer to
-    it; nobody answered what they were not given; what an answer's line says of the pre-annotation, and of the version
-    of the guidelines, is what the person was served; nobody was handed a row before they acknowledged the guidelines
-    that asked for it; the answers on the server are those that the log says; and so are what was said in threads and
-    the versions of the guidelines. The log is read once, a few lines at a time, while people go on working.
+    Nine things are checked: the chain is whole; nobody was served another's answer to a row before their own answer to
+    it, nor the known one, by practice; nobody answered what they were not given; what an answer's line says of the
+    pre-annotation, and of the version of the guidelines, is what the person was served; nobody was handed a row before
+    they acknowledged the guidelines that asked for it; the answers on the server are those that the log says; and so
+    are what was said in threads, the versions of the guidelines, and what was answered in practice and qualification.
+    The log is read once, a few lines at a time, while people go on working.
     """
     look, before = _Look(campaign), audit_log.head()
     lines = look.each(Record.objects.order_by("seq").iterator(chunk_size=CHUNK))
@@ -80,6 +81,7 @@ def run(campaign: Campaign, noted: tuple[int, str] | None = None) -> Audit:
     answers = _answers(campaign, look)
     look.faults.extend(_messages(campaign, look))
     look.faults.extend(look.other_guidelines())
+    look.faults.extend(_known_answers(campaign, look))
     return Audit(
         campaign=campaign.name,
         lines=look.lines,
@@ -112,6 +114,8 @@ class _Look:
     faults: list[AuditFault] = field(default_factory=list)
     answers: dict[int, _Logged] = field(default_factory=dict)
     messages: dict[int, tuple[int, str]] = field(default_factory=dict)
+    known: dict[int, tuple[int, str]] = field(default_factory=dict)
+    _practised: dict[tuple[int | None, str], int] = field(default_factory=dict)
     _hand_outs: set[tuple[int | None, int | None]] = field(default_factory=set)
     _saw: dict[tuple[int | None, str], int] = field(default_factory=dict)
     _forms: dict[tuple[int | None, int | None], str] = field(default_factory=dict)
@@ -152,6 +156,11 @@ class _Look:
         elif line.kind == messages.AUDITED:
             body = json.loads(line.body)
             self.messages[body["message"]] = (line.seq, body["digest"])
+        elif line.kind in list(known_answers.Kind):
+            body = json.loads(line.body)
+            self.known[body["known_answer"]] = (line.seq, body["digest"])
+            if line.kind == known_answers.Kind.PRACTICE:
+                self._practised.setdefault(of_row, line.seq)
         elif line.kind in _ANSWERING:
             self._answered(line, person, of_row)
 
@@ -186,6 +195,10 @@ class _Look:
             what = f"account {line.user_id} answered row {line.row_id}"
             why = f"line {self._saw[of_row]} had shown it others' answers"
             self.faults.append(AuditFault(line.seq, "not_blind", f"{what}; {why}"))
+        if of_row in self._practised:
+            text = f"account {line.user_id} answered row {line.row_id}"
+            text += f"; line {self._practised[of_row]} had shown it the known answer, in practice"
+            self.faults.append(AuditFault(line.seq, "practised", text))
         if person not in self._hand_outs:
             text = f"account {line.user_id} answered task {line.task_id}, never given to it"
             self.faults.append(AuditFault(line.seq, "not_given", text))
@@ -249,7 +262,24 @@ def _messages(campaign: Campaign, look: _Look) -> Iterator[AuditFault]:
             continue
         if not seq:
             yield AuditFault(0, "unrecorded", f"message {message.pk} is not in the record")
-        elif digest != audit_log.digest(message.text):
+        elif digest != messages.digest_of(message):
             yield AuditFault(seq, "content", f"message {message.pk} is not what line {seq} says was written")
     for pk, (seq, _) in logged.items():
         yield AuditFault(seq, "gone", f"message {pk}, written by line {seq}, is not on the server any more")
+
+
+def _known_answers(campaign: Campaign, look: _Look) -> Iterator[AuditFault]:
+    """What in practice and qualification is not what the audit log says: another answer, one more or one less."""
+    logged, before = dict(look.known), look.end[0]
+    for answer in KnownAnswer.objects.filter(campaign_id=campaign.pk).order_by("pk").iterator(chunk_size=CHUNK):
+        seq, digest = logged.pop(answer.pk, (0, ""))
+        # What was answered while the log was read has its line behind the last one that was.
+        if not seq and Record.objects.filter(seq__gt=before, kind=answer.kind, user_id=answer.user_id).exists():
+            continue
+        what = f"answer {answer.pk} of {answer.kind}"
+        if not seq:
+            yield AuditFault(0, "unrecorded", f"{what} is not in the record")
+        elif digest != known_answers.digest(answer):
+            yield AuditFault(seq, "content", f"{what} is not what line {seq} says was submitted")
+    for pk, (seq, _) in logged.items():
+        yield AuditFault(seq, "gone", f"answer {pk} of practice or qualification, by line {seq}, is not on the server")

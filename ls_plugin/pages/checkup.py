@@ -25,7 +25,7 @@ from label_studio_quorum.port import ServerFault
 from ls_plugin.models import Campaign, CampaignProject, Excluded, Grant, Record, Slot, Stage
 from ls_plugin.people import rulebook
 from ls_plugin.people.standings import RULE_STAGE
-from ls_plugin.queue import reconcile
+from ls_plugin.queue import embedding, reconcile
 from ls_plugin.store import triggers
 from ls_plugin.store.slots import lock_in_order, project_ids
 from review_rules import State
@@ -49,6 +49,19 @@ def find_faults(campaign: Campaign) -> list[ServerFault]:
     return [fault for check in checks for fault in check]
 
 
+def find_silence(campaign: Campaign) -> Iterator[ServerFault]:
+    """What the ML backend has to be asked for, which takes a moment: whether precedents wait for it."""
+    why = embedding.why_away(campaign.pk)
+    if why:
+        yield ServerFault(
+            about="precedents",
+            message=f"{why}; rows that are decided now are no precedents until it does",
+            hint="see that the ML backend runs and takes the credentials that Label Studio has, then run quorum sync",
+            mends=False,
+            stops=False,
+        )
+
+
 def repair(campaign: Campaign) -> tuple[list[ServerFault], int]:
     """Set right what can be. Nothing that people said is changed.
 
@@ -63,6 +76,8 @@ def repair(campaign: Campaign) -> tuple[list[ServerFault], int]:
         for slots in (_miscounted(campaign), _shut_out(campaign), _sealed(campaign), _unasked(campaign)):
             _free_seats(slots)
     reconciled = reconcile.drain(campaign.pk)
+    embedding.forget_gone(campaign.pk)
+    embedding.catch_up_soon(campaign.pk)
     left = {fault.about for fault in find_faults(campaign) if fault.mends}
     return [fault for fault in before if fault.about not in left], reconciled
 

@@ -14,8 +14,10 @@ from tasks.models import Annotation
 from ls_plugin.models import Campaign, CampaignProject, Grant, Member, Record, Slot, Stage
 from ls_plugin.people import rulebook
 from ls_plugin.people.standings import CampaignPlace, can_work, to_person, words
-from ls_plugin.queue import qualification, skips
+from ls_plugin.queue import practice, qualification, requirements, skips
 from ls_plugin.queue.handout import why_nothing
+from ls_plugin.store import known_answers
+from ls_plugin.store.known_answers import Kind
 from ls_plugin.store.refusals import Refused
 from review_rules import Person, PersonId, State, Team
 from review_rules.staffing import shortages
@@ -29,7 +31,9 @@ _SECONDS_A_ROW = 90.0  # what a review is taken to need before anybody has done 
 class PersonFigures:
     """One person's work in a campaign.
 
-    ``known_right``: the share of known fields that they got right, None before they answered a row with known answers.
+    ``known_right``: the share of known fields that they got right, None before they answered a row with known answers;
+    ``qualified`` is where they stand with each part of the qualification;
+    ``practised`` and ``practice_hours``: rows that they practised on, and for how long, beside their other hours.
     """
 
     id: str
@@ -43,6 +47,9 @@ class PersonFigures:
     hours: float
     in_hand: int
     known_right: float | None
+    qualified: tuple[dict[str, Any], ...]
+    practised: int
+    practice_hours: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +78,8 @@ class CampaignFigures:
     """Where a campaign stands.
 
     ``withheld``: rows that are left out of agreement, conflicts and compared, since whoever asks has answered them and
-    they are not decided yet.
+    they are not decided yet. ``practice``: how many rows people may practise on, and whether the time counts for pay;
+    None for none.
     """
 
     id: int
@@ -90,6 +98,7 @@ class CampaignFigures:
     waiting_for_reconcile: int
     projects: dict[str, int]
     qualification: dict[str, Any] | None
+    practice: dict[str, Any] | None
     skipped_by_everybody: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -142,8 +151,14 @@ def of_campaign(campaign: Campaign, viewer: int | None = None) -> CampaignFigure
         waiting_for_reconcile=slots.filter(dirty=True, stage=Stage.PASS).count(),
         projects={stage.label: project for stage, project in projects.items()},
         qualification=qualification.summary(campaign.pk),
+        practice=_practice(campaign),
         skipped_by_everybody=tuple(skips.stuck_rows(campaign)),
     )
+
+
+def _practice(campaign: Campaign) -> dict[str, Any] | None:
+    rows = practice.rows_of(campaign)
+    return {"rows": len(rows), "paid": practice.is_paid(campaign)} if rows else None
 
 
 def _people(campaign: Campaign, projects: Mapping[Stage, int]) -> tuple[PersonFigures, ...]:
@@ -157,14 +172,22 @@ def _people(campaign: Campaign, projects: Mapping[Stage, int]) -> tuple[PersonFi
     # Seats that ran out count too: the person may still have the task open.
     live = Grant.objects.filter(project_id__in=stage_of, live=True).values_list("user_id").annotate(count=Count("id"))
     in_hand = dict(live.order_by())
+    practised = known_answers.work_by_person(Kind.PRACTICE, campaign.pk)
     asked = qualification.qualification_of(campaign.pk)
     passing = CampaignPlace(projects[Stage.PASS], campaign.pk, Stage.PASS)
 
     def known_right(user_id: int | None) -> float | None:
         return qualification.score(user_id, passing, asked).share if asked and user_id else None
 
+    def stands_of(member: Member) -> tuple[dict[str, Any], ...]:
+        if asked is None or member.user_id is None:
+            return ()
+        stands = requirements.of_person(member.user_id, to_person(member), campaign.pk, asked)
+        return tuple(each.to_json() for each in stands)
+
     def figures(member: Member) -> PersonFigures:
         mine = work[member.user_id] if member.user_id else Counter[str]()
+        lessons, hours = practised.get(member.user_id or 0, (0, 0.0))
         return PersonFigures(
             id=member.person_id,
             roles=tuple(words(member.roles)),
@@ -177,6 +200,9 @@ def _people(campaign: Campaign, projects: Mapping[Stage, int]) -> tuple[PersonFi
             hours=round(mine["seconds"] / 3600, 2),
             in_hand=in_hand.get(member.user_id, 0),
             known_right=known_right(member.user_id),
+            qualified=stands_of(member),
+            practised=lessons,
+            practice_hours=round(hours, 2),
         )
 
     return tuple(map(figures, Member.objects.filter(campaign=campaign).order_by("person_id")))

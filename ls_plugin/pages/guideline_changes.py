@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from ls_config.interface import Control
 from ls_config.paragraphs import Paragraph, ParagraphChange, fold, paragraph_changes, paragraphs
-from ls_config.subjects import Subject, subjects_of_change
+from ls_config.subjects import GuidelineSubject, subjects_of_change
 from ls_plugin.models import Campaign, CampaignProject, Slot, Stage
 from ls_plugin.pages.told_rows import decide_rows, kept_back
 from ls_plugin.queue.campaigns import read_interface
@@ -112,7 +112,7 @@ def recheck(campaign: Campaign, reach: Reach, count: int, version: int, user_id:
 class _Matching:
     """What the changed paragraphs are about, and the words by which a flag's reason names one of all paragraphs."""
 
-    subjects: frozenset[Subject]
+    subjects: frozenset[GuidelineSubject]
     words: frozenset[str]
     other_words: frozenset[str]
 
@@ -152,7 +152,7 @@ class _Matching:
         return not any(f" {word} " in text for word in self.other_words)
 
 
-def _words(subject: Subject) -> str:
+def _words(subject: GuidelineSubject) -> str:
     field = subject.field.replace("_", " ")
     return f"{field}: {subject.label}" if subject.label else field
 

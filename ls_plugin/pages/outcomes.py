@@ -23,7 +23,7 @@ from label_studio_quorum.campaign.reconcile import DecidedRow
 from label_studio_quorum.campaign.review_panel import value_text
 from ls_config.interface import Interface
 from ls_plugin.models import Campaign, CampaignProject, Message, Slot, Stage
-from ls_plugin.pages import threads
+from ls_plugin.pages import saying, threads
 from ls_plugin.pages.told_rows import decided_at, kept_back, person_of, tell
 from ls_plugin.people import rulebook
 from ls_plugin.queue.campaigns import read_interface
@@ -43,7 +43,7 @@ LEAST_ROWS: Final = 10
 """Rows below which no share is shown: of fewer it says nothing."""
 LEAST_OTHERS: Final = 5
 """Others of the team below which no median is shown: of fewer it would tell of single people."""
-SHOWS: Final = ("all", "overturned", "disputed")
+SHOWS: Final = ("all", "overturned", "returned", "disputed")
 _DECIDED: Final = [state.value for state in State if state.is_decided]
 _CHANGED: Final[Mapping[Origin, str]] = {Origin.QA: "QA", Origin.EXPERT: "an expert"}
 
@@ -67,6 +67,7 @@ class FieldOutcome:
 class AnswerOutcome:
     """What became of a person's answer to a row.
 
+    ``is_returned``: whether QA gave it back before, so that it is their second one at least;
     ``conversation``: what was noted at the reviews, and the person's own disputes with what came of them;
     ``disputable_until``: until when they may dispute it; None where they may not.
     """
@@ -75,6 +76,7 @@ class AnswerOutcome:
     stage: str
     answered_at: datetime
     is_discarded: bool
+    is_returned: bool
     fields: tuple[FieldOutcome, ...]
     conversation: tuple[threads.ThreadEntry, ...]
     is_disputed: bool
@@ -137,7 +139,7 @@ def outcomes_page(campaign: Campaign, user_id: int, show: str, before: int | Non
     Args:
         campaign: the campaign.
         user_id: whose answers.
-        show: all, overturned or disputed.
+        show: all, overturned, returned or disputed.
         before: only answers with a lower number.
     """
     answers = _decided_answers(campaign, user_id, before)
@@ -150,10 +152,14 @@ def outcomes_page(campaign: Campaign, user_id: int, show: str, before: int | Non
     while len(shown) < A_PAGE and looked < LOOKED_THROUGH and (part := _some(answers, A_PAGE - len(shown))):
         for answer, outcome in zip(part, outcomes_of(campaign, user_id, part), strict=True):
             looked, last = looked + 1, answer.pk
-            if outcome is not None and (show != "overturned" or outcome.is_overturned):
+            if outcome is not None and _is_shown(outcome, show):
                 shown.append(outcome)
     more = last is not None and next(_decided_answers(campaign, user_id, last), None) is not None
     return OutcomePage(outcomes=tuple(shown), before=last if more else None)
+
+
+def _is_shown(outcome: AnswerOutcome, show: str) -> bool:
+    return {"overturned": outcome.is_overturned, "returned": outcome.is_returned}.get(show, True)
 
 
 def periods(campaign: Campaign, user_id: int) -> tuple[Period, ...]:
@@ -165,10 +171,19 @@ def periods(campaign: Campaign, user_id: int) -> tuple[Period, ...]:
         if outcome is not None
     ]
     now = timezone.now()
-    today = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
     week, month = now - timedelta(days=7), now - timedelta(days=14)
-    stretches = (("Today", today, now), ("Last 7 days", week, now), ("The 7 days before", month, week))
+    stretches = (("Today", _today(now), now), ("Last 7 days", week, now), ("The 7 days before", month, week))
     return tuple(_period(campaign, user_id, name, start, end, rows) for name, start, end in stretches)
+
+
+def work_today(campaign: Campaign, user_id: int) -> tuple[int, float]:
+    """A person's answers of today, decided or not, and the seconds that their forms were open."""
+    now = timezone.now()
+    return _work(campaign, _today(now), now, user_id).get(user_id, (0, 0.0))
+
+
+def _today(now: datetime) -> datetime:
+    return timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def count_decided(campaign: Campaign, user_id: int) -> int:
@@ -210,10 +225,11 @@ def _outcome(
         stage=own.stage.heading,
         answered_at=answer.created_at,
         is_discarded=row.decision.state is State.DISCARDED,
+        is_returned=any(me in row.record.history.qa[place].to for place in row.decision.returns),
         fields=tuple(_fields(row, own, interface)),
         conversation=tuple(sorted([*threads.notes_of(row, named=False), *disputes], key=lambda entry: entry.at)),
         is_disputed=is_disputed,
-        is_disputable=threads.may_dispute(campaign, decided)
+        is_disputable=saying.may_dispute(campaign, decided)
         and not any(entry.kind == Kind.DISPUTE.value and entry.at >= stamp(decided) for entry in disputes),
         disputable_until=None if days is None else decided + timedelta(days=days),
     )
@@ -310,11 +326,15 @@ def _period(
     )
 
 
-def _work(campaign: Campaign, start: datetime, end: datetime) -> dict[int, tuple[int, float]]:
-    """Account → answers and seconds in a stretch of time."""
+def _work(
+    campaign: Campaign, start: datetime, end: datetime, user_id: int | None = None
+) -> dict[int, tuple[int, float]]:
+    """Account → answers and seconds in a stretch of time; of one account if it is named."""
     done = Annotation.objects.filter(
         project_id__in=project_ids(campaign.pk), was_cancelled=False, created_at__gte=start, created_at__lt=end
     )
+    if user_id is not None:
+        done = done.filter(completed_by_id=user_id)
     sums = done.values("completed_by_id").annotate(count=Count("id"), seconds=Sum("lead_time")).order_by()
     return {each["completed_by_id"]: (each["count"], each["seconds"] or 0.0) for each in sums}
 

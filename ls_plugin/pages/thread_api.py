@@ -12,10 +12,13 @@ from rest_framework.views import APIView
 from ls_plugin.access.call import call_of
 from ls_plugin.access.parameters import parameters
 from ls_plugin.models import Campaign
-from ls_plugin.pages import threads
+from ls_plugin.pages import saying, threads
 from ls_plugin.people.standings import Standing
-from ls_plugin.store.messages import Kind
+from ls_plugin.store.messages import Kind, Subject
 from ls_plugin.store.refusals import Refused
+
+_MOST_THREADS = 1000
+"""Threads of a page that a program may ask for."""
 
 
 class ThreadsView(APIView):
@@ -24,48 +27,67 @@ class ThreadsView(APIView):
     permission_classes = (IsAuthenticated,)
 
     def get(self, request: Request) -> Response:
-        """Threads: one row's with `row_id`, those that wait for a manager with `open`; `own` also for a manager."""
+        """A page of threads, or one row's or paragraph's; `open` those that wait; `own` also for a manager."""
         standing, asked = _standing(request), request.query_params
         campaign = campaign_of(standing, asked.get("name"))
-        row_id = asked.get("row_id", "")
+        about, after = (
+            Subject(row_id=asked.get("row_id", ""), paragraph=asked.get("paragraph", "")),
+            asked.get("after", ""),
+        )
+        if about.row_id and about.paragraph:
+            raise Refused("bad_request", "A thread is about a row or about a paragraph.")
         if standing.manages(campaign.pk) and not asked.get("own"):
             listed = threads.of_manager(
                 campaign,
                 standing.user_id,
-                row_id=row_id,
+                about=about,
                 only_open=bool(asked.get("open")),
                 works_here=standing.works_in_campaign(campaign.pk),
+                after=after,
+                size=_size(asked.get("size")),
             )
         else:
-            listed = threads.of_person(campaign, standing.user_id, row_id=row_id)
-        return Response(
-            {
-                "campaign": campaign.name,
-                "threads": [thread.to_json() for thread in listed.threads],
-                "left_off": listed.left_off,
-            }
-        )
+            if about.row_id:
+                saying.require_part(campaign, standing.user_id, about.row_id)
+            listed = threads.of_person(campaign, standing.user_id, about=about, after=after)
+        return Response({"campaign": campaign.name, **listed.to_json()})
 
     def post(self, request: Request) -> Response:
-        """Say something: a question about a row, or a dispute; as a manager an answer, or an announcement to all."""
+        """Say something: ask about a row or paragraph, or dispute; as a manager answer, or announce to all."""
         standing, body = _standing(request), parameters(request)
         campaign = campaign_of(standing, body.get("name"))
         kind, text = body.get("kind"), _text(body, "text")
         if kind == Kind.QUESTION.value:
-            message = threads.ask(campaign, standing.user_id, _text(body, "row_id"), text)
+            message = saying.ask(campaign, standing.user_id, _subject(body), text)
         elif kind == Kind.DISPUTE.value:
-            message = threads.dispute(campaign, standing.user_id, _text(body, "row_id"), text)
+            message = saying.dispute(campaign, standing.user_id, _text(body, "row_id"), text)
         elif kind in (Kind.ANSWER.value, Kind.ANNOUNCEMENT.value):
             if not standing.manages(campaign.pk):
                 raise Refused("managers_only")
             message = (
-                threads.answer(campaign, standing.user_id, _number(body, "answers"), text)
+                saying.answer(
+                    campaign, standing.user_id, _number(body, "answers"), text, publish=body.get("publish") is True
+                )
                 if kind == Kind.ANSWER.value
-                else threads.announce(campaign, standing.user_id, text)
+                else saying.announce(campaign, standing.user_id, text)
             )
         else:
             raise Refused("bad_request", "`kind` is one of question, dispute, answer, announcement.")
-        return Response({"id": message.pk, "row_id": message.row_id, "kind": message.kind}, status=201)
+        written = {"id": message.pk, "row_id": message.row_id, "paragraph": message.paragraph, "kind": message.kind}
+        return Response(written, status=201)
+
+
+def _subject(body: Any) -> Subject:
+    if body.get("paragraph") and body.get("row_id"):
+        raise Refused("bad_request", "A question is about a row or about a paragraph.")
+    return (
+        Subject(paragraph=_text(body, "paragraph")) if body.get("paragraph") else Subject(row_id=_text(body, "row_id"))
+    )
+
+
+def _size(text: str | None) -> int:
+    is_size = text is not None and text.isascii() and text.isdecimal() and 0 < int(text[:9]) <= _MOST_THREADS
+    return int(text) if text is not None and is_size else threads.THREADS_A_PAGE
 
 
 def _standing(request: Request) -> Standing:

@@ -1,4 +1,4 @@
-"""Threads of rows: who asked what, what was answered, what QA noted, and why a row was opened again.
+"""Threads of rows and guideline paragraphs: who asked what, what was answered, what QA noted, why a row was reopened.
 
 A thread is put together from where each part stands: questions and answers are messages, a note is what a review says
 (the submission is its only place), and a reopening is a line of the audit log. Before a row is decided a person who
@@ -9,32 +9,32 @@ it comes when it is decided, and is written down as an exposure. Names are for m
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db import transaction
-from django.db.models import Q
-from django.utils import timezone
+from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 
 from label_studio_quorum.campaign.history import stamp
 from label_studio_quorum.campaign.reconcile import DecidedRow
+from ls_config.paragraphs import titles
 from ls_plugin.models import Campaign, Grant, Member, Message, Stage
-from ls_plugin.pages.told_rows import STATE_WORDS, answered_rows, decide_rows, decided_at, expose_rows, tell
-from ls_plugin.people import rulebook
+from ls_plugin.pages.paging import cut
+from ls_plugin.pages.told_rows import STATE_WORDS, answered_rows, decide_rows, expose_rows, kept_back, tell
 from ls_plugin.people.standings import RULE_STAGE
+from ls_plugin.queue import returns
+from ls_plugin.queue.returns import ReturnedRow
 from ls_plugin.store import messages
-from ls_plugin.store.messages import Kind
-from ls_plugin.store.refusals import Refused
-from ls_plugin.store.slots import lock_rows, slots_of
+from ls_plugin.store.messages import EVERYBODY, Kind, Subject
+from ls_plugin.store.slots import slots_of
 from review_rules import Role, State, Word
 
-ROWS_AT_ONCE: Final = 50
-"""Threads that one answer lists at most; how many more there are is said with them."""
+THREADS_A_PAGE: Final = 50
+"""Threads that a page lists; where the others begin is said with them."""
 ROLES: Final = {Stage.PASS: Role.ANNOTATOR.value, Stage.QA: Role.QA.value, Stage.EXPERT: Role.EXPERT.value}
 """As what somebody speaks who was handed a task of a stage."""
 NOTE: Final = "note"
+RETURNED: Final = "return"
 REOPENED: Final = "reopened"
 YOU: Final = "you"
 """The name by which people find their own messages."""
@@ -48,14 +48,15 @@ class ThreadEntry:
     """One entry of a thread.
 
     Attributes:
-        id: the message's number, by which it is answered; None for a note and a reopening.
-        kind: question, answer, dispute, upheld, announcement, note or reopened.
+        id: the message's number, by which it is answered; None for a note, a return and a reopening.
+        kind: question, answer, dispute, upheld, announcement, note, return or reopened.
         at: when.
         by: who: a person's id for managers, `you` for its author, else None.
         role: as what they said it.
         text: what they said.
         answers: the number of the message that it answers.
         is_open: whether it waits for a manager.
+        published: whether everybody of the campaign reads it with its question.
     """
 
     id: int | None
@@ -66,6 +67,7 @@ class ThreadEntry:
     text: str
     answers: int | None = None
     is_open: bool = False
+    published: bool = False
 
     @property
     def when(self) -> str:
@@ -80,14 +82,16 @@ class ThreadEntry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Thread:
-    """What was said about a row; of an announcement to everybody the row's id is empty.
+    """What was said about a row or a paragraph of the guidelines; of what everybody is told both are empty.
 
-    ``state``: where the row stands; None where the reader may not know.
+    ``state``: where the row stands; None where the reader may not know. ``heading``: the paragraph's.
     """
 
     row_id: str
     state: str | None
     entries: tuple[ThreadEntry, ...]
+    paragraph: str = ""
+    heading: str = ""
 
     @property
     def state_words(self) -> str:
@@ -106,210 +110,158 @@ class Thread:
 
     def to_json(self) -> dict[str, Any]:
         """The thread as the API gives it."""
-        return {"row_id": self.row_id, "state": self.state, "messages": [asdict(entry) for entry in self.entries]}
+        return {
+            "row_id": self.row_id,
+            "paragraph": self.paragraph,
+            "heading": self.heading,
+            "state": self.state,
+            "messages": [asdict(entry) for entry in self.entries],
+        }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Threads:
-    """Some threads, and how many more there are."""
+    """A page of threads, how many come after it, and where the next page and the one before begin."""
 
     threads: tuple[Thread, ...]
-    left_off: int = 0
+    left_off: int
+    after: str
+    before: str | None
 
-
-# --- saying something ------------------------------------------------------------------------------------------------
-
-
-def ask(campaign: Campaign, user_id: int, row_id: str, text: str) -> Message:
-    """Ask the campaign's managers about a row.
-
-    Raises:
-        Refused: ``not_yours`` for a row that was never handed to this person, whether it is there or not.
-    """
-    role = ROLES[require_part(campaign, user_id, row_id)]
-    return messages.say(Kind.QUESTION, campaign_id=campaign.pk, user_id=user_id, role=role, row_id=row_id, text=text)
-
-
-def dispute(campaign: Campaign, user_id: int, row_id: str, reason: str) -> Message:
-    """Ask the managers to look again at what was decided of a row that this person has answered.
-
-    Raises:
-        Refused: ``not_yours`` for a row that was never handed to them, ``no_dispute`` where nothing is decided of what
-            they said, they have disputed the decision already, or the days that the policy gives are over.
-    """
-    role = ROLES[require_part(campaign, user_id, row_id)]
-    with transaction.atomic():
-        lock_rows(campaign.pk, [row_id])
-        row = tell(campaign, user_id, [row_id]).get(row_id)
-        if row is None:
-            raise Refused("no_dispute", f"Nothing is decided yet of what you said of row {row_id}.")
-        if not may_dispute(campaign, decided_at(row)):
-            raise Refused("no_dispute", "The time in which it could be disputed is over.")
-        mine = Message.objects.filter(campaign_id=campaign.pk, row_id=row_id, user_id=user_id)
-        if mine.filter(kind=Kind.DISPUTE.value, at__gte=decided_at(row)).exists():
-            raise Refused("no_dispute", "You have disputed this decision already.")
-        return messages.say(
-            Kind.DISPUTE, campaign_id=campaign.pk, user_id=user_id, role=role, row_id=row_id, text=reason
-        )
-
-
-def may_dispute(campaign: Campaign, decided: datetime) -> bool:
-    """Whether the policy still takes a dispute of what was decided at this time."""
-    days = rulebook.read_policy(campaign.policy_text).disputes.days
-    return days is None or timezone.now() < decided + timedelta(days=days)
-
-
-def answer(campaign: Campaign, user_id: int, message_id: int, text: str) -> Message:
-    """Answer what somebody asked, as a manager; the answer to a dispute upholds the decision.
-
-    Raises:
-        Refused: ``not_yours`` if the campaign has no such question or dispute; ``no_dispute`` for a dispute that is
-            settled, ``excluded`` for a dispute of a row in which they have an answer themselves.
-    """
-    with transaction.atomic():
-        asking = Message.objects.filter(campaign_id=campaign.pk, kind__in=(Kind.QUESTION.value, Kind.DISPUTE.value))
-        asked = asking.filter(pk=message_id).first()
-        if asked is None:
-            raise Refused("not_yours", f"This campaign has no question or dispute {message_id}.")
-        upholds = asked.kind == Kind.DISPUTE.value
-        if upholds:
-            lock_rows(campaign.pk, [asked.row_id])
-            tasks = dict(slots_of(campaign.pk, [asked.row_id]).values_list("task_id", "row_id"))
-            # They would decide about their own answer.
-            if answered_rows(user_id, tasks):
-                raise Refused("excluded", f"You have an answer in row {asked.row_id}: another manager settles this.")
-            if not _waiting(campaign, [asked]):
-                raise Refused("no_dispute", "This dispute is settled already.")
-        return messages.say(
-            Kind.UPHELD if upholds else Kind.ANSWER,
-            campaign_id=campaign.pk,
-            user_id=user_id,
-            role=Role.MANAGER.value,
-            row_id=asked.row_id,
-            answers=asked.pk,
-            text=text,
-        )
-
-
-def announce(campaign: Campaign, user_id: int, text: str) -> Message:
-    """Tell everybody of a campaign something, as a manager."""
-    return messages.say(Kind.ANNOUNCEMENT, campaign_id=campaign.pk, user_id=user_id, role=Role.MANAGER.value, text=text)
-
-
-def require_part(campaign: Campaign, user_id: int, row_id: str) -> Stage:
-    """The stage at which somebody was handed a row last.
-
-    Raises:
-        Refused: ``not_yours`` if they never were, or there is no such row: which of the two it is, is not told.
-    """
-    stage_of = dict(slots_of(campaign.pk, [row_id]).values_list("task_id", "stage")) if row_id else {}
-    handed = Grant.objects.filter(user_id=user_id, task_id__in=list(stage_of)).order_by("-given_at").first()
-    if handed is None:
-        raise Refused("not_yours", f"You were handed no row {row_id!r} in this campaign.")
-    return Stage(stage_of[handed.task_id])
-
-
-# --- reading ---------------------------------------------------------------------------------------------------------
+    def to_json(self) -> dict[str, Any]:
+        """The page as the API gives it."""
+        threads = [thread.to_json() for thread in self.threads]
+        return {"threads": threads, "left_off": self.left_off, "after": self.after, "before": self.before}
 
 
 def of_manager(
-    campaign: Campaign, viewer: int, *, row_id: str = "", only_open: bool = False, works_here: bool = False
+    campaign: Campaign,
+    viewer: int,
+    *,
+    about: Subject = EVERYBODY,
+    only_open: bool = False,
+    works_here: bool = False,
+    after: str = "",
+    size: int = THREADS_A_PAGE,
 ) -> Threads:
-    """Threads with names, the newest first; of a row that is named also what its reviews say.
+    """A page of threads with names, the newest first; of a row that is named also what its reviews say.
 
     Args:
         campaign: the campaign.
         viewer: the account that reads.
-        row_id: only this row's.
+        about: only the thread of this row or paragraph; everybody's for all threads.
         only_open: only those in which something waits for a manager.
         works_here: whether the reader also works in the campaign: what they read of rows excludes them from these.
+        after: where the page begins, as the page before it said.
+        size: threads of a page.
     """
-    written = _messages(campaign, row_id)
-    rows = _newest_first(written) if not row_id else [row_id]
+    open_messages = _open_messages(campaign, about)
+    listed = _listed(campaign, about, {_subject(message) for message in open_messages} if only_open else None)
+    page = cut(listed, lambda pair: (pair[1],), after, size)
+    subjects = [subject for subject, _ in page.items] if about == EVERYBODY else [about]
+    rows = [subject.row_id for subject in subjects if subject.row_id]
     names = dict(Member.objects.filter(campaign=campaign, user_id__isnull=False).values_list("user_id", "person_id"))
-    reopened = messages.reopenings(campaign.pk, rows)
-    waiting = _waiting(campaign, written)
-    decided = decide_rows(campaign, [row_id]) if row_id else {}
-    states = _states(campaign, rows)
-    entries = defaultdict[str, list[ThreadEntry]](list)
-    for message in written:
-        entries[message.row_id].append(
-            _entry(message, names.get(message.user_id, "owner"), is_open=message.pk in waiting)
-        )
-    for reopening in reopened:
-        by = names.get(reopening.user_id, "owner") if reopening.user_id is not None else None
-        entries[reopening.row_id].append(_reopened(reopening, by))
-    for row in decided.values():
-        entries[row.row_id] += notes_of(row, named=True)
-    threads = [
-        Thread(row_id=row, state=states.get(row) if row else None, entries=_in_order(entries[row])) for row in rows
-    ]
-    wanted = [thread for thread in threads if thread.is_open or not only_open]
-    listed = tuple(wanted[:ROWS_AT_ONCE])
+    waits = {message.pk for message in open_messages}
+    entries = defaultdict[Subject, list[ThreadEntry]](list)
+    for message in _messages(campaign, subjects):
+        by = names.get(message.user_id, "owner")
+        entries[_subject(message)].append(_entry(message, by, is_open=message.pk in waits))
+    for reopening in messages.reopenings(campaign.pk, rows):
+        by = names.get(reopening.user_id, "owner") if reopening.user_id is not None else ""
+        entries[Subject(row_id=reopening.row_id)].append(_reopened(reopening, by or None))
+    for row in decide_rows(campaign, [about.row_id] if about.row_id else []).values():
+        entries[Subject(row_id=row.row_id)] += notes_of(row, named=True)
     if works_here:
-        expose_rows(campaign, viewer, [thread.row_id for thread in listed if thread.row_id], threads=True)
-    return Threads(threads=listed, left_off=len(wanted) - len(listed))
+        expose_rows(campaign, viewer, rows, threads=True)
+    states, headings = _states(campaign, rows), titles(campaign.guidelines)
+    threads = (_thread(subject, states.get(subject.row_id), headings, entries[subject]) for subject in subjects)
+    return Threads(threads=tuple(threads), left_off=page.left_off, after=page.after, before=page.before)
 
 
-def of_person(campaign: Campaign, user_id: int, *, row_id: str = "") -> Threads:
-    """A person's own threads, without a name: what they asked and were answered, and why rows were opened again.
+def of_person(
+    campaign: Campaign, user_id: int, *, about: Subject = EVERYBODY, after: str = "", exposing: bool = True
+) -> Threads:
+    """A page of a person's own threads, without a name, the newest first.
 
-    Of a row that is named also what its reviews say, once it is decided.
-
-    Raises:
-        Refused: ``not_yours`` for a row that was never handed to them.
+    It has what they asked and were answered, what everybody was told or may read of others' questions, and why rows
+    were opened again. Of a row that is named also what its reviews say, once it is decided. The caller has made sure
+    that a row which is named was handed to them. Without `exposing` nothing is told of what others said of a
+    row, and so nobody is excluded by reading it.
     """
-    if row_id:
-        require_part(campaign, user_id, row_id)
-    written = _own_messages(campaign, user_id, row_id)
-    rows = [row_id] if row_id else _newest_first(written)
-    decided = tell(campaign, user_id, [row_id]) if row_id else {}
-    waiting = _waiting(campaign, written)
-    # Why a decision stands tells something of it.
-    upheld = sorted({message.row_id for message in written if message.kind == Kind.UPHELD.value})
-    expose_rows(campaign, user_id, upheld)
-    entries = defaultdict[str, list[ThreadEntry]](list)
-    for message in written:
+    written = _own_messages(campaign, user_id, about)
+    if not exposing:
+        written = [message for message in written if message.kind != Kind.UPHELD.value]
+    # What everybody reads of another's question stands with what everybody is told, so that no row is named.
+    published = _published(campaign, user_id) if exposing and not about.row_id else []
+    places = {message.pk: EVERYBODY if message.row_id else _subject(message) for message in published}
+    places |= {message.pk: _subject(message) for message in written}
+    own = {message.pk for message in written}
+    every = [*written, *(message for message in published if message.pk not in own)]
+    every = [message for message in every if about in (EVERYBODY, places[message.pk])]
+    newest = dict[Subject, int]()
+    for message in every:
+        newest[places[message.pk]] = max(newest.get(places[message.pk], 0), message.pk)
+    page = cut(sorted(newest.items(), key=lambda pair: -pair[1]), lambda pair: (pair[1],), after, THREADS_A_PAGE)
+    subjects = [subject for subject, _ in page.items] if about == EVERYBODY else [about]
+    decided = tell(campaign, user_id, [about.row_id]) if about.row_id and exposing else {}
+    listed = [message for message in every if places[message.pk] in subjects]
+    # Why a decision stands, and what others asked, tells something of the row.
+    telling = {message.row_id for message in listed if message.kind == Kind.UPHELD.value or message.pk not in own}
+    expose_rows(campaign, user_id, sorted(telling - {""}))
+    waits = waiting(campaign, written)
+    entries = defaultdict[Subject, list[ThreadEntry]](list)
+    for message in listed:
         by = YOU if message.user_id == user_id else None
-        entries[message.row_id].append(_entry(message, by, is_open=message.pk in waiting))
+        entries[places[message.pk]].append(_entry(message, by, is_open=message.pk in waits))
+    rows = [subject.row_id for subject in subjects if subject.row_id]
     for reopening in messages.reopenings(campaign.pk, _own_rows(campaign, user_id, rows)):
-        entries[reopening.row_id].append(_reopened(reopening, None))
+        entries[Subject(row_id=reopening.row_id)].append(_reopened(reopening, None))
     for row in decided.values():
-        entries[row.row_id] += notes_of(row, named=False)
-    threads = tuple(
-        Thread(
-            row_id=row,
-            state=decided[row].decision.state.value if row in decided else None,
-            entries=_in_order(entries[row]),
-        )
-        for row in rows[:ROWS_AT_ONCE]
-    )
-    return Threads(threads=threads, left_off=max(0, len(rows) - ROWS_AT_ONCE))
+        entries[Subject(row_id=row.row_id)] += notes_of(row, named=False)
+    for back in returns.tell(campaign.pk, user_id) if about.row_id else ():
+        if back.row_id == about.row_id:
+            entries[about].append(_returned(back))
+    states = {row_id: row.decision.state.value for row_id, row in decided.items()}
+    headings = titles(campaign.guidelines)
+    threads = (_thread(subject, states.get(subject.row_id), headings, entries[subject]) for subject in subjects)
+    return Threads(threads=tuple(threads), left_off=page.left_off, after=page.after, before=page.before)
 
 
 def count_waiting(campaign: Campaign) -> int:
     """How many questions and disputes wait for a manager."""
-    asking = (Kind.QUESTION.value, Kind.DISPUTE.value)
-    return len(_waiting(campaign, Message.objects.filter(campaign_id=campaign.pk, kind__in=asking)))
+    return len(_open_messages(campaign, EVERYBODY))
 
 
-def _waiting(campaign: Campaign, written: Iterable[Message]) -> set[int]:
+def _open_messages(campaign: Campaign, about: Subject) -> list[Message]:
+    """The questions and disputes that wait for a manager."""
+    answers = Message.objects.filter(answers=OuterRef("pk"))
+    asking = Message.objects.filter(campaign_id=campaign.pk, kind__in=(Kind.QUESTION.value, Kind.DISPUTE.value))
+    unanswered = _about(asking, about).filter(~Exists(answers))
+    settled = _settled(campaign, unanswered)
+    return [message for message in unanswered if message.pk not in settled]
+
+
+def waiting(campaign: Campaign, written: Iterable[Message]) -> set[int]:
     """The numbers of those messages that wait for a manager.
 
     A question waits until it is answered, a dispute until the decision is upheld or the row opened again.
     """
-    answers = Message.objects.filter(campaign_id=campaign.pk, answers__isnull=False)
+    asking = [message for message in written if message.kind in (Kind.QUESTION.value, Kind.DISPUTE.value)]
+    answers = Message.objects.filter(answers__in=[message.pk for message in asking])
     answered = set(answers.values_list("answers", flat=True))
-    unanswered = [message for message in written if message.pk not in answered]
+    unanswered = [message for message in asking if message.pk not in answered]
+    return {message.pk for message in unanswered} - _settled(campaign, unanswered)
+
+
+def _settled(campaign: Campaign, unanswered: Iterable[Message]) -> set[int]:
+    """The numbers of disputes whose row was opened again since."""
     disputes = [message for message in unanswered if message.kind == Kind.DISPUTE.value]
     reopened = messages.reopenings(campaign.pk, {message.row_id for message in disputes})
-    settled = {
+    return {
         message.pk
         for message in disputes
         if any(each.row_id == message.row_id and each.at >= message.at for each in reopened)
     }
-    asking = {message.pk for message in unanswered if message.kind in (Kind.QUESTION.value, Kind.DISPUTE.value)}
-    return asking - settled
 
 
 def reopened_rows(campaign: Campaign, user_id: int) -> tuple[messages.Reopening, ...]:
@@ -325,30 +277,69 @@ def own_disputes(campaign: Campaign, user_id: int, row_ids: Iterable[str]) -> di
     written = Message.objects.filter(campaign_id=campaign.pk, row_id__in=list(row_ids))
     own = list(written.filter(user_id=user_id, kind=Kind.DISPUTE.value))
     upheld = list(written.filter(kind=Kind.UPHELD.value, answers__in=[message.pk for message in own]))
-    waiting = _waiting(campaign, own)
+    waits = waiting(campaign, own)
     entries = defaultdict[str, list[ThreadEntry]](list)
     for message in (*own, *upheld):
         by = YOU if message.user_id == user_id else None
-        entries[message.row_id].append(_entry(message, by, is_open=message.pk in waiting))
+        entries[message.row_id].append(_entry(message, by, is_open=message.pk in waits))
     return entries
 
 
-def _messages(campaign: Campaign, row_id: str) -> list[Message]:
+def _subject(message: Message) -> Subject:
+    return Subject(row_id=message.row_id, paragraph=message.paragraph)
+
+
+def _about(written: QuerySet[Message], about: Subject) -> QuerySet[Message]:
+    """Those of a row or of a paragraph; all of them for everybody's."""
+    return written if about == EVERYBODY else written.filter(row_id=about.row_id, paragraph=about.paragraph)
+
+
+def _listed(campaign: Campaign, about: Subject, only: Collection[Subject] | None) -> list[tuple[Subject, int]]:
+    """Every thread with the number of its newest message, the newest first."""
+    written = _about(Message.objects.filter(campaign_id=campaign.pk), about)
+    newest = written.values_list("row_id", "paragraph").annotate(last=Max("pk")).order_by("-last")
+    listed = [(Subject(row_id=row_id, paragraph=paragraph), last) for row_id, paragraph, last in newest]
+    return [pair for pair in listed if only is None or pair[0] in only]
+
+
+def _messages(campaign: Campaign, subjects: Sequence[Subject]) -> list[Message]:
+    """What was said in these threads, in order."""
     written = Message.objects.filter(campaign_id=campaign.pk)
-    return list((written.filter(row_id=row_id) if row_id else written).order_by("pk"))
+    rows = Q(row_id__in=[subject.row_id for subject in subjects if subject.row_id])
+    others = Q(row_id="", paragraph__in=[subject.paragraph for subject in subjects if not subject.row_id])
+    return list(written.filter(rows | others).order_by("pk"))
 
 
-def _own_messages(campaign: Campaign, user_id: int, row_id: str) -> list[Message]:
+def _own_messages(campaign: Campaign, user_id: int, about: Subject) -> list[Message]:
     """What a person said, what they were answered, and what everybody was told."""
     written = Message.objects.filter(campaign_id=campaign.pk)
-    own = written.filter(user_id=user_id).exclude(row_id="").exclude(role=Role.MANAGER.value)
+    own = written.filter(user_id=user_id).exclude(row_id="", paragraph="").exclude(role=Role.MANAGER.value)
     mine = Q(pk__in=own.values("pk")) | Q(answers__in=own.values("pk"))
-    about = written.filter(mine, row_id=row_id) if row_id else written.filter(mine | Q(kind=Kind.ANNOUNCEMENT.value))
-    return list(about.order_by("pk"))
+    everybody = written.filter(mine | Q(kind=Kind.ANNOUNCEMENT.value)) if about == EVERYBODY else written.filter(mine)
+    return list(_about(everybody, about).order_by("pk"))
 
 
-def _newest_first(written: Iterable[Message]) -> list[str]:
-    return list(reversed(dict.fromkeys(message.row_id for message in written)))
+def _published(campaign: Campaign, user_id: int) -> list[Message]:
+    """Others' questions with the answers that everybody reads: about rows only while these are decided."""
+    answers = list(Message.objects.filter(campaign_id=campaign.pk, published=True).order_by("pk"))
+    rows = {message.row_id for message in answers if message.row_id}
+    passes = slots_of(campaign.pk, rows).filter(stage=Stage.PASS, state__in=_DECIDED)
+    decided = {"", *passes.values_list("row_id", flat=True)} - kept_back(campaign)
+    asked = Message.objects.filter(pk__in=[message.answers for message in answers]).exclude(user_id=user_id)
+    questions = {message.pk: message for message in asked if message.row_id in decided}
+    listed = [message for message in answers if message.answers in questions]
+    return [*questions.values(), *listed]
+
+
+def _thread(subject: Subject, state: str | None, headings: Mapping[str, str], entries: Iterable[ThreadEntry]) -> Thread:
+    return Thread(
+        row_id=subject.row_id,
+        state=state,
+        entries=_in_order(entries),
+        paragraph=subject.paragraph,
+        # A paragraph that the guidelines have no more keeps its thread, by its anchor.
+        heading=headings.get(subject.paragraph, subject.paragraph),
+    )
 
 
 def _own_rows(campaign: Campaign, user_id: int, row_ids: Iterable[str]) -> set[str]:
@@ -373,7 +364,12 @@ def _entry(message: Message, by: str | None, *, is_open: bool) -> ThreadEntry:
         text=message.text,
         answers=message.answers,
         is_open=is_open,
+        published=message.published,
     )
+
+
+def _returned(back: ReturnedRow) -> ThreadEntry:
+    return ThreadEntry(id=None, kind=RETURNED, at=back.at, by=None, role=Role.QA.value, text=back.reason)
 
 
 def _reopened(reopening: messages.Reopening, by: str | None) -> ThreadEntry:
@@ -383,7 +379,14 @@ def _reopened(reopening: messages.Reopening, by: str | None) -> ThreadEntry:
 
 
 def notes_of(row: DecidedRow, *, named: bool) -> Iterator[ThreadEntry]:
-    """What the counted reviews of a row say beside their values; to people not what was meant for the expert."""
+    """What the counted reviews of a row say beside their values; to people not what was meant for the expert.
+
+    Among them is why QA gave the row back, which it may have done before these.
+    """
+    for place in row.decision.returns:
+        review = row.record.history.qa[place]
+        by = str(review.by) if named else None
+        yield ThreadEntry(id=None, kind=RETURNED, at=review.at_text, by=by, role=Role.QA.value, text=review.reason)
     for stage in (Stage.QA, Stage.EXPERT):
         submissions = row.record.history.submissions(RULE_STAGE[stage])
         for place in row.decision.counted[RULE_STAGE[stage]]:

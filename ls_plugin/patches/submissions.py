@@ -22,7 +22,7 @@ from ls_plugin.access.call import Call, call_of
 from ls_plugin.models import Slot, Stage
 from ls_plugin.patches.registry import replace
 from ls_plugin.people.standings import RULE_STAGE, CampaignPlace
-from ls_plugin.queue import admission, publishing, qualification, reconcile, skips
+from ls_plugin.queue import admission, publishing, qualification, reconcile, seats, skips
 from ls_plugin.store import audit_log, clock, guidelines, opened_forms
 from ls_plugin.store.exclusions import is_excluded
 from ls_plugin.store.refusals import Refused
@@ -100,7 +100,9 @@ def _perform_update(stock: Callable[..., None]) -> Callable[..., None]:
 
 
 def _require_skip(call: Call, place: CampaignPlace, slot: Slot, serializer: Any) -> None:
-    """Refuse a skip that the policy does not allow, or that says no reason where the form can ask for one."""
+    """Refuse a skip that the policy does not allow, of a row that came back, or without a reason that it could say."""
+    if seats.is_returned(slot.task_id, call.signed_in.user_id):
+        raise Refused("returned_skip")
     skips.require_skip(call.signed_in.user_id, place)
     if skips.allowed(place.campaign_id).reason:
         require_reason(serializer.validated_data.get("result") or [], slot.task_id)
@@ -123,6 +125,8 @@ def _require_changeable(call: Call, slot: Slot, serializer: Any) -> None:
         raise Refused("sealed")
     if is_excluded(slot.task_id, call.signed_in.user_id):
         raise Refused("excluded")
+    if seats.is_returned(slot.task_id, call.signed_in.user_id):
+        raise Refused("returned")
     was = serializer.instance.was_cancelled
     if serializer.validated_data.get("was_cancelled", was) != was:
         # Read from what Label Studio made of the request: "no", 0.0 and a form without the field say so too.

@@ -92,6 +92,11 @@ def can_work(person: Person, stage: Stage) -> bool:
     return may_take(person, anybody)
 
 
+def can_work_at_all(person: Person) -> bool:
+    """Whether the person has a role for any stage."""
+    return any(can_work(person, stage) for stage in Stage)
+
+
 def to_person(member: Member) -> Person:
     """A member's row as the rules' value; people who have left are filtered out by :func:`has_left` before."""
     return Person(

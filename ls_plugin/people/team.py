@@ -116,7 +116,7 @@ def save_campaign(
                 },
             )
         if interface is not None:
-            _set_interface(interface, projects)
+            _set_interface(interface, policy, projects)
         _fill_slots(policy, projects)
         if before != {seed}:
             _draw_again(projects)
@@ -155,11 +155,11 @@ def _keep_projects(name: str, projects: Mapping[Stage, int]) -> None:
         raise Refused("keeps_projects")
 
 
-def _set_interface(xml: str, projects: Mapping[Stage, int]) -> None:
+def _set_interface(xml: str, policy: Policy, projects: Mapping[Stage, int]) -> None:
     """Give the three projects the screens of an interface, with which of their answers are read from then on."""
     load_checks(interface_of(xml, ""))
     for stage, project in projects.items():
-        screen = xml if stage is Stage.PASS else compose_review(xml, stage.label)
+        screen = xml if stage is Stage.PASS else compose_review(xml, stage.label, policy.returnable)
         stored = Project.objects.get(pk=project)
         if stored.label_config != screen:
             validate_label_config(screen)

@@ -85,7 +85,7 @@ def require_counted(row: RowAtHand, stage: Stage, task_id: int, answer: Annotati
 
 
 def require_checked(row: RowAtHand, stage: Stage, task_id: int, answer: Annotation) -> None:
-    """Refuse an answer that violates a blocking check of the interface; who escalates or discards settles no value.
+    """Refuse an answer that violates a blocking check of the interface; only who accepts or corrects settles a value.
 
     Args:
         row: the row without it.
@@ -97,7 +97,7 @@ def require_checked(row: RowAtHand, stage: Stage, task_id: int, answer: Annotati
         Refused: ``check_failed``, with the sentences of the checks.
     """
     submission = _submission(row.with_answer(task_id, answer).decide(), stage, answer.id)
-    if submission.word in (Word.ESCALATE, Word.DISCARD):
+    if submission.word in (Word.ESCALATE, Word.DISCARD, Word.RETURN):
         return
     # A value that a review does not give is the one that it accepts.
     accepted = {} if stage is Stage.PASS else row.decide().decision.proposal
@@ -145,7 +145,8 @@ def _are_passes_over(campaign: Campaign, row: DecidedRow) -> bool:
 def is_counted(row: DecidedRow, stage: Stage, annotation: int) -> bool:
     """Whether an annotation counts in what was decided."""
     sources = row.record.sources[stage]
-    return any(sources[place].annotation == annotation for place in row.decision.counted[stage])
+    returns = row.decision.returns if stage is Stage.QA else ()
+    return any(sources[place].annotation == annotation for place in (*row.decision.counted[stage], *returns))
 
 
 def _submission(row: DecidedRow, stage: Stage, annotation: int) -> Submission:

@@ -8,17 +8,16 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from tasks.models import AnnotationDraft
 
 from ls_plugin.models import Campaign, Grant, Slot, Stage
 from ls_plugin.people.standings import CampaignPlace
-from ls_plugin.queue import publishing, qualification, reconcile, trials
+from ls_plugin.queue import publishing, qualification, reconcile, requirements
 from ls_plugin.queue.empty_queue import why_empty
 from ls_plugin.queue.ordering import queues_for
 from ls_plugin.queue.qualification import QualificationRows
 from ls_plugin.queue.seats import RowIsLockedError, lock_seat, seat
-from ls_plugin.queue.trials import TrialState
 from ls_plugin.store import clock, retries
 from ls_plugin.store.guidelines import lock_versions
 from ls_plugin.store.refusals import Refused
@@ -40,27 +39,27 @@ def hand_out(user_id: int, person: Person, place: CampaignPlace) -> Slot:
     # Under a clock that was set back nobody could answer what they were handed.
     clock.require_forward()
     asked = _asked_first(user_id, person, place)
-    if asked is not None:
+    if asked is not None and place.stage is Stage.PASS:
         qualification.seat_everybody_on_new_rows(place.campaign_id, asked)
     slot = _hand_out(user_id, person, place, asked)
     # A worker that is behind or gone must not leave a reviewer without work: reconcile a few rows here, and look again.
     if slot is None and place.stage is not Stage.PASS and reconcile.drain(place.campaign_id, limit=20):
         slot = _hand_out(user_id, person, place, asked)
     if slot is None:
-        raise why_empty(user_id, person, place)
+        raise requirements.with_closed(why_empty(user_id, person, place), user_id, person, place)
     return slot
 
 
 def _asked_first(user_id: int, person: Person, place: CampaignPlace) -> QualificationRows | None:
-    """The rows with known answers that are asked at this stage, if any.
+    """What the campaign asks people to show before they are handed work, if anything.
 
     Raises:
-        Refused: ``qualify`` at the stages behind it, for a person who is below the bar of the qualification.
+        Refused: ``qualify`` at the reviews, for a person who has not shown it.
     """
-    if place.stage is Stage.PASS:
-        return qualification.qualification_of(place.campaign_id)
-    trials.require_passed(user_id, person, place.campaign_id)
-    return None
+    # At the passes what is in hand comes first, whatever they have shown.
+    if place.stage is not Stage.PASS:
+        requirements.require_passed(user_id, person, place.campaign_id, place.stage)
+    return qualification.qualification_of(place.campaign_id)
 
 
 @retries.retry
@@ -98,9 +97,10 @@ def _wait_for_own_hand_out(user_id: int, place: CampaignPlace) -> None:
 def _in_hand(user_id: int, person: Person, place: CampaignPlace) -> Slot | None:
     """What the person was handed and has neither answered, put off nor lost to somebody else.
 
-    Somebody who has put off as many as a person may have gets these again.
+    Rows that QA gave back to them come first. Somebody who has put off as many as a person may have gets these again.
     """
-    live = Grant.objects.filter(user_id=user_id, project_id=place.project_id, live=True).order_by("given_at")
+    mine = Grant.objects.filter(user_id=user_id, project_id=place.project_id, live=True)
+    live = mine.order_by(F("returned").asc(nulls_last=True), "given_at")
     tasks = list(live.values_list("task_id", flat=True))
     later = AnnotationDraft.objects.filter(user_id=user_id, task_id__in=tasks, was_postponed=True)
     put_off = set(later.values_list("task_id", flat=True)) if len(tasks) < MOST_IN_HAND else set()
@@ -125,7 +125,7 @@ def rows_put_off(user_id: int, project_id: int) -> list[tuple[str, datetime]]:
 
 def _best(user_id: int, person: Person, place: CampaignPlace, asked: QualificationRows | None) -> Slot | None:
     """The best open task of the best choice of rows that has one."""
-    choices = (_best_of(only, user_id, person, place) for only in _open_rows(user_id, place, asked))
+    choices = (_best_of(only, user_id, person, place) for only in _open_rows(user_id, person, place, asked))
     return next(filter(None, choices), None)
 
 
@@ -146,22 +146,13 @@ def _best_of(only: Q, user_id: int, person: Person, place: CampaignPlace) -> Slo
     return next(filter(None, waited), None)
 
 
-def _open_rows(user_id: int, place: CampaignPlace, asked: QualificationRows | None) -> list[Q]:
+def _open_rows(user_id: int, person: Person, place: CampaignPlace, asked: QualificationRows | None) -> list[Q]:
     """The choices of rows from which a person is handed the next, best first.
 
     Raises:
-        Refused: ``qualify`` if the person has been through the qualification and is below the bar.
+        Refused: ``qualify`` if the person has not shown what the campaign asks them to show first.
     """
-    if asked is None:
-        return [Q()]
-    trial = trials.trial_of(user_id, place, asked)
-    match trial.state:
-        case TrialState.OPEN:
-            return trials.mixed(user_id, place, asked, trial)
-        case TrialState.PASSED:
-            return [~Q(row_id__in=list(asked.rows))]
-        case TrialState.BELOW:
-            raise trial.refusal(asked)
+    return [Q()] if asked is None else requirements.open_rows(user_id, person, place, asked)
 
 
 def why_nothing(user_id: int, person: Person, place: CampaignPlace) -> Refused | None:
@@ -173,12 +164,12 @@ def why_nothing(user_id: int, person: Person, place: CampaignPlace) -> Refused |
     if mine.filter(live=True).exists():
         return None
     try:
-        choices = _open_rows(user_id, place, _asked_first(user_id, person, place))
+        choices = _open_rows(user_id, person, place, _asked_first(user_id, person, place))
     except Refused as refused:
         return refused
     if any(queue.filter(only).exists() for only in choices for queue in queues_for(user_id, person, place)):
         return None
-    return why_empty(user_id, person, place)
+    return requirements.with_closed(why_empty(user_id, person, place), user_id, person, place)
 
 
 def _put_off(user_id: int, person: Person, place: CampaignPlace) -> Slot | None:

@@ -28,7 +28,7 @@ from django.utils import timezone
 
 from ls_plugin.models import CampaignProject, Excluded, Grant, Member, Slot, Stage
 from ls_plugin.people.standings import CampaignPlace, can_work, to_person, words
-from ls_plugin.queue.seats import next_step, reserve_for
+from ls_plugin.queue.seats import is_kept, next_step, reserve_for
 from review_rules import Person, Role, may_take
 
 # Somebody who took a task, or saved a draft, this short a time ago counts as at work.
@@ -106,7 +106,7 @@ def _often_met(user_id: int, place: CampaignPlace) -> list[int]:
 
 def _queues(user_id: int, person: Person, place: CampaignPlace) -> Iterator[_Queue]:
     """The open slots that the person may take, in queues of which the first goes before the others."""
-    seats = Grant.objects.filter(task_id=OuterRef("task_id"), live=True, expires_at__gt=timezone.now()).order_by()
+    seats = Grant.objects.filter(is_kept(), task_id=OuterRef("task_id"), live=True).order_by()
     reserved = Coalesce(Subquery(seats.values("task_id").annotate(count=Count("id")).values("count")), 0)
     had = Grant.objects.filter(task_id=OuterRef("task_id"), user_id=user_id)
     excluded = Excluded.objects.filter(task_id=OuterRef("task_id"), user_id=user_id)

@@ -6,25 +6,29 @@ everybody can be asked them. Answers are compared with the known ones, field by 
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
-from tasks.models import Annotation
+from tasks.models import Annotation, Task
 
-from label_studio_quorum.campaign.qualification import right_answers
+from label_studio_quorum.campaign.qualification import right_fields
 from ls_config.results import from_result
 from ls_plugin.models import Campaign, CampaignProject, Grant, Slot, Stage
+from ls_plugin.people import rulebook
 from ls_plugin.people.standings import CampaignPlace
 from ls_plugin.queue.campaigns import read_interface
 from ls_plugin.queue.draws import draw
 from ls_plugin.queue.known_forms import fill_forms
+from ls_plugin.store import guidelines, known_answers
 from ls_plugin.store.refusals import Refused
 from ls_plugin.store.slots import locks_rows
+from review_rules.files.policy import Qualification as Terms
 
 # How long after an answer to a qualification row it can be changed at least, and when it closes at the latest.
 _SHORTEST_OPEN, _LONGEST_OPEN = timedelta(minutes=20), timedelta(hours=6)
@@ -39,10 +43,14 @@ class QualificationRows:
     Attributes:
         rows: row id → field → the known value.
         bar: the share of known fields that a person must get right, 0 to 1.
+        terms: the further bars of the policy, and when a qualification ends.
+        guidelines_at: when the guidelines were changed last; None if they never were, or the terms do not ask.
     """
 
     rows: Mapping[str, Mapping[str, Any]]
     bar: float
+    terms: Terms = field(default_factory=lambda: Terms("", 0.0))
+    guidelines_at: datetime | None = None
 
 
 def read(sent: Any) -> dict[str, Any]:
@@ -64,13 +72,19 @@ def read(sent: Any) -> dict[str, Any]:
 
 def qualification_of(campaign_id: int) -> QualificationRows | None:
     """The qualification of a campaign, None if it asks for none."""
-    return stored_qualification(Campaign.objects.only("qualification").get(pk=campaign_id))
+    columns = ("qualification", "policy_text")
+    return stored_qualification(Campaign.objects.only(*columns).get(pk=campaign_id))
 
 
 def stored_qualification(campaign: Campaign) -> QualificationRows | None:
     """The qualification of a campaign that was read, None if it asks for none."""
     stored = campaign.qualification
-    return QualificationRows(stored["rows"], stored["bar"]) if stored else None
+    if not stored:
+        return None
+    # Told by the API without a policy that names it, a qualification has the one bar that came with it.
+    terms = rulebook.read_policy(campaign.policy_text).qualification or Terms("", stored["bar"])
+    changed_at = guidelines.changed_at(campaign.pk) if terms.guidelines else None
+    return QualificationRows(stored["rows"], stored["bar"], terms, changed_at)
 
 
 def summary(campaign_id: int) -> dict[str, Any] | None:
@@ -78,8 +92,10 @@ def summary(campaign_id: int) -> dict[str, Any] | None:
     asked = qualification_of(campaign_id)
     if asked is None:
         return None
-    there = _slots(campaign_id, asked).count()
-    return {"rows": len(asked.rows), "missing": len(asked.rows) - there, "bar": asked.bar}
+    domains = Counter(_slots(campaign_id, asked).values_list("domain", flat=True))
+    figures = {"rows": len(asked.rows), "missing": len(asked.rows) - domains.total(), "bar": asked.bar}
+    # Where experts of a domain qualify, how many rows there are to do it on is part of the answer.
+    return figures | ({"domains": {name: domains[name] for name in asked.terms.domains}} if asked.terms.domains else {})
 
 
 def seat_everybody(campaign_id: int, asked: QualificationRows | None, *, only: Container[str] | None = None) -> None:
@@ -106,6 +122,23 @@ def _slots(campaign_id: int, asked: QualificationRows, only: Container[str] | No
 
 
 @dataclass(frozen=True, slots=True)
+class KnownResult:
+    """What a person got right of one row when they first answered it.
+
+    Attributes:
+        row_id: the row.
+        at: when they answered it.
+        right: how many known fields.
+        fields: which.
+    """
+
+    row_id: str
+    at: datetime
+    right: int
+    fields: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """What a person got right.
 
@@ -113,11 +146,26 @@ class Score:
         rows: the rows that they answered.
         compared: how many known fields these have.
         right: how many of them the person got right when they first answered.
+        fields: field → (right, compared), of each known field alone.
     """
 
     rows: frozenset[str] = frozenset()
     compared: int = 0
     right: int = 0
+    fields: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, results: Iterable[KnownResult], asked: QualificationRows) -> Score:
+        """The score over these results."""
+        counted = list(results)
+        compared = Counter(name for result in counted for name in asked.rows[result.row_id])
+        right = Counter(name for result in counted for name in result.fields)
+        return cls(
+            frozenset(result.row_id for result in counted),
+            compared.total(),
+            sum(result.right for result in counted),
+            {name: (right[name], count) for name, count in compared.items()},
+        )
 
     @property
     def share(self) -> float | None:
@@ -126,44 +174,77 @@ class Score:
 
 
 def score(user_id: int, place: CampaignPlace, asked: QualificationRows) -> Score:
-    """What a person got right of the known rows that they answered."""
+    """What a person got right of the known rows that they answered in the Pass project."""
+    return Score.of(results_of(user_id, place, asked), asked)
+
+
+def results_of(user_id: int, place: CampaignPlace, asked: QualificationRows) -> list[KnownResult]:
+    """What a person got right of each known row that they answered in the Pass project, the first one first."""
     slots = Slot.objects.filter(project_id=place.project_id, row_id__in=list(asked.rows))
     row_of = dict(slots.values_list("task_id", "row_id"))
     mine = Annotation.objects.filter(task_id__in=list(row_of), completed_by_id=user_id, was_cancelled=False)
-    answers = list(mine.select_related("task"))
+    answers = list(mine.select_related("task").order_by("created_at", "pk"))
     if not answers:  # no share yet, and no campaign need be read
-        return Score()
+        return []
     hand_outs = Grant.objects.filter(task_id__in=list(row_of), user_id=user_id, right__isnull=False)
-    noted = dict(hand_outs.values_list("task_id", "right"))
-    rows = frozenset(row_of[answer.task_id] for answer in answers)
-    compared = sum(len(asked.rows[row_id]) for row_id in rows)
-    right = sum(_right(answer, row_of[answer.task_id], place, asked, noted.get(answer.task_id)) for answer in answers)
-    return Score(rows, compared, right)
+    noted = {task: note for task, *note in hand_outs.values_list("task_id", "right", "right_fields")}
+    return [_result(answer, row_of[answer.task_id], place, asked, noted.get(answer.task_id)) for answer in answers]
 
 
-def _right(
-    answer: Annotation, row_id: str, place: CampaignPlace, asked: QualificationRows, noted: int | None = None
-) -> int:
-    """How many known fields an answer has right: as noted when it was first given, else as it is now."""
-    if noted is not None:
-        return noted
+def _result(
+    answer: Annotation, row_id: str, place: CampaignPlace, asked: QualificationRows, noted: list[Any] | None
+) -> KnownResult:
+    """What an answer has right: as noted when it was first given, else as it is now."""
+    count, names = noted or (None, None)
+    if names is None:
+        names = _right_fields(answer, row_id, place, asked)
+    return KnownResult(row_id, answer.created_at, len(names) if count is None else count, frozenset(names))
+
+
+def _right_fields(answer: Annotation, row_id: str, place: CampaignPlace, asked: QualificationRows) -> tuple[str, ...]:
+    """Which known fields an answer has right as it is now."""
     interface = read_interface(place.campaign_id)
     values = from_result(answer.result, interface.controls, answer.task.data).values
-    return right_answers(asked.rows[row_id], values, interface.fields(answer.task.data))
+    return right_fields(asked.rows[row_id], values, interface.fields(answer.task.data))
+
+
+def page_results_of(user_id: int, place: CampaignPlace, asked: QualificationRows) -> list[KnownResult]:
+    """The same of the answers that a person gave on the page of the qualification."""
+    answers = list(known_answers.of_person(known_answers.Kind.QUALIFICATION, place.campaign_id, user_id))
+    if not answers:
+        return []
+    interface, data = read_interface(place.campaign_id), row_data(place, asked)
+    return [
+        KnownResult(answer.row_id, answer.at, len(names), frozenset(names))
+        for answer in answers
+        if answer.row_id in data
+        for fields in (interface.fields(data[answer.row_id]),)
+        for names in (right_fields(asked.rows[answer.row_id], answer.values, fields),)
+    ]
+
+
+def row_data(place: CampaignPlace, asked: QualificationRows) -> dict[str, dict[str, Any]]:
+    """Row id → its columns, of the rows with known answers that the campaign has."""
+    slots = Slot.objects.filter(project_id=place.project_id, row_id__in=list(asked.rows))
+    row_of = dict(slots.values_list("task_id", "row_id"))
+    tasks = Task.objects.filter(pk__in=list(row_of)).values_list("pk", "data")
+    return {row_of[task]: data for task, data in tasks}
 
 
 def note_answer(place: CampaignPlace, slot: Slot, answer: Annotation) -> None:
     """Note how many known fields a first answer has right: later changes of it are stored and change nothing here."""
     asked = qualification_of(place.campaign_id) if place.stage is Stage.PASS else None
     if asked is not None and slot.row_id in asked.rows and not answer.was_cancelled:
-        right = _right(answer, slot.row_id, place, asked)
-        Grant.objects.filter(task_id=slot.task_id, user_id=answer.completed_by_id).update(right=right)
+        right = list(_right_fields(answer, slot.row_id, place, asked))
+        mine = Grant.objects.filter(task_id=slot.task_id, user_id=answer.completed_by_id)
+        mine.update(right=len(right), right_fields=right)
 
 
 def forget_notes(campaign_id: int, asked: QualificationRows | None) -> None:
     """Have answers compared anew, after the known values were changed."""
     if asked is not None:
-        Grant.objects.filter(task_id__in=_slots(campaign_id, asked).values("task_id")).update(right=None)
+        tasks = _slots(campaign_id, asked).values("task_id")
+        Grant.objects.filter(task_id__in=tasks).update(right=None, right_fields=None)
 
 
 def is_closed(place: CampaignPlace, slot: Slot, answer: Annotation) -> bool:

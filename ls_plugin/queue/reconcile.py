@@ -17,14 +17,15 @@ from label_studio_quorum.campaign.projects import Campaign as RuleCampaign
 from label_studio_quorum.campaign.snapshot import Snapshot
 from ls_plugin.models import Campaign, CampaignProject, Slot, Stage
 from ls_plugin.people.standings import RULE_STAGE
-from ls_plugin.queue import qualification
+from ls_plugin.queue import embedding, qualification, returns
 from ls_plugin.queue.campaigns import stored_campaign, to_rules
+from ls_plugin.queue.row_flags import RowFlags
 from ls_plugin.queue.server_port import NOTHING_ASKED, ServerPort, TaskQueue
 from ls_plugin.store import exposures, retries
 from ls_plugin.store.exclusions import exclude
 from ls_plugin.store.retries import when_committed
 from ls_plugin.store.slots import lock_rows, project_ids, slots_of
-from review_rules import Decision, Team
+from review_rules import Decision, State, Team
 
 _ROWS_AT_ONCE = 50
 # So many rows are written one by one quicker than by one statement that names all of them.
@@ -84,8 +85,14 @@ def reconcile_rows(campaign_id: int, row_ids: Sequence[str], *, only_marked: boo
         else:  # the plan has changed no task since they were read
             tasks = (task for row in decided for some in row.tasks.values() for task in some)
             queue = {task.id: TaskQueue.of(task) for task in tasks}
-        update_slots(slots, queue, {row.row_id: row.decision for row in decided}, rule_campaign)
+        flags = {row.row_id: RowFlags.of(row, rule_campaign.interface.all_controls) for row in decided}
+        update_slots(slots, queue, {row.row_id: row.decision for row in decided}, rule_campaign, flags)
+        if any(row.decision.state is not State.AWAITING_PASSES for row in decided):
+            # Rows of the reviews are compared with decided ones; what makes that possible waits for no reviewer.
+            when_committed(embedding.catch_up_soon, campaign_id)
         qualification.seat_everybody(campaign_id, qualification.stored_qualification(campaign), only=wanted)
+        # Last, since what is given is written into the audit log, whose head is the one for which everybody waits.
+        returns.hand_back(campaign_id, slots, decided, rule_campaign)
     return len(wanted)
 
 
@@ -94,6 +101,7 @@ def update_slots(
     queue: Mapping[int, TaskQueue],
     decisions: Mapping[str, Decision],
     campaign: RuleCampaign,
+    flags: Mapping[str, RowFlags],
 ) -> None:
     """Bring the slots of decided rows in line with what the server now asks for, and take their marks off.
 
@@ -102,6 +110,7 @@ def update_slots(
         queue: Task id → what it asks for and what it has.
         decisions: What the rules say of each row.
         campaign: The campaign.
+        flags: Row id → what people flagged about it.
     """
     accounts = {person: user for user, person in campaign.people.items()}
     decided = [slot for slot in slots if slot.row_id in decisions]
@@ -114,10 +123,13 @@ def update_slots(
         # row waits for.
         slot.sealed = decision.state.is_decided or (slot.sealed and not slot.open)
         slot.taken, slot.capacity = asks.submissions, asks.submissions + asks.lacking
+        if step is not None and step.stage is RULE_STAGE[Stage(slot.stage)]:
+            slot.capacity += len(step.returned)
         slot.dirty = False
         if slot.stage == Stage.PASS:
             slot.state = decision.state.value
             slot.agreed = _agreed(decision)
+            slot.flags, slot.flagged_at = flags[slot.row_id].text, flags[slot.row_id].at
         slot.has_expert = _has_expert(decision, slot, campaign.team)
     reviews = [slot for slot in decided if slot.open and slot.stage != Stage.PASS]
     asked = {slot.row_id for slot in reviews}
@@ -133,6 +145,7 @@ def update_slots(
 def _write(slots: Sequence[Slot]) -> None:
     """Store what a decision changes; one statement for many is worth building from a few on."""
     columns = ["open", "sealed", "taken", "capacity", "dirty", "has_expert", "requires", "state", "agreed"]
+    columns += ["flags", "flagged_at"]
     if len(slots) > _FEW:
         Slot.objects.bulk_update(slots, columns)
         return

@@ -106,8 +106,8 @@ def reopen(campaign: Campaign, row_id: str, reason: str, user_id: int) -> Reopen
 
 
 def _reviews(row: DecidedRow) -> int:
-    """How many reviews of a row count."""
-    return sum(len(row.decision.counted[stage]) for stage in (Stage.QA, Stage.EXPERT))
+    """How many reviews of a row count, also those that gave it back to its people."""
+    return len(row.decision.returns) + sum(len(row.decision.counted[stage]) for stage in (Stage.QA, Stage.EXPERT))
 
 
 def _own_part(row: DecidedRow, user_id: int) -> dict[str, bool]:

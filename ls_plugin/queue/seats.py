@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from os import environ
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from tasks.models import Annotation
 
@@ -56,10 +56,12 @@ def refusal_of(slot: Slot, user_id: int, person: Person, place: CampaignPlace) -
     """
     if is_excluded(slot.task_id, user_id):
         return "excluded"
-    if _submissions(slot).filter(completed_by_id=user_id).exists():
+    if _submissions(slot).filter(completed_by_id=user_id).exists() and not is_returned(slot.task_id, user_id):
         return "second"
     if not may_take(person, next_step(place.stage, slot.requires)):
         return "no_role"
+    if is_returned(slot.task_id, user_id):
+        return None  # a place is kept for them, and what others said stays closed
     if slot.sealed:
         return "sealed"
     if not slot.open or not slot.row_id:  # without a row the answer would belong to nothing
@@ -133,8 +135,19 @@ def _has_free_seat(slot: Slot, user_id: int) -> bool:
 
     The submissions are counted, as the database's own rule counts them: `taken` only orders the queue.
     """
-    seats = Grant.objects.filter(task_id=slot.task_id, live=True, expires_at__gt=timezone.now())
+    seats = Grant.objects.filter(is_kept(), task_id=slot.task_id, live=True)
     return bool(_submissions(slot).count() + seats.exclude(user_id=user_id).count() < slot.capacity)
+
+
+def is_kept() -> Q:
+    """Which live hand-outs keep a seat from others now; that of a row which came back lasts until it is answered."""
+    return Q(expires_at__gt=timezone.now()) | Q(returned__isnull=False)
+
+
+def is_returned(task_id: int, user_id: int) -> bool:
+    """Whether QA gave a row back to this person, who has not answered it again yet."""
+    hand_outs = Grant.objects.filter(task_id=task_id, user_id=user_id, live=True, returned__isnull=False)
+    return bool(hand_outs.exists())
 
 
 def _submissions(slot: Slot) -> QuerySet[Annotation]:

@@ -426,6 +426,7 @@
     quorum.key({
       keys: String(digit),
       does: "",
+      isForNow: true, // after the scale's key, and until a digit
       when: () => armed !== null && digit <= armed.names.length,
       run: () => rate(armed, digit),
     });

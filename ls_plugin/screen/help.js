@@ -63,6 +63,16 @@
 
   const control = (keys) => (isMac ? keys.replace("ctrl", "meta") : keys);
 
+  /* Who gets a key now: the first that was registered and may act. Label Studio gets what nobody here wants. */
+  const holderOf = (screen, keys) => quorum.keys.find((binding) => (
+    binding.keys === keys && !binding.isForNow && (!binding.when || binding.when(screen))));
+
+  /* A control that stands beneath another screen does nothing by its keys. */
+  function isShown(screen, tag) {
+    const drawn = tag.elementRef?.current || screen.root.querySelector(".lsf-label");
+    return Boolean(drawn?.offsetParent);
+  }
+
   function groups(screen) {
     const lists = new Map(OWN_ORDER.map((name) => [name, []]));
     const add = (group, keys, does) => {
@@ -77,23 +87,24 @@
     for (const binding of quorum.keys) {
       const isSend = /^(ctrl|meta)\+enter$/.test(binding.keys) || binding.keys === "shift+?";
       const isOurs = binding.does && !isSend && !binding.isRemedy;
-      if (isOurs && (!binding.when || binding.when(screen))) add(binding.group || "This screen", binding.keys, binding.does);
+      if (isOurs && holderOf(screen, binding.keys) === binding) add(binding.group || "This screen", binding.keys, binding.does);
     }
-    for (const tag of screen.annotation.names.values()) addControl(tag, add);
+    for (const tag of screen.annotation.names.values()) addControl(screen, tag, add);
     if (spanControls(screen).length) addSpanKeys(add);
     return [...lists].filter(([, list]) => list.length);
   }
 
-  function addControl(tag, add) {
-    if (!tag.isControlTag || !tag.elementRef?.current && !tag.children?.length) return;
+  function addControl(screen, tag, add) {
+    if (!tag.isControlTag || !isShown(screen, tag)) return;
     const title = tag.name.replaceAll("_", " ").replace(/^./, (letter) => letter.toUpperCase());
     for (const choice of tag.children || []) {
-      if (choice.hotkey) add(title, choice.hotkey.toLowerCase(), choice._value || choice.value);
+      const keys = choice.hotkey?.toLowerCase();
+      if (keys && !holderOf(screen, keys)) add(title, keys, choice._value || choice.value);
     }
   }
 
   const spanControls = (screen) => (
-    [...screen.annotation.names.values()].filter((tag) => tag.isControlTag && /labels$/.test(tag.type)));
+    [...screen.annotation.names.values()].filter((tag) => tag.isControlTag && /labels$/.test(tag.type) && isShown(screen, tag)));
 
   function addSpanKeys(add) {
     const group = "Spans";

@@ -361,6 +361,7 @@
   /* Send until there is an answer from which something follows; an answer that may have arrived is looked for first. */
   async function insist(request, send, answerSent = null) {
     for (let tries = 0; ; tries += 1) {
+      if (gone) await over({ kind: gone }, request); // it would be sent in somebody else's name
       let fault = null;
       const answer = await send().catch((failure) => {
         fault = failure;
@@ -461,9 +462,8 @@
     const answer = await fetchOfTheBrowser("/api/current-user/whoami").catch(() => null);
     if (!answer?.ok) return false;
     const who = await answer.json().catch(() => ({}));
-    if (who.id === person) return true;
-    leave("replaced");
-    return false;
+    if (who.id && who.id !== person) leave("replaced");
+    return who.id === person;
   }
 
   /* A draft that still waits when its answer is sent is in the answer. */
@@ -584,6 +584,10 @@
   document.addEventListener("DOMContentLoaded", begin);
   window.addEventListener("pagehide", look);
   window.addEventListener("online", tryAgain);
-  window.addEventListener("focus", () => trouble?.kind === "signed_out" && tryAgain());
+  /* Whoever signed in meanwhile has done so in another window of this browser. */
+  window.addEventListener("focus", () => {
+    if (trouble?.kind === "signed_out") tryAgain();
+    else if (work && !trouble) isSignedIn();
+  });
   setInterval(look, LOOK_EVERY);
 })();

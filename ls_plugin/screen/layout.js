@@ -56,6 +56,21 @@
     console.warn("Quorum: the side panel stays as it is:", fault);
   }
 
+  /* --- a small window -------------------------------------------------------------------------------------------------------- */
+
+  const small = matchMedia("(max-height: 730px), (max-width: 1240px)");
+  let isBeside = false;
+
+  /* The form draws together in a small window, and where a part takes a side of it. */
+  function showCompact(beside = isBeside) {
+    isBeside = beside;
+    document.documentElement.classList.toggle("quorum-compact", small.matches || isBeside);
+  }
+
+  small.addEventListener("change", () => showCompact());
+  showCompact();
+  quorum.shared.showCompact = showCompact;
+
   /* --- the texts at full height --------------------------------------------------------------------------------------------- */
 
   let fullKey = null;

@@ -16,8 +16,9 @@
     + "it stays so.";
   /* What Label Studio's own messages of faults point to: its maker's support and chat. */
   const FOREIGN = 'a[href*="humansignal.com"], a[href*="slack.labelstud.io"], a[href*="heartex"]';
-  /* Of several sentences the first kind is shown: what stands in the way of everything, then what the server refused. */
-  const KINDS = ["held", "refusal", "notice"];
+  /* Of several sentences the first kind is shown: what stands in the way of everything, then what the server refused,
+     at last what QA wrote about a row that came back. */
+  const KINDS = ["held", "refusal", "notice", "returned"];
   const { element, link, shared } = window.quorum;
   const lines = new Map();
   let emptyQueue = null;

@@ -128,9 +128,19 @@
       /* Escalate or discard: asks why; the same key once more takes it back. */
       stop: (word) => {
         review.decide(mine.screen, review.decision(mine.screen) === word ? null : word);
-        mine.say(review.decision(mine.screen) ? `${word}: say why.` : "");
+        const decided = review.decision(mine.screen);
+        review.giveBack(mine.screen, decided === "return" ? review.returnable(mine.screen) : []);
+        mine.say(decided ? `${word}: say why${decided === "return" ? ", and to whom" : ""}.` : "");
         mine.draw();
         mine.root.querySelector(".qr-why input")?.focus();
+      },
+      /* Whose answer goes back; one more press of the same takes it out. */
+      returnTo: (letter) => {
+        const before = review.returned(mine.screen);
+        review.giveBack(mine.screen, review.returnable(mine.screen).filter((other) =>
+          before.includes(other) !== (other === letter)));
+        mine.say(`return to ${review.returned(mine.screen).join(", ") || "nobody yet"}.`);
+        mine.draw();
       },
       note: () => {
         mine.flip("isNoted");
@@ -165,6 +175,11 @@
 
   /* A letter or digit on the row in hand. */
   function press(mine, key) {
+    if (review.decision(mine.screen) === "return") {
+      const letter = review.returnable(mine.screen).find((other) => other.toLowerCase() === key);
+      if (letter) mine.returnTo(letter);
+      return;
+    }
     const marked = markable(mine, key);
     if (marked) {
       mine.focus = marked.field.name;
@@ -239,7 +254,7 @@
     });
     mine.read();
     const decided = review.decision(mine.screen);
-    if (decided === "escalate" || decided === "discard") return hasReason(mine, decided);
+    if (review.asksWhy(decided)) return hasReason(mine, decided);
     const open = mine.open();
     const first = open.find((field) => !review.isSet(field.kind)) || open[0];
     /* A set has a value without a decision, what both have: whoever means that sends once more. */
@@ -254,6 +269,12 @@
   }
 
   function hasReason(mine, word) {
+    if (word === "return" && !review.returned(mine.screen).length) {
+      mine.say("Choose whose answer goes back.");
+      mine.draw();
+      mine.root.querySelector(".qr-to")?.focus();
+      return false;
+    }
     if (review.words(mine.screen, "decision_reason").trim()) return true;
     mine.say(`Say why you ${word} it.`);
     mine.draw();
@@ -268,6 +289,8 @@
   bind("meta+enter", "", send, { typing: true });
   bind("escape", "Leave a box, close the guideline", escape, { typing: true });
   bind("shift+x", "Escalate, with a reason", (mine) => mine.stop("escalate"));
+  const mayReturn = () => stands() && review.returnable(state.screen).length > 0;
+  bind("shift+r", "Return to whom you choose, with a reason", (mine) => mine.stop("return"), { when: mayReturn });
   bind("shift+d", "Discard, with a reason", (mine) => mine.stop("discard"));
   bind("shift+n", "A note to both", (mine) => mine.note());
   bind("e", "What agrees: open, and change it", (mine) => mine.unfold());
@@ -280,15 +303,27 @@
   bind("arrowup", "Field before", (mine) => mine.move(-1), { when: isOutsideTexts });
   bind("arrowright", "Next choice of the field", (mine) => sideways(mine, 1), { when: isOutsideTexts });
   bind("arrowleft", "Choice before", (mine) => sideways(mine, -1), { when: isOutsideTexts });
+  const hasSpans = () => state.shown().some((field) => field.kind === "spans");
+  const hasSets = () => state.shown().some((field) => review.isSet(field.kind));
   const DOES = {
-    a: "Take what A says", b: "Take what B says", u: "Take what either says, of a set", 1: "Digits: the choice with this digit",
-    n: "Next mark, or field", p: "Mark before, or field", k: "Keep the mark", d: "Leave the mark out",
-    w: "Widen the mark at its end", q: "Widen it at its start", "shift+w": "Narrow the mark at its end",
-    "shift+q": "Narrow it at its start",
+    a: ["Take what A says"], b: ["Take what B says"], u: ["Take what either says, of a set", hasSets],
+    1: ["Digits: the choice with this digit"], n: ["Next mark, or field"], p: ["Mark before, or field"],
+    k: ["Keep the mark", hasSpans], d: ["Leave the mark out", hasSpans],
+    w: ["Widen the mark at its end", hasSpans], "shift+w": ["Narrow the mark at its end", hasSpans],
+    q: ["Widen it at its start", hasSpans], "shift+q": ["Narrow it at its start", hasSpans],
   };
   /* Keys without a meaning here do nothing, so that none of Label Studio's changes a field that is folded away. */
-  for (const key of [..."abcdhijklmnopqrsuvwxyz0123456789,.;", "shift+w", "shift+q", "shift+a", "shift+c"]) {
-    bind(key, DOES[key] || "", (mine) => press(mine, key));
+  const LETTERS = [..."abcdefghijklmnopqrstuvwxyz"];
+  for (const keys of [...LETTERS, ..."0123456789,.;", ...LETTERS.map((letter) => `shift+${letter}`)]) {
+    const [words, isUseful] = DOES[keys] || [""];
+    quorum.key({
+      keys,
+      get does() { return !isUseful || (stands() && isUseful()) ? words : ""; },
+      group: "What differs",
+      /* Beside a picture the flags are seen, and have their keys. */
+      when: () => stands() && (state.isText || keys.length === 1),
+      run: () => press(state, keys),
+    });
   }
 
   document.addEventListener("click", (click) => {

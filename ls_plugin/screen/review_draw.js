@@ -3,7 +3,7 @@
   "use strict";
 
   const review = window.quorumReview;
-  const { element } = window.quorum;
+  const { element, shared } = window.quorum;
   const { cap } = review.form;
   /* Texts up to so many characters stand on a line of their own above the others. */
   const SHORT = 160;
@@ -88,7 +88,8 @@
 
   /* What would make another picture: what the store holds, and how texts are shown. Compared, so that our own drawing does not draw again. */
   function signature(mine) {
-    return JSON.stringify([mine.form, review.decision(mine.screen), review.drawText.isWritten()]);
+    const decided = [review.decision(mine.screen), review.returned(mine.screen)];
+    return JSON.stringify([mine.form, decided, review.drawText.isWritten()]);
   }
 
   function drawHead(mine) {
@@ -157,7 +158,7 @@
     box.hidden = !mine.isGuided || !field;
     if (box.hidden || box.dataset.field === field.name) return;
     box.dataset.field = field.name;
-    const found = review.guideline(mine.screen.store.description, field);
+    const found = shared.guide.guideline(mine.screen, field);
     const none = element("p", {}, `The guidelines have no part that is named ${field.title}.`);
     box.replaceChildren(...(found.length ? found : [none]));
     box.scrollTop = 0;
@@ -176,25 +177,36 @@
 
   function drawBar(mine) {
     const decided = review.decision(mine.screen);
-    const asks = decided === "escalate" || decided === "discard";
+    const asks = review.asksWhy(decided);
     const changed = review.changedFields(mine.fields, mine.form, mine.panel.proposal).length;
     const waiting = mine.open().length;
     const word = asks ? decided : waiting ? `${waiting} to decide` : changed ? `correct (${changed} changed)` : "accept";
     const tool = (key, words, act, isOn = null) => element("button", { type: "button", class: "qr-tool", onclick: act,
       "aria-pressed": isOn === null ? null : String(isOn) }, cap(key), words);
-    const why = asks ? wordsBox("decision_reason", decided === "escalate" ? "Why escalate?" : "Why discard?", mine) : null;
+    const why = asks ? wordsBox("decision_reason", `Why ${decided}?`, mine) : null;
+    const to = decided === "return" ? toWhom(mine) : null;
+    const offersReturn = review.returnable(mine.screen).length > 0;
     const note = !asks && (mine.isNoted || review.words(mine.screen, "decision_note"))
       ? wordsBox("decision_note", "Note to both", mine) : null;
     mine.root.querySelector(".qr-bar").replaceChildren(
-      ...[why, note].filter(Boolean),
+      ...[to, why, note].filter(Boolean),
       element("div", { class: "qr-tools-line" },
         element("button", { type: "button", class: "qr-send", onclick: () => mine.send() }, cap("Ctrl ⏎"), `Send: ${word}`),
         tool("⇧X", "escalate", () => mine.stop("escalate"), decided === "escalate"),
+        offersReturn ? tool("⇧R", "return", () => mine.stop("return"), decided === "return") : null,
         tool("⇧D", "discard", () => mine.stop("discard"), decided === "discard"),
         tool("⇧N", "note", () => mine.note(), mine.isNoted),
         tool("g", "guideline", () => mine.flip("isGuided"), mine.isGuided),
         tool("f", "full text", () => mine.flip("isFull"), mine.isFull),
         tool("t", mine.isForm ? "back to what differs" : "form", () => mine.flip("isForm"), mine.isForm)));
+  }
+
+  /* Whose answer a return gives back: all of them until somebody is taken out. */
+  function toWhom(mine) {
+    const named = review.returned(mine.screen);
+    return element("div", { class: "qr-why qr-whom", role: "group", "aria-label": "Return to" }, element("span", {}, "Return to"),
+      ...review.returnable(mine.screen).map((letter) => element("button", { type: "button", class: "qr-tool qr-to",
+        "aria-pressed": String(named.includes(letter)), onclick: () => mine.returnTo(letter) }, cap(letter.toLowerCase()), letter)));
   }
 
   function wordsBox(name, label, mine) {

@@ -52,6 +52,11 @@ window.quorumReview = (() => {
     return changedFields(fields, form, proposal).length ? "correct" : "accept";
   }
 
+  /* The decisions that settle no value: each says why, and nothing else. */
+  function asksWhy(word) {
+    return word === "escalate" || word === "discard" || word === "return";
+  }
+
   /* --- whose value stands ----------------------------------------------------------------------------------------------- */
 
   /* A, B, … as people read it: "Decision A" is A. */
@@ -205,7 +210,7 @@ window.quorumReview = (() => {
   }
 
   return {
-    LETTERS, parsePanel, isSet, same, elementKey, changedFields, wordFor, letter, sayers, options, items, union, common,
+    LETTERS, parsePanel, isSet, same, elementKey, changedFields, wordFor, asksWhy, letter, sayers, options, items, union, common,
     elements, overlaps, isOpen, codePoints, wordEdge, moved, pieces,
   };
 })();

@@ -4,7 +4,7 @@
   "use strict";
 
   const review = window.quorumReview;
-  const RESERVED = new Set(["flags", "flag_reason", "decision", "decision_reason", "decision_note", "review_of"]);
+  const RESERVED = new Set(["flags", "flag_reason", "decision", "decision_reason", "decision_note", "decision_to", "review_of"]);
   const REGIONS = { labels: "labels", rectanglelabels: "rectanglelabels", timeserieslabels: "timeserieslabels" };
 
   function kindOf(tag, target) {
@@ -177,6 +177,20 @@
     if (decision(screen) !== word) writeChoices(screen.field("decision"), word ? [word] : []);
   }
 
+  /* The letters of the decisions that a return gives back to their people; none on a form that offers no return. */
+  function returnable(screen) {
+    return (screen.field("decision_to")?.children || []).map((child) => child.alias || child._value);
+  }
+
+  function returned(screen) {
+    return [...(screen.field("decision_to")?.selectedValues() || [])];
+  }
+
+  function giveBack(screen, letters) {
+    const tag = screen.field("decision_to");
+    if (tag && returned(screen).join() !== letters.join()) writeChoices(tag, letters);
+  }
+
   function words(screen, name) {
     const tag = screen.field(name);
     return tag ? [...tag.selectedValues(), ...(tag._value ? [tag._value] : [])].join("\n") : "";
@@ -187,5 +201,5 @@
     if (tag) writeText(tag, text.trim());
   }
 
-  Object.assign(review, { fields, fieldOf, texts, isText, read, readAll, write, decision, decide, words, say });
+  Object.assign(review, { fields, fieldOf, texts, isText, read, readAll, write, decision, decide, returnable, returned, giveBack, words, say });
 })();

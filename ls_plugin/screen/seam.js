@@ -183,14 +183,17 @@ window.quorum = (() => {
   /* --- keys ----------------------------------------------------------------------------------------------------------- */
 
   /* Register a key: {keys: "alt+g", does: "Open the guidelines", run(screen), when(screen), typing: false}. It acts while a
-     form is open; in a text box only with `typing`. The first one whose `when` holds has the key to itself. */
+     form is open; in a text box only with `typing`; inside an element with `data-own-keys`, which is no part of the form,
+     only with `beside`. The first one whose `when` holds has the key to itself. */
   function key(binding) {
     keys.push(binding);
   }
 
   function chord(event) {
     const held = [event.ctrlKey && "ctrl", event.altKey && "alt", event.metaKey && "meta", event.shiftKey && "shift"];
-    return [...held.filter(Boolean), event.key.toLowerCase()].join("+");
+    /* With Option a Mac's keyboard types signs: the letter is that of the key. */
+    const letter = event.altKey && !/^[\x20-\x7e]$/.test(event.key) && /^Key([A-Z])$/.exec(event.code)?.[1];
+    return [...held.filter(Boolean), (letter || event.key).toLowerCase()].join("+");
   }
 
   function isTyping() {
@@ -203,8 +206,9 @@ window.quorum = (() => {
     if (!screen || event.isComposing || document.querySelector('[role="dialog"], .lsf-modal')) return;
     const pressed = chord(event);
     const typing = isTyping();
+    const beside = !!document.activeElement?.closest("[data-own-keys]");
     for (const binding of keys) {
-      if (binding.keys !== pressed || (typing && !binding.typing)) continue;
+      if (binding.keys !== pressed || (typing && !binding.typing) || (beside && !binding.beside)) continue;
       if (binding.when && !binding.when(screen)) continue;
       event.preventDefault();
       event.stopImmediatePropagation();

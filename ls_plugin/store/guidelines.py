@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from django.db import connection, transaction
@@ -38,6 +39,12 @@ def versions_of(campaign_id: int) -> list[GuidelineVersion]:
 def newest(campaign_id: int) -> GuidelineVersion | None:
     """The version that was published last; None for a campaign without guidelines."""
     return GuidelineVersion.objects.filter(campaign_id=campaign_id).order_by("-number").first()
+
+
+def changed_at(campaign_id: int) -> datetime | None:
+    """When the guidelines were changed last; None if they never were."""
+    later = GuidelineVersion.objects.filter(campaign_id=campaign_id, number__gt=1).order_by("-number")
+    return later.values_list("at", flat=True).first()
 
 
 def named(version: GuidelineVersion) -> dict[str, Any]:

@@ -21,8 +21,8 @@ from ls_plugin.store.refusals import Refused
 
 LONGEST = 2000
 """Characters of a message."""
-_MOST_A_ROW = 50
-"""Messages of one person in the thread of one row."""
+_MOST_A_THREAD = 50
+"""Messages of one person in the thread of one row, or of one paragraph."""
 AUDITED = "message"
 """The audit log's word for a line about a message."""
 
@@ -37,8 +37,28 @@ class Kind(StrEnum):
     ANNOUNCEMENT = "announcement"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Subject:
+    """What a thread is about: a row, a paragraph of the guidelines by its anchor, or neither, which is everybody's."""
+
+    row_id: str = ""
+    paragraph: str = ""
+
+
+EVERYBODY = Subject()
+"""The thread of what everybody of a campaign is told."""
+
+
 def say(
-    kind: Kind, *, campaign_id: int, user_id: int, role: str, text: str, row_id: str = "", answers: int | None = None
+    kind: Kind,
+    *,
+    campaign_id: int,
+    user_id: int,
+    role: str,
+    text: str,
+    about: Subject = EVERYBODY,
+    answers: int | None = None,
+    published: bool = False,
 ) -> Message:
     """Append a message and its line of the audit log, both or neither.
 
@@ -47,22 +67,34 @@ def say(
     """
     clean = _clean(text)
     with transaction.atomic():
-        mine = Message.objects.filter(campaign_id=campaign_id, user_id=user_id, row_id=row_id)
-        if row_id and answers is None and mine.count() >= _MOST_A_ROW:
+        mine = Message.objects.filter(
+            campaign_id=campaign_id, user_id=user_id, row_id=about.row_id, paragraph=about.paragraph
+        )
+        if about != EVERYBODY and answers is None and mine.count() >= _MOST_A_THREAD:
             raise Refused("too_many_messages")
         message: Message = Message.objects.create(
             campaign_id=campaign_id,
-            row_id=row_id,
+            row_id=about.row_id,
+            paragraph=about.paragraph,
             kind=kind.value,
             user_id=user_id,
             role=role,
             answers=answers,
+            published=published,
             text=clean,
             at=timezone.now(),
         )
-        body = {"message": message.pk, "kind": kind.value, "digest": audit_log.digest(clean)}
-        audit_log.write(audit_log.Entry(AUDITED, user_id, campaign_id, None, row_id, body))
+        body = {"message": message.pk, "kind": kind.value, "digest": digest_of(message)}
+        audit_log.write(audit_log.Entry(AUDITED, user_id, campaign_id, None, about.row_id, body))
     return message
+
+
+def digest_of(message: Message) -> str:
+    """What the audit log holds of a message: of its text, and of what else says who reads it where."""
+    # Messages of before there were paragraphs have the digest of their text alone.
+    if not message.paragraph and not message.published:
+        return audit_log.digest(message.text)
+    return audit_log.digest([message.text, message.paragraph, message.published])
 
 
 def _clean(text: str) -> str:

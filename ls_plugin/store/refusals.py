@@ -23,6 +23,10 @@ from review_rules import FaultsError
 REASONS: dict[str, tuple[int, str]] = {
     "unknown_view": (403, "Quorum has no rule for this address, and what has no rule is refused."),
     "sign_in": (401, "Sign in first."),
+    "one_time_password": (
+        403,
+        "You signed in with a password that somebody else gave you: choose your own first, at /quorum/password/.",
+    ),
     "other_site": (
         403,
         "A page of another site may not act in your name (CSRF_TRUSTED_ORIGINS names your own).",
@@ -42,6 +46,14 @@ REASONS: dict[str, tuple[int, str]] = {
     "second": (409, "You have answered this task already: change your answer instead."),
     "full": (409, "Everybody who was asked has answered this task."),
     "excluded": (403, "You had another part in this row, or saw others' answers to it: others answer it."),
+    "returned": (
+        409,
+        "QA gave this row back to you: take it from the queue and answer it again; your earlier answer stays.",
+    ),
+    "returned_skip": (
+        409,
+        "QA gave this row back to you, so it is not skipped: answer it again, also as it was, or ask about it.",
+    ),
     "sealed": (409, "The row has gone on, so this answer stays as it is; a manager can reopen the row."),
     "decided": (409, "The row is decided, so its answers stay as they are; a manager can reopen it, with a reason."),
     "not_reopened": (409, "There is nothing to reopen about this row."),
@@ -94,6 +106,7 @@ REASONS: dict[str, tuple[int, str]] = {
     "no_dispute": (409, "There is no decision here that you could dispute."),
     "message_stays": (409, "What was said in a thread stays as it is: say what is to be added."),
     "too_many_messages": (409, "You have said as much as fits into the thread of one row: ask your manager directly."),
+    "not_published": (409, "Everybody would learn a known answer: tell them in words of your own instead."),
     "too_large": (413, "This is longer than anybody could open again."),
     "too_many_drafts": (409, "You have ten drafts of this row already: open one of them, or send your answer."),
     "not_counted": (409, "The answer is not stored: by the rules it would not count."),
@@ -173,6 +186,8 @@ def page(request: HttpRequest, refused: Refused) -> HttpResponse:
     wants_page = "text/html" in request.headers.get("Accept", "")
     if refused.reason == "sign_in" and wants_page:
         return redirect(f"/user/login/?{urlencode({'next': request.get_full_path()})}")
+    if refused.reason == "one_time_password" and wants_page:
+        return redirect("/quorum/password/")
     if wants_page:
         return render(request, "quorum/refused.html", refused.payload(), status=refused.status_code)
     return JsonResponse(refused.payload(), status=refused.status_code)

@@ -8,7 +8,8 @@ server without the plugin finds a plain database. A refusal reaches Django as an
 What they enforce on a task of a campaign:
 
 * an annotation comes in only from somebody who was given the task, who has none on it, who is not excluded, while it
-  is not sealed and, unless it is a skip, while fewer than ``capacity`` others hold a seat;
+  is not sealed and, unless it is a skip, while fewer than ``capacity`` others hold a seat; from whom QA gave the row
+  back to there comes one more, though it is sealed;
 * an annotation keeps its author and its task, so that no account with answers can be deleted; a sealed one keeps its
   content; a skip becomes a submission only if a seat is free; only a skip is deleted;
 * the data of a Pass task, and the project of any task, never change;
@@ -65,6 +66,10 @@ _POSTGRES_DOMAIN = (
     "left(coalesce(nullif({0}.data ->> 'domain', ''), {0}.meta #>> '{{quorum,predicted_domain}}', ''), 200)"
 )
 
+_IS_RETURNED = (
+    "EXISTS (SELECT 1 FROM ls_plugin_grant g WHERE g.task_id = NEW.task_id AND g.user_id = NEW.completed_by_id "
+    "AND g.live AND g.returned IS NOT NULL)"
+)
 _SEAT_TAKEN = "(SELECT count(*) FROM task_completion c WHERE c.task_id = NEW.task_id AND NOT c.was_cancelled AND c.id IS NOT NEW.id)"
 
 _SQLITE = (
@@ -95,8 +100,10 @@ _SQLITE = (
     WHEN EXISTS (SELECT 1 FROM ls_plugin_slot WHERE task_id = NEW.task_id)
     BEGIN
       SELECT RAISE(ABORT, 'quorum:second') WHERE EXISTS (
-        SELECT 1 FROM task_completion c WHERE c.task_id = NEW.task_id AND c.completed_by_id IS NEW.completed_by_id);
-      SELECT RAISE(ABORT, 'quorum:sealed') WHERE (SELECT sealed FROM ls_plugin_slot WHERE task_id = NEW.task_id);
+        SELECT 1 FROM task_completion c WHERE c.task_id = NEW.task_id AND c.completed_by_id IS NEW.completed_by_id)
+        AND NOT {_IS_RETURNED};
+      SELECT RAISE(ABORT, 'quorum:sealed') WHERE (SELECT sealed FROM ls_plugin_slot WHERE task_id = NEW.task_id)
+        AND NOT {_IS_RETURNED};
       SELECT RAISE(ABORT, 'quorum:full') WHERE NOT NEW.was_cancelled
         AND {_SEAT_TAKEN} >= (SELECT capacity FROM ls_plugin_slot WHERE task_id = NEW.task_id);
       SELECT RAISE(ABORT, 'quorum:excluded') WHERE EXISTS (
@@ -108,7 +115,7 @@ _SQLITE = (
     WHEN EXISTS (SELECT 1 FROM ls_plugin_slot WHERE task_id = NEW.task_id)
     BEGIN
       UPDATE ls_plugin_slot SET dirty = 1, taken = taken + (NOT NEW.was_cancelled) WHERE task_id = NEW.task_id;
-      UPDATE ls_plugin_grant SET live = 0, skipped = NEW.was_cancelled
+      UPDATE ls_plugin_grant SET live = 0, skipped = NEW.was_cancelled, returned = NULL
         WHERE task_id = NEW.task_id AND user_id = NEW.completed_by_id;
     END""",
     f"""CREATE TEMP TRIGGER quorum_answer_change BEFORE UPDATE ON main.task_completion
@@ -151,6 +158,88 @@ _SQLITE = (
 )
 _SQLITE_NAMES = tuple(sql.split()[3] for sql in _SQLITE)
 
+_POSTGRES_ANSWERS = """
+CREATE OR REPLACE FUNCTION quorum_answer_check() RETURNS trigger AS $$
+DECLARE slot ls_plugin_slot%%ROWTYPE;
+DECLARE taken_now integer;
+BEGIN
+  IF current_setting('quorum.on', true) IS DISTINCT FROM 'on' THEN RETURN NEW; END IF;
+  IF TG_OP = 'UPDATE' THEN
+    IF NEW.result::text IS NOT DISTINCT FROM OLD.result::text AND NEW.was_cancelled IS NOT DISTINCT FROM OLD.was_cancelled
+       AND NEW.task_id IS NOT DISTINCT FROM OLD.task_id AND NEW.completed_by_id IS NOT DISTINCT FROM OLD.completed_by_id THEN
+      RETURN NEW;
+    END IF;
+    IF EXISTS (SELECT 1 FROM ls_plugin_slot WHERE task_id IN (OLD.task_id, NEW.task_id))
+       AND (NEW.task_id IS DISTINCT FROM OLD.task_id
+            OR (NEW.completed_by_id IS DISTINCT FROM OLD.completed_by_id AND NEW.completed_by_id IS NOT NULL)) THEN
+      RAISE EXCEPTION 'quorum:author' USING ERRCODE = '23514';
+    END IF;
+    IF NEW.completed_by_id IS NULL AND OLD.completed_by_id IS NOT NULL AND NOT OLD.was_cancelled
+       AND EXISTS (SELECT 1 FROM ls_plugin_slot WHERE task_id = OLD.task_id) THEN
+      RAISE EXCEPTION 'quorum:has_work' USING ERRCODE = '23514';
+    END IF;
+  END IF;
+  -- The lock makes the counting below exact: whoever comes second waits here and then counts what the first one added.
+  SELECT * INTO slot FROM ls_plugin_slot WHERE task_id = NEW.task_id FOR UPDATE;
+  IF NOT FOUND THEN RETURN NEW; END IF;
+  SELECT count(*) INTO taken_now FROM task_completion c
+    WHERE c.task_id = NEW.task_id AND NOT c.was_cancelled AND c.id IS DISTINCT FROM NEW.id;
+  IF TG_OP = 'INSERT' THEN
+    IF NOT %(is_returned)s THEN
+      IF EXISTS (SELECT 1 FROM task_completion c WHERE c.task_id = NEW.task_id AND c.completed_by_id IS NOT DISTINCT FROM NEW.completed_by_id) THEN
+        RAISE EXCEPTION 'quorum:second' USING ERRCODE = '23514';
+      END IF;
+      IF slot.sealed THEN RAISE EXCEPTION 'quorum:sealed' USING ERRCODE = '23514'; END IF;
+    END IF;
+    IF NOT NEW.was_cancelled AND taken_now >= slot.capacity THEN RAISE EXCEPTION 'quorum:full' USING ERRCODE = '23514'; END IF;
+    IF EXISTS (SELECT 1 FROM ls_plugin_excluded e WHERE e.task_id = NEW.task_id AND e.user_id = NEW.completed_by_id) THEN
+      RAISE EXCEPTION 'quorum:excluded' USING ERRCODE = '23514';
+    END IF;
+    IF NOT EXISTS (SELECT 1 FROM ls_plugin_grant g WHERE g.task_id = NEW.task_id AND g.user_id = NEW.completed_by_id AND g.live) THEN
+      RAISE EXCEPTION 'quorum:not_given' USING ERRCODE = '23514';
+    END IF;
+  ELSE
+    IF slot.sealed AND (NEW.result::jsonb IS DISTINCT FROM OLD.result::jsonb OR NEW.was_cancelled IS DISTINCT FROM OLD.was_cancelled) THEN
+      RAISE EXCEPTION 'quorum:sealed' USING ERRCODE = '23514';
+    END IF;
+    IF OLD.was_cancelled AND NOT NEW.was_cancelled AND taken_now >= slot.capacity THEN
+      RAISE EXCEPTION 'quorum:full' USING ERRCODE = '23514';
+    END IF;
+  END IF;
+  RETURN NEW;
+END $$ LANGUAGE plpgsql;
+
+CREATE OR REPLACE FUNCTION quorum_answer_note() RETURNS trigger AS $$
+BEGIN
+  IF current_setting('quorum.on', true) IS DISTINCT FROM 'on' THEN RETURN NULL; END IF;
+  IF TG_OP = 'INSERT' THEN
+    UPDATE ls_plugin_slot SET dirty = true, taken = taken + (NOT NEW.was_cancelled)::int WHERE task_id = NEW.task_id;
+    UPDATE ls_plugin_grant SET live = false, skipped = NEW.was_cancelled%(taken)s
+      WHERE task_id = NEW.task_id AND user_id = NEW.completed_by_id;
+  ELSIF TG_OP = 'DELETE' THEN
+    UPDATE ls_plugin_slot SET dirty = true, taken = taken - (NOT OLD.was_cancelled)::int WHERE task_id = OLD.task_id;
+  ELSIF NEW.result::text IS DISTINCT FROM OLD.result::text OR NEW.was_cancelled IS DISTINCT FROM OLD.was_cancelled THEN
+    UPDATE ls_plugin_slot SET dirty = true, taken = taken + OLD.was_cancelled::int - NEW.was_cancelled::int
+      WHERE task_id = NEW.task_id;
+  END IF;
+  RETURN NULL;
+END $$ LANGUAGE plpgsql;
+"""
+
+
+def _postgres_answers(is_returned: str, taken: str) -> str:
+    """The functions that check and note an answer.
+
+    Args:
+        is_returned: when the row came back to whose answer it is, so that they may answer it once more.
+        taken: what else becomes of their hand-out with their answer.
+    """
+    return (_POSTGRES_ANSWERS % {"is_returned": is_returned, "taken": taken}).strip()
+
+
+POSTGRES_ANSWERS_BEFORE_RETURNS = _postgres_answers("false", "")
+POSTGRES_ANSWERS = _postgres_answers(_IS_RETURNED, ", returned = NULL")
+
 POSTGRES_UP = f"""
 CREATE OR REPLACE FUNCTION quorum_task() RETURNS trigger AS $$
 BEGIN
@@ -183,54 +272,7 @@ BEGIN
   RETURN OLD;
 END $$ LANGUAGE plpgsql;
 
-CREATE OR REPLACE FUNCTION quorum_answer_check() RETURNS trigger AS $$
-DECLARE slot ls_plugin_slot%ROWTYPE;
-DECLARE taken_now integer;
-BEGIN
-  IF current_setting('quorum.on', true) IS DISTINCT FROM 'on' THEN RETURN NEW; END IF;
-  IF TG_OP = 'UPDATE' THEN
-    IF NEW.result::text IS NOT DISTINCT FROM OLD.result::text AND NEW.was_cancelled IS NOT DISTINCT FROM OLD.was_cancelled
-       AND NEW.task_id IS NOT DISTINCT FROM OLD.task_id AND NEW.completed_by_id IS NOT DISTINCT FROM OLD.completed_by_id THEN
-      RETURN NEW;
-    END IF;
-    IF EXISTS (SELECT 1 FROM ls_plugin_slot WHERE task_id IN (OLD.task_id, NEW.task_id))
-       AND (NEW.task_id IS DISTINCT FROM OLD.task_id
-            OR (NEW.completed_by_id IS DISTINCT FROM OLD.completed_by_id AND NEW.completed_by_id IS NOT NULL)) THEN
-      RAISE EXCEPTION 'quorum:author' USING ERRCODE = '23514';
-    END IF;
-    IF NEW.completed_by_id IS NULL AND OLD.completed_by_id IS NOT NULL AND NOT OLD.was_cancelled
-       AND EXISTS (SELECT 1 FROM ls_plugin_slot WHERE task_id = OLD.task_id) THEN
-      RAISE EXCEPTION 'quorum:has_work' USING ERRCODE = '23514';
-    END IF;
-  END IF;
-  -- The lock makes the counting below exact: whoever comes second waits here and then counts what the first one added.
-  SELECT * INTO slot FROM ls_plugin_slot WHERE task_id = NEW.task_id FOR UPDATE;
-  IF NOT FOUND THEN RETURN NEW; END IF;
-  SELECT count(*) INTO taken_now FROM task_completion c
-    WHERE c.task_id = NEW.task_id AND NOT c.was_cancelled AND c.id IS DISTINCT FROM NEW.id;
-  IF TG_OP = 'INSERT' THEN
-    IF EXISTS (SELECT 1 FROM task_completion c WHERE c.task_id = NEW.task_id AND c.completed_by_id IS NOT DISTINCT FROM NEW.completed_by_id) THEN
-      RAISE EXCEPTION 'quorum:second' USING ERRCODE = '23514';
-    END IF;
-    IF slot.sealed THEN RAISE EXCEPTION 'quorum:sealed' USING ERRCODE = '23514'; END IF;
-    IF NOT NEW.was_cancelled AND taken_now >= slot.capacity THEN RAISE EXCEPTION 'quorum:full' USING ERRCODE = '23514'; END IF;
-    IF EXISTS (SELECT 1 FROM ls_plugin_excluded e WHERE e.task_id = NEW.task_id AND e.user_id = NEW.completed_by_id) THEN
-      RAISE EXCEPTION 'quorum:excluded' USING ERRCODE = '23514';
-    END IF;
-    IF NOT EXISTS (SELECT 1 FROM ls_plugin_grant g WHERE g.task_id = NEW.task_id AND g.user_id = NEW.completed_by_id AND g.live) THEN
-      RAISE EXCEPTION 'quorum:not_given' USING ERRCODE = '23514';
-    END IF;
-  ELSE
-    IF slot.sealed AND (NEW.result::jsonb IS DISTINCT FROM OLD.result::jsonb OR NEW.was_cancelled IS DISTINCT FROM OLD.was_cancelled) THEN
-      RAISE EXCEPTION 'quorum:sealed' USING ERRCODE = '23514';
-    END IF;
-    IF OLD.was_cancelled AND NOT NEW.was_cancelled AND taken_now >= slot.capacity THEN
-      RAISE EXCEPTION 'quorum:full' USING ERRCODE = '23514';
-    END IF;
-  END IF;
-  RETURN NEW;
-END $$ LANGUAGE plpgsql;
-
+{POSTGRES_ANSWERS_BEFORE_RETURNS}
 CREATE OR REPLACE FUNCTION quorum_answer_kept() RETURNS trigger AS $$
 BEGIN
   IF current_setting('quorum.on', true) IS NOT DISTINCT FROM 'on' AND NOT OLD.was_cancelled
@@ -238,22 +280,6 @@ BEGIN
     RAISE EXCEPTION 'quorum:answered' USING ERRCODE = '23514';
   END IF;
   RETURN OLD;
-END $$ LANGUAGE plpgsql;
-
-CREATE OR REPLACE FUNCTION quorum_answer_note() RETURNS trigger AS $$
-BEGIN
-  IF current_setting('quorum.on', true) IS DISTINCT FROM 'on' THEN RETURN NULL; END IF;
-  IF TG_OP = 'INSERT' THEN
-    UPDATE ls_plugin_slot SET dirty = true, taken = taken + (NOT NEW.was_cancelled)::int WHERE task_id = NEW.task_id;
-    UPDATE ls_plugin_grant SET live = false, skipped = NEW.was_cancelled
-      WHERE task_id = NEW.task_id AND user_id = NEW.completed_by_id;
-  ELSIF TG_OP = 'DELETE' THEN
-    UPDATE ls_plugin_slot SET dirty = true, taken = taken - (NOT OLD.was_cancelled)::int WHERE task_id = OLD.task_id;
-  ELSIF NEW.result::text IS DISTINCT FROM OLD.result::text OR NEW.was_cancelled IS DISTINCT FROM OLD.was_cancelled THEN
-    UPDATE ls_plugin_slot SET dirty = true, taken = taken + OLD.was_cancelled::int - NEW.was_cancelled::int
-      WHERE task_id = NEW.task_id;
-  END IF;
-  RETURN NULL;
 END $$ LANGUAGE plpgsql;
 
 CREATE TRIGGER quorum_task_new AFTER INSERT ON task FOR EACH ROW EXECUTE FUNCTION quorum_task();

@@ -129,11 +129,40 @@ class Qualification:
     """What people show before they get other rows.
 
     `rows`: a file of rows with known answers, relative to the policy file; `bar` (0..1): the share of the known fields
-    that a person must get right.
+    that a person must get right; `stages`, `domains` and `fields`: further bars, for people of a review stage, for
+    experts of a domain over its rows, and for one field; `weeks`: after how many it expires (None: never);
+    `guidelines`: whether a change of the guidelines ends it.
     """
 
     rows: str
     bar: float
+    stages: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    domains: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    fields: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    weeks: int | None = None
+    guidelines: bool = False
+
+    def to_json(self) -> dict[str, Json]:
+        """The settings; those that were left out are not there, so that earlier policies keep their hash."""
+        further: dict[str, Json] = {
+            "stages": dict(sorted(self.stages.items())),
+            "domains": dict(sorted(self.domains.items())),
+            "fields": dict(sorted(self.fields.items())),
+            "weeks": self.weeks,
+            "guidelines": self.guidelines,
+        }
+        return {"rows": self.rows, "bar": self.bar} | {key: value for key, value in further.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class Practice:
+    """What people may practise on.
+
+    `rows`: a file of rows with known answers, relative to the policy file; `paid`: whether the time counts for pay.
+    """
+
+    rows: str
+    paid: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +188,30 @@ class Disputes:
 
 
 @dataclass(frozen=True, slots=True)
+class Returns:
+    """Whether QA may give passes back to their people.
+
+    `most`: how often a row may be returned (0: never).
+    """
+
+    most: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Guidelines:
     """`acknowledge`: which versions of the guidelines people acknowledge before their next row."""
 
     acknowledge: Acknowledge = Acknowledge.ASKED
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadTexts:
+    """What becomes of what people say in threads.
+
+    `texts_in_exports`: whether exports hold what was said, or only who said what kind of thing when.
+    """
+
+    texts_in_exports: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +240,13 @@ class Policy:
     fields: Mapping[str, Measure] = field(default_factory=lambda: MappingProxyType({}))
     prelabel: Prelabel = Prelabel()
     qualification: Qualification | None = None
+    practice: Practice | None = None
     skips: Skips = Skips()
     order: Order = Order.DRAWN
     disputes: Disputes = Disputes()
+    returns: Returns = Returns()
     guidelines: Guidelines = Guidelines()
+    threads: ThreadTexts = ThreadTexts()
     targets: Targets = Targets()
     version: int = 1
     hash: str = field(init=False)
@@ -209,16 +261,27 @@ class Policy:
         content = self.to_json()
         if self.qualification is None:
             del content["qualification"]  # certificates of before there was this key keep their policy's hash
+        if self.practice is None:
+            del content["practice"]
         if self.skips == Skips():
             del content["skips"]  # for the same reason
         if self.order is Order.DRAWN:
             del content["order"]
         if self.disputes == Disputes():
             del content["disputes"]
+        if self.returns == Returns():
+            del content["returns"]
         if self.guidelines == Guidelines():
             del content["guidelines"]
+        if self.threads == ThreadTexts():
+            del content["threads"]
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         object.__setattr__(self, "hash", "sha256:" + sha256(text.encode()).hexdigest())
+
+    @property
+    def returnable(self) -> int:
+        """How many passes of a row QA can give back to their people at once."""
+        return self.passes if self.returns.most else 0
 
     def to_json(self) -> dict[str, Json]:
         """The normalised content: every default filled in, sets sorted, numbers as they compare."""
@@ -233,11 +296,14 @@ class Policy:
             "proposal": self.proposal.value,
             "fields": {name: measure.to_json() for name, measure in sorted(self.fields.items())},
             "prelabel": {"withhold": self.prelabel.withhold},
-            "qualification": asdict(self.qualification) if self.qualification else None,
+            "qualification": self.qualification.to_json() if self.qualification else None,
+            "practice": asdict(self.practice) if self.practice else None,
             "skips": asdict(self.skips),
             "order": self.order.value,
             "disputes": asdict(self.disputes),
+            "returns": asdict(self.returns),
             "guidelines": {"acknowledge": self.guidelines.acknowledge.value},
+            "threads": asdict(self.threads),
             "targets": {
                 name: None if value is None else float(value)
                 for name in ("rows_per_hour", "agreement", "accuracy")
@@ -371,10 +437,32 @@ def _prelabel(place: Located) -> Prelabel:
 
 
 def _qualification(place: Located) -> Qualification | None:
-    keys = place.known(("rows", "bar"), required=("rows", "bar"))
+    further = ("stages", "domains", "fields", "weeks", "guidelines")
+    keys = place.known(("rows", "bar", *further), required=("rows", "bar"))
     rows = keys["rows"].text() if "rows" in keys else None
     bar = keys["bar"].number(0, 1) if "bar" in keys else None
-    return Qualification(rows, float(bar)) if rows is not None and bar is not None else None
+    stages, domains, fields = (_bars(keys[key]) if key in keys else {} for key in further[:3])
+    for stage in sorted(set(stages) - set(_REVIEW_STAGES)):
+        hint = "Name qa or expert; the bar of the passes is `bar`."
+        keys["stages"].fault(f"there is no review stage `{stage}`", hint)
+    weeks = keys["weeks"].whole(1) if "weeks" in keys and not keys["weeks"].is_null else None
+    guidelines = bool("guidelines" in keys and keys["guidelines"].flag())
+    if rows is None or bar is None:
+        return None
+    return Qualification(rows, float(bar), stages, domains, fields, weeks, guidelines)
+
+
+def _bars(place: Located) -> Mapping[str, float]:
+    """A share for each name."""
+    shares = {name: value.number(0, 1) for name, _, value in place.entries()}
+    return MappingProxyType({name: float(share) for name, share in shares.items() if share is not None})
+
+
+def _practice(place: Located) -> Practice | None:
+    keys = place.known(("rows", "paid"), required=("rows",))
+    rows = keys["rows"].text() if "rows" in keys else None
+    paid = bool("paid" in keys and keys["paid"].flag())
+    return None if rows is None else Practice(rows, paid)
 
 
 def _skips(place: Located) -> Skips:
@@ -394,10 +482,21 @@ def _disputes(place: Located) -> Disputes:
     return Disputes(None if keys["days"].is_null else keys["days"].whole(0))
 
 
+def _returns(place: Located) -> Returns:
+    keys = place.known(("most",), required=("most",))
+    return Returns(keys["most"].whole(0) or 0) if "most" in keys else Returns()
+
+
 def _guidelines(place: Located) -> Guidelines:
     keys = place.known(("acknowledge",))
     word = keys["acknowledge"].one_of(Acknowledge, "word") if "acknowledge" in keys else None
     return Guidelines(word or Acknowledge.ASKED)
+
+
+def _threads(place: Located) -> ThreadTexts:
+    keys = place.known(("texts_in_exports",))
+    texts = keys["texts_in_exports"].flag() if "texts_in_exports" in keys else None
+    return ThreadTexts() if texts is None else ThreadTexts(texts)
 
 
 def _targets(place: Located) -> Targets:
@@ -417,13 +516,29 @@ _READERS: dict[str, Json] = {
     "fields": _fields,
     "prelabel": _prelabel,
     "qualification": _qualification,
+    "practice": _practice,
     "skips": _skips,
     "order": lambda place: place.one_of(Order, "order") or Order.DRAWN,
     "disputes": _disputes,
+    "returns": _returns,
     "guidelines": _guidelines,
+    "threads": _threads,
     "targets": _targets,
 }
 _KEYS = tuple(_READERS)
+_REVIEW_STAGES = ("qa", "expert")
 _NULLABLE = frozenset(
-    {"escalate_when", "fields", "prelabel", "qualification", "skips", "disputes", "guidelines", "targets"}
+    {
+        "escalate_when",
+        "fields",
+        "prelabel",
+        "qualification",
+        "practice",
+        "skips",
+        "disputes",
+        "returns",
+        "guidelines",
+        "threads",
+        "targets",
+    }
 )

@@ -66,8 +66,40 @@ def policy_schema() -> dict[str, Json]:
             "properties": {
                 "rows": {"type": "string", "minLength": 1, "description": "Their file, relative to this one."},
                 "bar": _SHARE,
+                "stages": {
+                    "type": "object",
+                    "description": "The bars of those who work at a review stage.",
+                    "properties": {"qa": _SHARE, "expert": _SHARE},
+                    "additionalProperties": False,
+                },
+                "domains": {
+                    "type": "object",
+                    "description": "The bars of experts of a domain, over the rows of that domain.",
+                    "additionalProperties": _SHARE,
+                },
+                "fields": {
+                    "type": "object",
+                    "description": "Bars of single fields, which hold beside the others.",
+                    "additionalProperties": _SHARE,
+                },
+                "weeks": {
+                    "type": ["integer", "null"],
+                    "minimum": 1,
+                    "description": "After how many weeks it expires; null for never.",
+                },
+                "guidelines": {"type": "boolean", "description": "Whether a change of the guidelines ends it."},
             },
             "required": ["rows", "bar"],
+            "additionalProperties": False,
+        },
+        "practice": {
+            "type": ["object", "null"],
+            "description": "Rows with known answers, on which people practise as often as they like.",
+            "properties": {
+                "rows": {"type": "string", "minLength": 1, "description": "Their file, relative to this one."},
+                "paid": {"type": "boolean", "description": "Whether the time of it counts for pay."},
+            },
+            "required": ["rows"],
             "additionalProperties": False,
         },
         "skips": {
@@ -105,6 +137,15 @@ def policy_schema() -> dict[str, Json]:
             },
             "additionalProperties": False,
         },
+        "returns": {
+            "type": ["object", "null"],
+            "description": "Whether QA may give passes back to their people.",
+            "properties": {
+                "most": {"type": "integer", "minimum": 0, "description": "How often a row may be returned."},
+            },
+            "required": ["most"],
+            "additionalProperties": False,
+        },
         "guidelines": {
             "type": ["object", "null"],
             "description": "What people do before they go on under new guidelines.",
@@ -113,6 +154,18 @@ def policy_schema() -> dict[str, Json]:
                     "default": default["guidelines"]["acknowledge"],
                     "description": "Which versions people acknowledge before their next row: those that ask, or all.",
                     "enum": [word.value for word in Acknowledge],
+                },
+            },
+            "additionalProperties": False,
+        },
+        "threads": {
+            "type": ["object", "null"],
+            "description": "What becomes of what people say in threads.",
+            "properties": {
+                "texts_in_exports": {
+                    "type": "boolean",
+                    "default": default["threads"]["texts_in_exports"],
+                    "description": "Whether exports hold what was said, or only who said what kind of thing when.",
                 },
             },
             "additionalProperties": False,

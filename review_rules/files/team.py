@@ -76,7 +76,9 @@ class Team:
 def can_do(person: Person, step: NextStep, at: Instant | None = None) -> bool:
     """Whether a person has a role for a step, is not excluded and has not left (or left later than `at`)."""
     gone = person.left is not None and (at is None or at >= person.left)
-    return not gone and not person.roles.isdisjoint(step.stage.roles) and person.id not in step.excluded
+    if gone or person.id in step.excluded or step.is_kept_from(person.id):
+        return False
+    return not person.roles.isdisjoint(step.stage.roles)
 
 
 def may_take(person: Person, step: NextStep, at: Instant | None = None) -> bool:

@@ -1,3 +1,4 @@
+from django.http import HttpRequest
 from users.models import User
 
 class CurrentContext:
@@ -5,3 +6,5 @@ class CurrentContext:
     def get_user(cls) -> User | None: ...
     @classmethod
     def clear(cls) -> None: ...
+
+def get_current_request() -> HttpRequest | None: ...

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -18,7 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from ls_config import label_types, load, to_result
 from tests.browser.test_screens import TYPICAL, in_view, open_queue, overlapping, picture, scrolls, span_of, submit
 from tests.contract.plugin_campaign import Line, make_line, rows
-from tests.support.screens import AXE, Screens, browser_for, sample_values
+from tests.support.screens import AXE, Screens, browser_for, sample_values, write_table
 from tests.support.servers import LabelStudioServer
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
@@ -60,16 +59,6 @@ def open_form(page: Page, screens: Screens, name: str, data: Json, filled: Json 
     open_queue(page, project)
     page.wait_for_function("window.quorum.screen() && document.querySelector('.q-note')")
     return project
-
-
-def table(name: str, lines: list[str]) -> None:
-    """Write lines of a table of the documentation, if asked to, between the comments that name it."""
-    if wanted := os.environ.get("QUORUM_MEASURES"):
-        path = Path(wanted)
-        before, begin, rest = path.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")
-        _, end, after = rest.partition(f"<!-- /{name} -->")
-        assert all((begin, end)), f"{wanted} has no place for {name}"
-        path.write_text(before + begin + "".join(f"{line}\n" for line in lines) + end + after, encoding="utf-8")
 
 
 def values_of(page: Page) -> dict[str, Json]:
@@ -262,8 +251,8 @@ def test_everything_that_is_decided_is_on_the_screen(page: Page, screens: Screen
             assert in_view(page, CONTROLS), at
             assert page.get_by_test_id("bottombar-submit-button").is_visible()
             assert overlapping(page, f"{CONTROLS}, .q-box") == [], at
-            lines.append(f"| `{name}` | {width}×{height} | {zoom} % | {measures['hidden']} | {measures['texts']} |")
-    table(f"fits {name}", lines)
+            lines.append([f"`{name}`", f"{width}×{height}", f"{zoom} %", measures["hidden"], measures["texts"]])
+    write_table(f"fits {name}", ["interface", "screen", "zoom", "hidden", "texts"], lines)
 
 
 def test_the_side_panel_stays_as_people_leave_it(page: Page, screens: Screens) -> None:
@@ -680,10 +669,11 @@ def test_the_keys_of_ten_typical_rows(page: Page, screens: Screens) -> None:
     (before, slow), (after, fast) = measured
     for row, strokes_of_row in after.items():
         assert len(strokes_of_row) <= len(before[row])
-    table(
+    write_table(
         "keys",
+        ["row", "keys before", "keys now", "seconds before", "seconds now"],
         [
-            f"| {title} | {len(before[row])} | {len(after[row])} | {slow[row]:.1f} | {fast[row]:.1f} |"
+            [title, len(before[row]), len(after[row]), f"{slow[row]:.1f}", f"{fast[row]:.1f}"]
             for row, (title, _, _) in zip(before, TEN_ROWS, strict=True)
         ],
     )

@@ -31,6 +31,7 @@ expect.set_options(timeout=PATIENCE)
 LINE = "#quorum-refusal"
 FOREIGN = "a[href*='humansignal.com']:visible, a[href*='slack.labelstud.io']:visible"
 SIGNED_OUT = "You were signed out. Your answer is kept on this machine."
+REPLACED = "Somebody else has signed in in this browser, so this answer is neither sent nor kept."
 AWAY = "The server cannot be reached. Your answer is kept on this machine"
 KEPT = "() => Object.entries(localStorage).filter(([name]) => name.startsWith('quorum.kept.'))"
 CHOSEN = "() => window.Htx.annotationStore.selected.names.get('verdict').selectedValues()[0]"
@@ -280,6 +281,55 @@ def test_one_window_a_row_and_one_person_a_browser(profile: Profile, line: Line)
     leaving.wait_for_url("**/user/login/**")
     assert leaving.evaluate(KEPT) == []
     says(page, "You signed out in another window, so this answer is neither sent nor kept.")
+
+
+def test_somebody_else_signs_in_in_the_same_browser(profile: Profile, line: Line) -> None:
+    """Nothing is sent in the other's name, shown to them or left: at sign-in, in an idle window, and later."""
+    page = profile.context.pages[0]
+    sent = list[str]()
+    profile.context.on("request", lambda request: sent.append(request.method + request.url))
+    open_form(page, line, "cal")
+    task = task_of(page)
+    profile.context.clear_cookies(name="sessionid")
+    choose(page, "Incorrect")
+    says(page, SIGNED_OUT)
+    assert len(page.evaluate(KEPT)) == 1
+    with profile.context.expect_page() as opened:
+        act(page, "Sign in in a new window and go on")
+    sign_in(opened.value, line, "fin")
+    says(page, REPLACED)
+    assert page.evaluate(KEPT) == []
+    act(page, "Load the page again")
+    expect(page.get_by_role("heading", name="My work")).to_be_visible()
+    opened.value.close()
+
+    # A window in which nothing was being sent: it hears of the other when it is used again.
+    open_form(page, line, "fin")
+    chosen = task_of(page)
+    other = profile.context.new_page()
+    profile.context.clear_cookies(name="sessionid")
+    other.goto("/user/login/?next=/quorum/mine/")
+    sign_in(other, line, "anq")
+    page.bring_to_front()
+    page.evaluate("() => window.dispatchEvent(new Event('focus'))")
+    says(page, REPLACED)
+    sent.clear()
+    choose(page, "Cannot judge")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_timeout(1500)  # drafts go within a second
+    assert not [each for each in sent if "/annotations" in each or "/drafts" in each]
+    other.close()
+
+    # A window that was closed with an answer in it: the next person's browser has nothing of it.
+    page.goto("/projects/")
+    kept = json.dumps({"at": 2e12, "state": "any", "base": None, "result": [], "boxes": {}})
+    owner = line.people["cal"].get("/api/current-user/whoami").json()["id"]
+    name = f"quorum.kept.{owner}.{line.projects['pass']}.{task}.new"
+    page.evaluate("([name, kept]) => localStorage.setItem(name, kept)", [name, kept])
+    open_form(page, line, "anq")
+    assert page.evaluate(KEPT) == []
+    expect(page.locator(LINE)).to_have_count(0)
+    assert stored(line, task) == stored(line, chosen) == []
 
 
 def test_no_text_of_a_row_is_kept(ls_server_plugin: LabelStudioServer, chromium: Browser) -> None:

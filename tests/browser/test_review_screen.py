@@ -1,6 +1,7 @@
 """QA and Expert as a screen of what differs: it fits, is worked by keys, and stores what Label Studio's own tags would.
 
-With QUORUM_SCREENS=docs/screens the pictures of the documentation are taken anew.
+With QUORUM_SCREENS=docs/screens the pictures of the documentation are taken anew, with
+QUORUM_MEASURES=docs/interfaces.md its tables are written from what was measured.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -19,7 +21,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from ls_config import Interface, compose_review, load
 from ls_config.results import ParsedResult
 from tests.support.review_rows import FIELDS, answers, made_task, span
-from tests.support.screens import AXE, Screens, browser_for, drag_over, review_task, said
+from tests.support.screens import AXE, Screens, browser_for, drag_over, review_task, said, write_table
 from tests.support.servers import LabelStudioServer
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
@@ -128,11 +130,24 @@ FAULTS = """() => {
 }"""
 
 
+ROOM = """() => {
+  const review = document.querySelector('#quorum-review');
+  const box = review.querySelector('.qr-scroll').getBoundingClientRect();
+  const rows = [...review.querySelectorAll('.qr-row')].map(e => e.getBoundingClientRect());
+  return {
+    texts: Math.round(Math.min(...[...review.querySelectorAll('.qr-columns .qr-text')].map(e => e.offsetHeight))),
+    fields: rows.filter(row => row.top >= box.top - 1 && row.bottom <= box.bottom + 1).length,
+  };
+}"""
+
+
 def test_every_row_fits_at_every_size(page: Page, screens: Screens) -> None:
     """From 1280×720 to 4K, at 100 and 125 %, nothing scrolls the page, and what must be decided is on the screen."""
     rows = [made_task(REVIEW, conflicts, length=length) for conflicts, length in ROWS]
     open_review(page, project(screens, "qa", rows))
     faults: dict[str, list[str]] = {}
+    fitting = dict.fromkeys([(*window, zoom) for window in WINDOWS for zoom in ZOOMS], 0)
+    room: dict[tuple[int, int, float], dict[str, int]] = {}
     for task in rows:
         await_row(page, task)
         for width, height in WINDOWS:
@@ -140,19 +155,26 @@ def test_every_row_fits_at_every_size(page: Page, screens: Screens) -> None:
                 page.set_viewport_size({"width": round(width / zoom), "height": round(height / zoom)})
                 page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
                 found = page.evaluate(FAULTS)
+                fitting[width, height, zoom] += not found
+                room[width, height, zoom] = page.evaluate(ROOM)  # of the last, where eight fields differ
                 if found:
                     faults[f"{task['data']['row_id']} at {width}×{height}, {zoom:.0%}"] = found
         keys(page, "Shift+D")
         page.keyboard.type("measured")
         send(page)
     assert faults == {}
+    lines = [
+        [f"{width}×{height}", f"{zoom * 100:.0f} %", f"{fitting[width, height, zoom]} of 8", *now.values()]
+        for (width, height, zoom), now in room.items()
+    ]
+    write_table("fits review", ["window", "zoom", "rows that fit", "texts", "fields seen"], lines)
 
 
 # --- keys ------------------------------------------------------------------------------------------------------------
 
 
 def test_one_choice_and_two_spans_take_four_keys(page: Page, screens: Screens) -> None:
-    """A verdict and two marks in conflict: a digit, keep, leave out, send; the word is correct by itself."""
+    """A verdict and two marks in conflict: a digit, keep, leave out, send; on the tags the same answer takes more."""
     first, second = answers(made_task(REVIEW, 0)["data"]["response"])
     common, metric, person = first["entities"]
     data = made_task(REVIEW, 0)["data"]
@@ -160,13 +182,16 @@ def test_one_choice_and_two_spans_take_four_keys(page: Page, screens: Screens) -
         said(first | {"entities": [common, metric]}),
         said(first | {"verdict": second["verdict"], "entities": [common, person]}),
     ]
-    number = project(screens, "qa", [review_task(REVIEW, "qa", data, passes)])
-    open_review(page, number)
+    tasks = [review_task(REVIEW, "qa", data, passes)]
+    ours, theirs = (project(screens, "qa", tasks) for _ in range(2))
+    open_review(page, ours)
     assert page.locator(".qr-row").count() == 2
+    start = perf_counter()
     keys(page, "1", "k", "d")
     expect(page.locator(".qr-send")).to_be_focused()
     send(page)
-    (parsed,) = stored(screens, number)
+    seconds = [perf_counter() - start]
+    (parsed,) = stored(screens, ours)
     assert parsed.problems == ()
     assert parsed.decision == "correct"
     assert parsed.values["entities"] == [common, metric]
@@ -174,6 +199,22 @@ def test_one_choice_and_two_spans_take_four_keys(page: Page, screens: Screens) -
     assert {name: parsed.values.get(name, []) for name in first if name not in ONE_CHOICE_AND_SPANS} == {
         name: value for name, value in first.items() if name not in ONE_CHOICE_AND_SPANS
     }
+
+    page.route("**/quorum/screen.*", lambda route: route.abort())
+    open_review(page, theirs, with_script=False)
+    page.locator(".q-response .htx-highlight").first.wait_for()
+    start = perf_counter()
+    keys(page, {"Correct": "q", "Partly correct": "w"}[parsed.values["verdict"]], "7")
+    drag_over(page, data["response"][metric["start"] : metric["end"]])
+    keys(page, "Escape", "Shift+C")
+    send(page)
+    seconds.append(perf_counter() - start)
+    assert without_ids(screens, ours) == without_ids(screens, theirs)
+    write_table(
+        "keys review",
+        ["keys before", "keys now", "seconds before", "seconds now"],
+        [["5 and a drag", 4, f"{seconds[1]:.1f}", f"{seconds[0]:.1f}"]],
+    )
 
 
 def test_spans_are_stepped_to_and_changed_by_keys(page: Page, screens: Screens) -> None:
@@ -241,8 +282,9 @@ def test_sets_ratings_and_what_agrees_by_digits(page: Page, screens: Screens) ->
     keys(page, "3", "1")
     assert form(page, "issues") == ["Factual error", "Missing information"]
     # Label Studio's own keys change nothing that is folded away: z would be another response type.
-    keys(page, "z", "t", "t", "y")
+    keys(page, "z", "t", "t", "y", "Shift+U")
     assert (form(page, "response_type"), form(page, "completeness")) == ("Direct answer", 5)
+    assert form(page, "flags") == []
     assert page.locator('.qr-row[data-field="tone"]').count() == 0
     keys(page, "e")
     assert page.locator(".qr-row").count() == 9
@@ -253,6 +295,35 @@ def test_sets_ratings_and_what_agrees_by_digits(page: Page, screens: Screens) ->
     keys(page, "3")
     assert form(page, "tone") == 3
     assert "Tone: 3 Stiff." in heard(page)
+
+
+def test_the_help_lists_the_keys_that_do_something(page: Page, screens: Screens) -> None:
+    """Each key once and ours alone, of marks where there are marks; with the form in view those of its fields."""
+    open_review(page, project(screens, "qa", [made_task(REVIEW, 3), made_task(REVIEW, 0)]))
+
+    def help_of_this_screen() -> list[tuple[str, str]]:
+        keys(page, "?")
+        dialog = page.get_by_role("dialog", name="Keys of this screen")
+        pairs = zip(dialog.locator("dt").all_inner_texts(), dialog.locator("dd").all_inner_texts(), strict=True)
+        listed = [(key, words.strip()) for key, words in pairs]
+        keys(page, "Escape")
+        expect(dialog).to_have_count(0)
+        return listed
+
+    listed = help_of_this_screen()
+    assert len({key for key, _ in listed}) == len(listed)
+    words = {words for _, words in listed}
+    assert {"Keep the mark", "Take what either says, of a set", "Escalate, with a reason"} <= words
+    assert not {"Unsure", "Correct", "ORG", "Code", "Select the next span", "Correctness: then 1 to 5"} & words
+    keys(page, "t")
+    words = {words for _, words in help_of_this_screen()}
+    assert {"Unsure", "Correct", "ORG"} <= words
+    assert "Keep the mark" not in words
+    keys(page, "t", "Shift+D")
+    page.keyboard.type("listed")
+    send(page)
+    expect(page.locator(".qr-head")).to_contain_text("No conflict")
+    assert "Keep the mark" not in {words for _, words in help_of_this_screen()}
 
 
 def test_the_guideline_of_the_field_is_one_key_away(page: Page, screens: Screens) -> None:

@@ -58,8 +58,20 @@ print(json.dumps({name: thing.pk for name, thing in made.items()} | {"upload": u
 """
 # Static files, signing out, and Django's admin, which is one rule for all of it.
 _PASSED_OVER = ("admin/", "^static", "^react-app", "^dm/", "^label-studio-frontend", "^^logout", "^api-auth/logout")
-# What a request of one's own leaves behind: that one was here.
-_TRACES = frozenset({"django_session", "ls_plugin_record", "ls_plugin_recordhead", "token_blacklist_blacklistedtoken"})
+# What a request of one's own leaves behind: that one was here, and what is derived from the texts of rows.
+_TRACES = frozenset(
+    {
+        "django_session",
+        "ls_plugin_record",
+        "ls_plugin_recordhead",
+        "ls_plugin_rowvector",
+        "token_blacklist_blacklistedtoken",
+        # Whoever opens a page first has the server write down what people are to be told.
+        "ls_plugin_notice",
+        "ls_plugin_noticecursor",
+        "ls_plugin_noticereader",
+    }
+)
 
 Row = tuple[Any, ...]
 
@@ -176,6 +188,8 @@ def _own(target: Target, table: str, row: Mapping[str, Any], me: int) -> bool:
     """Whether a row is the attacker's own, only says that they were here, or is of a project that is not attacked."""
     if table == "htx_user":
         return bool(row["id"] == me)
+    if table == "ls_plugin_noticereader" and row["read_at"] is not None:
+        return bool(row["user_id"] == me)
     project = row["id"] if table == "project" else row.get("project_id")
     if project is not None and project not in target.line.projects.values():
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -23,7 +24,7 @@ def quorum(line: Line, *words: str, exit_code: int = 0) -> str:
     return done.stderr if exit_code else done.stdout
 
 
-def test_a_manager_reads_and_answers_on_the_terminal(ls_server_plugin: LabelStudioServer) -> None:
+def test_a_manager_reads_and_answers_on_the_terminal(ls_server_plugin: LabelStudioServer, tmp_path: Path) -> None:
     """Questions, disputes and flags are listed; an answer, an announcement and a reopening reach whom they are for."""
     line = make_line(ls_server_plugin, rows(2))
     assert quorum(line, "threads") == "nobody waits for an answer\n"
@@ -38,10 +39,20 @@ def test_a_manager_reads_and_answers_on_the_terminal(ls_server_plugin: LabelStud
     listed = quorum(line, "threads")
     assert "r1  FINAL" in listed
     assert "question (annotator ana)  <- waits\n         Which\n         year?" in listed
-    assert quorum(line, "threads", "answer", str(question), "The table's.") == "said about row r1\n"
+    answered = quorum(line, "threads", "answer", str(question), "The table's.", "--publish")
+    assert answered == "said about row r1\n"
     assert "This dispute is settled" not in quorum(line, "threads", "answer", str(dispute), "It is.")
     assert "settled already" in quorum(line, "threads", "answer", str(dispute), "It is.", exit_code=1)
     assert quorum(line, "threads", "tell", "Guidelines 2 hold.") == "said to everybody\n"
+    export = tmp_path / "gold.jsonl"
+    assert "1 gold rows as jsonl" in quorum(line, "export", str(export), "--card")
+    thread = json.loads(export.read_text("utf-8"))["thread"]
+    assert [(each["kind"], each["by"], each.get("answers")) for each in thread] == [
+        ("question", "ana", None), ("dispute", "ana", None), ("answer", "max", question), ("upheld", "max", dispute),
+    ]  # fmt: skip
+    card = (tmp_path / "gold.jsonl.card.md").read_text("utf-8")
+    assert "1 questions (0 not answered), 1 answers, 1 disputes (1 upheld" in card
+    assert " 0 findings" in quorum(line, "verify", str(export))
     assert quorum(line, "threads", "reopen", "r1", "Look again.") == "row r1 was FINAL and is AWAITING_QA now\n"
     whole = json.loads(quorum(line, "threads", "--row", "r1", "--json"))
     kinds = [entry["kind"] for entry in whole["threads"][0]["messages"]]

@@ -25,6 +25,7 @@ from ls_config.interface import Control, Interface, load, parse_all
 from ls_config.results import to_result
 from ls_config.review_screen import compose_review
 from review_rules import load_policy, load_team
+from tests.support.command_line import run_here
 from tests.support.servers import ROOT, LabelStudioServer
 
 POLICY = """\
@@ -100,10 +101,8 @@ class Bench:
         return [sys.executable, "-m", "label_studio_quorum", *arguments]
 
     def quorum(self, *arguments: str, exit_code: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end and check how it ended."""
-        done = subprocess.run(
-            self.command(*arguments), env=self.environment, cwd=self.folder, capture_output=True, text=True, check=False
-        )
+        """Run a command to its end, in this process, and check how it ended."""
+        done = run_here(*arguments, environment=self.environment, folder=self.folder)
         assert done.returncode == exit_code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -159,6 +160,18 @@ def open_queue(page: Page, access: Mapping[str, Json], person: str, stage: str) 
     page.get_by_text("Labeling Instructions").wait_for()
     page.keyboard.press("Escape")
     page.get_by_text("Labeling Instructions").wait_for(state="hidden")
+
+
+def write_table(name: str, columns: Sequence[str], lines: Sequence[Sequence[Json]]) -> None:
+    """Write a table of the documentation, if asked to, between the comments that name it."""
+    if wanted := os.environ.get("QUORUM_MEASURES"):
+        path = Path(wanted)
+        before, begin, rest = path.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")
+        _, end, after = rest.partition(f"<!-- /{name} -->")
+        assert all((begin, end)), f"{wanted} has no place for {name}"
+        cells = [columns, ["---"] * len(columns), *lines]
+        drawn = "".join(f"| {' | '.join(map(str, line))} |\n" for line in cells)
+        path.write_text(before + begin + drawn + end + after, encoding="utf-8")
 
 
 def choose_in_review(page: Page, field: str, value: str | int) -> None:

@@ -94,8 +94,8 @@ def write(
         interface: The label interface, for labels, kinds and texts.
         everything: Also rows that are not gold; each row says which it is.
         card: Write a datasheet beside it (`<path>.card.md`; the `hf` folder's README.md has it in any case).
-        about: What the datasheet says of the campaign: `name`, and the hashes `policy` and
-            `checks`.
+        about: What the datasheet says of the campaign: `name`, the hashes `policy` and `checks`, and `threads`:
+            messages that are about no row; None for a server that keeps no threads.
         guard: In CSV, put an apostrophe before cells that a spreadsheet would read as a formula.
         bom: Begin a CSV with a byte order mark, by which Excel tells that it is UTF-8.
 

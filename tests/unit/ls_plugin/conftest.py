@@ -100,6 +100,11 @@ def database() -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-def _with_database(database: Path) -> None:
-    """Every test here has the database."""
+def _with_database(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test here has the database, and nothing works in it beside the test."""
+    from ls_plugin.queue import embedding
+    from ls_plugin.store import row_vectors
+
+    monkeypatch.setattr(embedding, "catch_up_soon", lambda campaign_id: None)
+    row_vectors.forget_indexes()  # the numbers of campaigns begin anew with each snapshot
     snapshots.begin_test()

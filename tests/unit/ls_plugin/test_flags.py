@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ls_plugin.models import Stage
+from ls_plugin.pages import flags
 from ls_plugin.store.exclusions import is_excluded
 from tests.contract.plugin_campaign import TEAM
 from tests.unit.ls_plugin.support import CampaignInTest, make_campaign, patch, post, review, verdict
@@ -104,3 +105,40 @@ def test_my_work_says_why_a_row_was_opened_again(campaign: CampaignInTest) -> No
     assert "max" not in pages["ana"].partition("<main>")[2].replace("maxlength", "")
     campaign.answer("quin", review("accept", "Correct"), Stage.QA)
     assert reason not in campaign.client("ana").get("/quorum/mine/").content.decode()
+
+
+def test_long_lists_of_flags_come_in_pages(campaign: CampaignInTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that are not decided first, then the others, the newest of each first; counts are of all of them."""
+    campaign.add_rows("r3")
+    for number, flag in (("1", "unsure"), ("2", "unsure"), ("3", "guideline_gap")):
+        campaign.answer("ana", flagged(flag, "unsure", reason=f"No. {number}"))
+    monkeypatch.setattr(flags, "ROWS_A_FLAG", 1)
+    client, asked = campaign.client("max"), {"name": campaign.campaign.name, "flag": "unsure"}
+    pages = [client.get("/quorum/api/flags", asked).json()["flags"][0]]
+    while after := pages[-1]["after"]:
+        pages.append(client.get("/quorum/api/flags", asked | {"after": after}).json()["flags"][0])
+    assert [[mark["row_id"] for mark in page["marks"]] for page in pages] == [["r3"], ["r2"], ["r1"]]
+    assert [(page["rows"], page["left_off"], page["before"] is None) for page in pages] == [
+        (3, 2, True), (3, 1, False), (3, 0, False),
+    ]  # fmt: skip
+    address = f"/quorum/campaign/{campaign.campaign.pk}/flags/"
+    first, last = (
+        client.get(address, {"flag": "unsure", "after": page["before"] or ""}).content.decode()
+        for page in (pages[0], pages[2])
+    )
+    assert "Next rows" in first
+    assert "Previous rows" not in first
+    assert "No. 2" in last
+    assert "No row bears this flag" in client.get(address, {"flag": "no such"}).content.decode()
+
+
+def test_flags_follow_what_people_change(campaign: CampaignInTest) -> None:
+    """An answer that is changed takes its flag along; the row's flags are kept beside it."""
+    answer = campaign.answer("ana", flagged("unsure", reason="?"))
+    assert campaign.slot("r1").flags == "unsure"
+    assert (
+        patch(campaign.client("ana"), f"/api/annotations/{answer.pk}/", {"result": verdict("Correct")}).status_code
+        == 200
+    )
+    assert (campaign.slot("r1").flags, campaign.slot("r1").flagged_at) == (None, None)
+    assert flags_for(campaign, "max") == {}

@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from ls_plugin.models import Campaign, Message, Stage
-from ls_plugin.pages import audit, outcomes, threads
+from ls_plugin.pages import audit, outcomes, saying
 from ls_plugin.store import audit_log
 from ls_plugin.store.exclusions import is_excluded
 from tests.contract.plugin_campaign import POLICY, TEAM
@@ -163,7 +163,7 @@ def test_a_dispute_is_settled_by_opening_the_row_again(campaign: CampaignInTest)
 def test_the_policy_says_for_how_long(setting: str, days: int, expected: bool) -> None:
     """Seven days without the key."""
     stored = Campaign(policy_text=f"{POLICY}{setting}\n")
-    assert threads.may_dispute(stored, timezone.now() - timedelta(days=days)) is expected
+    assert saying.may_dispute(stored, timezone.now() - timedelta(days=days)) is expected
 
 
 def test_a_campaign_that_takes_no_disputes_refuses_and_offers_none(campaign: CampaignInTest) -> None:

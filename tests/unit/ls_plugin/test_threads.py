@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from ls_plugin.models import Message, Stage
-from ls_plugin.pages import audit
+from ls_config.paragraphs import titles
+from ls_plugin.models import Campaign, Message, Stage
+from ls_plugin.pages import audit, threads
 from ls_plugin.store.exclusions import is_excluded
 from tests.contract.plugin_campaign import TEAM
 from tests.unit.ls_plugin.support import CampaignInTest, Response, make_campaign, post, review, verdict
 
 BOSS = TEAM + "  - {id: boss, email: boss-{tag}@quorum.test, roles: [manager, annotator]}\n"
+GUIDELINES = "# Which year?\nThe table's.\n```\n# no heading\n```\n## Tables & text ##\n# Which year?\n"
 NOTE = [{"from_name": "decision_note", "to_name": "panel", "type": "textarea", "value": {"text": ["Look at 1999."]}}]
 
 
@@ -278,3 +280,133 @@ def test_the_page_says_what_it_could_not_do(campaign: CampaignInTest) -> None:
     assert "Write something first." in manager.post(page, {}).content.decode()
     answer = manager.post(page, {"message": "987654321", "text": "x"}).content.decode()
     assert "This campaign has no question or dispute 987654321." in answer
+
+
+def with_guidelines(campaign: CampaignInTest) -> CampaignInTest:
+    """The same campaign, whose guidelines have paragraphs."""
+    Campaign.objects.filter(pk=campaign.campaign.pk).update(guidelines=GUIDELINES)
+    return campaign
+
+
+def test_headings_are_paragraphs_and_code_is_none() -> None:
+    """One that comes again has a number, and every heading has an anchor."""
+    anchors = {"which-year": "Which year?", "tables-text": "Tables & text", "which-year-2": "Which year?"}
+    assert titles(GUIDELINES) == anchors
+    assert titles("## ???\n") == {"beginning": "???"}
+    assert len(next(iter(titles(f"# {'x' * 500}")))) < 200
+
+
+def test_a_paragraph_of_the_guidelines_has_a_thread(campaign: CampaignInTest) -> None:
+    """Whoever works in the campaign asks; the author and the managers read it, and nobody is kept from a row."""
+    with_guidelines(campaign)
+    asked = say(campaign, "quin", paragraph="tables-text", kind="question", text="Whose unit?")
+    assert (asked.status_code, asked.json()["paragraph"]) == (201, "tables-text")
+    (thread,) = threads_of(campaign, "max", open="1")
+    assert (thread["row_id"], thread["paragraph"], thread["heading"]) == ("", "tables-text", "Tables & text")
+    assert [(entry["role"], entry["by"]) for entry in thread["messages"]] == [("qa", "quin")]
+    answer = {"kind": "answer", "answers": asked.json()["id"], "text": "The table's."}
+    assert say(campaign, "max", **answer).status_code == 201
+    (own,) = threads_of(campaign, "quin", paragraph="tables-text")
+    assert entries([own]) == [("question", "you", "Whose unit?"), ("answer", None, "The table's.")]
+    assert entries(threads_of(campaign, "ana", paragraph="tables-text")) == []
+    assert threads_of(campaign, "ana") == []
+    for paragraph in ("no-such", "tables-text "):
+        assert say(campaign, "ana", paragraph=paragraph, kind="question", text="?").json()["code"] == "not_yours"
+    both = say(campaign, "ana", paragraph="tables-text", row_id="r1", kind="question", text="?")
+    assert both.json()["code"] == "bad_request"
+    assert say(campaign, "max", paragraph="tables-text", kind="question", text="?").json()["code"] == "not_yours"
+    assert not audit.run(campaign.campaign).faults
+
+
+def test_a_paragraph_is_asked_about_on_my_work_and_answered_on_the_managers_page(campaign: CampaignInTest) -> None:
+    """By its heading, as text."""
+    with_guidelines(campaign)
+    number = str(campaign.campaign.pk)
+    ana, boss = campaign.client("ana"), campaign.client("max")
+    assert '<option value="tables-text">Tables &amp; text</option>' in ana.get("/quorum/mine/").content.decode()
+    form = {"campaign": number, "paragraph": "tables-text", "text": "Which <i>unit</i>?"}
+    assert "about the paragraph Tables &amp; text is with" in ana.post("/quorum/mine/", form).content.decode()
+    manage = f"/quorum/campaign/{number}/threads/"
+    assert "Which &lt;i&gt;unit&lt;/i&gt;?" in boss.get(manage, {"paragraph": "tables-text"}).content.decode()
+    question = Message.objects.get(campaign_id=campaign.campaign.pk)
+    said = {"message": question.pk, "text": "The table's.", "publish": "1"}
+    assert (
+        "everybody reads it, with the question and without a name from now on"
+        in boss.post(manage, said).content.decode()
+    )
+    mine = campaign.client("bea").get("/quorum/mine/").content.decode()
+    assert "Guidelines: Tables &amp; text" in mine
+    assert "for everybody" in mine
+    assert "ana" not in mine.partition("<main>")[2].replace("manager", "")
+
+
+def test_a_published_answer_is_read_by_everybody_once_the_row_is_decided(campaign: CampaignInTest) -> None:
+    """With its question, by role and without the row's id; reading it is an exposure; reopened, it is gone again."""
+    campaign.take("ana")
+    asked = say(campaign, "ana", row_id="r1", kind="question", text="Which year?").json()["id"]
+    told = say(campaign, "max", kind="answer", answers=asked, text="The table's.", publish=True)
+    assert told.status_code == 201, told.content
+    assert threads_of(campaign, "cal") == []
+    finish(campaign)
+    task = campaign.slot("r1").task_id
+    (thread,) = threads_of(campaign, "cal")
+    assert (thread["row_id"], thread["state"]) == ("", None)
+    assert entries([thread]) == [("question", None, "Which year?"), ("answer", None, "The table's.")]
+    assert [entry["role"] for entry in thread["messages"]] == ["annotator", "manager"]
+    assert is_excluded(task, campaign.account("cal"))
+    assert not is_excluded(task, campaign.account("eve"))
+    assert [own["row_id"] for own in threads_of(campaign, "ana")] == ["r1"]
+    body = {"name": campaign.campaign.name, "row_id": "r1", "reason": "The source changed."}
+    assert post(campaign.client("max"), "/quorum/api/reopen", body).status_code == 200
+    assert threads_of(campaign, "eve") == []
+    assert not audit.run(campaign.campaign).faults
+
+
+def test_neither_a_dispute_nor_a_known_answer_is_published(campaign: CampaignInTest) -> None:
+    """Nothing is said then; whether an answer is published cannot be changed behind the server unseen."""
+    finish(campaign)
+    disputed = say(campaign, "ana", row_id="r1", kind="dispute", text="No.").json()["id"]
+    asked = say(campaign, "ana", row_id="r1", kind="question", text="?").json()["id"]
+    answer = {"kind": "answer", "text": "Yes.", "publish": True}
+    assert say(campaign, "max", answers=disputed, **answer).json()["code"] == "not_published"
+    known = {"rows": {"r1": {"verdict": "Incorrect"}}, "bar": 0.5}
+    Campaign.objects.filter(pk=campaign.campaign.pk).update(qualification=known)
+    assert say(campaign, "max", answers=asked, **answer).json()["code"] == "not_published"
+    assert say(campaign, "max", answers=asked, kind="answer", text="Yes.").status_code == 201
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER temp.quorum_message_kept")
+    try:
+        Message.objects.filter(campaign_id=campaign.campaign.pk, answers=asked).update(published=True)
+        assert [fault.code for fault in audit.run(campaign.campaign).faults] == ["content"]
+    finally:
+        connection.close()  # the next one brings the rule again
+
+
+def test_long_lists_of_threads_come_in_pages(campaign: CampaignInTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Next and previous lead through all of them once, also when something new comes in between."""
+    with_guidelines(campaign)
+    monkeypatch.setattr(threads, "THREADS_A_PAGE", 1)
+    for paragraph in ("which-year", "tables-text", "which-year-2"):
+        say(campaign, "ana", paragraph=paragraph, kind="question", text="?")
+    client, asked = campaign.client("max"), {"name": campaign.campaign.name, "size": "1"}
+    first = client.get("/quorum/api/threads", asked).json()
+    campaign.take("ana")
+    say(campaign, "ana", row_id="r1", kind="question", text="New.")
+    second = client.get("/quorum/api/threads", asked | {"after": first["after"]}).json()
+    third = client.get("/quorum/api/threads", asked | {"after": second["after"]}).json()
+    assert [page["threads"][0]["paragraph"] for page in (first, second, third)] == [
+        "which-year-2", "tables-text", "which-year",
+    ]  # fmt: skip
+    assert [(page["left_off"], page["before"]) for page in (first, third)] == [
+        (2, None),
+        (0, second["before"] and third["before"]),
+    ]
+    back = client.get("/quorum/api/threads", asked | {"after": third["before"]}).json()
+    assert back["threads"] == second["threads"]
+    mine = [campaign.client("ana").get("/quorum/api/threads", {"after": "x"}).json()]
+    while after := mine[-1]["after"]:
+        mine.append(campaign.client("ana").get("/quorum/api/threads", {"after": after}).json())
+    assert [(page["threads"][0]["row_id"], page["left_off"]) for page in mine] == [("r1", 3), ("", 2), ("", 1), ("", 0)]
+    page = campaign.client("ana").get("/quorum/mine/").content.decode()
+    assert "Older threads" in page
+    assert "Newer threads" not in page

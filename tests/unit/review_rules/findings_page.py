@@ -24,6 +24,7 @@ _GROUPS = (
     ("QR.W03", "", ""),
     ("QR.W04", "Warnings about the policy", ""),
     ("QR.W05", "Reopened rows", ""),
+    ("QR.W06", "Returned rows", ""),
     ("QR.E00", "Errors of a decision", "A person has to step in."),
     ("QR.E1", "What `quorum verify` finds", "An export claims something that its own history does not bear out."),
 )

@@ -35,6 +35,7 @@ from tests.unit.review_rules.findings_page import render
 DOCS = Path(__file__).parents[3] / "docs"
 SPANS = {"e": {"kind": "spans", "text": TEXT}}
 REQUIRED = {"verdict": {"kind": "choice", "required": True}}
+RETURNS = "returns: {most: 1}"
 ASKED = [sub("ida", 5, "escalate", reason="?")]
 
 
@@ -84,6 +85,9 @@ HISTORIES: dict[str, tuple[dict[str, Any], str]] = {
     "QR.W039": (row(agreeing(), [sub("ida", 5, "correct", verdict=" ")], fields=REQUIRED), ""),
     "QR.W040": (row(agreeing()), "escalate_when: ['agreement.nope < 1.0']"),
     "QR.W050": (row(agreeing(), [sub("ida", 5, "accept")], reopened=[{"at": at(6)}]), ""),
+    "QR.W060": (row(agreeing(), [sub("ida", 5, "return", reason="why") | {"to": ["ana"]}]), RETURNS),
+    "QR.W061": (row(agreeing(), [sub("ida", 5, "return", reason="why") | {"to": ["ana"]}]), ""),
+    "QR.W062": (row(agreeing(), [sub("ida", 5, "return", reason="why")]), RETURNS),
     "QR.E001": (row([sub("ana", 0)]), "passes: 9"),
     "QR.E002": (row(agreeing(), ASKED, [sub("dag", 6, "escalate", reason="no rule")]), ""),
 }

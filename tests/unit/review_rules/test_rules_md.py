@@ -29,7 +29,7 @@ from review_rules import (
     parse_history,
     withheld,
 )
-from review_rules.files.policy import Acknowledge, Disputes, Order, Qualification, Skips
+from review_rules.files.policy import Acknowledge, Disputes, Order, Practice, Qualification, Returns, Skips
 from review_rules.files.schema import policy_schema, team_schema
 from review_rules.findings import RULES
 from review_rules.pre_annotation import values_hash
@@ -289,6 +289,43 @@ def test_qualification() -> None:
 
 
 @rule(
+    "A qualification may also name bars for those who work at a review stage, for experts of a domain over its rows and for single fields, after how many weeks it expires, and whether a change of the guidelines ends it; it changes no decision, and a policy that names none of these keeps its hash."
+)
+def test_further_bars() -> None:
+    """The hash of a policy that asks for a qualification as before is the one that it had before there were these."""
+    plain = load_policy("fields: {verdict: {agree: exact}}\nqualification: {rows: known.jsonl, bar: 0.8}")
+    assert plain.hash == "sha256:025164cd320fffa8e989b58d2fe192dee23c122f69ffbd85b457073c82f5db86"
+    nothing = "{rows: known.jsonl, bar: 0.8, stages: {}, domains: {}, fields: {}, weeks: null, guidelines: false}"
+    assert load_policy(f"fields: {{verdict: {{agree: exact}}}}\nqualification: {nothing}").hash == plain.hash
+    asked = "{rows: known.jsonl, bar: 0.8, stages: {qa: 0.9}, domains: {technical: 0.7}, fields: {verdict: 1}, weeks: 8, guidelines: true}"
+    further = load_policy(f"fields: {{verdict: {{agree: exact}}}}\nqualification: {asked}")
+    wanted = Qualification("known.jsonl", 0.8, {"qa": 0.9}, {"technical": 0.7}, {"verdict": 1.0}, 8, True)
+    assert (further.qualification, further.hash == plain.hash) == (wanted, False)
+    seen = [decide(parse_history(row(agreeing())), load_team(TEAM), policy).to_json() for policy in (plain, further)]
+    assert [each["state"] for each in seen] == ["AWAITING_QA"] * 2
+    for wrong in ("stages: {pass: 0.8}", "stages: {qa: 2}", "domains: {technical: high}", "weeks: 0", "guidelines: 1"):
+        with pytest.raises(FaultsError):
+            load_policy(f"qualification: {{rows: known.jsonl, bar: 0.8, {wrong}}}")
+
+
+@rule(
+    "`practice` names a file of rows to practise on, relative to the policy file, and says whether the time counts for pay; it changes no decision, and a policy without it keeps its hash."
+)
+def test_practice() -> None:
+    """It is about people who learn, and says nothing about what counts."""
+    plain = load_policy("fields: {verdict: {agree: exact}}")
+    practised = load_policy("fields: {verdict: {agree: exact}}\npractice: {rows: practice.jsonl, paid: true}")
+    assert (plain.practice, practised.practice) == (None, Practice("practice.jsonl", True))
+    assert load_policy("practice: {rows: practice.jsonl}").practice == Practice("practice.jsonl", False)
+    assert plain.hash == load_policy("{fields: {verdict: {agree: exact}}, practice: null}").hash != practised.hash
+    seen = [decide(parse_history(row(agreeing())), load_team(TEAM), policy).to_json() for policy in (plain, practised)]
+    assert seen[0] == seen[1]
+    for wrong in ("{}", "{paid: true}", "{rows: a, paid: 1}", "{rows: a, often: 2}", "5"):
+        with pytest.raises(FaultsError):
+            load_policy(f"practice: {wrong}")
+
+
+@rule(
     "`skips` says how many rows a person may skip within 24 hours, null for any number, and whether a skip needs a reason; it changes no decision, and a policy without it keeps its hash."
 )
 def test_skips() -> None:
@@ -322,6 +359,25 @@ def test_order() -> None:
     assert seen[0] == seen[1]
     with pytest.raises(FaultsError):
         load_policy("order: mixed")
+
+
+@rule(
+    "`threads` says whether exports hold what was said in threads, or only who said what kind of thing when; it changes no decision, and a policy without it keeps its hash."
+)
+def test_threads() -> None:
+    """It is about what leaves the server beside the labels."""
+    fields = "fields: {verdict: {agree: exact}}\n"
+    plain = load_policy(fields)
+    assert plain.threads.texts_in_exports is True
+    for same in ("threads: null", "threads: {}", "threads: {texts_in_exports: true}"):
+        assert load_policy(fields + same).hash == plain.hash
+    quiet = load_policy(fields + "threads: {texts_in_exports: false}")
+    assert (quiet.threads.texts_in_exports, quiet.hash == plain.hash) == (False, False)
+    seen = [decide(parse_history(row(agreeing())), load_team(TEAM), policy).to_json() for policy in (plain, quiet)]
+    assert seen[0] == seen[1]
+    for wrong in ("{texts_in_exports: some}", "{texts: true}", "5"):
+        with pytest.raises(FaultsError):
+            load_policy(f"threads: {wrong}")
 
 
 @rule(
@@ -843,11 +899,13 @@ def test_latest_qa() -> None:
 
 
 @pytest.mark.parametrize("word", [None, "", "ok", "ACCEPT"])
-@rule("QA and expert reviews without one of the four decision words do not count.")
+@rule("QA and expert reviews without one of the four decision words do not count; QA has `return` besides.")
 def test_decision_words(word: str | None) -> None:
     """What was decided must be said."""
     decision = see(row(agreeing(), [sub("ida", 5) | {"decision": word}], [sub("dag", 6)]))
     assert (at_path(decision, "qa[0]"), at_path(decision, "expert[0]")) == (["QR.W031"], ["QR.W031"])
+    by_expert = see(row(agreeing(), ESCALATED, [give_back("gus", 6, "ana")]), RETURNS)
+    assert at_path(by_expert, "expert[0]") == ["QR.W031"]
 
 
 ESCALATED = [sub("ida", 5, "escalate", reason="beyond me")]
@@ -935,12 +993,13 @@ def test_nothing_after_an_experts_escalate() -> None:
 
 @pytest.mark.parametrize("word", ["escalate", "discard"])
 @pytest.mark.parametrize("reason", [None, "", "  \n"])
-@rule("`escalate` and `discard` without a reason do not count.")
+@rule("`escalate`, `discard` and `return` without a reason do not count.")
 def test_reason(word: str, reason: str | None) -> None:
     """Whoever comes next must know why."""
     assert at_path(see(row(agreeing(), [sub("ida", 5, word, reason=reason)])), "qa[0]") == ["QR.W032"]
     decision = see(row(agreeing(), ESCALATED, [sub("dag", 6, word, reason=reason)]))
     assert at_path(decision, "expert[0]") == ["QR.W032"]
+    assert at_path(see(row(agreeing(), [give_back("ida", 5, "ana", reason=reason)]), RETURNS), "qa[0]") == ["QR.W032"]
 
 
 @rule(
@@ -1023,7 +1082,9 @@ def test_one_finding_each() -> None:
             assert len(at_path(decision, f"{stage.key}[{index}]")) == (0 if counts else 1)
 
 
-@rule("What does not count changes nothing but findings, and the person's place in line.")
+@rule(
+    "What does not count changes nothing but findings, the person's place in line, and which passes a return was given on."
+)
 def test_what_does_not_count_changes_nothing() -> None:
     """The crowded row with only its counted submissions is decided alike (a law in tests/property too)."""
     history = crowded()
@@ -1040,6 +1101,181 @@ def test_expertise_anywhere() -> None:
     assert decision.next is not None
     assert decision.next.requires == ()
     assert see(row([sub("ana", 0), sub("ben", 1)], [sub("ida", 2, "accept")], domain="financial")).state is State.FINAL
+
+
+# Returned rows.
+
+RETURNS = "returns: {most: 1}"
+
+
+def give_back(by: str, minute: float, *to: str, **more: Any) -> dict[str, Any]:
+    """A return of these people's passes."""
+    return sub(by, minute, "return", **({"reason": "look at the number again"} | more)) | {"to": list(to)}
+
+
+def again(by: str = "ana", minute: float = 6, value: str = "B") -> dict[str, Any]:
+    """A pass after the row came back."""
+    return sub(by, minute, verdict=value)
+
+
+@rule(
+    "`returns` says how often QA may return a row, 0 for never; a policy without it allows no return and keeps its hash."
+)
+def test_returns_of_the_policy() -> None:
+    """It is asked for by those who want it; certificates of before keep the hash of their policy."""
+    fields = "fields: {verdict: {agree: exact}}\n"
+    plain = load_policy(fields)
+    assert plain.returns == Returns(0)
+    for same in ("returns: null", "returns: {most: 0}"):
+        assert load_policy(fields + same).hash == plain.hash
+    assert len({load_policy(fields + f"returns: {{most: {most}}}").hash for most in range(3)}) == 3
+    for wrong in ("{most: -1}", "{most: often}", "{often: 1}", "{}", "5"):
+        with pytest.raises(FaultsError):
+            load_policy(f"returns: {wrong}")
+
+
+@rule(
+    "A return counts if its person may do QA of the passes as they stood at its time, and these were complete and later than no return that counts.",
+    "A pass that a counted return names does not count unless it is later than that return.",
+)
+def test_return() -> None:
+    """The passes that it names are none until they come in again; the other one stands."""
+    decision = see(row(agreeing(), [give_back("ida", 5, "ana")]), RETURNS)
+    assert (decision.state, decision.returns, decision.counted[Stage.QA]) == (State.AWAITING_PASSES, (0,), ())
+    assert (decision.counted[Stage.PASS], ids(decision)) == ((1,), ["QR.W060"])
+    both = see(row(agreeing(), [give_back("ida", 5, "ana", "cleo")]), RETURNS)
+    assert both.counted[Stage.PASS] == ()
+    moved = see(row([*agreeing(), again()], [give_back("ida", 5, "ana")]), RETURNS)
+    assert (moved.state, moved.counted[Stage.PASS], ids(moved)) == (State.AWAITING_QA, (2, 1), ["QR.W026"])
+    early = row(agreeing(), [give_back("ida", 1, "ana")])
+    assert at_path(see(early, RETURNS), "qa[0]") == ["QR.W028"]
+    twice = row(agreeing(), [give_back("ida", 5, "ana"), give_back("dag", 6, "cleo")])
+    assert at_path(see(twice, "returns: {most: 2}"), "qa[1]") == ["QR.W028"]
+    for by, why in (("ops", "QR.W024"), ("zoe", "QR.W023"), ("cleo", "QR.W030"), ("eli", "QR.W025")):
+        refused = see(row(agreeing(), [give_back(by, 40, "ana")]), RETURNS)
+        assert (refused.state, at_path(refused, "qa[0]")) == (State.AWAITING_QA, [why])
+
+
+@rule(
+    "A return does not count if the row was returned as often as the policy allows, or if it names nobody, or somebody without a pass that counted at its time.",
+    "A QA review that says `return` names under `to` the people whose passes it gives back; what is no list of people names nobody.",
+)
+def test_return_that_does_not_count() -> None:
+    """The row stays with QA."""
+    unlimited = see(row(agreeing(), [give_back("ida", 5, "ana")]))
+    assert (unlimited.state, at_path(unlimited, "qa[0]")) == (State.AWAITING_QA, ["QR.W061"])
+    qa = [give_back("ida", 5, "ana"), give_back("ida", 7, "ana", "cleo")]
+    spent = see(row([*agreeing(), again()], qa), RETURNS)
+    assert (spent.state, spent.returns, at_path(spent, "qa[1]")) == (State.AWAITING_QA, (0,), ["QR.W061"])
+    once_more = see(row([*agreeing(), again()], qa), "returns: {most: 2}")
+    assert (once_more.state, once_more.returns) == (State.AWAITING_PASSES, (0, 1))
+    for to in (None, [], "ana", ["hal"], ["ana", "hal"], [5], {"ana": 1}):
+        nobody = see(row(agreeing(), [give_back("ida", 5) | {"to": to}]), RETURNS)
+        assert (nobody.state, at_path(nobody, "qa[0]")) == (State.AWAITING_QA, ["QR.W062"])
+
+
+@rule(
+    "The people whose passes were given back keep their place in line and are asked again: the step lists them under `returned`, and nobody else may take it but for as many `others` as it says.",
+    "Where one of them has left the team, their place falls to the next in line, or to somebody else.",
+)
+def test_who_is_asked_again() -> None:
+    """A surplus pass does not take the place of somebody who is at work on theirs."""
+    surplus = [*agreeing(), sub("hal", 2, verdict="A")]
+    decision = see(row(surplus, [give_back("ida", 5, "ana")]), RETURNS)
+    assert (at_path(decision, "passes[0]"), at_path(decision, "passes[2]")) == (["QR.W060"], ["QR.W027"])
+    step = decision.next
+    assert step is not None
+    assert (step.to_json()["returned"], step.to_json()["others"], step.excluded) == (["ana"], 0, ("cleo", "ida"))
+    people = team_of(TEAM).people
+    assert [person for person in people if may_take(people[person], step)] == ["ana"]
+    gone = TEAM.replace("id: ana,  roles: [annotator]", "id: ana,  roles: [annotator], left: 2026-01-05T10:04:00Z")
+    assert see(row(surplus, [give_back("ida", 5, "ana")]), RETURNS, gone).counted[Stage.PASS] == (1, 2)
+    open_again = see(row(agreeing(), [give_back("ida", 5, "ana")]), RETURNS, gone)
+    assert (open_again.next, open_again.state) == (NextStep(Stage.PASS, (), step.excluded, (), 1), State.AWAITING_PASSES)
+    one_left = see(row(agreeing(), [give_back("ida", 5, "ana", "cleo")]), RETURNS, gone).next
+    assert one_left is not None
+    assert (one_left.returned, one_left.others) == (("cleo",), 1)
+    able = {person.id for person in team_of(gone).people.values() if may_take(person, one_left)}
+    assert able == {"ben", "cleo", "hal"}
+
+
+@rule("Whoever returned a row may do its QA again, and no pass of theirs counts from then on: they have read the others.")
+def test_who_returned() -> None:
+    """Of the label nothing is theirs, so their second look is as independent as the first."""
+    passes, qa = [sub("ana", 0, verdict="A"), sub("hal", 1, verdict="A")], [give_back("cleo", 5, "ana")]
+    final = see(row([*passes, again()], [*qa, sub("cleo", 7, "correct", verdict="B")]), RETURNS)
+    assert (final.state, final.certificate and final.certificate.qa) == (State.FINAL, "cleo")
+    own = see(row([*passes, again("cleo")], qa), RETURNS)
+    assert (own.state, at_path(own, "passes[2]")) == (State.AWAITING_PASSES, ["QR.W030"])
+
+
+@rule("QA that is not later than the last counted return does not count.")
+def test_qa_of_before_a_return() -> None:
+    """A return takes back what was said before it, also where somebody else's pass of before steps in."""
+    qa = [sub("dag", 4, "accept"), give_back("ida", 5, "ana")]
+    decision = see(row([*agreeing(), again(value="A")], qa), RETURNS)
+    assert (decision.state, at_path(decision, "qa[0]")) == (State.AWAITING_QA, ["QR.W029"])
+    gone = TEAM.replace("id: ana,  roles: [annotator]", "id: ana,  roles: [annotator], left: 2026-01-05T10:04:00Z")
+    stepped_in = see(row([*agreeing(), sub("hal", 2, verdict="A")], qa), RETURNS, gone)
+    assert (stepped_in.state, at_path(stepped_in, "qa[0]")) == (State.AWAITING_QA, ["QR.W029"])
+
+
+@rule("Once a row was returned its QA is due, whatever `qa.when` says.")
+@pytest.mark.parametrize("when", ["{when: conflict}", "{when: sample, share: 0}"])
+def test_qa_after_a_return(when: str) -> None:
+    """Whether what was wrong is right now is for QA to say, not for two people who agree."""
+    policy = f"{{qa: {when}, {RETURNS}}}"
+    passes = [*disagreeing(), again()]
+    assert see(row(passes), policy).state is State.FINAL
+    assert see(row(passes, [give_back("ida", 5, "ana")]), policy).state is State.AWAITING_QA
+
+
+@rule(
+    "A counted return has no other part in the row: its values, its flags and its person's expertise count for nothing."
+)
+def test_part_of_a_return() -> None:
+    """Its reason is all that it says."""
+    said = give_back("dag", 5, "ana", verdict="C", flags=["needs_expert", "domain:technical"])
+    decision = see(row([*agreeing(), again(value="A")], [said, sub("ida", 7, "accept")], domain="financial"), RETURNS)
+    assert decision.next is not None
+    assert (decision.state, decision.next.requires) == (State.AWAITING_EXPERT, ("financial",))
+    assert decision.proposal["verdict"].value == "A"
+    assert "dag" not in decision.next.excluded
+
+
+@rule("A return that is not later than the last reopening of its row does not count, so that the passes stand again as they did.")
+def test_return_and_reopening() -> None:
+    """A manager takes a return back by opening the row again, where its person is long away, say."""
+    decision = see(row(agreeing(), [give_back("ida", 5, "ana")], reopened=[{"at": at(7)}]), RETURNS)
+    assert (decision.state, at_path(decision, "qa[0]"), decision.returns) == (State.AWAITING_QA, ["QR.W050"], ())
+
+
+def test_return_then_escalate_then_final() -> None:
+    """The whole way of a row that went back to both, then to an expert; a record of it follows, and no shorter one."""
+    qa = [give_back("ida", 5, "ana", "cleo"), sub("ida", 8, "escalate", reason="which year?")]
+    passes = [*disagreeing(), again("cleo", 6, "C"), again("ana", 7, "B")]
+    expert = [sub("gus", 9, "correct", verdict="C")]
+    states = [
+        see(row(passes[:2]), RETURNS).state,
+        see(row(passes[:2], qa[:1]), RETURNS).state,
+        see(row(passes[:3], qa[:1]), RETURNS).state,
+        see(row(passes, qa[:1]), RETURNS).state,
+        see(row(passes, qa), RETURNS).state,
+    ]
+    assert states == [
+        State.AWAITING_QA, State.AWAITING_PASSES, State.AWAITING_PASSES, State.AWAITING_QA, State.AWAITING_EXPERT
+    ]  # fmt: skip
+    decision = see(row(passes, qa, expert), RETURNS)
+    assert decision.state is State.FINAL
+    assert decision.certificate is not None
+    assert decision.certificate.to_json()["times"] == {"passes": [at(7), at(6)], "qa": at(8), "expert": [at(9)]}
+    assert (decision.certificate.passes, decision.certificate.qa) == (("ana", "cleo"), "ida")
+    assert decision.comparison["verdict"].values == ("B", "C")
+    record = json.loads(json.dumps(row(passes, qa, expert) | decision.to_json()))
+    verifier = Verifier(team_of(TEAM), policy_of(RETURNS))
+    assert verifier.check(record, 1) == []
+    unreturned = Verifier(team_of(TEAM), policy_of(RETURNS)).check(record | {"passes": passes[:2]}, 1)
+    assert "QR.E105" in [noted.id for noted in unreturned]
 
 
 # Domains and experts.
@@ -2082,6 +2318,19 @@ def test_version_1_and_reopening() -> None:
     """No row was reopened under it, so a record of that time with such an entry is proved as if it had none."""
     record = old_records()["set-that-nobody-filled"]
     assert verify_old(record | {"reopened": [{"at": "2030-01-01T00:00:00Z"}]}) == verify_old(record) == []
+
+
+@rule("By versions 1 to 3 `return` is no decision word.")
+def test_versions_1_to_3_and_returns() -> None:
+    """A record of their time in which somebody wrote it is proved by them: it did not count."""
+    history = row(agreeing(), [give_back("ida", 5, "ana"), sub("dag", 6, "accept")])
+    team, policy = team_of(TEAM), policy_of(RETURNS)
+    for version in (RULES_1, RULES_2, RULES_3):
+        decision = decide(parse_history(history), team, policy, version)
+        assert (decision.state, at_path(decision, "qa[0]")) == (State.FINAL, ["QR.W031"])
+        record = json.loads(json.dumps(history | decision.to_json()))
+        assert Verifier(team, policy).check(record, 1) == []
+    assert "QR.E105" in [noted.id for noted in Verifier(team, policy).check(record | {"rules": 4}, 1)]
 
 
 FIRST, SECOND = {"number": 1, "hash": "sha256:a"}, {"number": 2, "hash": "sha256:b"}

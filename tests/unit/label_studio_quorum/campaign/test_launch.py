@@ -68,6 +68,7 @@ def plan(tmp_path: Path) -> CampaignPlan:
         team_text=team,
         team=load_team(team),
         qualification={"rows": {"k1": {"verdict": "Correct"}}, "bar": 0.8},
+        practice={"rows": {"p1": {"data": {}, "known": {"verdict": "Correct"}, "guideline": "", "why": ""}}},
     )
 
 
@@ -86,6 +87,7 @@ def test_a_launch_tells_the_plugin_and_remembers(plan: CampaignPlan, tmp_path: P
             "guidelines": plan.interface.guidelines,
             "projects": launched.projects,
             "qualification": plan.qualification,
+            "practice": plan.practice,
         }
     ]
     assert list(launched.projects) == ["pass", "qa", "expert"]

@@ -1,4 +1,4 @@
-"""The qualification's file: rows with known answers."""
+"""The files of rows with known answers: the qualification's, and the one to practise on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from label_studio_quorum.campaign.qualification import qualification_of
+from label_studio_quorum.campaign.qualification import practice_of, qualification_of
 from ls_config.interface import load
 from review_rules import FaultsError, load_policy
 
@@ -65,3 +65,41 @@ def test_no_file_and_no_rows_are_faults(tmp_path: Path) -> None:
         qualification_of(ASKING, tmp_path, load("classification"))
     with pytest.raises(FaultsError, match="there are no rows in it"):
         read(tmp_path, "")
+
+
+PRACTISING = load_policy(
+    "{qualification: {rows: known.jsonl, bar: 0.8}, practice: {rows: practice.jsonl}, expert_domains: []}"
+)
+
+
+def practise(folder: Path, *lines: dict[str, Any], label_type: str = "classification") -> dict[str, Any]:
+    """What the plugin is told of a file of practice with these lines, beside the qualification's one row."""
+    read(folder, ROW)
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (folder / "practice.jsonl").write_text(text, encoding="utf-8")
+    return practice_of(PRACTISING, folder, load(label_type))
+
+
+def test_rows_to_practise_on_come_with_their_columns_and_what_explains_them(tmp_path: Path) -> None:
+    """They are no rows of the campaign, so that everything that is shown of them is in the file."""
+    row = {**ROW, "id": "p1", "guideline": "Verdict", "why": "It is so."}
+    columns = {"context": "c", "query": "q", "response": "r"}
+    told = {"data": columns, "known": {"verdict": "Correct"}, "guideline": "Verdict", "why": "It is so."}
+    assert practise(tmp_path, row) == {"rows": {"p1": told}}
+    assert practice_of(ASKING, tmp_path, load("classification")) == {}
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (ROW, "'k1' is a row of the qualification too"),
+        ({**ROW, "id": "p1", "why": 5}, "`why` is no text"),
+        ({**ROW, "id": "p1", "guideline": "Weather"}, "no heading 'Weather'"),
+        ({**ROW, "id": "p1", "known": {}}, "has no `known`"),
+    ],
+    ids=str,
+)
+def test_a_row_that_nobody_may_practise_on_is_a_fault(tmp_path: Path, row: dict[str, Any], said: str) -> None:
+    """Whoever practised on a row of the qualification would have read its answer."""
+    with pytest.raises(FaultsError, match=said):
+        practise(tmp_path, row)

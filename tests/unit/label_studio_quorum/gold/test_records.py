@@ -70,6 +70,23 @@ def test_store_gives_what_a_snapshot_gives(
     assert (tally.rows, tally.problems) == (len(NAMES), [])
 
 
+@pytest.mark.parametrize("least", [1, 10_000], ids=["several processes", "one process"])
+def test_threads_stand_in_the_records_of_their_rows(
+    held: tuple[FakeLabelStudio, Campaign], least: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And in no other's: a row about which nothing was said has the record that it has without them."""
+    port, campaign = held
+    monkeypatch.setattr(export, "_WORTH_WORKERS", least)
+    monkeypatch.setattr(export, "_CHUNK", 2)
+    threads = {name: [{"id": number, "text": name}] for number, name in enumerate(NAMES[:3])}
+    plain = [json.loads(line.text) for line in export_lines(port, campaign)]
+    seen = [json.loads(line.text) for line in export_lines(port, campaign, threads=threads)]
+    assert {record["row_id"]: record.get("thread") for record in seen} == {name: threads.get(name) for name in NAMES}
+    assert [record for record in seen if "thread" not in record] == [
+        record for record in plain if record["row_id"] not in threads
+    ]
+
+
 def test_a_campaign_with_withheld_rows_measures_anchoring(tmp_path: Path) -> None:
     """Rows whose auto-label the policy withheld come out marked, and the datasheet compares them with the others."""
     team, policy = load_team(TEAM.format(tag="x")), load_policy(POLICY + "prelabel: {withhold: 0.5}\n")
