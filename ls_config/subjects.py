@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ls_config.interface import Control
-from ls_config.paragraphs import LineKind, Paragraph, ParagraphChange, fold
+from ls_config.paragraphs import LineKind, Paragraph, ParagraphChange, about_word, fold
 
 __all__ = ["GuidelineSubject", "subjects_of", "subjects_of_change"]
 
@@ -26,18 +26,30 @@ class GuidelineSubject:
 
 def subjects_of(part: Paragraph, controls: Iterable[Control]) -> tuple[GuidelineSubject, ...]:
     """What a paragraph as a whole is about."""
-    return _subjects(part.title, part.lines, controls)
+    return _subjects(part.title, part.about, part.lines, controls)
 
 
 def subjects_of_change(change: ParagraphChange, controls: Iterable[Control]) -> tuple[GuidelineSubject, ...]:
     """The labels and fields that the changed lines name; where they name none, the field that the heading names."""
     lines = [line.text for line in change.lines if line.kind is not LineKind.SAME]
-    return _subjects(change.title, lines, controls)
+    return _subjects(change.title, change.about, lines, controls)
 
 
-def _subjects(title: str, lines: Iterable[str], controls: Iterable[Control]) -> tuple[GuidelineSubject, ...]:
+def _subjects(
+    title: str, about: str, lines: Iterable[str], controls: Iterable[Control]
+) -> tuple[GuidelineSubject, ...]:
     fields, names, head = tuple(controls), _names("\n".join(lines)), fold(title)
-    headed = [control for control in fields if head and head.startswith(fold(control.name))]
+    exact = [
+        GuidelineSubject(control.name, label)
+        for control in fields
+        for label in control.labels
+        if about == about_word(f"{control.name}.{label}")
+    ]
+    # A heading that says what it is about means that, and nothing that its words are like.
+    if exact:
+        return tuple(exact)
+    headed = [control for control in fields if about == about_word(control.name)]
+    headed = headed or [control for control in fields if head and head.startswith(fold(control.name))]
     labels = [
         GuidelineSubject(control.name, label)
         # Under the heading of a field its own labels are meant, and not those of another field of the same name.

@@ -61,3 +61,20 @@ def test_what_came_and_went() -> None:
         ("removed", "two"),
         ("added", "three"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("about", "expected"),
+    [
+        ("entities.MONEY", GuidelineSubject("entities", "MONEY")),
+        ("response_type", GuidelineSubject("response_type")),
+        ("entities.NOTHING", GuidelineSubject("verdict")),
+    ],
+)
+def test_a_heading_may_say_what_it_is_about(about: str, expected: GuidelineSubject) -> None:
+    """That counts, and not what its words are like; a label that there is not says nothing."""
+    controls = load("response_review").controls
+    (part,) = paragraphs(f"## Verdict on amounts {{#{about}}}\n\nLook well.\n")
+    assert subjects_of(part, controls) == (expected,)
+    (change,) = paragraph_changes("", f"## Verdict on amounts {{#{about}}}\n\nLook well.\n")
+    assert subjects_of_change(change, controls) == (expected,)
