@@ -37,6 +37,13 @@ def send(page: Page, *keys: str) -> None:
     assert got.value.status == 201, got.value.text()
 
 
+def close_instructions(page: Page) -> None:
+    """Close the instructions that stand before a queue, which keep every key to themselves."""
+    page.get_by_text("Labeling Instructions").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_text("Labeling Instructions").wait_for(state="hidden")
+
+
 def picture(page: Page, name: str) -> None:
     """Keep a picture, if asked to."""
     if folder := os.environ.get("QUORUM_SCREENS"):
@@ -53,6 +60,7 @@ def test_qa_returns_a_row_and_its_person_answers_again(chromium: Browser, ls_ser
 
     with page_for(chromium, line, "quin") as page:
         page.goto(f"/projects/{line.projects['qa']}/data?labeling=1")
+        close_instructions(page)
         page.locator("#quorum-review .qr-send").wait_for()
         page.keyboard.press("Shift+R")
         whom = page.get_by_role("group", name="Return to")
@@ -72,6 +80,7 @@ def test_qa_returns_a_row_and_its_person_answers_again(chromium: Browser, ls_ser
         page.goto("/quorum/mine/")
         expect(page.get_by_role("cell", name=REASON)).to_be_visible()
         page.get_by_role("link", name="Answer again").click()
+        close_instructions(page)
         page.get_by_test_id(SUBMIT).wait_for()
         expect(page.get_by_role("alert")).to_contain_text(f"QA returned this row: “{REASON}”")
         chosen = "window.quorum.screen().field('verdict').selectedValues().join()"
