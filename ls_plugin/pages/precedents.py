@@ -34,6 +34,7 @@ from ls_plugin.queue.embedding import EncoderAwayError
 from ls_plugin.queue.seats import next_step
 from ls_plugin.store.exposures import exposed_accounts
 from ls_plugin.store.refusals import Refused
+from ls_plugin.store.row_texts import texts_of
 from ls_plugin.store.row_vectors import SimilarRow, index_of, read_vector
 from ls_plugin.store.slots import slots_of
 from review_rules import FinalValue, Origin, Person, State, may_take
@@ -250,7 +251,7 @@ def _precedent(alike: SimilarRow, row: DecidedRow, domain: str) -> Precedent:
         reason="\n".join(note.text for note in notes_of(row, named=False)),
         cause=_cause(row),
         domain=domain,
-        excerpt=_excerpt(embedding.texts_of(data)),
+        excerpt=_excerpt(texts_of(data)),
     )
 
 

@@ -10,12 +10,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
-import json
 import logging
-import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -32,20 +29,13 @@ from tasks.models import Task
 
 from ls_plugin.models import CampaignProject, RowVector, Slot, Stage
 from ls_plugin.store import row_vectors, word_vectors
+from ls_plugin.store.row_texts import content_of, texts_of
 from ls_plugin.store.row_vectors import PlacedRow, Vector
 from review_rules import State
 
-LONGEST_COLUMN: Final = 8000
-"""Characters of a column that a row's vector is made of."""
-MOST_COLUMNS: Final = 100
-"""Columns of a row that its vector is made of."""
 DECIDED: Final = [state.value for state in State if state.is_decided]
 _log = logging.getLogger(__name__)
 _REVIEWED: Final = [*DECIDED, State.AWAITING_QA.value, State.AWAITING_EXPERT.value]
-# What names the row, and what the queue goes by, is no text of it.
-_NO_COLUMNS: Final = frozenset({"row_id", "domain"})
-# An address stands for a picture or a sound, of which its letters tell nothing.
-_ADDRESS: Final = re.compile(r"(?:https?://|data:|/data/)\S*\Z")
 _AT_ONCE: Final = 32
 _TIMEOUT_S: Final = 60.0
 _ONE_ROW_TIMEOUT_S: Final = 3.0
@@ -81,12 +71,14 @@ def catch_up(campaign_id: int) -> int:
     if redis_connected():
         # Before the rows are looked up: one that comes later asks for a job of its own.
         get_connection("low").delete(_asked(campaign_id))
-    done, skipped = 0, set[str]()
+    done, tried = 0, set[tuple[str | None, str]]()
     try:
-        while rows := _waiting(campaign_id, skipped):
+        while rows := _waiting(campaign_id, tried):
             done += _place(campaign_id, rows)
-            # A row that another process deletes meanwhile must not keep this one at it for ever.
-            skipped.update(row.row_id for row in rows)
+            # A row that another process deletes meanwhile must not keep this one at it for ever; one whose vector is
+            # of an encoder that was replaced meanwhile is done again.
+            version = version_of(campaign_id)
+            tried.update((version, row.row_id) for row in rows)
     except EncoderAwayError as error:
         _log.warning("Quorum: rows of campaign %s get no vectors for precedents: %s", campaign_id, error)
     return done
@@ -212,10 +204,11 @@ def forget_gone(campaign_id: int) -> None:
     row_vectors.forget(campaign_id, list(gone.values_list("row_id", flat=True)))
 
 
-def _waiting(campaign_id: int, skipped: set[str]) -> list[Slot]:
+def _waiting(campaign_id: int, tried: set[tuple[str | None, str]]) -> list[Slot]:
     """The next of them; decided rows first, as they are what others are shown."""
-    slots = lacking(campaign_id).order_by("-sealed", "task_id")
-    return list(islice((slot for slot in slots.iterator(chunk_size=_AT_ONCE) if slot.row_id not in skipped), _AT_ONCE))
+    version = version_of(campaign_id)
+    slots = lacking(campaign_id).order_by("-sealed", "task_id").iterator(chunk_size=_AT_ONCE)
+    return list(islice((slot for slot in slots if (version, slot.row_id) not in tried), _AT_ONCE))
 
 
 def _place(campaign_id: int, slots: Sequence[Slot]) -> int:
@@ -269,42 +262,9 @@ def place_now(campaign_id: int, slot: Slot) -> RowVector | None:
     return stored
 
 
-# --- what a row says -------------------------------------------------------------------------------------------------
-
-
 def texts_by_task(tasks: Sequence[int]) -> dict[int, list[str]]:
     """Task → the texts of its row's columns."""
     return {pk: texts_of(data) for pk, data in Task.objects.filter(pk__in=tasks).values_list("pk", "data")}
-
-
-def texts_of(data: Mapping[str, Any]) -> list[str]:
-    """The texts of a row's columns, a text each, whatever the columns are called.
-
-    >>> texts_of({"row_id": "r1", "b": ["hello", {"text": "you"}], "a": "hi", "p": "https://x.test/1.png", "n": 3})
-    ['hi', 'hello\\nyou']
-    """
-    columns = (
-        "\n".join(_strings(value))[:LONGEST_COLUMN] for key, value in sorted(data.items()) if key not in _NO_COLUMNS
-    )
-    return [column for column in columns if column.strip()][:MOST_COLUMNS]
-
-
-def _strings(value: Any) -> Iterator[str]:
-    """Every text in a column, also in the turns of a conversation."""
-    if isinstance(value, str):
-        if not _ADDRESS.match(value):
-            yield value
-    elif isinstance(value, list):
-        for part in value:
-            yield from _strings(part)
-    elif isinstance(value, dict):
-        for _, part in sorted(value.items()):
-            yield from _strings(part)
-
-
-def content_of(texts: Sequence[str]) -> str:
-    """The hash of a row's texts."""
-    return hashlib.sha256(json.dumps(list(texts)).encode()).hexdigest()
 
 
 # --- the encoder -----------------------------------------------------------------------------------------------------

@@ -53,12 +53,17 @@ def expose(
     answers = Annotation.objects.filter(project_id__in=projects).exclude(completed_by_id=user_id)
     drafts = AnnotationDraft.objects.filter(task__project_id__in=projects).exclude(user_id=user_id)
     messages = Message.objects.filter(campaign_id=campaign_id).exclude(user_id=user_id).exclude(row_id="")
+    known = Excluded.objects.filter(user_id=user_id)
+    if only is not None:
+        # By the tasks themselves: of a large campaign the database would go through every answer.
+        about = list(slots.values_list("task_id", flat=True))
+        answers, drafts = answers.filter(task_id__in=about), drafts.filter(task_id__in=about)
+        known = known.filter(task_id__in=about)
     tells = Q(task_id__in=answers.values("task_id")) | Q(task_id__in=drafts.values("task_id"))
     if threads:
         tells |= Q(row_id__in=messages.values("row_id"), stage=Stage.PASS)
     telling = slots.filter(tells)
-    known = Excluded.objects.filter(user_id=user_id).values("task_id")
-    new = slots.filter(row_id__in=telling.values("row_id")).exclude(task_id__in=known)
+    new = slots.filter(row_id__in=telling.values("row_id")).exclude(task_id__in=known.values("task_id"))
     rows_of_tasks = dict(new.values_list("task_id", "row_id"))
     if not rows_of_tasks:
         return

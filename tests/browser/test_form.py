@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from ls_config import label_types, load, to_result
 from tests.browser.test_screens import TYPICAL, in_view, open_queue, overlapping, picture, scrolls, span_of, submit
 from tests.contract.plugin_campaign import Line, make_line, rows
-from tests.support.screens import AXE, SHAPE, Screens, browser_for, sample_values, unheard, write_table
+from tests.support.screens import SHAPE, Screens, browser_for, sample_values, serious_violations, unheard, write_table
 from tests.support.servers import LabelStudioServer
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
@@ -406,17 +406,6 @@ def look(page: Page, name: str) -> None:
     page.evaluate("Promise.allSettled(document.getAnimations().map(each => each.finished)).then(() => null)")
 
 
-def violations(page: Page) -> list[Json]:
-    """What axe finds on the page that is serious or critical."""
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    found: list[Json] = page.evaluate(
-        "axe.run(document, {resultTypes: ['violations']}).then(report => report.violations"
-        ".filter(each => ['serious', 'critical'].includes(each.impact))"
-        ".map(each => [each.id, each.nodes.map(node => node.html.slice(0, 200))]))"
-    )
-    return found
-
-
 @pytest.mark.parametrize("name", label_types())
 def test_axe_finds_nothing_serious_on_the_form(page: Page, screens: Screens, name: str) -> None:
     """Light and dark; filled in, with what is missing marked, with the help open."""
@@ -424,15 +413,15 @@ def test_axe_finds_nothing_serious_on_the_form(page: Page, screens: Screens, nam
     open_form(page, screens, name, interface.sample_task["data"], sample_values(interface))
     for scheme in LOOKS:
         look(page, scheme)
-        assert violations(page) == [], scheme
+        assert serious_violations(page) == [], scheme
         picture_of_look(page, f"{name}-1366-{scheme}")
     page.keyboard.press("?")
-    assert violations(page) == []
+    assert serious_violations(page) == []
     page.keyboard.press("Escape")
     open_form(page, screens, name, LONG)
     page.keyboard.press("Control+Enter")
     page.locator("#quorum-missing").wait_for()
-    assert violations(page) == []
+    assert serious_violations(page) == []
 
 
 def picture_of_look(page: Page, name: str) -> None:
@@ -442,10 +431,11 @@ def picture_of_look(page: Page, name: str) -> None:
 
 def test_axe_finds_nothing_serious_on_quorums_pages(chromium: Browser, line: Line) -> None:
     """My work of an annotator, and the pages of the manager."""
-    for person, path in (("ana", "mine/"), ("max", ""), ("max", f"campaign/{line.status()['id']}/")):
+    campaign = f"campaign/{line.status()['id']}/"
+    for person, path in (("ana", "mine/"), ("ana", "mine/notices/"), ("max", ""), ("max", campaign)):
         with signed_in(chromium, line, person) as page:
             page.goto(f"/quorum/{path}")
-            assert violations(page) == [], path
+            assert serious_violations(page) == [], path
 
 
 @pytest.fixture(scope="module")

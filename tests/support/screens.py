@@ -136,6 +136,17 @@ class Screens(OwnerApi):
 AXE = Path(__file__).parent / "files" / "axe.min.js"
 
 
+def serious_violations(page: Page) -> list[Json]:
+    """What axe finds on the page that is serious or critical."""
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found: list[Json] = page.evaluate(
+        "axe.run(document, {resultTypes: ['violations']}).then(report => report.violations"
+        ".filter(each => ['serious', 'critical'].includes(each.impact))"
+        ".map(each => [each.id, each.nodes.map(node => node.html.slice(0, 200))]))"
+    )
+    return found
+
+
 @contextmanager
 def browser_for(chromium: Browser, visitor: Visitor, **options: Any) -> Iterator[BrowserContext]:
     """A browser in which the person of this session is signed in; closed at the end."""

@@ -19,9 +19,11 @@ from tasks.models import Task
 from ls_plugin.models import Campaign, Excluded, RowVector, Stage
 from ls_plugin.pages import audit, checkup, precedents
 from ls_plugin.queue import embedding
+from ls_plugin.queue.embedding import catch_up_soon
 from ls_plugin.queue.reopening import reopen
-from ls_plugin.store import word_vectors
+from ls_plugin.store import row_vectors, word_vectors
 from ls_plugin.store.exclusions import is_excluded
+from ls_plugin.store.row_vectors import PlacedRow, VectorIndex
 from tests.contract.plugin_campaign import TEAM
 from tests.unit.ls_plugin.support import CampaignInTest, Response, make_campaign, review, verdict
 
@@ -356,3 +358,76 @@ def test_a_repair_forgets_rows_that_are_gone(campaign: CampaignInTest, waiting: 
     before = set(stored.values_list("row_id", flat=True))
     checkup.repair(campaign.campaign)
     assert before - set(stored.values_list("row_id", flat=True)) == {"gone"}
+
+
+def test_an_expert_is_shown_precedents_too(campaign: CampaignInTest) -> None:
+    """Of a row that QA escalated."""
+    finish(campaign)
+    to_qa(campaign)
+    campaign.answer("quin", review("escalate", "Correct", "Too hard."), Stage.QA)
+    embedding.catch_up(campaign.campaign.pk)
+    answer = asked(campaign, "eve", campaign.take("eve", Stage.EXPERT))
+    assert [row["row_id"] for row in answer.json()["precedents"]] == ["taxes"]
+
+
+def placed(row_id: str, *vector: float, decided: bool = True) -> PlacedRow:
+    """A row at this place."""
+    return PlacedRow(row_id=row_id, content=row_id, vector=np.asarray(vector, dtype=np.float32), decided=decided)
+
+
+def nearest(index: VectorIndex) -> list[tuple[str, float]]:
+    """The rows nearest to (1, 0)."""
+    index.refresh()
+    parts = index.nearest(np.asarray([1, 0], dtype=np.float32), 1000)
+    return [(row.row_id, round(row.similarity, 2)) for part in parts for row in part]
+
+
+def test_the_index_grows_with_the_campaign() -> None:
+    """What is put in is found the next time, in place of what was there of the row; open rows and others' are not."""
+    index = VectorIndex(77, "v")
+    assert nearest(index) == []
+    row_vectors.put(77, "v", [placed("a", 0.6, 0.8), placed("b", 1, 0), placed("open", 1, 0, decided=False)])
+    row_vectors.put(78, "v", [placed("other campaign", 1, 0)])
+    row_vectors.put(77, "w", [placed("other encoder", 1, 0)])
+    row_vectors.put(77, "v", [placed("empty"), placed("wider", 1, 0, 0)])
+    assert nearest(index) == [("b", 1.0), ("a", 0.6)]
+    row_vectors.put(77, "v", [placed("b", 0, 1), placed("open", 0.8, 0.6)])
+    assert nearest(index) == [("open", 0.8), ("a", 0.6), ("b", 0.0)]
+    row_vectors.put(77, "v", [placed(f"r{number}", 0.5, 0.866) for number in range(300)])
+    found = nearest(index)
+    assert (len(found), len({row_id for row_id, _ in found}), len(index)) == (303, 303, 303)
+    assert [similarity for _, similarity in found] == sorted((each for _, each in found), reverse=True)
+
+
+def test_without_redis_a_thread_makes_the_vectors(campaign: CampaignInTest) -> None:
+    """Beside the work; it ends when nothing is left to do."""
+    finish(campaign)
+    catch_up_soon(campaign.campaign.pk)
+    for thread in threading.enumerate():
+        if thread.name == "quorum-vectors":
+            thread.join(60)
+    assert [row.row_id for row in RowVector.objects.filter(campaign_id=campaign.campaign.pk)] == ["taxes"]
+
+
+def test_with_redis_one_job_does_all_rows_that_wait(campaign: CampaignInTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until it begins no other is asked for; one that comes later has a job of its own."""
+    jobs, keys = list[tuple[Any, ...]](), set[str]()
+
+    class Redis:
+        def set(self, key: str, value: int, *, nx: bool, ex: int) -> bool:
+            is_new = key not in keys
+            keys.add(key)
+            return is_new
+
+        def delete(self, key: str) -> None:
+            keys.discard(key)
+
+    monkeypatch.setattr(embedding, "redis_connected", lambda: True)
+    monkeypatch.setattr(embedding, "get_connection", lambda name: Redis())
+    monkeypatch.setattr(embedding, "start_job_async_or_sync", lambda job, *rest, **named: jobs.append((job, *rest)))
+    for _ in range(3):
+        catch_up_soon(campaign.campaign.pk)
+    assert jobs == [(embedding.catch_up, campaign.campaign.pk)]
+    embedding.catch_up(campaign.campaign.pk)
+    catch_up_soon(campaign.campaign.pk)
+    assert len(jobs) == 2
