@@ -587,7 +587,7 @@
   /* Whoever signed in meanwhile has done so in another window of this browser. */
   window.addEventListener("focus", () => {
     if (trouble?.kind === "signed_out") tryAgain();
-    else if (work && !trouble) isSignedIn();
+    else if (person && !trouble) isSignedIn();
   });
   setInterval(look, LOOK_EVERY);
 })();
