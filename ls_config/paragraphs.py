@@ -21,10 +21,11 @@ from markdown_it.rules_core import StateCore
 
 __all__ = [
     "READER",
-    "Change",
     "Line",
     "LineKind",
     "Paragraph",
+    "ParagraphChange",
+    "about_word",
     "fold",
     "guidelines_hash",
     "paragraph_changes",
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 # What a heading is about, at its end: `## Amounts of money {#entities.MONEY}`.
+_CLASS: Final = "about-"
 _ABOUT: Final = re.compile(r"\s*\{#([^{}]+)\}\s*$")
 
 
@@ -45,7 +47,16 @@ def _take_abouts(state: StateCore) -> None:
         last = inline.children[-1]
         if about := _ABOUT.search(last.content) if last.type == "text" else None:
             last.content = last.content[: about.start()]
-            heading.attrSet("class", "about-" + re.sub(r"[_\s]+", "-", about[1].strip().lower()))
+            heading.attrSet("class", _CLASS + about_word(about[1]))
+
+
+def about_word(name: str) -> str:
+    """A field or label as a class of a heading has it.
+
+    >>> about_word("Response_type.Direct answer")
+    'response-type.direct-answer'
+    """
+    return re.sub(r"[_\s]+", "-", name.strip().lower())
 
 
 READER: Final = MarkdownIt("commonmark", {"html": False}).enable("table")
@@ -93,21 +104,24 @@ class Paragraph:
         title: the heading as text; empty before the first one.
         lines: the Markdown under it, without empty lines at either end.
         is_headed: whether there is a heading; what stands before the first one has none.
+        about: the field, or field and label, that the heading says it is about, as `about_word` has it.
     """
 
     address: str
     title: str
     lines: tuple[str, ...]
     is_headed: bool = True
+    about: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Change:
+class ParagraphChange:
     """A paragraph that is not what it was: all its lines, and which of them came or went."""
 
     address: str
     title: str
     lines: tuple[Line, ...]
+    about: str = ""
 
     @property
     def what(self) -> str:
@@ -131,18 +145,19 @@ def paragraphs(markdown: str) -> tuple[Paragraph, ...]:
     """
     text = _ENDS.sub("\n", markdown)
     lines = text.split("\n")
-    heads = [(0, 0, ""), *_headings(text)]
-    ends = [begin for begin, _, _ in heads[1:]] + [len(lines)]
+    heads = [(0, 0, "", ""), *_headings(text)]
+    ends = [begin for begin, *_ in heads[1:]] + [len(lines)]
     taken: dict[str, int] = {}
     parts = []
-    for (begin, body, title), end in zip(heads, ends, strict=True):
+    for (begin, body, title, about), end in zip(heads, ends, strict=True):
         under = _stripped(lines[body:end])
         if begin == body and not under:
             continue
         address = fold(title).replace(" ", "-")[:_LONGEST] or BEGINNING
         taken[address] = taken.get(address, 0) + 1
         number = "" if taken[address] == 1 else f"-{taken[address]}"
-        parts.append(Paragraph(address=address + number, title=title, lines=under, is_headed=begin != body))
+        is_headed = begin != body
+        parts.append(Paragraph(address=address + number, title=title, lines=under, is_headed=is_headed, about=about))
     return tuple(parts)
 
 
@@ -156,7 +171,7 @@ def titles(markdown: str) -> Mapping[str, str]:
     return MappingProxyType({part.address: part.title for part in paragraphs(markdown) if part.is_headed})
 
 
-def paragraph_changes(before: str, after: str) -> tuple[Change, ...]:
+def paragraph_changes(before: str, after: str) -> tuple[ParagraphChange, ...]:
     """The paragraphs that differ between two texts, in the order of the later one, then those that are gone.
 
     >>> [(change.what, change.address) for change in paragraph_changes("# A\\n\\nx\\n# B", "# A\\n\\nz\\n# C")]
@@ -180,12 +195,13 @@ def fold(text: str) -> str:
     return _NO_WORD.sub(" ", text.replace("_", " ").casefold()).strip()
 
 
-def _headings(text: str) -> Iterator[tuple[int, int, str]]:
-    """Of each heading its line, the line after it, and its text."""
+def _headings(text: str) -> Iterator[tuple[int, int, str, str]]:
+    """Of each heading its line, the line after it, its text, and what it says it is about."""
     tokens = READER.parse(text)
     for token, inline in pairwise(tokens):
         if token.type == "heading_open" and token.level == 0 and token.map is not None:
-            yield token.map[0], token.map[1], plain_words(inline)
+            about = str(token.attrGet("class") or "").removeprefix(_CLASS)
+            yield token.map[0], token.map[1], plain_words(inline), about
 
 
 def plain_words(inline: Any) -> str:
@@ -203,7 +219,7 @@ def _lines(part: Paragraph | None) -> tuple[str, ...]:
     return () if part is None else (part.title, *part.lines)
 
 
-def _change(before: Paragraph | None, after: Paragraph | None) -> Change:
+def _change(before: Paragraph | None, after: Paragraph | None) -> ParagraphChange:
     earlier, later = _lines(before)[1:], _lines(after)[1:]
     if before is None or after is None:
         # A paragraph without a line under its heading came or went all the same.
@@ -213,7 +229,7 @@ def _change(before: Paragraph | None, after: Paragraph | None) -> Change:
         lines = list(_compared(earlier, later))
     part = after or before
     assert part is not None
-    return Change(address=part.address, title=part.title, lines=tuple(lines))
+    return ParagraphChange(address=part.address, title=part.title, lines=tuple(lines), about=part.about)
 
 
 def _compared(before: Sequence[str], after: Sequence[str]) -> Iterator[Line]:

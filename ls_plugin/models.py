@@ -198,6 +198,9 @@ class Grant(models.Model):
     right: models.SmallIntegerField[int | None, int | None] = models.SmallIntegerField(
         null=True, help_text="known fields that the first answer had right, on a qualification row"
     )
+    overturned: models.BooleanField[bool | None, bool | None] = models.BooleanField(
+        null=True, help_text="whether a review changed what was answered; empty while the row is not decided"
+    )
     returned: models.IntegerField[int | None, int | None] = models.IntegerField(
         null=True, help_text="the QA answer that gave the row back to the person, until they have answered it again"
     )

@@ -31,12 +31,12 @@ from review_rules.values import (
     DOMAIN_FLAG,
     Certificate,
     Decision,
-    GuidelineVersion,
     NextStep,
     RowHistory,
     Stage,
     State,
     Submission,
+    VersionOfGuidelines,
     Word,
 )
 from review_rules.versions import CURRENT, RulesVersion
@@ -240,9 +240,9 @@ def _certificate(parts: Parts, team: Team) -> Certificate:
     )
 
 
-def _guidelines(counted: Iterable[Submission]) -> tuple[GuidelineVersion, ...]:
+def _guidelines(counted: Iterable[Submission]) -> tuple[VersionOfGuidelines, ...]:
     """The versions of the guidelines that answers name, each once, by number."""
-    named = (GuidelineVersion.read(submission.raw.get("guidelines")) for submission in counted)
+    named = (VersionOfGuidelines.read(submission.raw.get("guidelines")) for submission in counted)
     return tuple(sorted({version for version in named if version is not None}))
 
 

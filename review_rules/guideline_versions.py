@@ -12,7 +12,7 @@ from typing import Final
 from review_rules.canonical_json import json_text
 from review_rules.findings import Finding, finding
 from review_rules.instants import parse_instant
-from review_rules.values import GuidelineVersion, Json, Stage
+from review_rules.values import Json, Stage, VersionOfGuidelines
 
 KEY: Final = "guidelines"
 """The key of a record's list of versions, and of the version in an answer and in a certificate."""
@@ -20,7 +20,7 @@ _LONGEST: Final = 80
 
 
 @dataclass(slots=True)
-class VersionsOfGuidelines:
+class GuidelinesCheck:
     """Checks the versions that the records of one export name; remembers the hash that each number had first."""
 
     hashes: dict[int, str] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class VersionsOfGuidelines:
         listed: dict[int, Json] = {}
         entries = record.get(KEY)
         for place, entry in enumerate(entries if isinstance(entries, list) else ()):
-            version, path = GuidelineVersion.read(entry), f"{KEY}[{place}]"
+            version, path = VersionOfGuidelines.read(entry), f"{KEY}[{place}]"
             if version is None:
                 yield _unknown(path, entry, listed)
                 continue
@@ -46,7 +46,7 @@ class VersionsOfGuidelines:
 
 
 def _answer(answer: Mapping[str, Json], listed: Mapping[int, Json], path: str) -> Iterator[Finding]:
-    version = GuidelineVersion.read(answer[KEY])
+    version = VersionOfGuidelines.read(answer[KEY])
     entry = None if version is None else listed.get(version.number)
     if version is None or entry is None:
         yield _unknown(path, answer[KEY], listed)

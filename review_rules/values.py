@@ -381,18 +381,18 @@ class FinalValue(NamedTuple):
         return {"value": self.value, "origin": self.origin._value_, "changed_from_auto": self.changed_from_auto}
 
 
-class GuidelineVersion(NamedTuple):
+class VersionOfGuidelines(NamedTuple):
     """A version of a campaign's guidelines: its number, from 1, and the hash of its text."""
 
     number: int
     hash: str
 
     @classmethod
-    def read(cls, raw: Json) -> GuidelineVersion | None:
+    def read(cls, raw: Json) -> VersionOfGuidelines | None:
         """The version that an answer names under `guidelines`; None if that is none.
 
-        >>> GuidelineVersion.read({"number": 2, "hash": "sha256:0"}), GuidelineVersion.read({"number": True})
-        (GuidelineVersion(number=2, hash='sha256:0'), None)
+        >>> VersionOfGuidelines.read({"number": 2, "hash": "sha256:0"}), VersionOfGuidelines.read({"number": True})
+        (VersionOfGuidelines(number=2, hash='sha256:0'), None)
         """
         number, digest = (raw.get("number"), raw.get("hash")) if isinstance(raw, dict) else (None, None)
         if not isinstance(number, int) or isinstance(number, bool) or not isinstance(digest, str):
@@ -420,7 +420,7 @@ class Certificate(NamedTuple):
     qa_time: str | None
     expert_times: tuple[str, ...]
     team: str | None = None
-    guidelines: tuple[GuidelineVersion, ...] = ()
+    guidelines: tuple[VersionOfGuidelines, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
         """The certificate as in the contract's JSON."""

@@ -17,7 +17,7 @@ from review_rules.decide import decide
 from review_rules.files.policy import Policy, withheld
 from review_rules.files.team import Team
 from review_rules.findings import Finding, finding
-from review_rules.guideline_versions import VersionsOfGuidelines
+from review_rules.guideline_versions import GuidelinesCheck
 from review_rules.parse import HistoryError, parse_history
 from review_rules.seals import DIGEST, Digest, Places, changed_parts
 from review_rules.values import Decision, Json, Kind, RowHistory, Stage, State
@@ -68,7 +68,7 @@ class Verifier:
     places: Places = field(default_factory=Places)
     seen: dict[str, int] = field(default_factory=dict)
     versions: set[int] = field(default_factory=set)
-    guidelines: VersionsOfGuidelines = field(default_factory=VersionsOfGuidelines)
+    guidelines: GuidelinesCheck = field(default_factory=GuidelinesCheck)
 
     def check(self, record: Json, line: int) -> list[Finding]:
         """Everything in one record that does not follow; an empty list proves it.

@@ -30,6 +30,7 @@ from label_studio_quorum.campaign.planned_change import (
     say_nothing,
 )
 from label_studio_quorum.campaign.projects import STAGES, Campaign, CampaignError, assemble, find_all, marker_of
+from label_studio_quorum.campaign.sent_guidelines import SentGuidelines, compare_guidelines
 from label_studio_quorum.campaign.setup import CampaignSpec, SetupReport, claim, setup_campaign
 from label_studio_quorum.campaign.turns import Turns, first_project
 from label_studio_quorum.campaign.webhooks import WebhookTarget
@@ -130,6 +131,7 @@ class Launch:
         plugin: The version of the server's plugin; None on a stock server.
         qualification: The plugin's answer about the qualification's rows; empty where it was told of none.
         planned: What changes in a campaign that was there, and what that does to its rows.
+        apart: What the files say otherwise than the server, which stays as it is.
     """
 
     campaign: Campaign | None
@@ -138,6 +140,7 @@ class Launch:
     plugin: str | None
     qualification: Json
     planned: PlannedChange = field(default_factory=PlannedChange)
+    apart: tuple[str, ...] = ()
 
     @property
     def projects(self) -> dict[str, int]:
@@ -235,6 +238,11 @@ class _Work:
         if not dry_run:
             planned.require_lossless()
             self.confirm(planned)
+        kept = None if known is None else port.kept_files(plan.name)
+        sent = SentGuidelines(interface=plan.interface)
+        if kept is not None:
+            sent = compare_guidelines(port, plan.name, plan.interface, kept.guidelines)
+            plan = replace(plan, interface=sent.interface)
         qualification: Json = {}
         # Of a campaign that it knows, the plugin changes what the policy decides; set-up may not.
         if known is not None and not dry_run:
@@ -252,11 +260,12 @@ class _Work:
             _remember(plan, port.url, self.memory)
         return Launch(
             campaign=report.campaign,
-            changes=(*(f"mended: {fault.message}" for fault in mended.mended), *report.changes),
+            changes=(*(f"mended: {fault.message}" for fault in mended.mended), *sent.changes, *report.changes),
             notes=(*map(str, mended.left), *report.notes),
             plugin=plugin,
             qualification=qualification,
             planned=planned,
+            apart=sent.notes,
         )
 
 

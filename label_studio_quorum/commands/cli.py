@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("status", "Show where every row of a campaign stands."),
     "threads": ("threads", "List what people ask about rows, and answer it."),
     "flags": ("flags", "List the rows that people flagged, by flag, and why."),
+    "guidelines": ("guidelines", "List, show, compare and publish versions of a campaign's guidelines."),
     "precedents": ("precedents", "List the decided rows that are most like a row."),
     "notify": ("notify", "List notifications that left the server, send what is due, or a test."),
     "report": ("report", "Write a quality and productivity report."),

@@ -32,6 +32,13 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "threads tell": ('quorum threads tell "Guidelines 2 hold from today on."',),
     "threads reopen": ('quorum threads reopen r12 "The source was corrected; look at the date."',),
     "flags": ("quorum flags", "quorum flags --flag guideline_gap --name May --json"),
+    "guidelines list": ("quorum guidelines list --name May",),
+    "guidelines show": ("quorum guidelines show 2 > guidelines.md",),
+    "guidelines diff": ("quorum guidelines diff", "quorum guidelines diff 3 --since 1 --name May"),
+    "guidelines publish": (
+        'quorum guidelines publish guidelines.md --note "Sarcasm is taken as it is meant." --acknowledge --dry-run',
+        'quorum guidelines publish guidelines.md --note "Dates, with an example." --recheck 10 --yes',
+    ),
     "precedents": ("quorum precedents r12", "quorum precedents r12 --name May --json"),
     "notify send": ("quorum notify send",),
     "notify test": ("quorum notify test --name May",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,9 @@ from label_studio_quorum.commands.shared_options import (
     open_one,
     print_json,
 )
+
+if TYPE_CHECKING:
+    from label_studio_quorum.adapters.label_studio import HttpLabelStudio
 
 app = typer.Typer(add_completion=False)
 
@@ -44,10 +47,15 @@ def command(
     if out is None and not as_json:
         raise typer.BadParameter("name a page to write, or give --json", param_hint="--out")
     opened = open_one(url, api_key, api_key_file, name, policy, team)
+    kept = opened.port.kept_files(opened.campaign.name)
     with Snapshot.read(opened.port, opened.campaign) as snapshot:
-        rows = decide_rows(opened.campaign, snapshot, snapshot.row_ids)
         figures = build(
-            opened.campaign, rows, seed=seed, learners=learners_of(opened.port.plugin_status(opened.campaign.name))
+            opened.campaign,
+            decide_rows(opened.campaign, snapshot, snapshot.row_ids),
+            guidelines="" if kept is None else kept.guidelines,
+            questions=() if kept is None else _questions(opened.port, opened.campaign.name),
+            learners=learners_of(opened.port.plugin_status(opened.campaign.name)),
+            seed=seed,
         )
     if out is not None:
         try:
@@ -63,3 +71,16 @@ def command(
         print_json(figures)
     elif out is not None:
         typer.echo(f"{out}: {figures['rows']:,} rows, {len(figures['people'])} people")
+
+
+def _questions(port: HttpLabelStudio, name: str) -> list[str]:
+    """What people asked about rows; how many threads the server left off is said."""
+    listed = port.plugin_threads(name)
+    if listed["left_off"]:
+        typer.echo(f"note: {listed['left_off']:,} more threads are in no figure of the guidelines", err=True)
+    return [
+        message["text"]
+        for thread in listed["threads"]
+        for message in thread["messages"]
+        if message["kind"] == "question"
+    ]

@@ -111,7 +111,7 @@ def command(
             progress=progress,
             say=say_waiting,
         )
-    notes = [*interface_notes(interface), *launched.notes, *_qualification_notes(plan, launched)]
+    notes = [*interface_notes(interface), *launched.apart, *launched.notes, *_qualification_notes(plan, launched)]
     for note in notes:
         typer.echo(f"note: {note}", err=True)
     if as_json:

@@ -108,5 +108,6 @@ def _show(status: Status, learners: Sequence[Learner]) -> None:
         numbers = (Column(title, justify="right") for title in ("practised", "practice hours"))
         standing = Table("person", "qualified for", *numbers)
         for learner in learners:
-            standing.add_row(learner.id, learner.stands or "–", f"{learner.practised:,}", f"{learner.practice_hours:.2f}")
+            practised = f"{learner.practised:,}", f"{learner.practice_hours:.2f}"
+            standing.add_row(learner.id, learner.stands or "–", *practised)
         console.print(standing)

@@ -16,6 +16,7 @@ from label_studio_quorum.campaign.learners import Learner
 from label_studio_quorum.campaign.projects import STAGES, Campaign
 from label_studio_quorum.campaign.reconcile import DecidedRow
 from label_studio_quorum.port import Json
+from label_studio_quorum.quality.guideline_figures import GuidelineFigures
 from review_rules import Kind, Person, Stage, State
 from review_rules.canonical import same
 from review_rules.statistics.agreement import agreement
@@ -57,6 +58,8 @@ def build(
     campaign: Campaign,
     rows: Iterable[DecidedRow],
     *,
+    guidelines: str = "",
+    questions: Iterable[str] = (),
     seed: int = 0,
     draws: int = 1000,
     learners: Sequence[Learner] = (),
@@ -66,6 +69,8 @@ def build(
     Args:
         campaign: The campaign.
         rows: All its rows, decided; read once.
+        guidelines: The guidelines that hold now; empty where they are not known.
+        questions: What people asked about rows.
         seed: Of the agreement intervals' bootstrap.
         draws: Resamples of the bootstrap.
         learners: Where people stand with qualification and practice; a person then also has `qualified`, `practised`
@@ -75,11 +80,14 @@ def build(
         `{"campaign", "policy", "rows", "states", "stages": {stage: {"submitted", "counted", "hours",
         "median_seconds"}}, "people": [{"id", "roles", "submitted", "counted", "hours", "rows_per_hour", "agreement",
         "accuracy", "cost", "returned"}], "fields": [{"field", "kind", "agreed", "overturned", "measure", "value",
-        "low", "high", "reason"}], "returns": {"rows", "returns", "waiting"}, "findings": {id: count}, "targets": {…}}`;
-        shares are in 0..1, null where nothing was done. A person's `returned` says how often QA gave a pass of theirs
-        back.
+        "low", "high", "reason"}], "returns": {"rows", "returns", "waiting"}, "findings": {id: count}, "targets": {…},
+        "guidelines": {"versions": [{"versions": [numbers], "rows", "agreed", "final", "overturned"}], "paragraphs":
+        [{"address", "title", "conflicts", "gaps", "questions"}]}}`, where a version's `agreed` and `overturned` are
+        `{"share", "low", "high"}`; shares are in 0..1, null where nothing was done. A person's `returned` says how
+        often QA gave a pass of theirs back.
     """
-    gathered = _Gathered(campaign, {learner.id: learner for learner in learners})
+    gathered = _Gathered(campaign, {learner.id: learner for learner in learners}, guidelines)
+    gathered.guidelines.add_questions(questions)
     for row in rows:
         gathered.add(row)
     return gathered.figures(seed, draws)
@@ -88,9 +96,10 @@ def build(
 class _Gathered:
     """Sums over rows."""
 
-    def __init__(self, campaign: Campaign, learners: Mapping[str, Learner]) -> None:
+    def __init__(self, campaign: Campaign, learners: Mapping[str, Learner], guidelines: str) -> None:
         self._campaign = campaign
         self._learners = learners
+        self.guidelines = GuidelineFigures(campaign.interface.controls, guidelines)
         self._kinds = {control.name: Kind.of(control.kind) for control in campaign.interface.controls}
         self._people: dict[str, _Work] = defaultdict(_Work)
         self._states: Counter[State] = Counter()
@@ -112,6 +121,7 @@ class _Gathered:
             self._add_stage(stage, row)
         self._add_returns(row)
         self._add_fields(row)
+        self.guidelines.add(row)
 
     def _add_returns(self, row: DecidedRow) -> None:
         returns = [row.record.history.qa[place] for place in row.decision.returns]
@@ -192,6 +202,7 @@ class _Gathered:
                 "agreement": targets.agreement,
                 "accuracy": targets.accuracy,
             },
+            "guidelines": {"versions": self.guidelines.versions(), "paragraphs": self.guidelines.paragraphs()},
         }
 
     def _stage(self, stage: Stage) -> Json:

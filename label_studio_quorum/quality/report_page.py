@@ -55,6 +55,23 @@ policy's target.</p>
 {% else %}{{ f.reason or "" }}{% endif %}</tr>
 {% endfor %}</table>
 <p class="dim">Overturned: of the values on which the passes agreed, those that QA or an expert changed.</p>
+{% if r.guidelines.versions | selectattr("versions") | list %}<h2>Guidelines</h2>
+<table><tr><th>version<th class="n">rows compared<th class="n">passes agree<th>95 % interval<th class="n">final
+<th class="n">overturned<th>95 % interval</tr>
+{% for v in r.guidelines.versions %}<tr><td>{{ v.versions | join(" and ") or "not known" }}<td class="n">{{ v.rows }}
+<td class="n">{{ share(v.agreed.share) }}<td>{{ span(v.agreed) }}<td class="n">{{ v.final }}
+<td class="n">{{ share(v.overturned.share) }}<td>{{ span(v.overturned) }}</tr>
+{% endfor %}</table>
+<p class="dim">By the versions that a row's passes were given under. Agree: rows whose passes agree on every field.
+Overturned: final rows in which QA or an expert changed a value that the passes agreed on. Versions are not drawn
+by lot: what else changed with them is in the difference too.</p>{% endif %}
+{% if r.guidelines.paragraphs %}<h2>Paragraphs of the guidelines</h2>
+<table><tr><th>paragraph<th class="n">rows in conflict<th class="n">flagged as a gap<th class="n">questions</tr>
+{% for p in r.guidelines.paragraphs %}<tr><td>{{ p.title or "Beginning" }}<td class="n">{{ p.conflicts }}
+<td class="n">{{ p.gaps }}<td class="n">{{ p.questions }}</tr>
+{% endfor %}</table>
+<p class="dim">Conflicts count for the paragraphs that name the labels in conflict, else their field; flags and
+questions for those that their text names.</p>{% endif %}
 <h2>Stages</h2>
 <table><tr><th>stage<th class="n">submitted<th class="n">counted<th class="n">hours<th class="n">median seconds</tr>
 {% for name, s in r.stages.items() %}<tr><td>{{ name }}<td class="n">{{ s.submitted }}<td class="n">{{ s.counted }}
@@ -80,7 +97,7 @@ def render(report: Json) -> str:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined)
-    environment.globals.update(below=_below, share=_share, number=_number)
+    environment.globals.update(below=_below, share=_share, number=_number, span=_span)
     return environment.from_string(_TEMPLATE).render(r=report, states=_states(report), people=_people(report)) + "\n"
 
 
@@ -90,6 +107,10 @@ def _below(value: float | None, target: float | None) -> bool:
 
 def _share(value: float | None) -> str:
     return "–" if value is None else f"{value:.0%}"
+
+
+def _span(share: Json) -> str:
+    return "–" if share["share"] is None else f"{share['low']:.0%} to {share['high']:.0%}"
 
 
 def _number(value: float | None) -> str:

@@ -273,7 +273,7 @@ def fill(
         campaign=launched.campaign,
         logins=logins,
         status=status,
-        notes=list(dict.fromkeys([*apart, *notes, *lost, *report.problems])),
+        notes=list(dict.fromkeys([*apart, *launched.apart, *notes, *lost, *report.problems])),
         planned=launched.planned,
     )
 

@@ -1,4 +1,4 @@
-"""Threads of guideline paragraphs, published answers, and the flags of a row beside it, to be counted fast."""
+"""Threads of guideline paragraphs, published answers; flags and overturned answers kept to be counted fast."""
 
 from __future__ import annotations
 
@@ -51,6 +51,13 @@ class Migration(migrations.Migration):
             "slot",
             "flagged_at",
             models.DateTimeField(help_text="when somebody last sent one of its flags, on the Pass task", null=True),
+        ),
+        migrations.AddField(
+            "grant",
+            "overturned",
+            models.BooleanField(
+                help_text="whether a review changed what was answered; empty while the row is not decided", null=True
+            ),
         ),
         migrations.AddIndex("message", models.Index(fields=["answers"], name="quorum_message_answers")),
         migrations.AddIndex("slot", models.Index(fields=["project_id", "flagged_at"], name="quorum_slot_flagged")),

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import F, Max, Q
+from django.utils import timezone
 from organizations.models import Organization
 from tasks.models import Annotation
 
@@ -39,6 +40,7 @@ from ls_plugin.notices.delivery import DeliverySettings
 from ls_plugin.notices.wording import TEAM_WIDE, NoticeKind
 from ls_plugin.people.standings import CampaignPlace, can_work, has_left, to_person, words
 from ls_plugin.queue.handout import why_nothing
+from ls_plugin.queue.qualification import qualification_of
 from ls_plugin.store import audit_log, messages, retries
 from ls_plugin.store.slots import project_ids, slots_of
 from review_rules import Role, State
@@ -66,6 +68,7 @@ class Event:
         readers: the accounts that are told.
         row_id: the row that it is about, if any.
         stage: the queue that it is about, if any.
+        settles: the key of a notice that waits no more because of it.
     """
 
     key: str
@@ -75,6 +78,7 @@ class Event:
     readers: Collection[int]
     row_id: str = ""
     stage: str = ""
+    settles: str = ""
 
 
 @retries.retry
@@ -147,6 +151,9 @@ def _write_new(events: Iterable[Event], delivery: DeliverySettings) -> int:
 
 def _write(event: Event, delivery: DeliverySettings) -> bool:
     """Store an event with its readers and what webhooks are sent; False if it is there already or nobody is told."""
+    if event.settles:
+        waiting = NoticeReader.objects.filter(notice__key=event.settles, read_at__isnull=True)
+        waiting.update(read_at=event.at, by_mail=False)
     if not event.readers:
         return False
     notice, is_new = Notice.objects.get_or_create(
@@ -195,21 +202,35 @@ def _events_of(line: Record) -> Iterable[Event]:
     """The event of a line of the audit log, if people are told of it; nobody is told of what they did themselves."""
     if line.campaign_id is None or not Campaign.objects.filter(pk=line.campaign_id).exists():
         return
-    kind, readers = _kind_and_readers(line, json.loads(line.body))
+    body = json.loads(line.body)
+    message = Message.objects.filter(pk=body.get("message")).first() if line.kind == messages.AUDITED else None
+    kind, readers = _kind_and_readers(line, body, message)
     # The line of a hand-out names to whom it was, each other line who did something.
     own = () if line.kind == _GIVEN else (line.user_id,)
     if kind is not None:
         yield Event(
-            key=f"log:{line.seq}",
+            key=f"log:{line.seq}" if message is None else f"message:{message.pk}",
             kind=kind,
             campaign_id=line.campaign_id,
             at=line.at,
             readers={reader for reader in readers if reader not in own},
             row_id=line.row_id,
+            settles=f"message:{message.answers}" if message is not None and message.answers is not None else "",
+        )
+    if message is not None and message.published:
+        # Others read it without the row that it came from.
+        yield Event(
+            key=f"published:{message.pk}",
+            kind=NoticeKind.PUBLISHED,
+            campaign_id=line.campaign_id,
+            at=line.at,
+            readers=set(_team(line.campaign_id)) - {*_asked(message), line.user_id},
         )
 
 
-def _kind_and_readers(line: Record, body: Mapping[str, Any]) -> tuple[NoticeKind | None, Iterable[int]]:
+def _kind_and_readers(
+    line: Record, body: Mapping[str, Any], message: Message | None
+) -> tuple[NoticeKind | None, Iterable[int]]:
     campaign_id = line.campaign_id or 0
     if line.kind == "reopened":
         return NoticeKind.REOPENED, _people_of_row(campaign_id, line.row_id)
@@ -220,7 +241,6 @@ def _kind_and_readers(line: Record, body: Mapping[str, Any]) -> tuple[NoticeKind
         is_first = dict(body.get(_GUIDELINES) or {}).get("number") == 1
         return NoticeKind.GUIDELINES, () if is_first else _team(campaign_id)
     kind = next((kind for kind in _READERS if kind.value == body.get("kind")), None)
-    message = Message.objects.filter(pk=body.get("message")).first()
     if kind is None or message is None:
         return None, ()
     return kind, _READERS[kind](message)
@@ -233,18 +253,20 @@ def _asked(message: Message) -> Iterable[int]:
 
 def _managers(campaign_id: int) -> list[int]:
     """The accounts that manage a campaign; the owner's where nobody else does."""
-    managers = [
-        member.user_id
-        for member in Member.objects.filter(campaign_id=campaign_id, user_id__isnull=False, left__isnull=True)
-        if Role.MANAGER.value in words(member.roles) and member.user_id is not None
-    ]
+    members = _members(campaign_id)
+    managers = [user_id for user_id, member in members.items() if Role.MANAGER.value in words(member.roles)]
     return managers or list(Organization.objects.values_list("created_by_id", flat=True))
 
 
 def _team(campaign_id: int) -> list[int]:
     """The accounts of everybody in a campaign's team."""
-    members = Member.objects.filter(campaign_id=campaign_id, user_id__isnull=False, left__isnull=True)
-    return [user for user in members.values_list("user_id", flat=True) if user is not None]
+    return list(_members(campaign_id))
+
+
+def _members(campaign_id: int) -> dict[int, Member]:
+    """Account → member, for everybody in a campaign's team who has not left."""
+    members, now = Member.objects.filter(campaign_id=campaign_id), timezone.now()
+    return {each.user_id: each for each in members if each.user_id is not None and not has_left(each, now)}
 
 
 def _people_of_row(campaign_id: int, row_id: str) -> set[int]:
@@ -291,7 +313,10 @@ def _blocked(campaign: Campaign, now: datetime) -> Iterable[Event]:
 
 
 def _done(campaign: Campaign, now: datetime) -> Iterable[Event]:
-    rows = Slot.objects.filter(project_id__in=project_ids(campaign.pk), stage=Stage.PASS).exclude(row_id="")
+    asked = qualification_of(campaign.pk)
+    slots = Slot.objects.filter(project_id__in=project_ids(campaign.pk), stage=Stage.PASS)
+    # Rows with a known answer are nobody's to finish.
+    rows = slots.exclude(row_id__in=["", *(asked.rows if asked else ())])
     if not rows.exists() or rows.exclude(state__in=_DECIDED).exists():
         return
     reopened = Record.objects.filter(campaign_id=campaign.pk, kind="reopened").count()
@@ -316,8 +341,8 @@ def _queue_event(member: Member, project: CampaignProject, now: datetime) -> Eve
     person, stage = to_person(member), Stage(project.stage)
     if member.user_id is None or not can_work(person, stage):
         return None
-    given = Grant.objects.filter(user_id=member.user_id, project_id=project.project_id).aggregate(at=Max("given_at"))
-    last = given["at"]
+    grants = Grant.objects.filter(user_id=member.user_id, project_id=project.project_id).aggregate(at=Max("given_at"))
+    last = grants["at"]
     key = f"queue:{project.project_id}:{member.user_id}:{last.isoformat() if last else 'first'}"
     if (last is not None and last > now - _AWAY) or Notice.objects.filter(key=key).exists():
         return None

@@ -78,7 +78,8 @@ def gather_for(user_id: int, campaign: Campaign | None = None) -> None:
     delivery = current_delivery()
     gathering.gather_log(delivery)
     if campaign is None:
-        gathering.gather_queues(timezone.now(), delivery, user_id=user_id)
+        # Who is on the page reads it there: a mail would come behind.
+        gathering.gather_queues(timezone.now(), DeliverySettings(), user_id=user_id)
     else:
         gathering.gather_states(campaign, timezone.now(), delivery)
 

@@ -24,6 +24,7 @@ class NoticeKind(StrEnum):
     UPHELD = "upheld"
     RETURN = "return"
     REOPENED = "reopened"
+    PUBLISHED = "published"
     ANNOUNCEMENT = "announcement"
     GUIDELINES = "guidelines"
     BLOCKED = "blocked"
@@ -39,6 +40,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     NoticeKind.UPHELD: "Your dispute{about} is answered.",
     NoticeKind.RETURN: "A row came back to you{named}: see why, and answer it again.",
     NoticeKind.REOPENED: "A row that you had a part in is open again{named}.",
+    NoticeKind.PUBLISHED: "A manager's answer is there for everybody.",
     NoticeKind.ANNOUNCEMENT: "A manager tells everybody something.",
     NoticeKind.GUIDELINES: "The guidelines have changed.",
     NoticeKind.BLOCKED: "A row is blocked{named}: nobody could decide it, or nobody may take it.",
@@ -52,7 +54,11 @@ _LONGEST_ROW: Final = 80
 TEAM_WIDE: Final = frozenset(
     {
         *_MANAGERS,
-        *(kind.value for kind in (NoticeKind.ANNOUNCEMENT, NoticeKind.GUIDELINES, NoticeKind.DONE, NoticeKind.QUEUE)),
+        NoticeKind.PUBLISHED.value,
+        NoticeKind.ANNOUNCEMENT.value,
+        NoticeKind.GUIDELINES.value,
+        NoticeKind.DONE.value,
+        NoticeKind.QUEUE.value,
         NoticeKind.TEST.value,
     }
 )
@@ -99,4 +105,6 @@ def _path(notice: Notice, row_id: str) -> str:
         return f"{campaign}threads/" + (f"?row={quote(row_id, safe='')}" if row_id else "")
     if notice.kind in (NoticeKind.BLOCKED.value, NoticeKind.DONE.value):
         return campaign
+    if notice.kind == NoticeKind.GUIDELINES.value:
+        return f"/quorum/guidelines/{notice.campaign_id}/"
     return f"/quorum/mine/answers/{notice.campaign_id}/" if notice.kind == NoticeKind.UPHELD.value else "/quorum/mine/"

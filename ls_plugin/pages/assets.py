@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -36,6 +39,7 @@ _KNOWN_VERSION: Final[tuple[str, ...]] = (
 
 Of two parts that want a key the first has it: the screen of what differs comes before what works on the form beneath.
 """
+_SCREEN: Final = Path(str(files("ls_plugin").joinpath("screen")))
 _TYPES: Final = {
     "js": "text/javascript; charset=utf-8",
     "css": "text/css; charset=utf-8",
@@ -50,29 +54,48 @@ def style(request: HttpRequest) -> HttpResponse:
     return HttpResponse(text, content_type="text/css")
 
 
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """What a browser takes, and the hash by which it knows it again."""
+
+    content: bytes
+    tag: str
+
+
 def screen(request: HttpRequest) -> HttpResponse:
     """What Quorum adds to Label Studio's labelling screen, as one script or one style sheet."""
     kind = "css" if request.path.endswith(".css") else "js"
-    folder = files("ls_plugin").joinpath("screen")
-    known = version("label-studio") in TESTED
-    parts = [folder.joinpath(f"{name}.{kind}") for name in (*_ANY_VERSION, *(_KNOWN_VERSION if known else ()))]
-    text = "".join(part.read_text(encoding="utf-8") for part in parts if part.is_file())
-    return _asset(request, text.encode(), _TYPES[kind])
+    parts = (*_ANY_VERSION, *(_KNOWN_VERSION if _label_studio() in TESTED else ()))
+    return _asset(request, [_SCREEN / f"{name}.{kind}" for name in parts], _TYPES[kind])
 
 
 def screen_file(request: HttpRequest, name: str) -> HttpResponse:
     """One further file that the script takes when it needs it; only those that are there have an address."""
-    folder = Path(str(files("ls_plugin").joinpath("screen", "files")))
+    folder = _SCREEN / "files"
     known = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.suffix[1:] in _TYPES}
     if name not in known:
         raise Http404
-    return _asset(request, known[name].read_bytes(), _TYPES[known[name].suffix[1:]])
+    return _asset(request, [known[name]], _TYPES[known[name].suffix[1:]])
 
 
-def _asset(request: HttpRequest, content: bytes, content_type: str) -> HttpResponse:
-    response = HttpResponse(content, content_type=content_type)
+@cache
+def _label_studio() -> str:
+    return version("label-studio")
+
+
+@lru_cache(maxsize=64)
+def _put_together(parts: tuple[tuple[Path, int], ...]) -> _Text:
+    """The text of these files at these times of change."""
+    content = b"".join(part.read_bytes() for part, _ in parts)
+    return _Text(content, hashlib.sha256(content).hexdigest())
+
+
+def _asset(request: HttpRequest, parts: Sequence[Path], content_type: str) -> HttpResponse:
+    """These files as one text, read and hashed once; a change of a file is seen at the next request."""
+    text = _put_together(tuple((part, part.stat().st_mtime_ns) for part in parts if part.is_file()))
+    response = HttpResponse(text.content, content_type=content_type)
     response["Cache-Control"] = "no-cache"  # asked again each time, and sent again only where it is another
-    response["ETag"] = f'"{hashlib.sha256(content).hexdigest()}"'
+    response["ETag"] = f'"{text.tag}"'
     return get_conditional_response(request, response["ETag"], response=response) or response
 
 

@@ -20,9 +20,10 @@ from label_studio_quorum.campaign.differences import plain
 from ls_config.guidelines import to_html
 from ls_plugin.access.call import call_of
 from ls_plugin.models import Campaign, Slot
-from ls_plugin.pages import outcomes, saying, threads
+from ls_plugin.pages import outcomes, threads
 from ls_plugin.people import rulebook
-from ls_plugin.store.messages import Subject
+from ls_plugin.queue import seats
+from ls_plugin.store.messages import ThreadSubject
 from ls_plugin.store.refusals import Refused
 
 
@@ -33,13 +34,15 @@ class CompanionView(APIView):
 
     def get(self, request: Request) -> Response:
         """Of the task of `?task=`; the guidelines are left out where `guidelines` names them by their hash."""
-        call = call_of(request)
-        slot = Slot.objects.filter(pk=request.query_params.get("task")).first() if call and call.place else None
-        if call is None or call.place is None or slot is None:
+        call, task = call_of(request), request.query_params.get("task")
+        if call is None or call.place is None or task is None:
             raise Refused("no_project")
         campaign, user_id = Campaign.objects.get(pk=call.place.campaign_id), call.signed_in.user_id
-        saying.require_part(campaign, user_id, slot.row_id)
-        about = Subject(row_id=slot.row_id)
+        slot = Slot.objects.filter(pk=task).first()
+        # The answer is the same where there is no such task.
+        if slot is None or not seats.had_seat(slot.task_id, user_id):
+            raise Refused("not_yours")
+        about = ThreadSubject(row_id=slot.row_id)
         (thread,) = threads.of_person(campaign, user_id, about=about, exposing=False).threads
         return Response(
             {

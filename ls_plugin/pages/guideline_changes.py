@@ -11,8 +11,8 @@ from itertools import islice
 from typing import Any, Final
 
 from ls_config.interface import Control
-from ls_config.paragraphs import Change, Paragraph, fold, paragraph_changes, paragraphs
-from ls_config.subjects import Subject, subjects_of_change
+from ls_config.paragraphs import Paragraph, ParagraphChange, fold, paragraph_changes, paragraphs
+from ls_config.subjects import GuidelineSubject, subjects_of_change
 from ls_plugin.models import Campaign, CampaignProject, Slot, Stage
 from ls_plugin.pages.told_rows import decide_rows, kept_back
 from ls_plugin.queue.campaigns import read_interface
@@ -49,7 +49,7 @@ class Reach:
         decided: decided rows that there are.
     """
 
-    changes: tuple[Change, ...]
+    changes: tuple[ParagraphChange, ...]
     rows: tuple[Touched, ...]
     looked: int
     decided: int
@@ -76,7 +76,7 @@ class Recheck:
     refused: Mapping[str, str]
 
 
-def change_json(change: Change) -> dict[str, Any]:
+def change_json(change: ParagraphChange) -> dict[str, Any]:
     """A changed paragraph as the API gives it."""
     lines = [{"kind": line.kind.value, "text": line.text} for line in change.lines]
     return {"address": change.address, "title": change.title, "what": change.what, "lines": lines}
@@ -112,12 +112,14 @@ def recheck(campaign: Campaign, reach: Reach, count: int, version: int, user_id:
 class _Matching:
     """What the changed paragraphs are about, and the words by which a flag's reason names one of all paragraphs."""
 
-    subjects: frozenset[Subject]
+    subjects: frozenset[GuidelineSubject]
     words: frozenset[str]
     other_words: frozenset[str]
 
     @classmethod
-    def of(cls, changes: Sequence[Change], earlier: Sequence[Paragraph], controls: Sequence[Control]) -> _Matching:
+    def of(
+        cls, changes: Sequence[ParagraphChange], earlier: Sequence[Paragraph], controls: Sequence[Control]
+    ) -> _Matching:
         subjects = frozenset(subject for change in changes for subject in subjects_of_change(change, controls))
         titles = {fold(change.title) for change in changes}
         words = titles | {fold(subject.label or subject.field) for subject in subjects}
@@ -150,7 +152,7 @@ class _Matching:
         return not any(f" {word} " in text for word in self.other_words)
 
 
-def _words(subject: Subject) -> str:
+def _words(subject: GuidelineSubject) -> str:
     field = subject.field.replace("_", " ")
     return f"{field}: {subject.label}" if subject.label else field
 

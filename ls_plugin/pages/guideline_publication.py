@@ -55,8 +55,8 @@ class Preview:
 
     def to_json(self) -> dict[str, Any]:
         """The preview as the API gives it."""
-        told = {"number": self.number, "base": self.base, "sample": list(self.sample), "people": self.people}
-        return {"dry_run": True, **told, **self.reach.to_json()}
+        facts = {"number": self.number, "base": self.base, "sample": list(self.sample), "people": self.people}
+        return {"dry_run": True, **facts, **self.reach.to_json()}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

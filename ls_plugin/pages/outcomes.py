@@ -1,17 +1,14 @@
 """What became of a person's answers: beside what they said what is final, by whom it was changed, and what was noted.
 
-Only decided rows are told, and telling them is an exposure (`told_rows`). So is counting them: each figure here is over
-rows that the person has been told of, and over nothing that is still open.
+Only decided rows are told, and telling them is an exposure (`told_rows`).
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
-from statistics import fmean, median
 from typing import Any, Final
 
 from django.db.models import Count, Exists, OuterRef, Subquery, Sum
@@ -22,27 +19,20 @@ from label_studio_quorum.campaign.history import stamp
 from label_studio_quorum.campaign.reconcile import DecidedRow
 from label_studio_quorum.campaign.review_panel import value_text
 from ls_config.interface import Interface
-from ls_plugin.models import Campaign, CampaignProject, Message, Slot, Stage
+from ls_plugin.models import Campaign, CampaignProject, Grant, Message, Slot, Stage
 from ls_plugin.pages import saying, threads
 from ls_plugin.pages.told_rows import decided_at, kept_back, person_of, tell
 from ls_plugin.people import rulebook
+from ls_plugin.queue import overturns
 from ls_plugin.queue.campaigns import read_interface
 from ls_plugin.store.messages import Kind
-from ls_plugin.store.slots import project_ids, slots_of
-from review_rules import FinalValue, Origin, State, Submission
-from review_rules import Kind as FieldKind
-from review_rules import Stage as RuleStage
-from review_rules.canonical import same
-from review_rules.statistics.intervals import wilson
+from ls_plugin.store.slots import project_ids
+from review_rules import Origin, State, Submission
 
 A_PAGE: Final = 20
 """Rows that a page shows."""
 LOOKED_THROUGH: Final = 200
 """Decided rows that a request looks through at most, for figures as for a filter."""
-LEAST_ROWS: Final = 10
-"""Rows below which no share is shown: of fewer it says nothing."""
-LEAST_OTHERS: Final = 5
-"""Others of the team below which no median is shown: of fewer it would tell of single people."""
 SHOWS: Final = ("all", "overturned", "returned", "disputed")
 _DECIDED: Final = [state.value for state in State if state.is_decided]
 _CHANGED: Final[Mapping[Origin, str]] = {Origin.QA: "QA", Origin.EXPERT: "an expert"}
@@ -90,45 +80,24 @@ class AnswerOutcome:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Period:
-    """A person's work in a stretch of time.
-
-    Attributes:
-        name: what people call it.
-        answered: answers, decided or not.
-        hours: the time that their forms were open.
-        rows: decided rows among them of which the person was told, out of the newest `LOOKED_THROUGH`.
-        overturned: of these, those that QA or an expert changed or discarded.
-        share, low, high: the share of them with its interval; None for fewer than `LEAST_ROWS` rows.
-        agreement: mean share of fields on which the passes of these rows agreed; None likewise, and without passes.
-        team_answered: median of the answers of the others who worked in this stretch; None for too few people.
-        team_agreement: median of their agreement over decided rows; None for too few people.
-    """
-
-    name: str
-    answered: int
-    hours: float
-    rows: int
-    overturned: int
-    share: float | None
-    low: float | None
-    high: float | None
-    agreement: float | None
-    team_answered: float | None
-    team_agreement: float | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class OutcomePage:
-    """Some outcomes, the newest answer first; ``before`` is where the next page begins, None after the last."""
+    """Some outcomes, the newest answer first.
+
+    ``before``: where the next page begins, None after the last; ``newer``: where the one before begins, None on the
+    first and 0 where that is the first.
+    """
 
     outcomes: tuple[AnswerOutcome, ...]
     before: int | None
+    newer: int | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Answer:
+class OwnAnswer:
+    """An answer of a person to a row that is decided."""
+
     pk: int
+    task_id: int
     row_id: str
     created_at: datetime
 
@@ -142,11 +111,8 @@ def outcomes_page(campaign: Campaign, user_id: int, show: str, before: int | Non
         show: all, overturned, returned or disputed.
         before: only answers with a lower number.
     """
-    answers = _decided_answers(campaign, user_id, before)
-    if show == "disputed":
-        disputes = Message.objects.filter(campaign_id=campaign.pk, user_id=user_id, kind=Kind.DISPUTE.value)
-        rows = set(disputes.values_list("row_id", flat=True))
-        answers = (answer for answer in answers if answer.row_id in rows)
+    wanted = _filter(campaign, user_id, show)
+    answers = filter(wanted, decided_answers(campaign, user_id, before))
     shown: list[AnswerOutcome] = []
     looked, last = 0, None
     while len(shown) < A_PAGE and looked < LOOKED_THROUGH and (part := _some(answers, A_PAGE - len(shown))):
@@ -154,36 +120,58 @@ def outcomes_page(campaign: Campaign, user_id: int, show: str, before: int | Non
             looked, last = looked + 1, answer.pk
             if outcome is not None and _is_shown(outcome, show):
                 shown.append(outcome)
-    more = last is not None and next(_decided_answers(campaign, user_id, last), None) is not None
-    return OutcomePage(outcomes=tuple(shown), before=last if more else None)
+    more = last is not None and next(decided_answers(campaign, user_id, last), None) is not None
+    newer = None if before is None else _newer(campaign, user_id, before, wanted)
+    return OutcomePage(outcomes=tuple(shown), before=last if more else None, newer=newer)
+
+
+def _filter(campaign: Campaign, user_id: int, show: str) -> Callable[[OwnAnswer], bool]:
+    """Which answers a filter may show: of overturned ones also those of which nothing is noted yet."""
+    if show == "disputed":
+        disputes = Message.objects.filter(campaign_id=campaign.pk, user_id=user_id, kind=Kind.DISPUTE.value)
+        rows = set(disputes.values_list("row_id", flat=True))
+        return lambda answer: answer.row_id in rows
+    if show == "overturned":
+        stand = Grant.objects.filter(user_id=user_id, project_id__in=project_ids(campaign.pk), overturned=False)
+        tasks = set(stand.values_list("task_id", flat=True))
+        return lambda answer: answer.task_id not in tasks
+    return lambda answer: True
+
+
+def _newer(campaign: Campaign, user_id: int, before: int, wanted: Callable[[OwnAnswer], bool]) -> int | None:
+    """Where the page before this one begins."""
+    newer = list(islice(filter(wanted, decided_answers(campaign, user_id, before, newer=True)), A_PAGE + 1))
+    if not newer:
+        return None
+    return newer[A_PAGE].pk if len(newer) > A_PAGE else 0
 
 
 def _is_shown(outcome: AnswerOutcome, show: str) -> bool:
     return {"overturned": outcome.is_overturned, "returned": outcome.is_returned}.get(show, True)
 
 
-def periods(campaign: Campaign, user_id: int) -> tuple[Period, ...]:
-    """A person's figures of today, the last seven days and the seven before, beside the team's medians."""
-    newest = _some(_decided_answers(campaign, user_id, None), LOOKED_THROUGH)
-    rows = [
-        (answer, outcome)
-        for answer, outcome in zip(newest, outcomes_of(campaign, user_id, newest), strict=True)
-        if outcome is not None
-    ]
-    now = timezone.now()
-    week, month = now - timedelta(days=7), now - timedelta(days=14)
-    stretches = (("Today", _today(now), now), ("Last 7 days", week, now), ("The 7 days before", month, week))
-    return tuple(_period(campaign, user_id, name, start, end, rows) for name, start, end in stretches)
-
-
 def work_today(campaign: Campaign, user_id: int) -> tuple[int, float]:
     """A person's answers of today, decided or not, and the seconds that their forms were open."""
     now = timezone.now()
-    return _work(campaign, _today(now), now, user_id).get(user_id, (0, 0.0))
+    return work_between(campaign, start_of_day(now), now, user_id).get(user_id, (0, 0.0))
 
 
-def _today(now: datetime) -> datetime:
+def start_of_day(now: datetime) -> datetime:
+    """When the day of this time began, by the server's clock."""
     return timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def work_between(
+    campaign: Campaign, start: datetime, end: datetime, user_id: int | None = None
+) -> dict[int, tuple[int, float]]:
+    """Account → answers and seconds in a stretch of time; of one account if it is named."""
+    done = Annotation.objects.filter(
+        project_id__in=project_ids(campaign.pk), was_cancelled=False, created_at__gte=start, created_at__lt=end
+    )
+    if user_id is not None:
+        done = done.filter(completed_by_id=user_id)
+    sums = done.values("completed_by_id").annotate(count=Count("id"), seconds=Sum("lead_time")).order_by()
+    return {each["completed_by_id"]: (each["count"], each["seconds"] or 0.0) for each in sums}
 
 
 def count_decided(campaign: Campaign, user_id: int) -> int:
@@ -192,7 +180,7 @@ def count_decided(campaign: Campaign, user_id: int) -> int:
     return count
 
 
-def outcomes_of(campaign: Campaign, user_id: int, answers: Sequence[_Answer]) -> list[AnswerOutcome | None]:
+def outcomes_of(campaign: Campaign, user_id: int, answers: Sequence[OwnAnswer]) -> list[AnswerOutcome | None]:
     """What became of each of these answers; the person is told of their rows from now on."""
     rows = tell(campaign, user_id, [answer.row_id for answer in answers])
     if not rows:
@@ -210,12 +198,12 @@ def outcomes_of(campaign: Campaign, user_id: int, answers: Sequence[_Answer]) ->
 def _outcome(
     campaign: Campaign,
     row: DecidedRow,
-    answer: _Answer,
+    answer: OwnAnswer,
     me: str | None,
     interface: Interface,
     disputes: Sequence[threads.ThreadEntry],
 ) -> AnswerOutcome | None:
-    own = _own_submission(row, me)
+    own = overturns.own_submission(row, me)
     if own is None:
         return None
     decided, days = decided_at(row), rulebook.read_policy(campaign.policy_text).disputes.days
@@ -235,31 +223,13 @@ def _outcome(
     )
 
 
-def _own_submission(row: DecidedRow, me: str | None) -> Submission | None:
-    """The newest version of what a person said of a row, at the last stage at which they said something."""
-    own = None
-    for stage in RuleStage:
-        for place, source in enumerate(row.record.sources[stage]):
-            if source.by == me and not source.is_superseded:
-                own = row.record.history.submissions(stage)[place]
-    return own
-
-
 def _fields(row: DecidedRow, own: Submission, interface: Interface) -> Iterator[FieldOutcome]:
-    final: Mapping[str, FinalValue] = row.decision.final or {}
-    values = own.values
-    for control in interface.controls:
-        value = final.get(control.name)
-        # What a review says nothing of stays as it was proposed.
-        if own.stage is not RuleStage.PASS and control.name not in values:
-            continue
-        mine = values.get(control.name)
-        stands = value is None or same(FieldKind.of(control.kind), mine, value.value)
+    for control, value, differs in overturns.changes(row, own, interface):
         yield FieldOutcome(
             name=control.name.replace("_", " ").capitalize(),
-            own=value_text(control, mine),
+            own=value_text(control, own.values.get(control.name)),
             final=value_text(control, value.value) if value is not None else "",
-            changed_by="" if stands or value is None else _CHANGED.get(value.origin, "the other answers"),
+            changed_by=_CHANGED.get(value.origin, "the other answers") if differs and value is not None else "",
         )
 
 
@@ -275,86 +245,22 @@ def _own_answers(campaign: Campaign, user_id: int) -> Any:
     return own.filter(Exists(decided.exclude(row_id__in=kept_back(campaign))))
 
 
-def _decided_answers(campaign: Campaign, user_id: int, before: int | None) -> Iterator[_Answer]:
-    """The same, the newest first, each row once."""
+def decided_answers(
+    campaign: Campaign, user_id: int, before: int | None, *, newer: bool = False
+) -> Iterator[OwnAnswer]:
+    """The same, the newest first, each row once; with `newer` those that are not before, the oldest first."""
     own = _own_answers(campaign, user_id)
     if before is not None:
-        own = own.filter(pk__lt=before)
-    listed = own.order_by("-pk").values_list("pk", "task_id", "created_at")[: 2 * LOOKED_THROUGH]
+        own = own.filter(pk__gte=before) if newer else own.filter(pk__lt=before)
+    listed = own.order_by("pk" if newer else "-pk").values_list("pk", "task_id", "created_at")[: 2 * LOOKED_THROUGH]
     answers = list(listed)
     rows = dict(Slot.objects.filter(task_id__in=[task for _, task, _ in answers]).values_list("task_id", "row_id"))
     seen = set[str]()
     for pk, task, created_at in answers:
         if rows[task] not in seen:
             seen.add(rows[task])
-            yield _Answer(pk=pk, row_id=rows[task], created_at=created_at)
+            yield OwnAnswer(pk=pk, task_id=task, row_id=rows[task], created_at=created_at)
 
 
-def _some(answers: Iterable[_Answer], count: int) -> list[_Answer]:
+def _some(answers: Iterable[OwnAnswer], count: int) -> list[OwnAnswer]:
     return list(islice(answers, count))
-
-
-def _period(
-    campaign: Campaign,
-    user_id: int,
-    name: str,
-    start: datetime,
-    end: datetime,
-    decided: Sequence[tuple[_Answer, AnswerOutcome]],
-) -> Period:
-    inside = [(answer, outcome) for answer, outcome in decided if start <= answer.created_at < end]
-    passed = {answer.row_id for answer, outcome in inside if outcome.stage == RuleStage.PASS.heading}
-    overturned = sum(outcome.is_overturned for _, outcome in inside)
-    enough = len(inside) >= LEAST_ROWS
-    low, high = wilson(overturned, len(inside)) if enough else (None, None)
-    work = _work(campaign, start, end)
-    mine = work.get(user_id, (0, 0.0))
-    agreed = [share for row, share in _agreed(campaign, passed).items() if share is not None]
-    others = [count for user, (count, _) in work.items() if user != user_id]
-    return Period(
-        name=name,
-        answered=mine[0],
-        hours=round(mine[1] / 3600, 2),
-        rows=len(inside),
-        overturned=overturned,
-        share=overturned / len(inside) if enough else None,
-        low=low,
-        high=high,
-        agreement=fmean(agreed) if enough and agreed else None,
-        team_answered=median(others) if len(others) >= LEAST_OTHERS else None,
-        team_agreement=_team_agreement(campaign, user_id, start, end),
-    )
-
-
-def _work(
-    campaign: Campaign, start: datetime, end: datetime, user_id: int | None = None
-) -> dict[int, tuple[int, float]]:
-    """Account → answers and seconds in a stretch of time; of one account if it is named."""
-    done = Annotation.objects.filter(
-        project_id__in=project_ids(campaign.pk), was_cancelled=False, created_at__gte=start, created_at__lt=end
-    )
-    if user_id is not None:
-        done = done.filter(completed_by_id=user_id)
-    sums = done.values("completed_by_id").annotate(count=Count("id"), seconds=Sum("lead_time")).order_by()
-    return {each["completed_by_id"]: (each["count"], each["seconds"] or 0.0) for each in sums}
-
-
-def _agreed(campaign: Campaign, rows: Iterable[str]) -> dict[str, float | None]:
-    slots = slots_of(campaign.pk, rows).filter(stage=Stage.PASS)
-    return dict(slots.values_list("row_id", "agreed"))
-
-
-def _team_agreement(campaign: Campaign, user_id: int, start: datetime, end: datetime) -> float | None:
-    """The median of the others' agreement over decided rows; None for too few people with enough rows."""
-    project = CampaignProject.objects.get(campaign=campaign, stage=Stage.PASS).project_id
-    decided = Slot.objects.filter(project_id=project, state__in=_DECIDED, agreed__isnull=False)
-    shares = dict(decided.values_list("task_id", "agreed"))
-    done = Annotation.objects.filter(
-        project_id=project, was_cancelled=False, created_at__gte=start, created_at__lt=end
-    ).exclude(completed_by_id=user_id)
-    by_person = defaultdict[int | None, list[float]](list)
-    for task, user in done.values_list("task_id", "completed_by_id"):
-        if task in shares:
-            by_person[user].append(shares[task])
-    means = [fmean(each) for each in by_person.values() if len(each) >= LEAST_ROWS]
-    return median(means) if len(means) >= LEAST_OTHERS else None

@@ -12,15 +12,15 @@ from django.middleware.csrf import get_token
 from ls_config.paragraphs import titles
 from ls_plugin.access.call import call_of
 from ls_plugin.models import Campaign, Grant, Slot, Stage
-from ls_plugin.pages import figures, outcomes, saying, threads
+from ls_plugin.pages import figures, outcomes, own_figures, saying, threads
 from ls_plugin.pages.notice_pages import new_for
 from ls_plugin.pages.rendering import render_page
 from ls_plugin.people.standings import Standing
 from ls_plugin.queue import practice, requirements, returns
 from ls_plugin.queue.requirements import Qualified
-from ls_plugin.queue.returns import ReturnedRow
+from ls_plugin.queue.returns import RowInHandAgain
 from ls_plugin.store import known_answers
-from ls_plugin.store.messages import Reopening, Subject
+from ls_plugin.store.messages import Reopening, ThreadSubject
 from ls_plugin.store.refusals import Refused, page
 from ls_plugin.store.slots import project_ids
 
@@ -52,7 +52,7 @@ class OwnCampaign:
     stands: tuple[Qualified, ...]
     asked: int
     reopened: tuple[Reopening, ...]
-    returned: tuple[ReturnedRow, ...]
+    returned: tuple[RowInHandAgain, ...]
     pass_project: int
 
 
@@ -88,8 +88,9 @@ def answers(request: HttpRequest, campaign_id: int) -> HttpResponse:
         "message": message,
         "show": show if show in outcomes.SHOWS else "all",
         "shows": outcomes.SHOWS,
-        "periods": outcomes.periods(campaign, user_id),
-        "least": outcomes.LEAST_ROWS,
+        "periods": own_figures.own_periods(campaign, user_id),
+        "targets": own_figures.targets_of(campaign),
+        "least": own_figures.LEAST_ROWS,
         "listed": outcomes.outcomes_page(campaign, user_id, show, int(before) if _is_number(before) else None),
         "csrf": get_token(request),
     }
@@ -156,7 +157,7 @@ def _ask(request: HttpRequest, standing: Standing) -> str:
     campaign = next((each for each in _campaigns(standing) if str(each.pk) == number), None)
     if campaign is None or not (row_id or paragraph) or not text:
         return "Choose the row or the paragraph, and write what you want to know."
-    about = Subject(paragraph=paragraph) if paragraph else Subject(row_id=row_id)
+    about = ThreadSubject(paragraph=paragraph) if paragraph else ThreadSubject(row_id=row_id)
     try:
         saying.ask(campaign, standing.user_id, about, text)
     except Refused as refused:

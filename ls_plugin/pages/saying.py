@@ -14,13 +14,13 @@ from ls_plugin.pages.told_rows import answered_rows, decided_at, kept_back, tell
 from ls_plugin.people import rulebook
 from ls_plugin.people.standings import to_person
 from ls_plugin.store import messages
-from ls_plugin.store.messages import Kind, Subject
+from ls_plugin.store.messages import Kind, ThreadSubject
 from ls_plugin.store.refusals import Refused
 from ls_plugin.store.slots import lock_rows, slots_of
 from review_rules import Role
 
 
-def ask(campaign: Campaign, user_id: int, about: Subject, text: str) -> Message:
+def ask(campaign: Campaign, user_id: int, about: ThreadSubject, text: str) -> Message:
     """Ask the campaign's managers about a row, or about a paragraph of the guidelines.
 
     Raises:
@@ -64,7 +64,7 @@ def dispute(campaign: Campaign, user_id: int, row_id: str, reason: str) -> Messa
         mine = Message.objects.filter(campaign_id=campaign.pk, row_id=row_id, user_id=user_id)
         if mine.filter(kind=Kind.DISPUTE.value, at__gte=decided_at(row)).exists():
             raise Refused("no_dispute", "You have disputed this decision already.")
-        about = Subject(row_id=row_id)
+        about = ThreadSubject(row_id=row_id)
         return messages.say(Kind.DISPUTE, campaign_id=campaign.pk, user_id=user_id, role=role, about=about, text=reason)
 
 
@@ -104,7 +104,7 @@ def answer(campaign: Campaign, user_id: int, message_id: int, text: str, *, publ
             campaign_id=campaign.pk,
             user_id=user_id,
             role=Role.MANAGER.value,
-            about=Subject(row_id=asked.row_id, paragraph=asked.paragraph),
+            about=ThreadSubject(row_id=asked.row_id, paragraph=asked.paragraph),
             answers=asked.pk,
             published=publish,
             text=text,

@@ -14,7 +14,7 @@ from ls_plugin.access.parameters import parameters
 from ls_plugin.models import Campaign
 from ls_plugin.pages import saying, threads
 from ls_plugin.people.standings import Standing
-from ls_plugin.store.messages import Kind, Subject
+from ls_plugin.store.messages import Kind, ThreadSubject
 from ls_plugin.store.refusals import Refused
 
 _MOST_THREADS = 1000
@@ -31,7 +31,7 @@ class ThreadsView(APIView):
         standing, asked = _standing(request), request.query_params
         campaign = campaign_of(standing, asked.get("name"))
         about, after = (
-            Subject(row_id=asked.get("row_id", ""), paragraph=asked.get("paragraph", "")),
+            ThreadSubject(row_id=asked.get("row_id", ""), paragraph=asked.get("paragraph", "")),
             asked.get("after", ""),
         )
         if about.row_id and about.paragraph:
@@ -77,11 +77,13 @@ class ThreadsView(APIView):
         return Response(written, status=201)
 
 
-def _subject(body: Any) -> Subject:
+def _subject(body: Any) -> ThreadSubject:
     if body.get("paragraph") and body.get("row_id"):
         raise Refused("bad_request", "A question is about a row or about a paragraph.")
     return (
-        Subject(paragraph=_text(body, "paragraph")) if body.get("paragraph") else Subject(row_id=_text(body, "row_id"))
+        ThreadSubject(paragraph=_text(body, "paragraph"))
+        if body.get("paragraph")
+        else ThreadSubject(row_id=_text(body, "row_id"))
     )
 
 

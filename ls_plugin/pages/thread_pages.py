@@ -11,7 +11,7 @@ from ls_plugin.models import Campaign, Message
 from ls_plugin.pages import saying, threads
 from ls_plugin.pages.rendering import render_page
 from ls_plugin.queue.reopening import reopen
-from ls_plugin.store.messages import EVERYBODY, Subject
+from ls_plugin.store.messages import EVERYBODY, ThreadSubject
 from ls_plugin.store.refusals import Refused, page
 
 
@@ -23,7 +23,7 @@ def campaign_threads(request: HttpRequest, campaign_id: int) -> HttpResponse:
     viewer = call.signed_in.user_id
     message = _act(request, campaign, viewer) if request.method == "POST" else ""
     row_id, paragraph = request.GET.get("row", ""), request.GET.get("paragraph", "")
-    about = Subject(row_id=row_id, paragraph="" if row_id else paragraph)
+    about = ThreadSubject(row_id=row_id, paragraph="" if row_id else paragraph)
     everything, named = bool(request.GET.get("all")), about != EVERYBODY
     works_here = call.signed_in.works_in_campaign(campaign_id)
     context = {

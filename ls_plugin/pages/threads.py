@@ -23,9 +23,9 @@ from ls_plugin.pages.paging import cut
 from ls_plugin.pages.told_rows import STATE_WORDS, answered_rows, decide_rows, expose_rows, kept_back, tell
 from ls_plugin.people.standings import RULE_STAGE
 from ls_plugin.queue import returns
-from ls_plugin.queue.returns import ReturnedRow
+from ls_plugin.queue.returns import RowInHandAgain
 from ls_plugin.store import messages
-from ls_plugin.store.messages import EVERYBODY, Kind, Subject
+from ls_plugin.store.messages import EVERYBODY, Kind, ThreadSubject
 from ls_plugin.store.slots import slots_of
 from review_rules import Role, State, Word
 
@@ -138,7 +138,7 @@ def of_manager(
     campaign: Campaign,
     viewer: int,
     *,
-    about: Subject = EVERYBODY,
+    about: ThreadSubject = EVERYBODY,
     only_open: bool = False,
     works_here: bool = False,
     after: str = "",
@@ -162,15 +162,15 @@ def of_manager(
     rows = [subject.row_id for subject in subjects if subject.row_id]
     names = dict(Member.objects.filter(campaign=campaign, user_id__isnull=False).values_list("user_id", "person_id"))
     waits = {message.pk for message in open_messages}
-    entries = defaultdict[Subject, list[ThreadEntry]](list)
+    entries = defaultdict[ThreadSubject, list[ThreadEntry]](list)
     for message in _messages(campaign, subjects):
         by = names.get(message.user_id, "owner")
         entries[_subject(message)].append(_entry(message, by, is_open=message.pk in waits))
     for reopening in messages.reopenings(campaign.pk, rows):
         by = names.get(reopening.user_id, "owner") if reopening.user_id is not None else ""
-        entries[Subject(row_id=reopening.row_id)].append(_reopened(reopening, by or None))
+        entries[ThreadSubject(row_id=reopening.row_id)].append(_reopened(reopening, by or None))
     for row in decide_rows(campaign, [about.row_id] if about.row_id else []).values():
-        entries[Subject(row_id=row.row_id)] += notes_of(row, named=True)
+        entries[ThreadSubject(row_id=row.row_id)] += notes_of(row, named=True)
     if works_here:
         expose_rows(campaign, viewer, rows, threads=True)
     states, headings = _states(campaign, rows), titles(campaign.guidelines)
@@ -179,7 +179,7 @@ def of_manager(
 
 
 def of_person(
-    campaign: Campaign, user_id: int, *, about: Subject = EVERYBODY, after: str = "", exposing: bool = True
+    campaign: Campaign, user_id: int, *, about: ThreadSubject = EVERYBODY, after: str = "", exposing: bool = True
 ) -> Threads:
     """A page of a person's own threads, without a name, the newest first.
 
@@ -198,7 +198,7 @@ def of_person(
     own = {message.pk for message in written}
     every = [*written, *(message for message in published if message.pk not in own)]
     every = [message for message in every if about in (EVERYBODY, places[message.pk])]
-    newest = dict[Subject, int]()
+    newest = dict[ThreadSubject, int]()
     for message in every:
         newest[places[message.pk]] = max(newest.get(places[message.pk], 0), message.pk)
     page = cut(sorted(newest.items(), key=lambda pair: -pair[1]), lambda pair: (pair[1],), after, THREADS_A_PAGE)
@@ -209,15 +209,15 @@ def of_person(
     telling = {message.row_id for message in listed if message.kind == Kind.UPHELD.value or message.pk not in own}
     expose_rows(campaign, user_id, sorted(telling - {""}))
     waits = waiting(campaign, written)
-    entries = defaultdict[Subject, list[ThreadEntry]](list)
+    entries = defaultdict[ThreadSubject, list[ThreadEntry]](list)
     for message in listed:
         by = YOU if message.user_id == user_id else None
         entries[places[message.pk]].append(_entry(message, by, is_open=message.pk in waits))
     rows = [subject.row_id for subject in subjects if subject.row_id]
     for reopening in messages.reopenings(campaign.pk, _own_rows(campaign, user_id, rows)):
-        entries[Subject(row_id=reopening.row_id)].append(_reopened(reopening, None))
+        entries[ThreadSubject(row_id=reopening.row_id)].append(_reopened(reopening, None))
     for row in decided.values():
-        entries[Subject(row_id=row.row_id)] += notes_of(row, named=False)
+        entries[ThreadSubject(row_id=row.row_id)] += notes_of(row, named=False)
     for back in returns.tell(campaign.pk, user_id) if about.row_id else ():
         if back.row_id == about.row_id:
             entries[about].append(_returned(back))
@@ -232,7 +232,7 @@ def count_waiting(campaign: Campaign) -> int:
     return len(_open_messages(campaign, EVERYBODY))
 
 
-def _open_messages(campaign: Campaign, about: Subject) -> list[Message]:
+def _open_messages(campaign: Campaign, about: ThreadSubject) -> list[Message]:
     """The questions and disputes that wait for a manager."""
     answers = Message.objects.filter(answers=OuterRef("pk"))
     asking = Message.objects.filter(campaign_id=campaign.pk, kind__in=(Kind.QUESTION.value, Kind.DISPUTE.value))
@@ -285,24 +285,26 @@ def own_disputes(campaign: Campaign, user_id: int, row_ids: Iterable[str]) -> di
     return entries
 
 
-def _subject(message: Message) -> Subject:
-    return Subject(row_id=message.row_id, paragraph=message.paragraph)
+def _subject(message: Message) -> ThreadSubject:
+    return ThreadSubject(row_id=message.row_id, paragraph=message.paragraph)
 
 
-def _about(written: QuerySet[Message], about: Subject) -> QuerySet[Message]:
+def _about(written: QuerySet[Message], about: ThreadSubject) -> QuerySet[Message]:
     """Those of a row or of a paragraph; all of them for everybody's."""
     return written if about == EVERYBODY else written.filter(row_id=about.row_id, paragraph=about.paragraph)
 
 
-def _listed(campaign: Campaign, about: Subject, only: Collection[Subject] | None) -> list[tuple[Subject, int]]:
+def _listed(
+    campaign: Campaign, about: ThreadSubject, only: Collection[ThreadSubject] | None
+) -> list[tuple[ThreadSubject, int]]:
     """Every thread with the number of its newest message, the newest first."""
     written = _about(Message.objects.filter(campaign_id=campaign.pk), about)
     newest = written.values_list("row_id", "paragraph").annotate(last=Max("pk")).order_by("-last")
-    listed = [(Subject(row_id=row_id, paragraph=paragraph), last) for row_id, paragraph, last in newest]
+    listed = [(ThreadSubject(row_id=row_id, paragraph=paragraph), last) for row_id, paragraph, last in newest]
     return [pair for pair in listed if only is None or pair[0] in only]
 
 
-def _messages(campaign: Campaign, subjects: Sequence[Subject]) -> list[Message]:
+def _messages(campaign: Campaign, subjects: Sequence[ThreadSubject]) -> list[Message]:
     """What was said in these threads, in order."""
     written = Message.objects.filter(campaign_id=campaign.pk)
     rows = Q(row_id__in=[subject.row_id for subject in subjects if subject.row_id])
@@ -310,7 +312,7 @@ def _messages(campaign: Campaign, subjects: Sequence[Subject]) -> list[Message]:
     return list(written.filter(rows | others).order_by("pk"))
 
 
-def _own_messages(campaign: Campaign, user_id: int, about: Subject) -> list[Message]:
+def _own_messages(campaign: Campaign, user_id: int, about: ThreadSubject) -> list[Message]:
     """What a person said, what they were answered, and what everybody was told."""
     written = Message.objects.filter(campaign_id=campaign.pk)
     own = written.filter(user_id=user_id).exclude(row_id="", paragraph="").exclude(role=Role.MANAGER.value)
@@ -331,7 +333,9 @@ def _published(campaign: Campaign, user_id: int) -> list[Message]:
     return [*questions.values(), *listed]
 
 
-def _thread(subject: Subject, state: str | None, headings: Mapping[str, str], entries: Iterable[ThreadEntry]) -> Thread:
+def _thread(
+    subject: ThreadSubject, state: str | None, headings: Mapping[str, str], entries: Iterable[ThreadEntry]
+) -> Thread:
     return Thread(
         row_id=subject.row_id,
         state=state,
@@ -368,7 +372,7 @@ def _entry(message: Message, by: str | None, *, is_open: bool) -> ThreadEntry:
     )
 
 
-def _returned(back: ReturnedRow) -> ThreadEntry:
+def _returned(back: RowInHandAgain) -> ThreadEntry:
     return ThreadEntry(id=None, kind=RETURNED, at=back.at, by=None, role=Role.QA.value, text=back.reason)
 
 

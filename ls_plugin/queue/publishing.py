@@ -14,11 +14,11 @@ from projects.models import Project
 from label_studio_quorum.campaign.differences import interface_digest
 from label_studio_quorum.campaign.projects import read_marker, write_marker
 from ls_config.guidelines import to_html
-from ls_config.paragraphs import Change, guidelines_hash, paragraph_changes
+from ls_config.paragraphs import ParagraphChange, guidelines_hash, paragraph_changes
 from ls_plugin.models import Campaign, CampaignProject, GuidelineVersion, Stage
 from ls_plugin.people import rulebook
 from ls_plugin.store import guidelines
-from ls_plugin.store.guidelines import Reading
+from ls_plugin.store.guidelines import GuidelineReading
 from ls_plugin.store.refusals import Refused
 from review_rules.files.policy import Acknowledge
 
@@ -42,7 +42,7 @@ class Taken:
     version: GuidelineVersion | None
     is_new: bool = False
     earlier: int | None = None
-    changes: tuple[Change, ...] = ()
+    changes: tuple[ParagraphChange, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The part of the answer of ``PUT /quorum/api/campaign``."""
@@ -59,7 +59,7 @@ def is_always_acknowledged(campaign: Campaign) -> bool:
     return rulebook.read_policy(campaign.policy_text).guidelines.acknowledge is Acknowledge.ALWAYS
 
 
-def reading_of(campaign: Campaign, user_id: int) -> Reading:
+def reading_of(campaign: Campaign, user_id: int) -> GuidelineReading:
     """Where a person stands with the guidelines of a campaign."""
     return guidelines.reading_of(campaign.pk, user_id, always=is_always_acknowledged(campaign))
 

@@ -19,6 +19,7 @@ from ls_plugin.models import Campaign, CampaignProject, Slot, Stage
 from ls_plugin.people.standings import RULE_STAGE
 from ls_plugin.queue import embedding, qualification, returns
 from ls_plugin.queue.campaigns import stored_campaign, to_rules
+from ls_plugin.queue.overturns import note_overturns
 from ls_plugin.queue.row_flags import RowFlags
 from ls_plugin.queue.server_port import NOTHING_ASKED, ServerPort, TaskQueue
 from ls_plugin.store import exposures, retries
@@ -85,6 +86,9 @@ def reconcile_rows(campaign_id: int, row_ids: Sequence[str], *, only_marked: boo
         else:  # the plan has changed no task since they were read
             tasks = (task for row in decided for some in row.tasks.values() for task in some)
             queue = {task.id: TaskQueue.of(task) for task in tasks}
+        # Before the slots say otherwise: a row that is open again loses what was noted as it was decided.
+        noted = {slot.row_id for slot in slots if slot.state and State(slot.state).is_decided}
+        note_overturns(rule_campaign, [row for row in decided if row.decision.state.is_decided or row.row_id in noted])
         flags = {row.row_id: RowFlags.of(row, rule_campaign.interface.all_controls) for row in decided}
         update_slots(slots, queue, {row.row_id: row.decision for row in decided}, rule_campaign, flags)
         if any(row.decision.state is not State.AWAITING_PASSES for row in decided):

@@ -225,10 +225,11 @@ def require_passed(user_id: int, person: Person, campaign_id: int, stage: Stage)
     Raises:
         Refused: ``qualify``.
     """
-    _require(of_person(user_id, person, campaign_id), stage, qualification.qualification_of(campaign_id))
+    asked = qualification.qualification_of(campaign_id)
+    _require(of_person(user_id, person, campaign_id, asked), stage, asked, campaign_id)
 
 
-def _require(stands: Iterable[Qualified], stage: Stage, asked: QualificationRows | None) -> None:
+def _require(stands: Iterable[Qualified], stage: Stage, asked: QualificationRows | None, campaign_id: int) -> None:
     for each in stands:
         if asked is None or each.requirement.stage is not stage or each.is_passed:
             continue
@@ -236,7 +237,9 @@ def _require(stands: Iterable[Qualified], stage: Stage, asked: QualificationRows
             raise each.trial.refusal(asked)
         if each.by_page:
             before = f"Your qualification ended on {each.ended_at:%Y-%m-%d}. " if each.ended_at else ""
-            raise Refused("qualify", f"{before}First answer the rows that My work offers under Qualification.")
+            sentence = f"{before}First answer the rows that My work offers under Qualification."
+            link = {"text": "Answer them", "address": f"/quorum/mine/qualification/{campaign_id}/"}
+            raise Refused("qualify", sentence, {"link": link})
         if stage is not Stage.PASS:
             raise Refused("qualify", "Reviews come after your first rows in the Pass project: label some there first.")
 
@@ -248,7 +251,7 @@ def open_rows(user_id: int, person: Person, place: CampaignPlace, asked: Qualifi
         Refused: ``qualify`` if they are handed none at this stage before they have reached its bar.
     """
     stands = of_person(user_id, person, place.campaign_id, asked)
-    _require(stands, place.stage, asked)
+    _require(stands, place.stage, asked, place.campaign_id)
     closed = _in_domains(closed_domains(stands))
     if place.stage is not Stage.PASS:
         return [~closed] if closed else [Q()]

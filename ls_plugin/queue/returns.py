@@ -28,7 +28,7 @@ from review_rules import Stage as RuleStage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ReturnedRow:
+class RowInHandAgain:
     """A row that came back to somebody who has not answered it again.
 
     Attributes:
@@ -104,7 +104,7 @@ def _hand_back(task_id: int, user_id: int, review: int) -> None:
         AnnotationDraft.objects.create(task_id=task_id, user_id=user_id, result=newest.result, lead_time=0)
 
 
-def tell(campaign_id: int, user_id: int, *, only: int | None = None) -> list[ReturnedRow]:
+def tell(campaign_id: int, user_id: int, *, only: int | None = None) -> list[RowInHandAgain]:
     """The rows that came back to a person and that they have not answered again, the longest ago first.
 
     What QA wrote of them is QA's view of the row, so that they were told it is written down, once.
@@ -115,38 +115,38 @@ def tell(campaign_id: int, user_id: int, *, only: int | None = None) -> list[Ret
         only: the task alone of which they are told.
     """
     hand_outs = Grant.objects.filter(user_id=user_id, project_id__in=project_ids(campaign_id))
-    told = list(_returned(hand_outs if only is None else hand_outs.filter(task_id=only)))
-    lines = Record.objects.filter(user_id=user_id, task_id__in=[row.task_id for row in told], kind="shown")
-    known = {json.loads(body).get(RETURN) for body in lines.values_list("body", flat=True)} if told else set()
+    listed = list(_returned(hand_outs if only is None else hand_outs.filter(task_id=only)))
+    lines = Record.objects.filter(user_id=user_id, task_id__in=[row.task_id for row in listed], kind="shown")
+    known = {json.loads(body).get(RETURN) for body in lines.values_list("body", flat=True)} if listed else set()
     audit_log.write(
         *(
             audit_log.Entry(
                 "shown", user_id, campaign_id, row.task_id, row.row_id, {"stage": Stage.PASS.label, RETURN: row.review}
             )
-            for row in told
+            for row in listed
             if row.review not in known
         )
     )
-    return told
+    return listed
 
 
-def returned_task(task_id: int, user_id: int) -> ReturnedRow | None:
+def returned_task(task_id: int, user_id: int) -> RowInHandAgain | None:
     """What QA wrote to a person about a task that came back to them; None if it did not."""
     return next(_returned(Grant.objects.filter(user_id=user_id, task_id=task_id)), None)
 
 
-def _returned(hand_outs: Iterable[Grant]) -> Iterator[ReturnedRow]:
+def _returned(hand_outs: Iterable[Grant]) -> Iterator[RowInHandAgain]:
     asked = {grant.task_id: grant.returned for grant in hand_outs if grant.live and grant.returned is not None}
     rows = dict(Slot.objects.filter(task_id__in=list(asked)).values_list("task_id", "row_id"))
     reviews = Annotation.objects.in_bulk(list(asked.values()))
     for task_id, review in sorted(asked.items(), key=lambda each: each[1]):
         if task_id in rows and review in reviews:
             answer = reviews[review]
-            said = from_result(answer.result or [], decision_controls(), {}, known_only=True)
-            yield ReturnedRow(
+            parsed = from_result(answer.result or [], decision_controls(), {}, known_only=True)
+            yield RowInHandAgain(
                 row_id=rows[task_id],
                 task_id=task_id,
                 review=review,
                 at=stamp(answer.updated_at),
-                reason=said.reason or "",
+                reason=parsed.reason or "",
             )

@@ -3,9 +3,10 @@
 (() => {
   "use strict";
 
-  const PAUSE_MS = 300;
+  const PAUSE_MS = 150;
   const { element, part, drawSoon } = window.quorum;
   let asked = "";
+  let seen = "";
   let violated = [];
   let waiting = 0;
 
@@ -30,12 +31,23 @@
     drawSoon();
   }
 
+  /* Reading the whole form takes longer than drawing it, so it is read after a pause and not at each drawn frame. */
   function look(screen) {
+    waiting ||= setTimeout(settle, PAUSE_MS, screen);
+  }
+
+  /* What has stood there for a pause is asked about: not each letter, nor each step of a rating. */
+  function settle(screen) {
+    waiting = 0;
     const sent = content(screen);
     if (sent === asked) return;
+    if (sent !== seen) {
+      seen = sent;
+      look(screen);
+      return;
+    }
     asked = sent;
-    clearTimeout(waiting);
-    waiting = setTimeout(() => ask(screen, sent), PAUSE_MS);
+    ask(screen, sent);
   }
 
   /* One part at the end of the form, which a screen reader reads out when it changes; the fields that it is about are
@@ -66,7 +78,9 @@
 
   function forget() {
     clearTimeout(waiting);
+    waiting = 0;
     asked = "";
+    seen = "";
     violated = [];
     document.getElementById("quorum-checks")?.remove();
   }

@@ -22,7 +22,7 @@
   let panel = null;
   let button = null;
   let isOpen = false;
-  /* What the server said of the open row; null before, and where it has nothing for this person. */
+  /* What the server said of the open row; null before, false where it has nothing for this person. */
   let told = null;
   let askedTask = null;
   let precedents = { task: null, list: [] };
@@ -30,7 +30,9 @@
   let opener = null;
   let inHand = null;
   let lastHere = null;
-  let questionRow = "";
+  /* The row and campaign that the question in the box is about: those of its first word, whatever row comes next. */
+  let question = null;
+  let isAsking = false;
 
   const part = (name) => panel.querySelector(`.qc-${name}`);
   const person = () => window.APP_SETTINGS?.user?.id ?? "";
@@ -59,10 +61,10 @@
     const { task } = screen;
     askedTask = task;
     const answer = await fetch(`/quorum/api/companion?task=${task}&guidelines=${knownHash}`).catch(() => null);
-    /* Without a connection what is there stays; a person who was not handed the row has the guidelines alone. */
-    if (!answer || askedTask !== task) return;
-    told = answer.ok ? await answer.json() : null;
-    if (told?.guidelines.text != null) {
+    /* Without a connection or a session what is there stays; who was not handed the row has the guidelines alone. */
+    if (askedTask !== task || !answer || !(answer.ok || answer.status === 404)) return;
+    told = answer.ok ? await answer.json() : false;
+    if (told && told.guidelines.text !== null) {
       knownHash = told.guidelines.hash;
       shared.guide.take(told.guidelines.text).catch((fault) => console.error("Quorum:", fault));
     }
@@ -116,6 +118,7 @@
     else if (!panel.contains(document.activeElement)) opener = document.activeElement;
     if (!panel) build();
     isOpen = true;
+    say("");
     remember(true);
     draw(quorum.screen());
     load(quorum.screen());
@@ -192,7 +195,7 @@
   }
 
   function drawButton(isHere) {
-    const answered = told?.messages.filter((message) => message.by !== "you").length;
+    const answered = (told?.messages || []).filter((message) => message.by !== "you").length;
     const words = [
       isOpen ? "Fold" : "Guidelines, questions", ` ${shown("G")}`, told ? ` · ${paceWords(told.pace)}` : "",
       answered && !isOpen ? ` · ● ${answered} for this row` : "",
@@ -217,15 +220,16 @@
     write(part("pace"), told ? paceWords(told.pace) : "");
     drawMessages(told?.messages || []);
     drawPrecedents(precedents.task === screen.task ? precedents.list : []);
-    if (!part("question").value) questionRow = String(told?.row_id || "");
+    if (!part("question").value) question = told ? { row: String(told.row_id), campaign: told.campaign } : null;
     nameRow();
-    part("question").disabled = !questionRow;
+    part("question").disabled = !question;
+    setHidden(part("thread"), told === false);
   }
 
   function nameRow() {
-    const isOther = questionRow && questionRow !== String(told?.row_id || questionRow);
+    const isOther = question && told && question.row !== String(told.row_id);
     const unsent = isOther ? ", an earlier row, is not sent" : "";
-    write(part("about"), questionRow ? `Your question about row ${questionRow}${unsent}` : "Ask once a row is yours.");
+    write(part("about"), question ? `Your question about row ${question.row}${unsent}` : "Ask once a row is yours.");
   }
 
   function drawMessages(messages) {
@@ -234,7 +238,7 @@
     if (list.dataset.key === key) return;
     list.dataset.key = key;
     list.hidden = !messages.length;
-    list.replaceChildren(...messages.map((message) => element("li", { class: `qc-${message.kind}` },
+    list.replaceChildren(...messages.map((message) => element("li", { class: `qc-kind-${message.kind}` },
       element("span", { class: "qc-who" }, `${NAMES[message.kind] || message.kind}${roleWords(message)}`,
         element("time", { datetime: message.at }, ` ${new Date(message.at).toLocaleString([], { dateStyle: "short", timeStyle: "short" })}`)),
       element("span", { class: "qc-text", dir: "auto" }, message.text))));
@@ -252,9 +256,9 @@
       .map(([name, value]) => `${name.replaceAll("_", " ")}: ${valueWords(value)}`).join(" · ");
     part("precedent-list").replaceChildren(...list.map((precedent) => element("li", { dir: "auto" },
       element("b", {}, `${precedent.row_id} · ${Math.round(100 * precedent.similarity)} % alike`),
-      element("span", { class: "qc-text" }, values(precedent)),
-      precedent.cause && element("span", { class: "qc-text qc-quiet" }, precedent.cause),
+      element("span", { class: "qc-text" }, precedent.state === "DISCARDED" ? "discarded" : values(precedent)),
       precedent.reason && element("span", { class: "qc-text" }, `“${precedent.reason}”`),
+      element("span", { class: "qc-quiet" }, [precedent.domain, precedent.cause].filter(Boolean).join(" · ")),
       precedent.excerpt && element("span", { class: "qc-text qc-quiet" }, precedent.excerpt))));
   }
 
@@ -408,17 +412,19 @@
 
   async function ask() {
     const text = part("question").value.trim();
-    const row = questionRow;
-    if (!text || !row) {
+    if (!text || !question) {
       say("Write what you want to know.");
       part("question").focus();
       return;
     }
+    if (isAsking) return;
+    isAsking = true;
     const answer = await fetch("/quorum/api/threads", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ name: told.campaign, kind: "question", row_id: row, text }),
+      body: JSON.stringify({ name: question.campaign, kind: "question", row_id: question.row, text }),
     }).catch(() => null);
+    isAsking = false;
     if (!answer?.ok) {
       const why = answer && (await answer.json().catch(() => null))?.detail;
       say(`Not sent: ${why || "the server cannot be reached; send it again."}`);

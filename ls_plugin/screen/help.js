@@ -55,10 +55,11 @@
   /* --- the list of keys --------------------------------------------------------------------------------------------------- */
 
   const NAMES = { ctrl: isMac ? "⌃" : "Ctrl", meta: isMac ? "⌘" : "Meta", alt: isMac ? "⌥" : "Alt", shift: "Shift" };
+  const ARROWS = { arrowdown: "↓", arrowup: "↑", arrowleft: "←", arrowright: "→" };
 
   function shown(keys) {
     const parts = keys === "+" ? ["+"] : keys.split("+").filter(Boolean);
-    return parts.map((part) => NAMES[part] || `${part[0].toUpperCase()}${part.slice(1)}`).join(" + ");
+    return parts.map((part) => NAMES[part] || ARROWS[part] || `${part[0].toUpperCase()}${part.slice(1)}`).join(" + ");
   }
 
   const control = (keys) => (isMac ? keys.replace("ctrl", "meta") : keys);

@@ -162,6 +162,20 @@
     });
   }
 
+  /* The page on which somebody does what a refusal asks for, such as reading new guidelines; only pages of our own. */
+  function wayOn({ link: way }) {
+    const isOwn = typeof way?.address === "string" && way.address.startsWith("/quorum/");
+    return isOwn ? link(String(way.text), way.address, { class: "quorum-way" }) : null;
+  }
+
+  /* There is nothing else to do on this screen: Enter goes there, unless somebody is in a dialog or elsewhere. */
+  function leadOn(part) {
+    const isFree = !document.activeElement || document.activeElement === document.body;
+    if (isFree && !document.querySelector('[role="dialog"], .lsf-modal, .ls-modal')) {
+      part.querySelector(".quorum-way")?.focus();
+    }
+  }
+
   /* The end of a queue: a green tick, whatever the reason. */
   function replaceEndOfQueue() {
     const stock = document.querySelector(".ant-result-success + .lsf-sub__result");
@@ -171,7 +185,10 @@
       drawn?.remove();
       return;
     }
-    if (drawn && drawn.parentElement === stock.parentElement && drawn.firstChild.textContent === sentence) return;
+    if (drawn && drawn.parentElement === stock.parentElement && drawn.firstChild.textContent === sentence) {
+      leadOn(drawn);
+      return;
+    }
     drawn?.remove();
     stock.style.display = "none";
     stock.previousElementSibling.style.display = emptyQueue.code === "all_done" ? "" : "none";
@@ -181,9 +198,11 @@
       "div",
       { id: "quorum-queue", role: "status" },
       element("p", {}, sentence),
+      wayOn(emptyQueue),
       link("My work", "/quorum/mine/"),
     );
     stock.after(part);
+    leadOn(part);
   }
 
   /* On every page of Label Studio, in its header. */

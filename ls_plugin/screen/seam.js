@@ -27,14 +27,19 @@ window.quorum = (() => {
 
   /* Label Studio opens links of its own pages by script, which fails on a page that is not its own. */
   function link(text, address, attributes = {}) {
+    const follow = (event) => {
+      event.preventDefault();
+      event.stopPropagation();
+      location.assign(address);
+    };
     return element("a", {
       ...attributes,
       href: address,
       target: "_self",
-      onclick: (click) => {
-        click.preventDefault();
-        click.stopPropagation();
-        location.assign(address);
+      onclick: follow,
+      /* Label Studio keeps Enter for its own keys, and the browser then takes no link by it. */
+      onkeydown: (press) => {
+        if (press.key === "Enter" && !(press.ctrlKey || press.altKey || press.metaKey)) follow(press);
       },
     }, text);
   }

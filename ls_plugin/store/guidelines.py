@@ -53,7 +53,7 @@ def named(version: GuidelineVersion) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reading:
+class GuidelineReading:
     """Where a person stands with the guidelines of a campaign.
 
     Attributes:
@@ -67,7 +67,7 @@ class Reading:
     pending: GuidelineVersion | None
 
 
-def reading_of(campaign_id: int, user_id: int, *, always: bool) -> Reading:
+def reading_of(campaign_id: int, user_id: int, *, always: bool) -> GuidelineReading:
     """Where a person stands; `always` as the policy says whether every version asks for an acknowledgement."""
     done = Acknowledgement.objects.filter(campaign_id=campaign_id, user_id=user_id)
     acknowledged: int = done.aggregate(last=Max("number"))["last"] or 0
@@ -76,8 +76,8 @@ def reading_of(campaign_id: int, user_id: int, *, always: bool) -> Reading:
     first = (later if always else later.filter(acknowledge=True)).values_list("number", flat=True).first()
     if first is None:
         last: int = versions.aggregate(last=Max("number"))["last"] or 0
-        return Reading(acknowledged=acknowledged, holding=last, pending=None)
-    return Reading(acknowledged=acknowledged, holding=first - 1, pending=newest(campaign_id))
+        return GuidelineReading(acknowledged=acknowledged, holding=last, pending=None)
+    return GuidelineReading(acknowledged=acknowledged, holding=first - 1, pending=newest(campaign_id))
 
 
 def holding_version(campaign_id: int, user_id: int, *, always: bool) -> dict[str, Any] | None:

@@ -38,14 +38,14 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Subject:
+class ThreadSubject:
     """What a thread is about: a row, a paragraph of the guidelines by its anchor, or neither, which is everybody's."""
 
     row_id: str = ""
     paragraph: str = ""
 
 
-EVERYBODY = Subject()
+EVERYBODY = ThreadSubject()
 """The thread of what everybody of a campaign is told."""
 
 
@@ -56,7 +56,7 @@ def say(
     user_id: int,
     role: str,
     text: str,
-    about: Subject = EVERYBODY,
+    about: ThreadSubject = EVERYBODY,
     answers: int | None = None,
     published: bool = False,
 ) -> Message:

@@ -10,16 +10,17 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from ls_config import compose_review, load
-from tests.browser.test_form import CONTROLS, LOOKS, look, values_of, violations
+from ls_config.guidelines import to_html
+from tests.browser.test_form import CONTROLS, LOOKS, look, values_of
 from tests.browser.test_screens import in_view, overlapping, picture
 from tests.contract.plugin_campaign import Line, make_line, rows
 from tests.support.review_rows import made_task
-from tests.support.screens import Screens, browser_for
+from tests.support.screens import Screens, browser_for, serious_violations
 from tests.support.servers import LabelStudioServer
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
 
-GUIDE = load("classification").guidelines
+GUIDE = load("classification").guidelines + "\n## When code counts {#issues.Code error}\n\nRun it.\n"
 REVIEW = load("response_review")
 SIZE = {"width": 1366, "height": 768}
 
@@ -31,6 +32,8 @@ def line(ls_server_plugin: LabelStudioServer) -> Line:
     body = {"name": made.name, "task": "classification", "policy": made.policy, "team": made.team}
     told = made.call("PUT", "/quorum/api/campaign", json={**body, "projects": made.projects, "guidelines": GUIDE})
     assert told.status_code == 200, told.text
+    shown = made.call("PATCH", f"/api/projects/{made.projects['pass']}", json={"expert_instruction": to_html(GUIDE)})
+    assert shown.status_code == 200, shown.text
     return made
 
 
@@ -67,8 +70,10 @@ def test_the_guidelines_stand_at_the_label_and_a_question_is_asked_without_the_m
     page.keyboard.press("Escape")
     page.keyboard.press("Escape")
     assert not page.evaluate("document.activeElement.closest('#quorum-companion')")
+    page.locator(".lsf-choice", has_text="Unclear or badly written").hover()
+    expect(page.locator(".qc-here")).to_contain_text("Hard to follow, repetitive, broken formatting.")
     page.locator(".lsf-choice", has_text="Code error").hover()
-    expect(page.locator(".qc-here")).to_contain_text("The code fails or does something else")
+    expect(page.locator(".qc-here")).to_have_text("When code counts")
     page.keyboard.press("Alt+a")
     page.keyboard.type("Which <b>year</b> counts?")
     page.keyboard.press("Control+Enter")
@@ -86,16 +91,18 @@ def test_the_guidelines_stand_at_the_label_and_a_question_is_asked_without_the_m
     page.keyboard.press("Alt+g")
     page.locator("#quorum-companion").wait_for(state="detached")
     page.keyboard.press("Alt+g")
-    expect(page.locator(".qc-answer")).to_contain_text("That of the <i>table</i>.")
+    expect(page.locator(".qc-kind-answer")).to_contain_text("That of the <i>table</i>.")
+    page.keyboard.press("Alt+a")
+    expect(page.locator(".qc-question")).to_be_focused()
     for name in LOOKS:
         look(page, name)
-        assert violations(page) == [], name
+        assert serious_violations(page) == [], name
         picture(page, f"companion-1366-{name}")
     page.keyboard.press("Alt+l")
     page.wait_for_function("document.activeElement.closest('.q-flags')")
     assert values_of(page) == {"verdict": ["Incorrect"]}
     open_row(page, line.projects["pass"])
-    expect(page.locator(".qc-answer")).to_be_visible(timeout=60_000)
+    expect(page.locator(".qc-kind-answer")).to_be_visible(timeout=60_000)
     page.keyboard.press("Alt+g")
     page.locator("#quorum-companion").wait_for(state="detached")
 
@@ -137,7 +144,7 @@ def test_a_review_has_its_precedents_and_needs_no_campaign(
         expect(page.locator(".qc-precedents")).to_contain_text("91 % alike", timeout=60_000)
         expect(page.locator(".qc-precedents")).to_contain_text("entities: IBM ORG")
         expect(page.locator(".qc-precedents")).to_contain_text("The <b>unit</b> is wrong.")
-        assert violations(page) == []
+        assert serious_violations(page) == []
         picture(page, "companion-qa-1366-light")
         page.keyboard.press("Alt+g")
         page.locator("#quorum-companion").wait_for(state="detached")

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from ls_config import label_types, load, to_result
 from tests.browser.test_screens import TYPICAL, in_view, open_queue, overlapping, picture, scrolls, span_of, submit
 from tests.contract.plugin_campaign import Line, make_line, rows
-from tests.support.screens import AXE, Screens, browser_for, sample_values, write_table
+from tests.support.screens import SHAPE, Screens, browser_for, sample_values, serious_violations, unheard, write_table
 from tests.support.servers import LabelStudioServer
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
@@ -358,6 +358,9 @@ def test_the_help_lists_the_keys_of_this_screen(page: Page, screens: Screens, na
     assert ("Delete all spans" in text) == (name in ("ner", "response_review"))
     assert not any(word in text.lower() for word in ("image", "zoom", "audio", "video", "brush", "frame"))
     hotkeys = set(page.locator("dialog kbd").all_inner_texts())
+    page.set_viewport_size({"width": 1093, "height": 614})  # the same screen at 125 %
+    groups = page.get_by_role("region", name="The keys")
+    assert groups.evaluate("each => each.scrollHeight <= each.clientHeight"), "no key is below the edge"
     assert {"Shift + U", "Ctrl + Enter", "?"} <= hotkeys
     before = values_of(page)
     page.keyboard.press("q")
@@ -403,17 +406,6 @@ def look(page: Page, name: str) -> None:
     page.evaluate("Promise.allSettled(document.getAnimations().map(each => each.finished)).then(() => null)")
 
 
-def violations(page: Page) -> list[Json]:
-    """What axe finds on the page that is serious or critical."""
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    found: list[Json] = page.evaluate(
-        "axe.run(document, {resultTypes: ['violations']}).then(report => report.violations"
-        ".filter(each => ['serious', 'critical'].includes(each.impact))"
-        ".map(each => [each.id, each.nodes.map(node => node.html.slice(0, 200))]))"
-    )
-    return found
-
-
 @pytest.mark.parametrize("name", label_types())
 def test_axe_finds_nothing_serious_on_the_form(page: Page, screens: Screens, name: str) -> None:
     """Light and dark; filled in, with what is missing marked, with the help open."""
@@ -421,15 +413,15 @@ def test_axe_finds_nothing_serious_on_the_form(page: Page, screens: Screens, nam
     open_form(page, screens, name, interface.sample_task["data"], sample_values(interface))
     for scheme in LOOKS:
         look(page, scheme)
-        assert violations(page) == [], scheme
+        assert serious_violations(page) == [], scheme
         picture_of_look(page, f"{name}-1366-{scheme}")
     page.keyboard.press("?")
-    assert violations(page) == []
+    assert serious_violations(page) == []
     page.keyboard.press("Escape")
     open_form(page, screens, name, LONG)
     page.keyboard.press("Control+Enter")
     page.locator("#quorum-missing").wait_for()
-    assert violations(page) == []
+    assert serious_violations(page) == []
 
 
 def picture_of_look(page: Page, name: str) -> None:
@@ -439,10 +431,11 @@ def picture_of_look(page: Page, name: str) -> None:
 
 def test_axe_finds_nothing_serious_on_quorums_pages(chromium: Browser, line: Line) -> None:
     """My work of an annotator, and the pages of the manager."""
-    for person, path in (("ana", "mine/"), ("max", ""), ("max", f"campaign/{line.status()['id']}/")):
+    campaign = f"campaign/{line.status()['id']}/"
+    for person, path in (("ana", "mine/"), ("ana", "mine/notices/"), ("max", ""), ("max", campaign)):
         with signed_in(chromium, line, person) as page:
             page.goto(f"/quorum/{path}")
-            assert violations(page) == [], path
+            assert serious_violations(page) == [], path
 
 
 @pytest.fixture(scope="module")
@@ -541,20 +534,27 @@ def test_a_screen_reader_hears_every_control_and_its_state(page: Page, screens: 
     expect(page.get_by_role("radiogroup", name="Tone").get_by_role("radio")).to_have_count(5)
     expect(page.get_by_role("button", name="ORG", exact=True, pressed=True)).to_have_count(1)
     expect(page.get_by_role("button", name="DATE", exact=True, pressed=False)).to_have_count(1)
+    assert unheard(page) == []
 
 
-def test_what_is_chosen_is_seen_in_forced_colours(page: Page, screens: Screens) -> None:
-    """A chosen point and choice differ from the others where the system chooses the colours."""
+def test_what_is_chosen_is_not_told_by_colour_alone(page: Page, screens: Screens) -> None:
+    """A chosen point, choice and label differ in form from the others, light, dark and in colours of the system."""
     open_form(page, screens, "response_review", TYPICAL)
-    page.emulate_media(forced_colors="active")
-    for key in "wt4":
+    for key in "wat42":
         page.keyboard.press(key)
-    colour = "each => getComputedStyle(each).backgroundColor"
-    for chosen, other in (
+    pairs = (
         (".q-point[aria-checked=true]", ".q-point[aria-checked=false]"),
         (".ant-radio-wrapper-checked", ".ant-radio-wrapper:not(.ant-radio-wrapper-checked)"),
-    ):
-        assert page.locator(chosen).first.evaluate(colour) != page.locator(other).first.evaluate(colour)
+        (".ant-checkbox-wrapper-checked", ".ant-checkbox-wrapper:not(.ant-checkbox-wrapper-checked)"),
+        (".lsf-label[aria-pressed=true]", ".lsf-label[aria-pressed=false]"),
+    )
+    for forced in ("none", "active"):
+        for scheme in LOOKS:
+            page.emulate_media(forced_colors=forced)
+            look(page, scheme)
+            for chosen, other in pairs:
+                shapes = [page.locator(f".q-page {each}").first.evaluate(SHAPE) for each in (chosen, other)]
+                assert shapes[0] != shapes[1], (chosen, forced, scheme)
 
 
 RIGHT = {

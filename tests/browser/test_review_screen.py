@@ -21,7 +21,17 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from ls_config import Interface, compose_review, load
 from ls_config.results import ParsedResult
 from tests.support.review_rows import FIELDS, answers, made_task, span
-from tests.support.screens import AXE, Screens, browser_for, drag_over, review_task, said, write_table
+from tests.support.screens import (
+    AXE,
+    SHAPE,
+    Screens,
+    browser_for,
+    drag_over,
+    review_task,
+    said,
+    unheard,
+    write_table,
+)
 from tests.support.servers import LabelStudioServer
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
@@ -312,6 +322,7 @@ def test_the_help_lists_the_keys_that_do_something(page: Page, screens: Screens)
 
     listed = help_of_this_screen()
     assert len({key for key, _ in listed}) == len(listed)
+    assert ("↓", "Next field") in listed
     words = {words for _, words in listed}
     assert {"Keep the mark", "Take what either says, of a set", "Escalate, with a reason"} <= words
     assert not {"Unsure", "Correct", "ORG", "Code", "Select the next span", "Correctness: then 1 to 5"} & words
@@ -515,11 +526,7 @@ def test_boxes_are_taken_over_beside_the_picture(page: Page, screens: Screens, t
 def test_every_control_has_a_role_a_name_and_a_state(page: Page, screens: Screens) -> None:
     """Buttons, radios and marks are named, with their state; the arrow keys and Tab go from conflict to conflict."""
     open_review(page, project(screens, "qa", [made_task(REVIEW, 4)]))
-    nameless = page.evaluate(
-        "[...document.querySelectorAll('#quorum-review button, #quorum-review input')].filter(e =>"
-        " !(e.ariaLabel || e.textContent.trim() || e.labels?.length)).map(e => e.outerHTML)"
-    )
-    assert nameless == []
+    assert unheard(page) == []
     verdict = page.get_by_role("radiogroup", name="Verdict")
     assert verdict.get_by_role("radio").count() == 4
     assert verdict.get_by_role("radio", checked=True).count() == 0
@@ -533,6 +540,40 @@ def test_every_control_has_a_role_a_name_and_a_state(page: Page, screens: Screen
         keys(page, "ArrowDown")
     assert len(set(fields)) == 4
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    open_review(page, project(screens, "expert", [made_task(REVIEW, 8, stage="expert")]))
+    for pressed in ("e", "g", "Shift+N", "Escape", "Shift+X", "Escape", "t"):
+        keys(page, pressed)
+        assert unheard(page) == [], pressed
+
+
+def test_nothing_is_told_by_colour_alone(page: Page, screens: Screens) -> None:
+    """What is chosen, what is decided, and whose a mark is; light, dark, colours of the system, no red and green."""
+    open_review(page, project(screens, "qa", [made_task(REVIEW, 4)]))
+    page.locator('.qr-row[data-field="entities"] .qr-name').click()
+    keys(page, "k")
+    page.locator('.qr-row[data-field="verdict"] .qr-name').click()
+    keys(page, "1")
+    page.locator('.qr-row[data-field="verdict"] .qr-name').click()
+    pairs = {
+        "a choice": (
+            '.qr-row[data-field="verdict"] [aria-checked=true]',
+            '.qr-row[data-field="verdict"] [aria-checked=false]',
+        ),
+        "a decided row": (".qr-row:not(.qr-is-open) .qr-status", ".qr-is-open .qr-status"),
+        "a kept mark": (".qr-chip.qr-kept", ".qr-chip.qr-open"),
+        "whose a mark is": (".qr-mark.qr-by-a:not(.qr-by-b)", ".qr-mark.qr-by-b:not(.qr-by-a)"),
+        "whose a value is": (".qr-who-a", ".qr-who-b"),
+        "the row in hand": (".qr-row.qr-in-hand", ".qr-row:not(.qr-in-hand)"),
+    }
+    session = page.context.new_cdp_session(page)
+    for forced in ("none", "active"):
+        for scheme in ("light", "dark"):
+            page.emulate_media(forced_colors=forced, color_scheme=scheme)
+            page.evaluate("name => document.documentElement.setAttribute('data-color-scheme', name)", scheme)
+            session.send("Emulation.setEmulatedVisionDeficiency", {"type": "deuteranopia"})
+            for what, (first, second) in pairs.items():
+                shapes = [page.locator(f"#quorum-review {each}").first.evaluate(SHAPE) for each in (first, second)]
+                assert shapes[0] != shapes[1], (what, forced, scheme)
 
 
 def test_axe_finds_nothing_on_what_differs(page: Page, screens: Screens) -> None:
@@ -571,18 +612,20 @@ def test_what_was_typed_is_never_markup(page: Page, screens: Screens) -> None:
     assert trick in page.locator("#quorum-review").inner_text()
 
 
-def test_pictures(page: Page, screens: Screens) -> None:
+@pytest.mark.parametrize("stage", ["qa", "expert"])
+def test_pictures(page: Page, screens: Screens, stage: str) -> None:
     """The screen stands in light and dark with the same rows; the pictures of the documentation are taken here."""
-    task = made_task(REVIEW, 3, length=600, fields=("verdict", "entities", "correctness", *FIELDS))
+    fields = ("verdict", "entities", "correctness", *FIELDS)
+    task = made_task(REVIEW, 3, length=600, fields=fields, stage=stage)
     for theme in ("Light", "Dark"):
         page.goto("/projects")
         page.evaluate("theme => localStorage.setItem('preferred-color-scheme', theme)", theme)
-        open_review(page, project(screens, "qa", [task]))
+        open_review(page, project(screens, stage, [task]))
         keys(page, "2", "3")
-        assert page.locator("#quorum-review .qr-row").count() == 3
+        assert page.locator("#quorum-review .qr-row").count() >= 3
         folder = os.environ.get("QUORUM_SCREENS")
         if folder:
-            path = Path(folder) / f"review-qa-1366-{theme.lower()}.png"
+            path = Path(folder) / f"review-{stage}-1366-{theme.lower()}.png"
             page.screenshot(path=path)
             Image.open(path).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
         contrast = page.locator(".qr-name").first.evaluate(

@@ -179,6 +179,7 @@ def make_line(
     *,
     team: str = TEAM,
     policy: str = POLICY,
+    task: str = "classification",
     fresh: bool = False,
 ) -> Line:
     """Set a campaign up on a server with the plugin, as `quorum setup` does, with accounts for its team.
@@ -188,7 +189,7 @@ def make_line(
     """
     tag = uuid.uuid4().hex[:8]
     name, team = f"line-{tag}", team.replace("{tag}", tag if fresh else "all")
-    spec = CampaignSpec(name=name, interface=load("classification"), policy=load_policy(policy), team=load_team(team))
+    spec = CampaignSpec(name=name, interface=load(task), policy=load_policy(policy), team=load_team(team))
     port = HttpLabelStudio(server.url, server.token)
     campaign = setup_campaign(port, spec).campaign
     port.close()
@@ -197,7 +198,7 @@ def make_line(
     people: dict[str, Visitor] = {} if fresh else _SHARED.setdefault(server.url, {})
     line = Line(server, name, team, policy, projects, people)
     weakref.finalize(line if fresh else server, _close, people)
-    body = {"name": name, "task": "classification", "policy": policy, "team": team, "projects": projects}
+    body = {"name": name, "task": task, "policy": policy, "team": team, "projects": projects}
     saved = line.call("PUT", "/quorum/api/campaign", json=body)
     assert saved.status_code == 200, saved.text
     applied = line.apply_team(team)

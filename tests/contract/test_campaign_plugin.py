@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ def test_doctor_sees_the_plugin(worked: Bench) -> None:
 def test_a_policys_qualification_is_asked_among_other_rows_and_goes_with_its_key(worked: Bench, tmp_path: Path) -> None:
     """Known rows, also imported later, go to everybody and look like others; more rows come only above the bar."""
     asking = "version: 1\nexpert_domains: []\nqualification: {rows: known.jsonl, bar: 1.0}\n"
+    asking += "practice: {rows: practice.jsonl, paid: true}\n"
     bench = Bench(worked.server, tmp_path, "classification", asking, crew=worked)
     some = [
         {
@@ -67,6 +69,8 @@ def test_a_policys_qualification_is_asked_among_other_rows_and_goes_with_its_key
     ]
     known = [{**row, "known": {"verdict": "Incorrect"}} for row in some[:2]]
     (tmp_path / "known.jsonl").write_text("".join(json.dumps(row) + "\n" for row in known))
+    lesson = known[0] | {"id": "lesson", "guideline": "Verdict", "why": "It is as wrong as can be."}
+    (tmp_path / "practice.jsonl").write_text(json.dumps(lesson) + "\n")
     setup = (
         "setup",
         "--name",
@@ -94,14 +98,42 @@ def test_a_policys_qualification_is_asked_among_other_rows_and_goes_with_its_key
             seen.append(task["data"]["row_id"])
         return seen
 
+    _practise(bench, "ana", "Correct")
     for person, verdict in (("ana", "Correct"), ("ben", "Incorrect"), ("chi", "Incorrect")):
         assert {"known0", "known1"} <= set(rows_of(person, verdict, 9))
     asked = bench.people["ana"].get(f"/api/projects/{bench.projects['pass']}/next")
     assert (asked.status_code, asked.json()["code"]) == (404, "qualify")
     assert bench.quorum_json("sync")["changes"] == {}
     assert [one["row_id"] for one in bench.export("--all")] == sorted(str(row["id"]) for row in some)
+    _require_told(bench, "ana", "passes below")
     bench.policy_file.write_text("version: 1\nexpert_domains: []\n")
     bench.quorum(*setup)
     freed: Any = bench.next_task("ana", "pass")
     bench.close()
     assert freed["data"]["row_id"].startswith("real")
+
+
+def _practise(bench: Bench, person: str, verdict: str) -> None:
+    """Answer the row to practise on, and read beside that what is known."""
+    known = bench.port.plugin_campaign(bench.name)
+    assert known is not None
+    visitor, address = bench.people[person], f"/quorum/mine/practice/{known['id']}/"
+    page = visitor.get(address)
+    sent = {}
+    for name in ("csrfmiddlewaretoken", "opened"):
+        found = re.search(rf'name="{name}" value="([^"]+)"', page.text)
+        assert found is not None, page.text
+        sent[name] = found.group(1)
+    lesson = visitor.post(address, data={**sent, "field.verdict": verdict}, headers={"Referer": page.url}).text
+    for told in ("differs", "It is as wrong as can be.", "<h2>Verdict</h2>"):
+        assert told in lesson, lesson
+
+
+def _require_told(bench: Bench, person: str, stands: str) -> None:
+    """Status, report and team check say where somebody stands, and the first two that they practised once."""
+    checked = bench.quorum("team", "check", str(bench.team_file), "--name", bench.name).stdout
+    assert f"{person}: {stands}" in checked
+    for command in (("status", "--name", bench.name), ("report", "--name", bench.name)):
+        told = {each["id"]: each for each in bench.quorum_json(*command)["people"]}[person]
+        state = " ".join((told["qualified"][0]["title"], told["qualified"][0]["state"]))
+        assert (state, told["practised"]) == (stands, 1)

@@ -145,7 +145,7 @@ def target(ls_server_plugin: LabelStudioServer) -> Target:
         "users": (line.people["bea"].user_id, 1, ABSENT),
         "memberships": (line.people["bea"].user_id,),
         "predictions": (prediction, ABSENT),
-        "campaign": (line.status()["id"], ABSENT),
+        **dict.fromkeys(("campaign", "practice", "qualification"), (line.status()["id"], ABSENT)),
     }  # fmt: skip
     return Target(line, {word: tuple(map(str, some)) for word, some in ids.items()}, tuple(routes()))
 
@@ -283,6 +283,7 @@ def test_what_is_not_there_answers_like_what_is_anothers(target: Target) -> None
         ("GET", "/data/upload/{}", "upload"),
         ("GET", "/tasks/{}/resolve/?fileuri=YQ==", "task"),
         ("GET", "/quorum/campaign/{}/", "campaign"),
+        ("GET", "/quorum/api/companion?task={}", "tasks"),
         ("GET", "/api/webhooks/{}/", "webhooks"),
         ("GET", "/api/ml/{}", "ml"),
         ("GET", "/api/predictions/{}/", "predictions"),

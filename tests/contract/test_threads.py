@@ -48,7 +48,8 @@ def test_a_manager_reads_and_answers_on_the_terminal(ls_server_plugin: LabelStud
     assert "1 gold rows as jsonl" in quorum(line, "export", str(export), "--card")
     thread = json.loads(export.read_text("utf-8"))["thread"]
     assert [(each["kind"], each["by"], each.get("answers")) for each in thread] == [
-        ("question", "ana", None), ("dispute", "ana", None), ("answer", "max", question), ("upheld", "max", dispute),
+        ("question", "ana", None), ("dispute", "ana", None),
+        ("answer", "owner", question), ("upheld", "owner", dispute),
     ]  # fmt: skip
     card = (tmp_path / "gold.jsonl.card.md").read_text("utf-8")
     assert "1 questions (0 not answered), 1 answers, 1 disputes (1 upheld" in card

@@ -52,6 +52,7 @@ class FakeLabelStudio:
         self.writes = 0
         self.dies_at: int | None = None
         self.kept: dict[str, KeptFiles] = {}
+        self.versions: tuple[Any, ...] = ()
 
     # --- time, ids, death
 
@@ -238,7 +239,7 @@ class FakeLabelStudio:
         return PrefillSources(stored=frozenset(stored), backends=frozenset(titles))
 
     def guideline_versions(self, campaign: str) -> tuple[Any, ...]:
-        return ()
+        return self.versions
 
     def kept_files(self, campaign: str) -> KeptFiles | None:
         return self.kept.get(campaign)

@@ -136,6 +136,17 @@ class Screens(OwnerApi):
 AXE = Path(__file__).parent / "files" / "axe.min.js"
 
 
+def serious_violations(page: Page) -> list[Json]:
+    """What axe finds on the page that is serious or critical."""
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found: list[Json] = page.evaluate(
+        "axe.run(document, {resultTypes: ['violations']}).then(report => report.violations"
+        ".filter(each => ['serious', 'critical'].includes(each.impact))"
+        ".map(each => [each.id, each.nodes.map(node => node.html.slice(0, 200))]))"
+    )
+    return found
+
+
 @contextmanager
 def browser_for(chromium: Browser, visitor: Visitor, **options: Any) -> Iterator[BrowserContext]:
     """A browser in which the person of this session is signed in; closed at the end."""
@@ -160,6 +171,37 @@ def open_queue(page: Page, access: Mapping[str, Json], person: str, stage: str) 
     page.get_by_text("Labeling Instructions").wait_for()
     page.keyboard.press("Escape")
     page.get_by_text("Labeling Instructions").wait_for(state="hidden")
+
+
+CONTROLS = {"button", "checkbox", "combobox", "link", "option", "radio", "searchbox", "spinbutton", "switch", "textbox"}
+STATES = {"checkbox": "checked", "option": "selected", "radio": "checked"}
+
+
+def unheard(page: Page) -> list[str]:
+    """The controls of which a screen reader hears no name or no state, by the browser's own tree."""
+    session = page.context.new_cdp_session(page)
+    nodes = session.send("Accessibility.getFullAXTree")["nodes"]
+    session.detach()
+    faults = []
+    for node in nodes:
+        role = node.get("role", {}).get("value")
+        if node["ignored"] or role not in CONTROLS:
+            continue
+        name = node.get("name", {}).get("value", "").strip()
+        known = {each["name"] for each in node["properties"]}
+        if not name or (role in STATES and STATES[role] not in known):
+            faults.append(f"{role} {name!r}: {sorted(known)}")
+    return faults
+
+
+SHAPE = """each => {
+  const style = getComputedStyle(each), names = ['borderTopStyle', 'borderTopWidth', 'borderBottomStyle',
+    'borderBottomWidth', 'borderTopLeftRadius', 'fontWeight', 'textDecorationLine', 'outlineStyle', 'outlineWidth'];
+  const inner = each.querySelector('.ant-radio-inner, .ant-checkbox-inner') || each;
+  const dot = getComputedStyle(inner, '::after').transform;
+  return JSON.stringify([...names.map(name => style[name]), dot, /[✓✗?≠]/.exec(each.textContent)?.[0]]);
+}"""
+"""What an element looks like apart from its colours."""
 
 
 def write_table(name: str, columns: Sequence[str], lines: Sequence[Sequence[Json]]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from ls_config.guidelines import to_page
 from ls_config.interface import load
 from ls_config.paragraphs import guidelines_hash, paragraph_changes, paragraphs
-from ls_config.subjects import Subject, subjects_of, subjects_of_change
+from ls_config.subjects import GuidelineSubject, subjects_of, subjects_of_change
 
 TEXT = "# Guide\n\nRead.\n\n## Issues (all)\n\n| a |\n|---|\n| **Code error** `h` |\n\n```\n# no heading\n```\n"
 
@@ -42,7 +42,7 @@ def test_a_change_is_about_the_labels_in_its_lines_else_about_its_field() -> Non
     (change,) = paragraph_changes(guide, guide.replace("A clumsy right answer", "An ugly right answer"))
     assert {each.field for each in subjects_of_change(change, controls)} == {"verdict"}
     (change,) = paragraph_changes("# Verdict\n\nLook.", "# Verdict\n\nLook well.")
-    assert subjects_of_change(change, controls) == (Subject("verdict"),)
+    assert subjects_of_change(change, controls) == (GuidelineSubject("verdict"),)
     (change,) = paragraph_changes("", "# Pay\n\nMore.")
     assert (change.what, subjects_of_change(change, controls)) == ("added", ())
 
@@ -61,3 +61,20 @@ def test_what_came_and_went() -> None:
         ("removed", "two"),
         ("added", "three"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("about", "expected"),
+    [
+        ("entities.MONEY", GuidelineSubject("entities", "MONEY")),
+        ("response_type", GuidelineSubject("response_type")),
+        ("entities.NOTHING", GuidelineSubject("verdict")),
+    ],
+)
+def test_a_heading_may_say_what_it_is_about(about: str, expected: GuidelineSubject) -> None:
+    """That counts, and not what its words are like; a label that there is not says nothing."""
+    controls = load("response_review").controls
+    (part,) = paragraphs(f"## Verdict on amounts {{#{about}}}\n\nLook well.\n")
+    assert subjects_of(part, controls) == (expected,)
+    (change,) = paragraph_changes("", f"## Verdict on amounts {{#{about}}}\n\nLook well.\n")
+    assert subjects_of_change(change, controls) == (expected,)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.db import connection
 
-from ls_plugin.models import Stage
+from ls_plugin.models import Slot, Stage
 from ls_plugin.pages import flags
+from ls_plugin.queue import reconcile
 from ls_plugin.store.exclusions import is_excluded
 from tests.contract.plugin_campaign import TEAM
 from tests.unit.ls_plugin.support import CampaignInTest, make_campaign, patch, post, review, verdict
@@ -142,3 +145,15 @@ def test_flags_follow_what_people_change(campaign: CampaignInTest) -> None:
     )
     assert (campaign.slot("r1").flags, campaign.slot("r1").flagged_at) == (None, None)
     assert flags_for(campaign, "max") == {}
+
+
+def test_flags_of_answers_from_before_are_read_after_the_upgrade(campaign: CampaignInTest) -> None:
+    """The migration marks the rows that bear one, and the reconcile that every start does writes it beside them."""
+    campaign.answer("ana", flagged("unsure", reason="?"))
+    campaign.answer("ana", verdict("Correct"))
+    Slot.objects.filter(project_id=campaign.projects[Stage.PASS].pk).update(flags=None, flagged_at=None)
+    migration = import_module("ls_plugin.migrations.0015_paragraph_threads")
+    migration.mark_flagged(None, connection.schema_editor())
+    assert [campaign.slot(row).dirty for row in ("r1", "r2")] == [True, False]
+    assert reconcile.drain(campaign.campaign.pk) == 1
+    assert {name: flag["rows"] for name, flag in flags_for(campaign, "max").items()} == {"unsure": 1}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.utils import timezone
 
 from ls_plugin.models import Grant, Notice, NoticeCursor, NoticeReader, Parcel, Slot, Stage
@@ -69,6 +71,8 @@ def test_a_question_and_its_answer_reach_whom_they_concern_and_nobody_else(campa
     assert told(campaign, "boss") == [("question", "A question waits for an answer.")]
     say(campaign, "max", kind="answer", answers=number, text=SECRET)
     assert told(campaign, "ana") == [("answer", "Your question about row r1 is answered.")]
+    # It waits no more, for no manager.
+    assert told(campaign, "max") == told(campaign, "boss") == []
     for person in ("bea", "quin", "eve"):
         assert told(campaign, person) == []
 
@@ -90,6 +94,16 @@ def test_everybody_but_its_author_is_told_of_an_announcement(campaign: CampaignI
     for _ in range(2):
         for person in ("ana", "quin", "eve", "boss"):
             assert told(campaign, person) == [("announcement", "A manager tells everybody something.")]
+    assert told(campaign, "max") == []
+
+
+def test_an_answer_for_everybody_is_told_to_everybody_without_its_row(campaign: CampaignInTest) -> None:
+    """Who asked is told that it is answered, once."""
+    number = ask(campaign)
+    say(campaign, "max", kind="answer", answers=number, text=SECRET, publish=True)
+    assert told(campaign, "ana") == [("answer", "Your question about row r1 is answered.")]
+    for person in ("bea", "quin", "boss"):
+        assert told(campaign, person) == [("published", "A manager's answer is there for everybody.")]
     assert told(campaign, "max") == []
 
 
@@ -142,6 +156,16 @@ def test_a_log_that_tells_nobody_anything_is_not_gone_over_again(
     assert NoticeCursor.objects.get().seq == audit_log.head()[0]
     say(campaign, "max", kind="announcement", text=SECRET)
     assert gathering.gather_log(NOWHERE) == 1
+
+
+def test_what_was_said_before_the_upgrade_is_told_to_nobody(campaign: CampaignInTest) -> None:
+    """The migration begins where the audit log ends."""
+    say(campaign, "max", kind="announcement", text=SECRET)
+    NoticeCursor.objects.all().delete()
+    import_module("ls_plugin.migrations.0014_notifications").begin_here(apps, None)
+    assert told(campaign, "ana") == []
+    say(campaign, "max", kind="announcement", text=SECRET)
+    assert len(told(campaign, "ana")) == 1
 
 
 def test_new_guidelines_are_told_to_everybody(campaign: CampaignInTest) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from ls_plugin.models import Campaign, Message, Stage
-from ls_plugin.pages import audit, outcomes, saying
+from ls_plugin.models import Campaign, Grant, Message, Stage
+from ls_plugin.pages import audit, outcomes, own_figures, saying
 from ls_plugin.store import audit_log
 from ls_plugin.store.exclusions import is_excluded
 from tests.contract.plugin_campaign import POLICY, TEAM
-from tests.unit.ls_plugin.support import CampaignInTest, Response, make_campaign, post, review, verdict
+from tests.unit.ls_plugin.support import CampaignInTest, Response, make_campaign, patch, post, review, verdict
 
 
 @pytest.fixture
@@ -201,20 +201,111 @@ def test_figures_are_over_decided_rows_and_shown_from_ten_on(monkeypatch: pytest
         made.answer("bea", verdict("Incorrect" if number < 3 else "Correct"))
     for number in range(12):
         made.answer("quin", review("accept", "Incorrect" if number < 3 else "Correct"), Stage.QA)
-    today, week, before = outcomes.periods(made.campaign, made.account("ana"))
+    today, week, before = own_figures.own_periods(made.campaign, made.account("ana"))
     assert (today.answered, today.rows, today.overturned, today.share) == (13, 12, 3, 0.25)
     assert today.low is not None
     assert today.high is not None
     assert today.low < 0.25 < today.high
     assert (week.rows, before.rows, before.share, before.agreement) == (12, 0, None, None)
     assert (today.team_answered, today.team_agreement) == (None, None)
-    monkeypatch.setattr(outcomes, "LEAST_OTHERS", 1)
-    today, *_ = outcomes.periods(made.campaign, made.account("ana"))
+    monkeypatch.setattr(own_figures, "LEAST_OTHERS", 1)
+    today, *_ = own_figures.own_periods(made.campaign, made.account("ana"))
     assert (today.team_answered, today.team_agreement) == (12.5, today.agreement)
+    assert (today.team_share, today.pace, today.team_pace) == (0.0, 720.0, 720.0)
     assert not is_excluded(made.slot("q12").task_id, made.account("ana"))
     monkeypatch.setattr(outcomes, "A_PAGE", 5)
     first = outcomes.outcomes_page(made.campaign, made.account("ana"), "all", None)
     rest = outcomes.outcomes_page(made.campaign, made.account("ana"), "all", first.before)
     rows = [outcome.row_id for page in (first, rest) for outcome in page.outcomes]
     assert rows == [f"q{number:02}" for number in range(11, 1, -1)]
+    assert (first.newer, rest.newer) == (None, 0)
+    last = outcomes.outcomes_page(made.campaign, made.account("ana"), "all", rest.before)
+    assert (last.before, last.newer) == (None, first.before)
     assert len(outcomes.outcomes_page(made.campaign, made.account("ana"), "overturned", None).outcomes) == 3
+
+
+def overturned(campaign: CampaignInTest, person: str) -> dict[int, bool | None]:
+    """Task → what is noted of a person's answer to it."""
+    return {grant.task_id: grant.overturned for grant in campaign.hand_outs(person)}
+
+
+def test_what_a_decision_overturned_is_noted_and_forgotten_when_the_row_is_opened_again(
+    campaign: CampaignInTest,
+) -> None:
+    """Of r1 ana was overturned and bea was not; of r3, which waits for QA, nothing is noted."""
+    tasks = {row: campaign.slot(row).task_id for row in ("r1", "r2", "r3")}
+    assert overturned(campaign, "ana") == {tasks["r1"]: True, tasks["r2"]: False, tasks["r3"]: None}
+    assert overturned(campaign, "bea")[tasks["r1"]] is False
+    body = {"name": campaign.campaign.name, "row_id": "r1", "reason": "Look at the date."}
+    assert post(campaign.client("max"), "/quorum/api/reopen", body).status_code == 200
+    assert overturned(campaign, "ana")[tasks["r1"]] is None
+
+
+def test_qa_finds_what_an_expert_overturned() -> None:
+    """The same page, by stage: what quin said and eve changed counts as quin's."""
+    made = make_campaign()
+    made.add_rows("t1")
+    made.answer("ana", verdict("Correct"))
+    made.answer("bea", verdict("Incorrect"))
+    made.answer("quin", review("escalate", "Correct", "A rule is missing."), Stage.QA)
+    made.answer("eve", review("correct", "Incorrect", "See the norm."), Stage.EXPERT)
+    page = page_of(made, "quin")
+    assert "Row t1" in page
+    assert "QA · answered" in page
+    assert "<b>an expert</b>" in page
+
+
+def test_what_a_version_before_decided_is_noted_when_it_is_first_asked_for(campaign: CampaignInTest) -> None:
+    """Hand-outs of before have nothing noted."""
+    Grant.objects.filter(user_id=campaign.account("ana")).update(overturned=None)
+    _, week, _ = own_figures.own_periods(campaign.campaign, campaign.account("ana"))
+    assert (week.rows, week.overturned) == (2, 1)
+    assert sorted(map(str, overturned(campaign, "ana").values())) == ["False", "None", "True"]
+
+
+def work(user: int, kind: tuple[int, str, int], *seconds: float) -> list[own_figures._Work]:
+    """Answers of somebody of one kind, each with the seconds that it took, none of them decided."""
+    now = timezone.now()
+    return [
+        own_figures._Work(pk=0, user=user, kind=kind, at=now, seconds=each, overturned=None, agreed=None)
+        for each in seconds
+    ]
+
+
+def test_the_team_is_compared_on_ones_own_mix_of_work() -> None:
+    """Others are quick because they had short rows: within the same thirds all are as quick as each other."""
+    short, long, other = (0, "general", 0), (0, "general", 2), (1, "general", 0)
+    own = [*work(1, short, *[10.0] * 5), *work(1, long, *[90.0] * 15)]
+    others = [
+        each
+        for user in range(2, 7)
+        for each in (*work(user, short, *[10.0] * 30), *work(user, long, 90.0), *work(user, other, *[1.0] * 50))
+    ]
+    assert own_figures._team(own, others, own_figures._seconds) == pytest.approx(70.0)
+    assert own_figures._team(own, others[: 4 * 81], own_figures._seconds) is None
+    few = [each for user in range(2, 9) for each in work(user, short, *[10.0] * 9)]
+    assert own_figures._team(own, few, own_figures._seconds) is None
+
+
+def test_nothing_that_is_open_moves_a_share(campaign: CampaignInTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bea's answer to r3, which waits for QA, is in no figure of ana's but the count of what the team did."""
+    monkeypatch.setattr(own_figures, "LEAST_OTHERS", 1)
+    monkeypatch.setattr(own_figures, "LEAST_ROWS", 1)
+    before = own_figures.own_periods(campaign.campaign, campaign.account("ana"))
+    answer = campaign.client("bea").get(f"/api/tasks/{campaign.slot('r3').task_id}/").json()["annotations"][0]["id"]
+    changed = patch(campaign.client("bea"), f"/api/annotations/{answer}/", {"result": verdict("Partly correct")})
+    assert changed.status_code == 200
+    after = own_figures.own_periods(campaign.campaign, campaign.account("ana"))
+    assert [(each.share, each.agreement, each.team_share, each.team_agreement) for each in after] == [
+        (each.share, each.agreement, each.team_share, each.team_agreement) for each in before
+    ]
+
+
+def test_targets_stand_beside_the_figures(campaign: CampaignInTest) -> None:
+    """Those that the policy sets, and none where it sets none."""
+    assert "This campaign sets no targets." in page_of(campaign, "ana")
+    targets = "targets: {rows_per_hour: 12, accuracy: 0.9}\n"
+    Campaign.objects.filter(pk=campaign.campaign.pk).update(policy_text=POLICY + targets)
+    page = page_of(campaign, "ana")
+    assert "at most 10 %" in page
+    assert '<td class="n">12</td>' in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
 from typing import Any
@@ -14,7 +15,6 @@ from ls_plugin.models import Campaign, KnownAnswer, Stage
 from ls_plugin.pages import audit, figures
 from ls_plugin.queue import qualification, requirements
 from ls_plugin.queue.requirements import Qualified
-from ls_plugin.store import guidelines
 from ls_plugin.store.refusals import Refused
 from tests.contract.plugin_campaign import POLICY
 from tests.unit.ls_plugin.snapshots import built_once
@@ -91,6 +91,7 @@ def test_a_person_of_qa_is_handed_reviews_once_they_have_qualified(campaign: Cam
         _pass_everything(campaign, person)
     refused = campaign.next("quin", Stage.QA).json()
     assert (refused["code"], "My work offers under Qualification" in refused["detail"]) == ("qualify", True)
+    assert refused["link"]["address"] == f"/quorum/mine/qualification/{campaign.campaign.pk}/"
     assert _answer_page(campaign, "quin", "Incorrect", most=1) == 1
     assert _stands(campaign, "quin")["QA"].sentence == "open: 1 of 4 rows answered"
     assert _answer_page(campaign, "quin", "Incorrect") == 3
@@ -181,10 +182,20 @@ def test_it_ends_after_weeks_and_is_renewed_on_the_page(campaign: CampaignInTest
 
 
 def test_a_change_of_the_guidelines_ends_it(campaign: CampaignInTest) -> None:
-    """Where the policy says so; by the time of the change, whoever makes it."""
+    """Where the policy says so; the same guidelines once more end nothing."""
+    stored, projects = campaign.campaign, {stage.label: project.pk for stage, project in campaign.projects.items()}
+    body = {"name": stored.name, "task": "classification", "team": campaign.team_text, "projects": projects}
+
+    def put(text: str) -> None:
+        sent = body | {"policy": Campaign.objects.get(pk=stored.pk).policy_text, "guidelines": text}
+        done: Any = campaign.client("max").put("/quorum/api/campaign", json.dumps(sent), "application/json")
+        assert done.status_code == 200, done.content
+
+    put("# Guide")
     assert _answer_page(campaign, "quin", "Correct") == 4
-    for text in ("# Before", "# After"):
-        guidelines.append(campaign.campaign, text, note="", user_id=None, acknowledge=False)
+    put("# Guide")
+    assert _words(campaign, "quin") == {"QA": "passed"}
+    put("# Guide\nBe strict.")
     assert _words(campaign, "quin") == {"QA": "ended"}
     _terms(campaign, "stages: {qa: 0.5}")
     assert _words(campaign, "quin") == {"QA": "passed"}

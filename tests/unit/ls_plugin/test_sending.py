@@ -300,6 +300,25 @@ def test_a_test_goes_to_oneself_at_any_hour(
     ]
 
 
+def test_rows_that_wait_are_not_mailed_to_who_is_on_the_page(
+    campaign: CampaignInTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They read it there; what comes from others is mailed unless they read it."""
+    for name, value in MAIL.items():
+        monkeypatch.setenv(name, value)
+    announce(campaign, DeliverySettings())
+    body = {"name": campaign.campaign.name, "kind": "announcement", "text": TEXT}
+    assert post(campaign.client("max"), "/quorum/api/threads", body).status_code == 201
+    page = campaign.client("ana").get("/quorum/mine/").content.decode()
+    assert "Rows wait for you." in page
+    mine = NoticeReader.objects.filter(user_id=campaign.account("ana")).order_by("pk")
+    assert [(each.notice.kind, each.by_mail) for each in mine.select_related("notice")] == [
+        ("announcement", False),
+        ("announcement", True),
+        ("queue", False),
+    ]
+
+
 MAIL = {"QUORUM_MAIL_HOST": "mail.test", "QUORUM_MAIL_FROM": "quorum@labels.test"}
 
 

@@ -12,8 +12,9 @@ from label_studio_quorum.campaign.change_plan import ChangeCost
 from label_studio_quorum.campaign.launch import CampaignPlan, launch
 from label_studio_quorum.campaign.local_memory import remembered
 from label_studio_quorum.campaign.webhooks import WebhookTarget, own_webhook, save_webhook
-from label_studio_quorum.port import Json, Repair
+from label_studio_quorum.port import Json, KeptFiles, Repair
 from ls_config import load
+from ls_config.paragraphs import guidelines_hash
 from review_rules import load_policy, load_team
 from tests.support.campaigns import POLICY, TEAM
 from tests.support.fake_label_studio import FakeLabelStudio
@@ -140,3 +141,32 @@ def test_a_webhook_is_known_again_and_mended(plan: CampaignPlan, tmp_path: Path)
         assert target.is_announced_by(own)
     assert len(server.webhooks(project)) == 1
     assert "secret" not in repr(target)
+
+
+def versions(*texts: str) -> tuple[dict[str, Any], ...]:
+    """The versions of guidelines with these texts, as the server lists them."""
+    return tuple(
+        {"number": number, "hash": guidelines_hash(text), "at": "2026-01-05T10:00:00Z"}
+        for number, text in enumerate(texts, 1)
+    )
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_changed_guidelines_are_said_and_stale_ones_stay_out(plan: CampaignPlan, tmp_path: Path, dry_run: bool) -> None:
+    """What is new is published as the next version; a file with the text of an earlier one brings it not back."""
+    server = PluginServer("1.0")
+    server.kept["May"] = KeptFiles(policy=plan.policy_text, team=plan.team_text, guidelines="# Newer\n\nText.\n")
+    own = plan.interface.guidelines
+    launch(server, plan, memory=tmp_path)
+    server.versions = versions(own)
+    same = launch(server, plan, memory=tmp_path, dry_run=dry_run)
+    assert not [line for line in (*same.changes, *same.apart) if "version" in line]
+    server.versions = versions("# Newer\n\nText.\n")
+    changed = launch(server, plan, memory=tmp_path, dry_run=dry_run)
+    assert [line for line in changed.changes if "publish version 2 of the guidelines (" in line]
+    server.versions = versions(own, "# Newer\n\nText.\n")
+    stale = launch(server, plan, memory=tmp_path, dry_run=dry_run)
+    assert stale.apart[0].startswith("guidelines stay at version 2: guidelines.md has the text of version 1")
+    if not dry_run:
+        assert server.told[-1]["guidelines"] == "# Newer\n\nText.\n"
+        assert all("Newer" in project.settings["expert_instruction"] for project in server.projects())
