@@ -348,7 +348,10 @@ class RowVector(models.Model):
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["campaign_id", "row_id"], name="quorum_row_vector_once"),)
-        indexes = (models.Index(fields=["campaign_id", "version", "decided", "id"], name="quorum_row_vector_new"),)
+        indexes = (
+            models.Index(fields=["campaign_id", "version", "decided", "id"], name="quorum_row_vector_new"),
+            models.Index(fields=["campaign_id", "id"], name="quorum_row_vector_newest"),
+        )
 
 
 class KnownAnswer(models.Model):

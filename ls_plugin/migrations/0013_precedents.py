@@ -26,7 +26,8 @@ class Migration(migrations.Migration):
             ],
             options={
                 "indexes": [
-                    models.Index(fields=["campaign_id", "version", "decided", "id"], name="quorum_row_vector_new")
+                    models.Index(fields=["campaign_id", "version", "decided", "id"], name="quorum_row_vector_new"),
+                    models.Index(fields=["campaign_id", "id"], name="quorum_row_vector_newest"),
                 ],
                 "constraints": [
                     models.UniqueConstraint(fields=("campaign_id", "row_id"), name="quorum_row_vector_once")

@@ -34,7 +34,7 @@ from ls_plugin.queue.embedding import EncoderAwayError
 from ls_plugin.queue.seats import next_step
 from ls_plugin.store.exposures import exposed_accounts
 from ls_plugin.store.refusals import Refused
-from ls_plugin.store.row_texts import texts_of
+from ls_plugin.store.row_texts import content_of, texts_of
 from ls_plugin.store.row_vectors import SimilarRow, index_of, read_vector
 from ls_plugin.store.slots import slots_of
 from review_rules import FinalValue, Origin, Person, State, may_take
@@ -180,7 +180,11 @@ def _choose(campaign: Campaign, open_row: RowVector, viewer: int | None) -> list
     for _ in range(_DECIDED_AT_MOST // SHOWN):
         part = list(islice(alike, SHOWN))
         rows = decide_rows(campaign, [each.row_id for each in part])
-        decided = [row for row in rows.values() if row.decision.state.is_decided]
+        decided = [
+            row
+            for row in rows.values()
+            if row.decision.state.is_decided and content_of(_texts(row)) != open_row.content
+        ]
         new = {row.row_id for row in decided if viewer is not None and tells_of_others(row, me)}
         needed = _needed_for(campaign, new, viewer) if viewer is not None and new else set()
         there = {row.row_id for row in decided} - needed
@@ -195,17 +199,20 @@ def _alike(campaign: Campaign, open_row: RowVector) -> Iterator[SimilarRow]:
     known_answers = kept_back(campaign)
     for part in index_of(campaign.pk, open_row.version).nearest(read_vector(open_row), LOOKED_THROUGH):
         near = [each for each in part if each.similarity >= LEAST_ALIKE and each.row_id != open_row.row_id]
-        decided = _decided(campaign, [each.row_id for each in near], open_row.content) - known_answers
+        decided = _decided(campaign, [each.row_id for each in near]) - known_answers
         yield from (each for each in near if each.row_id in decided)
         if not near:
             return
 
 
-def _decided(campaign: Campaign, row_ids: Sequence[str], content: str) -> set[str]:
-    """Those of the rows that are decided now and say something else than the open one."""
+def _decided(campaign: Campaign, row_ids: Sequence[str]) -> set[str]:
+    """Those of the rows that were decided when they were reconciled last."""
     slots = slots_of(campaign.pk, row_ids).filter(stage=Stage.PASS, state__in=embedding.DECIDED)
-    same = RowVector.objects.filter(campaign_id=campaign.pk, row_id__in=list(row_ids), content=content)
-    return set(slots.values_list("row_id", flat=True)) - set(same.values_list("row_id", flat=True))
+    return set(slots.values_list("row_id", flat=True))
+
+
+def _texts(row: DecidedRow) -> list[str]:
+    return texts_of(next((task.data for tasks in row.tasks.values() for task in tasks), {}))
 
 
 def _needed_for(campaign: Campaign, row_ids: Iterable[str], viewer: int) -> set[str]:
@@ -242,7 +249,6 @@ def _people(campaign: Campaign) -> dict[int, Person]:
 
 def _precedent(alike: SimilarRow, row: DecidedRow, domain: str) -> Precedent:
     final: Mapping[str, FinalValue] = row.decision.final or {}
-    data = next((task.data for tasks in row.tasks.values() for task in tasks), {})
     return Precedent(
         row_id=alike.row_id,
         similarity=round(alike.similarity, 3),
@@ -251,7 +257,7 @@ def _precedent(alike: SimilarRow, row: DecidedRow, domain: str) -> Precedent:
         reason="\n".join(note.text for note in notes_of(row, named=False)),
         cause=_cause(row),
         domain=domain,
-        excerpt=_excerpt(texts_of(data)),
+        excerpt=_excerpt(_texts(row)),
     )
 
 
