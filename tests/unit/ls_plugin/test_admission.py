@@ -59,7 +59,7 @@ def test_an_accept_that_would_not_count_is_refused_and_brings_no_second_task(cam
 @pytest.mark.parametrize(
     ("result", "sentence"),
     [
-        (verdict("Correct"), "its decision is not one of accept, correct, escalate, discard."),
+        (verdict("Correct"), "its decision is not accept, correct, escalate, discard or, at QA, return."),
         (review("escalate", "Correct"), "escalate needs a reason."),
         (review("discard", "Correct", "  "), "discard needs a reason."),
         (ACCEPT_ALONE, "accept would leave verdict in conflict without a value."),

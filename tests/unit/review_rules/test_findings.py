@@ -162,6 +162,11 @@ def _qa_by_ana(whole: dict[str, Any]) -> None:
     whole["qa"][0]["by"] = whole["certificate"]["qa"] = "ana"
 
 
+def _version(text: str) -> dict[str, Any]:
+    """The first version of the guidelines, with this hash."""
+    return {"number": 1, "hash": f"sha256:{text}", "at": "2026-01-01T00:00:00Z"}
+
+
 PLANTED: list[tuple[str, str, Plant]] = [
     ("no row id", "QR.E101", _drop("row_id")),
     ("no fields", "QR.E101", _set("fields", [])),
@@ -222,6 +227,8 @@ PLANTED: list[tuple[str, str, Plant]] = [
     ("gold flipped", "QR.E123", _set("gold", False)),
     ("withheld flipped", "QR.E123", _set("withheld", True)),
     ("hash of the row dropped", "QR.E125", _drop("row_hash")),
+    ("guidelines that nobody published", "QR.E127", lambda whole: whole["passes"][0].update(guidelines=_version("a"))),
+    ("guidelines of another text", "QR.E128", lambda whole: whole.update(guidelines=[_version("a"), _version("b")])),
     ("findings no list", "QR.E113", lambda whole: whole.update(record(passes=whole["passes"][:1]), findings=5) or whole["passes"].append({})),
 ]  # fmt: skip
 
@@ -374,7 +381,9 @@ def test_numbers_are_compared_as_numbers() -> None:
     columns = record()["row"] | {"score": 1.0, "zero": -0.0, "big": 1e22}
     file = sealed(record(import_id=2.0) | {"row": columns, "row_hash": row_hash(columns)})
     assert prove(file) == []
-    written = json.loads(json.dumps(file), parse_float=lambda text: float(text) if float(text) % 1 else int(float(text)))
+    written = json.loads(
+        json.dumps(file), parse_float=lambda text: float(text) if float(text) % 1 else int(float(text))
+    )
     assert '"score": 1,' in json.dumps(written)
     assert prove(written) == []
 

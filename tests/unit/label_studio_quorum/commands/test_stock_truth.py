@@ -36,6 +36,10 @@ class StockServer(FakeLabelStudio):
         """Nor what it would keep."""
         return None
 
+    def plugin_status(self, name: str | None) -> dict[str, Any] | None:
+        """Nor its figures."""
+        return None
+
 
 class Machine:
     """One ops person's machine: the campaign's files and a data folder."""

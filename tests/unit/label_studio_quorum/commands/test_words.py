@@ -189,7 +189,7 @@ def test_every_command_has_examples_that_it_understands(monkeypatch: pytest.Monk
         for example in examples:
             words = shlex.split(example.partition(" > ")[0])
             for word in words:
-                if re.fullmatch(r"[\w-]+\.(jsonl|csv|yaml)", word):
+                if re.fullmatch(r"[\w-]+\.(jsonl|csv|yaml|md)", word):
                     (tmp_path / word).touch()
             assert words[: 1 + len(name.split())] == ["quorum", *name.split()]
             command: Any = main
