@@ -552,9 +552,7 @@ def int8(folder: Path, rows: Sequence[dict[str, Any]], gold: Sequence[Any]) -> l
             answers[kind] = model.predict(list(rows), controls)
     answered = {name for answer in answers["fp32"] for name in answer.values}
     pairs = {
-        name: [
-            (a.values.get(name), b.values.get(name)) for a, b in zip(answers["fp32"], answers["int8"], strict=True)
-        ]
+        name: [(a.values.get(name), b.values.get(name)) for a, b in zip(answers["fp32"], answers["int8"], strict=True)]
         for name in (c.name for c in controls if c.kind != "spans" and c.name in answered)
     }
     pairs["domain"] = [

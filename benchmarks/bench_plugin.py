@@ -350,7 +350,9 @@ def simulate(server: LabelStudioServer, count: int) -> Line:
         line = make_line(server, some, team=_FEW_EXPERTS, policy=POLICY, fresh=True)
         printed = django(_SIMULATION.replace("NAME", repr(line.name)).replace("HOW", repr(how)), server, timeout=3000)
         ends[how] = json.loads(printed.splitlines()[-1])
-    spent = {how: f"{end['where_none_was_asked_for']} expert answers where none was asked for" for how, end in ends.items()}
+    spent = {
+        how: f"{end['where_none_was_asked_for']} expert answers where none was asked for" for how, end in ends.items()
+    }
     return Line(
         what=f"hours of two experts, {count} rows",
         measured=ends["plugin"]["expert_hours"],
@@ -386,7 +388,9 @@ def measure(options: argparse.Namespace) -> Report:
                 lines.append(latency_on_postgres(folder, options.people))
         if options.simulate:
             lines.append(simulate(with_plugin, options.simulate))
-    described = f"{options.rows:,} tasks of about 2.5 kB of the example campaign's sentences, drawn by seed {options.seed}"
+    described = (
+        f"{options.rows:,} tasks of about 2.5 kB of the example campaign's sentences, drawn by seed {options.seed}"
+    )
     return Report(claim=CLAIM, data=described, lines=lines, left_out=left_out)
 
 

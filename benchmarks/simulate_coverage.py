@@ -28,7 +28,6 @@ CAMPAIGN_SIZES = (200, 1000, 5000)
 POPULATION = 400_000
 
 
-
 def line_of(what: str, inside: list[bool], widths: list[float], repeats: int) -> Line:
     """The coverage of a figure's interval at a size.
 

@@ -63,16 +63,12 @@ def _offer_returns(panel: etree._Element, passes: int) -> None:
     """Add to the decision that QA gives passes back, and which."""
     named = {element.get("name"): element for element in elements(panel)}
     hint = "The people whose answers you choose are asked again, with your reason; then QA is."
-    etree.SubElement(
-        named["decision"], "Choice", value="Return", alias=RETURN, hotkey="shift+r", hint=hint
-    )
+    etree.SubElement(named["decision"], "Choice", value="Return", alias=RETURN, hotkey="shift+r", hint=hint)
     for element in elements(panel):
         if element.get("whenTagName") == "decision":
             element.set("whenChoiceValue", f"{element.get('whenChoiceValue')},{RETURN}")
     why = next(element for element in elements(panel) if element.get("className") == "q-why")
-    view = etree.SubElement(
-        why, "View", visibleWhen="choice-selected", whenTagName="decision", whenChoiceValue=RETURN
-    )
+    view = etree.SubElement(why, "View", visibleWhen="choice-selected", whenTagName="decision", whenChoiceValue=RETURN)
     choices = etree.SubElement(
         view, "Choices", name="decision_to", toName="panel", choice="multiple", layout="inline", required="true",
         requiredMessage="Choose whose answer goes back.",

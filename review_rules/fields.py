@@ -59,9 +59,7 @@ def measures_of(history: RowHistory, policy: Policy, findings: list[Finding]) ->
     return measures
 
 
-def compare_passes(
-    history: RowHistory, parts: Parts, measures: Mapping[str, Measure]
-) -> PassesCompared:
+def compare_passes(history: RowHistory, parts: Parts, measures: Mapping[str, Measure]) -> PassesCompared:
     """Compare the counted passes of a row and propose a value for each field that has one."""
     may_use_auto = parts.policy.proposal is ProposalFrom.PASSES_AUTO
     fills_sets = parts.rules.fills_sets

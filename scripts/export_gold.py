@@ -1,6 +1,6 @@
 """Export the rows that are provably final; `quorum verify` proves each of them again from its own history.
 
-    python scripts/export_gold.py NAME policy.yaml team.yaml gold.jsonl
+python scripts/export_gold.py NAME policy.yaml team.yaml gold.jsonl
 """
 
 from __future__ import annotations

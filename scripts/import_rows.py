@@ -1,6 +1,6 @@
 """Import rows into a campaign's Pass project, each once; a file with a fault is refused whole.
 
-    python scripts/import_rows.py NAME policy.yaml team.yaml rows.jsonl
+python scripts/import_rows.py NAME policy.yaml team.yaml rows.jsonl
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Bring the QA and Expert queues in line with the rules: run it on a timer, or after each round of labelling.
 
-    python scripts/sync_queues.py NAME policy.yaml team.yaml
+python scripts/sync_queues.py NAME policy.yaml team.yaml
 """
 
 from __future__ import annotations

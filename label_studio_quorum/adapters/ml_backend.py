@@ -74,10 +74,7 @@ class MLBackendClient:
         for start in range(0, len(data), BATCH):
             batch = data[start : start + BATCH]
             results = self._ask([{"id": start + index, "data": task_data} for index, task_data in enumerate(batch)])
-            prelabels += [
-                self._answer(result, task_data)
-                for result, task_data in zip(results, batch, strict=True)
-            ]
+            prelabels += [self._answer(result, task_data) for result, task_data in zip(results, batch, strict=True)]
         return prelabels
 
     def _ask(self, tasks: list[Json]) -> list[Json]:

@@ -199,9 +199,7 @@ class HistoryReader:
         """
         people = {source.annotation: source.by for source in passes}
         answers = [
-            answer
-            for task in tasks.get(stage, ())
-            for answer in self._answers_to(stage, task, versions, times, people)
+            answer for task in tasks.get(stage, ()) for answer in self._answers_to(stage, task, versions, times, people)
         ]
         answers.sort(key=lambda answer: answer.place)
         is_returned = any(_returns(annotation) for task in tasks.get(Stage.QA, ()) for annotation in task.submitted)

@@ -127,9 +127,7 @@ def _rows_of(
     return rows
 
 
-def right_fields(
-    known: Mapping[str, Json], answer: Mapping[str, Json], fields: Mapping[str, Json]
-) -> tuple[str, ...]:
+def right_fields(known: Mapping[str, Json], answer: Mapping[str, Json], fields: Mapping[str, Json]) -> tuple[str, ...]:
     """Which of a row's known fields an answer got right; a field that the interface no longer has is not right.
 
     Args:

@@ -18,9 +18,7 @@ MapOption = Annotated[
     ),
 ]
 FormatOption = Annotated[str | None, typer.Option("--format", help="Format, if the ending does not tell.")]
-EncodingOption = Annotated[
-    str | None, typer.Option("--encoding", help="Encoding of a text file, if it is not UTF-8.")
-]
+EncodingOption = Annotated[str | None, typer.Option("--encoding", help="Encoding of a text file, if it is not UTF-8.")]
 DelimiterOption = Annotated[
     str | None, typer.Option("--delimiter", help="Delimiter of a table, if its header does not tell.")
 ]

@@ -161,9 +161,7 @@ def running(folder: DataFolder, settings: StackSettings, secrets: Secrets) -> It
         stack.stop()
 
 
-def preflight(
-    settings: StackSettings, *, wait_s: float = 0.0, say: Callable[[str], None] = lambda line: None
-) -> None:
+def preflight(settings: StackSettings, *, wait_s: float = 0.0, say: Callable[[str], None] = lambda line: None) -> None:
     """Check what can be checked before anything starts.
 
     Args:

@@ -271,8 +271,7 @@ def merged(outcome: Outcome) -> tuple[Floats, Ints]:
     """Return one row of tags a token over all windows; of two sights that counts which is farther from an edge."""
     text_tokens = [np.flatnonzero(w.is_text & (w.offsets[:, 1] > w.offsets[:, 0])) for w, _ in outcome.windows]
     margins = [
-        np.minimum(tokens, len(w) - 1 - tokens)
-        for tokens, (w, _) in zip(text_tokens, outcome.windows, strict=True)
+        np.minimum(tokens, len(w) - 1 - tokens) for tokens, (w, _) in zip(text_tokens, outcome.windows, strict=True)
     ]
     offsets = np.concatenate([w.offsets[tokens] for tokens, (w, _) in zip(text_tokens, outcome.windows, strict=True)])
     if not len(offsets):
@@ -297,13 +296,7 @@ def decode(
     # The last one is no token: it closes the span that is still open at the end.
     for index in [*np.flatnonzero(best), -1]:
         tag = int(best[index]) if index >= 0 else 0
-        continues = (
-            bool(run)
-            and index == run[-1] + 1
-            and tag
-            and tag % 2 == 0
-            and (best[run[-1]] + 1) // 2 == tag // 2
-        )
+        continues = bool(run) and index == run[-1] + 1 and tag and tag % 2 == 0 and (best[run[-1]] + 1) // 2 == tag // 2
         if continues:
             run.append(int(index))
             continue

@@ -20,6 +20,7 @@ DRAWS = 1_000
 BLOCK = 2_000_000
 """Numbers of one intermediate array that a block of draws may need (16 MB)."""
 
+
 def resamples(
     counts: Ints, *, seed: int, draws: int = DRAWS, size: int | None = None, width: int | None = None
 ) -> Iterator[Floats]:

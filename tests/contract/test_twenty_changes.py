@@ -76,9 +76,7 @@ class OwnBench(Bench):
         """Everybody, signed in by the address that they began with."""
         passwords = json.loads((self.folder / "passwords.json").read_text(encoding="utf-8"))
         emails = {person: f"{person}-{self.tag}@quorum.test" for person in ROLES}
-        return {
-            person: Visitor(self.server.url, email, passwords[email]).log_in() for person, email in emails.items()
-        }
+        return {person: Visitor(self.server.url, email, passwords[email]).log_in() for person, email in emails.items()}
 
     def result(self, values: Mapping[str, Any], data: Json) -> list[Json]:
         """Values by the interface of now."""

@@ -240,9 +240,10 @@ def test_parts_whose_guards_were_killed_too_are_ended_by_the_next_start(up: Quor
 def is_guard_of(up: QuorumUp, command: Path) -> bool:
     """Whether a process is the guard of one of this run's parts."""
     try:
-        return b"servers/guard.py" in command.read_bytes() and str(up.folder).encode() in (
-            command.parent / "environ"
-        ).read_bytes()
+        return (
+            b"servers/guard.py" in command.read_bytes()
+            and str(up.folder).encode() in (command.parent / "environ").read_bytes()
+        )
     except OSError:
         return False  # ended meanwhile
 

@@ -29,6 +29,7 @@ BEFORE = "1eca9e0a2206d6be7f4df1800943483ea9784871"
 """The last commit of the layout before: its packages were `workflow`, `scripts` and a flat `ls_plugin`."""
 ROWS = 8
 
+
 @pytest.fixture(scope="module")
 def old_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The source tree of the version before, out of this checkout's history."""

@@ -39,9 +39,7 @@ ODD = [
 ]
 # U+0000 and half of a surrogate pair are faults of a row, which never goes in.
 CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
-TEXT = st.lists(
-    st.one_of(st.text(CHARACTERS, max_size=8), st.sampled_from(ODD)), max_size=5
-).map("".join)
+TEXT = st.lists(st.one_of(st.text(CHARACTERS, max_size=8), st.sampled_from(ODD)), max_size=5).map("".join)
 IDS = st.text(st.characters(codec="utf-8", categories=["L", "N"]), min_size=1, max_size=12)
 JSONISH = st.recursive(
     st.one_of(

@@ -117,7 +117,7 @@ def test_nothing_of_it_counts(campaign: CampaignInTest) -> None:
 def test_the_audit_finds_what_was_changed(campaign: CampaignInTest, change: str, code: str) -> None:
     """An answer that is another than what was sent, one too few, one too many."""
     _practise(campaign, "ana", "Correct")
-    columns = "campaign_id, user_id, row_id, kind, at, seconds, \"values\", \"right\", compared"
+    columns = 'campaign_id, user_id, row_id, kind, at, seconds, "values", "right", compared'
     change = change.replace("SELECT NULL, campaign_id", "SELECT campaign_id").replace(
         "knownanswer SELECT", f"knownanswer ({columns}) SELECT"
     )

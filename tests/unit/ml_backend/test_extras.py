@@ -189,7 +189,9 @@ def test_label_studio_ml_is_named_by_its_address(monkeypatch: pytest.MonkeyPatch
     from ml_backend.for_label_studio_ml import quorum_model
 
     monkeypatch.setitem(sys.modules, "label_studio_ml", None)
-    with pytest.raises(MissingExtra, match=r"with: pip install 'label-studio-ml @ git\+https://github\.com/HumanSignal/"):
+    with pytest.raises(
+        MissingExtra, match=r"with: pip install 'label-studio-ml @ git\+https://github\.com/HumanSignal/"
+    ):
         quorum_model()
     docs = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
     assert f"pip install '{extras.LABEL_STUDIO_ML}'" in docs

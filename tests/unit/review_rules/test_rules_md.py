@@ -1191,7 +1191,10 @@ def test_who_is_asked_again() -> None:
     gone = TEAM.replace("id: ana,  roles: [annotator]", "id: ana,  roles: [annotator], left: 2026-01-05T10:04:00Z")
     assert see(row(surplus, [give_back("ida", 5, "ana")]), RETURNS, gone).counted[Stage.PASS] == (1, 2)
     open_again = see(row(agreeing(), [give_back("ida", 5, "ana")]), RETURNS, gone)
-    assert (open_again.next, open_again.state) == (NextStep(Stage.PASS, (), step.excluded, (), 1), State.AWAITING_PASSES)
+    assert (open_again.next, open_again.state) == (
+        NextStep(Stage.PASS, (), step.excluded, (), 1),
+        State.AWAITING_PASSES,
+    )
     one_left = see(row(agreeing(), [give_back("ida", 5, "ana", "cleo")]), RETURNS, gone).next
     assert one_left is not None
     assert (one_left.returned, one_left.others) == (("cleo",), 1)
@@ -1199,7 +1202,9 @@ def test_who_is_asked_again() -> None:
     assert able == {"ben", "cleo", "hal"}
 
 
-@rule("Whoever returned a row may do its QA again, and no pass of theirs counts from then on: they have read the others.")
+@rule(
+    "Whoever returned a row may do its QA again, and no pass of theirs counts from then on: they have read the others."
+)
 def test_who_returned() -> None:
     """Of the label nothing is theirs, so their second look is as independent as the first."""
     passes, qa = [sub("ana", 0, verdict="A"), sub("hal", 1, verdict="A")], [give_back("cleo", 5, "ana")]
@@ -1243,7 +1248,9 @@ def test_part_of_a_return() -> None:
     assert "dag" not in decision.next.excluded
 
 
-@rule("A return that is not later than the last reopening of its row does not count, so that the passes stand again as they did.")
+@rule(
+    "A return that is not later than the last reopening of its row does not count, so that the passes stand again as they did."
+)
 def test_return_and_reopening() -> None:
     """A manager takes a return back by opening the row again, where its person is long away, say."""
     decision = see(row(agreeing(), [give_back("ida", 5, "ana")], reopened=[{"at": at(7)}]), RETURNS)

@@ -157,9 +157,7 @@ def test_the_model_that_the_backend_answers_with(
         ("You do not have permission to perform this action.", "use a manager's key"),
     ],
 )
-def test_a_refused_address_is_no_question_of_the_key(
-    monkeypatch: pytest.MonkeyPatch, detail: str, hint: str
-) -> None:
+def test_a_refused_address_is_no_question_of_the_key(monkeypatch: pytest.MonkeyPatch, detail: str, hint: str) -> None:
     """Label Studio answers both with 403; only its sentence tells them apart."""
 
     def refuse(_: object, request: httpx.Request, **__: object) -> httpx.Response:

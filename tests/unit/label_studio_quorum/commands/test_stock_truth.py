@@ -199,9 +199,7 @@ def test_a_watch_goes_by_a_team_that_is_applied_meanwhile(
     assert [team.people[PersonId("chi")].left is None for team in teams] == [True, True, False]
 
 
-def test_an_interface_that_was_changed_by_hand_is_told(
-    server: StockServer, machines: tuple[Machine, Machine]
-) -> None:
+def test_an_interface_that_was_changed_by_hand_is_told(server: StockServer, machines: tuple[Machine, Machine]) -> None:
     """Every command says so, until set-up puts the campaign's own back."""
     here, _ = machines
     assert "interface" not in here.run("status").stderr

@@ -178,9 +178,7 @@ MANIFESTS: dict[str, tuple[dict[str, Any], Any, list[str]]] = {
         ["QD.W048"],
     ),
     "only the other is bad": (
-        line(
-            verdict=(TEXT, "Correct", "01"), tone=(TEXT, "2", "01"), check_tone=(CHECK, "poor", "02")
-        ),
+        line(verdict=(TEXT, "Correct", "01"), tone=(TEXT, "2", "01"), check_tone=(CHECK, "poor", "02")),
         {"verdict": "Correct"},
         ["QD.W048"],
     ),
