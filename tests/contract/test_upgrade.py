@@ -67,6 +67,12 @@ class OldBench(Bench):
         """The command line of `quorum …` as it was."""
         return [sys.executable, "-m", "scripts.cli", *arguments]
 
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of before in a process of its own, as this one has the new packages."""
+        return subprocess.run(
+            self.command(*arguments), env=self.environment, cwd=self.folder, capture_output=True, text=True, check=False
+        )
+
 
 def label_half(bench: OldBench) -> None:
     """Under the old version: some rows have both passes, some one, and a seat is open while the server changes."""

@@ -100,9 +100,13 @@ class Bench:
         """The command line of `quorum …`."""
         return [sys.executable, "-m", "label_studio_quorum", *arguments]
 
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end, in this process."""
+        return run_here(*arguments, environment=self.environment, folder=self.folder)
+
     def quorum(self, *arguments: str, exit_code: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end, in this process, and check how it ended."""
-        done = run_here(*arguments, environment=self.environment, folder=self.folder)
+        """Run a command to its end and check how it ended."""
+        done = self.run(*arguments)
         assert done.returncode == exit_code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 

@@ -6,9 +6,11 @@ import re
 
 import pytest
 from django.test import Client
+from rest_framework.authtoken.models import Token
 from users.models import User
 
 from ls_plugin.models import EndedSession, OneTimePassword, Record
+from tests.support.servers import OWNER
 from tests.unit.ls_plugin.support import CampaignInTest, Response, make_campaign, owner_client, post
 
 OWN = "Seven quiet herons"
@@ -146,3 +148,6 @@ def test_strangers_are_not_told_which_versions_run_here() -> None:
     """What an attacker would look up is for people who are signed in."""
     assert Client().get("/version/").status_code in (401, 302)
     assert Client().get("/api/version/").status_code in (401, 302)
+    assert Client().get("/api/version", HTTP_AUTHORIZATION="Token of-nobody").status_code == 401
+    key = Token.objects.get(user__email=OWNER.email).key
+    assert "release" in Client().get("/api/version", HTTP_AUTHORIZATION=f"Token {key}").json()
