@@ -50,12 +50,15 @@ def expose(
     if only is not None:
         rows = slots.filter(task_id__in=only).values_list("row_id", flat=True)
         slots = slots.filter(row_id__in=list(rows))
-    answers = Annotation.objects.filter(project_id__in=projects).exclude(completed_by_id=user_id)
-    drafts = AnnotationDraft.objects.filter(task__project_id__in=projects).exclude(user_id=user_id)
+    answers = Annotation.objects.exclude(completed_by_id=user_id)
+    drafts = AnnotationDraft.objects.exclude(user_id=user_id)
     messages = Message.objects.filter(campaign_id=campaign_id).exclude(user_id=user_id).exclude(row_id="")
     known = Excluded.objects.filter(user_id=user_id)
-    if only is not None:
-        # By the tasks themselves: of a large campaign the database would go through every answer.
+    if only is None:
+        answers = answers.filter(project_id__in=projects)
+        drafts = drafts.filter(task__project_id__in=projects)
+    else:
+        # By the tasks alone: told the projects as well, SQLite goes through every answer of a large campaign.
         about = list(slots.values_list("task_id", flat=True))
         answers, drafts = answers.filter(task_id__in=about), drafts.filter(task_id__in=about)
         known = known.filter(task_id__in=about)
