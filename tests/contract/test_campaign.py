@@ -172,7 +172,7 @@ def test_the_same_state_gives_the_same_bytes(worked: Bench) -> None:
 def test_status_counts_what_is_there(worked: Bench) -> None:
     """`status --json` is the object of the contract, and its figures are the server's."""
     status = worked.quorum_json("status")
-    told = {"name", "rows", "prelabelled", "without_row", "warnings", "checks_violated", "states", "stages"}
+    told = {"name", "rows", "prelabelled", "without_row", "warnings", "checks_violated", "states", "stages", "returned"}
     assert set(status) == told
     assert (status["name"], status["rows"], status["prelabelled"]) == (worked.name, ROWS, ROWS)
     assert status["states"]["FINAL"] == ROWS - 1

@@ -86,7 +86,7 @@ def test_export_is_proved_and_comes_in_again(bench: Bench, name: str, tmp_path: 
 
 def test_bulk_and_pages_give_the_same_records(bench: Bench) -> None:
     """The plugin's bulk endpoint and Label Studio's own task list lead to the same records, byte for byte, but for what
-    each person's form opened with: that the plugin alone knows."""
+    each person's form opened with, and under which guidelines they answered: that the plugin alone knows."""
     bulk = list(export_records(bench.port, bench.campaign()))
     assert bench.port.task_lines(bench.projects["pass"]) is not None
     with HttpLabelStudio(bench.server.url, bench.server.token) as slow:
@@ -96,8 +96,11 @@ def test_bulk_and_pages_give_the_same_records(bench: Bench) -> None:
     assert all("shown" in passed for record in bulk for passed in record["passes"])
     for record in (*bulk, *pages):
         del record["digest"]
-        for passed in record["passes"]:
-            passed.pop("shown", None)
+        for answer in (*record["passes"], *record["qa"], *record["expert"]):
+            answer.pop("shown", None)
+            answer.pop("guidelines", None)
+        (record["certificate"] or {}).pop("guidelines", None)
+        record.pop("guidelines", None)
     assert json.dumps(bulk) == json.dumps(pages)
 
 
