@@ -15,7 +15,7 @@ from tests.browser.test_form import CONTROLS, LOOKS, look, values_of
 from tests.browser.test_screens import in_view, overlapping, picture
 from tests.contract.plugin_campaign import Line, make_line, rows
 from tests.support.review_rows import made_task
-from tests.support.screens import Screens, browser_for, serious_violations
+from tests.support.screens import Screens, browser_for, close_instructions, serious_violations
 from tests.support.servers import LabelStudioServer
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
@@ -50,9 +50,7 @@ def open_row(page: Page, project: int, *, with_instructions: bool = True) -> Non
     page.get_by_test_id("bottombar-submit-button").wait_for()
     page.locator("#quorum-companion-button").wait_for()
     if with_instructions:
-        page.get_by_text("Labeling Instructions").wait_for()
-        page.keyboard.press("Escape")
-        page.get_by_text("Labeling Instructions").wait_for(state="hidden")
+        close_instructions(page)
 
 
 def test_the_guidelines_stand_at_the_label_and_a_question_is_asked_without_the_mouse(page: Page, line: Line) -> None:

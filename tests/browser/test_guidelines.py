@@ -7,6 +7,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.test_threads import page_for, picture
 from tests.contract.plugin_campaign import make_line, rows
+from tests.support.screens import close_instructions
 from tests.support.servers import LabelStudioServer
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
@@ -35,9 +36,7 @@ def test_an_annotator_reads_and_acknowledges_by_keys_what_a_manager_published(
         page.goto(f"/projects/{line.projects['pass']}/data?labeling=1")
         expect(page.locator("#quorum-queue")).to_contain_text("read and acknowledge version 2", timeout=60_000)
         # Label Studio shows the instructions by itself where a project has some.
-        expect(page.get_by_text("Labeling Instructions")).to_be_visible(timeout=30_000)
-        page.keyboard.press("Escape")
-        expect(page.get_by_text("Labeling Instructions")).to_have_count(0)
+        close_instructions(page)
         picture(page, "guidelines-stopped")
         expect(page.get_by_role("link", name="Read the guidelines")).to_be_focused()
         page.keyboard.press("Enter")

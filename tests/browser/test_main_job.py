@@ -77,12 +77,13 @@ class Received:
 def browser_of(chromium: Browser, access: dict[str, Any], person: str, stage: str) -> Iterator[tuple[Page, Received]]:
     """A person's own browser: logged in by the form, with the queue of their stage open on its first task."""
     context = chromium.new_context(base_url=access["url"], viewport={"width": 1400, "height": 900})
+    context.set_default_timeout(90_000)
     received = Received(context)
     page = context.new_page()
-    open_queue(page, access, person, stage)
-    page.get_by_test_id("bottombar-submit-button").wait_for()
-    expect(page.locator(".q-response")).to_contain_text("Helios Grid lost $58 million")
     try:
+        open_queue(page, access, person, stage)
+        page.get_by_test_id("bottombar-submit-button").wait_for()
+        expect(page.locator(".q-response")).to_contain_text("Helios Grid lost $58 million")
         yield page, received
     finally:
         context.close()

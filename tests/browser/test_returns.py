@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.contract.plugin_campaign import POLICY, Line, make_line, rows, verdict
-from tests.support.screens import browser_for
+from tests.support.screens import browser_for, close_instructions
 from tests.support.servers import LabelStudioServer
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
@@ -35,13 +35,6 @@ def send(page: Page, *keys: str) -> None:
         for key in keys:
             page.keyboard.press(key)
     assert got.value.status == 201, got.value.text()
-
-
-def close_instructions(page: Page) -> None:
-    """Close the instructions that stand before a queue, which keep every key to themselves."""
-    page.get_by_text("Labeling Instructions").wait_for()
-    page.keyboard.press("Escape")
-    page.get_by_text("Labeling Instructions").wait_for(state="hidden")
 
 
 def picture(page: Page, name: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, TimeoutError
 
 from label_studio_quorum.adapters.web_session import Visitor
 from label_studio_quorum.campaign.review_panel import panel_data
@@ -133,6 +133,7 @@ class Screens(OwnerApi):
         ]
 
 
+_TRIES = 20
 AXE = Path(__file__).parent / "files" / "axe.min.js"
 
 
@@ -168,9 +169,24 @@ def open_queue(page: Page, access: Mapping[str, Json], person: str, stage: str) 
     page.locator("form button[type=submit]").click()
     page.wait_for_url(lambda url: "/user/login" not in url)
     page.goto(f"/projects/{access['campaigns'][0]['projects'][stage]}/data?labeling=1")
-    page.get_by_text("Labeling Instructions").wait_for()
-    page.keyboard.press("Escape")
-    page.get_by_text("Labeling Instructions").wait_for(state="hidden")
+    close_instructions(page)
+
+
+def close_instructions(page: Page) -> None:
+    """Close the instructions that stand before a queue, which keep every key to themselves.
+
+    A key that comes while their box is still opening is lost, so it is pressed until the box is gone.
+    """
+    title = page.get_by_text("Labeling Instructions")
+    title.wait_for()
+    for _ in range(_TRIES):
+        page.keyboard.press("Escape")
+        try:
+            title.wait_for(state="hidden", timeout=3_000)
+        except TimeoutError:
+            continue
+        return
+    raise AssertionError("the instructions stay open")
 
 
 CONTROLS = {"button", "checkbox", "combobox", "link", "option", "radio", "searchbox", "spinbutton", "switch", "textbox"}
