@@ -19,7 +19,7 @@
   /* Of several sentences the first kind is shown: what stands in the way of everything, then what the server refused,
      at last what QA wrote about a row that came back. */
   const KINDS = ["held", "refusal", "notice", "returned"];
-  const { element, link, shared } = window.quorum;
+  const { element, link, shared, isCovered } = window.quorum;
   const lines = new Map();
   let emptyQueue = null;
   let lastRefusal = null;
@@ -127,7 +127,7 @@
 
   /* Escape closes the line, also from the form; Label Studio's own Escape is as before where there is none. */
   document.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || event.isComposing || document.querySelector('[role="dialog"], .lsf-modal')) return;
+    if (event.key !== "Escape" || event.isComposing || isCovered()) return;
     const shown = KINDS.find((kind) => lines.has(kind));
     if (!shown || shown === "held") return;
     event.preventDefault();

@@ -202,8 +202,13 @@ window.quorum = (() => {
       || (focus.tagName === "INPUT" && !/^(radio|checkbox|button|submit)$/.test(focus.type)));
   }
 
+  /* Whether a box of Label Studio's lies over the screen, such as the instructions: it has all keys to itself. */
+  function isCovered() {
+    return !!document.querySelector('[role="dialog"], .lsf-modal, .lsf-modal-ls, .ls-modal, .ls-modal-ls');
+  }
+
   document.addEventListener("keydown", (event) => {
-    if (!screen || event.isComposing || document.querySelector('[role="dialog"], .lsf-modal')) return;
+    if (!screen || event.isComposing || isCovered()) return;
     const pressed = chord(event);
     const typing = isTyping();
     const beside = !!document.activeElement?.closest("[data-own-keys]");
@@ -221,6 +226,6 @@ window.quorum = (() => {
   /* `shared` is where a part gives something to the parts after it; `send` is the browser's fetch, carried by no way. */
   return Object.freeze({
     element, link, pointWords, part, key, keys, onAnswer, through, send: fetchOfTheBrowser.bind(window),
-    shared: {}, drawSoon, screen: () => screen,
+    shared: {}, drawSoon, isCovered, screen: () => screen,
   });
 })();
