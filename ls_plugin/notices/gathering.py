@@ -238,8 +238,7 @@ def _kind_and_readers(
         return NoticeKind.RETURN, () if line.user_id is None else (line.user_id,)
     if line.kind == _GUIDELINES:
         # What a campaign begins with is no change.
-        is_first = dict(body.get(_GUIDELINES) or {}).get("number") == 1
-        return NoticeKind.GUIDELINES, () if is_first else _team(campaign_id)
+        return NoticeKind.GUIDELINES, () if body["number"] == 1 else _team(campaign_id)
     kind = next((kind for kind in _READERS if kind.value == body.get("kind")), None)
     if kind is None or message is None:
         return None, ()

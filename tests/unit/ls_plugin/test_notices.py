@@ -14,7 +14,7 @@ from ls_plugin.models import Grant, Notice, NoticeCursor, NoticeReader, Parcel, 
 from ls_plugin.notices import gathering
 from ls_plugin.notices.delivery import DeliverySettings
 from ls_plugin.notices.wording import NoticeKind
-from ls_plugin.store import audit_log
+from ls_plugin.store import audit_log, guidelines
 from review_rules import State
 from tests.contract.plugin_campaign import TEAM
 from tests.unit.ls_plugin.support import (
@@ -169,10 +169,9 @@ def test_what_was_said_before_the_upgrade_is_told_to_nobody(campaign: CampaignIn
 
 
 def test_new_guidelines_are_told_to_everybody(campaign: CampaignInTest) -> None:
-    """By the audit log's line of a publication; the first ones are no change."""
-    for number in (1, 2):
-        body = {"guidelines": {"number": number, "hash": "sha256:x"}, "acknowledge": True}
-        audit_log.write(audit_log.Entry("guidelines", campaign.account("max"), campaign.campaign.pk, body=body))
+    """The first version is what the campaign begins with, and no news."""
+    for text in ("# Before", "# After"):
+        guidelines.append(campaign.campaign, text, note="", user_id=campaign.account("max"), acknowledge=True)
     assert told(campaign, "ana") == [("guidelines", "The guidelines have changed.")]
     assert told(campaign, "max") == []
 
