@@ -302,40 +302,32 @@ DROP FUNCTION IF EXISTS quorum_answer_kept();
 DROP FUNCTION IF EXISTS quorum_answer_note();
 """
 
-# By themselves, as their table came later than the others' did.
-POSTGRES_MESSAGES_UP = """
-CREATE OR REPLACE FUNCTION quorum_message_kept() RETURNS trigger AS $$
-BEGIN
-  IF current_setting('quorum.on', true) IS NOT DISTINCT FROM 'on' THEN
-    RAISE EXCEPTION 'quorum:message_stays' USING ERRCODE = '23514';
-  END IF;
-  IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
-  RETURN NEW;
-END $$ LANGUAGE plpgsql;
-CREATE TRIGGER quorum_message_kept BEFORE UPDATE OR DELETE ON ls_plugin_message
-  FOR EACH ROW EXECUTE FUNCTION quorum_message_kept();
-"""
-POSTGRES_MESSAGES_DOWN = """
-DROP TRIGGER IF EXISTS quorum_message_kept ON ls_plugin_message;
-DROP FUNCTION IF EXISTS quorum_message_kept();
-"""
 
-POSTGRES_GUIDELINES_UP = """
-CREATE OR REPLACE FUNCTION quorum_guidelines_kept() RETURNS trigger AS $$
+def _kept_on_postgres(what: str, table: str, code: str) -> tuple[str, str]:
+    """What keeps the lines of a table as they are, and what takes that back; each is a migration's own."""
+    up = f"""
+CREATE OR REPLACE FUNCTION quorum_{what}_kept() RETURNS trigger AS $$
 BEGIN
   IF current_setting('quorum.on', true) IS NOT DISTINCT FROM 'on' THEN
-    RAISE EXCEPTION 'quorum:guidelines_stay' USING ERRCODE = '23514';
+    RAISE EXCEPTION 'quorum:{code}' USING ERRCODE = '23514';
   END IF;
   IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
   RETURN NEW;
 END $$ LANGUAGE plpgsql;
-CREATE TRIGGER quorum_guidelines_kept BEFORE UPDATE OR DELETE ON ls_plugin_guidelineversion
-  FOR EACH ROW EXECUTE FUNCTION quorum_guidelines_kept();
+CREATE TRIGGER quorum_{what}_kept BEFORE UPDATE OR DELETE ON {table}
+  FOR EACH ROW EXECUTE FUNCTION quorum_{what}_kept();
 """
-POSTGRES_GUIDELINES_DOWN = """
-DROP TRIGGER IF EXISTS quorum_guidelines_kept ON ls_plugin_guidelineversion;
-DROP FUNCTION IF EXISTS quorum_guidelines_kept();
+    down = f"""
+DROP TRIGGER IF EXISTS quorum_{what}_kept ON {table};
+DROP FUNCTION IF EXISTS quorum_{what}_kept();
 """
+    return up, down
+
+
+POSTGRES_MESSAGES_UP, POSTGRES_MESSAGES_DOWN = _kept_on_postgres("message", "ls_plugin_message", "message_stays")
+POSTGRES_GUIDELINES_UP, POSTGRES_GUIDELINES_DOWN = _kept_on_postgres(
+    "guidelines", "ls_plugin_guidelineversion", "guidelines_stay"
+)
 
 
 def existing_tasks_sql(vendor: str) -> str:
