@@ -24,6 +24,7 @@ from ls_plugin.access.parameters import parameters
 from ls_plugin.access.submission_content import ANSWERS_LARGEST, require_storable
 from ls_plugin.models import Campaign, Slot, Stage
 from ls_plugin.pages import audit, checkup, figures, flags
+from ls_plugin.pages.callers import caller, managed_campaign, managed_campaigns
 from ls_plugin.people import team
 from ls_plugin.queue import changes, handout, practice, publishing, qualification, reconcile, skips
 from ls_plugin.queue.known_forms import fill_forms
@@ -46,17 +47,11 @@ class _View(APIView):
 
     def managed(self) -> list[Campaign]:
         """The campaigns that the caller manages."""
-        call = call_of(self.request)
-        return [each for each in Campaign.objects.order_by("name") if call and call.signed_in.manages(each.pk)]
+        return managed_campaigns(caller(self.request))
 
     def campaign(self, name: Any) -> Campaign:
         """The campaign of this name, which the caller must manage; their only one if no name is given."""
-        campaigns = [each for each in self.managed() if not name or each.name == name]
-        if name and not campaigns:
-            raise Refused("no_project", f"You manage no campaign {name!r} here, or there is none.")
-        if len(campaigns) != 1:
-            raise Refused("no_project", "Name the campaign.")
-        return campaigns[0]
+        return managed_campaign(caller(self.request), name)
 
     def is_told_all(self, campaign: Campaign) -> bool:
         """Whether the caller may know what a change does to open rows.

@@ -11,13 +11,11 @@ from rest_framework.views import APIView
 
 from label_studio_quorum.campaign.history import stamp
 from ls_config.paragraphs import paragraph_changes
-from ls_plugin.access.call import call_of
 from ls_plugin.access.parameters import parameters
 from ls_plugin.models import Campaign, GuidelineVersion, Member
+from ls_plugin.pages.callers import caller, campaign_of
 from ls_plugin.pages.guideline_changes import MOST_RECHECKED, change_json
 from ls_plugin.pages.guideline_publication import Publication, carry_out, look_ahead
-from ls_plugin.pages.thread_api import campaign_of
-from ls_plugin.people.standings import Standing
 from ls_plugin.queue import publishing
 from ls_plugin.store import guidelines
 from ls_plugin.store.refusals import Refused
@@ -30,7 +28,7 @@ class GuidelinesView(APIView):
 
     def get(self, request: Request) -> Response:
         """The versions; with `number` that one's text and its difference from the one before, or from `since`."""
-        standing, asked = _standing(request), request.query_params
+        standing, asked = caller(request), request.query_params
         campaign = campaign_of(standing, asked.get("name"))
         versions = guidelines.versions_of(campaign.pk)
         reading = publishing.reading_of(campaign, standing.user_id)
@@ -51,7 +49,7 @@ class GuidelinesView(APIView):
 
     def post(self, request: Request) -> Response:
         """Publish a text as the next version, or say with `dry_run` what that would do."""
-        standing, body = _standing(request), parameters(request)
+        standing, body = caller(request), parameters(request)
         campaign = campaign_of(standing, body.get("name"))
         if not standing.manages(campaign.pk):
             raise Refused("managers_only")
@@ -68,7 +66,7 @@ class AcknowledgeView(APIView):
 
     def post(self, request: Request) -> Response:
         """Acknowledge the version of this number, which must be the newest."""
-        standing, body = _standing(request), parameters(request)
+        standing, body = caller(request), parameters(request)
         campaign = campaign_of(standing, body.get("name"))
         if not standing.works_in_campaign(campaign.pk):
             raise Refused("no_role")
@@ -77,13 +75,6 @@ class AcknowledgeView(APIView):
             raise Refused("bad_request", "`number` is the number of a version.")
         version = guidelines.acknowledge(campaign.pk, standing.user_id, number)
         return Response({"campaign": campaign.name, "acknowledged": version.number})
-
-
-def _standing(request: Request) -> Standing:
-    call = call_of(request)
-    if call is None:
-        raise Refused("sign_in")
-    return call.signed_in
 
 
 def _listed(campaign: Campaign, versions: list[GuidelineVersion], *, named: bool) -> list[dict[str, Any]]:

@@ -13,14 +13,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from ls_plugin.access.call import call_of
 from ls_plugin.access.parameters import parameters
 from ls_plugin.models import Campaign
 from ls_plugin.notices import outbox, reading, rounds
 from ls_plugin.notices.delivery import DeliveryError, DeliverySettings, read_delivery
+from ls_plugin.pages.callers import caller, campaign_of
 from ls_plugin.pages.notice_pages import campaigns_of
-from ls_plugin.pages.thread_api import campaign_of
-from ls_plugin.people.standings import Standing
 from ls_plugin.store.refusals import Refused
 
 _MOST_READ = 1000
@@ -34,7 +32,7 @@ class NoticesView(APIView):
 
     def get(self, request: Request) -> Response:
         """What is new for the caller, in every campaign that they have to do with; with `unread` only that."""
-        standing = _standing(request)
+        standing = caller(request)
         reading.gather_for(standing.user_id)
         only_unread = bool(request.query_params.get("unread"))
         own = reading.notices_of(standing.user_id, campaigns_of(standing), only_unread=only_unread)
@@ -42,7 +40,7 @@ class NoticesView(APIView):
 
     def post(self, request: Request) -> Response:
         """Note which of one's notices one has read (`read`, numbers), or whether one wants mails (`by_mail`)."""
-        standing, body = _standing(request), parameters(request)
+        standing, body = caller(request), parameters(request)
         read, by_mail = body.get("read"), body.get("by_mail")
         if read is None and by_mail is None:
             raise Refused("bad_request", "Send `read`, a list of numbers, or `by_mail`, true or false.")
@@ -86,13 +84,13 @@ class OutboxView(APIView):
             return Response({"channels": delivery.channels, **rounds.make_round(delivery).to_json()})
         if act != "test":
             raise Refused("bad_request", "`act` is send or test.")
-        parcels = rounds.send_test(campaign, _standing(request).user_id, uuid.uuid4().hex, delivery)
+        parcels = rounds.send_test(campaign, caller(request).user_id, uuid.uuid4().hex, delivery)
         sent = [{"channel": each.channel, "state": each.state, "why": each.why, "key": each.key} for each in parcels]
         return Response({"campaign": campaign.name, "channels": delivery.channels, "sent": sent})
 
 
 def _managed(request: Request, name: Any) -> Campaign:
-    standing = _standing(request)
+    standing = caller(request)
     campaign = campaign_of(standing, name)
     if not standing.manages(campaign.pk):
         raise Refused("managers_only")
@@ -112,10 +110,3 @@ def _are_numbers(value: Any) -> bool:
         and len(value) <= _MOST_READ
         and all(type(each) is int and 0 < each < 1 << 62 for each in value)
     )
-
-
-def _standing(request: Request) -> Standing:
-    call = call_of(request)
-    if call is None:
-        raise Refused("sign_in")
-    return call.signed_in

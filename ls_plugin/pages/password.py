@@ -12,11 +12,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ls_plugin.access import sign_in
-from ls_plugin.access.call import call_of
 from ls_plugin.access.parameters import parameters
+from ls_plugin.pages.callers import caller, campaign_of
 from ls_plugin.pages.rendering import render_page
-from ls_plugin.pages.thread_api import campaign_of
-from ls_plugin.store.refusals import Refused
 
 
 def own_password(request: HttpRequest) -> HttpResponse:
@@ -44,9 +42,7 @@ class PasswordView(APIView):
 
     def post(self, request: Request) -> Response:
         """A new one-time password for `person` of the campaign `name`; it is in the answer and nowhere else."""
-        call, body = call_of(request), parameters(request)
-        if call is None:
-            raise Refused("sign_in")
-        campaign = campaign_of(call.signed_in, body.get("name"))
-        password, email = sign_in.give_password(campaign, str(body.get("person") or ""), call.signed_in)
+        giver, body = caller(request), parameters(request)
+        campaign = campaign_of(giver, body.get("name"))
+        password, email = sign_in.give_password(campaign, str(body.get("person") or ""), giver)
         return Response({"id": body.get("person"), "email": email, "password": password}, status=201)

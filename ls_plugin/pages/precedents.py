@@ -26,6 +26,7 @@ from label_studio_quorum.campaign.reconcile import DecidedRow
 from ls_plugin.access.call import Call, call_of
 from ls_plugin.access.parameters import named_ids
 from ls_plugin.models import Campaign, Grant, Member, RowVector, Slot, Stage
+from ls_plugin.pages.callers import caller, managed_campaign
 from ls_plugin.pages.threads import notes_of
 from ls_plugin.pages.told_rows import decide_rows, expose_rows, kept_back, person_of, tells_of_others
 from ls_plugin.people.standings import can_work, has_left, to_person
@@ -113,14 +114,10 @@ class RowPrecedentsView(APIView):
 
     def get(self, request: Request) -> Response:
         """The precedents of the row of `?row_id=` in the campaign of `?name=`."""
-        call, asked = call_of(request), request.query_params
-        mine = [each for each in Campaign.objects.order_by("name") if call and call.signed_in.manages(each.pk)]
-        named = [each for each in mine if not asked.get("name") or each.name == asked["name"]]
-        if call is None or len(named) != 1:
-            raise Refused("no_project", "Name a campaign that you manage.")
-        works_here = call.signed_in.works_in_campaign(named[0].pk)
-        viewer = call.signed_in.user_id if works_here else None
-        return Response(precedents_of(named[0], asked.get("row_id", ""), viewer).to_json())
+        standing, asked = caller(request), request.query_params
+        campaign = managed_campaign(standing, asked.get("name"))
+        viewer = standing.user_id if standing.works_in_campaign(campaign.pk) else None
+        return Response(precedents_of(campaign, asked.get("row_id", ""), viewer).to_json())
 
 
 def _in_hand(call: Call, request: Request) -> Slot:

@@ -9,11 +9,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from ls_plugin.access.call import call_of
 from ls_plugin.access.parameters import parameters
-from ls_plugin.models import Campaign
 from ls_plugin.pages import saying, threads
-from ls_plugin.people.standings import Standing
+from ls_plugin.pages.callers import caller, campaign_of
 from ls_plugin.store.messages import Kind, ThreadSubject
 from ls_plugin.store.refusals import Refused
 
@@ -28,7 +26,7 @@ class ThreadsView(APIView):
 
     def get(self, request: Request) -> Response:
         """A page of threads, or one row's or paragraph's; `open` those that wait; `own` also for a manager."""
-        standing, asked = _standing(request), request.query_params
+        standing, asked = caller(request), request.query_params
         campaign = campaign_of(standing, asked.get("name"))
         about, after = (
             ThreadSubject(row_id=asked.get("row_id", ""), paragraph=asked.get("paragraph", "")),
@@ -54,7 +52,7 @@ class ThreadsView(APIView):
 
     def post(self, request: Request) -> Response:
         """Say something: ask about a row or paragraph, or dispute; as a manager answer, or announce to all."""
-        standing, body = _standing(request), parameters(request)
+        standing, body = caller(request), parameters(request)
         campaign = campaign_of(standing, body.get("name"))
         kind, text = body.get("kind"), _text(body, "text")
         if kind == Kind.QUESTION.value:
@@ -90,32 +88,6 @@ def _subject(body: Any) -> ThreadSubject:
 def _size(text: str | None) -> int:
     is_size = text is not None and text.isascii() and text.isdecimal() and 0 < int(text[:9]) <= _MOST_THREADS
     return int(text) if text is not None and is_size else threads.THREADS_A_PAGE
-
-
-def _standing(request: Request) -> Standing:
-    call = call_of(request)
-    if call is None:
-        raise Refused("sign_in")
-    return call.signed_in
-
-
-def campaign_of(standing: Standing, name: Any) -> Campaign:
-    """The campaign of this name that somebody manages or works in; their only one if no name is given.
-
-    Raises:
-        Refused: ``no_project`` if there is none, or several and no name.
-    """
-    theirs = [each for each in Campaign.objects.order_by("name") if _has_to_do(standing, each.pk)]
-    named = [each for each in theirs if not name or each.name == name]
-    if name and not named:
-        raise Refused("no_project", f"You have no part in a campaign {name!r} here, or there is none.")
-    if len(named) != 1:
-        raise Refused("no_project", "Name the campaign.")
-    return named[0]
-
-
-def _has_to_do(standing: Standing, campaign_id: int) -> bool:
-    return standing.manages(campaign_id) or standing.works_in_campaign(campaign_id)
 
 
 def _text(body: Any, key: str) -> str:
