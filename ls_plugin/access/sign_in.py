@@ -104,7 +104,8 @@ def give_password(campaign: Campaign, person: str, giver: Standing) -> tuple[str
 
     Raises:
         Refused: ``managers_only`` to who does not manage the campaign; ``owner_only`` for the owner's account, and for
-            a manager's unless the owner asks; ``bad_request`` where nobody of that id has an account.
+            a manager's or that of who works in others' campaigns, unless the owner asks; ``bad_request`` where nobody of
+            that id has an account.
     """
     if not giver.manages(campaign.pk):
         raise Refused("managers_only")
@@ -113,9 +114,12 @@ def give_password(campaign: Campaign, person: str, giver: Standing) -> tuple[str
     if not user:
         raise Refused("bad_request", f"{person!r} is nobody of this campaign who has an account.")
     standing = standing_of(user)
-    # Whoever could sign in as a manager would have that manager's other campaigns as well.
-    if standing is not None and standing.manager_somewhere and not giver.owner and user.pk != giver.user_id:
-        raise Refused("owner_only", "The password of a manager is reset by the owner of this server.")
+    # Whoever could sign in as somebody would have that person's other campaigns as well.
+    if standing is not None and not giver.owner and user.pk != giver.user_id:
+        if standing.manager_somewhere:
+            raise Refused("owner_only", "The password of a manager is reset by the owner of this server.")
+        if not all(map(giver.manages, standing.people)):
+            raise Refused("owner_only", f"{person} works in a campaign that you do not manage: the owner resets it.")
     if standing is not None and standing.owner:
         raise Refused("owner_only", "The owner's password is not reset by a manager: quorum up has it.")
     password = secrets.token_urlsafe(PASSWORD_BYTES)

@@ -9,7 +9,7 @@ from django.test import Client
 from rest_framework.authtoken.models import Token
 from users.models import User
 
-from ls_plugin.models import EndedSession, OneTimePassword, Record
+from ls_plugin.models import EndedSession, Member, OneTimePassword, Record
 from tests.support.servers import OWNER
 from tests.unit.ls_plugin.support import CampaignInTest, Response, make_campaign, owner_client, post
 
@@ -98,6 +98,15 @@ def test_who_gives_whom_a_password(campaign: CampaignInTest) -> None:
         == "no_project"
     )
     body = {"name": campaign.campaign.name, "person": "max"}
+    assert post(owner_client(), "/quorum/api/password", body).status_code == 201
+
+
+def test_a_password_opens_no_campaign_of_another_manager(campaign: CampaignInTest) -> None:
+    """Max could sign in as ana, who also works for somebody else: that account is the owner's to reset."""
+    other = make_campaign()
+    Member.objects.filter(campaign=other.campaign, person_id="ana").update(user_id=campaign.account("ana"))
+    assert new_password(campaign, "ana").json()["code"] == "owner_only"
+    body = {"name": campaign.campaign.name, "person": "ana"}
     assert post(owner_client(), "/quorum/api/password", body).status_code == 201
 
 
