@@ -104,8 +104,8 @@ def give_password(campaign: Campaign, person: str, giver: Standing) -> tuple[str
 
     Raises:
         Refused: ``managers_only`` to who does not manage the campaign; ``owner_only`` for the owner's account, and for
-            a manager's or that of who works in others' campaigns, unless the owner asks; ``bad_request`` where nobody of
-            that id has an account.
+            a manager's or that of who works in others' campaigns, unless the owner asks; ``bad_request`` where nobody
+            of that id has an account.
     """
     if not giver.manages(campaign.pk):
         raise Refused("managers_only")
